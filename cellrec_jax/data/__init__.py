@@ -1,0 +1,1 @@
+"""From annotated folders to batches; the only place that imports TensorFlow."""

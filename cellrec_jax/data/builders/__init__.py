@@ -1,0 +1,1 @@
+"""TFDS builders for annotated folders."""

@@ -1,0 +1,1 @@
+"""Files that people exchange; the only place with (x, y)."""

@@ -1,0 +1,93 @@
+"""Reductions and guards for padded arrays: garbage in padding changes nothing."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+def masked_mean(
+    values: jax.Array,
+    mask: jax.Array,
+    *,
+    denominator: jax.Array | float | None = None,
+    axis_name: str | None = None,
+) -> jax.Array:
+    """Averages `values` where `mask` is True; 0 for an empty mask.
+
+    Under `axis_name` the denominator is the mean count over devices, so that the mean
+    of the devices' results is the mean over all elements even when counts differ
+    (a per-device mean followed by `pmean` is not).
+
+    Args:
+      values: [...] per-element losses.
+      mask: [...] bool or non-negative float weights, broadcastable to `values`.
+      denominator: what to divide by in place of the mask's sum (a per-device count).
+      axis_name: the mapped device axis, or None outside `pmap`.
+
+    Returns:
+      A float32 scalar.
+    """
+    weight = jnp.broadcast_to(mask, values.shape).astype(jnp.float32)
+    kept = jnp.where(weight > 0, values.astype(jnp.float32), 0.0)
+    count = jnp.sum(weight) if denominator is None else jnp.asarray(denominator)
+    count = count.astype(jnp.float32)
+    if axis_name is not None:
+        count = jax.lax.pmean(count, axis_name)
+    count = jax.lax.stop_gradient(count)
+    return jnp.sum(kept * weight) / jnp.where(count > 0, count, 1.0)
+
+
+def masked_sum_count(values: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Returns (sum, count) of `values` under a bool `mask`, as metrics travel.
+
+    Args:
+      values: [...] numbers.
+      mask: [...] bool, broadcastable to `values`.
+
+    Returns:
+      Two float32 scalars.
+    """
+    mask = jnp.broadcast_to(mask, values.shape)
+    kept = jnp.where(mask, values.astype(jnp.float32), 0.0)
+    return jnp.sum(kept), jnp.sum(mask.astype(jnp.float32))
+
+
+def safe_norm(x: jax.Array, axis: int = -1, eps: float = 1e-12) -> jax.Array:
+    """Euclidean norm with gradient 0, not NaN, at the zero vector.
+
+    Args:
+      x: [..., D] vectors.
+      axis: the axis summed over.
+      eps: squared norms up to this are taken as 0.
+
+    Returns:
+      [...] norms.
+
+    Example:
+      >>> jax.grad(lambda v: safe_norm(v))(jnp.zeros(2)).tolist()
+      [0.0, 0.0]
+    """
+    squared = jnp.sum(x * x, axis=axis)
+    positive = squared > eps
+    return jnp.where(positive, jnp.sqrt(jnp.where(positive, squared, 1.0)), 0.0)
+
+
+def pad_to(array: np.ndarray, size: int, fill: float = 0) -> np.ndarray:
+    """Pads the first axis of a NumPy array to `size` rows of `fill`.
+
+    Args:
+      array: [n, ...] with n <= size.
+      size: number of rows wanted.
+      fill: value of the added rows; finite.
+
+    Returns:
+      [size, ...] of the same dtype.
+
+    Raises:
+      ValueError: if there are more than `size` rows.
+    """
+    if len(array) > size:
+        raise ValueError(f"{len(array)} rows do not fit into {size}")
+    out = np.full((size, *array.shape[1:]), fill, dtype=array.dtype)
+    out[: len(array)] = array
+    return out

@@ -1,0 +1,1 @@
+"""How good detections are: NumPy, exact, on the host."""

@@ -1,0 +1,1 @@
+"""Array operations of detectors: fixed shapes, one image each, vmapped by callers."""

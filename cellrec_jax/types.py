@@ -1,0 +1,87 @@
+"""The arrays that travel between data, methods, training and evaluation.
+
+Shape letters: B images, H W image height and width in px, C channels, K classes
+(background excluded), N annotated cells an image (padded), M predictions.
+Coordinates are (y, x), continuous, in px of the array they belong to; pixel (i, j)
+covers [i, i+1) x [j, j+1). Padded entries are finite and never read: only masks count.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+
+Metrics = dict[str, tuple[jax.Array, jax.Array]]
+"""Name -> (sum, count); sums and counts add up over devices, then divide."""
+
+
+class Batch(NamedTuple):
+    """Images with their imperfect annotations, padded to fixed shapes."""
+
+    image: jax.Array
+    """f32 [B, H, W, C] in [0, 1], before the method's own normalisation."""
+    image_mask: jax.Array
+    """bool [B]; False for filler images that complete a batch."""
+    points_yx: jax.Array
+    """f32 [B, N, 2] cell centres in px."""
+    labels: jax.Array
+    """i32 [B, N] class ids 0..K-1; -1 where padded."""
+    points_mask: jax.Array
+    """bool [B, N]; True for real cells. Need not be contiguous."""
+    boxes_yxyx: jax.Array
+    """f32 [B, N, 4] boxes (y0, x0, y1, x1) in px, half open."""
+    trust: jax.Array
+    """f32 [B, N]; 1 for a human label, less for a pseudo label."""
+    valid: jax.Array
+    """bool [B, H, W]; inside the annotated region, outside ignored regions and
+    padding. Elsewhere every loss has weight 0 and no prediction is a false positive."""
+    example_index: jax.Array
+    """i32 [B] position in the global batch; keys every random draw of the example."""
+    masks: jax.Array | None = None
+    """i32 [B, H, W] instance ids (0 background), where the set has them."""
+
+
+class Decode(NamedTuple):
+    """How scores become detections; fitted on validation images."""
+
+    thresholds: jax.Array
+    """f32 [K] least score of a detection, per class."""
+    min_distance: jax.Array
+    """f32 [] px; detections nearer than this to a better one are dropped (0: none)."""
+
+
+class Detections(NamedTuple):
+    """What every method predicts: M slots an image, sorted by falling score."""
+
+    points_yx: jax.Array
+    """f32 [B, M, 2] cell centres in px of the image."""
+    scores: jax.Array
+    """f32 [B, M] in [0, 1]."""
+    labels: jax.Array
+    """i32 [B, M] class ids 0..K-1."""
+    class_probs: jax.Array
+    """f32 [B, M, K] class probabilities, background excluded (rows sum to <= 1)."""
+    mask: jax.Array
+    """bool [B, M]; True for real detections."""
+    boxes_yxyx: jax.Array | None = None
+    """f32 [B, M, 4] in px, for methods that predict boxes."""
+
+
+class Method(NamedTuple):
+    """What a method module's `make(options)` returns: pure functions."""
+
+    init: Callable[..., tuple[Any, Any]]
+    """(rng, batch) -> (params, model_state)."""
+    loss_fn: Callable[..., tuple[jax.Array, tuple[Any, Metrics]]]
+    """(params, model_state, batch, rng, step, *, axis_name=None, ema_params=None)
+    -> (loss, (model_state, metrics))."""
+    predict: Callable[..., Detections]
+    """(params, model_state, batch, decode) -> Detections."""
+    trainable: Callable[..., Any] | None = None
+    """(params) -> tree of bool; False leaves are frozen. None trains everything."""
+    load_pretrained: Callable[..., tuple[Any, Any]] | None = None
+    """(params, model_state) -> the same with pretrained weights filled in."""
+    fit: Callable[..., Any] | None = None
+    """Replaces gradient training where nothing is trained by gradients."""
+    refine: Callable[..., Any] | None = None
+    """One round of pseudo labels; only for methods that train in rounds."""
