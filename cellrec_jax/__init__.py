@@ -1,3 +1,21 @@
 """Trains and runs cell detectors from imperfect annotations, in JAX."""
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cellrec_jax.predict import Predictor
+
 __version__ = "0.1.0"
+
+
+def load(workdir: str | Path, which: str = "last") -> "Predictor":
+    """Loads a trained work directory; see `cellrec_jax.predict.load`.
+
+    Example:
+      model = cellrec_jax.load("runs/ki67")
+      cells = model.predict(image)
+    """
+    from cellrec_jax import predict
+
+    return predict.load(workdir, which)

@@ -19,7 +19,8 @@ class Batch(NamedTuple):
     """Images with their imperfect annotations, padded to fixed shapes."""
 
     image: jax.Array
-    """f32 [B, H, W, C] in [0, 1], before the method's own normalisation."""
+    """[B, H, W, C]; uint8 or f32 in [0, 1] as loaded, f32 in [0, 1] after
+    augmentation; the method normalises further."""
     image_mask: jax.Array
     """bool [B]; False for filler images that complete a batch."""
     points_yx: jax.Array
@@ -79,8 +80,9 @@ class Method(NamedTuple):
     """(params, model_state, batch, decode) -> Detections."""
     trainable: Callable[..., Any] | None = None
     """(params) -> tree of bool; False leaves are frozen. None trains everything."""
-    load_pretrained: Callable[..., tuple[Any, Any]] | None = None
-    """(params, model_state) -> the same with pretrained weights filled in."""
+    load_pretrained: Callable[..., tuple[Any, Any, tuple[str, ...]]] | None = None
+    """(params, model_state) -> the same with pretrained weights filled in, and what
+    to tell the user about them."""
     fit: Callable[..., Any] | None = None
     """Replaces gradient training where nothing is trained by gradients."""
     refine: Callable[..., Any] | None = None

@@ -1,1 +1,66 @@
-"""One module a method."""
+"""One module a method; this table is the only registry."""
+
+from collections.abc import Mapping
+import dataclasses
+import difflib
+import importlib
+from types import ModuleType
+from typing import Any
+
+from cellrec_jax import errors, types
+
+METHODS = {
+    "calibrated_rcnn": "cellrec_jax.methods.calibrated_rcnn",
+}
+
+
+def module(name: str) -> ModuleType:
+    """Imports the module of a method.
+
+    Args:
+      name: a key of `METHODS`.
+
+    Returns:
+      The module, with `Options` and `make`.
+
+    Raises:
+      ConfigError: if there is no such method.
+    """
+    if name not in METHODS:
+        near = difflib.get_close_matches(name, METHODS, n=1, cutoff=0.0)
+        raise errors.ConfigError(
+            f"--config.method={name}: no such method; did you mean {near[0]}?"
+        )
+    return importlib.import_module(METHODS[name])
+
+
+def build(
+    name: str,
+    model: Mapping[str, Any],
+    loss: Mapping[str, Any],
+    *,
+    num_classes: int,
+    total_steps: int,
+) -> types.Method:
+    """Builds a method from the `model` and `loss` sections of a configuration.
+
+    Args:
+      name: a key of `METHODS`.
+      model: fields of the method's `ModelOptions`.
+      loss: fields of the method's `LossOptions`.
+      num_classes: K, background excluded.
+      total_steps: length of training, for losses that follow a schedule.
+
+    Returns:
+      The method's functions.
+
+    Raises:
+      ConfigError: for an unknown method or an impossible combination of options.
+    """
+    chosen = module(name)
+    options = dataclasses.replace(
+        chosen.Options(),
+        model=chosen.ModelOptions(**model),
+        loss=chosen.LossOptions(**loss),
+    )
+    return chosen.make(options, num_classes=num_classes, total_steps=total_steps)

@@ -1,1 +1,103 @@
-"""Annotation formats."""
+"""Annotated folders of nine layouts, each read by the module named in `FORMATS`.
+
+A reader module has `NAME`, `matches(root) -> bool` (a look at names) and
+`open_source(root) -> Source` (images and annotations are read by `Source.load`).
+"""
+
+import difflib
+import importlib
+from pathlib import Path
+from types import ModuleType
+
+from cellrec_jax.data.classes import merge_classes
+from cellrec_jax.data.record import Source
+from cellrec_jax.errors import ConfigError, DataError
+
+__all__ = ["FORMATS", "LAYOUTS", "find_format", "merge_classes", "open_source"]
+
+FORMATS: dict[str, str] = {
+    "bcdata": "cellrec_jax.data.readers.bcdata",
+    "json_points": "cellrec_jax.data.readers.json_points",
+    "csv_points": "cellrec_jax.data.readers.csv_points",
+    "dot_maps": "cellrec_jax.data.readers.dot_maps",
+    "coco": "cellrec_jax.data.readers.coco",
+    "voc": "cellrec_jax.data.readers.voc",
+    "instance_masks": "cellrec_jax.data.readers.instance_masks",
+    "label_images": "cellrec_jax.data.readers.label_images",
+    "mitos": "cellrec_jax.data.readers.mitos",
+}
+"""Name for `data.format` -> module; imported when needed."""
+
+LAYOUTS: dict[str, str] = {
+    "bcdata": "images/ + annotations/{positive,negative}/*.h5",
+    "json_points": "images/ + json/*.json",
+    "csv_points": "images/ + labels/*.csv",
+    "dot_maps": "images/ or source/ + dots/ or annotations/*.png",
+    "coco": "images/ + annotations/*.json",
+    "voc": "JPEGImages/ + Annotations/*.xml",
+    "instance_masks": "ID/images/*.png + ID/masks/*.png",
+    "label_images": "images/ + labels/ or masks/*.png",
+    "mitos": "A03/frames/x40/*.tiff + A03/mitosis/*.csv",
+}
+"""Name -> its usual layout in few words, for messages."""
+
+
+def find_format(root: str | Path) -> str:
+    """Finds the one format that a folder is laid out in, by names of files only.
+
+    Args:
+      root: folder of the set.
+
+    Returns:
+      A key of `FORMATS`.
+
+    Raises:
+      DataError: if none or several match.
+    """
+    root = Path(root)
+    found = [name for name in FORMATS if _reader(name).matches(root)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise DataError(
+            f"{root} can be read as {' and as '.join(found)}: choose one with "
+            f"--config.data.format={found[0]}"
+        )
+    known = "; ".join(f"{name} ({layout})" for name, layout in LAYOUTS.items())
+    raise DataError(
+        f"{root} is laid out in no known way: arrange it as one of {known}; or force a "
+        "format with --config.data.format=NAME"
+    )
+
+
+def open_source(root: str | Path, format: str = "auto") -> Source:
+    """Opens an annotated folder.
+
+    Args:
+      root: folder of the set.
+      format: a key of `FORMATS`, or "auto" to find it.
+
+    Returns:
+      The set; images are read one at a time by its `load`.
+
+    Raises:
+      ConfigError: if `format` is unknown.
+      DataError: if the folder is missing, empty or not laid out as the format needs.
+    """
+    if format != "auto" and format not in FORMATS:
+        near = difflib.get_close_matches(format, ["auto", *FORMATS], n=1, cutoff=0)[0]
+        raise ConfigError(
+            f"unknown data.format '{format}': did you mean '{near}'? "
+            f"Known: auto, {', '.join(FORMATS)}"
+        )
+    root = Path(root)
+    if not root.is_dir():
+        kind = "is a file, not a folder" if root.exists() else "does not exist"
+        raise DataError(f"data.root {root} {kind}: give the folder of the images")
+    if not any(root.iterdir()):
+        raise DataError(f"data.root {root} is empty: put images and annotations there")
+    return _reader(find_format(root) if format == "auto" else format).open_source(root)
+
+
+def _reader(name: str) -> ModuleType:
+    return importlib.import_module(FORMATS[name])

@@ -1,0 +1,305 @@
+"""Every shared option in one place, and the way from a config file to dataclasses.
+
+Imports neither jax nor tensorflow. A config file calls `base(method, options)` and sets
+what differs; the command line overrides single keys (`overrides`); `freeze` turns the
+result into frozen dataclasses, which is all that the rest of the package sees.
+"""
+
+from collections.abc import Mapping
+import dataclasses
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from cellrec_jax import errors
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """Which images, and how they become training examples."""
+
+    root: str = "synthetic"
+    """Folder of images and annotations, a prepared TFDS set (`NAME` or its folder),
+    or "synthetic" for generated images."""
+    format: str = "auto"
+    """Annotation format; auto looks at the folder (see `data.readers`)."""
+    classes: str = ""
+    """Classes to use, as "name=a+b,other=c"; "" takes those of the set."""
+    train_ids: str = ""
+    """Images to train on: "0-15", "a,b" or "train/*"; if no split is named, the
+    folder's own splits are taken, or a random one is drawn and printed."""
+    val_ids: str = ""
+    """Images that choose the score threshold."""
+    test_ids: str = ""
+    """Images to report on."""
+    num_folds: int = 0
+    """k of k-fold cross-validation; 0 is none."""
+    fold: int = 0
+    """Fold to test on, 0..num_folds-1."""
+    fold_by: str = "group"
+    """What stays together in a fold: group (slide or patient) or image."""
+    loader: str = "auto"
+    """arrays (in memory, no TensorFlow), tf (tf.data), or auto (arrays if they fit)."""
+    device_mib: int = 2048
+    """Training images are held on the device, or else in memory, up to this size."""
+    size_hw: tuple[int, int] = (800, 800)
+    """Size that images are resized to, px."""
+    resize: str = "squeeze"
+    """squeeze (both sides, as the BDE paper) or pad (keep the aspect ratio)."""
+    crop_hw: tuple[int, int] = (0, 0)
+    """Random training crop, px after the resize; (0, 0) takes whole images."""
+    max_cells: int = 256
+    """Slots for annotated cells of an image."""
+    box_size: float = 32.0
+    """Side of the boxes around points, px of the image as it is on disk."""
+    boxes: str = "points"
+    """points (boxes of box_size) or annotated (the set's own boxes)."""
+    intensity: str = "auto"
+    """Scaling of 16-bit images: auto, percentile or full."""
+    keep_rate: float = 1.0
+    """Share of each training image's annotations that is kept."""
+    keep_one: bool = False
+    """Keep one annotation of each training image."""
+    keep_seed: int = 0
+    """Draws which annotations are kept."""
+    val_share: float = 0.0
+    """Share of each fold's training images that chooses the threshold instead."""
+    mpp: float = 0.0
+    """Micrometres per px, if the files do not say; 0 is unknown."""
+    flip: bool = True
+    """Random flips in training."""
+    turn: bool = False
+    """Random quarter turns in training."""
+    hed_jitter: float = 0.0
+    """Random change of the stains' densities, in [0, 1)."""
+    brightness: float = 0.0
+    contrast: float = 0.0
+    synthetic_train: int = 16
+    """Generated training images."""
+    synthetic_val: int = 4
+    synthetic_test: int = 8
+    synthetic_seed: int = 0
+    """Draws the generated images; equal for all runs that are to be compared."""
+    synthetic_hw: tuple[int, int] = (640, 640)
+    """Size of generated images, px."""
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimConfig:
+    """Optimiser and schedule."""
+
+    name: str = "momentum"
+    """momentum, adam or adamw."""
+    learning_rate: float = 1e-3
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    """L2 on kernels for momentum and adam, decoupled for adamw."""
+    schedule: str = "piecewise"
+    """piecewise, cosine or constant."""
+    drops: tuple[float, ...] = (0.5, 0.75)
+    """Shares of total_steps at which a piecewise schedule divides by 10."""
+    warmup_steps: int = 0
+    clip_norm: float = 0.0
+    """Largest global gradient norm; 0 does not clip."""
+    ema: float = 0.0
+    """Decay of averaged parameters, used for evaluation; 0 is none."""
+
+
+@dataclasses.dataclass(frozen=True)
+class EvalConfig:
+    """What is measured, and when."""
+
+    every: int = 0
+    """Steps between evaluations on the validation images; 0: only at the end."""
+    batch_size: int = 1
+    radius_px: float = 12.0
+    """A detection within this distance of a cell is right; px of the image on disk."""
+    radius_um: float = 0.0
+    """The same in micrometres; replaces radius_px where the pixel size is known."""
+    iou: float = 0.5
+    """Overlap above which a box is right (AP)."""
+    voc_plus_one: bool = False
+    """Measure boxes as VOC did, one pixel wider."""
+    weights: str = "last"
+    """Report on the last weights (the paper) or the best on validation images."""
+    bootstrap: int = 1000
+    """Resamples of the images behind each interval."""
+    overlay_score: float = 0.6
+    """Least score drawn, 0.6 as in the paper's figures; 0 is the fitted threshold."""
+    overlays: int = 4
+    """Test images drawn."""
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckpointConfig:
+    """When the state is saved."""
+
+    every: int = 500
+    keep: int = 3
+    """Latest checkpoints kept, besides the best."""
+    asynchronous: bool = False
+    """Save while training goes on."""
+
+
+@dataclasses.dataclass(frozen=True)
+class LogConfig:
+    """How often figures are written and shown."""
+
+    every: int = 20
+    """Steps between lines of metrics.jsonl."""
+    seconds: float = 5.0
+    """Seconds between lines on a console that is no terminal."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """One experiment: everything that a run depends on."""
+
+    method: str = "calibrated_rcnn"
+    seed: int = 0
+    total_steps: int = 10_000
+    batch_size: int = 1
+    """Images a step, over all devices."""
+    note: str = ""
+    """What a CPU user should know before starting (shown once)."""
+    model: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    loss: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    data: DataConfig = DataConfig()
+    optim: OptimConfig = OptimConfig()
+    eval: EvalConfig = EvalConfig()
+    checkpoint: CheckpointConfig = CheckpointConfig()
+    log: LogConfig = LogConfig()
+
+
+_SECTIONS = {
+    "data": DataConfig,
+    "optim": OptimConfig,
+    "eval": EvalConfig,
+    "checkpoint": CheckpointConfig,
+    "log": LogConfig,
+}
+MAY_CHANGE = ("eval", "log", "checkpoint", "note", "data.loader", "data.device_mib")
+"""Keys that a resumed run may change: they do not alter the training."""
+
+
+def base(method: str, options: Any) -> ConfigDict:
+    """Defaults of a method's experiment, locked against unknown keys.
+
+    Args:
+      method: its name in `methods.METHODS`.
+      options: its `Options`, with fields `model` and `loss`.
+
+    Returns:
+      A ConfigDict with the fields of `Experiment`.
+    """
+    config = ConfigDict(dataclasses.asdict(Experiment(method=method)))
+    config.model = ConfigDict(dataclasses.asdict(options.model))
+    config.loss = ConfigDict(dataclasses.asdict(options.loss))
+    return config.lock()
+
+
+def freeze(config: ConfigDict) -> Experiment:
+    """Turns a finished ConfigDict into frozen dataclasses and validates it.
+
+    Raises:
+      ConfigError: for impossible combinations, naming the key.
+    """
+    fields = config.to_dict()
+    for name, section in _SECTIONS.items():
+        fields[name] = section(**fields[name])
+    experiment = Experiment(**fields)
+    validate(experiment)
+    return experiment
+
+
+def to_json(experiment: Experiment) -> dict[str, Any]:
+    """All fields as JSON types (tuples become lists)."""
+    return dataclasses.asdict(experiment)
+
+
+def from_json(fields: Mapping[str, Any]) -> Experiment:
+    """Inverse of `to_json`, for configurations stored with a run.
+
+    Raises:
+      ConfigError: if a field is unknown, as one of another version would be.
+    """
+    plain = _tuples(fields)
+    try:
+        parts = {name: section(**plain[name]) for name, section in _SECTIONS.items()}
+        return Experiment(**{**plain, **parts})
+    except (KeyError, TypeError) as error:
+        raise errors.ConfigError(
+            f"stored configuration does not fit this version of cellrec_jax ({error})"
+        ) from error
+
+
+def _tuples(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _tuples(item) for key, item in value.items()}
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+def _require(ok: bool, message: str) -> None:
+    if not ok:
+        raise errors.ConfigError(f"--config.{message}")
+
+
+def validate(experiment: Experiment) -> None:
+    """Checks what can be checked before anything is loaded.
+
+    Raises:
+      ConfigError: naming the key, the value and what to do.
+    """
+    data, optim, evaluation = experiment.data, experiment.optim, experiment.eval
+    for key, value in (
+        ("total_steps", experiment.total_steps),
+        ("batch_size", experiment.batch_size),
+        ("data.max_cells", data.max_cells),
+        ("data.box_size", data.box_size),
+        ("eval.batch_size", evaluation.batch_size),
+        ("eval.radius_px", evaluation.radius_px),
+        ("checkpoint.every", experiment.checkpoint.every),
+        ("checkpoint.keep", experiment.checkpoint.keep),
+        ("log.every", experiment.log.every),
+        ("optim.learning_rate", optim.learning_rate),
+    ):
+        _require(value > 0, f"{key}={value} must be more than 0")
+    for key, pair, least in (
+        ("data.size_hw", data.size_hw, 1),
+        ("data.crop_hw", data.crop_hw, 0),
+        ("data.synthetic_hw", data.synthetic_hw, 32),
+    ):
+        two = len(pair) == 2 and min(pair) >= least
+        _require(two, f"{key}={pair} must be height,width of at least {least}")
+    _require(
+        0 < data.keep_rate <= 1,
+        f"data.keep_rate={data.keep_rate} must be in (0, 1]: 0.1 keeps a tenth of the "
+        "annotations; for one an image use --config.data.keep_one=true",
+    )
+    if data.num_folds:
+        _require(
+            data.num_folds >= 2 and 0 <= data.fold < data.num_folds,
+            f"data.fold={data.fold} must be in 0..{data.num_folds - 1} "
+            f"(data.num_folds={data.num_folds}, at least 2)",
+        )
+        ids = data.train_ids or data.val_ids or data.test_ids
+        _require(not ids, "data.num_folds and data.*_ids exclude each other: drop one")
+    _choices(experiment)
+
+
+def _choices(experiment: Experiment) -> None:
+    for key, value, allowed in (
+        ("data.fold_by", experiment.data.fold_by, ("group", "image")),
+        ("data.loader", experiment.data.loader, ("auto", "arrays", "tf")),
+        ("data.resize", experiment.data.resize, ("squeeze", "pad")),
+        ("data.boxes", experiment.data.boxes, ("points", "annotated")),
+        ("data.intensity", experiment.data.intensity, ("auto", "percentile", "full")),
+        ("optim.name", experiment.optim.name, ("momentum", "adam", "adamw")),
+        (
+            "optim.schedule",
+            experiment.optim.schedule,
+            ("piecewise", "cosine", "constant"),
+        ),
+        ("eval.weights", experiment.eval.weights, ("last", "best")),
+    ):
+        _require(value in allowed, f"{key}={value}: choose {' or '.join(allowed)}")

@@ -1,0 +1,275 @@
+"""Array mode: batches from arrays in memory or on the device, without TensorFlow.
+
+The order of images is a pure function of (seed, step), so a resumed run, and any number
+of processes, see the batches that one uninterrupted process sees.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from cellrec_jax import errors, geometry
+from cellrec_jax.data.example import Example
+from cellrec_jax.data.record import Record, Source
+from cellrec_jax.types import Batch
+
+
+def stack(examples: Sequence[Example]) -> Batch:
+    """Makes one batch of a whole set.
+
+    Args:
+      examples: B > 0 examples of one `ExampleSpec`.
+
+    Returns:
+      A batch of NumPy arrays. Images stay uint8 if all are, else they become f32 in
+      [0, 1]; `example_index` counts the set.
+
+    Raises:
+      DataError: if there are no examples.
+    """
+    if not examples:
+        raise errors.DataError("no images to make batches of: name a set that has some")
+    images = [example.image for example in examples]
+    if any(image.dtype != np.uint8 for image in images):
+        images = [
+            image.astype(np.float32) / 255 if image.dtype == np.uint8 else image
+            for image in images
+        ]
+    fields: dict[str, Any] = {
+        "image": np.stack(images),
+        "image_mask": np.ones(len(examples), bool),
+        "example_index": np.arange(len(examples), dtype=np.int32),
+    }
+    for name in Batch._fields:
+        if name not in fields and getattr(examples[0], name) is not None:
+            fields[name] = np.stack([getattr(example, name) for example in examples])
+    return Batch(**fields)
+
+
+def order(num: int, seed: int, epoch: int) -> np.ndarray:
+    """Shuffles `num` images for one epoch.
+
+    Sorts raw Philox words instead of calling `Generator.permutation`, whose stream may
+    change between NumPy versions.
+
+    Args:
+      num: number of images.
+      seed: non-negative.
+      epoch: counted from 0.
+
+    Returns:
+      int64 [num], a permutation of 0..num-1.
+    """
+    words = np.random.Philox(key=np.array([seed, epoch], np.uint64)).random_raw(num)
+    return np.argsort(words, kind="stable")
+
+
+def batch_indices(num: int, batch_size: int, seed: int, step: int) -> np.ndarray:
+    """Images of the global batch of one step: a pure function of (seed, step).
+
+    The permutations of all epochs follow each other without gaps, so a batch may hold
+    the end of one epoch and the start of the next.
+
+    Args:
+      num: number of images, at least 1.
+      batch_size: global batch size.
+      seed: non-negative.
+      step: counted from 0.
+
+    Returns:
+      int64 [batch_size] in 0..num-1.
+    """
+    epochs, places = np.divmod(step * batch_size + np.arange(batch_size), num)
+    orders = {int(epoch): order(num, seed, int(epoch)) for epoch in np.unique(epochs)}
+    return np.array(
+        [orders[int(e)][place] for e, place in zip(epochs, places, strict=True)],
+        np.int64,
+    )
+
+
+def train_batches(
+    stacked: Batch,
+    batch_size: int,
+    seed: int,
+    start_step: int = 0,
+    process_index: int = 0,
+    process_count: int = 1,
+) -> Iterator[Batch]:
+    """Yields this process's part of every global batch, for ever.
+
+    Args:
+      stacked: the whole set, from `stack` or `to_device`.
+      batch_size: global batch size.
+      seed: non-negative.
+      start_step: the first step wanted; a resumed run passes its own.
+      process_index: which part to yield.
+      process_count: number of equal parts.
+
+    Yields:
+      Batches of batch_size / process_count examples; `example_index` is the position
+      in the global batch.
+
+    Raises:
+      ConfigError: if the parts cannot be equal (at the first batch).
+    """
+    if batch_size % process_count:
+        raise errors.ConfigError(
+            f"batch_size={batch_size} is not a multiple of the {process_count} "
+            "processes: change batch_size"
+        )
+    local_size = batch_size // process_count
+    positions = process_index * local_size + np.arange(local_size)
+    step = start_step
+    while True:
+        idx = batch_indices(len(stacked.labels), batch_size, seed, step)[positions]
+        batch = take(stacked, idx)
+        yield batch._replace(example_index=_beside(batch, positions.astype(np.int32)))
+        step += 1
+
+
+def eval_batches(stacked: Batch, batch_size: int) -> Iterator[Batch]:
+    """Yields every image once, in order; fillers complete the last batch.
+
+    Args:
+      stacked: the whole set, from `stack` or `to_device`.
+      batch_size: images a batch.
+
+    Yields:
+      Batches of `batch_size`; `example_index` is the position in the set. Fillers have
+      `image_mask`, `points_mask` and `valid` False.
+    """
+    num = len(stacked.labels)
+    for start in range(0, num, batch_size):
+        positions = start + np.arange(batch_size)
+        batch = take(stacked, np.minimum(positions, num - 1))
+        real = _beside(batch, positions < num)
+        yield batch._replace(
+            image_mask=batch.image_mask & real,
+            points_mask=batch.points_mask & real[:, None],
+            valid=batch.valid & real[:, None, None],
+            example_index=_beside(batch, positions.astype(np.int32)),
+        )
+
+
+def take(stacked: Batch, idx: np.ndarray) -> Batch:
+    """Picks examples; on the device if the set is there.
+
+    Args:
+      stacked: a batch of NumPy or device arrays.
+      idx: int [b] of examples in `stacked`; may repeat.
+
+    Returns:
+      A batch of b examples, where `stacked` is.
+    """
+    if isinstance(stacked.image, jax.Array):
+        return _gather(stacked, jax.device_put(idx.astype(np.int32)))
+    return jax.tree.map(lambda array: array[idx], stacked)
+
+
+def to_device(stacked: Batch, limit_bytes: int) -> Batch:
+    """Copies a set to the default device if it is small enough.
+
+    Batches taken from it are gathered there, so images travel once, as uint8.
+
+    Args:
+      stacked: the whole set, from `stack`.
+      limit_bytes: the largest set to copy.
+
+    Returns:
+      The set on the device, or `stacked` itself if it is larger.
+    """
+    num_bytes = sum(array.nbytes for array in jax.tree.leaves(stacked))
+    return jax.device_put(stacked) if num_bytes <= limit_bytes else stacked
+
+
+def from_arrays(
+    images: Sequence[np.ndarray],
+    points_yx: Sequence[np.ndarray],
+    labels: Sequence[np.ndarray] | None = None,
+    *,
+    class_names: Sequence[str] = ("cell",),
+    boxes_yxyx: Sequence[np.ndarray] | None = None,
+) -> Source:
+    """Makes a set of the caller's own arrays, for training from Python.
+
+    Args:
+      images: uint8 or uint16 [H, W, C] each, C = 1 or 3; sizes may differ.
+      points_yx: [n, 2] cell centres of each image, px, (y, x); pixel (i, j) covers
+        [i, i+1) x [j, j+1), so add 0.5 to integer pixel indices.
+      labels: [n] class ids of each image, 0..K-1; None is class 0 everywhere.
+      class_names: K names.
+      boxes_yxyx: [n, 4] half-open boxes (y0, x0, y1, x1) of each image, if known.
+
+    Returns:
+      A source with image ids "000000", "000001", ...
+
+    Raises:
+      DataError: if arrays do not fit together, or points are outside their image.
+    """
+    for name, per_image in (
+        ("points_yx", points_yx),
+        ("labels", labels),
+        ("boxes_yxyx", boxes_yxyx),
+    ):
+        if per_image is not None and len(per_image) != len(images):
+            raise errors.DataError(
+                f"{len(images)} images but {len(per_image)} entries in {name}: give "
+                "one entry an image"
+            )
+    records = {}
+    for i, (image, points) in enumerate(zip(images, points_yx, strict=True)):
+        records[f"{i:06d}"] = _record(
+            f"{i:06d}",
+            image,
+            np.asarray(points, np.float32).reshape(-1, 2),
+            np.zeros(len(points), np.int32) if labels is None else labels[i],
+            None if boxes_yxyx is None else boxes_yxyx[i],
+            len(class_names),
+        )
+    return Source("arrays", tuple(class_names), tuple(records), records.__getitem__)
+
+
+def _record(
+    image_id: str,
+    image: np.ndarray,
+    points_yx: np.ndarray,
+    labels: np.ndarray,
+    boxes_yxyx: np.ndarray | None,
+    num_classes: int,
+) -> Record:
+    """Checks one image's arrays and makes a record of them."""
+
+    def refuse(what: str) -> errors.DataError:
+        return errors.DataError(f"image {int(image_id)}: {what}")
+
+    if image.ndim != 3 or image.shape[2] not in (1, 3):
+        raise refuse(f"shape {image.shape} is not [H, W, 1] or [H, W, 3]")
+    if image.dtype not in (np.uint8, np.uint16):
+        raise refuse(f"type {image.dtype} is not uint8 or uint16: convert it")
+    if not geometry.inside(points_yx, image.shape).all():  # NaN is outside, too
+        raise refuse(f"has points outside its {image.shape[:2]} px: give (y, x) in px")
+    labels = np.asarray(labels)
+    if labels.shape != (len(points_yx),):
+        raise refuse(f"has {len(points_yx)} points but labels of {labels.shape}")
+    if not np.isin(labels, np.arange(num_classes)).all():
+        raise refuse(f"has labels outside 0..{num_classes - 1}: extend class_names")
+    if boxes_yxyx is not None:
+        boxes_yxyx = np.asarray(boxes_yxyx, np.float32).reshape(-1, 4)
+        if len(boxes_yxyx) != len(points_yx):
+            raise refuse(f"has {len(points_yx)} points but {len(boxes_yxyx)} boxes")
+        if not (boxes_yxyx[:, :2] < boxes_yxyx[:, 2:]).all():
+            raise refuse("has empty or inverted boxes: give (y0, x0, y1, x1)")
+    return Record(image_id, image, points_yx, labels.astype(np.int32), boxes_yxyx)
+
+
+@jax.jit
+def _gather(stacked: Batch, idx: jax.Array) -> Batch:
+    """`take` on the device, compiled once a batch size."""
+    return jax.tree.map(lambda array: array[idx], stacked)
+
+
+def _beside(batch: Batch, array: np.ndarray) -> Any:
+    """Puts an array where the batch is: on the device or on the host."""
+    return jax.device_put(array) if isinstance(batch.image, jax.Array) else array

@@ -1,0 +1,183 @@
+"""What a prepared (TFDS) set stores of a record, and the way there and back.
+
+All pixels are stored as PNG of their own type and size, coordinates in px as plain
+tensors. What a record may lack is a sequence of no or one element.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from cellrec_jax import errors
+from cellrec_jax.data.record import Record, Source
+
+PIXELS = ("image", "masks", "annotated", "ignore")
+"""Features that hold PNG files; read them with `tfds.decode.SkipDecoding`."""
+
+_SPLITS = ("train", "validation", "val", "test")
+_MAX_CELLS = np.iinfo(np.uint16).max
+
+
+def features_dict(class_names: Sequence[str] | None) -> Any:
+    """The features of every set.
+
+    Args:
+      class_names: K names; None if the builder sets them later.
+
+    Returns:
+      A `tfds.features.FeaturesDict`. Its image is declared as uint8, which is how
+      TFDS decodes it; the PNG itself keeps 16 bits where the file had them.
+    """
+    import tensorflow_datasets as tfds
+
+    def optional_pixels(dtype: type[np.generic]) -> Any:
+        pixels = tfds.features.Image(
+            shape=(None, None, 1), dtype=dtype, encoding_format="png"
+        )
+        return tfds.features.Sequence(pixels)
+
+    names = None if class_names is None else list(class_names)
+    return tfds.features.FeaturesDict(
+        {
+            "image": tfds.features.Image(dtype=np.uint8, encoding_format="png"),
+            "points_yx": tfds.features.Tensor(shape=(None, 2), dtype=np.float32),
+            "labels": tfds.features.Sequence(tfds.features.ClassLabel(names=names)),
+            "boxes_yxyx": tfds.features.Tensor(shape=(None, 4), dtype=np.float32),
+            "masks": optional_pixels(np.uint16),
+            "annotated": optional_pixels(np.uint8),
+            "ignore": optional_pixels(np.uint8),
+            "image_id": tfds.features.Text(),
+            "group": tfds.features.Text(),
+            "mpp": tfds.features.Scalar(dtype=np.float32),
+        }
+    )
+
+
+def dataset_info(
+    builder: Any, description: str, citation: str, class_names: Sequence[str] | None
+) -> Any:
+    """A builder's `tfds.core.DatasetInfo`; the arguments after it are stored as given.
+
+    Images keep the folder's order, so that their ids, kept beside the data, are enough
+    to find one without reading the others.
+    """
+    import tensorflow_datasets as tfds
+
+    return tfds.core.DatasetInfo(
+        builder=builder,
+        description=description,
+        features=features_dict(class_names),
+        citation=citation,
+        disable_shuffling=True,
+        metadata=tfds.core.MetadataDict(),
+    )
+
+
+def split_ids(builder: Any, source: Source) -> dict[str, tuple[str, ...]]:
+    """Images of each split, also noted in the builder's metadata with their groups.
+
+    Args:
+      builder: the builder that will store them.
+      source: the folder that is read.
+
+    Returns:
+      Split -> image ids in order. The splits are the folders train, validation (or
+      val) and test if every image is in one of them; else all images are 'train'.
+    """
+    splits: dict[str, tuple[str, ...]] = {}
+    tops = {image_id.partition("/")[0] for image_id in source.image_ids}
+    nested = tops <= set(_SPLITS) and all("/" in i for i in source.image_ids)
+    for name in (top for top in _SPLITS if top in tops) if nested else ("train",):
+        prefix = f"{name}/" if nested else ""
+        splits[name] = tuple(i for i in source.image_ids if i.startswith(prefix))
+    builder.info.metadata["image_ids"] = splits
+    builder.info.metadata["groups"] = dict(source.groups)
+    return splits
+
+
+def generate(
+    source: Source, image_ids: Sequence[str]
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yields (place, features) of the images of one split, as TFDS wants them."""
+    for place, image_id in enumerate(image_ids):
+        yield place, encode(source.load(image_id))
+
+
+def encode(record: Record) -> dict[str, Any]:
+    """A record as features.
+
+    Raises:
+      DataError: if its masks hold more instances than 16 bits can number.
+    """
+    masks = record.masks
+    if masks is not None and masks.max(initial=0) > _MAX_CELLS:
+        raise errors.DataError(
+            f"{record.image_id}: more than {_MAX_CELLS} instances in one mask: cut the "
+            "image into tiles"
+        )
+    boxes_yxyx = record.boxes_yxyx
+    return {
+        "image": _to_png(record.image),
+        "points_yx": record.points_yx.astype(np.float32).reshape(-1, 2),
+        "labels": record.labels.tolist(),
+        "boxes_yxyx": np.zeros((0, 4), np.float32)
+        if boxes_yxyx is None
+        else boxes_yxyx,
+        "masks": [] if masks is None else [_to_png(masks.astype(np.uint16))],
+        "annotated": _encode_region(record.annotated),
+        "ignore": _encode_region(record.ignore),
+        "image_id": record.image_id,
+        "group": record.group,
+        "mpp": np.float32(record.mpp or 0),
+    }
+
+
+def decode(features: Mapping[str, Any]) -> Record:
+    """The record that `encode` was given.
+
+    Args:
+      features: as TFDS reads them with `PIXELS` not decoded, NumPy.
+
+    Returns:
+      The record; boxes are None for an image without cells, which has none either way.
+    """
+    masks = features["masks"]
+    # The shortest decimal that float32 tells apart: 0.2455, not 0.24549999833.
+    mpp = float(str(np.float32(features["mpp"])))
+    boxes_yxyx = np.asarray(features["boxes_yxyx"], np.float32).reshape(-1, 4)
+    return Record(
+        image_id=features["image_id"].decode(),
+        image=_from_png(features["image"]),
+        points_yx=np.asarray(features["points_yx"], np.float32).reshape(-1, 2),
+        labels=np.asarray(features["labels"], np.int32).reshape(-1),
+        boxes_yxyx=boxes_yxyx if len(boxes_yxyx) else None,
+        masks=_from_png(masks[0])[..., 0].astype(np.int32) if len(masks) else None,
+        annotated=_decode_region(features["annotated"]),
+        ignore=_decode_region(features["ignore"]),
+        group=features["group"].decode(),
+        mpp=mpp or None,
+    )
+
+
+def _encode_region(region: np.ndarray | None) -> list[bytes]:
+    return [] if region is None else [_to_png(region.astype(np.uint8) * 255)]
+
+
+def _decode_region(files: Sequence[bytes]) -> np.ndarray | None:
+    return _from_png(files[0])[..., 0] > 0 if len(files) else None
+
+
+def _to_png(pixels: np.ndarray) -> bytes:
+    """uint8 or uint16 [H, W] or [H, W, C] as a PNG file."""
+    import imagecodecs
+
+    return bytes(imagecodecs.png_encode(np.ascontiguousarray(pixels)))
+
+
+def _from_png(file: bytes) -> np.ndarray:
+    """The pixels of `_to_png`, always [H, W, C]."""
+    import imagecodecs
+
+    pixels = imagecodecs.png_decode(file)
+    return pixels[..., None] if pixels.ndim == 2 else pixels

@@ -1,0 +1,159 @@
+"""Class names: from label maps and annotation files, and merging of classes."""
+
+from collections.abc import Iterable
+import dataclasses
+from pathlib import Path
+import re
+
+import numpy as np
+
+from cellrec_jax.data.clean import keep_rows
+from cellrec_jax.data.images import natural_key
+from cellrec_jax.data.record import Record, Source
+from cellrec_jax.errors import ConfigError, DataError
+
+LEFT_OUT = "cells of classes not named in data.classes dropped"
+
+_LABEL_LINE = re.compile(r"""^\s*(-?\d+)\s*:\s*(["']?)(.*?)\2\s*(?:\s#.*)?$""")
+
+
+@dataclasses.dataclass(frozen=True)
+class Classes:
+    """Names of a set and what its annotation files may call them."""
+
+    names: tuple[str, ...]
+    """Class names by class id."""
+    ids: dict[str, int]
+    """What a file may hold -> class id; whole numbers as plain decimal text."""
+
+    def to_label(self, value: str, place: str) -> int:
+        """Class id of one value.
+
+        Args:
+          value: name or number, as text.
+          place: file and line, for the message.
+
+        Raises:
+          DataError: if the value is unknown.
+        """
+        if value not in self.ids:
+            raise DataError(
+                f"{place}: unknown class '{value}'; known: {', '.join(self.ids)}; "
+                "correct it or add it to label_map.yaml"
+            )
+        return self.ids[value]
+
+
+def classes_from_values(values: Iterable[str]) -> Classes:
+    """Classes of a set without label map: the values found, naturally sorted.
+
+    No value at all gives the single class 'cell'.
+    """
+    names = tuple(sorted(set(values), key=natural_key)) or ("cell",)
+    return Classes(names, {name: i for i, name in enumerate(names)})
+
+
+def read_label_map(path: Path) -> Classes:
+    """Reads lines `0: name`, with quotes, blank lines and # comments allowed.
+
+    Numbers need not start at 0 or be dense; class ids follow their order. Annotation
+    files may hold the numbers or the names.
+
+    Args:
+      path: the file.
+
+    Raises:
+      DataError: for other lines, numbers or names given twice, and empty files.
+    """
+    numbers: dict[int, str] = {}
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        match = _LABEL_LINE.match(line)
+        if not match or not match[3]:
+            raise DataError(f"{path} line {number}: write '0: name', not '{line}'")
+        if int(match[1]) in numbers or match[3] in numbers.values():
+            raise DataError(f"{path} line {number}: '{line.strip()}' is given twice")
+        numbers[int(match[1])] = match[3]
+    if not numbers:
+        raise DataError(f"{path} names no class: write lines such as '0: name'")
+    ordered = sorted(numbers)
+    names = tuple(numbers[number] for number in ordered)
+    by_name = {name: i for i, name in enumerate(names)}
+    return Classes(names, by_name | {str(n): i for i, n in enumerate(ordered)})
+
+
+def read_text(path: Path) -> str:
+    """Reads a UTF-8 file, with or without byte-order mark.
+
+    Raises:
+      DataError: if it cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 text: save it as UTF-8") from error
+
+
+def merge_classes(source: Source, mapping: str) -> Source:
+    """Renames, merges and selects the classes of a set.
+
+    Args:
+      source: the set.
+      mapping: `data.classes`: "" keeps all; otherwise new classes in order, such as
+        "tumour=positive+negative" or "RBC=RBC,WBC=WBC" ("RBC,WBC" is short for it).
+        Cells of classes not named are dropped and counted in `source.repairs`.
+
+    Returns:
+      The set with the new classes.
+
+    Raises:
+      ConfigError: if a class is unknown or named twice, or a name is missing.
+
+    Example:
+      `merge_classes(source, "tumour=positive+negative").class_names` is ('tumour',).
+    """
+    if not mapping.strip():
+        return source
+    groups = _parse_groups(mapping, source.class_names)
+    new_ids = np.full(len(source.class_names), -1, np.int32)
+    for new_id, old_names in enumerate(groups.values()):
+        new_ids[[source.class_names.index(name) for name in old_names]] = new_id
+
+    def load(image_id: str) -> Record:
+        record = source.load(image_id)
+        labels = new_ids[record.labels]
+        keep = labels >= 0
+        if not keep.all():
+            source.repairs[LEFT_OUT] += int((~keep).sum())
+        return keep_rows(dataclasses.replace(record, labels=labels), keep)
+
+    return dataclasses.replace(source, class_names=tuple(groups), load=load)
+
+
+def _parse_groups(mapping: str, known: tuple[str, ...]) -> dict[str, list[str]]:
+    groups: dict[str, list[str]] = {}
+    used: set[str] = set()
+    for part in mapping.split(","):
+        name, equals, olds = (text.strip() for text in part.partition("="))
+        old_names = [old.strip() for old in (olds if equals else name).split("+")]
+        if not name or "" in old_names or (not equals and len(old_names) > 1):
+            raise ConfigError(
+                f"data.classes '{mapping}': write NEW=OLD+OLD,NEW=OLD; classes here: "
+                f"{', '.join(known)}"
+            )
+        for old in old_names:
+            if old not in known:
+                raise ConfigError(
+                    f"data.classes names '{old}', which the set does not have; "
+                    f"classes here: {', '.join(known)}"
+                )
+            if old in used:
+                raise ConfigError(f"data.classes '{mapping}' names '{old}' twice")
+            used.add(old)
+        if name in groups:
+            raise ConfigError(f"data.classes '{mapping}' gives '{name}' twice")
+        groups[name] = old_names
+    return groups

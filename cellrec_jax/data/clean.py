@@ -1,0 +1,174 @@
+"""Makes every record that leaves a reader valid, and counts what it repaired."""
+
+from collections import Counter
+from collections.abc import Sequence
+import dataclasses
+
+import numpy as np
+
+from cellrec_jax import geometry
+from cellrec_jax.data.record import Record
+from cellrec_jax.errors import DataError
+
+POINTS_NAN = "points that are not numbers dropped"
+POINTS_OUTSIDE = "points outside the image dropped"
+POINTS_DUPLICATE = "duplicated points dropped"
+BOXES_DEGENERATE = "boxes without area dropped"
+BOXES_INVERTED = "inverted boxes put right"
+BOXES_CLIPPED = "boxes clipped to the image"
+
+
+def clean(
+    record: Record, repairs: Counter[str], class_names: Sequence[str] | None = None
+) -> Record:
+    """Drops cells that cannot be used and mends boxes, masks in step.
+
+    Dropped: points that are NaN or outside [0, H) x [0, W), exact duplicates (same
+    point, label and box; with masks each instance is its own cell), boxes that are NaN
+    or have no area inside the image. Inverted boxes are swapped, others clipped.
+
+    Args:
+      record: as read; N points, labels and boxes.
+      repairs: description -> count; added to in place.
+      class_names: valid names; None checks only that labels are not negative.
+
+    Returns:
+      A valid record with f32 points and boxes and i32 labels.
+
+    Raises:
+      DataError: if a label is no valid class id.
+    """
+    labels = np.asarray(record.labels, np.int32).reshape(-1)
+    _check_labels(record.image_id, labels, class_names)
+    size_hw = record.image.shape[:2]
+    points_yx = np.asarray(record.points_yx, np.float32).reshape(-1, 2)
+    keep = _usable_points(points_yx, size_hw, repairs)
+    boxes_yxyx = record.boxes_yxyx
+    if boxes_yxyx is not None:
+        boxes_yxyx = np.asarray(boxes_yxyx, np.float32).reshape(-1, 4)
+        boxes_yxyx, keep = _mend_boxes(boxes_yxyx, size_hw, keep, repairs)
+    if record.masks is None:
+        columns = [points_yx, labels[:, None]]
+        columns += [] if boxes_yxyx is None else [boxes_yxyx]
+        first = _first_of_equal(np.concatenate(columns, axis=1), keep)
+        _count(repairs, POINTS_DUPLICATE, keep & ~first)
+        keep = first
+    cleaned = dataclasses.replace(
+        record, points_yx=points_yx, labels=labels, boxes_yxyx=boxes_yxyx
+    )
+    return keep_rows(cleaned, keep)
+
+
+def keep_rows(record: Record, keep: np.ndarray) -> Record:
+    """Keeps a part of the cells, in order; masks are renumbered, 0 where dropped.
+
+    Args:
+      record: N cells.
+      keep: bool [N].
+
+    Returns:
+      The record with `keep.sum()` cells.
+    """
+    if keep.all():
+        return record
+    masks = record.masks
+    if masks is not None:
+        new_ids = np.zeros(max(len(keep), int(masks.max(initial=0))) + 1, np.int32)
+        new_ids[1 : len(keep) + 1] = np.where(keep, np.cumsum(keep), 0)
+        masks = new_ids[masks]
+    boxes_yxyx = record.boxes_yxyx
+    return dataclasses.replace(
+        record,
+        points_yx=record.points_yx[keep],
+        labels=record.labels[keep],
+        boxes_yxyx=None if boxes_yxyx is None else boxes_yxyx[keep],
+        masks=masks,
+    )
+
+
+def points_from_xy(points_xy: np.ndarray) -> np.ndarray:
+    """Turns the (x, y) of an annotation file into half-pixel (y, x).
+
+    Whole numbers throughout the file are clicks on pixels and get + 0.5. As soon as
+    one coordinate has a fraction the file is taken to be in continuous coordinates
+    already (centroids, QuPath) and is left as it is.
+
+    Args:
+      points_xy: [N, 2] px, NaN allowed.
+
+    Returns:
+      f32 [N, 2].
+
+    Example:
+      >>> points_from_xy(np.array([[7, 3]])).tolist()
+      [[3.5, 7.5]]
+    """
+    points_xy = np.asarray(points_xy, np.float64).reshape(-1, 2)
+    values = points_xy[np.isfinite(points_xy)]
+    if (values == np.floor(values)).all():
+        points_xy = geometry.pixel_to_point(points_xy)
+    points_yx: np.ndarray = geometry.swap_xy(points_xy)
+    with np.errstate(over="ignore"):  # 1e300 becomes inf, which `clean` drops
+        return points_yx.astype(np.float32)
+
+
+def _check_labels(
+    image_id: str, labels: np.ndarray, class_names: Sequence[str] | None
+) -> None:
+    limit = np.inf if class_names is None else len(class_names)
+    unknown = labels[(labels < 0) | (labels >= limit)]
+    if len(unknown):
+        known = "0 or more" if class_names is None else ", ".join(class_names)
+        raise DataError(
+            f"image {image_id}: unknown class id {unknown[0]} in {len(unknown)} cells; "
+            f"known: {known}; correct the annotation file"
+        )
+
+
+def _usable_points(
+    points_yx: np.ndarray, size_hw: tuple[int, ...], repairs: Counter[str]
+) -> np.ndarray:
+    """Marks the points that are numbers and inside the image, bool [N]."""
+    finite = np.isfinite(points_yx).all(-1)
+    # Comparisons with NaN are False, so this needs no second look at `finite`.
+    inside: np.ndarray = geometry.inside(points_yx, size_hw)
+    _count(repairs, POINTS_NAN, ~finite)
+    _count(repairs, POINTS_OUTSIDE, finite & ~inside)
+    return inside
+
+
+def _mend_boxes(
+    boxes_yxyx: np.ndarray,
+    size_hw: tuple[int, ...],
+    keep: np.ndarray,
+    repairs: Counter[str],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Swaps and clips boxes [N, 4]; counts cells of `keep` only.
+
+    Returns:
+      The boxes, and `keep` without the cells whose box has no area.
+    """
+    finite = np.isfinite(boxes_yxyx).all(-1)
+    first, last = np.split(np.where(finite[:, None], boxes_yxyx, 0), 2, axis=1)
+    low, high = np.minimum(first, last), np.maximum(first, last)
+    limit = np.broadcast_to(np.array(size_hw, np.float32), low.shape)
+    mended = np.concatenate([np.clip(low, 0, limit), np.clip(high, 0, limit)], axis=1)
+    has_area = finite & (mended[:, 2:] > mended[:, :2]).all(-1)
+    used = keep & has_area
+    _count(repairs, BOXES_DEGENERATE, keep & ~has_area)
+    _count(repairs, BOXES_INVERTED, used & (first > last).any(-1))
+    _count(repairs, BOXES_CLIPPED, used & ((low < 0) | (high > limit)).any(-1))
+    return mended, used
+
+
+def _count(repairs: Counter[str], description: str, cells: np.ndarray) -> None:
+    if cells.any():  # no entries of 0: what is listed was repaired
+        repairs[description] += int(cells.sum())
+
+
+def _first_of_equal(rows: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+    """Marks the first of equal rows among the candidates. [N, D] -> bool [N]."""
+    first = np.zeros(len(rows), bool)
+    chosen = np.flatnonzero(candidates)
+    first[chosen[np.unique(rows[chosen], axis=0, return_index=True)[1]]] = True
+    return first

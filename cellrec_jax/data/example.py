@@ -1,0 +1,213 @@
+"""Turns a record into arrays of fixed shape, once, on the host.
+
+Sparse sampling, intensity, resizing and padding give the same result in every epoch, so
+they are done here, with NumPy alone, for array mode and the tf.data pipeline alike.
+What changes from step to step is `data.augment`, on the device.
+"""
+
+import dataclasses
+from typing import NamedTuple
+
+import numpy as np
+
+from cellrec_jax import errors, geometry
+from cellrec_jax.data import sparse, transforms
+from cellrec_jax.data.record import Record
+from cellrec_jax.masking import pad_to
+
+
+@dataclasses.dataclass(frozen=True)
+class ExampleSpec:
+    """How records become examples.
+
+    References:
+      Li et al., A Robust Training Method for Pathological Cellular Detector via Spatial
+      Loss Calibration, 2021: squeezes images to 800 x 800, boxes of 32 x 32 px.
+      Differs from the paper: see `data.sparse` for the order in which cells stay.
+    """
+
+    size_hw: tuple[int, int]
+    """Height and width of every example, px."""
+    resize: str = "squeeze"
+    """"squeeze" or "pad": see `transforms.resize_record`."""
+    max_cells: int = 512
+    """N, the slots for cells of one image."""
+    box_size: float = 32.0
+    """Side of the boxes around points, native px; scaled with the image."""
+    keep_rate: float = 1.0
+    """Share of a training image's cells that stay annotated, in (0, 1]."""
+    keep_one: bool = False
+    """Whether a training image keeps one cell only."""
+    keep_seed: int = 0
+    """Chooses which cells stay annotated, and which ones do not fit."""
+    training: bool = True
+    """Only training examples lose annotations."""
+    with_masks: bool = False
+    """Whether examples carry instance masks."""
+    intensity: str = "auto"
+    """See `scale_intensity`."""
+    boxes: str = "points"
+    """"points": boxes of `box_size`; "annotated": the record's own, where it has
+    them."""
+
+
+class Example(NamedTuple):
+    """One image with its cells, padded to N = `ExampleSpec.max_cells`. NumPy."""
+
+    image: np.ndarray
+    """uint8 [H, W, C], or f32 [H, W, C] in [0, 1]."""
+    points_yx: np.ndarray
+    """f32 [N, 2] cell centres, px of this image; 0 where padded."""
+    labels: np.ndarray
+    """i32 [N]; -1 where padded."""
+    points_mask: np.ndarray
+    """bool [N]."""
+    boxes_yxyx: np.ndarray
+    """f32 [N, 4], clipped to the image; 0 where padded."""
+    trust: np.ndarray
+    """f32 [N]; 1, and 0 where padded."""
+    valid: np.ndarray
+    """bool [H, W]; annotated, not ignored and not padding."""
+    masks: np.ndarray | None
+    """i32 [H, W]; id i+1 is the cell in slot i; None without `with_masks`."""
+    scale_yx: np.ndarray
+    """f32 [2] px of this image per native px."""
+    num_cells: np.int32
+    """Cells in this example."""
+    num_total: np.int32
+    """Cells of the record."""
+    num_dropped: np.int32
+    """Cells that stayed annotated but did not fit."""
+
+
+def prepare(record: Record, spec: ExampleSpec) -> Example:
+    """Samples, scales, resizes and pads one record.
+
+    Args:
+      record: one annotated image at its native size.
+      spec: what to make of it.
+
+    Returns:
+      The example. The same record and spec always give the same arrays.
+
+    Raises:
+      ConfigError: if `spec` names an unknown mode.
+      DataError: if an evaluation image has more than `spec.max_cells` cells, or has no
+        masks where they are asked for.
+    """
+    num_total = len(record.points_yx)
+    record, num_dropped = _sample_cells(record, spec)
+    record = dataclasses.replace(
+        record,
+        image=scale_intensity(record.image, spec.intensity),
+        boxes_yxyx=_cell_boxes(record, spec),
+        masks=_cell_masks(record, spec),
+    )
+    record, scale_yx, _ = transforms.resize_record(record, spec.size_hw, spec.resize)
+    assert record.boxes_yxyx is not None  # set above, for mypy
+    num_cells, size = len(record.points_yx), spec.max_cells
+    return Example(
+        image=record.image,
+        points_yx=pad_to(record.points_yx.astype(np.float32), size),
+        labels=pad_to(record.labels.astype(np.int32), size, -1),
+        points_mask=np.arange(size) < num_cells,
+        boxes_yxyx=pad_to(record.boxes_yxyx, size),
+        trust=pad_to(np.ones(num_cells, np.float32), size),
+        valid=valid_region(record),
+        masks=record.masks,
+        scale_yx=scale_yx,
+        num_cells=np.int32(num_cells),
+        num_total=np.int32(num_total),
+        num_dropped=np.int32(num_dropped),
+    )
+
+
+def scale_intensity(image: np.ndarray, intensity: str = "auto") -> np.ndarray:
+    """Brings pixel values into the range that models read.
+
+    Args:
+      image: uint8 or uint16 [H, W, C].
+      intensity: "auto" leaves uint8 as it is and treats uint16 as "percentile";
+        "percentile" maps this image's 0.5th and 99.5th percentile, over all channels,
+        to 0 and 1 and clips; "full" divides by the type's largest value.
+
+    Returns:
+      uint8, or f32 in [0, 1], of the same shape.
+
+    Raises:
+      ConfigError: if `intensity` is unknown.
+    """
+    if intensity not in ("auto", "percentile", "full"):
+        raise errors.ConfigError(
+            f"data.intensity is {intensity!r}: use auto, percentile or full"
+        )
+    if image.dtype == np.uint8 and intensity in ("auto", "full"):
+        return image  # `augment.to_unit` divides by 255, on the device
+    if intensity == "full":
+        return image.astype(np.float32) / np.iinfo(image.dtype).max
+    low, high = np.percentile(image, (0.5, 99.5))
+    scaled = (image.astype(np.float32) - low) / max(high - low, 1.0)
+    return np.clip(scaled, 0, 1).astype(np.float32)
+
+
+def to_uint8(image: np.ndarray) -> np.ndarray:
+    """An image for display: uint8 as it is, uint16 scaled as `scale_intensity` does."""
+    if image.dtype == np.uint8:
+        return image
+    return np.round(scale_intensity(image) * 255).astype(np.uint8)
+
+
+def valid_region(record: Record) -> np.ndarray:
+    """Where a record's annotations count: bool [H, W], annotated and not ignored."""
+    valid = np.ones(record.image.shape[:2], bool)
+    if record.annotated is not None:
+        valid &= record.annotated
+    if record.ignore is not None:
+        valid &= ~record.ignore
+    return valid
+
+
+def _sample_cells(record: Record, spec: ExampleSpec) -> tuple[Record, int]:
+    """Drops cells of training images; returns the record and how many did not fit."""
+    cells = (record.image_id, record.points_yx, record.labels)
+    keep = np.ones(len(record.points_yx), bool)
+    if spec.training:
+        keep = sparse.kept_mask(
+            *cells, rate=spec.keep_rate, keep_one=spec.keep_one, seed=spec.keep_seed
+        )
+    num_dropped = max(0, int(np.count_nonzero(keep)) - spec.max_cells)
+    if num_dropped and not spec.training:
+        raise errors.DataError(
+            f"{record.image_id}: {len(keep)} cells do not fit into "
+            f"data.max_cells={spec.max_cells}: raise data.max_cells to {len(keep)}"
+        )
+    if num_dropped:
+        # What stays annotated is a prefix of this order, so this is a shorter prefix.
+        keep[sparse.keep_order(*cells, spec.keep_seed)[spec.max_cells :]] = False
+    return transforms.select_cells(record, keep), num_dropped
+
+
+def _cell_boxes(record: Record, spec: ExampleSpec) -> np.ndarray:
+    """Boxes of a record's cells at its native size, clipped to the image."""
+    if spec.boxes not in ("points", "annotated"):
+        raise errors.ConfigError(
+            f"data.boxes is {spec.boxes!r}: use points or annotated"
+        )
+    boxes_yxyx = record.boxes_yxyx
+    if spec.boxes == "points" or boxes_yxyx is None:
+        size_hw = (spec.box_size, spec.box_size)
+        boxes_yxyx = geometry.boxes_around(record.points_yx, size_hw)
+    height, width = record.image.shape[:2]
+    return transforms.clip_boxes(boxes_yxyx, (height, width))
+
+
+def _cell_masks(record: Record, spec: ExampleSpec) -> np.ndarray | None:
+    """A record's masks where they are asked for."""
+    if not spec.with_masks:
+        return None
+    if record.masks is None:
+        raise errors.DataError(
+            f"{record.image_id}: has no instance masks, which this method needs: use a "
+            "set with masks"
+        )
+    return record.masks.astype(np.int32)

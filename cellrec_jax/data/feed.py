@@ -1,0 +1,96 @@
+"""Where training batches come from: arrays on the device or in memory, or tf.data.
+
+All give the same batches; see `arrays.batch_indices` for their order.
+"""
+
+from collections.abc import Callable, Iterator
+import functools
+import importlib.util
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from cellrec_jax import errors
+from cellrec_jax.config import Experiment
+from cellrec_jax.data import arrays, pipeline, sets
+from cellrec_jax.types import Batch
+
+
+class Feed(NamedTuple):
+    """An endless stream of training batches and what is known of the images."""
+
+    batches: Callable[[int], Iterator[Batch]]
+    """First step -> this process's batches from there on."""
+    loader: str
+    """arrays or tf."""
+    num_kept: int
+    num_total: int
+    native_hw: tuple[int, int]
+    """Median size of the images on disk."""
+    mpp: float
+    """Micrometres per px where all images agree, else 0."""
+
+
+def choose_loader(experiment: Experiment, num_images: int) -> str:
+    """Arrays while the prepared images fit `data.device_mib`, else tf.data.
+
+    Raises:
+      ConfigError: if tf.data is asked for but TensorFlow is not installed.
+    """
+    data = experiment.data
+    installed = importlib.util.find_spec("tensorflow") is not None
+    if data.loader == "tf" and not installed:
+        raise errors.ConfigError(
+            "--config.data.loader=tf: TensorFlow is not installed; install "
+            "tensorflow-cpu or use --config.data.loader=arrays"
+        )
+    if data.loader != "auto":
+        return data.loader
+    mib = num_images * data.size_hw[0] * data.size_hw[1] * 4 / 2**20
+    return "arrays" if mib <= data.device_mib or not installed else "tf"
+
+
+def open_feed(
+    experiment: Experiment, split: sets.Split, track: sets.Track[str] | None = None
+) -> Feed:
+    """Opens the training images.
+
+    Args:
+      experiment: read for `data`, `batch_size` and `seed`.
+      split: the training images.
+      track: shows progress while images are read.
+
+    Raises:
+      DataError, ConfigError: with one line that names what to change.
+    """
+    loader = choose_loader(experiment, len(split.image_ids))
+    processes = {
+        "process_index": jax.process_index(),
+        "process_count": jax.process_count(),
+    }
+    if loader == "tf":
+        seen = sets.survey(split, track)
+        stream: Any = functools.partial(
+            pipeline.train_batches, split.source, split.image_ids, split.spec
+        )
+    else:
+        loaded = sets.load_train(split, track)
+        seen = loaded.survey
+        limit = experiment.data.device_mib * 2**20
+        stream = functools.partial(
+            arrays.train_batches, arrays.to_device(loaded.images, limit)
+        )
+
+    def batches(start_step: int) -> Iterator[Batch]:
+        return stream(
+            batch_size=experiment.batch_size,
+            seed=experiment.seed,
+            start_step=start_step,
+            **processes,
+        )
+
+    height, width = (int(side) for side in np.median(seen.native_hw, axis=0))
+    return Feed(
+        batches, loader, seen.num_kept, seen.num_total, (height, width), seen.mpp
+    )

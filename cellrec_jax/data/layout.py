@@ -1,0 +1,175 @@
+"""Finds the images and annotation files of a folder, by id; it may be split.
+
+Splits lie below the folder (`images/train/12.png`) or above it
+(`train/images/12.png`); the id is 'train/12' in both.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from cellrec_jax.data.images import IMAGE_ENDINGS, list_files, natural_key
+from cellrec_jax.errors import DataError
+
+
+class Pairs(NamedTuple):
+    """Images and annotation files with the same ids, both naturally sorted."""
+
+    images: dict[str, Path]
+    annotations: dict[str, Path]
+
+
+def find_pairs(
+    root: Path,
+    image_folders: Iterable[str],
+    annotation_folders: Iterable[str],
+    endings: tuple[str, ...],
+    beside: bool = False,
+) -> Pairs:
+    """Finds images and one annotation file for each.
+
+    Args:
+      root: folder of the set.
+      image_folders: names to look at, the first that holds images counts; "" is the
+        root itself.
+      annotation_folders: names of which one holds the annotations.
+      endings: endings of annotation files, lower case with dot.
+      beside: whether annotations may also lie in the images' folder.
+
+    Returns:
+      Pairs of equal ids.
+
+    Raises:
+      DataError: for no images, no annotations, two folders of annotations, two files of
+        one id, an image without annotation file or the reverse.
+    """
+    image_folder, images = find_images(root, image_folders)
+    folders = [*annotation_folders, *([image_folder] if beside else [])]
+    found = {f: index for f in folders if (index := index_files(root, f, endings))}
+    what = " or ".join(f"*{ending}" for ending in endings)
+    if not found:
+        places = " or ".join(str(root / folder) for folder in folders)
+        raise DataError(
+            f"{root}: {len(images)} images but no annotations ({what} in {places}): "
+            "add one file an image"
+        )
+    if len(found) > 1:
+        names = " and ".join(str(root / folder) for folder in found)
+        raise DataError(f"{names} both hold {what}: keep one of the folders")
+    annotations = next(iter(found.values()))
+    check_pairs(root, images, annotations, what)
+    return Pairs(images, annotations)
+
+
+def find_images(
+    root: Path, folders: Iterable[str] = ("images", "")
+) -> tuple[str, dict[str, Path]]:
+    """Finds the images of the first of `folders` that has any.
+
+    Returns:
+      The folder's name, and id -> image file.
+
+    Raises:
+      DataError: if there is no image.
+    """
+    folders = tuple(folders)
+    for folder in folders:
+        if images := index_files(root, folder, IMAGE_ENDINGS):
+            return folder, images
+    places = " or ".join(str(root / folder) for folder in folders)
+    raise DataError(
+        f"no images in {places}: put them there ({', '.join(IMAGE_ENDINGS)})"
+    )
+
+
+def index_files(root: Path, folder: str, endings: tuple[str, ...]) -> dict[str, Path]:
+    """Finds the files of `root/folder/**` and `root/*/folder/**`.
+
+    Args:
+      root: folder of the set.
+      folder: name of the sub-folder; "" is the root itself without its sub-folders.
+      endings: lower-case file endings with dot.
+
+    Returns:
+      id -> file, naturally sorted by id.
+
+    Raises:
+      DataError: if two files have the same id.
+    """
+    if not folder:
+        bases = {"": root}
+    else:
+        bases = {"": root / folder}
+        bases |= {f"{p.name}/": p / folder for p in root.iterdir() if p.is_dir()}
+    index: dict[str, Path] = {}
+    for prefix, base in bases.items():
+        if not base.is_dir():
+            continue
+        for path in list_files(base, endings, recursive=bool(folder)):
+            name = prefix + path.relative_to(base).with_suffix("").as_posix()
+            known = index.setdefault(name, path)
+            if known != path:
+                raise DataError(f"{known} and {path} have the same id: keep one")
+    return {key: index[key] for key in sorted(index, key=natural_key)}
+
+
+def check_pairs(
+    root: Path, images: Iterable[str], annotations: Iterable[str], what: str
+) -> None:
+    """Checks that every image has its annotation file and the reverse.
+
+    Args:
+      root: folder of the set, for the message.
+      images: ids of the images.
+      annotations: ids of the annotation files.
+      what: how an annotation file is called, such as "labels/*.csv".
+
+    Raises:
+      DataError: names both counts and the first offenders.
+    """
+    image_ids, annotation_ids = set(images), set(annotations)
+    parts = []
+    if missing := image_ids - annotation_ids:
+        parts.append(f"no annotation for {_first(missing)}")
+    if orphans := annotation_ids - image_ids:
+        parts.append(f"no image for {_first(orphans)}")
+    if parts:
+        raise DataError(
+            f"{root}: {len(image_ids)} images but {len(annotation_ids)} annotation "
+            f"files ({what}): {'; '.join(parts)}; add or remove files"
+        )
+
+
+def holds(root: Path, folders: Iterable[str], endings: tuple[str, ...]) -> bool:
+    """Whether any of the folders has such a file; for `matches`, never raises."""
+    try:
+        return any(index_files(root, folder, endings) for folder in folders)
+    except (OSError, DataError):
+        return False
+
+
+def has_images(root: Path, folders: Iterable[str]) -> bool:
+    """Whether any of the folders has images; for `matches`, never raises."""
+    return holds(root, folders, IMAGE_ENDINGS)
+
+
+def has_pair(images: Mapping[str, Path], annotations: Mapping[str, Path]) -> bool:
+    """Whether any annotation file has the id of an image."""
+    return not images.keys().isdisjoint(annotations)
+
+
+def holds_beside(
+    root: Path, image_folders: Iterable[str], endings: tuple[str, ...]
+) -> bool:
+    """Whether any image has a file of its id in its own folder; never raises."""
+    try:
+        folder, images = find_images(root, image_folders)
+        return has_pair(images, index_files(root, folder, endings))
+    except (OSError, DataError):
+        return False
+
+
+def _first(ids: set[str], limit: int = 3) -> str:
+    names = sorted(ids, key=natural_key)
+    rest = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + rest

@@ -1,0 +1,196 @@
+"""The tf.data pipeline: the batches of array mode, prepared while they are trained on.
+
+For sets too large for memory. Images are read and prepared in parallel, in the order of
+`arrays.batch_indices`, so the batches are those of `arrays.train_batches`, bit for bit,
+for any number of processes and after any restart; each process reads only its part.
+"""
+
+from collections.abc import Iterator, Sequence
+import contextlib
+from typing import Any
+
+import numpy as np
+
+from cellrec_jax import errors
+from cellrec_jax.data import arrays
+from cellrec_jax.data.example import Example, ExampleSpec, prepare
+from cellrec_jax.data.record import Source
+from cellrec_jax.types import Batch
+
+_AHEAD = 2  # batches made before they are asked for
+
+
+def train_batches(
+    source: Source,
+    image_ids: Sequence[str],
+    spec: ExampleSpec,
+    batch_size: int,
+    seed: int,
+    start_step: int = 0,
+    process_index: int = 0,
+    process_count: int = 1,
+    num_parallel: int = 2,
+    cache: bool = False,
+) -> Iterator[Batch]:
+    """Yields this process's part of every global batch, for ever.
+
+    Args:
+      source: where images come from.
+      image_ids: the training images, in the order that array mode stacks them.
+      spec: what to make of them.
+      batch_size: global batch size.
+      seed: non-negative.
+      start_step: the first step wanted; a resumed run passes its own.
+      process_index: which part to yield.
+      process_count: number of equal parts.
+      num_parallel: images prepared at a time.
+      cache: keep prepared examples in memory, so that each is made once; needs
+        image_ids * H * W * (C + 1) bytes for 8-bit images, each process at most.
+
+    Yields:
+      Batches of batch_size / process_count examples, NumPy; `example_index` is the
+      position in the global batch.
+
+    Raises:
+      ConfigError: if the parts cannot be equal.
+      DataError: if an image cannot be used, when its batch is reached; or if the images
+        are of several number types, which only array mode can bring together.
+    """
+    if batch_size % process_count:
+        raise errors.ConfigError(
+            f"batch_size={batch_size} is not a multiple of the {process_count} "
+            "processes: change batch_size"
+        )
+    local_size = batch_size // process_count
+    positions = process_index * local_size + np.arange(local_size)
+    preparer = _Preparer(source, image_ids, spec, cache)
+
+    def local_indices(step: np.int64) -> np.ndarray:
+        indices = arrays.batch_indices(len(image_ids), batch_size, seed, int(step))
+        return indices[positions]
+
+    tf = _tensorflow()
+    dataset = tf.data.Dataset.range(start_step, np.iinfo(np.int64).max)
+    dataset = _map(tf, dataset, local_indices, tf.int64, 1).unbatch()
+    dataset = _map(tf, dataset, preparer, preparer.dtypes, num_parallel)
+    for values in dataset.batch(local_size).prefetch(_AHEAD).as_numpy_iterator():
+        yield _batch(preparer.unpack(values), positions)
+
+
+def examples(
+    source: Source, image_ids: Sequence[str], spec: ExampleSpec, num_parallel: int = 2
+) -> Iterator[Example]:
+    """Prepares images in parallel and yields them in order, each once.
+
+    Args:
+      source: where images come from.
+      image_ids: the images wanted.
+      spec: what to make of them.
+      num_parallel: images prepared at a time.
+
+    Yields:
+      One NumPy example an image.
+
+    Raises:
+      DataError: as `train_batches`.
+    """
+    preparer = _Preparer(source, image_ids, spec, cache=False)
+    tf = _tensorflow()
+    dataset = tf.data.Dataset.range(len(image_ids))
+    dataset = _map(tf, dataset, preparer, preparer.dtypes, num_parallel)
+    for values in dataset.prefetch(_AHEAD).as_numpy_iterator():
+        yield preparer.unpack(values)
+
+
+class _Preparer:
+    """Makes examples inside tf.data, where only arrays of known types can be returned.
+
+    An error would leave tf.data as a TensorFlow error with a traceback for a text. So
+    it is kept here, an empty example marked as failed is returned in its place, and
+    `unpack` raises it when that example is reached.
+    """
+
+    def __init__(
+        self, source: Source, image_ids: Sequence[str], spec: ExampleSpec, cache: bool
+    ) -> None:
+        if not image_ids:
+            raise errors.DataError(
+                "no images to make batches of: name a set that has some"
+            )
+        self._source, self._image_ids, self._spec = source, tuple(image_ids), spec
+        self._template = prepare(source.load(image_ids[0]), spec)
+        self._cached = {0: self._template} if cache else None
+        self._errors: dict[int, Exception] = {}
+
+    @property
+    def dtypes(self) -> list[np.dtype]:
+        """Types of what `__call__` returns."""
+        return [array.dtype for array in (*_present(self._template), np.int64(-1))]
+
+    def __call__(self, index: np.int64) -> list[np.ndarray]:
+        """The arrays of one example, and its index if it failed, else -1."""
+        try:
+            return [*_present(self._example(int(index))), np.int64(-1)]
+        except Exception as error:  # whatever it is, `unpack` raises it
+            self._errors[int(index)] = error
+            return [*map(np.zeros_like, _present(self._template)), index]
+
+    def unpack(self, values: Sequence[np.ndarray]) -> Example:
+        """Names the arrays of `__call__`, batched or not; raises what it caught."""
+        *fields, failed = values
+        for index in np.ravel(failed):
+            if index >= 0:
+                raise self._errors[int(index)]
+        rest = iter(fields)
+        named: Any = [None if f is None else next(rest) for f in self._template]
+        return Example(*named)
+
+    def _example(self, index: int) -> Example:
+        if self._cached is not None and index in self._cached:
+            return self._cached[index]
+        image_id = self._image_ids[index]
+        example = prepare(self._source.load(image_id), self._spec)
+        wanted = self._template.image
+        if (example.image.dtype, example.image.shape) != (wanted.dtype, wanted.shape):
+            raise errors.DataError(
+                f"{image_id} gives {example.image.dtype} {example.image.shape} where "
+                f"{self._image_ids[0]} gives {wanted.dtype} {wanted.shape}: use "
+                "data.intensity=percentile or data.loader=arrays"
+            )
+        if self._cached is not None:
+            self._cached[index] = example
+        return example
+
+
+def _present(example: Example) -> list[Any]:
+    return [field for field in example if field is not None]
+
+
+def _batch(batched: Example, positions: np.ndarray) -> Batch:
+    """Makes a batch of examples that tf.data has stacked."""
+    fields: dict[str, Any] = {
+        name: getattr(batched, name, None) for name in Batch._fields
+    }
+    fields["image_mask"] = np.ones(len(positions), bool)
+    fields["example_index"] = positions.astype(np.int32)
+    return Batch(**fields)
+
+
+def _map(tf: Any, dataset: Any, function: Any, dtypes: Any, num_parallel: int) -> Any:
+    """Maps a NumPy function over a data set of integers, in order."""
+
+    @tf.autograph.experimental.do_not_convert
+    def call(index: Any) -> Any:
+        return tf.numpy_function(function, [index], dtypes)
+
+    return dataset.map(call, num_parallel_calls=num_parallel, deterministic=True)
+
+
+def _tensorflow() -> Any:
+    """Imports TensorFlow for the host alone: the accelerator's memory is JAX's."""
+    import tensorflow as tf
+
+    # Raised if TensorFlow has been used before: then its devices cannot change.
+    with contextlib.suppress(RuntimeError):
+        tf.config.set_visible_devices([], "GPU")
+    return tf

@@ -1,0 +1,98 @@
+"""Dot maps: `source/K.png` (or `images`) with `annotations/K.png` (or `dots`).
+
+A dot map is an image of the same size, not 0 at one pixel a cell. Connected pixels
+(8 neighbours) are one dot at their centroid. All cells are of the class 'cell'.
+Set: Kainz et al., You Should Use Regression to Detect Cells, MICCAI 2015.
+"""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+from scipy import ndimage
+
+from cellrec_jax import geometry
+from cellrec_jax.data.clean import clean
+from cellrec_jax.data.images import load_image, load_mask
+from cellrec_jax.data.layout import find_pairs, has_images, holds
+from cellrec_jax.data.record import Record, Source
+from cellrec_jax.data.regions import attach_regions
+from cellrec_jax.errors import DataError
+
+NAME = "dot_maps"
+CLASS_NAMES = ("cell",)
+MAX_DOT_PX = 400
+"""Larger connected areas are taken for masks of cells, which others read."""
+MERGED_DOTS = "dots of several connected pixels counted once"
+
+_IMAGE_FOLDERS = ("source", "images")
+_FOLDERS = ("annotations", "dots")
+_ENDINGS = (".png", ".bmp", ".tif", ".tiff")  # JPEG smears single pixels
+
+
+def matches(root: Path) -> bool:
+    """Whether there are images and lossless images in a folder of dot maps."""
+    return holds(root, _FOLDERS, _ENDINGS) and has_images(root, _IMAGE_FOLDERS)
+
+
+def open_source(root: Path) -> Source:
+    """Opens a folder of images with dot maps.
+
+    Args:
+      root: holds `source` or `images`, and `annotations` or `dots`.
+
+    Returns:
+      The set with the class 'cell'.
+
+    Raises:
+      DataError: for missing images or dot maps.
+    """
+    root = Path(root)
+    pairs = find_pairs(root, _IMAGE_FOLDERS, _FOLDERS, _ENDINGS)
+    repairs: Counter[str] = Counter()
+
+    def load(image_id: str) -> Record:
+        image = load_image(pairs.images[image_id])
+        path = pairs.annotations[image_id]
+        dots = load_mask(path)
+        if dots.shape != image.shape[:2]:
+            raise DataError(
+                f"{path} is {dots.shape[0]} x {dots.shape[1]} px but its image is "
+                f"{image.shape[0]} x {image.shape[1]}: export it at the image's size"
+            )
+        points_yx, num_merged = find_dots(dots, path)
+        if num_merged:
+            repairs[MERGED_DOTS] += num_merged
+        labels = np.zeros(len(points_yx), np.int32)
+        record = Record(image_id, image, points_yx, labels)
+        return attach_regions(clean(record, repairs, CLASS_NAMES), root)
+
+    return Source(NAME, CLASS_NAMES, tuple(pairs.images), load, repairs=repairs)
+
+
+def find_dots(dots: np.ndarray, path: Path) -> tuple[np.ndarray, int]:
+    """Finds the centroids of 8-connected dots.
+
+    Args:
+      dots: bool [H, W].
+      path: the file, for the message.
+
+    Returns:
+      f32 [N, 2] half-pixel (y, x), and how many dots have more than one pixel.
+
+    Raises:
+      DataError: if a dot has more than `MAX_DOT_PX` pixels.
+    """
+    parts, count = ndimage.label(dots, structure=np.ones((3, 3)))
+    rows, columns = np.nonzero(parts)
+    ids = parts[rows, columns] - 1
+    areas = np.bincount(ids, minlength=count)
+    if areas.max(initial=0) > MAX_DOT_PX:
+        raise DataError(
+            f"{path} has a dot of {areas.max()} px: a dot map has about one pixel a "
+            "cell; for masks use data.format=label_images or instance_masks"
+        )
+    sums = [np.bincount(ids, axis, minlength=count) for axis in (rows, columns)]
+    centers_yx = np.stack(sums, 1) / np.maximum(areas, 1)[:, None]
+    points_yx = geometry.pixel_to_point(centers_yx).astype(np.float32)
+    return points_yx, int((areas > 1).sum())

@@ -1,0 +1,115 @@
+"""A folder an image, with one mask file a cell (Data Science Bowl 2018).
+
+`ID/images/NAME.png` is the image `ID`, and each file of `ID/masks/` one cell: 0
+outside, anything else inside.
+"""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from cellrec_jax.data.clean import clean
+from cellrec_jax.data.images import list_images, load_image, load_mask, natural_key
+from cellrec_jax.data.instances import instances_from_ids
+from cellrec_jax.data.layout import check_pairs
+from cellrec_jax.data.record import Record, Source
+from cellrec_jax.data.regions import attach_regions
+from cellrec_jax.errors import DataError
+
+NAME = "instance_masks"
+CLASS_NAMES = ("cell",)
+EMPTY = "empty masks dropped"
+OVERLAPPING = "masks drawn over earlier ones"
+HIDDEN = "masks dropped that later ones hide"
+
+
+def matches(root: Path) -> bool:
+    """Whether there are folders with one image in `images/` and files in `masks/`.
+
+    A single mask with the name of its image is the label image of a split instead
+    (`train/images/1.png`, `train/masks/1.png`).
+    """
+    try:
+        return any(map(_is_image_folder, root.iterdir()))
+    except (OSError, DataError):
+        return False
+
+
+def open_source(root: Path) -> Source:
+    """Opens a set of mask folders.
+
+    Where masks overlap, the later in natural order of the file names wins, and both
+    the overlapping and the wholly hidden masks are counted; so are empty ones. The
+    point of a cell is the centroid of its largest 8-connected part. A folder
+    `masks/` without files is an image without cells.
+
+    Args:
+      root: folder of the ID folders.
+
+    Returns:
+      The set, with instance masks; its one class is "cell".
+
+    Raises:
+      DataError: for folders that lack `images/` or `masks/` or hold several images,
+        and masks of another size than the image.
+    """
+    folders = {
+        folder.name: folder for folder in sorted(root.iterdir()) if folder.is_dir()
+    }
+    images = {i: f for i, f in folders.items() if (f / "images").is_dir()}
+    masks = {i: f for i, f in folders.items() if (f / "masks").is_dir()}
+    if not images:
+        raise DataError(f"{root}: no folders ID/images with ID/masks")
+    check_pairs(root, images, masks, "ID/masks/")
+    files = {image_id: _only_image(images[image_id]) for image_id in images}
+    repairs: Counter[str] = Counter()
+
+    def load(image_id: str) -> Record:
+        image = load_image(files[image_id])
+        ids = _paint(list_images(masks[image_id] / "masks"), image.shape[:2], repairs)
+        found = instances_from_ids(ids)
+        labels = np.zeros(len(found.points_yx), np.int32)
+        record = Record(image_id, image, found.points_yx, labels, masks=found.masks)
+        return attach_regions(clean(record, repairs), root)
+
+    image_ids = tuple(sorted(images, key=natural_key))
+    return Source(NAME, CLASS_NAMES, image_ids, load, repairs=repairs)
+
+
+def _is_image_folder(folder: Path) -> bool:
+    if not (folder / "images").is_dir() or not (folder / "masks").is_dir():
+        return False
+    images, masks = list_images(folder / "images"), list_images(folder / "masks")
+    return len(images) == 1 and [m.stem for m in masks] not in ([], [images[0].stem])
+
+
+def _only_image(folder: Path) -> Path:
+    images = list_images(folder / "images")
+    if len(images) != 1:
+        raise DataError(
+            f"{folder / 'images'} holds {len(images)} images: keep exactly one"
+        )
+    return images[0]
+
+
+def _paint(
+    files: list[Path], size_hw: tuple[int, ...], repairs: Counter[str]
+) -> np.ndarray:
+    """Draws the masks over each other: i32 [H, W], 0 background, n the n-th file."""
+    ids = np.zeros(size_hw, np.int32)
+    overlapping = empty = 0
+    for number, file in enumerate(files, start=1):
+        mask = load_mask(file)
+        if mask.shape != ids.shape:
+            raise DataError(
+                f"{file} is {mask.shape[0]} x {mask.shape[1]} px but its image is "
+                f"{ids.shape[0]} x {ids.shape[1]}: export it again at the image's size"
+            )
+        empty += not mask.any()
+        overlapping += bool(ids[mask].any())
+        ids[mask] = number
+    hidden = len(files) - empty - int(np.count_nonzero(np.unique(ids)))
+    counts = {EMPTY: empty, OVERLAPPING: overlapping, HIDDEN: hidden}
+    repairs.update({what: count for what, count in counts.items() if count})
+    return ids

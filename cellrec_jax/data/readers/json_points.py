@@ -1,0 +1,103 @@
+"""Points in JSON: `images/K.png` with `json/K.json`, or K.json beside the image.
+
+A file is a list of objects `{"x": 12, "y": 7, "label_id": 1}`; the class is in
+`label_id`, `label` or `class`, by name or number, or missing everywhere. Where all
+numbers of a set are `label_id` 1 and 2 they mean positive and negative, as in BCData.
+"""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cellrec_jax.data.classes import Classes, classes_from_values, read_text
+from cellrec_jax.data.layout import find_pairs, has_images, holds, holds_beside
+from cellrec_jax.data.readers.point_tables import Table, open_tables
+from cellrec_jax.data.record import Source
+from cellrec_jax.errors import DataError
+
+NAME = "json_points"
+_IMAGE_FOLDERS = ("images", "")
+_ENDINGS = (".json",)
+_CLASS_KEYS = ("label_id", "label", "class")
+_KI67 = Classes(("positive", "negative"), {"1": 0, "2": 1})
+
+
+def matches(root: Path) -> bool:
+    """Whether there are images with JSON files in `json` or beside them."""
+    if holds(root, ["json"], _ENDINGS):
+        return has_images(root, _IMAGE_FOLDERS)
+    return holds_beside(root, _IMAGE_FOLDERS, _ENDINGS)
+
+
+def open_source(root: Path) -> Source:
+    """Opens a folder of images with points in JSON; reads all files for the classes.
+
+    Args:
+      root: holds `images` and `json`.
+
+    Raises:
+      DataError: for missing files and files of another content.
+    """
+    root = Path(root)
+    pairs = find_pairs(root, _IMAGE_FOLDERS, ["json"], _ENDINGS, beside=True)
+    return open_tables(NAME, root, pairs, read_table, _to_classes)
+
+
+def _to_classes(values: set[str]) -> Classes:
+    return _KI67 if values and values <= {"1", "2"} else classes_from_values(values)
+
+
+def read_table(path: Path) -> Table:
+    """Reads one file.
+
+    Raises:
+      DataError: if it is no list of objects with numbers x and y, or if some objects
+        have a class and others have none.
+    """
+    try:
+        # Not orjson: NaN, which some programs write, is to be dropped, not refused.
+        items = json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path} is not valid JSON ({error})") from error
+    if not isinstance(items, list):
+        raise DataError(f"{path}: expected a list of objects with x and y")
+    places = [f"item {number}" for number in range(1, len(items) + 1)]
+    points_xy = np.full((len(items), 2), np.nan)
+    values = []
+    for i, item in enumerate(items):
+        where = f"{path} {places[i]}"
+        if not isinstance(item, dict):
+            raise DataError(f"{where}: expected an object with x and y")
+        points_xy[i] = [_coordinate(item, axis, where) for axis in ("x", "y")]
+        values.append(_class_value(item, where))
+    classes = [value for value in values if value is not None]
+    if classes and len(classes) < len(items):
+        place = places[values.index(None)]
+        raise DataError(f"{path} {place}: no class, but other cells have one")
+    return Table(points_xy, classes or None, places)
+
+
+def _coordinate(item: dict[str, Any], key: str, where: str) -> float:
+    value = item.get(key, "missing")
+    if value is None:
+        return math.nan
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise DataError(f"{where}: '{key}' is {value!r}, not a number")
+    try:
+        return float(value)
+    except OverflowError:  # a whole number of over 308 digits
+        return math.inf
+
+
+def _class_value(item: dict[str, Any], where: str) -> str | None:
+    value = next((item[key] for key in _CLASS_KEYS if item.get(key) is not None), None)
+    if value is None:
+        return None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int | str) or value == "":
+        raise DataError(f"{where}: class {value!r} is no name and no whole number")
+    return str(value)

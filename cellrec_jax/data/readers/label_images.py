@@ -1,0 +1,145 @@
+"""Label images: every pixel holds the id of its cell, 0 is background.
+
+Known layouts: `images/` with `labels/` or `masks/`, files of the same name (also
+below splits: `train/images`, `images/train`); and `.../setK/raw.tif` with
+`.../setK/instances_ids.png` (Usiigaci).
+"""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+import tifffile
+
+from cellrec_jax.data.clean import clean
+from cellrec_jax.data.images import IMAGE_ENDINGS, load_image, natural_key
+from cellrec_jax.data.instances import instances_from_ids
+from cellrec_jax.data.layout import check_pairs, index_files
+from cellrec_jax.data.readers import instance_masks
+from cellrec_jax.data.record import Record, Source
+from cellrec_jax.data.regions import attach_regions
+from cellrec_jax.errors import DataError
+
+NAME = "label_images"
+CLASS_NAMES = ("cell",)
+SEVERAL_PARTS = "ids in several parts, point in the largest"
+MAX_PARTS_OF_ONE_ID = 4
+"""An image with one id in more parts than this is a mask of cell against background,
+not a label image: reading it as a single cell would be a silent mistake."""
+
+_LABEL_FOLDERS = ("labels", "masks")
+_LABEL_ENDINGS = (".png", ".tif", ".tiff", ".bmp")
+_USIIGACI = ("raw.tif", "instances_ids.png")
+
+
+def matches(root: Path) -> bool:
+    """Whether there are label images with the names of images, or Usiigaci folders."""
+    try:
+        images, labels = _find_files(root)
+        paired = not images.keys().isdisjoint(labels)
+        return paired and not instance_masks.matches(root)
+    except (OSError, DataError):
+        return False
+
+
+def open_source(root: Path) -> Source:
+    """Opens a set of label images of 1, 8, 16 or 32 bits (PNG, TIFF).
+
+    The point of a cell is the centroid of the largest 8-connected part of its id; ids
+    in several parts, which are mistakes of drawing, are counted and keep all their
+    pixels in the masks.
+
+    Args:
+      root: folder of the set.
+
+    Returns:
+      The set, with instance masks; its one class is "cell".
+
+    Raises:
+      DataError: for images and label images that do not pair or differ in size, and
+        label images that are coloured, of floats or not labelled.
+    """
+    images, labels = _find_files(root)
+    if not images or not labels:
+        raise DataError(
+            f"{root}: no {'images' if not images else 'label images'}: put them into "
+            "images/ and labels/ under equal names"
+        )
+    check_pairs(root, images, labels, f"{'/ or '.join(_LABEL_FOLDERS)}/")
+    repairs: Counter[str] = Counter()
+
+    def load(image_id: str) -> Record:
+        image = load_image(images[image_id])
+        ids = _load_ids(labels[image_id])
+        if ids.shape != image.shape[:2]:
+            raise DataError(
+                f"{labels[image_id]} is {ids.shape[0]} x {ids.shape[1]} px but its "
+                f"image is {image.shape[0]} x {image.shape[1]}: export it again"
+            )
+        found = instances_from_ids(ids)
+        if len(found.parts) == 1 and found.parts[0] > MAX_PARTS_OF_ONE_ID:
+            raise DataError(
+                f"{labels[image_id]} has a single id in {found.parts[0]} parts: it "
+                "marks cells, not each cell; number its parts first"
+            )
+        if (found.parts > 1).any():
+            repairs[SEVERAL_PARTS] += int((found.parts > 1).sum())
+        class_ids = np.zeros(len(found.points_yx), np.int32)
+        record = Record(image_id, image, found.points_yx, class_ids, masks=found.masks)
+        return attach_regions(clean(record, repairs), root)
+
+    image_ids = tuple(sorted(images, key=natural_key))
+    return Source(NAME, CLASS_NAMES, image_ids, load, repairs=repairs)
+
+
+def _find_files(root: Path) -> tuple[dict[str, Path], dict[str, Path]]:
+    """Image id -> image file, and image id -> label image."""
+    for folder in _LABEL_FOLDERS:
+        if labels := index_files(root, folder, _LABEL_ENDINGS):
+            return index_files(root, "images", IMAGE_ENDINGS), labels
+    images, labels = (
+        {
+            file.parent.relative_to(root).as_posix(): file
+            for pattern in ("*", "*/*")
+            for file in root.glob(f"{pattern}/{name}")
+        }
+        for name in _USIIGACI
+    )
+    return images, labels
+
+
+def _load_ids(file: Path) -> np.ndarray:
+    """Reads the ids as stored: palettes and 32 bits are kept, unlike in `load_image`.
+
+    Returns:
+      [H, W] integers.
+    """
+    try:
+        if file.suffix.lower() in (".tif", ".tiff"):
+            ids = _load_tiff(file)
+        else:
+            with Image.open(file) as image:
+                ids = np.asarray(image)
+    # Decoders raise every kind of error on damaged files.
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"cannot read {file}: {reason}; export it again") from error
+    if ids.ndim != 2 or ids.dtype.kind not in "uib":
+        raise DataError(
+            f"{file} is no label image (shape {ids.shape}, {ids.dtype}): save one grey "
+            "channel of whole numbers"
+        )
+    if ids.min(initial=0) < 0:
+        raise DataError(f"{file} has negative ids: number the cells from 1")
+    return ids
+
+
+def _load_tiff(file: Path) -> np.ndarray:
+    with tifffile.TiffFile(file) as tiff:
+        page = tiff.pages.first
+        # tifffile takes what lies behind the end of a truncated file for zeros.
+        ends = np.add(page.dataoffsets, page.databytecounts)
+        if ends.max() > file.stat().st_size:
+            raise ValueError("the file is truncated")
+        return np.squeeze(page.asarray())

@@ -1,0 +1,173 @@
+"""MITOS-ATYPIA-14: mitoses in x40 frames of slides seen by two scanners.
+
+`<slide>/frames/x40/<stem>.tiff` (or .tif, .png ...) with `<slide>/mitosis/` holding
+`<stem>_mitosis.csv` and `<stem>_not_mitosis.csv`, rows `x,y,confidence` in px of the
+frame, x to the right. Slides A03, A04 ... (Aperio) and H03, H04 ... (Hamamatsu) may lie
+in folders of scanner and of training or testing, and in doubled folders (`A03/A03`).
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+import math
+from pathlib import Path
+import re
+
+import numpy as np
+
+from cellrec_jax.data.clean import POINTS_DUPLICATE, clean, points_from_xy
+from cellrec_jax.data.images import list_images, load_image, natural_key
+from cellrec_jax.data.layout import check_pairs
+from cellrec_jax.data.record import Record, Source
+from cellrec_jax.data.regions import attach_regions
+from cellrec_jax.errors import DataError
+
+NAME = "mitos"
+CLASS_NAMES = ("mitosis",)
+NOT_MITOSIS = False
+"""Whether look-alikes (`_not_mitosis.csv`, and rows of `_mitosis.csv` below
+`MIN_CONFIDENCE`) are read too, as a second class "not_mitosis"."""
+MIN_CONFIDENCE = 0.5
+"""Least confidence of the annotators at which a row counts as a mitosis."""
+MPP = {"A": 0.2455, "H": 0.2274}
+"""Micrometres per px of x40 frames by the first letter of the slide."""
+
+_SLIDE = re.compile(r"[AH]\d+", re.IGNORECASE)
+_OUTER_FOLDER = re.compile(
+    r".*(mitos|atypia|train|test|aperio|hamamatsu)", re.IGNORECASE
+)
+_MAX_DEPTH = 5
+
+
+def matches(root: Path) -> bool:
+    """Whether there are slide folders (A03, H03 ...) with frames/x40 inside."""
+    try:
+        return next(_slide_folders(root), None) is not None
+    except OSError:
+        return False
+
+
+def open_source(root: Path, *, not_mitosis: bool = NOT_MITOSIS) -> Source:
+    """Opens the frames below `root`: both scanners, or one by its sub-folder.
+
+    Rows for the same point are one cell, with its highest confidence. An empty
+    `_mitosis.csv` is a frame without mitoses; a missing `_not_mitosis.csv` is empty.
+    The group of a frame is its slide number without the scanner's letter, as both
+    scanners saw the same glass slides: A03 and H03 must not be in different folds.
+
+    Args:
+      root: folder of slides, of scanners, or of everything.
+      not_mitosis: also read look-alikes, as a second class.
+
+    Returns:
+      The set; image ids such as "A03/A03_00Aa".
+
+    Raises:
+      DataError: for no frames, frames without `_mitosis.csv` (as in the testing part)
+        or the reverse, a frame in two places, and rows that are not numbers.
+    """
+    images: dict[str, Path] = {}
+    tables: dict[str, Path] = {}
+    for slide in _slide_folders(root):
+        _add(images, list_images(slide / "frames" / "x40"), slide.name, "")
+        _add(tables, _mitosis_tables(slide), slide.name, "_mitosis")
+    if not images:
+        raise DataError(f"{root}: no frames in folders such as A03/frames/x40")
+    check_pairs(root, images, tables, "mitosis/*_mitosis.csv")
+    names = (*CLASS_NAMES, "not_mitosis") if not_mitosis else CLASS_NAMES
+    repairs: Counter[str] = Counter()
+    groups = {image_id: _slide_number(image_id) for image_id in images}
+
+    def load(image_id: str) -> Record:
+        points_yx, labels = _read_cells(tables[image_id], repairs)
+        kept = labels < len(names)
+        record = Record(
+            image_id,
+            load_image(images[image_id]),
+            points_yx[kept],
+            labels[kept],
+            group=groups[image_id],
+            mpp=MPP[image_id[0].upper()],
+        )
+        return attach_regions(clean(record, repairs), root)
+
+    image_ids = tuple(sorted(images, key=natural_key))
+    return Source(NAME, names, image_ids, load, groups=groups, repairs=repairs)
+
+
+def _slide_folders(folder: Path, depth: int = 0) -> Iterator[Path]:
+    """All slide folders (parents of frames/x40) at or below `folder`."""
+    if _SLIDE.fullmatch(folder.name) and (folder / "frames" / "x40").is_dir():
+        yield folder
+    elif depth < _MAX_DEPTH:
+        for child in sorted(folder.iterdir()):
+            known = _SLIDE.fullmatch(child.name) or _OUTER_FOLDER.match(child.name)
+            if known and child.is_dir():
+                yield from _slide_folders(child, depth + 1)
+
+
+def _mitosis_tables(slide: Path) -> list[Path]:
+    """The `_mitosis.csv` files of a slide; doubled folders may hold them outside."""
+    outer = [slide.parent] if slide.parent.name == slide.name else []
+    return [
+        file
+        for folder in (slide, *outer)
+        for file in sorted((folder / "mitosis").glob("*_mitosis.csv"))
+        if not file.stem.endswith("_not_mitosis")
+    ]
+
+
+def _add(index: dict[str, Path], files: list[Path], slide: str, suffix: str) -> None:
+    """Adds files to `index` under their ids; an id in two places is an error."""
+    for file in files:
+        image_id = f"{slide}/{file.stem.removesuffix(suffix)}"
+        if image_id in index:
+            raise DataError(
+                f"two files for '{image_id}': {index[image_id]} and {file}; keep one"
+            )
+        index[image_id] = file
+
+
+def _slide_number(image_id: str) -> str:
+    return image_id.partition("/")[0][1:]
+
+
+def _read_cells(table: Path, repairs: Counter[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Reads both tables of a frame.
+
+    Returns:
+      points_yx f32 [N, 2] and labels i32 [N]: 0 mitosis, 1 not.
+    """
+    rows = _read_rows(table)
+    other = table.with_name(table.name.replace("_mitosis.csv", "_not_mitosis.csv"))
+    # Whatever the confidence written there, this table holds no mitoses.
+    rows += [(x, y, 0.0) for x, y, _ in (_read_rows(other) if other.is_file() else [])]
+    best: dict[tuple[float, float], float] = {}
+    for x, y, confidence in rows:
+        best[x, y] = max(confidence, best.get((x, y), 0.0))
+    if len(best) < len(rows):
+        repairs[POINTS_DUPLICATE] += len(rows) - len(best)
+    confidences = np.array(list(best.values()))
+    points_yx = points_from_xy(np.array(list(best)))
+    return points_yx, (confidences < MIN_CONFIDENCE).astype(np.int32)
+
+
+def _read_rows(file: Path) -> list[tuple[float, float, float]]:
+    """Reads rows (x, y, confidence); without a third column the confidence is 1."""
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"cannot read {file}: {error}; copy it again") from error
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip(" \t,"):
+            continue
+        try:
+            x, y, confidence = (*map(float, line.split(",")), 1.0)[:3]
+        except ValueError:
+            x = y = confidence = math.nan
+        if not all(map(math.isfinite, (x, y, confidence))):
+            raise DataError(
+                f"{file}, line {number}: {line[:40]!r} is not x,y,confidence; mend it"
+            )
+        rows.append((x, y, confidence))
+    return rows

@@ -1,0 +1,198 @@
+"""Pascal VOC: one XML file of boxes an image.
+
+Known layouts: `JPEGImages/` (or `images/`) with `Annotations/*.xml`, and XML files
+beside the images, in the root or in `images/`.
+"""
+
+from collections import Counter
+import math
+from pathlib import Path
+from typing import NamedTuple
+from xml.etree.ElementTree import Element, ParseError
+
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import parse as parse_xml
+import numpy as np
+
+from cellrec_jax.data.clean import clean
+from cellrec_jax.data.images import IMAGE_ENDINGS, load_image
+from cellrec_jax.data.layout import check_pairs, index_files
+from cellrec_jax.data.readers.ignored import ignore_boxes
+from cellrec_jax.data.record import Record, Source
+from cellrec_jax.data.regions import attach_regions
+from cellrec_jax.errors import DataError
+from cellrec_jax.geometry import box_centers
+
+NAME = "voc"
+FIRST_PIXEL: int | None = None
+"""Number of the first pixel: 1 as Pascal VOC defines it (xmin..xmax inclusive, stored
+as the half-open xmin-1, xmax), or 0 (stored as xmin, xmax, as tools write that count
+from 0). None looks: 0 if any corner of the set lies below 1, else 1."""
+
+_XML_FOLDERS = ("Annotations", "annotations", "images", "")
+_IMAGE_FOLDERS = ("JPEGImages", "images", "")
+_CORNERS = ("ymin", "xmin", "ymax", "xmax")
+_SETS = ("train", "val", "trainval", "test")
+
+
+class _Object(NamedTuple):
+    name: str
+    corners_yxyx: tuple[float, ...]
+    """ymin, xmin, ymax, xmax as written."""
+    difficult: bool
+
+
+def matches(root: Path) -> bool:
+    """Whether there are XML files with the names of images."""
+    try:
+        xml_folder, xml_files = _find_xml(root)
+        return not xml_files.keys().isdisjoint(_find_images(root, xml_folder))
+    except (OSError, DataError):
+        return False
+
+
+def open_source(root: Path) -> Source:
+    """Opens a Pascal VOC set; parses all XML files once for the class names.
+
+    Objects marked `difficult` give no box: their area is ignored, as in the VOC
+    evaluation. An object without any extent (xmin = xmax or ymin = ymax) is a
+    mistaken click: it is left out and counted. The `filename` and `size` inside
+    the XML, which renaming leaves behind, are not used.
+
+    Args:
+      root: folder of the set.
+
+    Returns:
+      The set, with boxes; class names in alphabetical order.
+
+    Raises:
+      DataError: for images and XML files that do not pair, broken XML, boxes
+        that are not four numbers, or no object at all.
+    """
+    xml_folder, xml_files = _find_xml(root)
+    images = _find_images(root, xml_folder)
+    check_pairs(root, images, xml_files, f"{xml_folder}/*.xml".removeprefix("/"))
+    objects = [found for file in xml_files.values() for found in _read_objects(file)]
+    class_names = tuple(sorted({found.name for found in objects}))
+    if not class_names:
+        raise DataError(
+            f"{root}: none of the {len(xml_files)} XML files has an <object>"
+        )
+    first_pixel = FIRST_PIXEL
+    if first_pixel is None:
+        first_pixel = int(all(min(found.corners_yxyx) >= 1 for found in objects))
+    repairs: Counter[str] = Counter()
+
+    def load(image_id: str) -> Record:
+        image = load_image(images[image_id])
+        found = _read_objects(xml_files[image_id])
+        record = _record(image_id, image, found, class_names, first_pixel)
+        return attach_regions(clean(record, repairs), root)
+
+    return Source(NAME, class_names, tuple(images), load, repairs=repairs)
+
+
+def image_sets(root: Path) -> dict[str, tuple[str, ...]]:
+    """Reads the splits that a Pascal VOC set brings along.
+
+    Args:
+      root: folder of the set.
+
+    Returns:
+      "train", "val", "trainval" and "test" (those that exist) -> image ids, from
+      `ImageSets/Main/*.txt`; empty where there is no such folder.
+
+    Raises:
+      DataError: if a file cannot be read as text.
+    """
+    sets = {}
+    for name in _SETS:
+        file = root / "ImageSets" / "Main" / f"{name}.txt"
+        if not file.is_file():
+            continue
+        try:
+            lines = file.read_text(encoding="utf-8").split("\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"{file}: not readable as UTF-8 text ({error})") from error
+        # A dict drops repeated ids and keeps their order.
+        sets[name] = tuple(dict.fromkeys(s.strip() for s in lines if s.strip()))
+    return sets
+
+
+def _find_xml(root: Path) -> tuple[str, dict[str, Path]]:
+    """The name of the first folder with XML files, and image id -> XML file."""
+    for folder in _XML_FOLDERS:
+        if files := index_files(root, folder, (".xml",)):
+            return folder, files
+    raise DataError(f"{root}: no XML files here, in Annotations/ or in images/")
+
+
+def _find_images(root: Path, xml_folder: str) -> dict[str, Path]:
+    """Image id -> file; where XML files lie among images, those images count."""
+    beside = [xml_folder] if xml_folder in _IMAGE_FOLDERS else []
+    for folder in (*beside, *_IMAGE_FOLDERS):
+        if images := index_files(root, folder, IMAGE_ENDINGS):
+            return images
+    raise DataError(f"{root}: no images here, in JPEGImages/ or in images/")
+
+
+def _read_objects(file: Path) -> list[_Object]:
+    """Reads the objects of one XML file.
+
+    Raises:
+      DataError: names the file and the line or the object that is wrong.
+    """
+    try:
+        tree = parse_xml(file).getroot()
+    except ParseError as error:
+        raise DataError(f"{file}: broken XML ({error}); mend or remove it") from error
+    except (DefusedXmlException, OSError, LookupError, ValueError) as error:
+        raise DataError(f"{file}: not readable as XML ({error!r})") from error
+    elements = tree.findall("object")
+    return [_read_object(element, i, file) for i, element in enumerate(elements, 1)]
+
+
+def _read_object(element: Element, number: int, file: Path) -> _Object:
+    name = (element.findtext("name") or "").strip()
+    try:
+        corners = tuple(
+            float(element.findtext(f"bndbox/{corner}") or "nan") for corner in _CORNERS
+        )
+    except ValueError:
+        corners = (math.nan,) * 4
+    if not all(map(math.isfinite, corners)):
+        raise DataError(
+            f"{file}: object {number} has no numbers xmin, ymin, xmax, ymax in <bndbox>"
+        )
+    if not name:
+        raise DataError(f"{file}: object {number} has no class <name>")
+    return _Object(name, corners, (element.findtext("difficult") or "").strip() == "1")
+
+
+def _record(
+    image_id: str,
+    image: np.ndarray,
+    objects: list[_Object],
+    class_names: tuple[str, ...],
+    first_pixel: int,
+) -> Record:
+    """Boxes of the plain objects; the area of the difficult ones is ignored."""
+    corners = np.array([found.corners_yxyx for found in objects]).reshape(-1, 4)
+    # The lower corner is the second one where a box is inverted; `clean` swaps them.
+    inverted = corners[:, :2] > corners[:, 2:]
+    boxes = corners - first_pixel * np.concatenate([~inverted, inverted], axis=1)
+    # One pixel wide as half-open boxes, but mistaken clicks: `clean` drops and counts.
+    no_extent = (corners[:, :2] == corners[:, 2:]).any(axis=1)
+    boxes[no_extent, :2] = boxes[no_extent, 2:]
+    difficult = np.array([found.difficult for found in objects], dtype=bool)
+    known = {name: label for label, name in enumerate(class_names)}
+    labels = np.array([known[found.name] for found in objects], dtype=np.int32)
+    plain = boxes[~difficult].astype(np.float32)
+    return Record(
+        image_id,
+        image,
+        box_centers(plain),
+        labels[~difficult],
+        boxes_yxyx=plain,
+        ignore=ignore_boxes(boxes[difficult], image.shape[:2]),
+    )

@@ -1,0 +1,96 @@
+"""Which cells of a training image stay annotated, the same everywhere.
+
+The draw depends on the seed, the image id and the image's points alone: not on the
+method, epoch, worker, host, backend, or the order in which a reader lists the points.
+Paper: Boxes Density Energy, Section 4 (random subsets of the annotations).
+*Differs from the paper*: subsets of growing rates are nested, so that two rates differ
+by added annotations alone.
+"""
+
+import hashlib
+import math
+
+import numpy as np
+
+from cellrec_jax import errors
+
+_ROUNDING = 1e-9  # 0.1 * 30 is 3.0000000000000004: its ceiling must be 3
+
+
+def keep_order(
+    image_id: str, points_yx: np.ndarray, labels: np.ndarray, seed: int
+) -> np.ndarray:
+    """Fixed random order of an image's cells; a rate keeps a prefix of it.
+
+    Args:
+      image_id: the image's id in its set.
+      points_yx: [N, 2] cell centres in px, in any order.
+      labels: [N] class ids.
+      seed: `data.keep_seed`.
+
+    Returns:
+      int64 [N] indices into `points_yx`, the first to be kept first.
+    """
+    points_yx = np.asarray(points_yx, np.float32).reshape(-1, 2)
+    by_place = np.lexsort((np.asarray(labels), points_yx[:, 1], points_yx[:, 0]))
+    key = hashlib.blake2b(f"{int(seed)}/{image_id}".encode(), digest_size=16)
+    # Raw Philox words are the same in all NumPy versions; Generator methods may not be.
+    bits = np.random.Philox(key=int.from_bytes(key.digest(), "little"))
+    return by_place[np.argsort(bits.random_raw(len(points_yx)), kind="stable")]
+
+
+def num_kept(num_cells: int, rate: float, *, keep_one: bool = False) -> int:
+    """Number of cells that stay annotated: ceil(rate * n), at least one of any.
+
+    Args:
+      num_cells: annotated cells of the image.
+      rate: `data.keep_rate`, in (0, 1].
+      keep_one: keep a single cell whatever the rate.
+
+    Returns:
+      A count in 0..num_cells.
+
+    Raises:
+      errors.ConfigError: if `rate` is outside (0, 1].
+
+    Example:
+      >>> num_kept(30, 0.1), num_kept(31, 0.1), num_kept(3, 0.01), num_kept(0, 0.5)
+      (3, 4, 1, 0)
+    """
+    if not 0 < rate <= 1:
+        raise errors.ConfigError(
+            f"data.keep_rate is {rate}; give a share above 0 and up to 1, such as 0.1"
+        )
+    wanted = 1 if keep_one else math.ceil(float(rate) * num_cells - _ROUNDING)
+    return min(max(wanted, 1), num_cells)
+
+
+def kept_mask(
+    image_id: str,
+    points_yx: np.ndarray,
+    labels: np.ndarray,
+    *,
+    rate: float,
+    keep_one: bool = False,
+    seed: int,
+) -> np.ndarray:
+    """Marks the cells of one training image that stay annotated.
+
+    Args:
+      image_id: the image's id in its set.
+      points_yx: [N, 2] cell centres in px, in any order.
+      labels: [N] class ids.
+      rate: `data.keep_rate`, in (0, 1]; what a rate keeps, a higher rate keeps too.
+      keep_one: keep a single cell whatever the rate.
+      seed: `data.keep_seed`.
+
+    Returns:
+      bool [N], True where the annotation stays.
+
+    Raises:
+      errors.ConfigError: if `rate` is outside (0, 1].
+    """
+    order = keep_order(image_id, points_yx, labels, seed)
+    mask = np.zeros(len(order), dtype=bool)
+    mask[order[: num_kept(len(order), rate, keep_one=keep_one)]] = True
+    return mask

@@ -1,0 +1,109 @@
+"""Synthetic Ki-67 images with exact points and instance masks, for demo and tests.
+
+Brown (positive) and pale blue (negative) tumour nuclei in nests are annotated; brown
+haze, stroma, lymphocytes, spindle nuclei, debris and out-of-focus ghosts are not. An
+image is a function of (seed, index) alone, whatever else has been drawn before.
+"""
+
+import numpy as np
+
+from cellrec_jax import errors
+from cellrec_jax.data import (
+    record,
+    synthetic_layout,
+    synthetic_nuclei,
+    synthetic_stain,
+)
+
+CLASS_NAMES = ("positive", "negative")
+MPP = 0.3
+MIN_SIZE_PX = 32
+
+
+def make_image(
+    seed: int, index: int, *, size_hw: tuple[int, int] = (640, 640), mpp: float = MPP
+) -> record.Record:
+    """Makes one image.
+
+    Args:
+      seed: of the set.
+      index: of the image in the set; both are >= 0.
+      size_hw: height and width in px, at least 32 each.
+      mpp: micrometres per px; cells grow in px as it falls.
+
+    Returns:
+      A record with uint8 RGB image, at least one cell, labels 0 (positive) and 1
+      (negative), and instance masks; the image id is `index` as text. A point is the
+      exact centroid of the nucleus's outline; where nuclei overlap or leave the image
+      its mask is only part of it.
+    """
+    rng = np.random.Generator(np.random.Philox(key=np.array([seed, index], np.uint64)))
+    layout = synthetic_layout.plan(rng, size_hw, mpp)
+    scanner = synthetic_stain.draw_scanner(rng, mpp)
+    canvas = synthetic_nuclei.make_canvas(rng, size_hw, mpp)
+    synthetic_stain.add_background(rng, canvas.haematoxylin, canvas.dab, layout, mpp)
+    synthetic_nuclei.draw(rng, canvas, layout.distractors, annotated=False)
+    synthetic_nuclei.draw(rng, canvas, layout.cells, annotated=True)
+    image = synthetic_stain.scan(rng, canvas.haematoxylin, canvas.dab, scanner)
+    return record.Record(
+        image_id=str(index),
+        image=image,
+        points_yx=np.array([cell.center_yx for cell in layout.cells], np.float32),
+        labels=layout.labels,
+        masks=canvas.masks,
+        mpp=mpp,
+    )
+
+
+def open_source(
+    num_images: int,
+    size_hw: tuple[int, int],
+    seed: int,
+    classes: tuple[str, ...] = CLASS_NAMES,
+) -> record.Source:
+    """A set of synthetic images "0", "1", ..., each made when it is loaded.
+
+    Args:
+      num_images: images in the set, at least 1.
+      size_hw: height and width in px, at least 32 each.
+      seed: of the set, >= 0.
+      classes: names of positive and negative cells, in this order.
+
+    Returns:
+      The source; its `load` raises `errors.DataError` for an id it has not.
+
+    Raises:
+      errors.ConfigError: if the set cannot be made.
+    """
+    _check(num_images, size_hw, seed, classes)
+    image_ids = tuple(str(index) for index in range(num_images))
+
+    def load(image_id: str) -> record.Record:
+        if image_id not in image_ids:
+            raise errors.DataError(
+                f"no synthetic image {image_id!r}; there are 0 to {num_images - 1}"
+            )
+        return make_image(seed, int(image_id), size_hw=size_hw)
+
+    return record.Source("synthetic", tuple(classes), image_ids, load)
+
+
+def _check(
+    num_images: int, size_hw: tuple[int, int], seed: int, classes: tuple[str, ...]
+) -> None:
+    """Raises `errors.ConfigError` if such a set cannot be made."""
+    if num_images < 1 or seed < 0:
+        raise errors.ConfigError(
+            f"synthetic images: {num_images} images with seed {seed} asked for; "
+            "give at least 1 image and a seed of at least 0"
+        )
+    if min(size_hw) < MIN_SIZE_PX:
+        raise errors.ConfigError(
+            f"synthetic images: size {size_hw[0]}x{size_hw[1]} px is too small; "
+            f"give at least {MIN_SIZE_PX} px each way"
+        )
+    if len(classes) != len(CLASS_NAMES):
+        raise errors.ConfigError(
+            f"synthetic images have 2 classes, but {len(classes)} names were given; "
+            f"use {CLASS_NAMES}"
+        )

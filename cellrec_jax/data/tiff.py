@@ -1,0 +1,84 @@
+"""The first page of a TIFF file as plain colour channels; slides are not meant."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cellrec_jax.data.colors import cmyk_to_rgb, composite_on_white, to_unsigned
+from cellrec_jax.errors import DataError
+
+_MIN_IS_WHITE, _PALETTE, _CMYK = 0, 3, 5  # values of the TIFF photometric tag
+_PREMULTIPLIED_ALPHA, _ALPHA = 1, 2  # values of the TIFF extra-samples tag
+
+
+def check_size(path: Path, height: int, width: int, max_pixels: int) -> None:
+    """Raises DataError if an image has more than `max_pixels` pixels."""
+    if height * width > max_pixels:
+        raise DataError(
+            f"{path} is {height} x {width} px, more than {max_pixels:,}: cut it into "
+            "tiles (or replace it, if it should be small)"
+        )
+
+
+def read_first_page(path: Path, max_pixels: int) -> np.ndarray:
+    """Reads page 0: planar or interleaved, palette, CMYK, inverted grey, any numbers.
+
+    Args:
+      path: a TIFF file.
+      max_pixels: largest H * W allowed; checked before pixels are decoded.
+
+    Returns:
+      uint8 or uint16 [H, W, C]: C = 1 grey, 2 with alpha, 3 RGB, 4 with alpha.
+
+    Raises:
+      DataError: if it is too large, truncated or has other channels.
+      Exception: of many types, from tifffile and its codecs, on damaged files.
+    """
+    import tifffile
+
+    with tifffile.TiffFile(path) as file:
+        page = file.pages.first
+        sizes = dict(zip(page.axes, page.shape, strict=True))
+        check_size(path, sizes.get("Y", 0), sizes.get("X", 0), max_pixels)
+        _check_complete(path, page)
+        pixels = _channels_last(page.asarray(), page.axes)
+        return _to_color(path, page, pixels)
+
+
+def _check_complete(path: Path, page: Any) -> None:
+    # tifffile fills strips that lie behind the end of the file with zeros.
+    end = path.stat().st_size
+    segments = zip(page.dataoffsets, page.databytecounts, strict=True)
+    if any(offset + count > end for offset, count in segments):
+        raise DataError(f"{path} is truncated: copy or export it again")
+
+
+def _channels_last(pixels: np.ndarray, axes: str) -> np.ndarray:
+    """Turns axes such as 'YX', 'SYX' or 'ZYXS' into [H, W, S], first of all others."""
+    for i in reversed([i for i, axis in enumerate(axes) if axis not in "YXS"]):
+        pixels = pixels.take(0, axis=i)
+    axes = "".join(axis for axis in axes if axis in "YXS")
+    if "S" not in axes:
+        pixels, axes = pixels[..., None], axes + "S"
+    return pixels.transpose([axes.index(axis) for axis in "YXS"])
+
+
+def _to_color(path: Path, page: Any, pixels: np.ndarray) -> np.ndarray:
+    if page.photometric == _PALETTE and page.colormap is not None:
+        # Colour maps are 16-bit by definition; almost all hold 8-bit colours.
+        return (page.colormap.T[pixels[..., 0]] >> 8).astype(np.uint8)
+    pixels = to_unsigned(pixels)
+    if page.photometric == _MIN_IS_WHITE:
+        pixels = np.iinfo(pixels.dtype).max - pixels
+    count = pixels.shape[-1]
+    if page.photometric == _CMYK and count >= 4:
+        return cmyk_to_rgb(pixels[..., :4])
+    extra = tuple(page.extrasamples)
+    if count in (2, 4) and extra[:1] == (_PREMULTIPLIED_ALPHA,):
+        return composite_on_white(pixels, premultiplied=True)
+    if count in (1, 3) or (count in (2, 4) and extra[:1] == (_ALPHA,)):
+        return pixels
+    if count == 4:
+        return pixels[..., :3]
+    raise DataError(f"{path} has {count} channels: save it as grey or RGB")

@@ -1,0 +1,69 @@
+"""Writes whole files or nothing: a temporary name, then a rename into place."""
+
+from collections.abc import Iterator
+import contextlib
+import errno
+import os
+from pathlib import Path
+import uuid
+
+from cellrec_jax import errors
+
+_ADVICE = {
+    errno.ENOSPC: "free some space or choose another folder",
+    errno.EDQUOT: "free some space or choose another folder",
+    errno.EROFS: "choose a folder that can be written to",
+    errno.EACCES: "choose a folder that can be written to",
+    errno.EPERM: "choose a folder that can be written to",
+    errno.EISDIR: "a folder of that name is in the way",
+    errno.ENOTDIR: "a file is in the way of its folder",
+    errno.EEXIST: "a file is in the way of its folder",
+}
+
+
+@contextlib.contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Gives a temporary path that becomes `path` when the block ends well.
+
+    The temporary file lies in the same folder (made if missing), is hidden, keeps the
+    suffix (some writers choose the format by it), and is removed if the block raises.
+    A reader sees the old file or the new one, never a part. Only write inside the
+    block: any `OSError` raised there is reported as a failure to write `path`.
+
+    Args:
+      path: the file to write.
+
+    Yields:
+      The path to write to.
+
+    Raises:
+      RunError: if the disk is full or the folder cannot be written to.
+    """
+    path = Path(path)
+    # A short name of its own: prefixing a 250-byte name would make it too long.
+    temporary = path.parent / f".tmp-{uuid.uuid4().hex}{path.suffix}"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        advice = _ADVICE.get(error.errno or 0, "check the folder and try again")
+        raise errors.RunError(f"cannot write {path}: {reason}; {advice}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
+    """Writes `content` to `path` as a whole or not at all.
+
+    Args:
+      path: the file to write; its folder is made if missing.
+      content: everything the file shall hold.
+
+    Raises:
+      RunError: if the disk is full or the folder cannot be written to.
+    """
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)

@@ -1,0 +1,172 @@
+"""Loss calibration for sparse annotations: Boxes Density Energy and its comparisons.
+
+Pure functions of one image; callers vmap. Classes are counted with the background:
+C = K + 1, the background last. Nothing here reduces: see `masking.masked_mean`. The
+energy itself is in `losses.density`.
+
+Sources: Li et al., A Robust Training Method for Pathological Cellular Detector via
+Spatial Loss Calibration, Front. Med. 2021 (BDE); Wang et al., ProSelfLC, CVPR 2021;
+Mueller et al., When Does Label Smoothing Help?, NeurIPS 2019; Pereyra et al.,
+Regularizing Neural Networks by Penalizing Confident Output Distributions, 2017.
+"""
+
+from typing import NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+
+
+def bde_weights(energy: jax.Array, positive: jax.Array) -> jax.Array:
+    """Weights of Eq. 9 and 10: the energy for negative boxes, 1 for positive ones.
+
+    The energy is a constant of the loss (stop-gradient), else boxes would move to
+    lower it.
+
+    Args:
+      energy: [N] from `density.box_energy`.
+      positive: bool [N]; True where the box matched an annotation (u_k != 0).
+
+    Returns:
+      f32 [N] weights in [0, 1].
+
+    References:
+      Li et al. 2021, Eq. 9-11.
+    """
+    chex.assert_equal_shape([energy, positive])
+    return jnp.where(positive, 1.0, jax.lax.stop_gradient(energy))
+
+
+def weighted_cross_entropy(
+    logits: jax.Array, labels: jax.Array, weights: jax.Array, *, literal: bool = False
+) -> jax.Array:
+    """Cross entropy per box times a weight.
+
+    Args:
+      logits: [N, C], background last.
+      labels: i32 [N] in 0..C-1.
+      weights: [N] from `bde_weights`.
+      literal: take Eq. 9 as printed, where the term of a box with u_k = 0 vanishes:
+        background boxes then cost nothing at all.
+
+    Returns:
+      f32 [N], not reduced.
+
+    References:
+      Li et al. 2021, Eq. 9. Differs from the paper: by default "u_k = 0" is read as
+      the background class, -log p_background weighted by the energy.
+    """
+    log_p = jax.nn.log_softmax(logits.astype(jnp.float32))
+    cost = -jnp.take_along_axis(log_p, labels[:, None], axis=1)[:, 0]
+    if literal:
+        cost = jnp.where(labels == logits.shape[1] - 1, 0.0, cost)
+    return weights * cost
+
+
+def label_smoothing(
+    logits: jax.Array, labels: jax.Array, *, epsilon: float = 0.1
+) -> jax.Array:
+    """Cross entropy against (1 - epsilon) one-hot + epsilon / C.
+
+    Args:
+      logits: [N, C].
+      labels: i32 [N].
+      epsilon: in [0, 1); 0 is plain cross entropy. The BDE paper gives no value; 0.1
+        is the usual one.
+
+    Returns:
+      f32 [N], not reduced.
+    """
+    log_p = jax.nn.log_softmax(logits.astype(jnp.float32))
+    picked = jnp.take_along_axis(log_p, labels[:, None], axis=1)[:, 0]
+    return -(1.0 - epsilon) * picked - epsilon * jnp.mean(log_p, axis=1)
+
+
+def confidence_penalty(
+    logits: jax.Array, labels: jax.Array, *, epsilon: float = 0.1
+) -> jax.Array:
+    """Cross entropy against (1 - epsilon) one-hot - epsilon p.
+
+    Args:
+      logits: [N, C].
+      labels: i32 [N].
+      epsilon: in [0, 1); 0 is plain cross entropy.
+
+    Returns:
+      f32 [N], not reduced.
+    """
+    log_p = jax.nn.log_softmax(logits.astype(jnp.float32))
+    picked = jnp.take_along_axis(log_p, labels[:, None], axis=1)[:, 0]
+    entropy = -jnp.sum(jnp.exp(log_p) * log_p, axis=1)
+    return -(1.0 - epsilon) * picked - epsilon * entropy
+
+
+class ProSelfLC(NamedTuple):
+    """Schedule of ProSelfLC. The BDE paper names none of these: they are ours."""
+
+    total_steps: int = 10_000
+    """T: steps over which trust in the model grows."""
+    steepness: float = 16.0
+    """B of the global trust."""
+    midpoint: float = 0.5
+    """rho: share of T at which global trust is 1/2."""
+    detach: bool = False
+    """Stop the gradient through the corrected target; the public code does not."""
+
+
+PROSELFLC = ProSelfLC()
+
+
+def proselflc_trust(
+    logits: jax.Array, step: jax.Array, options: ProSelfLC = PROSELFLC
+) -> jax.Array:
+    """How far each box's label is replaced by the model's own prediction.
+
+    epsilon = g(t) l(p), g(t) = 1 / (1 + exp(-B (t/T - rho))), l(p) = 1 - H(p) / log C,
+    with t counted from 1.
+
+    Args:
+      logits: [N, C].
+      step: scalar, steps done so far (from 0).
+      options: see `ProSelfLC`.
+
+    Returns:
+      f32 [N] in [0, 1], without gradient.
+
+    References:
+      Wang et al. 2021, Eq. 8-10.
+    """
+    p = jax.nn.softmax(logits.astype(jnp.float32))
+    entropy = -jnp.sum(p * jnp.log(p + 1e-12), axis=1)
+    local_trust = 1.0 - entropy / jnp.log(float(logits.shape[1]))
+    progress = (step + 1.0) / options.total_steps
+    global_trust = jax.nn.sigmoid(options.steepness * (progress - options.midpoint))
+    return jax.lax.stop_gradient(global_trust * jnp.clip(local_trust, 0.0, 1.0))
+
+
+def proselflc(
+    logits: jax.Array,
+    labels: jax.Array,
+    step: jax.Array,
+    options: ProSelfLC = PROSELFLC,
+) -> jax.Array:
+    """Progressive self label correction: -sum (1 - e) q log p + e p log p.
+
+    Args:
+      logits: [N, C].
+      labels: i32 [N].
+      step: scalar, steps done so far.
+      options: see `ProSelfLC`.
+
+    Returns:
+      f32 [N], not reduced.
+
+    References:
+      Wang et al. 2021. The logarithm is of p + 1e-6, as in the public code.
+    """
+    p = jax.nn.softmax(logits.astype(jnp.float32))
+    trust = proselflc_trust(logits, step, options)[:, None]
+    one_hot = jax.nn.one_hot(labels, logits.shape[1])
+    corrected = jax.lax.stop_gradient(p) if options.detach else p
+    target = (1.0 - trust) * one_hot + trust * corrected
+    return -jnp.sum(target * jnp.log(p + 1e-6), axis=1)

@@ -1,0 +1,176 @@
+"""How densely predicted boxes lie, and the energy that the BDE loss takes from it.
+
+Pure functions of one image; callers vmap.
+
+Source: Li et al., A Robust Training Method for Pathological Cellular Detector via
+Spatial Loss Calibration, Front. Med. 2021.
+"""
+
+import chex
+import jax
+import jax.numpy as jnp
+
+DENSE_UP_TO = {"cpu": 256, "gpu": 1024, "tpu": 1024}
+"""Largest N where the dense density is taken by `form="auto"`, per platform."""
+
+
+def _centered(points_yx: jax.Array, mask: jax.Array) -> jax.Array:
+    """Float32 points relative to the middle of the real ones; padding at 0.
+
+    Distances do not change, but sums of many keep more digits.
+    """
+    points = points_yx.astype(jnp.float32)
+    real = mask[:, None]
+    low = jnp.min(jnp.where(real, points, jnp.inf), axis=0)
+    high = jnp.max(jnp.where(real, points, -jnp.inf), axis=0)
+    middle = jnp.where(jnp.any(mask), (low + high) / 2, 0.0)
+    return jnp.where(real, points - middle[None, :], 0.0)
+
+
+def _dense_density(points_yx: jax.Array, mask: jax.Array) -> jax.Array:
+    points = _centered(points_yx, mask)
+    y, x = points[:, 0], points[:, 1]
+    pairs = jnp.abs(y[:, None] - y[None, :]) + jnp.abs(x[:, None] - x[None, :])
+    count = jnp.maximum(jnp.sum(mask), 1)
+    total = jnp.sum(jnp.where(mask[None, :], pairs, 0.0), axis=1)
+    return jnp.where(mask, total / count, 0.0)
+
+
+def _axis_sums(values: jax.Array, mask: jax.Array) -> jax.Array:
+    """Sum over real j of |v_i - v_j| for each i, by sorting and prefix sums."""
+    order = jnp.argsort(jnp.where(mask, values, jnp.inf))
+    ranked = jnp.where(mask[order], values[order], 0.0)
+    count = jnp.sum(mask).astype(jnp.float32)
+    rank = jnp.arange(values.shape[0], dtype=jnp.float32)
+    below = jnp.cumsum(ranked) - ranked
+    above = jnp.sum(ranked) - below - ranked
+    sums = rank * ranked - below + above - (count - 1.0 - rank) * ranked
+    return jnp.zeros_like(values).at[order].set(sums)
+
+
+def _sorted_density(points_yx: jax.Array, mask: jax.Array) -> jax.Array:
+    points = _centered(points_yx, mask)
+    total = _axis_sums(points[:, 0], mask) + _axis_sums(points[:, 1], mask)
+    count = jnp.maximum(jnp.sum(mask), 1)
+    return jnp.where(mask, jnp.maximum(total, 0.0) / count, 0.0)
+
+
+def box_density(
+    points_yx: jax.Array, mask: jax.Array, *, form: str = "auto"
+) -> jax.Array:
+    """Mean Manhattan distance of each box centre to all centres of the image.
+
+    Density(b_i) = 1/N sum_j |x_i - x_j| + |y_i - y_j|, the box itself included (small
+    where boxes are dense). The distance is separable, so sorting each axis and prefix
+    sums give all N values exactly in O(N log N).
+
+    Args:
+      points_yx: [N, 2] box centres in px; gradients flow unless stopped.
+      mask: bool [N]; padded boxes neither count nor are counted.
+      form: "dense" ([N, N] distances), "sorted" (O(N log N)), or "auto" by N and
+        platform (`DENSE_UP_TO`, measured by `cellrec_jax.bench density`).
+
+    Returns:
+      f32 [N] px; 0 where padded.
+
+    References:
+      Li et al. 2021, Eq. 5 and 6.
+
+    Example:
+      >>> points = jnp.array([[0.0, 0.0], [0.0, 3.0], [0.0, 3.0]])
+      >>> box_density(points, jnp.ones(3, bool)).tolist()
+      [2.0, 1.0, 1.0]
+    """
+    chex.assert_shape(points_yx, (None, 2))
+    chex.assert_shape(mask, points_yx.shape[:1])
+    if form == "auto":
+        limit = DENSE_UP_TO.get(jax.default_backend(), 1024)
+        form = "dense" if points_yx.shape[0] <= limit else "sorted"
+    return {"dense": _dense_density, "sorted": _sorted_density}[form](points_yx, mask)
+
+
+def largest_distance(points_yx: jax.Array, mask: jax.Array) -> jax.Array:
+    """Largest pairwise Manhattan distance, in O(N).
+
+    In the plane it is max(range(y + x), range(y - x)).
+
+    Args:
+      points_yx: [N, 2] px.
+      mask: bool [N].
+
+    Returns:
+      f32 scalar px; 0 for fewer than two real points.
+    """
+    points = _centered(points_yx, mask)
+
+    def spread(values: jax.Array) -> jax.Array:
+        high = jnp.max(jnp.where(mask, values, -jnp.inf), initial=-jnp.inf)
+        low = jnp.min(jnp.where(mask, values, jnp.inf), initial=jnp.inf)
+        return jnp.where(jnp.any(mask), high - low, 0.0)
+
+    y, x = points[:, 0], points[:, 1]
+    return jnp.maximum(spread(y + x), spread(y - x))
+
+
+def box_energy(
+    points_yx: jax.Array, mask: jax.Array, *, form: str = "auto"
+) -> jax.Array:
+    """Boxes Density Energy: density over the image's largest pairwise distance.
+
+    Note what the formula measures: a mean over *all* boxes, so it is nearer to
+    centrality than to local density; a cluster gets a smaller energy than the rest
+    only when it holds a good share of all boxes.
+
+    Args:
+      points_yx: [N, 2] box centres in px.
+      mask: bool [N].
+      form: see `box_density`.
+
+    Returns:
+      f32 [N] in [0, 1]; 1 (no change of the loss) where all boxes are in one place,
+      and where padded.
+
+    References:
+      Li et al. 2021, Eq. 8. Differs from the paper: the quotient 0/0 is taken as 1.
+
+    Example:
+      >>> points = jnp.array([[0.0, 0.0], [0.0, 3.0], [0.0, 3.0]])
+      >>> box_energy(points, jnp.ones(3, bool)).round(3).tolist()
+      [0.667, 0.333, 0.333]
+    """
+    density = box_density(points_yx, mask, form=form)
+    largest = largest_distance(points_yx, mask)
+    energy = density / jnp.where(largest > 0, largest, 1.0)
+    return jnp.where(mask & (largest > 0), energy, 1.0)
+
+
+def neighbor_energy(
+    points_yx: jax.Array, mask: jax.Array, *, num_neighbors: int = 8
+) -> jax.Array:
+    """Energy from the nearest boxes only: an extension, not the paper's formula.
+
+    Mean Manhattan distance to the `num_neighbors` nearest other boxes, over the
+    largest such mean of the image, so that a tight cluster scores low however few of
+    all boxes it holds.
+
+    Args:
+      points_yx: [N, 2] box centres in px.
+      mask: bool [N].
+      num_neighbors: neighbours averaged; fewer where the image has fewer boxes.
+
+    Returns:
+      f32 [N] in [0, 1]; 1 where padded, alone, or all in one place.
+    """
+    points = _centered(points_yx, mask)
+    y, x = points[:, 0], points[:, 1]
+    pairs = jnp.abs(y[:, None] - y[None, :]) + jnp.abs(x[:, None] - x[None, :])
+    other = mask[None, :] & ~jnp.eye(len(mask), dtype=bool)
+    nearest = -jax.lax.top_k(
+        jnp.where(other, -pairs, -jnp.inf), min(num_neighbors, len(mask))
+    )[0]
+    found = jnp.isfinite(nearest)
+    total = jnp.sum(jnp.where(found, nearest, 0.0), axis=1)
+    mean = total / jnp.maximum(jnp.sum(found, axis=1), 1)
+    largest = jnp.max(jnp.where(mask, mean, 0.0), initial=0.0)
+    usable = mask & (largest > 0)
+    return jnp.where(usable, mean / jnp.where(largest > 0, largest, 1.0), 1.0)

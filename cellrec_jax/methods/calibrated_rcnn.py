@@ -1,0 +1,307 @@
+"""Calibrated two-stage detector for sparsely annotated cells.
+
+Li et al., A Robust Training Method for Pathological Cellular Detector via Spatial Loss
+Calibration, Front. Med. 2021 (Boxes Density Energy, BDE): a feature pyramid detector
+whose loss on boxes that match no annotation is weighted by how densely the predicted
+boxes lie around them, so that cells which nobody annotated cost less.
+
+Differs from the paper: the backbone follows torchvision, not TensorFlow's slim, so
+that its weights fit (see `nn.resnet`); RoIs are pooled by RoIAlign unless asked
+otherwise; the readings of Eq. 8 and 9 are described in `losses.density` and
+`losses.calibration`. Not here: the layer-wise gradient analysis of its section 5.
+"""
+
+import functools
+from typing import Any
+
+import flax
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from cellrec_jax import geometry, masking
+from cellrec_jax.methods import rcnn_stages as stages
+from cellrec_jax.methods.rcnn_options import LossOptions, ModelOptions, Options
+from cellrec_jax.nn import convert, resnet, two_stage
+from cellrec_jax.ops import anchors, boxes, nms, roi_align
+from cellrec_jax.types import Batch, Decode, Detections, Method, Metrics
+
+__all__ = ["LossOptions", "ModelOptions", "Options", "make"]
+
+Params = Any
+ModelState = Any
+
+
+def make(options: Options, *, num_classes: int, total_steps: int) -> Method:
+    """Builds the method's functions.
+
+    Args:
+      options: see `rcnn_options`.
+      num_classes: K, background excluded; at least 1.
+      total_steps: length of training (read by ProSelfLC).
+
+    Returns:
+      A `Method` of pure functions.
+    """
+    bind = functools.partial(
+        functools.partial, options=options, num_classes=num_classes
+    )
+    return Method(
+        init=bind(_init),
+        loss_fn=bind(_loss_fn, total_steps=total_steps),
+        predict=bind(_predict),
+        trainable=functools.partial(_trainable, options=options.model),
+        load_pretrained=functools.partial(_load_pretrained, options=options.model),
+    )
+
+
+def _network(
+    options: Options, num_classes: int, axis_name: str | None = None
+) -> two_stage.TwoStage:
+    model = options.model
+    return two_stage.TwoStage(
+        num_classes=num_classes,
+        backbone=model.backbone,
+        norm=model.norm,
+        channels=model.channels,
+        rpn_channels=model.rpn_channels,
+        head_channels=model.head_channels,
+        num_anchors=len(model.anchor_ratios),
+        min_level=model.min_level,
+        merge=model.merge,
+        freeze_stem=model.freeze_stem,
+        dtype=jnp.dtype(model.dtype),
+        remat=model.remat,
+        axis_name=axis_name,
+    )
+
+
+def _strides(model: ModelOptions) -> list[int]:
+    return [2**level for level in range(model.min_level, 7)]
+
+
+def _anchors(model: ModelOptions, image_hw: tuple[int, int]) -> np.ndarray:
+    return anchors.pyramid_anchors(
+        image_hw,
+        _strides(model),
+        model.anchor_sizes,
+        model.anchor_ratios,
+        model.anchor_offset,
+    )
+
+
+def _init(
+    rng: jax.Array, batch: Batch, *, options: Options, num_classes: int
+) -> tuple[Params, ModelState]:
+    """Initial parameters and batch statistics; no weight depends on the image size."""
+    model = options.model
+    image = jnp.zeros((1, 64, 64, batch.image.shape[-1]), jnp.float32)
+    pooled = jnp.zeros((1, 1, model.roi_size, model.roi_size, model.channels))
+    network = _network(options, num_classes)
+    initialise = jax.jit(functools.partial(network.init, method="both"))
+    variables = flax.core.unfreeze(initialise(rng, image, pooled))
+    params = variables.pop("params")
+    return params, variables
+
+
+def _pool(
+    levels: list[jax.Array], rois_yxyx: jax.Array, model: ModelOptions
+) -> jax.Array:
+    """Pools [B, R, 4] boxes from levels [B, h, w, C] (strides 4 to 32 only)."""
+    levels, strides = levels[:-1], _strides(model)[:-1]
+
+    def one_image(features: list[jax.Array], rois: jax.Array) -> jax.Array:
+        level = roi_align.roi_levels(rois, model.min_level, 5, model.roi_canonical)
+        return roi_align.roi_align(
+            features,
+            rois,
+            strides,
+            level - model.min_level,
+            size=model.roi_size,
+            samples=model.roi_samples,
+            pool=model.roi_pool,
+            form=model.roi_form,
+        )
+
+    return jax.vmap(one_image)(levels, rois_yxyx)
+
+
+def _loss_fn(
+    params: Params,
+    model_state: ModelState,
+    batch: Batch,
+    rng: jax.Array,
+    step: jax.Array,
+    *,
+    options: Options,
+    num_classes: int,
+    total_steps: int,
+    axis_name: str | None = None,
+    ema_params: Params | None = None,
+) -> tuple[jax.Array, tuple[ModelState, Metrics]]:
+    """Sum of the four losses; `ema_params` is part of the contract, unused here."""
+    del ema_params
+    model, loss = options.model, options.loss
+    image_hw = batch.image.shape[1], batch.image.shape[2]
+    anchors_yxyx = _anchors(model, image_hw)
+    network = _network(options, num_classes, axis_name)
+    image = resnet.normalize_imagenet(batch.image)
+    variables = {"params": params, **model_state}
+    (levels, logits, deltas), new_state = network.apply(
+        variables, image, True, mutable=list(model_state)
+    )
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(rng, batch.example_index)
+    truth = stages.Truth(
+        batch.boxes_yxyx,
+        batch.labels,
+        batch.points_mask,
+        batch.trust,
+        batch.valid & batch.image_mask[:, None, None],
+    )
+    first = jax.vmap(
+        lambda key, *args: stages.first_stage(
+            jax.random.fold_in(key, 0), *args, step, model, loss, total_steps
+        ),
+        in_axes=(0, 0, 0, None, 0),
+    )(keys, logits, deltas, anchors_yxyx, truth)
+    proposed, mask = _proposals(logits, deltas, anchors_yxyx, image_hw, model, True)
+    rois = jax.vmap(
+        lambda key, *args: stages.sample_rois(
+            jax.random.fold_in(key, 1), *args, num_classes, model
+        )
+    )(keys, proposed, mask, truth)
+    roi_logits, roi_deltas = network.apply(
+        variables, _pool(levels, rois.boxes_yxyx, model), method="second"
+    )
+    second = jax.vmap(
+        lambda *args: stages.second_stage(*args, step, model, loss, total_steps)
+    )(roi_logits, roi_deltas, rois)
+
+    def mean(values: jax.Array, mask: jax.Array) -> jax.Array:
+        return masking.masked_mean(values, mask, axis_name=axis_name)
+
+    terms = {
+        "loss/rpn_cls": mean(first.cls, first.mask) * loss.rpn_cls_weight,
+        "loss/rpn_box": mean(first.box, first.mask) * loss.rpn_box_weight,
+        "loss/roi_cls": mean(second.cls, second.mask) * loss.roi_cls_weight,
+        "loss/roi_box": mean(second.box, second.mask) * loss.roi_box_weight,
+    }
+    total = sum(terms.values(), jnp.zeros(()))
+    one = jnp.ones(())
+    metrics: Metrics = {name: (value, one) for name, value in terms.items()}
+    metrics |= _diagnostics(first, second)
+    return total, (dict(new_state), metrics)
+
+
+def _diagnostics(first: stages.StageLoss, second: stages.StageLoss) -> Metrics:
+    """Positives an image, and the energies that weight the negatives."""
+    negative = second.mask & ~second.positive
+    images = jnp.asarray(first.mask.shape[0], jnp.float32)
+    return {
+        "rpn_positives": (jnp.sum(first.positive & first.mask) * 1.0, images),
+        "roi_positives": (jnp.sum(second.positive & second.mask) * 1.0, images),
+        "energy": masking.masked_sum_count(second.weight, negative),
+    }
+
+
+def _proposals(
+    logits: jax.Array,
+    deltas: jax.Array,
+    anchors_yxyx: np.ndarray,
+    image_hw: tuple[int, int],
+    model: ModelOptions,
+    train: bool,
+) -> tuple[jax.Array, jax.Array]:
+    one_image = functools.partial(
+        stages.proposals,
+        anchors_yxyx=anchors_yxyx,
+        image_hw=image_hw,
+        pre_nms=model.pre_nms_train if train else model.pre_nms_test,
+        post_nms=model.post_nms_train if train else model.post_nms_test,
+        iou_threshold=model.proposal_nms_iou,
+    )
+    return jax.vmap(one_image)(logits, deltas)
+
+
+def _predict(
+    params: Params,
+    model_state: ModelState,
+    batch: Batch,
+    decode: Decode,
+    *,
+    options: Options,
+    num_classes: int,
+) -> Detections:
+    """Detections of whole images: K * max_detections slots, sorted by score."""
+    model = options.model
+    image_hw = batch.image.shape[1], batch.image.shape[2]
+    network = _network(options, num_classes)
+    variables = {"params": params, **model_state}
+    image = resnet.normalize_imagenet(batch.image)
+    levels, logits, deltas = network.apply(variables, image, False)
+    anchors_yxyx = _anchors(model, image_hw)
+    proposed, mask = _proposals(logits, deltas, anchors_yxyx, image_hw, model, False)
+    roi_logits, roi_deltas = network.apply(
+        variables, _pool(levels, proposed, model), method="second"
+    )
+    finish = functools.partial(
+        _detect_one, decode=decode, image_hw=image_hw, model=model
+    )
+    mask = mask & batch.image_mask[:, None]
+    return jax.vmap(finish)(proposed, mask, roi_logits, roi_deltas)
+
+
+def _detect_one(
+    proposed_yxyx: jax.Array,
+    mask: jax.Array,
+    logits: jax.Array,
+    deltas_yxhw: jax.Array,
+    *,
+    decode: Decode,
+    image_hw: tuple[int, int],
+    model: ModelOptions,
+) -> Detections:
+    """Second-stage outputs of one image -> suppressed, sorted detections."""
+    num_classes, slots = deltas_yxhw.shape[1], model.max_detections
+    probs = jax.nn.softmax(logits)[:, :num_classes]
+    decoded = boxes.decode(deltas_yxhw, proposed_yxyx[:, None, :], model.box_scales)
+    decoded = boxes.clip(decoded, image_hw)
+    suppress = functools.partial(nms.nms, iou_threshold=model.nms_iou, max_kept=slots)
+    idx, kept = jax.vmap(suppress, in_axes=(1, 1, None))(decoded, probs, mask)
+    labels = jnp.repeat(jnp.arange(num_classes), slots)
+    idx, kept = idx.reshape(-1), kept.reshape(-1)
+    scores = jnp.where(kept, probs[idx, labels], 0.0)
+    order = jnp.argsort(scores, descending=True)
+    idx, kept, labels, scores = idx[order], kept[order], labels[order], scores[order]
+    boxes_yxyx = jnp.where(kept[:, None], decoded[idx, labels], 0.0)
+    points_yx = geometry.box_centers(boxes_yxyx)
+    kept = kept & (scores >= decode.thresholds[labels])
+    kept = kept & nms.point_nms(points_yx, kept, decode.min_distance)
+    return Detections(points_yx, scores, labels, probs[idx], kept, boxes_yxyx)
+
+
+def _trainable(params: Params, *, options: ModelOptions) -> Any:
+    """False for frozen norms and, if asked, for everything before layer1."""
+    everything = jax.tree.map(lambda _: True, params)
+    backbone = resnet.trainable_mask(
+        params["resnet"], options.norm, options.freeze_stem
+    )
+    return {**everything, "resnet": backbone}
+
+
+def _load_pretrained(
+    params: Params, model_state: ModelState, *, options: ModelOptions
+) -> tuple[Params, ModelState, tuple[str, ...]]:
+    """Fills the backbone from `options.pretrained`, if given; the rest is a report."""
+    if not options.pretrained:
+        return params, model_state, ()
+    stats = model_state.get("batch_stats", {})
+    loaded = convert.load_torchvision_resnet(
+        options.pretrained, params["resnet"], stats.get("resnet", {})
+    )
+    if stats:
+        model_state = {
+            **model_state,
+            "batch_stats": {**stats, "resnet": loaded.batch_stats},
+        }
+    return {**params, "resnet": loaded.params}, model_state, loaded.report

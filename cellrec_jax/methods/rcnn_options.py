@@ -1,0 +1,162 @@
+"""Options of the calibrated two-stage detector; the defaults are the BDE paper's.
+
+What the paper leaves open follows the TensorFlow FPN implementation that it most
+likely used (its "80 layers" are that code's 80 trainable tensors).
+"""
+
+import dataclasses
+
+from cellrec_jax import errors
+
+CALIBRATIONS = ("plain", "bde", "label_smoothing", "proselflc", "confidence_penalty")
+
+
+def one_of(key: str, value: str, allowed: tuple[str, ...]) -> None:
+    """Raises a `ConfigError` that names the key unless `value` is allowed."""
+    if value not in allowed:
+        raise errors.ConfigError(
+            f"--config.{key}={value}: choose one of {', '.join(allowed)}"
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelOptions:
+    """Architecture, assignment and decoding."""
+
+    backbone: str = "resnet50"
+    """resnet18, 34, 50 or 101; small (for two CPU cores) or tiny (for tests)."""
+    pretrained: str = ""
+    """Weights with torchvision's names (.safetensors, .npz); "" trains from scratch."""
+    norm: str = "group"
+    """frozen_batch (with pretrained weights), sync_batch or group (without)."""
+    freeze_stem: bool = False
+    """Keep the first convolution fixed; the paper does, with pretrained weights."""
+    channels: int = 256
+    """Width of the pyramid."""
+    rpn_channels: int = 512
+    """Width of the proposal head."""
+    head_channels: int = 1024
+    """Width of the second stage's two dense layers."""
+    min_level: int = 2
+    """Finest pyramid level; 2 has stride 4."""
+    merge: str = "half"
+    """half (0.5 up + 0.5 lateral, the paper's lineage) or add."""
+    dtype: str = "float32"
+    """Computation type: float32 or bfloat16."""
+    remat: bool = False
+    """Recompute backbone activations to save memory."""
+    anchor_sizes: tuple[float, ...] = (32.0, 64.0, 128.0, 256.0, 512.0)
+    """Anchor side in px of each pyramid level."""
+    anchor_ratios: tuple[float, ...] = (0.5, 1.0, 2.0)
+    """Height / width of the anchors."""
+    anchor_offset: float = 0.0
+    """Where in a cell anchors sit: 0 its corner (the lineage), 0.5 its middle."""
+    rpn_positive_iou: float = 0.7
+    rpn_negative_iou: float = 0.3
+    rpn_batch: int = 256
+    """Anchors sampled an image."""
+    rpn_positive_fraction: float = 0.5
+    pre_nms_train: int = 12000
+    """Best proposals that enter suppression in training."""
+    post_nms_train: int = 2000
+    """Proposals kept in training."""
+    pre_nms_test: int = 6000
+    post_nms_test: int = 1000
+    proposal_nms_iou: float = 0.7
+    roi_batch: int = 256
+    """RoIs sampled an image."""
+    roi_positive_fraction: float = 0.25
+    roi_positive_iou: float = 0.5
+    """Overlap from which a RoI is a cell; less is background."""
+    roi_add_truth: bool = False
+    """Add annotated boxes to the proposals in training; the lineage does not."""
+    roi_size: int = 7
+    roi_samples: int = 2
+    roi_pool: str = "average"
+    """average (RoIAlign) or max (crop-and-resize then max-pool, the lineage)."""
+    roi_form: str = "auto"
+    """einsum, gather or auto; see `ops.roi_align`."""
+    roi_canonical: float = 224.0
+    """Box side that is pooled from level 4."""
+    box_scales: tuple[float, float, float, float] = (10.0, 10.0, 5.0, 5.0)
+    """Scales of the second stage's box targets."""
+    nms_iou: float = 0.3
+    """Overlap above which the lesser of two detections of a class is dropped."""
+    max_detections: int = 100
+    """Detections an image and class. Holds recall down in crowded images."""
+
+    def __post_init__(self) -> None:
+        """Refuses impossible combinations."""
+        one_of("model.norm", self.norm, ("frozen_batch", "sync_batch", "group"))
+        one_of("model.merge", self.merge, ("half", "add"))
+        one_of("model.dtype", self.dtype, ("float32", "bfloat16"))
+        one_of("model.roi_pool", self.roi_pool, ("average", "max"))
+        one_of("model.roi_form", self.roi_form, ("auto", "einsum", "gather"))
+        levels = 7 - self.min_level
+        if not 2 <= self.min_level <= 5:
+            raise errors.ConfigError(
+                f"--config.model.min_level={self.min_level}: choose 2, 3, 4 or 5"
+            )
+        if len(self.anchor_sizes) != levels:
+            raise errors.ConfigError(
+                f"--config.model.anchor_sizes has {len(self.anchor_sizes)} sizes for "
+                f"{levels} pyramid levels ({self.min_level} to 6): give one a level"
+            )
+        if self.norm == "frozen_batch" and not self.pretrained:
+            raise errors.ConfigError(
+                "--config.model.norm=frozen_batch needs statistics to freeze: give "
+                "--config.model.pretrained=FILE, or use --config.model.norm=group"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class LossOptions:
+    """Loss calibration and the weights of the four terms."""
+
+    calibration: str = "bde"
+    """plain, bde, label_smoothing, proselflc or confidence_penalty."""
+    scope: str = "second"
+    """Where calibration applies: second (the paper) or both stages."""
+    energy: str = "density"
+    """density (Eq. 8), or neighbors (nearest boxes only: an extension)."""
+    energy_boxes: str = "decoded"
+    """Boxes whose density counts: decoded second-stage boxes, or proposals."""
+    density_form: str = "auto"
+    """dense, sorted or auto; see `losses.density`."""
+    literal: bool = False
+    """Eq. 9 as printed: background boxes cost nothing."""
+    epsilon: float = 0.1
+    """Of label smoothing and the confidence penalty; the paper gives none."""
+    proselflc_steps: int = 0
+    """T of ProSelfLC; 0 is total_steps."""
+    proselflc_steepness: float = 16.0
+    proselflc_midpoint: float = 0.5
+    proselflc_detach: bool = False
+    rpn_sigma: float = 3.0
+    """Corner of the first stage's smooth L1."""
+    roi_sigma: float = 1.0
+    """Corner of the second stage's smooth L1 (Eq. 4)."""
+    rpn_cls_weight: float = 1.0
+    rpn_box_weight: float = 1.0
+    roi_cls_weight: float = 1.0
+    roi_box_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuses unknown choices."""
+        one_of("loss.calibration", self.calibration, CALIBRATIONS)
+        one_of("loss.scope", self.scope, ("second", "both"))
+        one_of("loss.energy", self.energy, ("density", "neighbors"))
+        one_of("loss.energy_boxes", self.energy_boxes, ("decoded", "proposals"))
+        one_of("loss.density_form", self.density_form, ("auto", "dense", "sorted"))
+        if not 0.0 <= self.epsilon < 1.0:
+            raise errors.ConfigError(
+                f"--config.loss.epsilon={self.epsilon} must be in [0, 1)"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """All options of the method."""
+
+    model: ModelOptions = ModelOptions()
+    loss: LossOptions = LossOptions()

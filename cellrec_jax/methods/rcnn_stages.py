@@ -1,0 +1,298 @@
+"""Targets, samples and losses of the detector's two stages, for one image each."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from cellrec_jax import geometry
+from cellrec_jax.losses import calibration, density, detection
+from cellrec_jax.methods.rcnn_options import LossOptions, ModelOptions
+from cellrec_jax.ops import assign, boxes, nms
+
+
+class Truth(NamedTuple):
+    """Annotations of one image."""
+
+    boxes_yxyx: jax.Array
+    """f32 [N, 4]."""
+    labels: jax.Array
+    """i32 [N]."""
+    mask: jax.Array
+    """bool [N]."""
+    trust: jax.Array
+    """f32 [N]."""
+    valid: jax.Array
+    """bool [H, W]."""
+
+
+class StageLoss(NamedTuple):
+    """Losses of S sampled boxes of one image, not reduced."""
+
+    cls: jax.Array
+    """f32 [S] classification loss, calibrated."""
+    box: jax.Array
+    """f32 [S] regression loss; 0 for negatives."""
+    mask: jax.Array
+    """bool [S] real samples."""
+    positive: jax.Array
+    """bool [S] samples matched to an annotation."""
+    weight: jax.Array
+    """f32 [S] what calibration multiplied the classification loss by."""
+
+
+class RoIs(NamedTuple):
+    """S boxes sampled for the second stage of one image."""
+
+    boxes_yxyx: jax.Array
+    """f32 [S, 4] px, without gradient."""
+    labels: jax.Array
+    """i32 [S] class id, K for background."""
+    target_yxyx: jax.Array
+    """f32 [S, 4] annotated box to reach (meaningful where positive)."""
+    positive: jax.Array
+    """bool [S]."""
+    mask: jax.Array
+    """bool [S]."""
+    trust: jax.Array
+    """f32 [S] trust in the label: the annotation's where positive, 1 elsewhere."""
+
+
+def _is_valid(boxes_yxyx: jax.Array, valid: jax.Array) -> jax.Array:
+    """Whether the pixel under each box's centre counts. [M, 4] -> bool [M]."""
+    pixel = jnp.floor(geometry.box_centers(boxes_yxyx)).astype(jnp.int32)
+    height, width = valid.shape
+    row = jnp.clip(pixel[:, 0], 0, height - 1)
+    column = jnp.clip(pixel[:, 1], 0, width - 1)
+    return valid[row, column]
+
+
+def _energy(boxes_yxyx: jax.Array, mask: jax.Array, options: LossOptions) -> jax.Array:
+    centers = jax.lax.stop_gradient(geometry.box_centers(boxes_yxyx))
+    if options.energy == "neighbors":
+        return density.neighbor_energy(centers, mask)
+    return density.box_energy(centers, mask, form=options.density_form)
+
+
+def calibrated_cls(
+    logits: jax.Array,
+    labels: jax.Array,
+    positive: jax.Array,
+    energy: jax.Array,
+    step: jax.Array,
+    options: LossOptions,
+    total_steps: int,
+) -> jax.Array:
+    """Classification loss of sampled boxes under the chosen calibration.
+
+    Args:
+      logits: f32 [S, C], background last.
+      labels: i32 [S].
+      positive: bool [S].
+      energy: f32 [S] in [0, 1]; read by "bde" alone.
+      step: scalar, steps done.
+      options: names the calibration.
+      total_steps: T of ProSelfLC unless the options give one.
+
+    Returns:
+      f32 [S], not reduced.
+    """
+    if options.calibration == "label_smoothing":
+        return calibration.label_smoothing(logits, labels, epsilon=options.epsilon)
+    if options.calibration == "confidence_penalty":
+        return calibration.confidence_penalty(logits, labels, epsilon=options.epsilon)
+    if options.calibration == "proselflc":
+        schedule = calibration.ProSelfLC(
+            options.proselflc_steps or total_steps,
+            options.proselflc_steepness,
+            options.proselflc_midpoint,
+            options.proselflc_detach,
+        )
+        return calibration.proselflc(logits, labels, step, schedule)
+    weights = jnp.ones_like(energy)
+    if options.calibration == "bde":
+        weights = calibration.bde_weights(energy, positive)
+    return calibration.weighted_cross_entropy(
+        logits, labels, weights, literal=options.literal
+    )
+
+
+def first_stage(
+    rng: jax.Array,
+    logits: jax.Array,
+    deltas_yxhw: jax.Array,
+    anchors_yxyx: np.ndarray,
+    truth: Truth,
+    step: jax.Array,
+    model: ModelOptions,
+    loss: LossOptions,
+    total_steps: int,
+) -> StageLoss:
+    """Losses of the region proposal network on sampled anchors.
+
+    Args:
+      rng: key of this image and step.
+      logits: f32 [A, 2] (cell, background).
+      deltas_yxhw: f32 [A, 4].
+      anchors_yxyx: f32 [A, 4].
+      truth: the image's annotations.
+      step: scalar, steps done.
+      model: assignment and sampling.
+      loss: calibration, used here where its scope is "both".
+      total_steps: length of training.
+
+    Returns:
+      Losses of `model.rpn_batch` anchors.
+    """
+    anchors = jnp.asarray(anchors_yxyx)
+    roles = assign.assign(
+        boxes.iou_matrix(anchors, truth.boxes_yxyx),
+        truth.mask,
+        positive_iou=model.rpn_positive_iou,
+        negative_iou=model.rpn_negative_iou,
+        best_per_truth=True,
+    )
+    role = jnp.where(_is_valid(anchors, truth.valid), roles.role, assign.IGNORED)
+    drawn = assign.sample(rng, role, model.rpn_batch, model.rpn_positive_fraction)
+    truth_idx = roles.truth_idx[drawn.idx]
+    anchors, logits, deltas = (
+        anchors[drawn.idx],
+        logits[drawn.idx],
+        deltas_yxhw[drawn.idx],
+    )
+
+    labels = jnp.where(drawn.positive, 0, 1)
+    scoped = loss if loss.scope == "both" else LossOptions(calibration="plain")
+    energy = _energy(boxes.decode(deltas, anchors), drawn.mask, scoped)
+    cls = calibrated_cls(
+        logits, labels, drawn.positive, energy, step, scoped, total_steps
+    )
+    trust = jnp.where(drawn.positive, truth.trust[truth_idx], 1.0)
+    target = boxes.encode(truth.boxes_yxyx[truth_idx], anchors)
+    box = detection.smooth_l1(deltas, target, sigma=loss.rpn_sigma)
+    box = jnp.where(drawn.positive, box * trust, 0.0)
+    return StageLoss(cls * trust, box, drawn.mask, drawn.positive, energy)
+
+
+def proposals(
+    logits: jax.Array,
+    deltas_yxhw: jax.Array,
+    anchors_yxyx: np.ndarray,
+    image_hw: tuple[int, int],
+    *,
+    pre_nms: int,
+    post_nms: int,
+    iou_threshold: float,
+) -> tuple[jax.Array, jax.Array]:
+    """Best first-stage boxes of one image after suppression, without gradient.
+
+    Args:
+      logits: f32 [A, 2] (cell, background).
+      deltas_yxhw: f32 [A, 4].
+      anchors_yxyx: f32 [A, 4].
+      image_hw: boxes are clipped to this.
+      pre_nms: best-scored boxes that enter suppression.
+      post_nms: P, boxes kept at most.
+      iou_threshold: of the suppression.
+
+    Returns:
+      boxes_yxyx f32 [P, 4] and mask bool [P].
+    """
+    score = jax.lax.stop_gradient(logits[:, 0] - logits[:, 1])
+    score, idx = jax.lax.top_k(score, min(pre_nms, len(anchors_yxyx)))
+    deltas = jax.lax.stop_gradient(deltas_yxhw)[idx]
+    candidates = boxes.decode(deltas, jnp.asarray(anchors_yxyx)[idx])
+    candidates = boxes.clip(candidates, image_hw)
+    mask = boxes.area(candidates) > 0
+    kept_idx, kept = nms.nms(
+        candidates, score, mask, iou_threshold=iou_threshold, max_kept=post_nms
+    )
+    return candidates[kept_idx], kept
+
+
+def sample_rois(
+    rng: jax.Array,
+    proposals_yxyx: jax.Array,
+    mask: jax.Array,
+    truth: Truth,
+    num_classes: int,
+    model: ModelOptions,
+) -> RoIs:
+    """Draws the second stage's training boxes from the proposals of one image.
+
+    Args:
+      rng: key of this image and step.
+      proposals_yxyx: f32 [P, 4].
+      mask: bool [P].
+      truth: the image's annotations.
+      num_classes: K; also the background's label.
+      model: assignment and sampling.
+
+    Returns:
+      `model.roi_batch` boxes, positives first.
+    """
+    if model.roi_add_truth:
+        proposals_yxyx = jnp.concatenate([proposals_yxyx, truth.boxes_yxyx])
+        mask = jnp.concatenate([mask, truth.mask])
+    roles = assign.assign(
+        boxes.iou_matrix(proposals_yxyx, truth.boxes_yxyx),
+        truth.mask,
+        positive_iou=model.roi_positive_iou,
+        negative_iou=model.roi_positive_iou,
+        best_per_truth=False,
+    )
+    usable = mask & _is_valid(proposals_yxyx, truth.valid)
+    role = jnp.where(usable, roles.role, assign.IGNORED)
+    drawn = assign.sample(rng, role, model.roi_batch, model.roi_positive_fraction)
+    truth_idx = roles.truth_idx[drawn.idx]
+    return RoIs(
+        proposals_yxyx[drawn.idx],
+        jnp.where(drawn.positive, truth.labels[truth_idx], num_classes),
+        truth.boxes_yxyx[truth_idx],
+        drawn.positive,
+        drawn.mask,
+        jnp.where(drawn.positive, truth.trust[truth_idx], 1.0),
+    )
+
+
+def second_stage(
+    logits: jax.Array,
+    deltas_yxhw: jax.Array,
+    rois: RoIs,
+    step: jax.Array,
+    model: ModelOptions,
+    loss: LossOptions,
+    total_steps: int,
+) -> StageLoss:
+    """Calibrated losses of the second stage on its sampled boxes (Eq. 9 to 11).
+
+    The energy is that of the decoded boxes: of the predicted class for negatives, of
+    the annotated class for positives.
+
+    Args:
+      logits: f32 [S, K + 1].
+      deltas_yxhw: f32 [S, K, 4].
+      rois: the sampled boxes.
+      step: scalar, steps done.
+      model: box scales.
+      loss: calibration.
+      total_steps: length of training.
+
+    Returns:
+      Losses of the S boxes.
+    """
+    num_classes = deltas_yxhw.shape[1]
+    predicted = jnp.argmax(logits[:, :num_classes], axis=1)
+    chosen = jnp.where(rois.positive, rois.labels, predicted)
+    deltas = jnp.take_along_axis(deltas_yxhw, chosen[:, None, None], axis=1)[:, 0]
+    decoded = boxes.decode(deltas, rois.boxes_yxyx, model.box_scales)
+    dense_boxes = rois.boxes_yxyx if loss.energy_boxes == "proposals" else decoded
+    energy = _energy(dense_boxes, rois.mask, loss)
+    cls = calibrated_cls(
+        logits, rois.labels, rois.positive, energy, step, loss, total_steps
+    )
+    target = boxes.encode(rois.target_yxyx, rois.boxes_yxyx, model.box_scales)
+    box = detection.smooth_l1(deltas, target, sigma=loss.roi_sigma)
+    box = jnp.where(rois.positive, box * rois.trust, 0.0)
+    return StageLoss(cls * rois.trust, box, rois.mask, rois.positive, energy)

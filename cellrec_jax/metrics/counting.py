@@ -1,0 +1,131 @@
+"""Counting errors, and the score above which a detection is worth counting."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from cellrec_jax.metrics import matching
+from cellrec_jax.metrics import results as results_lib
+
+DEFAULT_THRESHOLD = 0.5
+"""Score threshold of a class where no validation cell or no match can choose one."""
+
+
+class PointCounts(NamedTuple):
+    """Cells of each image and class at the operating thresholds, int64 [I, K]."""
+
+    num_matched: np.ndarray
+    """Pairs of a prediction and a cell: the true positives."""
+    num_predicted: np.ndarray
+    num_truth: np.ndarray
+
+
+def point_counts(
+    results: Sequence[results_lib.ImageResult],
+    thresholds: np.ndarray,
+    radius_px: float,
+) -> PointCounts:
+    """Counts predictions, cells and matches of each image and class.
+
+    Args:
+      results: the images.
+      thresholds: [K] least score of a prediction that counts, per class.
+      radius_px: largest distance of a match in px.
+
+    Returns:
+      The counts. Ignored predictions are left out; classes are matched separately.
+    """
+    counts = np.zeros((3, len(results), len(thresholds)), np.int64)
+    for i, result in enumerate(results):
+        scores = np.asarray(result.pred_scores, np.float32)
+        for label, threshold in enumerate(np.asarray(thresholds, np.float32)):
+            pred, true = results_lib.class_indices(result, label)
+            pred = pred[scores[pred] >= threshold]
+            pairs = matching.match_points(
+                result.pred_points_yx[pred], result.true_points_yx[true], radius_px
+            )
+            counts[:, i, label] = len(pairs), len(pred), len(true)
+    return PointCounts(*counts)
+
+
+def count_mae(num_predicted: np.ndarray, num_truth: np.ndarray) -> float:
+    """Mean absolute error of the number of cells over images.
+
+    Args:
+      num_predicted: [I] predicted cells of each image.
+      num_truth: [I] annotated cells of each image.
+
+    Returns:
+      The mean of |predicted - annotated| in cells an image; NaN without images.
+    """
+    if len(num_predicted) == 0:
+        return float("nan")
+    errors = np.asarray(num_predicted, np.float64) - np.asarray(num_truth, np.float64)
+    return float(np.mean(np.abs(errors)))
+
+
+def best_threshold(scores: np.ndarray, is_tp: np.ndarray, num_truth: int) -> float:
+    """Finds the score threshold with the largest F1.
+
+    F1 = 2 TP / (predicted + annotated) is computed at every cut between two different
+    scores; among equal F1 the highest cut wins. The threshold returned lies half way
+    between the last score kept and the next lower one (0 below the lowest), so that
+    it does not hang on the last digit of one score.
+
+    Args:
+      scores: [M] of the detections, in [0, 1].
+      is_tp: bool [M]; the number of True above a cut must be its true positives.
+      num_truth: number of annotated cells.
+
+    Returns:
+      The threshold, for use as `score >= threshold` in float32;
+      `DEFAULT_THRESHOLD` where no cut gives a true positive.
+
+    Example:
+      >>> best_threshold(np.array([0.9, 0.8, 0.4]), np.array([True, True, False]), 2)
+      0.6000000238418579
+    """
+    scores = np.asarray(scores, np.float32)
+    order = np.argsort(-scores, kind="stable")
+    scores, hits = scores[order], np.cumsum(np.asarray(is_tp, bool)[order])
+    if len(scores) == 0 or hits[-1] == 0:
+        return DEFAULT_THRESHOLD
+    lower = np.append(scores[1:], np.float32(0.0))
+    f1 = 2.0 * hits / (np.arange(1, len(scores) + 1) + num_truth)
+    # Inside a run of equal scores no threshold can cut; the end always can.
+    f1[:-1][scores[:-1] == scores[1:]] = -1.0
+    best = int(np.argmax(f1))
+    middle = np.float32((np.float64(scores[best]) + np.float64(lower[best])) / 2)
+    # Between neighbouring floats the middle may round down onto the lower score.
+    return float(middle if middle > lower[best] else scores[best])
+
+
+def fit_thresholds(
+    results: Sequence[results_lib.ImageResult],
+    radius_px: float,
+    class_names: Sequence[str],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Chooses the operating score threshold of each class on validation images.
+
+    Each class is matched with its own cells within the radius. Every cut is scored
+    exactly as evaluation does (maximum matching): see `matching.ordered_matches`.
+
+    Args:
+      results: the validation images; may be empty.
+      radius_px: largest distance of a match in px.
+      class_names: names of the K classes.
+
+    Returns:
+      f32 [K] thresholds, `DEFAULT_THRESHOLD` where nothing can choose one, and
+      int64 [K] annotated validation cells that chose them (0: none, the default).
+    """
+    thresholds = np.full(len(class_names), DEFAULT_THRESHOLD, np.float32)
+    num_labels = np.zeros(len(class_names), np.int64)
+    for label in range(len(class_names)):
+        pooled = results_lib.pool_points(results, label, radius_px)
+        num_labels[label] = pooled.num_truth.sum()
+        thresholds[label] = best_threshold(
+            pooled.scores, pooled.is_tp, int(num_labels[label])
+        )
+    return thresholds, num_labels

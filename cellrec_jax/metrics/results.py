@@ -1,0 +1,147 @@
+"""What was predicted and what was annotated, image by image and pooled over a set."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from cellrec_jax.metrics import curves, matching
+
+
+class ImageResult(NamedTuple):
+    """Predictions and annotations of one image, in px of the image at native size."""
+
+    image_id: str
+    group: str
+    """Slide or patient; "" where unknown."""
+    pred_points_yx: np.ndarray
+    """f32 [M, 2]."""
+    pred_scores: np.ndarray
+    """f32 [M] in [0, 1]; any order."""
+    pred_labels: np.ndarray
+    """i32 [M] class ids 0..K-1."""
+    pred_boxes_yxyx: np.ndarray | None
+    """f32 [M, 4], or None for methods that predict points only."""
+    pred_ignored: np.ndarray
+    """bool [M]; outside the annotated region or inside an ignored one. Such a
+    prediction is left out everywhere: neither true nor false, and not counted."""
+    true_points_yx: np.ndarray
+    """f32 [N, 2]; only cells that count."""
+    true_labels: np.ndarray
+    """i32 [N] class ids 0..K-1."""
+    true_boxes_yxyx: np.ndarray | None
+    """f32 [N, 4] in the points' order, or None where there are none."""
+
+
+class Pooled(NamedTuple):
+    """The detections of one class over a set of images, best score first.
+
+    Ties keep the order of the images, then the order in the image.
+    """
+
+    scores: np.ndarray
+    """f32 [D], falling."""
+    is_tp: np.ndarray
+    """bool [D]."""
+    image_index: np.ndarray
+    """int64 [D] which image each detection belongs to."""
+    num_truth: np.ndarray
+    """int64 [I] annotated cells of the class in each image."""
+
+
+def pool_points(results: Sequence[ImageResult], label: int, radius_px: float) -> Pooled:
+    """Pools one class, true where a prediction raises the maximum point matching.
+
+    The number of true positives above any score cut equals the number of pairs that
+    `matching.match_points` finds there with "max", in each image and so in all.
+
+    Args:
+      results: the images.
+      label: the class id.
+      radius_px: largest distance of a match in px.
+
+    Returns:
+      The detections of the class; ignored ones are left out.
+    """
+    flags = []
+    for result in results:
+        pred, true = class_indices(result, label)
+        flags.append(
+            matching.ordered_matches(
+                result.pred_points_yx[pred],
+                result.true_points_yx[true],
+                radius_px,
+                result.pred_scores[pred],
+            )
+        )
+    return _pool(results, label, flags)
+
+
+def pool_boxes(
+    results: Sequence[ImageResult],
+    label: int,
+    *,
+    iou: float = 0.5,
+    voc_plus_one: bool = False,
+) -> Pooled | None:
+    """Pools one class, true where a box is a true positive of the VOC rules.
+
+    Args:
+      results: the images.
+      label: the class id.
+      iou: overlap that a true positive must exceed.
+      voc_plus_one: see `curves.pairwise_iou`.
+
+    Returns:
+      The detections of the class, ignored ones left out; None if an image lacks
+      predicted or annotated boxes.
+    """
+    flags = []
+    for result in results:
+        if result.pred_boxes_yxyx is None or result.true_boxes_yxyx is None:
+            return None
+        pred, true = class_indices(result, label)
+        flags.append(
+            curves.match_boxes(
+                result.pred_boxes_yxyx[pred],
+                result.pred_scores[pred],
+                result.true_boxes_yxyx[true],
+                iou=iou,
+                voc_plus_one=voc_plus_one,
+            )
+        )
+    return _pool(results, label, flags)
+
+
+def class_indices(result: ImageResult, label: int) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of the predictions that count and of the cells of one class.
+
+    Args:
+      result: the image.
+      label: the class id.
+
+    Returns:
+      int64 [m] into the predictions, ignored ones left out, and int64 [n] into the
+      annotated cells.
+    """
+    counted = (result.pred_labels == label) & ~result.pred_ignored
+    return np.flatnonzero(counted), np.flatnonzero(result.true_labels == label)
+
+
+def _pool(
+    results: Sequence[ImageResult], label: int, flags: Sequence[np.ndarray]
+) -> Pooled:
+    indices = [class_indices(result, label) for result in results]
+    scores = [
+        np.asarray(result.pred_scores, np.float32)[pred]
+        for result, (pred, _) in zip(results, indices, strict=True)
+    ]
+    num_pred = [len(pred) for pred, _ in indices]
+    all_scores = np.concatenate([np.zeros(0, np.float32), *scores])
+    order = np.argsort(-all_scores, kind="stable")
+    return Pooled(
+        scores=all_scores[order],
+        is_tp=np.concatenate([np.zeros(0, bool), *flags])[order],
+        image_index=np.repeat(np.arange(len(results)), num_pred)[order],
+        num_truth=np.array([len(true) for _, true in indices], np.int64),
+    )

@@ -1,0 +1,66 @@
+"""Feature pyramid (Lin et al., Feature Pyramid Networks, 2017)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+
+def _upsample_to(features: jax.Array, size_hw: tuple[int, int]) -> jax.Array:
+    batch, _, _, channels = features.shape
+    shape = (batch, *size_hw, channels)
+    return jax.image.resize(features, shape, method="bilinear")
+
+
+class FPN(nn.Module):
+    """Turns backbone features into a pyramid of equal width.
+
+    The coarsest level is a 1x1 convolution of the last backbone stage; finer levels
+    merge the coarser one, upsampled bilinearly, with a 1x1 convolution of their stage,
+    then take a 3x3 convolution (the coarsest takes none). One more level is the
+    coarsest subsampled by 2. No normalisation, no activation.
+
+    Attributes:
+      channels: width of all levels.
+      min_level: finest level (2 has stride 4).
+      merge: "half" weights both terms of a merge by 0.5, as the implementation behind
+        the BDE paper most likely did; "add" is the plain sum of Lin et al.
+      extra_level: whether to add the subsampled level.
+      dtype: computation type.
+    """
+
+    channels: int = 256
+    min_level: int = 2
+    merge: str = "half"
+    extra_level: bool = True
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, stages: Mapping[int, jax.Array]) -> dict[int, jax.Array]:
+        """Builds the pyramid.
+
+        Args:
+          stages: level -> [B, h, w, C] backbone features.
+
+        Returns:
+          level -> [B, h, w, channels], from `min_level` to one past the last stage.
+        """
+        weight = {"half": 0.5, "add": 1.0}[self.merge]
+        last = max(stages)
+        merged = self._conv(f"lateral{last}", 1)(stages[last])
+        pyramid = {last: merged}
+        for level in range(last - 1, self.min_level - 1, -1):
+            lateral = self._conv(f"lateral{level}", 1)(stages[level])
+            merged = weight * _upsample_to(merged, lateral.shape[1:3])
+            merged = merged + weight * lateral
+            pyramid[level] = self._conv(f"output{level}", 3)(merged)
+        if self.extra_level:
+            pyramid[last + 1] = pyramid[last][:, ::2, ::2, :]
+        return dict(sorted(pyramid.items()))
+
+    def _conv(self, name: str, kernel: int) -> nn.Conv:
+        return nn.Conv(
+            self.channels, (kernel, kernel), padding="SAME", dtype=self.dtype, name=name
+        )

@@ -1,0 +1,164 @@
+"""Normalisation layers behind one factory, so that a model names its kind once.
+
+All kinds keep `scale` and `bias` in "params" and, where they have them, `mean` and
+`var` in "batch_stats", under the same names: weights move between the kinds.
+"""
+
+from collections.abc import Callable
+import functools
+from typing import Any
+
+from flax import linen as nn
+from flax import traverse_util
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+from cellrec_jax.errors import ConfigError
+
+KINDS = ("frozen_batch", "sync_batch", "group")
+EPSILON = 1e-5
+MAX_GROUPS = 32
+MIN_GROUP_CHANNELS = 4
+
+
+def make_norm(
+    kind: str,
+    *,
+    train: bool = False,
+    dtype: DTypeLike = jnp.float32,
+    axis_name: str | None = None,
+) -> Callable[..., nn.Module]:
+    """Returns a constructor of normalisation layers: `norm(name="bn1")(x)`.
+
+    - "frozen_batch": pretrained BatchNorm that no training step changes.
+    - "sync_batch": BatchNorm with statistics of the batch of all devices; 0.9 of the
+      running value is kept at each training step (PyTorch calls this momentum 0.1).
+    - "group": GroupNorm (see `num_groups`), for training without pretrained weights.
+
+    Args:
+      kind: one of `KINDS`.
+      train: normalise by the batch and update the running statistics; "sync_batch"
+        alone heeds it.
+      dtype: of the output; statistics and parameters are float32 in any case.
+      axis_name: the mapped device axis of "sync_batch", or None outside `pmap`.
+
+    Returns:
+      A constructor that also takes `scale_init`.
+
+    Raises:
+      ConfigError: if `kind` is unknown.
+    """
+    if kind == "frozen_batch":
+        return functools.partial(FrozenBatchNorm, dtype=dtype)
+    if kind == "group":
+        return functools.partial(GroupNorm, dtype=dtype)
+    if kind == "sync_batch":
+        return functools.partial(
+            nn.BatchNorm,
+            use_running_average=not train,
+            momentum=0.9,
+            epsilon=EPSILON,
+            dtype=dtype,
+            axis_name=axis_name,
+            # E[x^2] - E[x]^2 cancels where a channel's mean is far from 0, and its
+            # rounding depends on how the batch is cut over devices.
+            use_fast_variance=False,
+        )
+    raise ConfigError(f"norm {kind!r} is unknown; use one of {', '.join(KINDS)}")
+
+
+class FrozenBatchNorm(nn.Module):
+    """BatchNorm with fixed statistics, scale and bias: a per-channel affine map.
+
+    The gradients of `scale` and `bias` are 0, not absent: leave both out of the
+    optimiser (`norm_mask`), since weight decay would still shrink them.
+
+    Attributes:
+      dtype: of the output; the arithmetic is float32.
+      scale_init: initialiser of `scale`.
+    """
+
+    dtype: DTypeLike = jnp.float32
+    scale_init: Callable[..., jax.Array] = nn.initializers.ones_init()
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Normalises the last axis. [..., C] -> [..., C]."""
+        shape = (x.shape[-1],)
+        scale = self.param("scale", self.scale_init, shape, jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros_init(), shape, jnp.float32)
+        mean = self.variable("batch_stats", "mean", jnp.zeros, shape, jnp.float32)
+        var = self.variable("batch_stats", "var", jnp.ones, shape, jnp.float32)
+        factor = jax.lax.stop_gradient(scale * jax.lax.rsqrt(var.value + EPSILON))
+        offset = jax.lax.stop_gradient(bias - mean.value * factor)
+        return _affine(x, factor, offset).astype(self.dtype)
+
+
+class GroupNorm(nn.Module):
+    """GroupNorm whose number of groups follows the width (`num_groups`).
+
+    Attributes:
+      dtype: of the output; the arithmetic is float32.
+      scale_init: initialiser of `scale`.
+
+    References:
+      Wu and He, Group Normalization, 2018. https://arxiv.org/abs/1803.08494
+    """
+
+    dtype: DTypeLike = jnp.float32
+    scale_init: Callable[..., jax.Array] = nn.initializers.ones_init()
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Normalises each example. [B, ..., C] -> [B, ..., C]."""
+        channels = x.shape[-1]
+        scale = self.param("scale", self.scale_init, (channels,), jnp.float32)
+        bias = self.param(
+            "bias", nn.initializers.zeros_init(), (channels,), jnp.float32
+        )
+        groups = num_groups(channels)
+        grouped = x.astype(jnp.float32).reshape(
+            *x.shape[:-1], groups, channels // groups
+        )
+        axes = (*range(1, x.ndim - 1), x.ndim)
+        mean = jnp.mean(grouped, axes, keepdims=True)
+        var = jnp.var(grouped, axes, keepdims=True)
+        whitened = (grouped - mean) * jax.lax.rsqrt(var + EPSILON)
+        return _affine(whitened.reshape(x.shape), scale, bias).astype(self.dtype)
+
+
+def _affine(x: jax.Array, factor: jax.Array, offset: jax.Array) -> jax.Array:
+    """Scales and shifts the last axis, in float32."""
+    shape = (1,) * (x.ndim - 1) + (-1,)
+    return x.astype(jnp.float32) * factor.reshape(shape) + offset.reshape(shape)
+
+
+def num_groups(channels: int) -> int:
+    """Most groups, up to 32, that divide `channels` and hold four channels or more.
+
+    The paper's 32 groups would leave narrow layers one or two values a group on small
+    feature maps, which normalise to -1 and 1 whatever they were.
+
+    Example:
+      >>> [num_groups(c) for c in (1, 7, 16, 48, 64, 256)]
+      [1, 1, 4, 12, 16, 32]
+    """
+    most = min(MAX_GROUPS, max(channels // MIN_GROUP_CHANNELS, 1))
+    return max(g for g in range(1, most + 1) if channels % g == 0)
+
+
+def norm_mask(params: Any) -> Any:
+    """Marks the parameters of normalisation layers.
+
+    Args:
+      params: nested dict of parameters.
+
+    Returns:
+      The same dict with True at the `scale` and `bias` of modules that hold a `scale`
+      (convolutions and dense layers hold a `kernel`), False elsewhere.
+    """
+    flat = traverse_util.flatten_dict(params)
+    return traverse_util.unflatten_dict(
+        {path: (*path[:-1], "scale") in flat for path in flat}
+    )

@@ -1,0 +1,46 @@
+"""Second stage: two dense layers over pooled boxes (Girshick, Fast R-CNN)."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+
+class RoIHead(nn.Module):
+    """Classifies pooled boxes and refines them, one set of deltas a class.
+
+    Attributes:
+      num_classes: K, background excluded.
+      channels: width of both dense layers.
+      dtype: computation type of the dense layers; outputs are float32.
+    """
+
+    num_classes: int
+    channels: int = 1024
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, pooled: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Scores boxes.
+
+        Args:
+          pooled: [..., R, S, S, C] from `ops.roi_align`.
+
+        Returns:
+          logits f32 [..., R, K + 1], background last, and deltas_yxhw f32
+          [..., R, K, 4].
+        """
+        hidden = pooled.reshape(*pooled.shape[:-3], -1).astype(self.dtype)
+        for name in ("fc1", "fc2"):
+            hidden = nn.relu(
+                nn.Dense(self.channels, dtype=self.dtype, name=name)(hidden)
+            )
+        hidden = hidden.astype(jnp.float32)
+        logits = nn.Dense(
+            self.num_classes + 1, kernel_init=nn.initializers.normal(0.01), name="cls"
+        )(hidden)
+        deltas = nn.Dense(
+            4 * self.num_classes, kernel_init=nn.initializers.normal(0.001), name="box"
+        )(hidden)
+        return logits, deltas.reshape(*deltas.shape[:-1], self.num_classes, 4)

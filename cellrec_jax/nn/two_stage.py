@@ -1,0 +1,85 @@
+"""The FPN two-stage detector as one module: backbone, pyramid and both heads."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from cellrec_jax.nn import fpn, resnet, roi_head, rpn
+
+
+class TwoStage(nn.Module):
+    """Backbone + FPN + region proposals + second-stage head.
+
+    Attributes:
+      num_classes: K, background excluded.
+      backbone: a name of `nn.resnet`.
+      norm: a kind of `nn.norm`.
+      channels: width of the pyramid.
+      rpn_channels: width of the proposal head.
+      head_channels: width of the second stage's dense layers.
+      num_anchors: anchors a feature cell.
+      min_level: finest pyramid level.
+      merge: see `nn.fpn`.
+      freeze_stem: keep everything before the backbone's layer1 fixed.
+      dtype: computation type; parameters and outputs are float32.
+      remat: recompute backbone activations in the backward pass to save memory.
+      axis_name: device axis for synchronised batch norm.
+    """
+
+    num_classes: int
+    backbone: str
+    norm: str
+    channels: int
+    rpn_channels: int
+    head_channels: int
+    num_anchors: int
+    min_level: int
+    merge: str
+    freeze_stem: bool = False
+    dtype: Any = jnp.float32
+    remat: bool = False
+    axis_name: str | None = None
+
+    def setup(self) -> None:
+        """Declares the parts; names are those of the parameter tree."""
+        self.resnet = resnet.ResNet(
+            self.backbone,
+            norm=self.norm,
+            dtype=self.dtype,
+            axis_name=self.axis_name,
+            freeze_stem=self.freeze_stem,
+            remat=self.remat,
+        )
+        self.fpn = fpn.FPN(self.channels, self.min_level, self.merge, dtype=self.dtype)
+        self.rpn = rpn.RPNHead(self.num_anchors, self.rpn_channels, self.dtype)
+        self.roi_head = roi_head.RoIHead(
+            self.num_classes, self.head_channels, self.dtype
+        )
+
+    def __call__(
+        self, image: jax.Array, train: bool
+    ) -> tuple[list[jax.Array], jax.Array, jax.Array]:
+        """Runs the first stage.
+
+        Args:
+          image: f32 [B, H, W, 3], normalised.
+          train: whether batch norm uses the batch's statistics.
+
+        Returns:
+          The pyramid's levels from fine to coarse, and over all their A anchors the
+          logits f32 [B, A, 2] (cell, background) and deltas_yxhw f32 [B, A, 4].
+        """
+        levels = list(self.fpn(self.resnet(image, train)).values())
+        logits, deltas = zip(*(self.rpn(level) for level in levels), strict=True)
+        return levels, jnp.concatenate(logits, axis=1), jnp.concatenate(deltas, axis=1)
+
+    def second(self, pooled: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Runs the second stage on pooled boxes; see `nn.roi_head`."""
+        return self.roi_head(pooled)
+
+    def both(self, image: jax.Array, pooled: jax.Array) -> None:
+        """Touches every parameter, for initialisation only."""
+        self(image, False)
+        self.second(pooled)

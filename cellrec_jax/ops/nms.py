@@ -1,0 +1,157 @@
+"""Exact greedy non-maximum suppression with fixed shapes, in blocks."""
+
+from collections.abc import Callable
+import functools
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from cellrec_jax.ops import boxes as box_ops
+
+Similar = Callable[[jax.Array, jax.Array], jax.Array]
+"""(items [M, D], items [N, D]) -> bool [M, N]: whether the first suppress the second."""
+
+_BLOCK = 256
+
+
+def _settle(alive: jax.Array, suppresses: jax.Array) -> jax.Array:
+    """Greedy result inside one block, as the fixed point of one matrix rule.
+
+    Each pass settles at least the first unsettled item, so it ends; chains are short
+    in practice (a handful of passes).
+
+    Args:
+      alive: bool [T] items not suppressed from outside the block.
+      suppresses: bool [T, T], strictly upper triangular: row suppresses column.
+
+    Returns:
+      bool [T], True for kept items.
+    """
+
+    def body(carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        kept, _ = carry
+        new = alive & ~jnp.any(suppresses & kept[:, None], axis=0)
+        return new, jnp.any(new != kept)
+
+    start = (alive, jnp.array(True))
+    return jax.lax.while_loop(lambda carry: carry[1], body, start)[0]
+
+
+def suppress(
+    items: jax.Array,
+    mask: jax.Array,
+    similar: Similar,
+    max_kept: int,
+    block: int = _BLOCK,
+) -> jax.Array:
+    """Keeps items greedily in the given order, dropping those similar to a kept one.
+
+    Equal to the sequential algorithm. Work is done in blocks of rows: a block is first
+    thinned by all kept items before it, then settled by `_settle`; it stops as soon as
+    `max_kept` are found.
+
+    Args:
+      items: [M, D], best first.
+      mask: bool [M]; False items are never kept and suppress nothing.
+      similar: pairwise rule.
+      max_kept: greatest number kept, the first ones.
+      block: rows treated together.
+
+    Returns:
+      bool [M].
+    """
+    chex.assert_rank([items, mask], [2, 1])
+    count = items.shape[0]
+    if count == 0:
+        return mask
+    block = min(block, count)
+    num_blocks = -(-count // block)
+    padding = num_blocks * block - count
+    items = jnp.pad(items, ((0, padding), (0, 0)))
+    alive = jnp.pad(mask, (0, padding))
+    upper = jnp.triu(jnp.ones((block, block), bool), k=1)
+
+    def body(carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        index, kept = carry
+        start = index * block
+        rows = jax.lax.dynamic_slice_in_dim(items, start, block)
+        rows_alive = jax.lax.dynamic_slice_in_dim(alive, start, block)
+        # `kept` is all False from `start` on, so later items suppress nothing here.
+        beaten = jnp.any(similar(items, rows) & kept[:, None], axis=0)
+        settled = _settle(rows_alive & ~beaten, similar(rows, rows) & upper)
+        return index + 1, jax.lax.dynamic_update_slice_in_dim(kept, settled, start, 0)
+
+    def unfinished(carry: tuple[jax.Array, jax.Array]) -> jax.Array:
+        index, kept = carry
+        return (index < num_blocks) & (jnp.sum(kept) < max_kept)
+
+    start = (jnp.array(0), jnp.zeros_like(alive))
+    kept = jax.lax.while_loop(unfinished, body, start)[1]
+    return (kept & (jnp.cumsum(kept) <= max_kept))[:count]
+
+
+def _overlapping(a: jax.Array, b: jax.Array, *, threshold: float) -> jax.Array:
+    return box_ops.iou_matrix(a, b) > threshold
+
+
+def nms(
+    boxes_yxyx: jax.Array,
+    scores: jax.Array,
+    mask: jax.Array,
+    *,
+    iou_threshold: float,
+    max_kept: int,
+) -> tuple[jax.Array, jax.Array]:
+    """Non-maximum suppression of boxes.
+
+    Args:
+      boxes_yxyx: [M, 4].
+      scores: [M]; ties keep the earlier box.
+      mask: bool [M].
+      iou_threshold: boxes overlapping a better kept one by more than this are dropped.
+      max_kept: S, slots of the result.
+
+    Returns:
+      (idx i32 [S], kept bool [S]): indices into the boxes by falling score; slots that
+      stay empty have `kept` False.
+    """
+    ranked = jnp.argsort(jnp.where(mask, scores, -jnp.inf), descending=True)
+    similar = functools.partial(_overlapping, threshold=iou_threshold)
+    kept = suppress(boxes_yxyx[ranked], mask[ranked], similar, max_kept)
+    return _compact(ranked, kept, max_kept)
+
+
+def point_nms(
+    points_yx: jax.Array, mask: jax.Array, min_distance: jax.Array
+) -> jax.Array:
+    """Keeps points, best first, that are not nearer than a distance to a kept one.
+
+    Args:
+      points_yx: [M, 2], sorted by falling score.
+      mask: bool [M].
+      min_distance: px; 0 keeps all.
+
+    Returns:
+      bool [M].
+    """
+
+    def near(a: jax.Array, b: jax.Array) -> jax.Array:
+        squared = jnp.sum((a[:, None, :] - b[None, :, :]) ** 2, axis=-1)
+        return squared < min_distance**2
+
+    return suppress(points_yx, mask, near, points_yx.shape[0])
+
+
+def _compact(
+    ranked: jax.Array, kept: jax.Array, size: int
+) -> tuple[jax.Array, jax.Array]:
+    """Moves kept items to the front, in order, into `size` slots."""
+    order = jnp.argsort(~kept, stable=True)
+    size_found = min(size, kept.shape[0])
+    order = order[:size_found]
+    idx, is_kept = ranked[order].astype(jnp.int32), kept[order]
+    return (
+        jnp.pad(idx, (0, size - size_found)),
+        jnp.pad(is_kept, (0, size - size_found)),
+    )

@@ -1,0 +1,150 @@
+"""RoIAlign over a feature pyramid: bilinear samples of boxes, pooled to a fixed grid.
+
+Two forms with equal results: `einsum` multiplies two 1-D interpolation matrices (no
+gather, no scatter in the gradient, for TPUs), `gather` reads four neighbours of each
+sample (less arithmetic, for CPUs).
+"""
+
+from collections.abc import Sequence
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+def roi_levels(
+    boxes_yxyx: jax.Array, min_level: int, max_level: int, canonical_size: float = 224.0
+) -> jax.Array:
+    """Pyramid level of each box: floor(4 + log2(sqrt(area) / 224)), clipped.
+
+    Lin et al., Feature Pyramid Networks, 2017, Eq. 1.
+
+    Args:
+      boxes_yxyx: [R, 4] px of the image.
+      min_level: finest level (2 has stride 4).
+      max_level: coarsest level.
+      canonical_size: box side that belongs to level 4.
+
+    Returns:
+      i32 [R] in [min_level, max_level].
+    """
+    size = jnp.maximum(boxes_yxyx[:, 2:] - boxes_yxyx[:, :2], 1e-3)
+    side = jnp.sqrt(size[:, 0] * size[:, 1])
+    level = jnp.floor(4.0 + jnp.log2(side / canonical_size + 1e-6))
+    return jnp.clip(level, min_level, max_level).astype(jnp.int32)
+
+
+def _sample_positions(
+    boxes_yxyx: jax.Array, samples: int
+) -> tuple[jax.Array, jax.Array]:
+    """Centres of `samples` equal parts of each side, in px: two [R, S]."""
+    fraction = ((np.arange(samples) + 0.5) / samples).astype(np.float32)[None, :]
+    low, size = boxes_yxyx[:, :2], boxes_yxyx[:, 2:] - boxes_yxyx[:, :2]
+    y = low[:, 0:1] + fraction * size[:, 0:1]
+    x = low[:, 1:2] + fraction * size[:, 1:2]
+    return y, x
+
+
+def _neighbors(
+    position: jax.Array, stride: jax.Array, length: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Lower and upper cell of a sample and the weight of the upper; edges repeat."""
+    cell = jnp.clip(position / stride - 0.5, 0.0, length - 1.0)
+    low = jnp.floor(cell)
+    high = jnp.minimum(low + 1.0, length - 1.0)
+    return low.astype(jnp.int32), high.astype(jnp.int32), cell - low
+
+
+def _gather(
+    features: Sequence[jax.Array],
+    strides: Sequence[int],
+    y: jax.Array,
+    x: jax.Array,
+    level_idx: jax.Array,
+) -> jax.Array:
+    heights = jnp.asarray([f.shape[0] for f in features], jnp.float32)
+    widths = jnp.asarray([f.shape[1] for f in features], jnp.float32)
+    starts = np.cumsum([0, *(f.shape[0] * f.shape[1] for f in features)])[:-1]
+    flat = jnp.concatenate([f.reshape(-1, f.shape[-1]) for f in features])
+    stride = jnp.asarray(strides, jnp.float32)[level_idx][:, None]
+    width = widths[level_idx][:, None]
+    y0, y1, wy = _neighbors(y, stride, heights[level_idx][:, None])
+    x0, x1, wx = _neighbors(x, stride, width)
+    start = jnp.asarray(starts, jnp.int32)[level_idx][:, None]
+    row = width.astype(jnp.int32)
+
+    def read(rows: jax.Array, columns: jax.Array) -> jax.Array:
+        index = (start + rows * row)[:, :, None] + columns[:, None, :]
+        return flat[index]
+
+    wy, wx = wy[:, :, None, None], wx[:, None, :, None]
+    wy, wx = wy.astype(flat.dtype), wx.astype(flat.dtype)
+    top = read(y0, x0) * (1 - wx) + read(y0, x1) * wx
+    bottom = read(y1, x0) * (1 - wx) + read(y1, x1) * wx
+    return top * (1 - wy) + bottom * wy
+
+
+def _weights(position: jax.Array, stride: int, length: int) -> jax.Array:
+    """1-D interpolation matrix [R, S, length]."""
+    low, high, upper = _neighbors(position, jnp.float32(stride), jnp.float32(length))
+    one_low = jax.nn.one_hot(low, length, dtype=jnp.float32)
+    one_high = jax.nn.one_hot(high, length, dtype=jnp.float32)
+    return one_low * (1 - upper)[..., None] + one_high * upper[..., None]
+
+
+def _einsum(
+    features: Sequence[jax.Array],
+    strides: Sequence[int],
+    y: jax.Array,
+    x: jax.Array,
+    level_idx: jax.Array,
+) -> jax.Array:
+    shape = (*y.shape, x.shape[1], features[0].shape[-1])
+    out = jnp.zeros(shape, features[0].dtype)
+    for index, (feature, stride) in enumerate(zip(features, strides, strict=True)):
+        here = (level_idx == index)[:, None, None]
+        weight_y = jnp.where(here, _weights(y, stride, feature.shape[0]), 0.0)
+        weight_x = _weights(x, stride, feature.shape[1])
+        # Contract the rows first: [R, S, h] x [h, w, C], then the columns.
+        rows = jnp.einsum("rsh,hwc->rswc", weight_y.astype(feature.dtype), feature)
+        out += jnp.einsum("rtw,rswc->rstc", weight_x.astype(feature.dtype), rows)
+    return out
+
+
+def roi_align(
+    features: Sequence[jax.Array],
+    boxes_yxyx: jax.Array,
+    strides: Sequence[int],
+    level_idx: jax.Array,
+    *,
+    size: int = 7,
+    samples: int = 2,
+    pool: str = "average",
+    form: str = "auto",
+) -> jax.Array:
+    """Pools each box of one image to `size` x `size` cells.
+
+    Args:
+      features: per level [h, w, C], from fine to coarse.
+      boxes_yxyx: [R, 4] px of the image.
+      strides: px per feature cell of each level.
+      level_idx: i32 [R] index into `features`.
+      size: cells a side of the result.
+      samples: bilinear samples a cell and axis.
+      pool: "average" is RoIAlign (He et al., Mask R-CNN, 2017); "max" over a
+        `samples` x `samples` window is crop-and-resize then max-pool, as TensorFlow
+        detectors of the BDE paper's time did (theirs samples the box's edges too).
+      form: "einsum", "gather", or "auto" (gather on CPU and GPU, einsum on TPU).
+
+    Returns:
+      [R, size, size, C] in the features' dtype.
+    """
+    chex.assert_shape(boxes_yxyx, (None, 4))
+    if form == "auto":
+        form = "einsum" if jax.default_backend() == "tpu" else "gather"
+    y, x = _sample_positions(boxes_yxyx, size * samples)
+    read = {"einsum": _einsum, "gather": _gather}[form]
+    values = read(features, strides, y, x, level_idx)
+    blocks = values.reshape(len(boxes_yxyx), size, samples, size, samples, -1)
+    return {"average": jnp.mean, "max": jnp.max}[pool](blocks, axis=(2, 4))

@@ -1,0 +1,77 @@
+"""Sets single keys of a configuration from the text of command-line flags."""
+
+from collections.abc import Mapping
+import difflib
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from cellrec_jax import errors
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one with dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def override(config: ConfigDict, key: str, text: str) -> None:
+    """Sets `config.key` from the text of a command-line flag.
+
+    Args:
+      config: changed in place.
+      key: dotted, without the leading "config.".
+      text: parsed as the type of the present value; tuples as "a,b".
+
+    Raises:
+      ConfigError: for an unknown key (naming the nearest) or a value of another type.
+    """
+    known = flatten(config.to_dict())
+    if key not in known:
+        tail = key.rsplit(".", 1)[-1]
+        near = difflib.get_close_matches(key, known, n=1, cutoff=0.6) or [
+            k for k in known if k.rsplit(".", 1)[-1] == tail
+        ]
+        near = near or difflib.get_close_matches(key, known, n=1, cutoff=0.0)
+        raise errors.ConfigError(
+            f"--config.{key}: no such key; did you mean --config.{near[0]}?"
+        )
+    try:
+        value = _parse(text, known[key])
+    except ValueError:
+        kind = _kind(known[key])
+        raise errors.ConfigError(
+            f"--config.{key}={text}: expected {kind}, such as {_example(known[key])}"
+        ) from None
+    section, _, name = key.rpartition(".")
+    (config[section] if section else config)[name] = value
+
+
+def _parse(text: str, like: Any) -> Any:
+    if isinstance(like, bool):
+        words = {"true": True, "1": True, "false": False, "0": False}
+        if text.lower() not in words:
+            raise ValueError(text)
+        return words[text.lower()]
+    if isinstance(like, tuple):
+        parts = [part for part in text.strip("()[] ").split(",") if part.strip()]
+        return tuple(_parse(part.strip(), like[0] if like else "") for part in parts)
+    if isinstance(like, int | float):
+        return type(like)(text)
+    return text
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, tuple):
+        return f"a list of {_kind(value[0])}s separated by commas"
+    names = {bool: "true or false", int: "a whole number", float: "a number"}
+    return names.get(type(value), "text")
+
+
+def _example(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -1,0 +1,316 @@
+"""Uses a trained work directory on images: from Python, or on files.
+
+model = cellrec_jax.load("runs/ki67")
+cells = model.predict(image)          # uint8 or uint16 [H, W, 3]
+"""
+
+from collections.abc import Sequence
+import dataclasses
+import glob
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from scipy.spatial import cKDTree
+
+from cellrec_jax import errors, geometry
+from cellrec_jax.data import arrays, example, images, sets, transforms
+from cellrec_jax.data.record import Record
+from cellrec_jax.io import geojson, overlay, palette, table
+from cellrec_jax.train import evaluate
+from cellrec_jax.train import model as model_lib
+from cellrec_jax.train.console import Console
+
+_WHOLE = (0.5, 1.5)  # sizes, against the training images', that are not tiled
+
+
+class Cells(NamedTuple):
+    """Detections of one image in px of that image, best first."""
+
+    points_yx: np.ndarray
+    """f32 [M, 2] cell centres; pixel (i, j) covers [i, i+1) x [j, j+1)."""
+    scores: np.ndarray
+    """f32 [M] in [0, 1]."""
+    labels: np.ndarray
+    """i32 [M] class ids."""
+    class_probs: np.ndarray
+    """f32 [M, K]."""
+    boxes_yxyx: np.ndarray | None
+    """f32 [M, 4], for methods that predict boxes."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Predictor:
+    """A trained model, compiled on first use."""
+
+    model: model_lib.Model
+    compiled: evaluate.Predict
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes that labels count."""
+        return self.model.class_names
+
+    def predict(self, image: np.ndarray, mpp: float = 0.0) -> Cells:
+        """Detects cells above the thresholds that were fitted on validation images.
+
+        Where `mpp` and the training images' are both known, the image is rescaled to
+        the latter. An image of about the training images' size is predicted whole, as
+        in evaluation; others in overlapping tiles of that size.
+
+        Args:
+          image: uint8 or uint16 [H, W, 3] (or [H, W, 1], repeated).
+          mpp: micrometres per px; 0 is unknown.
+
+        Returns:
+          The cells, in px of `image`.
+
+        Raises:
+          DataError: if the array is no image.
+        """
+        image = _check_image(image)
+        trained = float(self.model.meta["mpp"])
+        scale = mpp / trained if mpp and trained else 1.0
+        size_hw = tuple(max(1, round(side * scale)) for side in image.shape[:2])
+        scaled = image
+        if size_hw != image.shape[:2]:
+            scaled = transforms.resize_image(image, size_hw)
+        tile_hw = np.asarray(self.model.meta["native_hw"])
+        relative = np.asarray(size_hw) / tile_hw
+        if np.all((relative >= _WHOLE[0]) & (relative <= _WHOLE[1])):
+            cells = self._predict_tile(scaled)
+        else:
+            cells = self._predict_tiles(scaled, tile_hw)
+        back = np.asarray(image.shape[:2], np.float32) / np.asarray(size_hw, np.float32)
+        return _rescale(cells, back)
+
+    def _predict_tile(self, tile: np.ndarray) -> Cells:
+        """Predicts one image as evaluation does."""
+        record = Record(
+            "image", tile, np.zeros((0, 2), np.float32), np.zeros(0, np.int32)
+        )
+        spec = sets.evaluation_spec(self.model.experiment.data)
+        prepared = example.prepare(record, spec)
+        detections = self.compiled(
+            self.model.params,
+            self.model.model_state,
+            arrays.stack([prepared]),
+            self.model.decode,
+        )
+        found = jax.tree.map(lambda x: np.asarray(x)[0], jax.device_get(detections))
+        kept = found.mask
+        cells = Cells(
+            found.points_yx[kept],
+            found.scores[kept],
+            found.labels[kept],
+            found.class_probs[kept],
+            None if found.boxes_yxyx is None else found.boxes_yxyx[kept],
+        )
+        cells = _rescale(cells, 1.0 / prepared.scale_yx)
+        return _select(cells, geometry.inside(cells.points_yx, tile.shape[:2]))
+
+    def _predict_tiles(self, image: np.ndarray, tile_hw: np.ndarray) -> Cells:
+        """Predicts overlapping tiles; each keeps what lies nearer to its middle."""
+        margin = max(1, round(self.model.experiment.data.box_size))
+        padded = _pad_white(image, tile_hw)
+        parts = []
+        for y0, y1, top, bottom in _spans(padded.shape[0], int(tile_hw[0]), margin):
+            for x0, x1, left, right in _spans(padded.shape[1], int(tile_hw[1]), margin):
+                cells = self._predict_tile(padded[y0:y1, x0:x1])
+                origin = np.array([[y0, x0]], np.float32)
+                cells = _shift(cells, origin)
+                y, x = cells.points_yx.T
+                own = (y >= top) & (y < bottom) & (x >= left) & (x < right)
+                parts.append(_select(cells, own))
+        merged = _drop_twins(_concatenate(parts), margin / 4)
+        return _select(merged, geometry.inside(merged.points_yx, image.shape[:2]))
+
+
+def load(workdir: str | Path, which: str = "last") -> Predictor:
+    """Loads a trained work directory; the folder alone is needed.
+
+    Args:
+      workdir: of a training run.
+      which: "last", or "best" on validation images.
+
+    Raises:
+      CheckpointError: if it holds no readable checkpoint.
+    """
+    model = model_lib.restore(Path(workdir), which)
+    return Predictor(model, evaluate.jit_predict(model.method))
+
+
+def find_inputs(pattern: str) -> list[Path]:
+    """Images that a file, folder or glob names, naturally sorted.
+
+    Raises:
+      DataError: if there are none.
+    """
+    path = Path(pattern).expanduser()
+    if path.is_dir():
+        found = images.list_images(path, recursive=True)
+    elif path.exists():
+        found = [path]
+    else:
+        found = sorted(
+            (Path(name) for name in glob.glob(str(path), recursive=True)),
+            key=lambda p: images.natural_key(str(p)),
+        )
+    if not found:
+        raise errors.DataError(
+            f"--input {pattern}: no images there; give a file, a folder or a quoted "
+            "pattern such as 'images/*.png'"
+        )
+    return found
+
+
+def predict_files(
+    predictor: Predictor,
+    paths: Sequence[Path],
+    output: Path,
+    console: Console,
+    mpp: float = 0.0,
+) -> list[str]:
+    """Predicts files; writes one CSV, and a GeoJSON and an overlay for each.
+
+    A file that cannot be read does not stop the others.
+
+    Args:
+      predictor: from `load`.
+      paths: image files.
+      output: folder, made if needed.
+      console: shows progress.
+      mpp: micrometres per px of the files; 0 is unknown.
+
+    Returns:
+      One message for each file that could not be read.
+    """
+    rows: list[dict[str, Any]] = []
+    failed: list[str] = []
+    root = _common_root(paths)
+    colors = palette.class_colors(len(predictor.class_names))
+    for path in console.track(paths, "predicting"):
+        try:
+            image = images.load_image(path)
+        except errors.DataError as error:
+            failed.append(str(error))
+            continue
+        cells = predictor.predict(image, mpp)
+        name = path.relative_to(root).as_posix()
+        rows += table.detection_rows(
+            name, cells.points_yx, cells.scores, cells.labels, predictor.class_names
+        )
+        stem = name.replace("/", "_")
+        geojson.write_geojson(
+            output / f"{stem}.geojson",
+            cells.points_yx,
+            cells.scores,
+            cells.labels,
+            predictor.class_names,
+            colors,
+        )
+        drawn = overlay.draw_overlay(
+            example.to_uint8(image),
+            cells.points_yx,
+            cells.scores,
+            labels=cells.labels if len(predictor.class_names) > 1 else None,
+            score_threshold=0.0,
+        )
+        overlay.write_png(output / f"{stem}.overlay.png", drawn)
+    table.write_detections(output / "detections.csv", rows)
+    console.line(
+        f"{len(rows)} cells in {len(paths) - len(failed)} images; results: {output}"
+    )
+    return failed
+
+
+def _common_root(paths: Sequence[Path]) -> Path:
+    parents = [set(path.parents) for path in paths]
+    return max(set.intersection(*parents), key=lambda p: len(p.parts))
+
+
+def _check_image(image: np.ndarray) -> np.ndarray:
+    image = np.asarray(image)
+    if image.ndim == 2:
+        image = image[:, :, None]
+    fits = image.ndim == 3 and image.shape[2] in (1, 3) and image.size > 0
+    if not fits or image.dtype not in (np.uint8, np.uint16):
+        raise errors.DataError(
+            f"array {image.dtype} {image.shape} is no image: give uint8 or uint16 "
+            "[height, width, 3]"
+        )
+    return np.repeat(image, 3, axis=2) if image.shape[2] == 1 else image
+
+
+def _spans(length: int, tile: int, margin: int) -> list[tuple[int, int, float, float]]:
+    """Tiles along one axis: start, end, and the part each one owns.
+
+    Neighbours overlap by at least two margins and share it half and half.
+    """
+    if length <= tile:
+        return [(0, tile, 0.0, float(length))]
+    number = int(np.ceil((length - 2 * margin) / max(tile - 2 * margin, 1)))
+    starts = np.round(np.linspace(0, length - tile, number)).astype(int)
+    middles = (starts[1:] + starts[:-1] + tile) / 2
+    low, high = [0.0, *middles], [*middles, float(length)]
+    return [
+        (int(s), int(s) + tile, float(a), float(b))
+        for s, a, b in zip(starts, low, high, strict=True)
+    ]
+
+
+def _pad_white(image: np.ndarray, least_hw: np.ndarray) -> np.ndarray:
+    """Extends an image to the right and below with white, as glass would be."""
+    short = np.maximum(least_hw - np.asarray(image.shape[:2]), 0)
+    white = np.iinfo(image.dtype).max
+    widths = ((0, int(short[0])), (0, int(short[1])), (0, 0))
+    return np.pad(image, widths, constant_values=white)
+
+
+def _drop_twins(cells: Cells, distance: float) -> Cells:
+    """Drops the lesser of two cells of different tiles that are one cell."""
+    if len(cells.scores) < 2:
+        return cells
+    pairs = cKDTree(cells.points_yx).query_pairs(distance, output_type="ndarray")
+    keep = np.ones(len(cells.scores), bool)
+    order = np.argsort(-cells.scores, kind="stable")
+    rank = np.argsort(order, kind="stable")
+    pairs = np.sort(rank[pairs], axis=1)
+    for better, lesser in pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]:
+        if keep[order[better]]:
+            keep[order[lesser]] = False
+    return _select(_select(cells, keep), np.argsort(-cells.scores[keep], kind="stable"))
+
+
+def _map(cells: Cells, change: Any) -> Cells:
+    return Cells(*(None if field is None else change(field) for field in cells))
+
+
+def _select(cells: Cells, index: np.ndarray) -> Cells:
+    return _map(cells, lambda field: field[index])
+
+
+def _concatenate(parts: Sequence[Cells]) -> Cells:
+    return Cells(
+        *(
+            None if fields[0] is None else np.concatenate(fields)
+            for fields in zip(*parts, strict=True)
+        )
+    )
+
+
+def _shift(cells: Cells, origin_yx: np.ndarray) -> Cells:
+    boxes = cells.boxes_yxyx
+    return cells._replace(
+        points_yx=geometry.tile_to_slide(cells.points_yx, origin_yx),
+        boxes_yxyx=None if boxes is None else boxes + np.tile(origin_yx, 2),
+    )
+
+
+def _rescale(cells: Cells, scale_yx: np.ndarray) -> Cells:
+    boxes = cells.boxes_yxyx
+    return cells._replace(
+        points_yx=geometry.resize_points(cells.points_yx, scale_yx[None]),
+        boxes_yxyx=None if boxes is None else boxes * np.tile(scale_yx, 2)[None],
+    )

@@ -1,0 +1,169 @@
+"""Checkpoints through Orbax: the latest few and the best, whole or not there at all."""
+
+from collections.abc import Mapping
+import contextlib
+import dataclasses
+import logging
+from pathlib import Path
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+from orbax.checkpoint.checkpoint_managers import preservation_policy
+
+from cellrec_jax import errors
+from cellrec_jax.config import CheckpointConfig
+from cellrec_jax.train.state import TrainState
+
+
+@dataclasses.dataclass(frozen=True)
+class Saved:
+    """A restored checkpoint."""
+
+    state: TrainState
+    """NumPy arrays."""
+    meta: Mapping[str, Any]
+    """What prediction needs besides the weights; see `loop`."""
+
+
+def folder(workdir: Path) -> Path:
+    """Where a work directory keeps its checkpoints."""
+    return workdir / "checkpoints"
+
+
+def open_manager(
+    workdir: Path, config: CheckpointConfig, *, read_only: bool = False
+) -> ocp.CheckpointManager:
+    """Opens the checkpoints of a work directory.
+
+    Kept are the latest `config.keep` and the one with the best validation score. A
+    checkpoint is written under a temporary name and renamed when complete, so a
+    process may be killed at any moment.
+
+    Args:
+      workdir: created by the caller unless `read_only`.
+      config: see `CheckpointConfig`.
+      read_only: for evaluation and prediction.
+
+    Raises:
+      CheckpointError: if a work directory to read has no checkpoint.
+    """
+    path = folder(workdir)
+    if read_only and not _complete_steps(path):
+        raise errors.CheckpointError(
+            f"{workdir}: has no checkpoint; train first with --workdir {workdir}"
+        )
+    # Orbax speaks at INFO of every file, and warns of defaults that are meant.
+    logging.getLogger("absl").setLevel(logging.ERROR)
+    policy = preservation_policy.AnyPreservationPolicy(
+        [
+            preservation_policy.LatestN(config.keep),
+            preservation_policy.BestN(
+                get_metric_fn=lambda metrics: metrics["score"],
+                n=1,
+                keep_checkpoints_without_metrics=False,
+            ),
+        ]
+    )
+    options = ocp.CheckpointManagerOptions(
+        preservation_policy=policy,
+        enable_async_checkpointing=config.asynchronous,
+        create=not read_only,
+        read_only=read_only,
+        cleanup_tmp_directories=not read_only,
+        best_fn=lambda metrics: metrics["score"],
+    )
+    return ocp.CheckpointManager(path.absolute(), options=options)
+
+
+def save(
+    manager: ocp.CheckpointManager,
+    state: TrainState,
+    meta: Mapping[str, Any],
+    score: float | None = None,
+) -> None:
+    """Saves a state under its step; one that is there already is left as it is.
+
+    Args:
+      manager: from `open_manager`.
+      state: replicated arrays.
+      meta: JSON-serialisable.
+      score: validation score, more is better; None if not evaluated.
+
+    Raises:
+      RunError: if the disk is full or read-only.
+    """
+    host_state = jax.device_get(state)
+    step = int(host_state.step)
+    if step in manager.all_steps():
+        return
+    args = ocp.args.Composite(
+        state=ocp.args.StandardSave(host_state), meta=ocp.args.JsonSave(dict(meta))
+    )
+    metrics = None if score is None else {"score": float(score)}
+    try:
+        manager.save(step, args=args, metrics=metrics)
+    except (OSError, ValueError) as error:
+        raise errors.RunError(
+            f"{manager.directory}: cannot save step {step} ({_first_line(error)}); "
+            "free space or choose another --workdir; earlier checkpoints are untouched"
+        ) from error
+
+
+def restore_meta(manager: ocp.CheckpointManager, step: int) -> dict[str, Any]:
+    """Reads the metadata of a checkpoint.
+
+    Raises:
+      CheckpointError: if it is damaged or was written by another program.
+    """
+    with _readable(manager, step):
+        args = ocp.args.Composite(meta=ocp.args.JsonRestore())
+        return dict(manager.restore(step, args=args)["meta"])
+
+
+def restore(manager: ocp.CheckpointManager, template: TrainState, step: int) -> Saved:
+    """Reads a checkpoint into the shapes and types of `template`.
+
+    Args:
+      manager: from `open_manager`.
+      template: arrays or `jax.ShapeDtypeStruct`s.
+      step: one of `manager.all_steps()`.
+
+    Raises:
+      CheckpointError: if it is damaged or belongs to another model.
+    """
+    with _readable(manager, step):
+        args = ocp.args.Composite(
+            state=ocp.args.StandardRestore(jax.tree.map(_as_numpy_spec, template)),
+            meta=ocp.args.JsonRestore(),
+        )
+        found = manager.restore(step, args=args)
+    return Saved(found["state"], found["meta"])
+
+
+def _as_numpy_spec(leaf: Any) -> Any:
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)
+
+
+@contextlib.contextmanager
+def _readable(manager: ocp.CheckpointManager, step: int) -> Any:
+    try:
+        yield
+    except errors.UserError:
+        raise
+    except Exception as error:  # orbax raises many kinds for a damaged file
+        raise errors.CheckpointError(
+            f"{manager.directory}/{step}: cannot be read ({_first_line(error)}); "
+            "delete this folder to fall back to an earlier checkpoint"
+        ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip().splitlines()
+    return text[0][:160] if text else type(error).__name__
+
+
+def _complete_steps(path: Path) -> list[int]:
+    if not path.is_dir():
+        return []
+    return [int(p.name) for p in path.iterdir() if p.name.isdecimal()]

@@ -1,0 +1,118 @@
+"""What a person sees while a run goes on: a bar on a terminal, lines elsewhere."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+import contextlib
+import time
+from typing import TypeVar
+
+from rich.console import Console as RichConsole
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+T = TypeVar("T")
+Report = Callable[[int, float | None, Mapping[str, float]], None]
+"""(steps done, steps per second or None while compiling, latest losses)."""
+
+
+class Console:
+    """Prints to standard output; quiet consoles print nothing (tests, Python use)."""
+
+    def __init__(self, *, quiet: bool = False, seconds: float = 5.0) -> None:
+        """Makes a console.
+
+        Args:
+          quiet: print nothing.
+          seconds: between progress lines where there is no terminal.
+        """
+        self._rich = RichConsole(quiet=quiet, highlight=False, soft_wrap=True)
+        self._seconds = seconds
+
+    def line(self, text: str) -> None:
+        """Prints one line, above a running bar."""
+        self._rich.print(text, markup=False)
+
+    def track(self, items: Iterable[T], what: str) -> Iterator[T]:
+        """Iterates with a bar, or with lines every few seconds."""
+        items = list(items)
+        if self._rich.is_terminal:
+            with self._bar() as bar:
+                task = bar.add_task(what, total=len(items), note="")
+                for item in items:
+                    yield item
+                    bar.advance(task)
+            return
+        due = time.monotonic() + self._seconds
+        for done, item in enumerate(items, 1):
+            yield item
+            if time.monotonic() > due:
+                self.line(f"{what}: {done}/{len(items)}")
+                due = time.monotonic() + self._seconds
+
+    @contextlib.contextmanager
+    def training(self, start: int, total: int) -> Iterator[Report]:
+        """Shows training progress; yields the function to call after each step."""
+        if self._rich.is_terminal:
+            with self._bar() as bar:
+                task = bar.add_task("training", total=total, note="compiling ...")
+                bar.update(task, completed=start)
+
+                def update(
+                    step: int, rate: float | None, losses: Mapping[str, float]
+                ) -> None:
+                    note = "compiling ..." if rate is None else _note(rate, losses)
+                    bar.update(task, completed=step, note=note)
+
+                yield update
+            return
+        due = time.monotonic() + self._seconds
+
+        def report(step: int, rate: float | None, losses: Mapping[str, float]) -> None:
+            nonlocal due
+            if rate is None or (time.monotonic() < due and step < total):
+                return
+            due = time.monotonic() + self._seconds
+            left = format_seconds((total - step) / rate)
+            self.line(f"step {step}/{total}  ETA {left}  {_note(rate, losses)}")
+
+        yield report
+
+    def _bar(self) -> Progress:
+        return Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("ETA"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=self._rich,
+        )
+
+
+def _note(rate: float, losses: Mapping[str, float]) -> str:
+    shown = [
+        f"{name.removeprefix('loss/')} {value:.3f}"
+        for name, value in sorted(losses.items())
+        if name.startswith("loss")
+    ]
+    return "  ".join([f"{rate:.2f} steps/s", *shown])
+
+
+def format_seconds(seconds: float) -> str:
+    """Seconds in words of one or two units.
+
+    Example:
+      >>> [format_seconds(s) for s in (42, 130, 7300, 200000)]
+      ['42 s', '2 min 10 s', '2 h 1 min', '2.3 days']
+    """
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    if seconds < 3600:
+        return f"{int(seconds // 60)} min {int(seconds % 60)} s"
+    if seconds < 86400:
+        return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60)} min"
+    return f"{seconds / 86400:.1f} days"

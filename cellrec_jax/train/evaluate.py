@@ -1,0 +1,196 @@
+"""Predicts a set, fits the operating thresholds and computes the metrics."""
+
+from collections.abc import Callable, Iterable
+import dataclasses
+from typing import Any
+
+import jax
+import numpy as np
+
+from cellrec_jax import geometry
+from cellrec_jax.config import EvalConfig
+from cellrec_jax.data import arrays, augment, sets
+from cellrec_jax.metrics import counting, report
+from cellrec_jax.metrics.results import ImageResult
+from cellrec_jax.train import model as model_lib
+from cellrec_jax.train.state import TrainState
+from cellrec_jax.types import Batch, Decode, Detections, Method
+
+Predict = Callable[[Any, Any, Batch, Decode], Detections]
+Track = Callable[[Iterable[Any], str], Iterable[Any]]
+
+
+def jit_predict(method: Method) -> Predict:
+    """Compiles a method's prediction, from raw images on."""
+
+    def predict(
+        params: Any, model_state: Any, batch: Batch, decode: Decode
+    ) -> Detections:
+        batch = augment.prepare_eval(batch)
+        return method.predict(params, model_state, batch, decode)
+
+    return jax.jit(predict)
+
+
+def predict_set(
+    predict: Predict,
+    params: Any,
+    model_state: Any,
+    eval_set: sets.EvalSet,
+    num_classes: int,
+    *,
+    batch_size: int,
+    track: Track | None = None,
+) -> list[ImageResult]:
+    """Predicts every image of a set, all scores, in px of the images on disk.
+
+    Args:
+      predict: from `jit_predict`.
+      params: parameters.
+      model_state: batch statistics.
+      eval_set: the images.
+      num_classes: K.
+      batch_size: images predicted at once.
+      track: shows progress.
+
+    Returns:
+      One result an image, in the set's order.
+    """
+    batches: Iterable[Batch] = arrays.eval_batches(eval_set.images, batch_size)
+    if track:
+        batches = track(list(batches), "predicting")
+    results: list[ImageResult] = []
+    for batch in batches:
+        detections = predict(
+            params, model_state, batch, model_lib.keep_all(num_classes)
+        )
+        detections = jax.tree.map(np.asarray, jax.device_get(detections))
+        for row, real in enumerate(np.asarray(batch.image_mask)):
+            if real:
+                index = len(results)
+                results.append(_result(eval_set, index, detections, row))
+    return results
+
+
+def _result(
+    eval_set: sets.EvalSet, index: int, detections: Detections, row: int
+) -> ImageResult:
+    """Moves one image's detections and truths to the frame of the file."""
+    scale = eval_set.scale_yx[index]
+    images = eval_set.images
+    valid = np.asarray(images.valid[index])
+    kept = detections.mask[row]
+    points = detections.points_yx[row][kept]
+    truth = np.asarray(images.points_mask[index])
+    true_points = np.asarray(images.points_yx[index])[truth]
+    counted = _inside(valid, true_points)
+    boxes = detections.boxes_yxyx
+    unscale = 1.0 / np.tile(scale, 2)[None]
+    return ImageResult(
+        image_id=eval_set.image_ids[index],
+        group=eval_set.groups[index],
+        pred_points_yx=points / scale[None],
+        pred_scores=detections.scores[row][kept],
+        pred_labels=detections.labels[row][kept],
+        pred_boxes_yxyx=None if boxes is None else boxes[row][kept] * unscale,
+        pred_ignored=~_inside(valid, points),
+        true_points_yx=(true_points / scale[None])[counted],
+        true_labels=np.asarray(images.labels[index])[truth][counted],
+        true_boxes_yxyx=np.asarray(images.boxes_yxyx[index])[truth][counted] * unscale,
+    )
+
+
+def _inside(valid: np.ndarray, points_yx: np.ndarray) -> np.ndarray:
+    pixel = geometry.point_to_pixel(points_yx)
+    row = np.clip(pixel[:, 0], 0, valid.shape[0] - 1)
+    column = np.clip(pixel[:, 1], 0, valid.shape[1] - 1)
+    return valid[row, column]
+
+
+def radius_px(config: EvalConfig, mpp: float) -> float:
+    """Match radius in px of the images on disk; from micrometres where it can be."""
+    if config.radius_um and mpp:
+        return geometry.um_to_px(config.radius_um, mpp)
+    return config.radius_px
+
+
+@dataclasses.dataclass(frozen=True)
+class Fitted:
+    """Operating thresholds and what they stand on."""
+
+    thresholds: np.ndarray
+    num_labels: np.ndarray
+
+    def to_json(self) -> dict[str, Any]:
+        """As stored in a checkpoint."""
+        return {
+            "thresholds": [float(t) for t in self.thresholds],
+            "num_labels": [int(n) for n in self.num_labels],
+            "min_distance": 0.0,
+        }
+
+
+def fit(
+    results: list[ImageResult], class_names: tuple[str, ...], radius: float
+) -> Fitted:
+    """Chooses each class's score threshold by the best F1 on validation results."""
+    return Fitted(*counting.fit_thresholds(results, radius, class_names))
+
+
+def metrics(
+    results: list[ImageResult],
+    class_names: tuple[str, ...],
+    config: EvalConfig,
+    radius: float,
+    decode: dict[str, Any],
+) -> dict[str, dict[str, Any]]:
+    """All metrics of a set at the stored thresholds; see `metrics.report`."""
+    return report.evaluate(
+        results,
+        class_names,
+        radius_px=radius,
+        thresholds=np.asarray(decode["thresholds"]),
+        iou=config.iou,
+        voc_plus_one=config.voc_plus_one,
+        num_bootstrap=config.bootstrap,
+        num_threshold_labels=np.asarray(decode["num_labels"]),
+    )
+
+
+def validator(
+    config: EvalConfig,
+    method: Method,
+    val_set: sets.EvalSet | None,
+    class_names: tuple[str, ...],
+) -> Callable[[TrainState], tuple[Fitted, float]]:
+    """Makes the function that the loop calls to validate a state.
+
+    Args:
+      config: radius, overlap and batch size.
+      method: predicts.
+      val_set: the validation images; the function must not be called without.
+      class_names: names of the K classes.
+
+    Returns:
+      state -> the fitted thresholds and AP11 (0 if undefined), by which the best
+      checkpoint is known.
+    """
+    predict = jit_predict(method)
+
+    def validate(state: TrainState) -> tuple[Fitted, float]:
+        assert val_set is not None  # the loop asks only if there is one
+        results = predict_set(
+            predict,
+            state.eval_params,
+            state.model_state,
+            val_set,
+            len(class_names),
+            batch_size=config.batch_size,
+        )
+        fitted = fit(results, class_names, radius_px(config, val_set.mpp))
+        plain = dataclasses.replace(config, bootstrap=0)
+        radius = radius_px(config, val_set.mpp)
+        found = metrics(results, class_names, plain, radius, fitted.to_json())
+        return fitted, float(found["AP11"]["value"] or 0.0)
+
+    return validate

@@ -1,0 +1,48 @@
+"""Ctrl-C and SIGTERM: finish the step, save, then exit as schedulers expect."""
+
+from collections.abc import Iterator
+import contextlib
+import signal
+import threading
+from types import FrameType
+
+EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+
+
+class Interrupt:
+    """Remembers the first signal; a second one ends the process at once."""
+
+    def __init__(self) -> None:
+        self.signal: signal.Signals | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """130 after Ctrl-C, 143 after SIGTERM, 0 if there was none."""
+        return EXIT_CODES[self.signal] if self.signal else 0
+
+
+@contextlib.contextmanager
+def catch() -> Iterator[Interrupt]:
+    """Records SIGINT and SIGTERM instead of dying; restores the handlers after.
+
+    Outside the main thread, where Python allows no handlers, it does nothing.
+    """
+    interrupt = Interrupt()
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupt
+        return
+    before = {number: signal.getsignal(number) for number in EXIT_CODES}
+
+    def remember(number: int, frame: FrameType | None) -> None:
+        del frame
+        interrupt.signal = signal.Signals(number)
+        for again in EXIT_CODES:
+            signal.signal(again, signal.SIG_DFL)
+
+    for number in EXIT_CODES:
+        signal.signal(number, remember)
+    try:
+        yield interrupt
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

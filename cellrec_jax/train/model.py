@@ -1,0 +1,151 @@
+"""A method with its weights: built for training, restored for everything else."""
+
+from collections.abc import Mapping
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from cellrec_jax import config as config_lib
+from cellrec_jax import methods
+from cellrec_jax.config import Experiment
+from cellrec_jax.train import checkpoint, optim
+from cellrec_jax.train import step as step_lib
+from cellrec_jax.train.state import TrainState
+from cellrec_jax.types import Batch, Decode, Method
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """A trained model, as a work directory holds it."""
+
+    experiment: Experiment
+    method: Method
+    params: Any
+    model_state: Any
+    meta: Mapping[str, Any]
+    """class_names, native_hw, mpp, decode: see `make_meta`."""
+    step: int
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the K classes."""
+        return tuple(self.meta["class_names"])
+
+    @property
+    def decode(self) -> Decode:
+        """The thresholds fitted on validation images."""
+        return make_decode(self.meta["decode"])
+
+
+def make_decode(fitted: Mapping[str, Any]) -> Decode:
+    """Turns the stored thresholds into arrays."""
+    return Decode(
+        np.asarray(fitted["thresholds"], np.float32),
+        np.asarray(fitted["min_distance"], np.float32),
+    )
+
+
+def keep_all(num_classes: int) -> Decode:
+    """A decode that keeps every detection, for curves over all scores."""
+    return Decode(np.zeros(num_classes, np.float32), np.zeros((), np.float32))
+
+
+def build_method(experiment: Experiment, num_classes: int) -> Method:
+    """Builds an experiment's method."""
+    return methods.build(
+        experiment.method,
+        experiment.model,
+        experiment.loss,
+        num_classes=num_classes,
+        total_steps=experiment.total_steps,
+    )
+
+
+def make_state(
+    experiment: Experiment, method: Method, num_channels: int = 3
+) -> tuple[TrainState, Any]:
+    """State before the first step, and the optimiser.
+
+    Args:
+      experiment: read for the seed and the optimiser.
+      method: from `build_method`.
+      num_channels: C of the images.
+    """
+    batch = Batch(*(None,) * 10)._replace(  # type: ignore[arg-type]
+        image=np.zeros((1, 64, 64, num_channels), np.float32)
+    )
+    params, model_state = method.init(jax.random.key(experiment.seed), batch)
+    trainable = (
+        method.trainable(params)
+        if method.trainable
+        else jax.tree.map(lambda _: True, params)
+    )
+    optimizer = optim.make_optimizer(
+        experiment.optim, experiment.total_steps, trainable
+    )
+    ema = experiment.optim.ema
+    return step_lib.init_state(optimizer, params, model_state, ema=ema), optimizer
+
+
+def restore(workdir: Path, which: str = "last") -> Model:
+    """Restores the model of a work directory.
+
+    Args:
+      workdir: of a training run.
+      which: "last", or "best" by validation score (the last if none was scored).
+
+    Raises:
+      CheckpointError: if there is no checkpoint, or it cannot be read.
+    """
+    read = config_lib.CheckpointConfig()
+    with checkpoint.open_manager(workdir, read, read_only=True) as manager:
+        step = manager.best_step() if which == "best" else None
+        step = manager.latest_step() if step is None else step
+        meta = checkpoint.restore_meta(manager, step)
+        experiment = config_lib.from_json(meta["config"])
+        method = build_method(experiment, len(meta["class_names"]))
+        template = jax.eval_shape(lambda: make_state(experiment, method)[0])
+        state = checkpoint.restore(manager, template, step).state
+    return Model(
+        experiment, method, state.eval_params, state.model_state, meta, int(state.step)
+    )
+
+
+def start_from(workdir: Path, params: Any, model_state: Any) -> tuple[Any, Any, str]:
+    """Copies weights of another run into fresh ones, where names and shapes agree.
+
+    Args:
+      workdir: of the other run.
+      params: fresh parameters.
+      model_state: fresh batch statistics.
+
+    Returns:
+      The filled trees and a line that says what was not copied.
+    """
+    other = restore(workdir)
+    params, missed = _merge(params, other.params)
+    model_state, missed_state = _merge(model_state, other.model_state)
+    missed += missed_state
+    new = f"; new: {', '.join(missed)}" if missed else ""
+    return params, model_state, f"weights from {workdir} at step {other.step}{new}"
+
+
+def _merge(fresh: Any, old: Any) -> tuple[Any, list[str]]:
+    known = {jax.tree_util.keystr(path): leaf for path, leaf in _leaves(old)}
+    missed: list[str] = []
+
+    def pick(path: Any, leaf: Any) -> Any:
+        name = jax.tree_util.keystr(path)
+        if name in known and known[name].shape == leaf.shape:
+            return jax.numpy.asarray(known[name], leaf.dtype)
+        missed.append(jax.tree_util.keystr(path, simple=True, separator="/"))
+        return leaf
+
+    return jax.tree_util.tree_map_with_path(pick, fresh), missed
+
+
+def _leaves(tree: Any) -> list[tuple[Any, Any]]:
+    return jax.tree_util.tree_flatten_with_path(tree)[0]

@@ -1,0 +1,83 @@
+"""Optimisers and schedules, from optax."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from cellrec_jax.config import OptimConfig
+
+
+def make_schedule(config: OptimConfig, total_steps: int) -> optax.Schedule:
+    """Learning rate over steps.
+
+    Args:
+      config: see `OptimConfig`; `drops` are shares of `total_steps`.
+      total_steps: length of training.
+
+    Returns:
+      step -> learning rate.
+    """
+    rate = config.learning_rate
+    after = max(total_steps - config.warmup_steps, 1)
+    if config.schedule == "cosine":
+        schedule = optax.cosine_decay_schedule(rate, after)
+    elif config.schedule == "constant":
+        schedule = optax.constant_schedule(rate)
+    else:
+        drops = {
+            round(d * total_steps) - config.warmup_steps: 0.1 for d in config.drops
+        }
+        schedule = optax.piecewise_constant_schedule(rate, drops)
+    if not config.warmup_steps:
+        return schedule
+    warmup = optax.linear_schedule(0.0, rate, config.warmup_steps)
+    return optax.join_schedules([warmup, schedule], [config.warmup_steps])
+
+
+def make_optimizer(
+    config: OptimConfig, total_steps: int, trainable: Any
+) -> optax.GradientTransformation:
+    """Optimiser of the trainable parameters; frozen ones get no update at all.
+
+    Weight decay touches kernels only (two or more axes), not biases or norms.
+
+    Args:
+      config: see `OptimConfig`.
+      total_steps: length of training.
+      trainable: tree of bool like the parameters.
+
+    Returns:
+      An optax transformation over all parameters.
+    """
+    schedule = make_schedule(config, total_steps)
+    decayed = optax.add_decayed_weights(config.weight_decay, mask=_is_kernel)
+    parts = []
+    if config.clip_norm > 0:
+        parts.append(optax.clip_by_global_norm(config.clip_norm))
+    if config.name == "momentum":
+        parts += [decayed, optax.sgd(schedule, config.momentum)]
+    elif config.name == "adam":
+        parts += [decayed, optax.adam(schedule)]
+    else:
+        parts.append(
+            optax.adamw(schedule, weight_decay=config.weight_decay, mask=_is_kernel)
+        )
+    labels = jax.tree.map(lambda train: "train" if train else "freeze", trainable)
+    return optax.partition(
+        {"train": optax.chain(*parts), "freeze": optax.set_to_zero()}, labels
+    )
+
+
+def update_ema(ema_params: Any, params: Any, decay: float, step: jax.Array) -> Any:
+    """Moves averaged parameters towards `params`; young averages follow faster.
+
+    The decay is min(decay, (1 + step) / (10 + step)), as in TensorFlow's average.
+    """
+    decay_now = jnp.minimum(decay, (1.0 + step) / (10.0 + step))
+    return optax.incremental_update(params, ema_params, 1.0 - decay_now)
+
+
+def _is_kernel(params: Any) -> Any:
+    return jax.tree.map(lambda p: p.ndim > 1, params)

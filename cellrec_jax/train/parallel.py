@@ -1,0 +1,60 @@
+"""The only place that maps over devices: sharding, pmap and donation."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from cellrec_jax import errors
+
+AXIS = "device"
+
+
+def pmap_step(step: Callable[..., Any]) -> Callable[..., Any]:
+    """Maps `step(state, batch) -> (state, metrics)` over all devices.
+
+    One copy of the state goes in and out; the batch has a leading device axis.
+    Everything returned must be equal on all devices (pmean'd or psum'd): only device
+    0's value comes back. The state is donated in single-process runs alone, since
+    donation crashes multi-process ones at their second step.
+
+    Args:
+      step: pure function, using the axis name `AXIS`.
+
+    Returns:
+      The mapped function.
+    """
+    donated = (0,) if jax.process_count() == 1 else ()
+    return jax.pmap(
+        step,
+        axis_name=AXIS,
+        in_axes=(None, 0),
+        out_axes=(None, None),
+        donate_argnums=donated,
+    )
+
+
+def check_batch_size(batch_size: int, num_devices: int) -> None:
+    """Raises a ConfigError unless the global batch divides over the devices."""
+    if batch_size % num_devices:
+        up = -(-batch_size // num_devices) * num_devices
+        raise errors.ConfigError(
+            f"--config.batch_size={batch_size} does not divide over {num_devices} "
+            f"devices: use --config.batch_size={up}"
+        )
+
+
+def shard(batch: Any) -> Any:
+    """Splits this process's batch over its devices: [B, ...] -> [D, B / D, ...]."""
+    num_devices = jax.local_device_count()
+
+    def split(x: Any) -> Any:
+        return x.reshape(num_devices, x.shape[0] // num_devices, *x.shape[1:])
+
+    return jax.tree.map(split, batch)
+
+
+def to_host(tree: Any) -> Any:
+    """Copies a tree of replicated arrays to NumPy."""
+    return jax.tree.map(np.asarray, jax.device_get(tree))

@@ -1,0 +1,100 @@
+"""One training step: the only gradients, optimiser updates and collectives."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from cellrec_jax.train import optim
+from cellrec_jax.train.parallel import AXIS
+from cellrec_jax.train.state import TrainState
+from cellrec_jax.types import Batch, Method, Metrics
+
+
+def make_step(
+    method: Method,
+    optimizer: optax.GradientTransformation,
+    augment: Callable[[Batch, jax.Array], Batch],
+    *,
+    seed: int,
+    ema: float = 0.0,
+) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
+    """Builds the function that `parallel.pmap_step` maps.
+
+    Every random draw is keyed by (seed, step, global example index): the step's key is
+    equal on all devices, and `batch.example_index` tells examples apart.
+
+    Args:
+      method: its loss divides by counts averaged over the devices.
+      optimizer: from `optim.make_optimizer`.
+      augment: (batch, rng) -> batch, inside jit.
+      seed: of the run.
+      ema: decay of averaged parameters; 0 is none.
+
+    Returns:
+      (state, batch of one device) -> (state, metrics), equal on all devices.
+    """
+
+    def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        rng = jax.random.fold_in(jax.random.key(seed), state.step)
+        augment_rng, loss_rng = jax.random.split(rng)
+        batch = augment(batch, augment_rng)
+        grad_fn = jax.value_and_grad(method.loss_fn, has_aux=True)
+        ema_params = state.ema_params if ema else None
+        (loss, (model_state, metrics)), grads = grad_fn(
+            state.params,
+            state.model_state,
+            batch,
+            loss_rng,
+            state.step,
+            axis_name=AXIS,
+            ema_params=ema_params,
+        )
+        loss, grads, model_state = jax.lax.pmean((loss, grads, model_state), AXIS)
+        updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        averaged = state.ema_params
+        if ema:
+            averaged = optim.update_ema(averaged, params, ema, state.step)
+        new_state = TrainState(
+            step=state.step + 1,
+            params=params,
+            model_state=model_state,
+            opt_state=opt_state,
+            ema_params=averaged,
+        )
+        one = jnp.ones(())
+        metrics = {
+            "loss": (loss, one),
+            "grad_norm": (optax.tree.norm(grads), one),
+            **metrics,
+        }
+        return new_state, jax.lax.psum(metrics, AXIS)
+
+    return step
+
+
+def init_state(
+    optimizer: optax.GradientTransformation,
+    params: Any,
+    model_state: Any,
+    *,
+    ema: float = 0.0,
+) -> TrainState:
+    """State before the first step.
+
+    Args:
+      optimizer: from `optim.make_optimizer`.
+      params: initial parameters.
+      model_state: initial batch statistics.
+      ema: decay of averaged parameters; 0 keeps none.
+    """
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        params=params,
+        model_state=model_state,
+        opt_state=optimizer.init(params),
+        ema_params=jax.tree.map(jnp.copy, params) if ema else {},
+    )

@@ -1,0 +1,72 @@
+"""Boxes Density Energy on Ki-67 images, from a tenth of the annotations.
+
+Li et al., A Robust Training Method for Pathological Cellular Detector via Spatial Loss
+Calibration, Front. Med. 2021: the detector of Tables 3 and 4, retentive rate 0.1.
+
+    python -m cellrec_jax.main --config configs/ki67_bde.py --config.data.root=FOLDER
+
+The default is the paper's setting (ResNet-50, 800 x 800 px, 10,000 steps): for a GPU.
+Presets:
+    :demo   generated images, a small network: minutes on two CPU cores
+    :small  the same small network for real images on a CPU, crops at full resolution
+"""
+
+from ml_collections import ConfigDict
+
+from cellrec_jax import config as config_lib
+from cellrec_jax import errors
+from cellrec_jax.methods import calibrated_rcnn
+
+
+def get_config(preset: str = "") -> ConfigDict:
+    config = config_lib.base("calibrated_rcnn", calibrated_rcnn.Options())
+    config.data.classes = "tumour=positive+negative"
+    config.data.keep_rate = 0.1
+    config.data.max_cells = 512
+    config.note = (
+        "The paper's setting is for a GPU. On a CPU use "
+        "--config configs/ki67_bde.py:small for real images, or :demo for a trial."
+    )
+    if preset == "":
+        return config
+    if preset not in ("demo", "small"):
+        raise errors.ConfigError(f"no preset :{preset}; there are :demo and :small")
+    _small(config)
+    if preset == "demo":
+        config.total_steps = 250
+        config.data.synthetic_hw = (384, 384)
+        config.data.synthetic_test = 4
+        config.data.size_hw = (384, 384)
+        config.data.crop_hw = (192, 192)
+        config.checkpoint.every = 50
+    return config
+
+
+def _small(config: ConfigDict) -> None:
+    """A network of 0.9 M parameters, trained on crops, for two CPU cores."""
+    config.note = ""
+    config.total_steps = 1200
+    config.batch_size = 4
+    model = config.model
+    model.backbone = "small"
+    model.channels = 48
+    model.rpn_channels = 64
+    model.head_channels = 192
+    model.merge = "add"
+    model.anchor_sizes = (32.0, 48.0, 64.0, 96.0, 128.0)
+    model.anchor_ratios = (1.0,)
+    model.rpn_batch = 128
+    model.pre_nms_train, model.post_nms_train = 1000, 300
+    model.pre_nms_test, model.post_nms_test = 2000, 800
+    model.roi_batch = 64
+    model.max_detections = 400
+    config.data.size_hw = (640, 640)
+    config.data.crop_hw = (256, 256)
+    config.data.turn = True
+    config.data.hed_jitter = 0.05
+    config.optim.name = "adamw"
+    config.optim.learning_rate = 1e-3
+    config.optim.schedule = "cosine"
+    config.optim.warmup_steps = 50
+    config.optim.clip_norm = 10.0
+    config.checkpoint.every = 200

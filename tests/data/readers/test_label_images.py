@@ -1,0 +1,128 @@
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+import pytest
+import tifffile
+
+from cellrec_jax.data.readers import label_images
+from cellrec_jax.errors import DataError
+
+_IDS = np.array(
+    [
+        [0, 7, 7, 0, 0, 0],
+        [0, 7, 7, 0, 0, 7],
+        [3, 0, 0, 0, 0, 0],
+        [3, 0, 0, 0, 0, 0],
+    ]
+)
+
+
+def _write(root: Path, ids: np.ndarray, ending: str = "tif") -> Path:
+    """One image of the size of `ids`, and its label image."""
+    for folder in ("images", "labels"):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    size = (ids.shape[1], ids.shape[0])
+    Image.new("RGB", size, "red").save(root / "images" / "1.png")
+    file = root / "labels" / f"1.{ending}"
+    if ending == "tif":
+        tifffile.imwrite(file, ids)
+    else:
+        Image.fromarray(ids).save(file)
+    return file
+
+
+@pytest.mark.parametrize(
+    ("dtype", "ending"),
+    [
+        (np.uint8, "png"),
+        (np.uint16, "png"),
+        (np.uint8, "tif"),
+        (np.uint16, "tif"),
+        (np.int32, "tif"),
+        (np.uint32, "tif"),
+    ],
+)
+def test_point_in_the_largest_part(dtype: type, ending: str, tmp_path: Path) -> None:
+    ids = _IDS.astype(dtype)
+    ids[ids == 7] = np.iinfo(dtype).max
+    _write(tmp_path, ids, ending)
+    assert label_images.matches(tmp_path)
+    source = label_images.open_source(tmp_path)
+    assert source.image_ids == ("1",)
+    assert source.class_names == ("cell",)
+    record = source.load("1")
+    np.testing.assert_allclose(record.points_yx, [[3, 0.5], [1, 2]])
+    assert record.masks is not None
+    assert record.masks.dtype == np.int32
+    np.testing.assert_array_equal(record.masks, np.searchsorted([0, 3, 7], _IDS))
+    assert source.repairs == {label_images.SEVERAL_PARTS: 1}
+
+
+def test_palette_indices_are_the_ids(tmp_path: Path) -> None:
+    file = _write(tmp_path, _IDS.astype(np.uint8), "png")
+    image = Image.fromarray(_IDS.astype(np.uint8))
+    image.putpalette([0, 0, 0] * 256)
+    image.save(file)
+    record = label_images.open_source(tmp_path).load("1")
+    np.testing.assert_allclose(record.points_yx, [[3, 0.5], [1, 2]])
+
+
+def test_usiigaci_folders(tmp_path: Path) -> None:
+    for name in ("set10", "set2"):
+        folder = tmp_path / "train" / name
+        folder.mkdir(parents=True)
+        tifffile.imwrite(folder / "raw.tif", np.full((4, 6), 999, np.uint16))
+        ids = Image.fromarray(_IDS.astype(np.uint8))
+        ids.save(folder / "instances_ids.png")
+    source = label_images.open_source(tmp_path)
+    assert source.image_ids == ("train/set2", "train/set10")
+    record = source.load("train/set10")
+    assert record.image.dtype == np.uint16
+    np.testing.assert_allclose(record.points_yx, [[3, 0.5], [1, 2]])
+
+
+def test_no_cells(tmp_path: Path) -> None:
+    _write(tmp_path, np.zeros((4, 6), np.uint8))
+    record = label_images.open_source(tmp_path).load("1")
+    assert record.points_yx.shape == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("ids", "message"),
+    [
+        (np.zeros((4, 6, 3), np.uint8), "no label image"),
+        (np.zeros((4, 6), np.float32), "no label image"),
+        (-_IDS.astype(np.int32), "negative ids"),
+        (np.tile([[0, 255], [0, 0]], (2, 5)).astype(np.uint8), "single id in 10 parts"),
+    ],
+)
+def test_unusable_label_images(ids: np.ndarray, message: str, tmp_path: Path) -> None:
+    _write(tmp_path, ids)
+    with pytest.raises(DataError, match=rf"1\.tif.*{message}"):
+        label_images.open_source(tmp_path).load("1")
+
+
+@pytest.mark.parametrize("ending", ["png", "tif"])
+def test_truncated(ending: str, tmp_path: Path) -> None:
+    ids = np.arange(30 * 40, dtype=np.uint16).reshape(30, 40)
+    file = _write(tmp_path, ids, ending)
+    file.write_bytes(file.read_bytes()[:-200])
+    with pytest.raises(DataError, match=rf"cannot read .*1\.{ending}"):
+        label_images.open_source(tmp_path).load("1")
+
+
+def test_sizes_differ(tmp_path: Path) -> None:
+    file = _write(tmp_path, _IDS.astype(np.uint8))
+    tifffile.imwrite(file, _IDS.T.astype(np.uint8))
+    with pytest.raises(DataError, match=r"1\.tif is 6 x 4 px but its image is 4 x 6"):
+        label_images.open_source(tmp_path).load("1")
+
+
+def test_lone_files(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no images"):
+        label_images.open_source(tmp_path)
+    file = _write(tmp_path, _IDS.astype(np.uint8))
+    file.with_name("2.tif").write_bytes(file.read_bytes())
+    with pytest.raises(DataError, match=r"1 images but 2 .*no image for 2"):
+        label_images.open_source(tmp_path)

@@ -1,0 +1,109 @@
+"""Each layout is taken by its own reader and by none of the others here."""
+
+from pathlib import Path
+
+import pytest
+
+from cellrec_jax.data.readers import (
+    coco,
+    find_format,
+    instance_masks,
+    label_images,
+    mitos,
+    voc,
+)
+
+_READERS = (coco, voc, instance_masks, label_images, mitos)
+_COCO_HEAD = b'{"info": {"year": 2020}, "images": [], "annotations": []}'
+_LAYOUTS = {
+    "coco": [
+        ["images/1.png", "annotations/instances_train.json"],
+        ["1.jpg", "_annotations.coco.json"],
+        ["train/1.png", "boxes.json"],
+    ],
+    "voc": [
+        ["JPEGImages/1.jpg", "Annotations/1.xml", "ImageSets/Main/train.txt"],
+        ["images/1.png", "annotations/1.xml"],
+        ["images/1.png", "images/1.xml"],
+        ["1.png", "1.xml"],
+        ["VOC2012/JPEGImages/1.jpg", "VOC2012/Annotations/1.xml"],
+    ],
+    "instance_masks": [
+        ["a1/images/a1.png", "a1/masks/b.png", "a1/masks/c.png"],
+        ["a1/images/a1.png", "a1/masks/a1.png", "a1/masks/a2.png"],
+        ["a1/images/a1.png", "a1/masks/b.png", "ignore/a1.png"],
+    ],
+    "label_images": [
+        ["images/1.png", "labels/1.png"],
+        ["images/1.jpg", "masks/1.tif"],
+        ["train/images/1.png", "train/masks/1.png"],
+        ["train/set1/raw.tif", "train/set1/instances_ids.png"],
+        ["set1/raw.tif", "set1/instances_ids.png"],
+    ],
+    "mitos": [
+        ["H03/frames/x40/H03_00Aa.tiff", "H03/mitosis/H03_00Aa_mitosis.csv"],
+        ["A03/A03/frames/x40/A03_00Aa.tiff"],
+        ["training/Hamamatsu/H03/frames/x40/H03_00Aa.tiff"],
+    ],
+    "bcdata": [
+        ["images/1.png", "annotations/positive/1.h5", "annotations/negative/1.h5"],
+        ["images/train/1.png", "annotations/train/positive/1.h5"],
+    ],
+    "json_points": [["images/1.png", "json/1.json"]],
+    "csv_points": [
+        ["images/1.png", "labels/1.csv"],
+        ["1.png", "1.csv"],
+        ["test/images/1.png", "test/labels/1.csv"],
+    ],
+    "dot_maps": [
+        ["source/1.png", "annotations/1.png"],
+        ["images/1.png", "dots/1.png"],
+    ],
+}
+_CASES = [(name, files) for name, layouts in _LAYOUTS.items() for files in layouts]
+
+
+def _write_names(root: Path, files: list[str]) -> None:
+    for name in files:
+        file = root / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        is_coco = file.suffix == ".json" and file.parent.name != "json"
+        file.write_bytes(_COCO_HEAD if is_coco else b"")
+
+
+@pytest.mark.parametrize(("name", "files"), _CASES)
+def test_one_reader_matches(name: str, files: list[str], tmp_path: Path) -> None:
+    _write_names(tmp_path, files)
+    matching = [reader.NAME for reader in _READERS if reader.matches(tmp_path)]
+    assert matching == [name] * (name in {reader.NAME for reader in _READERS})
+    assert find_format(tmp_path) == name
+
+
+@pytest.mark.parametrize("reader", _READERS)
+@pytest.mark.parametrize(
+    "files",
+    [
+        [],
+        ["1.png", "notes.txt"],
+        ["images/1.png"],
+        ["images/1.png", "annotations.xml"],
+        ["images/1.png", "labels/1.txt"],
+        ["A03/notes.txt", "frames/1.png"],
+    ],
+)
+def test_nothing_to_match(reader: object, files: list[str], tmp_path: Path) -> None:
+    _write_names(tmp_path, files)
+    assert not reader.matches(tmp_path)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("reader", _READERS)
+def test_matches_never_raises(reader: object, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    assert not reader.matches(tmp_path / "missing")  # type: ignore[attr-defined]
+    assert not reader.matches(tmp_path / "file")  # type: ignore[attr-defined]
+
+
+def test_other_json_is_not_coco(tmp_path: Path) -> None:
+    (tmp_path / "package.json").write_text('{"name": "x", "version": 1}')
+    (tmp_path / "points.json").write_text('[{"images": 1}]')
+    assert not coco.matches(tmp_path)

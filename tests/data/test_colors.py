@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+
+from cellrec_jax.data.colors import (
+    cmyk_to_rgb,
+    composite_on_white,
+    to_channels,
+    to_unsigned,
+)
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype", "expected"),
+    [
+        ([3, 255], np.uint8, [3, 255]),
+        ([3, 60000], np.uint16, [3, 60000]),
+        ([3, 60000], ">u2", [3, 60000]),
+        ([False, True], np.bool_, [0, 255]),
+        ([0.0, 0.25, 1.0], np.float32, [0, 16384, 65535]),
+        ([0.0, 4095.4], np.float64, [0, 4095]),  # counts are kept
+        ([0, 1], np.int32, [0, 1]),  # whole numbers are counts, not shares
+        ([-1.0, 0.0, 1.0], np.float32, [0, 32768, 65535]),  # stretched
+        ([0, 2**32 - 1], np.uint32, [0, 65535]),
+        ([np.nan, 0.5, np.inf], np.float32, [32768, 32768, 32768]),
+        ([np.nan, np.nan], np.float32, [0, 0]),
+        ([-5.0, -5.0], np.float32, [0, 0]),
+    ],
+)
+def test_number_types(values: list[float], dtype: str, expected: list[int]) -> None:
+    found = to_unsigned(np.array(values, dtype))
+    assert found.tolist() == expected
+    assert found.dtype in (np.uint8, np.uint16)
+
+
+def test_composite_by_hand() -> None:
+    # alpha 102 / 255 = 0.4: 0.4 * 50 + 0.6 * 255 = 173; premultiplied 50 + 153 = 203
+    pixels = np.array([[[50, 0, 255, 102]]], np.uint8)
+    assert composite_on_white(pixels).tolist() == [[[173, 153, 255]]]
+    assert composite_on_white(pixels, premultiplied=True).tolist() == [
+        [[203, 153, 255]]
+    ]
+
+
+def test_composite_leaves_colors_alone() -> None:
+    pixels = np.zeros((2, 3, 3), np.uint16)
+    assert composite_on_white(pixels) is pixels
+
+
+def test_cmyk_by_hand() -> None:
+    # black 51: light 204; cyan 102: 153 * 204 / 255 = 122.4
+    pixels = np.array([[[102, 0, 255, 51]]], np.uint8)
+    assert cmyk_to_rgb(pixels).tolist() == [[[122, 204, 0]]]
+
+
+def test_channels() -> None:
+    grey = np.array([[[7], [9]]], np.uint16)
+    assert to_channels(grey, 3).tolist() == [[[7, 7, 7], [9, 9, 9]]]
+    assert to_channels(grey, 1).tolist() == grey.tolist()
+    # 0.299 * 100 + 0.587 * 200 + 0.114 * 50 = 153
+    assert to_channels(np.array([[[100, 200, 50]]], np.uint8), 1).tolist() == [[[153]]]

@@ -1,0 +1,149 @@
+import dataclasses
+import itertools
+
+import jax
+import numpy as np
+import pytest
+
+from cellrec_jax import errors
+from cellrec_jax.data import arrays, example, pipeline
+from cellrec_jax.data.record import Source
+from cellrec_jax.types import Batch
+
+NUM = 5
+SPEC = example.ExampleSpec(size_hw=(12, 16), max_cells=6, box_size=4.0, keep_rate=0.5)
+
+
+def make_source(dtypes=(np.uint8,) * NUM) -> Source:
+    """Noise of 24 x 48 px; image i has i + 3 cells of two classes."""
+    rng = np.random.default_rng(7)
+    images, points_yx, labels = [], [], []
+    for i, dtype in enumerate(dtypes):
+        limit = np.iinfo(dtype).max
+        images.append(rng.integers(0, limit, (24, 48, 3), dtype=dtype))
+        points_yx.append(rng.uniform(0, (24, 48), (i + 3, 2)))
+        labels.append(np.arange(i + 3) % 2)
+    return arrays.from_arrays(images, points_yx, labels, class_names=("a", "b"))
+
+
+def stack(source: Source, spec: example.ExampleSpec = SPEC) -> Batch:
+    return arrays.stack(
+        [example.prepare(source.load(i), spec) for i in source.image_ids]
+    )
+
+
+def first(batches, num: int) -> list[Batch]:
+    return list(itertools.islice(batches, num))
+
+
+def assert_equal(left: Batch, right: Batch) -> None:
+    assert jax.tree.structure(left) == jax.tree.structure(right)
+    for a, b in zip(jax.tree.leaves(left), jax.tree.leaves(right), strict=True):
+        assert a.dtype == b.dtype
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("cache", [False, True])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_gives_the_batches_of_array_mode(dtype, cache):
+    source = make_source((dtype,) * NUM)
+    expected = first(arrays.train_batches(stack(source), 4, seed=3), 6)
+    batches = pipeline.train_batches(
+        source, source.image_ids, SPEC, 4, seed=3, cache=cache
+    )
+    got = first(batches, 6)  # almost five epochs
+    for batch, wanted in zip(got, expected, strict=True):
+        assert isinstance(batch.image, np.ndarray)
+        assert_equal(batch, wanted)
+
+
+def test_two_processes_and_a_resumed_run_give_the_same_batches():
+    source = make_source()
+    whole = first(arrays.train_batches(stack(source), 4, seed=1), 5)
+    parts = [
+        first(
+            pipeline.train_batches(
+                source,
+                source.image_ids,
+                SPEC,
+                4,
+                seed=1,
+                start_step=2,
+                process_index=process,
+                process_count=2,
+                num_parallel=3,
+            ),
+            3,
+        )
+        for process in range(2)
+    ]
+    for step in range(3):
+        both = [parts[process][step] for process in range(2)]
+        joined = jax.tree.map(lambda *leaves: np.concatenate(leaves), *both)
+        assert_equal(joined, whole[2 + step])
+
+
+def test_examples_come_in_order_and_no_other_image_is_read():
+    source = make_source()
+    read: list[str] = []
+
+    def load(image_id: str):
+        read.append(image_id)
+        return source.load(image_id)
+
+    spied = Source(source.format, source.class_names, source.image_ids, load)
+    batches = pipeline.examples(spied, source.image_ids[1:3], SPEC)
+    assert [int(e.num_total) for e in batches] == [4, 5]
+    assert set(read) == {"000001", "000002"}
+
+
+def test_masks_travel():
+    spec = example.ExampleSpec(size_hw=(12, 16), max_cells=6, with_masks=True)
+    source = make_source()
+
+    def load(image_id: str):
+        record = source.load(image_id)
+        masks = np.zeros(record.image.shape[:2], np.int32)
+        masks[2:9, 3:20] = 1
+        return dataclasses.replace(record, masks=masks)
+
+    masked = Source(source.format, source.class_names, source.image_ids, load)
+    batch = next(pipeline.train_batches(masked, source.image_ids, spec, 2, seed=0))
+    expected = next(arrays.train_batches(stack(masked, spec), 2, seed=0))
+    assert_equal(batch, expected)
+
+
+def test_errors_surface_as_they_are_when_their_batch_is_reached():
+    source = make_source()
+    broken = source.image_ids[arrays.batch_indices(NUM, 1, 0, 3)[0]]
+
+    def load(image_id: str):
+        if image_id == broken:
+            raise errors.DataError(f"{image_id}.png is damaged: restore it")
+        return source.load(image_id)
+
+    spied = Source(source.format, source.class_names, source.image_ids, load)
+    assert broken != source.image_ids[0]  # which is read at once, to learn the types
+    batches = pipeline.train_batches(spied, source.image_ids, SPEC, 1, seed=0)
+    assert len(first(batches, 3)) == 3
+    with pytest.raises(errors.DataError) as caught:
+        next(batches)
+    assert str(caught.value) == f"{broken}.png is damaged: restore it"
+
+
+def test_refuses_mixed_number_types():
+    source = make_source((np.uint8, np.uint16))
+    with pytest.raises(errors.DataError, match="000001 gives float32"):
+        list(pipeline.examples(source, source.image_ids, SPEC))
+
+
+def test_refuses_no_images_and_unequal_parts():
+    source = make_source()
+    with pytest.raises(errors.DataError, match="no images"):
+        next(pipeline.train_batches(source, (), SPEC, 4, seed=0))
+    with pytest.raises(errors.ConfigError, match="not a multiple of the 2 processes"):
+        next(
+            pipeline.train_batches(
+                source, source.image_ids, SPEC, 3, seed=0, process_count=2
+            )
+        )

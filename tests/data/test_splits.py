@@ -1,0 +1,145 @@
+from hypothesis import given
+from hypothesis import strategies as st
+import pytest
+
+from cellrec_jax import errors
+from cellrec_jax.data import splits
+
+NUMBERS = tuple(str(i) for i in range(12))
+NESTED = ("test/1", "train/1", "train/2", "train/10")
+
+
+@pytest.mark.parametrize(
+    ("image_ids", "spec", "expected"),
+    [
+        (NUMBERS, "3", ("3",)),
+        (NUMBERS, "0-2,11", ("0", "1", "2", "11")),
+        (NUMBERS, " 9-10 , 2 ,", ("2", "9", "10")),  # the set's order, not the spec's
+        (NUMBERS, "1-3,2-4", ("1", "2", "3", "4")),  # each once
+        (NUMBERS, "1*", ("1", "10", "11")),
+        (NUMBERS, "[0-2]", ("0", "1", "2")),
+        (NESTED, "train/*", ("train/1", "train/2", "train/10")),
+        (NESTED, "train/1,test/1", ("test/1", "train/1")),
+        (("0-1", "0", "1"), "0-1", ("0-1",)),  # an id that looks like a range
+        (("007", "008"), "7-8", ("007", "008")),
+    ],
+)
+def test_select_ids(image_ids, spec, expected):
+    assert splits.select_ids(image_ids, spec) == expected
+
+
+@pytest.mark.parametrize(
+    ("image_ids", "spec", "message"),
+    [
+        (NUMBERS, "12", r"data\.val_ids: '12' names no image.*e\.g\. '0-11'"),
+        (NUMBERS, "20-30", "'20-30' names no image"),
+        (NUMBERS, "3-1", "'3-1' names no image"),
+        (NUMBERS, "8-15", "asks for 8 images but only 4 of them exist"),
+        (NUMBERS, "1,,x*", "'x\\*' names no image"),
+        (NUMBERS, " , ", "data.val_ids is empty"),
+        (NESTED, "0-3", r"e\.g\. 'test/\*'"),
+        (("a", "b"), "c", r"e\.g\. 'a'"),
+        ((), "c", "the set has no images"),
+    ],
+)
+def test_select_ids_explains_what_is_wrong(image_ids, spec, message):
+    with pytest.raises(errors.DataError, match=message) as caught:
+        splits.select_ids(image_ids, spec, key="data.val_ids")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("image_ids", [NUMBERS, NESTED, ("a", "b"), ("7", "9")])
+def test_suggested_example_is_valid(image_ids):
+    with pytest.raises(errors.DataError) as caught:
+        splits.select_ids(image_ids, "nothing")
+    suggestion = str(caught.value).rsplit("e.g. ", 1)[1].strip("'")
+    assert splits.select_ids(image_ids, suggestion)
+
+
+def test_check_disjoint():
+    splits.check_disjoint(("0", "1"), ("2",), ("3",))
+    splits.check_disjoint(("0",), (), ())
+    with pytest.raises(errors.DataError, match=r"val_ids and data\.test_ids share 2"):
+        splits.check_disjoint(("0",), ("2", "3", "4"), ("4", "3"))
+
+
+def test_deal_goes_back_and_forth():
+    # Counts 9 8 7 6 5 4 fall from image 0 to 5. Two folds in snake order get images
+    # {0, 3, 4} (20 cells) and {1, 2, 5} (19), in either numbering.
+    counts = {str(i): 9 - i for i in range(6)}
+    folds = splits.deal(NUMBERS[:6], {}, counts, k=2, seed=0)
+    assert set(folds) == {("0", "3", "4"), ("1", "2", "5")}
+
+
+def test_deal_keeps_groups_whole():
+    # Groups: p 2 + 3 = 5 cells, q 4, r 1 + 1 = 2, image "5" alone 1.
+    # Sorted p q r 5; three folds in snake order: {p}, {q}, {r, 5}.
+    ids = NUMBERS[:6]
+    groups = {"0": "p", "1": "q", "2": "r", "3": "p", "4": "r", "5": ""}
+    counts = {"0": 2, "1": 4, "2": 1, "3": 3, "4": 1, "5": 1}
+    folds = splits.deal(ids, groups, counts, k=3, seed=1)
+    assert set(folds) == {("0", "3"), ("1",), ("2", "4", "5")}
+    # One by one, counts 4 3 2 1 1 1: {1, one of three}, {3, another}, {0, the last}.
+    by_image = splits.deal(ids, groups, counts, k=3, seed=1, by_image=True)
+    assert [len(fold) for fold in by_image] == [2, 2, 2]
+    assert all(len({"0", "1", "3"} & set(fold)) == 1 for fold in by_image)
+
+
+def test_a_group_may_be_named_like_an_image():
+    folds = splits.deal(("0", "1", "2"), {"0": "2", "1": "2"}, {}, k=2, seed=0)
+    assert set(folds) == {("0", "1"), ("2",)}
+
+
+def test_seed_decides_ties_and_numbering():
+    dealt = {splits.deal(NUMBERS, {}, {}, k=3, seed=seed) for seed in range(8)}
+    assert len(dealt) > 4
+    again = splits.deal(NUMBERS, {}, {}, k=3, seed=0)
+    assert again == splits.deal(NUMBERS, {}, {}, k=3, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("k", "by_image"), [(1, False), (0, False), (4, False), (9, True)]
+)
+def test_too_few_groups(k, by_image):
+    groups = {i: "abc"[int(i) % 3] for i in NUMBERS[:8]}
+    with pytest.raises(errors.ConfigError, match=rf"data\.folds is {k}, but there are"):
+        splits.deal(NUMBERS[:8], groups, {}, k, seed=0, by_image=by_image)
+
+
+@pytest.mark.parametrize("fold", [-1, 3])
+def test_no_such_fold(fold):
+    with pytest.raises(errors.ConfigError, match=rf"data\.fold is {fold}; give 0 to 2"):
+        splits.kfold(NUMBERS, {}, {}, 3, fold, seed=0)
+
+
+@given(
+    counts=st.lists(st.integers(0, 300), min_size=6, max_size=30),
+    k=st.integers(2, 6),
+    seed=st.integers(0, 100),
+    order=st.randoms(use_true_random=False),
+)
+def test_folds_partition_the_images_evenly(counts, k, seed, order):
+    ids = tuple(str(i) for i in range(len(counts)))
+    by_id = dict(zip(ids, counts, strict=True))
+    tests = []
+    for fold in range(k):
+        train, test = splits.kfold(ids, {}, by_id, k, fold, seed)
+        assert sorted(train + test, key=int) == list(ids)
+        assert not set(train) & set(test)
+        tests.append(test)
+    assert sorted((i for test in tests for i in test), key=int) == list(ids)
+    sizes = [len(test) for test in tests]
+    assert max(sizes) - min(sizes) <= 1
+    # In snake order two folds differ by no more than the largest image.
+    cells = [sum(by_id[i] for i in test) for test in tests]
+    assert max(cells) - min(cells) <= max(counts)
+    shuffled = tuple(order.sample(ids, len(ids)))
+    again = splits.deal(shuffled, {}, by_id, k, seed)
+    assert [set(fold) for fold in again] == [set(test) for test in tests]
+
+
+def test_describe():
+    text = splits.describe([("0", "2"), ("1",)], {"0": "p", "2": "p"}, {"0": 1, "1": 7})
+    assert text == (
+        "fold 0: 2 images, 1 group, 1 cell: 0, 2\nfold 1: 1 image, 1 group, 7 cells: 1"
+    )

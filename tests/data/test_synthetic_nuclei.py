@@ -1,0 +1,92 @@
+import numpy as np
+import pytest
+
+from cellrec_jax.data import synthetic_layout, synthetic_nuclei
+
+SIZE_HW = (48, 72)
+ELLIPSE = synthetic_layout.Nucleus(
+    center_yx=(20.25, 40.75),
+    radii=(12.0, 6.0),
+    angle=0.0,
+    roughness=0.0,
+    haematoxylin=0.2,
+    dab=0.8,
+    grain=0.0,
+    rim=0.0,
+    edge_px=1.0,
+)
+
+
+def draw(*nuclei, annotated: bool = True) -> synthetic_nuclei.Canvas:
+    rng = np.random.default_rng(0)
+    canvas = synthetic_nuclei.make_canvas(rng, SIZE_HW, mpp=0.3)
+    synthetic_nuclei.draw(rng, canvas, nuclei, annotated=annotated)
+    return canvas
+
+
+def test_an_ellipse_covers_what_it_should():
+    canvas = draw(ELLIPSE)
+    # At angle 0 the long half axis lies along x.
+    y, x = np.mgrid[: SIZE_HW[0], : SIZE_HW[1]] + 0.5
+    distance = ((y - 20.25) / 6) ** 2 + ((x - 40.75) / 12) ** 2
+    differs = canvas.masks != (distance < 1)
+    assert not differs[np.abs(distance - 1) > 0.05].any()
+    # Inside the stain is full, outside there is none.
+    np.testing.assert_allclose(canvas.dab[distance < 0.7], 0.8, rtol=1e-5)
+    np.testing.assert_allclose(canvas.haematoxylin[distance < 0.7], 0.2, rtol=1e-5)
+    assert not canvas.dab[distance > 1.4].any()
+
+
+def test_angle_turns_from_x_towards_y():
+    rows, columns = np.nonzero(draw(ELLIPSE._replace(angle=np.pi / 2)).masks)
+    assert np.ptp(rows) == pytest.approx(24, abs=1.5)
+    assert np.ptp(columns) == pytest.approx(12, abs=1.5)
+    rows, columns = np.nonzero(draw(ELLIPSE._replace(angle=np.pi / 4)).masks)
+    assert np.corrcoef(rows, columns)[0, 1] > 0.3
+
+
+def test_rough_outlines_keep_their_centroid():
+    rng = np.random.default_rng(1)
+    for _ in range(20):
+        canvas = synthetic_nuclei.make_canvas(rng, SIZE_HW, mpp=0.3)
+        rough = ELLIPSE._replace(radii=(11.0, 9.0), roughness=0.15)
+        synthetic_nuclei.draw(rng, canvas, [rough], annotated=True)
+        center_yx = np.argwhere(canvas.masks).mean(0) + 0.5
+        np.testing.assert_allclose(center_yx, ELLIPSE.center_yx, atol=0.25)
+
+
+def test_overlapping_nuclei_add_up_and_share_the_mask():
+    other = ELLIPSE._replace(center_yx=(20.25, 54.75))  # 14 px to the right
+    canvas = draw(ELLIPSE, other)
+    assert canvas.dab[20, 47] == pytest.approx(1.6)  # halfway: inside both
+    assert canvas.masks[20, 40] == 1
+    assert canvas.masks[20, 54] == 2
+    assert canvas.masks[20, 45] == 1  # 5 px from the first centre, 9 from the other
+    assert canvas.masks[20, 49] == 2
+    np.testing.assert_array_equal(
+        canvas.masks, np.array([0, 2, 1])[draw(other, ELLIPSE).masks]
+    )
+
+
+def test_nuclei_over_the_border_are_cut_off():
+    canvas = draw(*(ELLIPSE._replace(center_yx=c) for c in ((0.5, 1.5), (47.5, 71.0))))
+    assert canvas.masks[0, 1] == 1
+    assert canvas.masks[47, 70] == 2
+    outside = draw(ELLIPSE._replace(center_yx=(-30.0, -30.0)))
+    assert not outside.dab.any()
+
+
+def test_distractors_leave_no_mask():
+    canvas = draw(ELLIPSE, annotated=False)
+    assert canvas.dab.max() > 0.7
+    assert not canvas.masks.any()
+
+
+def test_texture_and_membrane_vary_the_stain():
+    inside = draw(ELLIPSE).masks > 0
+    even = draw(ELLIPSE).dab[inside]
+    grainy = draw(ELLIPSE._replace(grain=0.6)).dab[inside]
+    assert np.std(grainy) > np.std(even) + 0.05
+    # The membrane lies 0.15 * 6 = 0.9 px inside the outline, here at y = 20.25 + 5.1.
+    rimmed = draw(ELLIPSE._replace(rim=0.6)).dab
+    assert rimmed[24, 40] > rimmed[20, 40] + 0.1

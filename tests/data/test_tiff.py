@@ -1,0 +1,33 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from cellrec_jax.data.tiff import check_size, read_first_page
+from cellrec_jax.errors import DataError
+
+
+def test_volume_gives_its_first_plane(tmp_path: Path) -> None:
+    volume = np.arange(16 * 32 * 48, dtype=np.uint16).reshape(16, 32, 48)
+    tifffile.imwrite(
+        tmp_path / "a.tif", volume, volumetric=True, tile=(16, 16, 16), compression=8
+    )
+    pixels = read_first_page(tmp_path / "a.tif", 10**6)
+    np.testing.assert_array_equal(pixels[..., 0], volume[0])
+
+
+def test_premultiplied_alpha_is_composited(tmp_path: Path) -> None:
+    pixels = np.full((5, 7, 4), [20, 40, 51, 51], np.uint8)
+    tifffile.imwrite(
+        tmp_path / "a.tif", pixels, photometric="rgb", extrasamples=["assocalpha"]
+    )
+    # 255 - 51 = 204 of white shines through
+    found = read_first_page(tmp_path / "a.tif", 35)
+    np.testing.assert_array_equal(found, np.full((5, 7, 3), [224, 244, 255]))
+
+
+def test_size_limit_is_inclusive() -> None:
+    check_size(Path("a.png"), 5, 7, 35)
+    with pytest.raises(DataError, match=r"a\.png is 5 x 7 px, more than 34"):
+        check_size(Path("a.png"), 5, 7, 34)

@@ -1,0 +1,72 @@
+import errno
+import os
+
+import pytest
+
+from cellrec_jax import errors
+from cellrec_jax.io import atomic
+
+
+def test_the_file_appears_whole_and_alone(tmp_path):
+    target = tmp_path / "new" / "folder" / "a.csv"
+    with atomic.atomic_path(target) as temporary:
+        temporary.write_text("hello")
+        assert temporary.parent == target.parent
+        assert temporary.suffix == ".csv"
+        assert not target.exists()
+    assert target.read_text() == "hello"
+    assert os.listdir(target.parent) == ["a.csv"]
+
+
+@pytest.mark.parametrize("failure", [ValueError, KeyboardInterrupt, errors.DataError])
+def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path, failure):
+    target = tmp_path / "a.csv"
+    target.write_text("old")
+
+    def write_half():
+        with atomic.atomic_path(target) as temporary:
+            temporary.write_text("half")
+            raise failure("stop")
+
+    with pytest.raises(failure):
+        write_half()
+    assert target.read_text() == "old"
+    assert os.listdir(tmp_path) == ["a.csv"]
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (errno.ENOSPC, "free some space"),
+        (errno.EROFS, "can be written to"),
+        (errno.EIO, "try again"),
+    ],
+)
+def test_os_errors_become_one_clear_line(tmp_path, number, advice):
+    target = tmp_path / "a.csv"
+    with pytest.raises(errors.RunError) as caught, atomic.atomic_path(target):
+        raise OSError(number, os.strerror(number))
+    message = str(caught.value)
+    assert str(target) in message
+    assert os.strerror(number) in message
+    assert advice in message
+    assert "\n" not in message
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_file_where_the_folder_should_be(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(errors.RunError, match="a file is in the way"):
+        atomic.write_bytes(tmp_path / "file" / "a.csv", b"x")
+
+
+def test_a_folder_where_the_file_should_be(tmp_path):
+    (tmp_path / "a.csv").mkdir()
+    with pytest.raises(errors.RunError, match="folder of that name"):
+        atomic.write_bytes(tmp_path / "a.csv", b"x")
+
+
+def test_long_names_fit(tmp_path):
+    target = tmp_path / ("n" * 251 + ".csv")
+    atomic.write_bytes(target, b"x")
+    assert target.read_bytes() == b"x"

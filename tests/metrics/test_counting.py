@@ -1,0 +1,122 @@
+from hypothesis import given
+from hypothesis import strategies as st
+import numpy as np
+import pytest
+
+from cellrec_jax.metrics import counting
+from cellrec_jax.metrics import results as results_lib
+
+
+def line_result(pred_x, scores, true_x, pred_labels=None, true_labels=None):
+    """Points on the line y = 7; no boxes."""
+
+    def on_line(x):
+        return np.stack([np.full(len(x), 7.0), np.asarray(x, float)], axis=1)
+
+    return results_lib.ImageResult(
+        image_id="a",
+        group="",
+        pred_points_yx=on_line(pred_x),
+        pred_scores=np.asarray(scores, np.float32),
+        pred_labels=np.asarray(pred_labels or [0] * len(pred_x)),
+        pred_boxes_yxyx=None,
+        pred_ignored=np.zeros(len(pred_x), bool),
+        true_points_yx=on_line(true_x),
+        true_labels=np.asarray(true_labels or [0] * len(true_x)),
+        true_boxes_yxyx=None,
+    )
+
+
+def test_count_mae_by_hand():
+    assert counting.count_mae(np.array([3, 5, 0]), np.array([4, 2, 0])) == 4 / 3
+    assert np.isnan(counting.count_mae(np.zeros(0), np.zeros(0)))
+
+
+def test_point_counts_by_hand():
+    results = [
+        line_result([0, 10, 50], [0.9, 0.4, 0.6], [1, 12], [0, 0, 1], [0, 0]),
+        line_result([], [], [5], [], [1]),
+    ]
+    counts = counting.point_counts(results, np.array([0.5, 0.6]), 3.0)
+    assert counts.num_matched.tolist() == [[1, 0], [0, 0]]
+    assert counts.num_predicted.tolist() == [[1, 1], [0, 0]]
+    assert counts.num_truth.tolist() == [[2, 0], [0, 1]]
+
+
+def test_ignored_predictions_do_not_count():
+    result = line_result([0, 10], [0.9, 0.9], [0, 10])
+    result = result._replace(pred_ignored=np.array([True, False]))
+    counts = counting.point_counts([result], np.array([0.5]), 3.0)
+    assert [int(part[0, 0]) for part in counts] == [1, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("scores", "is_tp", "num_truth", "expected"),
+    [
+        # F1 at the cuts: 2/4, 4/5, 4/6: keep two.
+        ([0.75, 0.5, 0.25], [1, 1, 0], 3, 0.375),
+        # 2/3, 2/4, 4/5: keep all; half way to 0.
+        ([0.75, 0.625, 0.5], [1, 0, 1], 2, 0.25),
+        # 2/3 twice (2/(1+2), 4/(4+2)): the higher cut.
+        ([0.875, 0.75, 0.5, 0.25], [1, 0, 0, 1], 2, 0.8125),
+        # The tie cannot be cut between its true and its false half.
+        ([0.75, 0.75, 0.5], [1, 0, 1], 2, 0.25),
+        ([0.75, 0.5], [0, 0], 2, counting.DEFAULT_THRESHOLD),
+        ([], [], 2, counting.DEFAULT_THRESHOLD),
+        ([0.75], [0], 0, counting.DEFAULT_THRESHOLD),
+    ],
+)
+def test_best_threshold_by_hand(scores, is_tp, num_truth, expected):
+    found = counting.best_threshold(np.array(scores), np.array(is_tp, bool), num_truth)
+    assert found == expected
+
+
+def test_threshold_between_neighbouring_floats():
+    low = np.float32(0.7)
+    high = np.nextafter(low, np.float32(1))
+    found = counting.best_threshold(np.array([high, low]), np.array([True, False]), 1)
+    assert np.float32(found) == high
+
+
+@given(seed=st.integers(0, 999), num=st.integers(1, 20))
+def test_best_threshold_beats_every_other(seed, num):
+    rng = np.random.default_rng(seed)
+    scores = (rng.integers(0, 10, num) / 10).astype(np.float32)
+    is_tp = rng.random(num) < 0.5
+    num_truth = int(is_tp.sum() + rng.integers(0, 5))
+
+    def f1(threshold):
+        kept = scores >= np.float32(threshold)
+        return 2 * is_tp[kept].sum() / max(kept.sum() + num_truth, 1)
+
+    found = counting.best_threshold(scores, is_tp, num_truth)
+    assert (
+        f1(found) == max(f1(t) for t in np.arange(-0.05, 1.05, 0.1)) or not is_tp.any()
+    )
+
+
+def test_fit_thresholds_per_class():
+    results = [
+        # Class 0: 0.9 and 0.7 are right, 0.2 is not. Class 1 has no right one.
+        line_result(
+            [0, 20, 40, 60], [0.9, 0.7, 0.2, 0.8], [1, 21, 99], [0, 0, 0, 1], [0, 0, 1]
+        )
+    ]
+    thresholds, num_labels = counting.fit_thresholds(results, 5.0, ["a", "b", "c"])
+    assert thresholds.dtype == np.float32
+    np.testing.assert_allclose(thresholds, [0.45, 0.5, 0.5], rtol=1e-6)
+    assert num_labels.tolist() == [2, 1, 0]
+
+
+def test_fit_thresholds_without_images():
+    thresholds, num_labels = counting.fit_thresholds([], 5.0, ["a", "b"])
+    assert thresholds.tolist() == [counting.DEFAULT_THRESHOLD] * 2
+    assert num_labels.tolist() == [0, 0]
+
+
+def test_the_sweep_counts_augmenting_paths():
+    # 0.9 sits on the only cell that 0.5 can reach, but can move to the other one.
+    results = [line_result([10, 0], [0.9, 0.5], [10, 20])]
+    thresholds, _ = counting.fit_thresholds(results, 12.0, ["a"])
+    counts = counting.point_counts(results, thresholds, 12.0)
+    assert [int(part[0, 0]) for part in counts] == [2, 2, 2]

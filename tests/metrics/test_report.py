@@ -1,0 +1,258 @@
+import json
+
+import numpy as np
+import pytest
+
+from cellrec_jax.metrics import curves, report
+from cellrec_jax.metrics.report import ImageResult
+
+HALF_BOX = np.array([-8.0, -10.0, 8.0, 10.0])
+
+
+def make_result(
+    pred_yx, scores, true_yx, *, pred_labels=None, true_labels=None, **more
+):
+    pred_yx = np.reshape(np.asarray(pred_yx, np.float32), (-1, 2))
+    true_yx = np.reshape(np.asarray(true_yx, np.float32), (-1, 2))
+    result = ImageResult(
+        image_id="a",
+        group="slide",
+        pred_points_yx=pred_yx,
+        pred_scores=np.asarray(scores, np.float32),
+        pred_labels=np.asarray(pred_labels or [0] * len(pred_yx)),
+        pred_boxes_yxyx=pred_yx[:, [0, 1, 0, 1]] + HALF_BOX,
+        pred_ignored=np.zeros(len(pred_yx), bool),
+        true_points_yx=true_yx,
+        true_labels=np.asarray(true_labels or [0] * len(true_yx)),
+        true_boxes_yxyx=true_yx[:, [0, 1, 0, 1]] + HALF_BOX,
+    )
+    return result._replace(**more)
+
+
+def random_results(seed, num_images, num_classes=1):
+    rng = np.random.default_rng(seed)
+    results = []
+    for index in range(num_images):
+        num_true, num_pred = rng.integers(0, 12), rng.integers(0, 15)
+        pred_yx = rng.uniform(0, 1, (num_pred, 2)) * np.array([60, 90])
+        true_yx = rng.uniform(0, 1, (num_true, 2)) * np.array([60, 90])
+        near = min(num_pred, num_true)
+        pred_yx[:near] = true_yx[:near] + rng.normal(0, 3, (near, 2))
+        results.append(
+            make_result(
+                pred_yx,
+                rng.random(num_pred),
+                true_yx,
+                pred_labels=rng.integers(0, num_classes, num_pred).tolist(),
+                true_labels=rng.integers(0, num_classes, num_true).tolist(),
+                image_id=f"image{index}",
+            )
+        )
+    return results
+
+
+# Two images: three cells, four detections; in score order right, right, wrong, wrong.
+HAND = [
+    make_result([[20, 30], [50, 10]], [0.9, 0.3], [[21, 30], [50, 70]]),
+    make_result([[10, 80], [40, 20]], [0.8, 0.6], [[10, 79]]),
+]
+
+
+def values(metrics):
+    return {name: entry["value"] for name, entry in metrics.items()}
+
+
+def test_one_class_by_hand():
+    metrics = report.evaluate(
+        HAND, ["cell"], radius_px=12.0, thresholds=np.array([0.5]), num_bootstrap=0
+    )
+    # Recall 1/3, 2/3 at precision 1: thresholds 0 to 0.6 of 11.
+    assert values(metrics) == pytest.approx(
+        {
+            "AP11": 7 / 11,
+            "AP": 2 / 3,
+            "recall": 2 / 3,
+            "F1@12px": 2 * 2 / (3 + 3),
+            "precision@12px": 2 / 3,
+            "recall@12px": 2 / 3,
+            "count_mae": (1 + 1) / 2,
+        }
+    )
+    assert metrics["AP"]["num_predicted"] == 4
+    assert metrics["F1@12px"]["num_predicted"] == 3
+    assert metrics["F1@12px"]["thresholds"] == {"cell": 0.5}
+    for entry in metrics.values():
+        assert entry["num_images"] == 2
+        assert entry["num_truth"] == 3
+        assert entry["low"] is entry["high"] is None
+
+
+def test_two_classes_by_hand():
+    results = [
+        make_result(
+            [[20, 30], [50, 10]],
+            [0.9, 0.8],
+            [[20, 30], [50, 10], [30, 60]],
+            pred_labels=[0, 0],
+            true_labels=[0, 1, 1],
+        )
+    ]
+    metrics = report.evaluate(
+        results,
+        ["a", "b"],
+        radius_px=7.5,
+        thresholds=np.array([0.5, 0.4]),
+        num_threshold_labels=np.array([3, 0]),
+    )
+    found = values(metrics)
+    assert found["AP/a"] == 1.0
+    assert found["AP/b"] == 0.0
+    assert found["AP"] == 0.5
+    # The prediction on the cell of class b is of class a: wrong.
+    assert found["F1@7.5px"] == pytest.approx(2 * 1 / (2 + 3))
+    assert found["F1@7.5px/a"] == pytest.approx(2 / 3)
+    assert found["F1@7.5px/b"] == 0.0
+    assert found["precision@7.5px/b"] is None
+    assert found["count_mae"] == 1.0
+    assert found["count_mae/b"] == 2.0
+    entry = metrics["F1@7.5px"]
+    assert entry["num_threshold_labels"] == {"a": 3, "b": 0}
+    assert entry["low"] is None  # one image says nothing about images
+
+
+def test_classes_without_cells_are_left_out_of_the_mean():
+    metrics = report.evaluate(
+        HAND, ["a", "b"], radius_px=12.0, thresholds=np.array([0.5, 0.5])
+    )
+    assert metrics["AP/b"]["value"] is None
+    assert metrics["AP/b"]["low"] is None
+    assert metrics["AP"]["value"] == pytest.approx(2 / 3)
+
+
+def test_ignored_predictions_are_no_false_positives():
+    results = [HAND[0], HAND[1]._replace(pred_ignored=np.array([False, True]))]
+    metrics = report.evaluate(
+        results, ["cell"], radius_px=12.0, thresholds=np.array([0.5])
+    )
+    assert metrics["precision@12px"]["value"] == 1.0
+    assert metrics["count_mae"]["value"] == 0.5
+
+
+@pytest.mark.parametrize(
+    "results",
+    [[], [make_result([], [], [])], [make_result([], [], [])] * 3],
+    ids=["no images", "one empty image", "three empty images"],
+)
+def test_nothing_at_all_is_undefined_but_json(results):
+    metrics = report.evaluate(
+        results, ["cell"], radius_px=12.0, thresholds=np.array([0.5])
+    )
+    found = values(metrics)
+    assert found.pop("count_mae") == (0.0 if results else None)
+    assert set(found.values()) == {None}
+    json.dumps(metrics, allow_nan=False)
+
+
+def test_one_sided_sets():
+    missed = report.evaluate(
+        [make_result([], [], [[5, 9]])],
+        ["cell"],
+        radius_px=12.0,
+        thresholds=np.array([0.5]),
+    )
+    expected = {"AP11": 0, "AP": 0, "recall": 0, "F1@12px": 0, "recall@12px": 0}
+    expected |= {"precision@12px": None, "count_mae": 1}
+    assert values(missed) == expected
+    invented = report.evaluate(
+        [make_result([[5, 9]], [0.9], [])],
+        ["cell"],
+        radius_px=12.0,
+        thresholds=np.array([0.5]),
+    )
+    expected = {"AP11": None, "AP": None, "recall": None, "F1@12px": 0}
+    expected |= {"recall@12px": None, "precision@12px": 0, "count_mae": 1}
+    assert values(invented) == expected
+
+
+def test_methods_without_boxes_have_no_ap():
+    results = [result._replace(pred_boxes_yxyx=None) for result in HAND]
+    metrics = report.evaluate(
+        results, ["cell"], radius_px=12.0, thresholds=np.array([0.5])
+    )
+    assert metrics["AP11"]["value"] is metrics["AP11"]["low"] is None
+    assert metrics["F1@12px"]["value"] == pytest.approx(2 / 3)
+
+
+def test_scores_equal_to_the_threshold_count():
+    metrics = report.evaluate(
+        HAND, ["cell"], radius_px=12.0, thresholds=np.array([0.6], np.float32)
+    )
+    assert metrics["F1@12px"]["num_predicted"] == 3
+
+
+@pytest.mark.parametrize("num_classes", [1, 2])
+def test_intervals_equal_evaluating_the_drawn_sets(num_classes):
+    """The fast resampling against repeating images and starting from nothing."""
+    results = random_results(5, 6, num_classes)
+    names = ["a", "b"][:num_classes]
+    options = {"radius_px": 6.0, "thresholds": np.full(num_classes, 0.4), "iou": 0.4}
+    metrics = report.evaluate(results, names, num_bootstrap=30, seed=9, **options)
+    rng = np.random.default_rng(9)
+    drawn = []
+    for counts in rng.multinomial(6, np.full(6, 1 / 6), 30):
+        chosen = [r for r, n in zip(results, counts, strict=True) for _ in range(n)]
+        drawn.append(values(report.evaluate(chosen, names, num_bootstrap=0, **options)))
+    for name, entry in metrics.items():
+        samples = [one[name] for one in drawn if one[name] is not None]
+        expected = np.quantile(samples, [0.025, 0.975])
+        np.testing.assert_allclose([entry["low"], entry["high"]], expected)
+        assert entry["low"] <= entry["value"] <= entry["high"]
+
+
+def test_ap_equals_the_curve_of_all_images():
+    results = random_results(2, 5)
+    metrics = report.evaluate(
+        results, ["cell"], radius_px=6.0, thresholds=np.array([0.4]), num_bootstrap=0
+    )
+    flags = [
+        curves.match_boxes(r.pred_boxes_yxyx, r.pred_scores, r.true_boxes_yxyx)
+        for r in results
+    ]
+    recall, precision = curves.precision_recall(
+        np.concatenate([r.pred_scores for r in results]),
+        np.concatenate(flags),
+        sum(len(r.true_points_yx) for r in results),
+    )
+    assert metrics["AP11"]["value"] == pytest.approx(
+        curves.average_precision(recall, precision, 11)
+    )
+    assert metrics["recall"]["value"] == pytest.approx(recall[-1])
+
+
+def test_per_image_rows_by_hand():
+    rows = report.per_image_rows(
+        HAND, ["cell"], radius_px=12.0, thresholds=np.array([0.5])
+    )
+    assert rows[1] == {
+        "image": "a",
+        "group": "slide",
+        "num_truth": 1,
+        "num_predicted": 2,
+        "num_matched": 1,
+        "precision": 0.5,
+        "recall": 1.0,
+        "F1": pytest.approx(2 / 3),
+        "count_error": 1,
+    }
+    assert rows[0]["count_error"] == -1
+
+
+def test_per_image_rows_with_classes_and_without_cells():
+    rows = report.per_image_rows(
+        [make_result([], [], [])],
+        ["a", "b"],
+        radius_px=12.0,
+        thresholds=np.array([0.5, 0.5]),
+    )
+    assert rows[0]["F1"] is None
+    assert rows[0]["num_truth/b"] == 0
