@@ -213,7 +213,7 @@ def freeze(config: ConfigDict) -> Experiment:
 
 
 def to_json(experiment: Experiment) -> dict[str, Any]:
-    """All fields as JSON types (tuples become lists)."""
+    """All fields as nested dictionaries; tuples stay, JSON writes them as lists."""
     return dataclasses.asdict(experiment)
 
 

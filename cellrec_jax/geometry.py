@@ -17,7 +17,7 @@ def swap_xy(points: Any) -> Any:
 
 
 def pixel_to_point(index_yx: Any) -> Any:
-    """Centre of integer pixels: adds half a pixel. [..., 2], any array module."""
+    """Centre of pixels: adds half a px. [..., 2], any (TensorFlow: floats only)."""
     return index_yx + 0.5
 
 

@@ -68,7 +68,9 @@ def _parse(text: str, like: Any) -> Any:
 
 def _kind(value: Any) -> str:
     if isinstance(value, tuple):
-        return f"a list of {_kind(value[0])}s separated by commas"
+        plural = {bool: "true or false", int: "whole numbers", float: "numbers"}
+        kind = plural.get(type(value[0]), "text") if value else "text"
+        return f"{kind} separated by commas"
     names = {bool: "true or false", int: "a whole number", float: "a number"}
     return names.get(type(value), "text")
 

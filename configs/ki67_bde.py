@@ -45,7 +45,7 @@ def get_config(preset: str = "") -> ConfigDict:
 def _small(config: ConfigDict) -> None:
     """A network of 0.9 M parameters, trained on crops, for two CPU cores."""
     config.note = ""
-    config.total_steps = 1200
+    config.total_steps = 600
     config.batch_size = 4
     model = config.model
     model.backbone = "small"

@@ -1,14 +1,22 @@
 """Four CPU devices, no silent broadcasting, TensorFlow kept off the GPU."""
 
 import os
+from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
+import h5py
 import hypothesis
 import jax
 import numpy as np
+from PIL import Image
 import pytest
+
+from cellrec_jax import config, geometry
+from cellrec_jax.data import synthetic
+from cellrec_jax.methods import rcnn_options
+from cellrec_jax.types import Batch
 
 jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -18,7 +26,138 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("cellrec")
 
+TINY_MODEL = {
+    "backbone": "tiny",
+    "channels": 8,
+    "rpn_channels": 8,
+    "head_channels": 16,
+    "min_level": 3,
+    "merge": "add",
+    "anchor_sizes": (32.0, 48.0, 64.0, 96.0),
+    "anchor_ratios": (1.0,),
+    "rpn_batch": 32,
+    "pre_nms_train": 64,
+    "post_nms_train": 32,
+    "pre_nms_test": 64,
+    "post_nms_test": 32,
+    "roi_batch": 16,
+    "roi_size": 3,
+    "max_detections": 12,
+}
+"""A detector that compiles in seconds; the other options are the paper's."""
+
 
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def tiny_model() -> dict:
+    return dict(TINY_MODEL)
+
+
+@pytest.fixture(scope="session")
+def tiny_overrides() -> list[str]:
+    """Flags that turn `ki67_bde:demo` into a run of seconds on four devices."""
+    flat = {f"model.{key}": value for key, value in TINY_MODEL.items()}
+    flat |= {
+        "total_steps": 4,
+        "data.synthetic_train": 4,
+        "data.synthetic_val": 2,
+        "data.synthetic_test": 2,
+        "data.synthetic_hw": (96, 128),
+        "data.size_hw": (96, 128),
+        "data.crop_hw": (64, 64),
+        "data.keep_rate": 0.5,
+        "checkpoint.every": 2,
+        "log.every": 1,
+        "eval.bootstrap": 20,
+        "optim.warmup_steps": 0,
+    }
+    return [
+        f"--config.{key}="
+        + (",".join(map(str, value)) if isinstance(value, tuple) else str(value))
+        for key, value in flat.items()
+    ]
+
+
+@pytest.fixture(scope="session")
+def tiny_experiment() -> config.Experiment:
+    """The same as dataclasses, for use from Python."""
+    return config.from_json(
+        {
+            **config.to_json(config.Experiment()),
+            "total_steps": 4,
+            "batch_size": 4,
+            "model": {
+                **config.dataclasses.asdict(rcnn_options.ModelOptions()),
+                **TINY_MODEL,
+            },
+            "loss": config.dataclasses.asdict(rcnn_options.LossOptions()),
+            "data": {
+                **config.dataclasses.asdict(config.DataConfig()),
+                "classes": "tumour=positive+negative",
+                "synthetic_train": 4,
+                "synthetic_val": 2,
+                "synthetic_test": 2,
+                "synthetic_hw": (96, 128),
+                "size_hw": (96, 128),
+                "crop_hw": (64, 64),
+            },
+            "checkpoint": {"every": 2, "keep": 3, "asynchronous": False},
+            "log": {"every": 1, "seconds": 5.0},
+            "eval": {
+                **config.dataclasses.asdict(config.EvalConfig()),
+                "bootstrap": 20,
+            },
+        }
+    )
+
+
+@pytest.fixture
+def tiny_batch(rng: np.random.Generator) -> Batch:
+    """Four images 64 x 96 with 3, 0, 1 and 2 cells of two classes, 5 slots each."""
+    height, width, slots = 64, 96, 5
+    points = rng.uniform((12, 16), (52, 80), (4, slots, 2)).astype(np.float32)
+    mask = np.arange(slots) < np.array([[3], [0], [1], [2]])
+    labels = np.where(mask, rng.integers(0, 2, mask.shape), -1).astype(np.int32)
+    return Batch(
+        image=rng.uniform(0, 1, (4, height, width, 3)).astype(np.float32),
+        image_mask=np.ones(4, bool),
+        points_yx=points,
+        labels=labels,
+        points_mask=mask,
+        boxes_yxyx=geometry.boxes_around(points, (24, 28)).astype(np.float32),
+        trust=np.ones((4, slots), np.float32),
+        valid=np.ones((4, height, width), bool),
+        example_index=np.arange(4, dtype=np.int32),
+    )
+
+
+@pytest.fixture(scope="session")
+def bcdata_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six generated images 96 x 128 in BCData's layout, ids 0 to 5."""
+    root = tmp_path_factory.mktemp("bcdata")
+    for kind in ("positive", "negative"):
+        (root / "annotations" / kind).mkdir(parents=True)
+    (root / "images").mkdir()
+    for index in range(6):
+        record = synthetic.make_image(7, index, size_hw=(96, 128))
+        Image.fromarray(record.image).save(root / "images" / f"{index}.png")
+        for label, kind in enumerate(("positive", "negative")):
+            points_xy = record.points_yx[record.labels == label][:, ::-1]
+            path = root / "annotations" / kind / f"{index}.h5"
+            with h5py.File(path, "w") as file:
+                file["coordinates"] = points_xy.astype(np.int64)
+    return root
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder of real annotated sets; skips where there is none."""
+    named = os.environ.get("CELLREC_REAL_DATA")
+    folder = Path(named) if named else Path(__file__).parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("no real images: set CELLREC_REAL_DATA to their folder")
+    return folder

@@ -15,12 +15,16 @@ from cellrec_jax.data.example import Example
 from cellrec_jax.data.record import Record, Source
 from cellrec_jax.types import Batch
 
+_PER_CELL = ("points_yx", "labels", "points_mask", "boxes_yxyx", "trust")
 
-def stack(examples: Sequence[Example]) -> Batch:
+
+def stack(examples: Sequence[Example], num_slots: int | None = None) -> Batch:
     """Makes one batch of a whole set.
 
     Args:
       examples: B > 0 examples of one `ExampleSpec`.
+      num_slots: N of the batch, at least the cells of the fullest image; None keeps
+        the examples'.
 
     Returns:
       A batch of NumPy arrays. Images stay uint8 if all are, else they become f32 in
@@ -44,7 +48,10 @@ def stack(examples: Sequence[Example]) -> Batch:
     }
     for name in Batch._fields:
         if name not in fields and getattr(examples[0], name) is not None:
-            fields[name] = np.stack([getattr(example, name) for example in examples])
+            arrays = [getattr(example, name) for example in examples]
+            if name in _PER_CELL:
+                arrays = [array[:num_slots] for array in arrays]
+            fields[name] = np.stack(arrays)
     return Batch(**fields)
 
 

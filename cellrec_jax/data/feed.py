@@ -4,6 +4,7 @@ All give the same batches; see `arrays.batch_indices` for their order.
 """
 
 from collections.abc import Callable, Iterator
+import dataclasses
 import functools
 import importlib.util
 from typing import Any, NamedTuple
@@ -71,8 +72,9 @@ def open_feed(
     }
     if loader == "tf":
         seen = sets.survey(split, track)
+        spec = dataclasses.replace(split.spec, max_cells=seen.num_slots)
         stream: Any = functools.partial(
-            pipeline.train_batches, split.source, split.image_ids, split.spec
+            pipeline.train_batches, split.source, split.image_ids, spec
         )
     else:
         loaded = sets.load_train(split, track)

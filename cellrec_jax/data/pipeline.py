@@ -5,8 +5,10 @@ For sets too large for memory. Images are read and prepared in parallel, in the 
 for any number of processes and after any restart; each process reads only its part.
 """
 
+import atexit
 from collections.abc import Iterator, Sequence
 import contextlib
+import threading
 from typing import Any
 
 import numpy as np
@@ -63,18 +65,18 @@ def train_batches(
         )
     local_size = batch_size // process_count
     positions = process_index * local_size + np.arange(local_size)
-    preparer = _Preparer(source, image_ids, spec, cache)
 
     def local_indices(step: np.int64) -> np.ndarray:
         indices = arrays.batch_indices(len(image_ids), batch_size, seed, int(step))
         return indices[positions]
 
-    tf = _tensorflow()
-    dataset = tf.data.Dataset.range(start_step, np.iinfo(np.int64).max)
-    dataset = _map(tf, dataset, local_indices, tf.int64, 1).unbatch()
-    dataset = _map(tf, dataset, preparer, preparer.dtypes, num_parallel)
-    for values in dataset.batch(local_size).prefetch(_AHEAD).as_numpy_iterator():
-        yield _batch(preparer.unpack(values), positions)
+    with contextlib.closing(_Preparer(source, image_ids, spec, cache)) as preparer:
+        tf = import_tensorflow()
+        dataset = tf.data.Dataset.range(start_step, np.iinfo(np.int64).max)
+        dataset = _map(tf, dataset, local_indices, tf.int64, 1).unbatch()
+        dataset = _map(tf, dataset, preparer, preparer.dtypes, num_parallel)
+        for values in dataset.batch(local_size).prefetch(_AHEAD).as_numpy_iterator():
+            yield _batch(preparer.unpack(values), positions)
 
 
 def examples(
@@ -94,20 +96,25 @@ def examples(
     Raises:
       DataError: as `train_batches`.
     """
-    preparer = _Preparer(source, image_ids, spec, cache=False)
-    tf = _tensorflow()
-    dataset = tf.data.Dataset.range(len(image_ids))
-    dataset = _map(tf, dataset, preparer, preparer.dtypes, num_parallel)
-    for values in dataset.prefetch(_AHEAD).as_numpy_iterator():
-        yield preparer.unpack(values)
+    with contextlib.closing(_Preparer(source, image_ids, spec, False)) as preparer:
+        tf = import_tensorflow()
+        dataset = tf.data.Dataset.range(len(image_ids))
+        dataset = _map(tf, dataset, preparer, preparer.dtypes, num_parallel)
+        for values in dataset.prefetch(_AHEAD).as_numpy_iterator():
+            yield preparer.unpack(values)
 
 
 class _Preparer:
     """Makes examples inside tf.data, where only arrays of known types can be returned.
 
     An error would leave tf.data as a TensorFlow error with a traceback for a text. So
-    it is kept here, an empty example marked as failed is returned in its place, and
+    it is kept here, another example marked as failed is returned in its place, and
     `unpack` raises it when that example is reached.
+
+    tf.data works ahead in threads that the end of Python freezes wherever they are. One
+    that then holds a lock (h5py has one for all its calls) would hang the program for
+    ever. So `close` waits for what is being read and lets nothing new begin; it is
+    called when the batches are closed, or else before Python ends.
     """
 
     def __init__(
@@ -121,6 +128,16 @@ class _Preparer:
         self._template = prepare(source.load(image_ids[0]), spec)
         self._cached = {0: self._template} if cache else None
         self._errors: dict[int, Exception] = {}
+        self._change = threading.Condition()
+        self._num_running, self._closed = 0, False
+        atexit.register(self.close)
+
+    def close(self) -> None:
+        """Waits for running calls and makes later ones return at once."""
+        with self._change:
+            self._closed = True
+            self._change.wait_for(lambda: self._num_running == 0)
+        atexit.unregister(self.close)
 
     @property
     def dtypes(self) -> list[np.dtype]:
@@ -129,11 +146,19 @@ class _Preparer:
 
     def __call__(self, index: np.int64) -> list[np.ndarray]:
         """The arrays of one example, and its index if it failed, else -1."""
+        with self._change:
+            if self._closed:  # nobody waits for this example
+                return [*_present(self._template), np.int64(-1)]
+            self._num_running += 1
         try:
             return [*_present(self._example(int(index))), np.int64(-1)]
         except Exception as error:  # whatever it is, `unpack` raises it
             self._errors[int(index)] = error
-            return [*map(np.zeros_like, _present(self._template)), index]
+            return [*_present(self._template), index]
+        finally:
+            with self._change:
+                self._num_running -= 1
+                self._change.notify_all()
 
     def unpack(self, values: Sequence[np.ndarray]) -> Example:
         """Names the arrays of `__call__`, batched or not; raises what it caught."""
@@ -186,7 +211,7 @@ def _map(tf: Any, dataset: Any, function: Any, dtypes: Any, num_parallel: int) -
     return dataset.map(call, num_parallel_calls=num_parallel, deterministic=True)
 
 
-def _tensorflow() -> Any:
+def import_tensorflow() -> Any:
     """Imports TensorFlow for the host alone: the accelerator's memory is JAX's."""
     import tensorflow as tf
 

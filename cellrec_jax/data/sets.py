@@ -65,6 +65,9 @@ class Survey(NamedTuple):
     """Annotated cells of these images."""
     num_dropped: int
     """Cells that did not fit `data.max_cells`."""
+    num_slots: int
+    """Slots that the fullest image needs, a multiple of 8: the N of its batches. Every
+    pair of anchor and slot costs time, so `data.max_cells` is only an upper bound."""
     native_hw: np.ndarray
     """int [I, 2] sizes on disk."""
     mpp: float
@@ -258,7 +261,7 @@ def load_train(split: Split, track: Track[str] | None = None) -> TrainSet:
     """
     examples: list[Example] = []
     survey = _survey(split, track, examples)
-    return TrainSet(arrays.stack(examples), survey)
+    return TrainSet(arrays.stack(examples, survey.num_slots), survey)
 
 
 def survey(split: Split, track: Track[str] | None = None) -> Survey:
@@ -288,7 +291,9 @@ def _survey(
             "check --config.data.classes and --config.data.train_ids"
         )
     mpp = mpps.pop() if len(mpps) == 1 else 0.0
-    return Survey(num_kept, num_total, num_dropped, np.asarray(sizes), mpp)
+    fullest = max(int(count[0]) for count in counts)
+    num_slots = min(split.spec.max_cells, -(-fullest // 8) * 8)
+    return Survey(num_kept, num_total, num_dropped, num_slots, np.asarray(sizes), mpp)
 
 
 def load_eval(split: Split, track: Track[str] | None = None) -> EvalSet | None:

@@ -34,7 +34,8 @@ def bde_weights(energy: jax.Array, positive: jax.Array) -> jax.Array:
       Li et al. 2021, Eq. 9-11.
     """
     chex.assert_equal_shape([energy, positive])
-    return jnp.where(positive, 1.0, jax.lax.stop_gradient(energy))
+    energy = jax.lax.stop_gradient(energy).astype(jnp.float32)
+    return jnp.where(positive, 1.0, energy)
 
 
 def weighted_cross_entropy(

@@ -21,8 +21,8 @@ def _centered(points_yx: jax.Array, mask: jax.Array) -> jax.Array:
     """
     points = points_yx.astype(jnp.float32)
     real = mask[:, None]
-    low = jnp.min(jnp.where(real, points, jnp.inf), axis=0)
-    high = jnp.max(jnp.where(real, points, -jnp.inf), axis=0)
+    low = jnp.min(jnp.where(real, points, jnp.inf), axis=0, initial=jnp.inf)
+    high = jnp.max(jnp.where(real, points, -jnp.inf), axis=0, initial=-jnp.inf)
     middle = jnp.where(jnp.any(mask), (low + high) / 2, 0.0)
     return jnp.where(real, points - middle[None, :], 0.0)
 

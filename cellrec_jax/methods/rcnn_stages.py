@@ -146,21 +146,18 @@ def first_stage(
       Losses of `model.rpn_batch` anchors.
     """
     anchors = jnp.asarray(anchors_yxyx)
-    roles = assign.assign(
+    role = assign.assign(
         boxes.iou_matrix(anchors, truth.boxes_yxyx),
         truth.mask,
         positive_iou=model.rpn_positive_iou,
         negative_iou=model.rpn_negative_iou,
         best_per_truth=True,
     )
-    role = jnp.where(_is_valid(anchors, truth.valid), roles.role, assign.IGNORED)
+    role = jnp.where(_is_valid(anchors, truth.valid), role, assign.IGNORED)
     drawn = assign.sample(rng, role, model.rpn_batch, model.rpn_positive_fraction)
-    truth_idx = roles.truth_idx[drawn.idx]
-    anchors, logits, deltas = (
-        anchors[drawn.idx],
-        logits[drawn.idx],
-        deltas_yxhw[drawn.idx],
-    )
+    anchors, logits, deltas = (x[drawn.idx] for x in (anchors, logits, deltas_yxhw))
+    overlaps = boxes.iou_matrix(anchors, truth.boxes_yxyx)
+    truth_idx = assign.match_truth(overlaps, truth.mask)
 
     labels = jnp.where(drawn.positive, 0, 1)
     scoped = loss if loss.scope == "both" else LossOptions(calibration="plain")
@@ -235,17 +232,18 @@ def sample_rois(
     if model.roi_add_truth:
         proposals_yxyx = jnp.concatenate([proposals_yxyx, truth.boxes_yxyx])
         mask = jnp.concatenate([mask, truth.mask])
-    roles = assign.assign(
-        boxes.iou_matrix(proposals_yxyx, truth.boxes_yxyx),
+    overlaps = boxes.iou_matrix(proposals_yxyx, truth.boxes_yxyx)
+    role = assign.assign(
+        overlaps,
         truth.mask,
         positive_iou=model.roi_positive_iou,
         negative_iou=model.roi_positive_iou,
         best_per_truth=False,
     )
     usable = mask & _is_valid(proposals_yxyx, truth.valid)
-    role = jnp.where(usable, roles.role, assign.IGNORED)
+    role = jnp.where(usable, role, assign.IGNORED)
     drawn = assign.sample(rng, role, model.roi_batch, model.roi_positive_fraction)
-    truth_idx = roles.truth_idx[drawn.idx]
+    truth_idx = assign.match_truth(overlaps[drawn.idx], truth.mask)
     return RoIs(
         proposals_yxyx[drawn.idx],
         jnp.where(drawn.positive, truth.labels[truth_idx], num_classes),

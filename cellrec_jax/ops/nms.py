@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from cellrec_jax.ops import boxes as box_ops
 
 Similar = Callable[[jax.Array, jax.Array], jax.Array]
-"""(items [M, D], items [N, D]) -> bool [M, N]: whether the first suppress the second."""
+"""(items [M, D], items [N, D]) -> bool [M, N]: whether row suppresses column."""
 
 _BLOCK = 256
 

@@ -146,5 +146,6 @@ def roi_align(
     y, x = _sample_positions(boxes_yxyx, size * samples)
     read = {"einsum": _einsum, "gather": _gather}[form]
     values = read(features, strides, y, x, level_idx)
-    blocks = values.reshape(len(boxes_yxyx), size, samples, size, samples, -1)
+    channels = features[0].shape[-1]
+    blocks = values.reshape(-1, size, samples, size, samples, channels)
     return {"average": jnp.mean, "max": jnp.max}[pool](blocks, axis=(2, 4))

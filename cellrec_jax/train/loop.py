@@ -1,5 +1,6 @@
 """The training loop, read from top to bottom."""
 
+import collections
 from collections.abc import Mapping
 import dataclasses
 from pathlib import Path
@@ -19,6 +20,7 @@ from cellrec_jax.train import step as step_lib
 from cellrec_jax.train.console import Console, format_seconds
 from cellrec_jax.train.state import TrainState
 
+_RECENT_STEPS = 100  # over which steps per second are averaged
 _SLOW_HOURS = 2.0  # longer than this on a CPU is worth a warning
 
 
@@ -83,6 +85,7 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
         state = _initial_weights(state, method, init_from, console)
     meta = _make_meta(experiment, class_names, source)
     start = int(state.step)
+    state = parallel.place(state)
 
     # 4. The step.
     step_fn = step_lib.make_step(
@@ -153,28 +156,35 @@ class _Clock:
     def __init__(self, start: int) -> None:
         self.begin = time.monotonic()
         self.start = start
-        self.compiled: float | None = None
         self.step = start
+        self.compiled: float | None = None
+        self._recent: collections.deque[tuple[int, float]] = collections.deque(
+            maxlen=_RECENT_STEPS
+        )
 
     def tick(self, step: int) -> None:
         self.step = step
-        if self.compiled is None:
-            self.compiled = time.monotonic()
+        now = time.monotonic()
+        self.compiled = self.compiled or now
+        self._recent.append((step, now))
 
     @property
     def rate(self) -> float | None:
-        """Steps per second after the first; None before the second."""
-        if self.compiled is None or self.step < self.start + 2:
+        """Steps per second of late; None before the second step."""
+        if len(self._recent) < 2:
             return None
-        return (self.step - self.start - 1) / (time.monotonic() - self.compiled)
+        (first, since), (last, now) = self._recent[0], self._recent[-1]
+        return (last - first) / max(now - since, 1e-9)
 
     def timing(self) -> dict[str, float]:
         now = time.monotonic()
+        since = self.compiled or now
+        steps = self.step - self.start
         return {
-            "compile_s": round((self.compiled or now) - self.begin, 2),
+            "compile_s": round(since - self.begin, 2),
             "seconds": round(now - self.begin, 2),
-            "steps": self.step - self.start,
-            "steps_per_s": round(self.rate or 0.0, 4),
+            "steps": steps,
+            "steps_per_s": round(max(steps - 1, 0) / max(now - since, 1e-9), 4),
         }
 
 

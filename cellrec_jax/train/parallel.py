@@ -1,6 +1,6 @@
 """The only place that maps over devices: sharding, pmap and donation."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -11,8 +11,10 @@ from cellrec_jax import errors
 AXIS = "device"
 
 
-def pmap_step(step: Callable[..., Any]) -> Callable[..., Any]:
-    """Maps `step(state, batch) -> (state, metrics)` over all devices.
+def pmap_step(
+    step: Callable[..., Any], devices: Sequence[jax.Device] | None = None
+) -> Callable[..., Any]:
+    """Maps `step(state, batch) -> (state, metrics)` over the devices.
 
     One copy of the state goes in and out; the batch has a leading device axis.
     Everything returned must be equal on all devices (pmean'd or psum'd): only device
@@ -21,6 +23,7 @@ def pmap_step(step: Callable[..., Any]) -> Callable[..., Any]:
 
     Args:
       step: pure function, using the axis name `AXIS`.
+      devices: local devices to use; None is all, of all processes.
 
     Returns:
       The mapped function.
@@ -32,7 +35,23 @@ def pmap_step(step: Callable[..., Any]) -> Callable[..., Any]:
         in_axes=(None, 0),
         out_axes=(None, None),
         donate_argnums=donated,
+        devices=devices,
     )
+
+
+def place(state: Any, devices: Sequence[jax.Device] | None = None) -> Any:
+    """Puts a fresh or restored state where `pmap_step` leaves it.
+
+    Otherwise the second step sees arrays of another placement and compiles again.
+    """
+    identity = jax.pmap(
+        lambda tree, _: tree,
+        axis_name=AXIS,
+        in_axes=(None, 0),
+        out_axes=None,
+        devices=devices,
+    )
+    return identity(state, np.zeros(_count(devices), np.int8))
 
 
 def check_batch_size(batch_size: int, num_devices: int) -> None:
@@ -45,9 +64,9 @@ def check_batch_size(batch_size: int, num_devices: int) -> None:
         )
 
 
-def shard(batch: Any) -> Any:
+def shard(batch: Any, devices: Sequence[jax.Device] | None = None) -> Any:
     """Splits this process's batch over its devices: [B, ...] -> [D, B / D, ...]."""
-    num_devices = jax.local_device_count()
+    num_devices = _count(devices)
 
     def split(x: Any) -> Any:
         return x.reshape(num_devices, x.shape[0] // num_devices, *x.shape[1:])
@@ -55,6 +74,5 @@ def shard(batch: Any) -> Any:
     return jax.tree.map(split, batch)
 
 
-def to_host(tree: Any) -> Any:
-    """Copies a tree of replicated arrays to NumPy."""
-    return jax.tree.map(np.asarray, jax.device_get(tree))
+def _count(devices: Sequence[jax.Device] | None) -> int:
+    return jax.local_device_count() if devices is None else len(devices)

@@ -1,5 +1,8 @@
 import dataclasses
 import itertools
+import subprocess
+import sys
+import time
 
 import jax
 import numpy as np
@@ -147,3 +150,57 @@ def test_refuses_no_images_and_unequal_parts():
                 source, source.image_ids, SPEC, 3, seed=0, process_count=2
             )
         )
+
+
+AT_EXIT = """
+import atexit, threading, time
+import numpy as np
+from cellrec_jax.data import arrays, example, pipeline
+from cellrec_jax.data.record import Source
+
+reading = threading.Lock()
+# Runs after the pipeline's own handler, as it is registered first.
+atexit.register(lambda: print("reading" if reading.locked() else "at rest"))
+image = np.zeros((9, 14, 3), np.uint8)
+source = arrays.from_arrays([image] * 3, [[[2.5, 3.5]]] * 3)
+
+
+def load(image_id):
+    with reading:
+        time.sleep(0.2)
+        return source.load(image_id)
+
+
+slow = Source("slow", ("cell",), source.image_ids, load)
+spec = example.ExampleSpec(size_hw=(9, 14), max_cells=1)
+batches = pipeline.train_batches(slow, slow.image_ids, spec, 1, seed=0)
+next(batches)
+"""
+
+
+def test_nothing_is_read_when_python_ends():
+    done = subprocess.run(
+        [sys.executable, "-c", AT_EXIT],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+    assert (done.returncode, done.stdout) == (0, "at rest\n"), done.stderr
+
+
+def test_closing_stops_the_reading():
+    source = make_source()
+    read: list[str] = []
+
+    def load(image_id: str):
+        read.append(image_id)
+        return source.load(image_id)
+
+    spied = Source(source.format, source.class_names, source.image_ids, load)
+    batches = pipeline.train_batches(spied, source.image_ids, SPEC, 1, seed=0)
+    next(batches)
+    batches.close()
+    num_read = len(read)
+    time.sleep(0.1)
+    assert len(read) == num_read

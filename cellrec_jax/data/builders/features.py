@@ -1,7 +1,7 @@
 """What a prepared (TFDS) set stores of a record, and the way there and back.
 
-All pixels are stored as PNG of their own type and size, coordinates in px as plain
-tensors. What a record may lack is a sequence of no or one element.
+Pixels are stored as PNG of their own type and size, coordinates in px as plain tensors.
+Pixels that a record may lack are a sequence of no or one PNG.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,9 +11,6 @@ import numpy as np
 
 from cellrec_jax import errors
 from cellrec_jax.data.record import Record, Source
-
-PIXELS = ("image", "masks", "annotated", "ignore")
-"""Features that hold PNG files; read them with `tfds.decode.SkipDecoding`."""
 
 _SPLITS = ("train", "validation", "val", "test")
 _MAX_CELLS = np.iinfo(np.uint16).max
@@ -31,11 +28,9 @@ def features_dict(class_names: Sequence[str] | None) -> Any:
     """
     import tensorflow_datasets as tfds
 
-    def optional_pixels(dtype: type[np.generic]) -> Any:
-        pixels = tfds.features.Image(
-            shape=(None, None, 1), dtype=dtype, encoding_format="png"
-        )
-        return tfds.features.Sequence(pixels)
+    def optional_png(doc: str) -> Any:
+        # Not `Image`: TFDS can skip decoding a sequence in TensorFlow, not in NumPy.
+        return tfds.features.Sequence(tfds.features.Text(), doc=doc)
 
     names = None if class_names is None else list(class_names)
     return tfds.features.FeaturesDict(
@@ -44,9 +39,9 @@ def features_dict(class_names: Sequence[str] | None) -> Any:
             "points_yx": tfds.features.Tensor(shape=(None, 2), dtype=np.float32),
             "labels": tfds.features.Sequence(tfds.features.ClassLabel(names=names)),
             "boxes_yxyx": tfds.features.Tensor(shape=(None, 4), dtype=np.float32),
-            "masks": optional_pixels(np.uint16),
-            "annotated": optional_pixels(np.uint8),
-            "ignore": optional_pixels(np.uint8),
+            "masks": optional_png("uint16 PNG of instance ids"),
+            "annotated": optional_png("uint8 PNG, 255 in the region"),
+            "ignore": optional_png("uint8 PNG, 255 in the region"),
             "image_id": tfds.features.Text(),
             "group": tfds.features.Text(),
             "mpp": tfds.features.Scalar(dtype=np.float32),
@@ -137,7 +132,7 @@ def decode(features: Mapping[str, Any]) -> Record:
     """The record that `encode` was given.
 
     Args:
-      features: as TFDS reads them with `PIXELS` not decoded, NumPy.
+      features: as TFDS reads them in NumPy, with `image` not decoded.
 
     Returns:
       The record; boxes are None for an image without cells, which has none either way.

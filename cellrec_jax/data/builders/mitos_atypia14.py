@@ -1,7 +1,7 @@
 """TFDS builder of MITOS-ATYPIA-14: mitoses in x40 frames of two scanners, as points.
 
-    tfds build cellrec_jax/data/builders/mitos_atypia14.py --manual_dir=MITOS \
-        --data_dir=OUT
+`tfds build cellrec_jax/data/builders/mitos_atypia14.py --manual_dir=MITOS
+--data_dir=OUT`
 """
 
 from collections.abc import Iterator

@@ -1,0 +1,128 @@
+"""Images a second of the ways that lead to a training batch.
+
+prepare: from a decoded image to arrays of fixed shape, once a run, on one core.
+take: batches from a set that is held on the device (array mode).
+augment: flips, turns and stains of such batches, on the device.
+tf.data: batches of the same images, prepared again each time, or kept in memory.
+"""
+
+from collections.abc import Callable, Iterator
+import importlib.util
+import time
+from typing import Any
+
+import jax
+
+from cellrec_jax.bench import timing
+from cellrec_jax.bench.report import Report, Row, Settings
+from cellrec_jax.data import arrays, augment, pipeline, synthetic
+from cellrec_jax.data.example import ExampleSpec, prepare
+from cellrec_jax.data.record import Record, Source
+
+SIZES = (384, 640, 800)
+_NATIVE_HW = (640, 640)
+_NUM_IMAGES = 4
+_BATCH = 4
+_BATCHES = 8  # a sample, where --steps does not say
+_AHEAD = 6  # batches that a pipeline may have ready: not timed
+_OPTIONS = augment.AugmentOptions(turn=True, hed_jitter=0.05)
+
+
+def run(settings: Settings, say: Callable[[str], None]) -> Report:
+    """Measures each way at each size.
+
+    Args:
+      settings: `sizes` are sides in px that images of 640 x 640 px are resized to;
+        `steps` batches of a sample; `batch_size`.
+      say: told what is being measured.
+    """
+    say(f"data: generating {_NUM_IMAGES} images")
+    records = [
+        synthetic.make_image(0, index, size_hw=_NATIVE_HW)
+        for index in range(_NUM_IMAGES)
+    ]
+    rows: list[Row] = []
+    for size in settings.sizes or SIZES:
+        say(f"data: {size} px")
+        rows += _measure(records, size, settings)
+    notes: tuple[str, ...] = ()
+    if not _has_tensorflow():
+        notes = ("tf.data skipped: TensorFlow is not installed",)
+    return Report(tuple(rows), notes)
+
+
+def _measure(records: list[Record], size: int, settings: Settings) -> list[Row]:
+    spec = ExampleSpec(size_hw=(size, size))
+    batch_size = settings.batch_size or _BATCH
+    ways = _ways(records, spec, batch_size)
+    number = settings.steps or _BATCHES
+    samples: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(settings.repeats):
+        for name, batches in ways.items():
+            samples[name].append(_sample(batches, number))
+    rows: list[Row] = []
+    for name, seconds in samples.items():
+        timed = timing.summarize(seconds)
+        rows.append(
+            {
+                "way": name,
+                "size_px": size,
+                "batch": batch_size,
+                "images_per_s": batch_size / timed.median_s,
+                "batch_ms": timed.median_s * 1e3,
+                "batch_iqr_ms": timed.iqr_s * 1e3,
+            }
+        )
+    return rows
+
+
+def _sample(batches: Iterator[Any], number: int) -> float:
+    """Seconds a batch, of batches in a row that nobody has made before."""
+    for _ in range(_AHEAD):
+        jax.block_until_ready(next(batches))
+    begin = time.perf_counter()
+    for _ in range(number):
+        jax.block_until_ready(next(batches))
+    return (time.perf_counter() - begin) / number
+
+
+def _ways(
+    records: list[Record], spec: ExampleSpec, batch_size: int
+) -> dict[str, Iterator[Any]]:
+    """Name -> endless batches."""
+    stacked = jax.device_put(arrays.stack([prepare(r, spec) for r in records]))
+    ways = {
+        "prepare": _prepare(records, spec, batch_size),
+        "take": arrays.train_batches(stacked, batch_size, seed=0),
+        "take + augment": _augmented(arrays.train_batches(stacked, batch_size, seed=0)),
+    }
+    if not _has_tensorflow():
+        return ways
+    by_id = {record.image_id: record for record in records}
+    source = Source("bench", synthetic.CLASS_NAMES, tuple(by_id), by_id.__getitem__)
+    for name, cache in (("tf.data", False), ("tf.data, cached", True)):
+        ways[name] = pipeline.train_batches(
+            source, source.image_ids, spec, batch_size, seed=0, cache=cache
+        )
+    return ways
+
+
+def _prepare(
+    records: list[Record], spec: ExampleSpec, batch_size: int
+) -> Iterator[Any]:
+    index = 0
+    while True:
+        chosen = [records[(index + i) % len(records)] for i in range(batch_size)]
+        yield arrays.stack([prepare(record, spec) for record in chosen])
+        index += batch_size
+
+
+def _augmented(batches: Iterator[Any]) -> Iterator[Any]:
+    change = jax.jit(lambda batch, rng: augment.augment(batch, rng, _OPTIONS))
+    rng = jax.random.key(0)
+    for step, batch in enumerate(batches):
+        yield change(batch, jax.random.fold_in(rng, step))
+
+
+def _has_tensorflow() -> bool:
+    return importlib.util.find_spec("tensorflow") is not None

@@ -1,0 +1,169 @@
+"""Reads sets that the TFDS builders of `data.builders` have prepared.
+
+A set in the format array_record is read image by image, from a local or cloud path.
+Any other format (tfrecord is the default of TFDS) allows no such access: it is read
+once and kept in memory as it is on disk, PNG files included, so it takes about as much
+memory as disk. For sets of more than a few GB, build with --file_format=array_record.
+"""
+
+from collections.abc import Callable, Mapping
+import os
+import re
+from typing import Any
+
+from cellrec_jax import errors
+from cellrec_jax.data.builders import features
+from cellrec_jax.data.images import natural_key
+from cellrec_jax.data.pipeline import import_tensorflow
+from cellrec_jax.data.record import Record, Source
+
+NAME = "prepared"
+_INFO_FILE = "dataset_info.json"
+_VERSION = re.compile(r"\d+\.\d+\.\d+")
+_FEATURES = frozenset(
+    ("image", "points_yx", "labels", "boxes_yxyx", "masks", "annotated", "ignore")
+) | frozenset(("image_id", "group", "mpp"))
+_Read = Callable[[str], Mapping[str, Any]]
+
+
+def is_prepared(path_or_name: str, data_dir: str | None = None) -> bool:
+    """Whether there is a prepared set, by names of files only.
+
+    Args:
+      path_or_name: as `open_prepared`.
+      data_dir: as `open_prepared`.
+    """
+    return _find(path_or_name, data_dir) is not None
+
+
+def open_prepared(
+    path_or_name: str, split: str = "all", data_dir: str | None = None
+) -> Source:
+    """Opens a set that a builder of `data.builders` has written.
+
+    Args:
+      path_or_name: folder of one version (`.../bcdata/1.0.0`), of which the path may be
+        a cloud path; or the folder above, of which the newest version is taken; or a
+        name in `data_dir` ("bcdata", "annotated_folder/auto").
+      split: "all", or splits such as "train" or "train+validation".
+      data_dir: where names are looked up; by default the variable TFDS_DATA_DIR, or
+        else ~/tensorflow_datasets.
+
+    Returns:
+      The set, with the image ids, classes and groups of the folder it was made of; if
+      that was split, ids start with the split ("train/12").
+
+    Raises:
+      DataError: if there is no set, another program made it, or it has no such split.
+    """
+    folder = _find(path_or_name, data_dir)
+    if folder is None:
+        raise errors.DataError(
+            f"no prepared set in {path_or_name}: give the folder of its {_INFO_FILE}"
+        )
+    builder = _open_builder(folder)
+    metadata = builder.info.metadata
+    splits = _choose_splits(folder, metadata["image_ids"], split)
+    image_ids = sorted((i for ids in splits.values() for i in ids), key=natural_key)
+    groups = {i: g for i, g in metadata["groups"].items() if i in set(image_ids)}
+    read = _reader(builder, splits)
+
+    def load(image_id: str) -> Record:
+        try:
+            record = features.decode(read(image_id))
+        except Exception as error:  # each file format has its own
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise errors.DataError(
+                f"cannot read image {image_id!r} of {folder}: {reason}; build it again"
+            ) from error
+        if record.image_id != image_id:
+            raise errors.DataError(
+                f"{folder}: {record.image_id!r} is in the place of {image_id!r}; build "
+                "it again"
+            )
+        return record
+
+    names = tuple(builder.info.features["labels"].feature.names)
+    return Source(NAME, names, tuple(image_ids), load, groups=groups)
+
+
+def _find(path_or_name: str, data_dir: str | None) -> Any:
+    """The folder of the set's newest version, an `epath.Path`, or None."""
+    from etils import epath
+
+    root = data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
+    for base in (epath.Path(path_or_name), epath.Path(root) / path_or_name):
+        base = base.expanduser()
+        if (base / _INFO_FILE).exists():
+            return base
+        versions = [
+            child
+            for child in (base.iterdir() if base.is_dir() else ())
+            if _VERSION.fullmatch(child.name) and (child / _INFO_FILE).exists()
+        ]
+        if versions:
+            return max(versions, key=lambda child: natural_key(child.name))
+    return None
+
+
+def _open_builder(folder: Any) -> Any:
+    """Opens a set and checks that it is one of ours."""
+    try:
+        import_tensorflow()
+        import tensorflow_datasets as tfds
+    except ImportError as error:
+        raise errors.DataError(
+            f"{folder} is a prepared set: pip install tensorflow-datasets to read it"
+        ) from error
+    try:
+        builder = tfds.builder_from_directory(folder)
+        known = set(builder.info.features)
+        names = builder.info.metadata.keys() | builder.info.splits.keys()
+    except Exception as error:  # json, protobuf, key and value errors
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise errors.DataError(
+            f"{folder} cannot be read as a prepared set: {reason}; build it again"
+        ) from error
+    if not (known >= _FEATURES and names >= {"image_ids", "groups"}):
+        raise errors.DataError(
+            f"{folder} was not prepared by cellrec-jax: build it with `tfds build "
+            "cellrec_jax/data/builders/annotated_folder.py`"
+        )
+    return builder
+
+
+def _choose_splits(
+    folder: Any, splits: Mapping[str, list[str]], wanted: str
+) -> dict[str, list[str]]:
+    """The image ids of the wanted splits."""
+    names = list(splits) if wanted == "all" else wanted.split("+")
+    for name in names:
+        if name not in splits:
+            raise errors.DataError(
+                f"{folder} has no split {name!r}: give all or {'+'.join(splits)}"
+            )
+    return {name: splits[name] for name in names}
+
+
+def _reader(builder: Any, splits: Mapping[str, list[str]]) -> _Read:
+    """How the features of an image are read: see the module's docstring."""
+    import tensorflow_datasets as tfds
+
+    decoders = {"image": tfds.decode.SkipDecoding()}
+    if builder.info.file_format == tfds.core.FileFormat.ARRAY_RECORD:
+        places: dict[str, tuple[Any, int]] = {}
+        for name, image_ids in splits.items():
+            stored = builder.as_data_source(name, decoders=decoders)
+            # Images are stored in the order of their ids: see `features.dataset_info`.
+            places |= {image_id: (stored, i) for i, image_id in enumerate(image_ids)}
+
+        def read(image_id: str) -> Mapping[str, Any]:
+            stored, place = places[image_id]
+            return stored[place]
+
+        return read
+    kept: dict[str, Mapping[str, Any]] = {}
+    for name in splits:
+        for example in tfds.as_numpy(builder.as_dataset(name, decoders=decoders)):
+            kept[example["image_id"].decode()] = example
+    return kept.__getitem__

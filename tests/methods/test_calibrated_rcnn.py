@@ -1,0 +1,191 @@
+"""The detector as a method: contract, masks, devices, and that it can learn."""
+
+import dataclasses
+import functools
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cellrec_jax import methods
+from cellrec_jax.data import arrays, augment, example, synthetic
+from cellrec_jax.methods import calibrated_rcnn
+from cellrec_jax.types import Decode
+
+
+@pytest.fixture(scope="module")
+def built(tiny_model):
+    """Method, weights and a compiled gradient of a two-class tiny detector."""
+    method = methods.build(
+        "calibrated_rcnn", tiny_model, {}, num_classes=2, total_steps=10
+    )
+    params, state = method.init(jax.random.key(0), _AnyBatch())
+    grad = jax.jit(jax.value_and_grad(method.loss_fn, has_aux=True))
+    return method, params, state, grad
+
+
+class _AnyBatch:
+    image = np.zeros((1, 8, 8, 3), np.float32)
+
+
+def _call(built, batch, seed=0):
+    _, params, state, grad = built
+    return grad(params, state, batch, jax.random.key(seed), jnp.int32(0))
+
+
+def test_every_part_receives_gradient(built, tiny_batch):
+    (loss, (_, metrics)), grads = _call(built, tiny_batch)
+    assert np.isfinite(loss)
+    assert metrics["rpn_positives"][0] > 0
+    for part in ("resnet", "fpn", "rpn", "roi_head"):
+        assert max(float(jnp.abs(g).max()) for g in jax.tree.leaves(grads[part])) > 0
+
+
+def test_the_loss_is_the_sum_of_its_terms(built, tiny_batch):
+    (loss, (_, metrics)), _ = _call(built, tiny_batch)
+    terms = [total for name, (total, _) in metrics.items() if name.startswith("loss/")]
+    assert len(terms) == 4
+    np.testing.assert_allclose(loss, sum(terms), rtol=1e-6)
+
+
+def test_garbage_in_padding_changes_nothing(built, tiny_batch):
+    mask = tiny_batch.points_mask
+    dirty = tiny_batch._replace(
+        points_yx=np.where(mask[..., None], tiny_batch.points_yx, 1e6),
+        boxes_yxyx=np.where(mask[..., None], tiny_batch.boxes_yxyx, -1e6),
+        labels=np.where(mask, tiny_batch.labels, 77),
+        trust=np.where(mask, tiny_batch.trust, 1e6),
+    )
+    dirty = dirty._replace(
+        points_yx=dirty.points_yx.astype(np.float32),
+        boxes_yxyx=dirty.boxes_yxyx.astype(np.float32),
+        labels=dirty.labels.astype(np.int32),
+        trust=dirty.trust.astype(np.float32),
+    )
+    chex.assert_trees_all_equal(_call(built, tiny_batch), _call(built, dirty))
+
+
+def test_regions_that_do_not_count_take_no_samples(built, tiny_batch):
+    nowhere = tiny_batch._replace(valid=np.zeros_like(tiny_batch.valid))
+    (loss, (_, metrics)), grads = _call(built, nowhere)
+    assert loss == 0
+    assert metrics["rpn_positives"][0] == 0
+    assert all(not np.any(g) for g in jax.tree.leaves(grads))
+
+
+def test_filler_images_count_for_nothing(built, tiny_batch):
+    filler = tiny_batch._replace(image_mask=np.array([True, True, True, False]))
+    other_truth = filler._replace(boxes_yxyx=filler.boxes_yxyx.copy())
+    other_truth.boxes_yxyx[3] += 7
+    first, second = _call(built, filler), _call(built, other_truth)
+    np.testing.assert_allclose(first[0][0], second[0][0], rtol=1e-6)
+
+
+def test_draws_follow_the_example_not_its_place(built, tiny_batch):
+    order = np.array([2, 0, 3, 1])
+    shuffled = jax.tree.map(lambda x: x[order], tiny_batch)
+    (loss, _), grads = _call(built, tiny_batch)
+    (loss_shuffled, _), grads_shuffled = _call(built, shuffled)
+    np.testing.assert_allclose(loss, loss_shuffled, rtol=1e-5)
+    chex.assert_trees_all_close(grads, grads_shuffled, rtol=1e-3, atol=1e-5)
+
+
+def test_predict_gives_sorted_fixed_slots(built, tiny_batch):
+    method, params, state, _ = built
+    predict = jax.jit(method.predict)
+    keep_all = Decode(jnp.zeros(2), jnp.zeros(()))
+    found = predict(params, state, tiny_batch, keep_all)
+    slots = 2 * 12
+    chex.assert_shape(found.points_yx, (4, slots, 2))
+    chex.assert_shape(found.class_probs, (4, slots, 2))
+    chex.assert_shape(found.boxes_yxyx, (4, slots, 4))
+    assert np.all(np.diff(found.scores, axis=1) <= 0)
+    picked = np.take_along_axis(
+        np.asarray(found.class_probs), np.asarray(found.labels)[..., None], axis=2
+    )[..., 0]
+    np.testing.assert_allclose(
+        np.where(found.mask, found.scores, 0), np.where(found.mask, picked, 0)
+    )
+    boxes = np.asarray(found.boxes_yxyx)
+    assert boxes[..., [0, 2]].max() <= 64
+    assert boxes[..., [1, 3]].max() <= 96
+    none = predict(params, state, tiny_batch, Decode(jnp.full(2, 1.1), jnp.zeros(())))
+    assert not np.any(none.mask)
+    apart = predict(params, state, tiny_batch, Decode(jnp.zeros(2), jnp.float32(30)))
+    points = np.asarray(apart.points_yx[0])[np.asarray(apart.mask[0])]
+    gaps = np.linalg.norm(points[:, None] - points[None], axis=-1)
+    assert np.all(gaps[~np.eye(len(points), dtype=bool)] >= 30)
+    assert apart.mask.sum() < found.mask.sum()
+
+
+def test_paper_setting_trains_80_tensors():
+    """52 convolutions, 14 of the pyramid, 6 of the RPN, 8 of the second stage."""
+    model = calibrated_rcnn.ModelOptions(
+        pretrained="weights.npz", norm="frozen_batch", freeze_stem=True
+    )
+    method = methods.build(
+        "calibrated_rcnn",
+        dataclasses.asdict(model),
+        {},
+        num_classes=1,
+        total_steps=10,
+    )
+    params, _ = jax.eval_shape(lambda: method.init(jax.random.key(0), _AnyBatch()))
+    assert sum(jax.tree.leaves(method.trainable(params))) == 80
+
+
+def test_unknown_method_names_the_nearest():
+    with pytest.raises(Exception, match="did you mean calibrated_rcnn"):
+        methods.module("calibrated_rnn")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("calibration", ["plain", "bde"])
+def test_overfits_one_image(tiny_model, calibration):
+    """Loss, targets, decoding and metric agree: F1 > 0.9 on the training image."""
+    from cellrec_jax.config import OptimConfig
+    from cellrec_jax.metrics import matching
+    from cellrec_jax.train import optim
+
+    record = synthetic.make_image(3, 0, size_hw=(128, 160))
+    spec = example.ExampleSpec(size_hw=(128, 160), max_cells=32, training=False)
+    prepared = example.prepare(record, spec)
+    batch = augment.prepare_eval(arrays.stack([prepared]))
+    batch = batch._replace(labels=np.minimum(batch.labels, 0))
+    model = {**tiny_model, "channels": 32, "rpn_channels": 32, "head_channels": 64}
+    model |= {"backbone": "small", "min_level": 2, "roi_size": 5, "roi_batch": 64}
+    model |= {"anchor_sizes": (32.0, 48.0, 64.0, 96.0, 128.0), "max_detections": 40}
+    model |= {"pre_nms_test": 400, "post_nms_test": 200, "nms_iou": 0.4}
+    model |= {"pre_nms_train": 400, "post_nms_train": 200}
+    loss = {"calibration": calibration}
+    method = methods.build(
+        "calibrated_rcnn", model, loss, num_classes=1, total_steps=150
+    )
+    params, state = method.init(jax.random.key(0), batch)
+    tx = optim.make_optimizer(
+        OptimConfig(name="adamw", learning_rate=2e-3, schedule="constant"),
+        150,
+        jax.tree.map(lambda _: True, params),
+    )
+    opt_state = tx.init(params)
+
+    @functools.partial(jax.jit, donate_argnums=(0, 1))
+    def step(params, opt_state, i):
+        grad = jax.grad(method.loss_fn, has_aux=True)
+        grads, _ = grad(params, state, batch, jax.random.fold_in(KEY, i), i)
+        updates, opt_state = tx.update(grads, opt_state, params)
+        return jax.tree.map(jnp.add, params, updates), opt_state
+
+    for i in range(150):
+        params, opt_state = step(params, opt_state, i)
+    decode = Decode(jnp.full(1, 0.5), jnp.zeros(()))
+    found = jax.jit(method.predict)(params, state, batch, decode)
+    points = np.asarray(found.points_yx[0])[np.asarray(found.mask[0])]
+    truth = prepared.points_yx[prepared.points_mask]
+    pairs = matching.match_points(points, truth, 8.0)
+    assert 2 * len(pairs) / (len(points) + len(truth)) > 0.9
+
+
+KEY = jax.random.key(1)

@@ -1,0 +1,147 @@
+"""Targets, samples and calibrated losses of the two stages, by hand."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cellrec_jax.methods import rcnn_stages as stages
+from cellrec_jax.methods.rcnn_options import LossOptions, ModelOptions
+
+MODEL = ModelOptions(rpn_batch=8, roi_batch=8)
+TRUTH = stages.Truth(
+    boxes_yxyx=jnp.array([[10.0, 20.0, 42.0, 52.0], [0.0, 0.0, 1.0, 1.0]]),
+    labels=jnp.array([0, 5]),
+    mask=jnp.array([True, False]),
+    trust=jnp.array([1.0, 1.0]),
+    valid=jnp.ones((64, 96), bool),
+)
+ANCHORS = np.array(
+    [[10, 20, 42, 52], [12, 22, 44, 54], [0, 60, 32, 92], [30, 60, 62, 92]], np.float32
+)
+
+
+def test_first_stage_roles_and_losses():
+    logits = jnp.zeros((4, 2))
+    loss = stages.first_stage(
+        jax.random.key(0), logits, jnp.zeros((4, 4)), ANCHORS, TRUTH, 0, MODEL,
+        LossOptions(), 10,
+    )  # fmt: skip
+    # Anchors 0 and 1 (IoU 0.78) are positive, 2 and 3 do not touch the truth.
+    assert int(loss.positive.sum()) == 2
+    assert int(loss.mask.sum()) == 4
+    np.testing.assert_allclose(loss.cls[loss.mask], np.log(2), rtol=1e-6)
+    # Anchor 0 is exact; anchor 1 is off by 2 px of 32 in y and x: sigma 3.
+    np.testing.assert_allclose(
+        sorted(loss.box[loss.positive].tolist()),
+        [0, 2 * 0.5 * (3 * 2 / 32) ** 2],
+        atol=1e-6,
+    )
+    assert np.all(loss.box[~loss.positive] == 0)
+
+
+def test_first_stage_skips_anchors_outside_the_valid_region():
+    left = TRUTH._replace(valid=jnp.arange(96)[None, :] < jnp.full((64, 1), 60))
+    loss = stages.first_stage(
+        jax.random.key(0), jnp.zeros((4, 2)), jnp.zeros((4, 4)), ANCHORS, left, 0,
+        MODEL, LossOptions(), 10,
+    )  # fmt: skip
+    assert int(loss.mask.sum()) == 2  # only the two positives are left of x = 60
+
+
+def test_proposals_are_clipped_suppressed_and_best_first():
+    logits = jnp.array([[1.0, 0.0], [3.0, 0.0], [2.0, 0.0], [0.0, 0.0]])
+    boxes, mask = stages.proposals(
+        logits, jnp.zeros((4, 4)), ANCHORS, (40, 90),
+        pre_nms=3, post_nms=4, iou_threshold=0.7,
+    )  # fmt: skip
+    assert mask.tolist() == [True, True, False, False]
+    assert boxes[0].tolist() == [12, 22, 40, 54]  # the best; anchor 0 is its double
+    assert boxes[1].tolist() == [0, 60, 32, 90]
+
+
+def test_sampled_rois_carry_class_target_and_background():
+    proposals = jnp.concatenate([jnp.asarray(ANCHORS), jnp.zeros((2, 4))])
+    mask = jnp.array([True] * 4 + [False] * 2)
+    rois = stages.sample_rois(jax.random.key(1), proposals, mask, TRUTH, 3, MODEL)
+    assert int(rois.mask.sum()) == 4
+    assert int(rois.positive.sum()) == 2
+    labels = np.asarray(rois.labels)
+    assert labels[np.asarray(rois.positive)].tolist() == [0, 0]
+    assert set(labels[np.asarray(rois.mask & ~rois.positive)]) == {3}
+    np.testing.assert_array_equal(rois.target_yxyx[0], TRUTH.boxes_yxyx[0])
+
+
+def test_truth_boxes_join_the_proposals_only_when_asked():
+    far = jnp.asarray(ANCHORS[2:])
+    mask = jnp.ones(2, bool)
+    without = stages.sample_rois(jax.random.key(1), far, mask, TRUTH, 1, MODEL)
+    assert not np.any(without.positive)
+    add = dataclasses.replace(MODEL, roi_add_truth=True)
+    joined = stages.sample_rois(jax.random.key(1), far, mask, TRUTH, 1, add)
+    assert int(joined.positive.sum()) == 1
+
+
+ROIS = stages.RoIs(
+    boxes_yxyx=jnp.array(
+        [[0, 0, 2, 2], [0, 0, 2, 2], [0, 4, 2, 6], [9, 9, 99, 99]], jnp.float32
+    ),
+    labels=jnp.array([0, 1, 1, 1]),
+    target_yxyx=jnp.array([[0, 0, 2, 2]] * 4, jnp.float32),
+    positive=jnp.array([True, False, False, False]),
+    mask=jnp.array([True, True, True, False]),
+    trust=jnp.ones(4),
+)
+
+
+def _second(loss: LossOptions, logits=None):
+    logits = jnp.zeros((4, 2)) if logits is None else logits
+    deltas = jnp.zeros((4, 1, 4))
+    return stages.second_stage(logits, deltas, ROIS, 0, MODEL, loss, 10)
+
+
+def test_bde_weights_negatives_by_their_energy():
+    """Centres (1,1), (1,1), (1,5): densities 4/3, 4/3, 8/3, largest distance 4."""
+    plain = _second(LossOptions(calibration="plain"))
+    bde = _second(LossOptions(calibration="bde"))
+    ratio = np.asarray(bde.cls / plain.cls)[:3]
+    np.testing.assert_allclose(ratio, [1, 1 / 3, 2 / 3], rtol=1e-6)
+    np.testing.assert_array_equal(bde.box, plain.box)
+
+
+def test_literal_background_costs_nothing():
+    loss = _second(LossOptions(literal=True))
+    assert loss.cls[0] > 0
+    assert np.all(loss.cls[1:3] == 0)
+
+
+@pytest.mark.parametrize("name", ["label_smoothing", "confidence_penalty", "proselflc"])
+def test_other_calibrations_reach_the_loss(name):
+    logits = jnp.array([[2.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
+    plain = _second(LossOptions(calibration="plain"), logits)
+    other = _second(LossOptions(calibration=name, proselflc_steps=1), logits)
+    assert np.all(np.isfinite(other.cls))
+    assert np.all(np.abs(other.cls - plain.cls)[:2] > 1e-4)
+
+
+def test_energy_gives_no_gradient_to_the_boxes():
+    def total(deltas):
+        loss = stages.second_stage(
+            jnp.zeros((4, 2)), deltas, ROIS, 0, MODEL, LossOptions(), 10
+        )
+        return loss.cls.sum()
+
+    assert not np.any(jax.grad(total)(jnp.zeros((4, 1, 4)) + 0.1))
+
+
+def test_trust_scales_positives():
+    half = ROIS._replace(trust=jnp.array([0.5, 1.0, 1.0, 1.0]))
+    options = LossOptions(calibration="plain")
+    args = jnp.zeros((4, 2)), jnp.full((4, 1, 4), 0.5)
+    full = stages.second_stage(*args, ROIS, 0, MODEL, options, 10)
+    less = stages.second_stage(*args, half, 0, MODEL, options, 10)
+    np.testing.assert_allclose(less.cls[0], full.cls[0] / 2)
+    np.testing.assert_allclose(less.box[0], full.box[0] / 2)
+    np.testing.assert_array_equal(less.cls[1:], full.cls[1:])

@@ -1,0 +1,96 @@
+"""Array mode runs where TensorFlow, TFDS and ml_collections are not installed."""
+
+import subprocess
+import sys
+
+BLOCK = """
+import sys
+
+BLOCKED = ("tensorflow", "tensorflow_datasets", "ml_collections")
+
+
+class Hiding:  # makes a finder blind to these packages, as if not installed
+    def __init__(self, finder):
+        self.finder = finder
+
+    def __getattr__(self, name):
+        return getattr(self.finder, name)
+
+    def find_spec(self, name, *args):
+        if name.partition(".")[0] not in BLOCKED:
+            return self.finder.find_spec(name, *args)
+
+
+assert not set(BLOCKED) & set(sys.modules)
+sys.meta_path[:] = map(Hiding, sys.meta_path)
+"""
+
+IMPORT_ALL = """
+import importlib
+import pkgutil
+
+import cellrec_jax
+
+PARTS = ("data", "io", "losses", "ops", "nn", "methods", "metrics")
+SKIPPED = (
+    # TFDS classes, for `tfds build` alone.
+    "cellrec_jax.data.builders.annotated_folder",
+    "cellrec_jax.data.builders.bcdata",
+    "cellrec_jax.data.builders.mitos_atypia14",
+    # They read the configuration, which needs ml_collections.
+    "cellrec_jax.data.feed",
+    "cellrec_jax.data.sets",
+)
+for part in PARTS:
+    package = importlib.import_module(f"cellrec_jax.{part}")
+    for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        if found.name not in SKIPPED:
+            importlib.import_module(found.name)
+"""
+
+ONE_BATCH = """
+from cellrec_jax.data import arrays, example, synthetic
+
+source = synthetic.open_source(3, (48, 64), seed=0)
+spec = example.ExampleSpec(size_hw=(40, 56), max_cells=64, keep_rate=0.5)
+stacked = arrays.stack(
+    [example.prepare(source.load(i), spec) for i in source.image_ids])
+batch = next(arrays.train_batches(arrays.to_device(stacked, 2**20), 2, seed=0))
+assert batch.image.shape == (2, 40, 56, 3), batch.image.shape
+assert batch.points_mask.any()
+"""
+
+NOT_INSTALLED = """
+from cellrec_jax import errors
+from cellrec_jax.data import prepared
+
+try:
+    prepared.open_prepared(sys.argv[1])
+except errors.DataError as error:
+    assert "pip install tensorflow-datasets" in str(error), error
+else:
+    raise AssertionError("opened without TFDS")
+"""
+
+
+def run(code: str, *args: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", BLOCK + code, *args],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_everything_but_the_builders_imports() -> None:
+    run(IMPORT_ALL)
+
+
+def test_one_batch_of_array_mode() -> None:
+    run(ONE_BATCH)
+
+
+def test_a_prepared_set_says_what_to_install(tmp_path) -> None:
+    (tmp_path / "dataset_info.json").write_text("{}")
+    run(NOT_INSTALLED, str(tmp_path))

@@ -1,0 +1,95 @@
+from ml_collections import ConfigDict
+import pytest
+
+from cellrec_jax import errors, overrides
+
+
+@pytest.fixture
+def config() -> ConfigDict:
+    return ConfigDict(
+        {
+            "method": "plain",
+            "seed": 0,
+            "batch_size": 1,
+            "optim": {"learning_rate": 1e-3, "drops": (0.5, 0.75)},
+            "data": {"flip": True, "size_hw": (800, 600), "names": ("a", "b")},
+            "model": {"head": {"width": 64}, "tags": ()},
+        }
+    ).lock()
+
+
+def test_flatten():
+    tree = {"a": 1, "b": {"c": (2, 3), "d": {"e": None}}, "empty": {}}
+    assert overrides.flatten(tree) == {"a": 1, "b.c": (2, 3), "b.d.e": None}
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "expected"),
+    [
+        ("method", "other", "other"),
+        ("method", "", ""),
+        ("seed", "-7", -7),
+        ("optim.learning_rate", "3", 3.0),
+        ("optim.learning_rate", "1e-4", 1e-4),
+        ("data.flip", "false", False),
+        ("data.flip", "0", False),
+        ("data.flip", "True", True),
+        ("data.size_hw", "40,60", (40, 60)),
+        ("data.size_hw", "(40, 60)", (40, 60)),
+        ("optim.drops", "0.9,", (0.9,)),
+        ("optim.drops", "()", ()),
+        ("data.names", "x, y", ("x", "y")),
+        ("model.tags", "x,y", ("x", "y")),
+        ("model.head.width", "32", 32),
+    ],
+)
+def test_values_take_the_type_of_the_present_one(config, key, text, expected):
+    before = overrides.flatten(config.to_dict())
+    overrides.override(config, key, text)
+    after = overrides.flatten(config.to_dict())
+    assert after == before | {key: expected}
+    assert type(after[key]) is type(expected)
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "message"),
+    [
+        ("seed", "1.5", "--config.seed=1.5: expected a whole number, such as 0"),
+        ("seed", "", "--config.seed=: expected a whole number"),
+        ("optim.learning_rate", "fast", "expected a number, such as 0.001"),
+        ("data.flip", "maybe", "expected true or false, such as True"),
+        (
+            "data.size_hw",
+            "40,wide",
+            "--config.data.size_hw=40,wide: expected whole numbers separated by "
+            "commas, such as 800,600",
+        ),
+        ("optim.drops", "half", "expected numbers separated by commas"),
+    ],
+)
+def test_values_of_another_type(config, key, text, message):
+    before = config.to_dict()
+    with pytest.raises(errors.ConfigError) as caught:
+        overrides.override(config, key, text)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert config.to_dict() == before
+
+
+@pytest.mark.parametrize(
+    ("key", "nearest"),
+    [
+        ("sed", "seed"),
+        ("data.flips", "data.flip"),
+        ("learning_rate", "optim.learning_rate"),
+        ("optim.batch_size", "batch_size"),
+        ("width", "model.head.width"),
+        ("model.width", "model.head.width"),
+        ("data", "data.flip"),  # a section is no key
+    ],
+)
+def test_unknown_keys_name_the_nearest(config, key, nearest):
+    with pytest.raises(errors.ConfigError) as caught:
+        overrides.override(config, key, "1")
+    expected = f"--config.{key}: no such key; did you mean --config.{nearest}?"
+    assert str(caught.value) == expected

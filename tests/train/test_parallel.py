@@ -1,0 +1,63 @@
+"""One copy of the state, sharded batches, and results that ignore the device count."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cellrec_jax import errors, masking
+from cellrec_jax.train import parallel
+
+
+def test_shard_splits_the_batch():
+    batch = {"x": np.arange(8).reshape(8, 1)}
+    sharded = parallel.shard(batch)
+    assert sharded["x"].shape == (4, 2, 1)
+    assert sharded["x"][1, 0, 0] == 2
+
+
+def test_indivisible_batch_names_the_flag():
+    parallel.check_batch_size(8, 4)
+    with pytest.raises(errors.ConfigError, match=r"--config\.batch_size=8"):
+        parallel.check_batch_size(6, 4)
+
+
+def _step(state, batch):
+    """Gradient of a masked mean with unequal counts: the trap of per-device means."""
+
+    def loss(w):
+        return masking.masked_mean(
+            (w - batch["x"]) ** 2, batch["mask"], axis_name=parallel.AXIS
+        )
+
+    value, grad = jax.value_and_grad(loss)(state["w"])
+    value, grad = jax.lax.pmean((value, grad), parallel.AXIS)
+    return {"w": state["w"] - 0.1 * grad}, value
+
+
+BATCH = {
+    "x": np.array([1.0, 5.0, 2.0, 8.0], np.float32),
+    "mask": np.array([True, False, True, True]),
+}
+
+
+@pytest.mark.parametrize("number", [1, 2, 4])
+def test_three_steps_do_not_depend_on_the_devices(number):
+    devices = jax.devices()[:number]
+    step = parallel.pmap_step(_step, devices)
+    state = parallel.place({"w": jnp.zeros(())}, devices)
+    for _ in range(3):
+        state, value = step(state, parallel.shard(BATCH, devices))
+    w = 0.0
+    for _ in range(3):  # mean of the three real numbers is 11/3
+        w -= 0.1 * 2 * (w - 11 / 3)
+    np.testing.assert_allclose(state["w"], w, rtol=1e-6)
+    chex.assert_shape(value, ())
+
+
+def test_a_placed_state_compiles_once():
+    step = parallel.pmap_step(chex.assert_max_traces(_step, 1))
+    state = parallel.place({"w": jnp.zeros(())})
+    for _ in range(3):
+        state, _ = step(state, parallel.shard(BATCH))

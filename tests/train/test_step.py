@@ -1,0 +1,89 @@
+"""The training step gives the same numbers however its batch is spread."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cellrec_jax import methods
+from cellrec_jax.config import OptimConfig
+from cellrec_jax.data import augment
+from cellrec_jax.train import optim, parallel
+from cellrec_jax.train import step as step_lib
+from cellrec_jax.types import Method
+
+
+def _toy_loss(params, model_state, batch, rng, step, *, axis_name, ema_params):
+    del step, ema_params
+    noise = jax.vmap(lambda i: jax.random.normal(jax.random.fold_in(rng, i), ()))(
+        batch["index"]
+    )
+    error = (params["w"] * batch["x"] + 0.01 * noise) ** 2
+    loss = jnp.mean(error)
+    metrics = {"seen": (jnp.sum(batch["x"]), jnp.float32(len(batch["x"])))}
+    del axis_name
+    return loss, (model_state, metrics)
+
+
+TOY = Method(init=lambda *_: None, loss_fn=_toy_loss, predict=lambda *_: None)
+
+
+def _run_toy(number, ema=0.0, steps=3):
+    devices = jax.devices()[:number]
+    tx = optim.make_optimizer(OptimConfig(learning_rate=0.1), 10, {"w": True})
+    state = step_lib.init_state(tx, {"w": jnp.float32(1.0)}, {}, ema=ema)
+    step = step_lib.make_step(TOY, tx, lambda batch, _: batch, seed=3, ema=ema)
+    pmapped = parallel.pmap_step(step, devices)
+    state = parallel.place(state, devices)
+    batch = {"x": np.arange(4, dtype=np.float32), "index": np.arange(4)}
+    for _ in range(steps):
+        state, metrics = pmapped(state, parallel.shard(batch, devices))
+    return jax.device_get((state, metrics))
+
+
+def test_draws_do_not_depend_on_the_device_count():
+    one, four = _run_toy(1), _run_toy(4)
+    chex.assert_trees_all_close(one[0], four[0], rtol=1e-6)
+    assert one[1]["seen"] == (6.0, 4.0) == four[1]["seen"]
+
+
+def test_metrics_add_up_and_the_step_counts():
+    state, metrics = _run_toy(2)
+    assert int(state.step) == 3
+    assert metrics["loss"][1] == 2  # one a device
+    assert np.isfinite(metrics["grad_norm"][0])
+
+
+def test_average_is_kept_only_when_asked():
+    assert _run_toy(1)[0].ema_params == {}
+    state, _ = _run_toy(1, ema=0.5)
+    assert state.eval_params is state.ema_params
+    assert state.ema_params["w"] != state.params["w"]
+
+
+@pytest.mark.slow
+def test_detector_on_1x4_2x2_and_4x1_devices(tiny_model, tiny_batch):
+    """Three steps with unequal cell counts, float32, rtol 1e-5."""
+    method = methods.build(
+        "calibrated_rcnn", tiny_model, {}, num_classes=2, total_steps=10
+    )
+    params, model_state = method.init(jax.random.key(0), tiny_batch)
+    trainable = method.trainable(params)
+    tx = optim.make_optimizer(OptimConfig(), 10, trainable)
+    options = augment.AugmentOptions(crop_hw=(64, 64), turn=True)
+    results = []
+    for number in (1, 2, 4):
+        devices = jax.devices()[:number]
+        step = step_lib.make_step(
+            method, tx, lambda b, r: augment.augment(b, r, options), seed=0
+        )
+        pmapped = parallel.pmap_step(step, devices)
+        state = step_lib.init_state(tx, params, model_state)
+        state = parallel.place(state, devices)
+        for _ in range(3):
+            state, metrics = pmapped(state, parallel.shard(tiny_batch, devices))
+        assert metrics["rpn_positives"][0] > 0
+        results.append(jax.device_get(state.params))
+    for other in results[1:]:
+        chex.assert_trees_all_close(results[0], other, rtol=1e-5, atol=1e-7)
