@@ -8,9 +8,8 @@ from collections.abc import Sequence
 import dataclasses
 import glob
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import jax
 import numpy as np
 from scipy.spatial import cKDTree
 
@@ -21,23 +20,9 @@ from cellrec_jax.io import geojson, overlay, palette, table
 from cellrec_jax.train import evaluate
 from cellrec_jax.train import model as model_lib
 from cellrec_jax.train.console import Console
+from cellrec_jax.train.evaluate import Cells
 
 _WHOLE = (0.5, 1.5)  # sizes, against the training images', that are not tiled
-
-
-class Cells(NamedTuple):
-    """Detections of one image in px of that image, best first."""
-
-    points_yx: np.ndarray
-    """f32 [M, 2] cell centres; pixel (i, j) covers [i, i+1) x [j, j+1)."""
-    scores: np.ndarray
-    """f32 [M] in [0, 1]."""
-    labels: np.ndarray
-    """i32 [M] class ids."""
-    class_probs: np.ndarray
-    """f32 [M, K]."""
-    boxes_yxyx: np.ndarray | None
-    """f32 [M, 4], for methods that predict boxes."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,15 +83,7 @@ class Predictor:
             arrays.stack([prepared]),
             self.model.decode,
         )
-        found = jax.tree.map(lambda x: np.asarray(x)[0], jax.device_get(detections))
-        kept = found.mask
-        cells = Cells(
-            found.points_yx[kept],
-            found.scores[kept],
-            found.labels[kept],
-            found.class_probs[kept],
-            None if found.boxes_yxyx is None else found.boxes_yxyx[kept],
-        )
+        cells = evaluate.cells_of(detections, 0)
         cells = _rescale(cells, 1.0 / prepared.scale_yx)
         return _select(cells, geometry.inside(cells.points_yx, tile.shape[:2]))
 
@@ -283,20 +260,25 @@ def _drop_twins(cells: Cells, distance: float) -> Cells:
     return _select(_select(cells, keep), np.argsort(-cells.scores[keep], kind="stable"))
 
 
-def _map(cells: Cells, change: Any) -> Cells:
-    return Cells(*(None if field is None else change(field) for field in cells))
-
-
 def _select(cells: Cells, index: np.ndarray) -> Cells:
-    return _map(cells, lambda field: field[index])
+    boxes = cells.boxes_yxyx
+    return Cells(
+        cells.points_yx[index],
+        cells.scores[index],
+        cells.labels[index],
+        cells.class_probs[index],
+        None if boxes is None else boxes[index],
+    )
 
 
 def _concatenate(parts: Sequence[Cells]) -> Cells:
+    boxes = [part.boxes_yxyx for part in parts if part.boxes_yxyx is not None]
     return Cells(
-        *(
-            None if fields[0] is None else np.concatenate(fields)
-            for fields in zip(*parts, strict=True)
-        )
+        np.concatenate([part.points_yx for part in parts]),
+        np.concatenate([part.scores for part in parts]),
+        np.concatenate([part.labels for part in parts]),
+        np.concatenate([part.class_probs for part in parts]),
+        np.concatenate(boxes) if boxes else None,
     )
 
 

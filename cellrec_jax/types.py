@@ -72,7 +72,7 @@ class Method(NamedTuple):
     """What a method module's `make(options)` returns: pure functions."""
 
     init: Callable[..., tuple[Any, Any]]
-    """(rng, batch) -> (params, model_state)."""
+    """(rng, image [B, H, W, C], any size) -> (params, model_state)."""
     loss_fn: Callable[..., tuple[jax.Array, tuple[Any, Metrics]]]
     """(params, model_state, batch, rng, step, *, axis_name=None, ema_params=None)
     -> (loss, (model_state, metrics))."""

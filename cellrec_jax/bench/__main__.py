@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Sequence
 import importlib
+import os
 from pathlib import Path
 import sys
 
@@ -74,6 +75,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     Returns:
       0, or 1 if a benchmark failed (the others still run, and are written).
     """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     flags = _parse(arguments)
     console = Console()
     if not console.is_terminal:

@@ -2,11 +2,13 @@
 
 prepare: from a decoded image to arrays of fixed shape, once a run, on one core.
 take: batches from a set that is held on the device (array mode).
-augment: flips, turns and stains of such batches, on the device.
+augment: flips, turns and stains of such batches, on the device; of whole images, or of
+crops of half their side.
 tf.data: batches of the same images, prepared again each time, or kept in memory.
 """
 
 from collections.abc import Callable, Iterator
+import dataclasses
 import importlib.util
 import time
 from typing import Any
@@ -94,8 +96,12 @@ def _ways(
     ways = {
         "prepare": _prepare(records, spec, batch_size),
         "take": arrays.train_batches(stacked, batch_size, seed=0),
-        "take + augment": _augmented(arrays.train_batches(stacked, batch_size, seed=0)),
     }
+    half_hw = (spec.size_hw[0] // 2, spec.size_hw[1] // 2)
+    for name, crop_hw in (("take + augment", None), ("take + crop + augment", half_hw)):
+        options = dataclasses.replace(_OPTIONS, crop_hw=crop_hw)
+        batches = arrays.train_batches(stacked, batch_size, seed=0)
+        ways[name] = _augmented(batches, options)
     if not _has_tensorflow():
         return ways
     by_id = {record.image_id: record for record in records}
@@ -117,8 +123,10 @@ def _prepare(
         index += batch_size
 
 
-def _augmented(batches: Iterator[Any]) -> Iterator[Any]:
-    change = jax.jit(lambda batch, rng: augment.augment(batch, rng, _OPTIONS))
+def _augmented(
+    batches: Iterator[Any], options: augment.AugmentOptions
+) -> Iterator[Any]:
+    change = jax.jit(lambda batch, rng: augment.augment(batch, rng, options))
     rng = jax.random.key(0)
     for step, batch in enumerate(batches):
         yield change(batch, jax.random.fold_in(rng, step))

@@ -76,7 +76,7 @@ def run(settings: Settings, say: Callable[[str], None]) -> Report:
             notes.append(f"{name} skipped: {error.name} is not installed")
             continue
         say(f"train: {name}, compiling and stepping")
-        rows.append(measure(setup, settings))
+        rows.append(measure(setup, settings, say))
     return Report(tuple(rows), tuple(notes))
 
 
@@ -98,50 +98,54 @@ def open_preset(name: str) -> Setup:
     return Setup(name, experiment, loop.augment_from(experiment))
 
 
-def measure(setup: Setup, settings: Settings) -> Row:
+def measure(setup: Setup, settings: Settings, say: Callable[[str], None]) -> Row:
     """Times training steps of one setting.
 
     Args:
       setup: from `open_preset`.
       settings: `steps` of a sample, `repeats`, `batch_size` (rounded up to a multiple
         of the devices).
+      say: told when the first step is done.
 
     Returns:
-      A row; `first_step_s` holds tracing, compiling and the first step.
+      A row; `compile_s` is the first step less an ordinary one.
     """
-    experiment = setup.experiment
-    batch_size = _batch_size(experiment, settings)
-    method = model_lib.build_method(experiment, num_classes=1)
-    state, optimizer = model_lib.make_state(experiment, method)
-    pmapped = parallel.pmap_step(
-        step_lib.make_step(
-            method,
-            optimizer,
-            lambda batch, rng: augment.augment(batch, rng, setup.augment),
-            seed=experiment.seed,
-            ema=experiment.optim.ema,
-        )
-    )
-    batches = _batches(experiment, batch_size)
-    state = parallel.place(state)
+    batch_size = _batch_size(setup.experiment, settings)
+    state, step = _build(setup)
+    batches = _batches(setup.experiment, batch_size)
     losses: list[Any] = []
 
     def advance(number: int) -> float:
         nonlocal state
         begin = time.perf_counter()
         for _ in range(number):
-            state, metrics = pmapped(state, parallel.shard(next(batches)))
+            state, metrics = step(state, parallel.shard(next(batches)))
             losses.append(metrics["loss"])
         jax.block_until_ready((state, losses[-1]))
         return time.perf_counter() - begin
 
     first = advance(1)
+    say(f"train: {setup.name}, first step after {first:.0f} s")
     advance(1)  # warm-up
     steps = settings.steps or _STEPS
-    timed = timing.summarize(
-        [advance(steps) / steps for _ in range(settings.repeats)], first
-    )
+    timed = timing.summarize([advance(steps) / steps for _ in range(settings.repeats)])
+    timed = dataclasses.replace(timed, compile_s=first - timed.median_s)
     return _row(setup, batch_size, timed, losses)
+
+
+def _build(setup: Setup) -> tuple[Any, Callable[..., Any]]:
+    """The state before the first step, and the step as training maps it."""
+    experiment = setup.experiment
+    method = model_lib.build_method(experiment, num_classes=1)
+    state, optimizer = model_lib.make_state(experiment, method)
+    step = step_lib.make_step(
+        method,
+        optimizer,
+        lambda batch, rng: augment.augment(batch, rng, setup.augment),
+        seed=experiment.seed,
+        ema=experiment.optim.ema,
+    )
+    return parallel.place(state), parallel.pmap_step(step)
 
 
 def _row(setup: Setup, batch_size: int, timed: timing.Timing, losses: Any) -> Row:
@@ -152,7 +156,7 @@ def _row(setup: Setup, batch_size: int, timed: timing.Timing, losses: Any) -> Ro
         "preset": setup.name,
         "image_px": f"{height}x{width}",
         "batch": batch_size,
-        "first_step_s": timed.compile_s,
+        "compile_s": timed.compile_s,
         "step_s": timed.median_s,
         "step_iqr_s": timed.iqr_s,
         "steps_per_s": 1.0 / timed.median_s,

@@ -6,10 +6,11 @@ for any number of processes and after any restart; each process reads only its p
 """
 
 import atexit
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 import contextlib
-import threading
-from typing import Any
+import functools
+from typing import Any, ParamSpec, TypeVar
+import weakref
 
 import numpy as np
 
@@ -21,7 +22,38 @@ from cellrec_jax.types import Batch
 
 _AHEAD = 2  # batches made before they are asked for
 
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+_open: weakref.WeakSet[Generator[Any, None, None]] = weakref.WeakSet()
 
+
+def _closed_at_exit(
+    function: Callable[_P, Generator[_T, None, None]],
+) -> Callable[_P, Generator[_T, None, None]]:
+    """Makes `function`'s generators close before Python ends.
+
+    tf.data works ahead in threads, which the end of Python freezes wherever they are.
+    The program would hang for ever on the locks that they hold (h5py's) or in the
+    iterator's destructor, which waits for them. Closing drops the iterator in time.
+    """
+
+    @functools.wraps(function)
+    def call(*args: _P.args, **kwargs: _P.kwargs) -> Generator[_T, None, None]:
+        generator = function(*args, **kwargs)
+        _open.add(generator)
+        return generator
+
+    return call
+
+
+@atexit.register
+def _close_all() -> None:
+    for generator in list(_open):
+        with contextlib.suppress(ValueError):  # a thread is inside: it cannot be closed
+            generator.close()
+
+
+@_closed_at_exit
 def train_batches(
     source: Source,
     image_ids: Sequence[str],
@@ -33,7 +65,7 @@ def train_batches(
     process_count: int = 1,
     num_parallel: int = 2,
     cache: bool = False,
-) -> Iterator[Batch]:
+) -> Generator[Batch, None, None]:
     """Yields this process's part of every global batch, for ever.
 
     Args:
@@ -65,23 +97,24 @@ def train_batches(
         )
     local_size = batch_size // process_count
     positions = process_index * local_size + np.arange(local_size)
+    preparer = _Preparer(source, image_ids, spec, cache)
 
     def local_indices(step: np.int64) -> np.ndarray:
         indices = arrays.batch_indices(len(image_ids), batch_size, seed, int(step))
         return indices[positions]
 
-    with contextlib.closing(_Preparer(source, image_ids, spec, cache)) as preparer:
-        tf = import_tensorflow()
-        dataset = tf.data.Dataset.range(start_step, np.iinfo(np.int64).max)
-        dataset = _map(tf, dataset, local_indices, tf.int64, 1).unbatch()
-        dataset = _map(tf, dataset, preparer, preparer.dtypes, num_parallel)
-        for values in dataset.batch(local_size).prefetch(_AHEAD).as_numpy_iterator():
-            yield _batch(preparer.unpack(values), positions)
+    tf = import_tensorflow()
+    dataset = tf.data.Dataset.range(start_step, np.iinfo(np.int64).max)
+    dataset = _map(tf, dataset, local_indices, tf.int64, 1).unbatch()
+    dataset = _map(tf, dataset, preparer, preparer.dtypes, num_parallel)
+    for values in dataset.batch(local_size).prefetch(_AHEAD).as_numpy_iterator():
+        yield _batch(preparer.unpack(values), positions)
 
 
+@_closed_at_exit
 def examples(
     source: Source, image_ids: Sequence[str], spec: ExampleSpec, num_parallel: int = 2
-) -> Iterator[Example]:
+) -> Generator[Example, None, None]:
     """Prepares images in parallel and yields them in order, each once.
 
     Args:
@@ -96,12 +129,12 @@ def examples(
     Raises:
       DataError: as `train_batches`.
     """
-    with contextlib.closing(_Preparer(source, image_ids, spec, False)) as preparer:
-        tf = import_tensorflow()
-        dataset = tf.data.Dataset.range(len(image_ids))
-        dataset = _map(tf, dataset, preparer, preparer.dtypes, num_parallel)
-        for values in dataset.prefetch(_AHEAD).as_numpy_iterator():
-            yield preparer.unpack(values)
+    preparer = _Preparer(source, image_ids, spec, cache=False)
+    tf = import_tensorflow()
+    dataset = tf.data.Dataset.range(len(image_ids))
+    dataset = _map(tf, dataset, preparer, preparer.dtypes, num_parallel)
+    for values in dataset.prefetch(_AHEAD).as_numpy_iterator():
+        yield preparer.unpack(values)
 
 
 class _Preparer:
@@ -110,11 +143,6 @@ class _Preparer:
     An error would leave tf.data as a TensorFlow error with a traceback for a text. So
     it is kept here, another example marked as failed is returned in its place, and
     `unpack` raises it when that example is reached.
-
-    tf.data works ahead in threads that the end of Python freezes wherever they are. One
-    that then holds a lock (h5py has one for all its calls) would hang the program for
-    ever. So `close` waits for what is being read and lets nothing new begin; it is
-    called when the batches are closed, or else before Python ends.
     """
 
     def __init__(
@@ -128,16 +156,6 @@ class _Preparer:
         self._template = prepare(source.load(image_ids[0]), spec)
         self._cached = {0: self._template} if cache else None
         self._errors: dict[int, Exception] = {}
-        self._change = threading.Condition()
-        self._num_running, self._closed = 0, False
-        atexit.register(self.close)
-
-    def close(self) -> None:
-        """Waits for running calls and makes later ones return at once."""
-        with self._change:
-            self._closed = True
-            self._change.wait_for(lambda: self._num_running == 0)
-        atexit.unregister(self.close)
 
     @property
     def dtypes(self) -> list[np.dtype]:
@@ -146,19 +164,11 @@ class _Preparer:
 
     def __call__(self, index: np.int64) -> list[np.ndarray]:
         """The arrays of one example, and its index if it failed, else -1."""
-        with self._change:
-            if self._closed:  # nobody waits for this example
-                return [*_present(self._template), np.int64(-1)]
-            self._num_running += 1
         try:
             return [*_present(self._example(int(index))), np.int64(-1)]
         except Exception as error:  # whatever it is, `unpack` raises it
             self._errors[int(index)] = error
             return [*_present(self._template), index]
-        finally:
-            with self._change:
-                self._num_running -= 1
-                self._change.notify_all()
 
     def unpack(self, values: Sequence[np.ndarray]) -> Example:
         """Names the arrays of `__call__`, batched or not; raises what it caught."""

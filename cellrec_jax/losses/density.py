@@ -10,7 +10,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
-DENSE_UP_TO = {"cpu": 256, "gpu": 1024, "tpu": 1024}
+DENSE_UP_TO = {"cpu": 512, "gpu": 1024, "tpu": 1024}
 """Largest N where the dense density is taken by `form="auto"`, per platform."""
 
 
@@ -134,9 +134,9 @@ def box_energy(
       Li et al. 2021, Eq. 8. Differs from the paper: the quotient 0/0 is taken as 1.
 
     Example:
-      >>> points = jnp.array([[0.0, 0.0], [0.0, 3.0], [0.0, 3.0]])
-      >>> box_energy(points, jnp.ones(3, bool)).round(3).tolist()
-      [0.667, 0.333, 0.333]
+      >>> points = jnp.array([[0.0, 0.0], [0.0, 4.0], [0.0, 4.0], [0.0, 0.0]])
+      >>> box_energy(points, jnp.ones(4, bool)).tolist()
+      [0.5, 0.5, 0.5, 0.5]
     """
     density = box_density(points_yx, mask, form=form)
     largest = largest_distance(points_yx, mask)

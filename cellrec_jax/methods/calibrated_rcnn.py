@@ -91,11 +91,10 @@ def _anchors(model: ModelOptions, image_hw: tuple[int, int]) -> np.ndarray:
 
 
 def _init(
-    rng: jax.Array, batch: Batch, *, options: Options, num_classes: int
+    rng: jax.Array, image: jax.Array, *, options: Options, num_classes: int
 ) -> tuple[Params, ModelState]:
     """Initial parameters and batch statistics; no weight depends on the image size."""
     model = options.model
-    image = jnp.zeros((1, 64, 64, batch.image.shape[-1]), jnp.float32)
     pooled = jnp.zeros((1, 1, model.roi_size, model.roi_size, model.channels))
     network = _network(options, num_classes)
     initialise = jax.jit(functools.partial(network.init, method="both"))
@@ -145,52 +144,85 @@ def _loss_fn(
     image_hw = batch.image.shape[1], batch.image.shape[2]
     anchors_yxyx = _anchors(model, image_hw)
     network = _network(options, num_classes, axis_name)
-    image = resnet.normalize_imagenet(batch.image)
     variables = {"params": params, **model_state}
-    (levels, logits, deltas), new_state = network.apply(
+    shared: dict[str, Any] = {
+        "step": step,
+        "model": model,
+        "loss": loss,
+        "total_steps": total_steps,
+    }
+    first_keys, second_keys = _example_keys(rng, batch.example_index)
+    truth = _truth(batch)
+
+    image = resnet.normalize_imagenet(batch.image)
+    outputs, new_state = network.apply(
         variables, image, True, mutable=list(model_state)
     )
-    keys = jax.vmap(jax.random.fold_in, (None, 0))(rng, batch.example_index)
-    truth = stages.Truth(
+    levels, logits, deltas = outputs
+    first_stage: Any = functools.partial(
+        stages.first_stage, anchors_yxyx=anchors_yxyx, **shared
+    )
+    second_stage: Any = functools.partial(stages.second_stage, **shared)
+    first = jax.vmap(first_stage)(first_keys, logits, deltas, truth)
+    proposed, mask = _proposals(logits, deltas, anchors_yxyx, image_hw, model, True)
+    rois = jax.vmap(
+        functools.partial(stages.sample_rois, num_classes=num_classes, model=model)
+    )(second_keys, proposed, mask, truth)
+    pooled = _pool(levels, rois.boxes_yxyx, model)
+    roi_logits, roi_deltas = _second(network, variables, pooled)
+    second = jax.vmap(second_stage)(roi_logits, roi_deltas, rois)
+    terms = _terms(first, second, loss, axis_name)
+    one = jnp.ones(())
+    metrics: Metrics = {f"loss/{name}": (value, one) for name, value in terms.items()}
+    metrics |= _diagnostics(first, second)
+    total = sum(terms.values(), jnp.zeros(()))
+    return total, (dict(new_state), metrics)
+
+
+def _example_keys(
+    rng: jax.Array, example_index: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Keys of the two stages' samples, one an example wherever it is computed."""
+    fold = jax.vmap(jax.random.fold_in, (None, 0))
+    again = jax.vmap(jax.random.fold_in, (0, None))
+    keys = fold(rng, example_index)
+    return again(keys, 0), again(keys, 1)
+
+
+def _truth(batch: Batch) -> stages.Truth:
+    return stages.Truth(
         batch.boxes_yxyx,
         batch.labels,
         batch.points_mask,
         batch.trust,
         batch.valid & batch.image_mask[:, None, None],
     )
-    first = jax.vmap(
-        lambda key, *args: stages.first_stage(
-            jax.random.fold_in(key, 0), *args, step, model, loss, total_steps
-        ),
-        in_axes=(0, 0, 0, None, 0),
-    )(keys, logits, deltas, anchors_yxyx, truth)
-    proposed, mask = _proposals(logits, deltas, anchors_yxyx, image_hw, model, True)
-    rois = jax.vmap(
-        lambda key, *args: stages.sample_rois(
-            jax.random.fold_in(key, 1), *args, num_classes, model
-        )
-    )(keys, proposed, mask, truth)
-    roi_logits, roi_deltas = network.apply(
-        variables, _pool(levels, rois.boxes_yxyx, model), method="second"
-    )
-    second = jax.vmap(
-        lambda *args: stages.second_stage(*args, step, model, loss, total_steps)
-    )(roi_logits, roi_deltas, rois)
+
+
+def _second(
+    network: two_stage.TwoStage, variables: Any, pooled: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    outputs: Any = network.apply(variables, pooled, method="second")
+    return outputs
+
+
+def _terms(
+    first: stages.StageLoss,
+    second: stages.StageLoss,
+    loss: LossOptions,
+    axis_name: str | None,
+) -> dict[str, jax.Array]:
+    """The four reduced and weighted losses."""
 
     def mean(values: jax.Array, mask: jax.Array) -> jax.Array:
         return masking.masked_mean(values, mask, axis_name=axis_name)
 
-    terms = {
-        "loss/rpn_cls": mean(first.cls, first.mask) * loss.rpn_cls_weight,
-        "loss/rpn_box": mean(first.box, first.mask) * loss.rpn_box_weight,
-        "loss/roi_cls": mean(second.cls, second.mask) * loss.roi_cls_weight,
-        "loss/roi_box": mean(second.box, second.mask) * loss.roi_box_weight,
+    return {
+        "rpn_cls": mean(first.cls, first.mask) * loss.rpn_cls_weight,
+        "rpn_box": mean(first.box, first.mask) * loss.rpn_box_weight,
+        "roi_cls": mean(second.cls, second.mask) * loss.roi_cls_weight,
+        "roi_box": mean(second.box, second.mask) * loss.roi_box_weight,
     }
-    total = sum(terms.values(), jnp.zeros(()))
-    one = jnp.ones(())
-    metrics: Metrics = {name: (value, one) for name, value in terms.items()}
-    metrics |= _diagnostics(first, second)
-    return total, (dict(new_state), metrics)
 
 
 def _diagnostics(first: stages.StageLoss, second: stages.StageLoss) -> Metrics:
@@ -238,12 +270,12 @@ def _predict(
     network = _network(options, num_classes)
     variables = {"params": params, **model_state}
     image = resnet.normalize_imagenet(batch.image)
-    levels, logits, deltas = network.apply(variables, image, False)
+    outputs: Any = network.apply(variables, image, False)
+    levels, logits, deltas = outputs
     anchors_yxyx = _anchors(model, image_hw)
     proposed, mask = _proposals(logits, deltas, anchors_yxyx, image_hw, model, False)
-    roi_logits, roi_deltas = network.apply(
-        variables, _pool(levels, proposed, model), method="second"
-    )
+    pooled = _pool(levels, proposed, model)
+    roi_logits, roi_deltas = _second(network, variables, pooled)
     finish = functools.partial(
         _detect_one, decode=decode, image_hw=image_hw, model=model
     )

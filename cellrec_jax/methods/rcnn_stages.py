@@ -122,8 +122,9 @@ def first_stage(
     rng: jax.Array,
     logits: jax.Array,
     deltas_yxhw: jax.Array,
-    anchors_yxyx: np.ndarray,
     truth: Truth,
+    *,
+    anchors_yxyx: np.ndarray,
     step: jax.Array,
     model: ModelOptions,
     loss: LossOptions,
@@ -135,8 +136,8 @@ def first_stage(
       rng: key of this image and step.
       logits: f32 [A, 2] (cell, background).
       deltas_yxhw: f32 [A, 4].
-      anchors_yxyx: f32 [A, 4].
       truth: the image's annotations.
+      anchors_yxyx: f32 [A, 4].
       step: scalar, steps done.
       model: assignment and sampling.
       loss: calibration, used here where its scope is "both".
@@ -213,6 +214,7 @@ def sample_rois(
     proposals_yxyx: jax.Array,
     mask: jax.Array,
     truth: Truth,
+    *,
     num_classes: int,
     model: ModelOptions,
 ) -> RoIs:
@@ -258,6 +260,7 @@ def second_stage(
     logits: jax.Array,
     deltas_yxhw: jax.Array,
     rois: RoIs,
+    *,
     step: jax.Array,
     model: ModelOptions,
     loss: LossOptions,

@@ -8,9 +8,8 @@ import jax
 import jax.numpy as jnp
 
 
-def _upsample_to(features: jax.Array, size_hw: tuple[int, int]) -> jax.Array:
-    batch, _, _, channels = features.shape
-    shape = (batch, *size_hw, channels)
+def _upsample_to(features: jax.Array, lateral: jax.Array) -> jax.Array:
+    shape = (*lateral.shape[:3], features.shape[3])
     return jax.image.resize(features, shape, method="bilinear")
 
 
@@ -53,7 +52,7 @@ class FPN(nn.Module):
         pyramid = {last: merged}
         for level in range(last - 1, self.min_level - 1, -1):
             lateral = self._conv(f"lateral{level}", 1)(stages[level])
-            merged = weight * _upsample_to(merged, lateral.shape[1:3])
+            merged = weight * _upsample_to(merged, lateral)
             merged = merged + weight * lateral
             pyramid[level] = self._conv(f"output{level}", 3)(merged)
         if self.extra_level:

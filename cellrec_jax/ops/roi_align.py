@@ -146,6 +146,20 @@ def roi_align(
     y, x = _sample_positions(boxes_yxyx, size * samples)
     read = {"einsum": _einsum, "gather": _gather}[form]
     values = read(features, strides, y, x, level_idx)
-    channels = features[0].shape[-1]
-    blocks = values.reshape(-1, size, samples, size, samples, channels)
-    return {"average": jnp.mean, "max": jnp.max}[pool](blocks, axis=(2, 4))
+    return _pool(values, samples, pool)
+
+
+def _pool(values: jax.Array, samples: int, pool: str) -> jax.Array:
+    """Reduces each `samples` x `samples` window: [R, S, S, C] -> [R, s, s, C]."""
+    if pool == "max":
+        # Not jnp.max: its gradient finds the maximum by equality, and misses it where
+        # the compiler recomputes the samples with another rounding.
+        window = (1, samples, samples, 1)
+        return jax.lax.reduce_window(
+            values, -jnp.inf, jax.lax.max, window, window, "VALID"
+        )
+    if pool != "average":
+        raise ValueError(f"unknown pool '{pool}': choose average or max")
+    size = values.shape[1] // samples
+    blocks = values.reshape(-1, size, samples, size, samples, values.shape[-1])
+    return jnp.mean(blocks, axis=(2, 4))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 import dataclasses
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -18,6 +18,21 @@ from cellrec_jax.types import Batch, Decode, Detections, Method
 
 Predict = Callable[[Any, Any, Batch, Decode], Detections]
 Track = Callable[[Iterable[Any], str], Iterable[Any]]
+
+
+class Cells(NamedTuple):
+    """Detections of one image in px of that image, best first; NumPy."""
+
+    points_yx: np.ndarray
+    """f32 [M, 2] cell centres; pixel (i, j) covers [i, i+1) x [j, j+1)."""
+    scores: np.ndarray
+    """f32 [M] in [0, 1]."""
+    labels: np.ndarray
+    """i32 [M] class ids."""
+    class_probs: np.ndarray
+    """f32 [M, K]."""
+    boxes_yxyx: np.ndarray | None
+    """f32 [M, 4], for methods that predict boxes."""
 
 
 def jit_predict(method: Method) -> Predict:
@@ -64,39 +79,48 @@ def predict_set(
         detections = predict(
             params, model_state, batch, model_lib.keep_all(num_classes)
         )
-        detections = jax.tree.map(np.asarray, jax.device_get(detections))
         for row, real in enumerate(np.asarray(batch.image_mask)):
             if real:
-                index = len(results)
-                results.append(_result(eval_set, index, detections, row))
+                cells = cells_of(detections, row)
+                results.append(_result(eval_set, len(results), cells))
     return results
 
 
-def _result(
-    eval_set: sets.EvalSet, index: int, detections: Detections, row: int
-) -> ImageResult:
+def cells_of(detections: Detections, row: int) -> Cells:
+    """The real detections of one image of a batch, as NumPy arrays."""
+    kept = np.asarray(detections.mask[row])
+    boxes = detections.boxes_yxyx
+    return Cells(
+        np.asarray(detections.points_yx[row])[kept],
+        np.asarray(detections.scores[row])[kept],
+        np.asarray(detections.labels[row])[kept],
+        np.asarray(detections.class_probs[row])[kept],
+        None if boxes is None else np.asarray(boxes[row])[kept],
+    )
+
+
+def _result(eval_set: sets.EvalSet, index: int, cells: Cells) -> ImageResult:
     """Moves one image's detections and truths to the frame of the file."""
-    scale = eval_set.scale_yx[index]
+    scale = eval_set.scale_yx[index][None]
     images = eval_set.images
     valid = np.asarray(images.valid[index])
-    kept = detections.mask[row]
-    points = detections.points_yx[row][kept]
     truth = np.asarray(images.points_mask[index])
     true_points = np.asarray(images.points_yx[index])[truth]
     counted = _inside(valid, true_points)
-    boxes = detections.boxes_yxyx
-    unscale = 1.0 / np.tile(scale, 2)[None]
+    true_boxes = np.asarray(images.boxes_yxyx[index])[truth][counted]
+    box_scale = np.tile(scale, 2)
+    boxes = cells.boxes_yxyx
     return ImageResult(
         image_id=eval_set.image_ids[index],
         group=eval_set.groups[index],
-        pred_points_yx=points / scale[None],
-        pred_scores=detections.scores[row][kept],
-        pred_labels=detections.labels[row][kept],
-        pred_boxes_yxyx=None if boxes is None else boxes[row][kept] * unscale,
-        pred_ignored=~_inside(valid, points),
-        true_points_yx=(true_points / scale[None])[counted],
+        pred_points_yx=cells.points_yx / scale,
+        pred_scores=cells.scores,
+        pred_labels=cells.labels,
+        pred_boxes_yxyx=None if boxes is None else boxes / box_scale,
+        pred_ignored=~_inside(valid, cells.points_yx),
+        true_points_yx=(true_points / scale)[counted],
         true_labels=np.asarray(images.labels[index])[truth][counted],
-        true_boxes_yxyx=np.asarray(images.boxes_yxyx[index])[truth][counted] * unscale,
+        true_boxes_yxyx=true_boxes / box_scale,
     )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
+import jax.numpy as jnp
 
 from cellrec_jax import config as config_lib
 from cellrec_jax import methods
@@ -14,7 +14,7 @@ from cellrec_jax.config import Experiment
 from cellrec_jax.train import checkpoint, optim
 from cellrec_jax.train import step as step_lib
 from cellrec_jax.train.state import TrainState
-from cellrec_jax.types import Batch, Decode, Method
+from cellrec_jax.types import Decode, Method
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,14 +43,14 @@ class Model:
 def make_decode(fitted: Mapping[str, Any]) -> Decode:
     """Turns the stored thresholds into arrays."""
     return Decode(
-        np.asarray(fitted["thresholds"], np.float32),
-        np.asarray(fitted["min_distance"], np.float32),
+        jnp.asarray(fitted["thresholds"], jnp.float32),
+        jnp.asarray(fitted["min_distance"], jnp.float32),
     )
 
 
 def keep_all(num_classes: int) -> Decode:
     """A decode that keeps every detection, for curves over all scores."""
-    return Decode(np.zeros(num_classes, np.float32), np.zeros((), np.float32))
+    return Decode(jnp.zeros(num_classes), jnp.zeros(()))
 
 
 def build_method(experiment: Experiment, num_classes: int) -> Method:
@@ -74,10 +74,8 @@ def make_state(
       method: from `build_method`.
       num_channels: C of the images.
     """
-    batch = Batch(*(None,) * 10)._replace(  # type: ignore[arg-type]
-        image=np.zeros((1, 64, 64, num_channels), np.float32)
-    )
-    params, model_state = method.init(jax.random.key(experiment.seed), batch)
+    image = jnp.zeros((1, 64, 64, num_channels))
+    params, model_state = method.init(jax.random.key(experiment.seed), image)
     trainable = (
         method.trainable(params)
         if method.trainable
@@ -140,7 +138,7 @@ def _merge(fresh: Any, old: Any) -> tuple[Any, list[str]]:
     def pick(path: Any, leaf: Any) -> Any:
         name = jax.tree_util.keystr(path)
         if name in known and known[name].shape == leaf.shape:
-            return jax.numpy.asarray(known[name], leaf.dtype)
+            return jnp.asarray(known[name], leaf.dtype)
         missed.append(jax.tree_util.keystr(path, simple=True, separator="/"))
         return leaf
 

@@ -6,6 +6,8 @@ from cellrec_jax.data import augment
 
 SETTINGS = Settings(sizes=(40,), repeats=2, steps=2, batch_size=3)
 
+WITHOUT_TENSORFLOW = ["prepare", "take", "take + augment", "take + crop + augment"]
+
 
 @pytest.fixture(autouse=True)
 def small_images(monkeypatch):
@@ -24,7 +26,7 @@ def _check(rows):
 def test_rows_without_tensorflow(monkeypatch):
     monkeypatch.setattr(data, "_has_tensorflow", lambda: False)
     found = data.run(SETTINGS, lambda _: None)
-    assert [row["way"] for row in found.rows] == ["prepare", "take", "take + augment"]
+    assert [row["way"] for row in found.rows] == WITHOUT_TENSORFLOW
     _check(found.rows)
     assert found.notes == ("tf.data skipped: TensorFlow is not installed",)
 
@@ -33,6 +35,6 @@ def test_rows_without_tensorflow(monkeypatch):
 def test_rows_with_tensorflow():
     pytest.importorskip("tensorflow")
     found = data.run(SETTINGS, lambda _: None)
-    assert [row["way"] for row in found.rows][3:] == ["tf.data", "tf.data, cached"]
+    assert [row["way"] for row in found.rows][4:] == ["tf.data", "tf.data, cached"]
     _check(found.rows)
     assert not found.notes

@@ -20,3 +20,11 @@ def test_rows(monkeypatch):
         for name in ("gather_ms", "einsum_ms", "einsum_over_gather"):
             assert row[name] > 0
     assert "gather" in found.notes[0]
+
+
+def test_long_case_is_skipped_on_a_cpu(monkeypatch):
+    monkeypatch.setattr(bench, "_measure", lambda case, *_: {"case": case.name})
+    monkeypatch.setattr(bench.jax, "default_backend", lambda: "cpu")
+    found = bench.run(Settings(), lambda _: None)
+    assert "paper, testing" not in [row["case"] for row in found.rows]
+    assert "paper, testing skipped" in found.notes[1]

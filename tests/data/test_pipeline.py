@@ -154,13 +154,15 @@ def test_refuses_no_images_and_unequal_parts():
 
 AT_EXIT = """
 import atexit, threading, time
+
+reading = threading.Lock()
+# Runs after the pipeline's own handler, as it is registered before.
+atexit.register(lambda: print("reading" if reading.locked() else "at rest"))
+
 import numpy as np
 from cellrec_jax.data import arrays, example, pipeline
 from cellrec_jax.data.record import Source
 
-reading = threading.Lock()
-# Runs after the pipeline's own handler, as it is registered first.
-atexit.register(lambda: print("reading" if reading.locked() else "at rest"))
 image = np.zeros((9, 14, 3), np.uint8)
 source = arrays.from_arrays([image] * 3, [[[2.5, 3.5]]] * 3)
 
@@ -178,6 +180,7 @@ next(batches)
 """
 
 
+@pytest.mark.slow
 def test_nothing_is_read_when_python_ends():
     done = subprocess.run(
         [sys.executable, "-c", AT_EXIT],

@@ -14,6 +14,8 @@ from cellrec_jax.data import arrays, augment, example, synthetic
 from cellrec_jax.methods import calibrated_rcnn
 from cellrec_jax.types import Decode
 
+IMAGE = np.zeros((1, 64, 64, 3), np.float32)
+
 
 @pytest.fixture(scope="module")
 def built(tiny_model):
@@ -21,13 +23,9 @@ def built(tiny_model):
     method = methods.build(
         "calibrated_rcnn", tiny_model, {}, num_classes=2, total_steps=10
     )
-    params, state = method.init(jax.random.key(0), _AnyBatch())
+    params, state = method.init(jax.random.key(0), IMAGE)
     grad = jax.jit(jax.value_and_grad(method.loss_fn, has_aux=True))
     return method, params, state, grad
-
-
-class _AnyBatch:
-    image = np.zeros((1, 8, 8, 3), np.float32)
 
 
 def _call(built, batch, seed=0):
@@ -132,7 +130,7 @@ def test_paper_setting_trains_80_tensors():
         num_classes=1,
         total_steps=10,
     )
-    params, _ = jax.eval_shape(lambda: method.init(jax.random.key(0), _AnyBatch()))
+    params, _ = jax.eval_shape(lambda: method.init(jax.random.key(0), IMAGE))
     assert sum(jax.tree.leaves(method.trainable(params))) == 80
 
 
@@ -163,7 +161,7 @@ def test_overfits_one_image(tiny_model, calibration):
     method = methods.build(
         "calibrated_rcnn", model, loss, num_classes=1, total_steps=150
     )
-    params, state = method.init(jax.random.key(0), batch)
+    params, state = method.init(jax.random.key(0), batch.image)
     tx = optim.make_optimizer(
         OptimConfig(name="adamw", learning_rate=2e-3, schedule="constant"),
         150,

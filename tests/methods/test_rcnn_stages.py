@@ -10,7 +10,7 @@ import pytest
 from cellrec_jax.methods import rcnn_stages as stages
 from cellrec_jax.methods.rcnn_options import LossOptions, ModelOptions
 
-MODEL = ModelOptions(rpn_batch=8, roi_batch=8)
+MODEL = ModelOptions(rpn_batch=8, roi_batch=8, roi_positive_fraction=0.5)
 TRUTH = stages.Truth(
     boxes_yxyx=jnp.array([[10.0, 20.0, 42.0, 52.0], [0.0, 0.0, 1.0, 1.0]]),
     labels=jnp.array([0, 5]),
@@ -23,12 +23,23 @@ ANCHORS = np.array(
 )
 
 
+def _first(logits, truth):
+    return stages.first_stage(
+        jax.random.key(0),
+        logits,
+        jnp.zeros((4, 4)),
+        truth,
+        anchors_yxyx=ANCHORS,
+        step=0,
+        model=MODEL,
+        loss=LossOptions(),
+        total_steps=10,
+    )
+
+
 def test_first_stage_roles_and_losses():
     logits = jnp.zeros((4, 2))
-    loss = stages.first_stage(
-        jax.random.key(0), logits, jnp.zeros((4, 4)), ANCHORS, TRUTH, 0, MODEL,
-        LossOptions(), 10,
-    )  # fmt: skip
+    loss = _first(logits, TRUTH)
     # Anchors 0 and 1 (IoU 0.78) are positive, 2 and 3 do not touch the truth.
     assert int(loss.positive.sum()) == 2
     assert int(loss.mask.sum()) == 4
@@ -44,10 +55,7 @@ def test_first_stage_roles_and_losses():
 
 def test_first_stage_skips_anchors_outside_the_valid_region():
     left = TRUTH._replace(valid=jnp.arange(96)[None, :] < jnp.full((64, 1), 60))
-    loss = stages.first_stage(
-        jax.random.key(0), jnp.zeros((4, 2)), jnp.zeros((4, 4)), ANCHORS, left, 0,
-        MODEL, LossOptions(), 10,
-    )  # fmt: skip
+    loss = _first(jnp.zeros((4, 2)), left)
     assert int(loss.mask.sum()) == 2  # only the two positives are left of x = 60
 
 
@@ -65,7 +73,9 @@ def test_proposals_are_clipped_suppressed_and_best_first():
 def test_sampled_rois_carry_class_target_and_background():
     proposals = jnp.concatenate([jnp.asarray(ANCHORS), jnp.zeros((2, 4))])
     mask = jnp.array([True] * 4 + [False] * 2)
-    rois = stages.sample_rois(jax.random.key(1), proposals, mask, TRUTH, 3, MODEL)
+    rois = stages.sample_rois(
+        jax.random.key(1), proposals, mask, TRUTH, num_classes=3, model=MODEL
+    )
     assert int(rois.mask.sum()) == 4
     assert int(rois.positive.sum()) == 2
     labels = np.asarray(rois.labels)
@@ -77,10 +87,14 @@ def test_sampled_rois_carry_class_target_and_background():
 def test_truth_boxes_join_the_proposals_only_when_asked():
     far = jnp.asarray(ANCHORS[2:])
     mask = jnp.ones(2, bool)
-    without = stages.sample_rois(jax.random.key(1), far, mask, TRUTH, 1, MODEL)
+    without = stages.sample_rois(
+        jax.random.key(1), far, mask, TRUTH, num_classes=1, model=MODEL
+    )
     assert not np.any(without.positive)
     add = dataclasses.replace(MODEL, roi_add_truth=True)
-    joined = stages.sample_rois(jax.random.key(1), far, mask, TRUTH, 1, add)
+    joined = stages.sample_rois(
+        jax.random.key(1), far, mask, TRUTH, num_classes=1, model=add
+    )
     assert int(joined.positive.sum()) == 1
 
 
@@ -95,11 +109,13 @@ ROIS = stages.RoIs(
     trust=jnp.ones(4),
 )
 
+REST = {"step": 0, "model": MODEL, "total_steps": 10}
+
 
 def _second(loss: LossOptions, logits=None):
     logits = jnp.zeros((4, 2)) if logits is None else logits
     deltas = jnp.zeros((4, 1, 4))
-    return stages.second_stage(logits, deltas, ROIS, 0, MODEL, loss, 10)
+    return stages.second_stage(logits, deltas, ROIS, loss=loss, **REST)
 
 
 def test_bde_weights_negatives_by_their_energy():
@@ -129,7 +145,7 @@ def test_other_calibrations_reach_the_loss(name):
 def test_energy_gives_no_gradient_to_the_boxes():
     def total(deltas):
         loss = stages.second_stage(
-            jnp.zeros((4, 2)), deltas, ROIS, 0, MODEL, LossOptions(), 10
+            jnp.zeros((4, 2)), deltas, ROIS, loss=LossOptions(), **REST
         )
         return loss.cls.sum()
 
@@ -140,8 +156,8 @@ def test_trust_scales_positives():
     half = ROIS._replace(trust=jnp.array([0.5, 1.0, 1.0, 1.0]))
     options = LossOptions(calibration="plain")
     args = jnp.zeros((4, 2)), jnp.full((4, 1, 4), 0.5)
-    full = stages.second_stage(*args, ROIS, 0, MODEL, options, 10)
-    less = stages.second_stage(*args, half, 0, MODEL, options, 10)
+    full = stages.second_stage(*args, ROIS, loss=options, **REST)
+    less = stages.second_stage(*args, half, loss=options, **REST)
     np.testing.assert_allclose(less.cls[0], full.cls[0] / 2)
     np.testing.assert_allclose(less.box[0], full.box[0] / 2)
     np.testing.assert_array_equal(less.cls[1:], full.cls[1:])

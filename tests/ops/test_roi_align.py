@@ -142,7 +142,9 @@ def test_dtype_and_no_boxes(features, form):
     expected = loop_roi_align(half, BOXES, LEVEL_IDX, 3, 2, "average")
     np.testing.assert_allclose(np.asarray(result, np.float32), expected, atol=0.05)
     none = np.zeros((0, 4), np.float32), STRIDES, np.zeros(0, np.int32)
-    assert align(features, *none, size=3, form=form).shape == (0, 3, 3, 3)
+    for pool in ("average", "max"):
+        empty = align(features, *none, size=3, pool=pool, form=form)
+        assert empty.shape == (0, 3, 3, 3)
 
 
 def test_auto_is_gather_off_tpus(features):
@@ -163,3 +165,8 @@ def test_roi_levels_of_another_range():
     boxes = jnp.array([[0.0, 0.0, 32.0, 32.0], [0.0, 0.0, 128.0, 32.0]])
     # 32 px belong to level 4, and 64 (the geometric mean) to level 5.
     assert roi_align.roi_levels(boxes, 3, 6, canonical_size=32.0).tolist() == [4, 5]
+
+
+def test_unknown_pool(features):
+    with pytest.raises(ValueError, match="unknown pool 'sum'"):
+        on_boxes(features, BOXES, pool="sum")

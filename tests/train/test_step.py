@@ -68,7 +68,7 @@ def test_detector_on_1x4_2x2_and_4x1_devices(tiny_model, tiny_batch):
     method = methods.build(
         "calibrated_rcnn", tiny_model, {}, num_classes=2, total_steps=10
     )
-    params, model_state = method.init(jax.random.key(0), tiny_batch)
+    params, model_state = method.init(jax.random.key(0), tiny_batch.image)
     trainable = method.trainable(params)
     tx = optim.make_optimizer(OptimConfig(), 10, trainable)
     options = augment.AugmentOptions(crop_hw=(64, 64), turn=True)

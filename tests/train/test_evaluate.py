@@ -1,0 +1,96 @@
+"""Detections come back in px of the image on disk, judged where annotations count."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from cellrec_jax.config import EvalConfig
+from cellrec_jax.data import arrays, example, sets
+from cellrec_jax.data.record import Record
+from cellrec_jax.train import evaluate
+from cellrec_jax.types import Detections
+
+
+def _eval_set() -> sets.EvalSet:
+    """Two images 40 x 60 squeezed to 80 x 90; half of the first is ignored."""
+    ignore = np.zeros((40, 60), bool)
+    ignore[:, 30:] = True
+    points = np.array([[10.5, 20.5], [30.5, 50.5]], np.float32)
+    records = [
+        Record("a", np.zeros((40, 60, 3), np.uint8), points, np.zeros(2, np.int32),
+               ignore=ignore),
+        Record("b", np.zeros((40, 60, 3), np.uint8), points[:1], np.zeros(1, np.int32)),
+    ]  # fmt: skip
+    spec = example.ExampleSpec(
+        size_hw=(80, 90), max_cells=4, training=False, box_size=8
+    )
+    examples = [example.prepare(record, spec) for record in records]
+    return sets.EvalSet(
+        arrays.stack(examples),
+        ("a", "b"),
+        ("", ""),
+        np.stack([e.scale_yx for e in examples]),
+        np.array([[40, 60]] * 2),
+        0.25,
+    )
+
+
+def _predict(params, model_state, batch, decode):
+    """Finds each cell exactly, and one more at (70, 80) of the squeezed image."""
+    del params, model_state, decode
+    size = batch.image.shape[0]
+    extra = jnp.tile(jnp.array([[[70.0, 80.0]]]), (size, 1, 1))
+    points = jnp.concatenate([batch.points_yx, extra], axis=1)
+    mask = jnp.concatenate([batch.points_mask, jnp.ones((size, 1), bool)], axis=1)
+    boxes = jnp.concatenate([batch.boxes_yxyx, jnp.tile(extra, 2)], axis=1)
+    return Detections(
+        points,
+        jnp.ones(mask.shape),
+        jnp.zeros(mask.shape, jnp.int32),
+        jnp.ones((*mask.shape, 1)),
+        mask,
+        boxes,
+    )
+
+
+def _results(batch_size):
+    return evaluate.predict_set(
+        jax.jit(_predict), {}, {}, _eval_set(), 1, batch_size=batch_size
+    )
+
+
+def test_frames_and_regions():
+    first, second = _results(1)
+    np.testing.assert_allclose(first.true_points_yx, [[10.5, 20.5]], rtol=1e-5)
+    np.testing.assert_allclose(
+        first.pred_points_yx, [[10.5, 20.5], [30.5, 50.5], [35, 160 / 3]], rtol=1e-5
+    )
+    assert first.pred_ignored.tolist() == [False, True, True]
+    np.testing.assert_allclose(
+        first.true_boxes_yxyx, [[6.5, 16.5, 14.5, 24.5]], rtol=1e-5
+    )
+    assert second.pred_ignored.tolist() == [False, False]
+    assert second.image_id == "b"
+
+
+def test_filler_images_are_left_out():
+    results = _results(3)
+    assert [r.image_id for r in results] == ["a", "b"]
+
+
+def test_metrics_of_the_two_images():
+    """Image a: 1 cell, found. Image b: 1 cell, found, and 1 false positive."""
+    config = EvalConfig(bootstrap=0)
+    fitted = evaluate.fit(_results(1), ("cell",), 12.0)
+    assert fitted.num_labels.tolist() == [2]
+    found = evaluate.metrics(_results(1), ("cell",), config, 12.0, fitted.to_json())
+    assert found["precision@12px"]["value"] == 2 / 3
+    assert found["recall@12px"]["value"] == 1.0
+    assert found["count_mae"]["value"] == 0.5
+    assert found["recall"]["value"] == 1.0
+
+
+def test_radius_in_micrometres_needs_a_pixel_size():
+    config = EvalConfig(radius_um=3.0)
+    assert evaluate.radius_px(config, 0.25) == 12.0
+    assert evaluate.radius_px(config, 0.0) == config.radius_px

@@ -1,0 +1,25 @@
+"""Methods with weights; restoring is tested in test_run."""
+
+import numpy as np
+
+from cellrec_jax.train import model
+
+
+def test_decode_round_trip_and_keep_all():
+    decode = model.make_decode({"thresholds": [0.25, 0.5], "min_distance": 3.0})
+    np.testing.assert_array_equal(decode.thresholds, np.float32([0.25, 0.5]))
+    assert decode.min_distance == 3.0
+    assert not model.keep_all(2).thresholds.any()
+
+
+def test_merge_takes_equal_shapes_only():
+    fresh = {
+        "a": np.zeros(2, np.float32),
+        "b": {"c": np.zeros(3, np.float32)},
+        "d": np.zeros(1, np.float32),
+    }
+    old = {"a": np.ones(2), "b": {"c": np.ones(4)}}
+    merged, missed = model._merge(fresh, old)
+    assert merged["a"].tolist() == [1, 1]
+    assert merged["b"]["c"].tolist() == [0, 0, 0]
+    assert missed == ["b/c", "d"]

@@ -1,0 +1,192 @@
+"""A work directory from start to results, resumed, refused and interrupted."""
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+import shutil
+import signal
+import threading
+import time
+
+import chex
+import jax
+import numpy as np
+import pytest
+
+from cellrec_jax import config, errors
+from cellrec_jax.data import arrays, sets
+from cellrec_jax.train import model, run, writer
+from cellrec_jax.train.console import Console
+
+
+@pytest.fixture(scope="module")
+def workdir(tiny_experiment, tmp_path_factory) -> Path:
+    """A finished run of four steps on generated images."""
+    path = tmp_path_factory.mktemp("run")
+    assert run.train_and_evaluate(tiny_experiment, path) == 0
+    return path
+
+
+def test_everything_is_there(workdir):
+    results = json.loads((workdir / "results.json").read_text())
+    names = {"AP11", "AP", "recall", "F1@12px", "precision@12px", "recall@12px"}
+    assert names | {"count_mae"} <= results["metrics"].keys()
+    facts = results["run"]
+    assert facts["step"] == 4
+    assert facts["cells_kept"] == facts["cells_total"] > 0
+    assert facts["timing"]["steps"] == 4
+    assert {"jax", "python", "cellrec_jax"} <= facts["versions"].keys()
+    assert [r["step"] for r in writer.read_metrics(workdir / "metrics.jsonl")] == [
+        1,
+        2,
+        3,
+        4,
+        4,
+    ]
+    assert sorted(p.name for p in (workdir / "checkpoints").iterdir()) == ["2", "4"]
+    figures = {p.name for p in (workdir / "figures").iterdir()}
+    assert {"loss.png", "precision_recall.png", "reliability.png"} <= figures
+    assert sum(name.startswith("overlay_") for name in figures) == 2
+    rows = (workdir / "predictions" / "per_image.csv").read_text().splitlines()
+    assert len(rows) == 3
+    header = (workdir / "predictions" / "detections.csv").read_text().splitlines()[0]
+    assert header == "image,x,y,score,class"
+
+
+def test_a_finished_run_is_only_evaluated_again(workdir, tiny_experiment, capsys):
+    before = (workdir / "metrics.jsonl").read_bytes()
+    code = run.train_and_evaluate(tiny_experiment, workdir, Console())
+    assert code == 0
+    assert "is trained already" in capsys.readouterr().out
+    assert (workdir / "metrics.jsonl").read_bytes() == before
+    results = json.loads((workdir / "results.json").read_text())
+    assert results["run"]["timing"]["steps"] == 4  # kept from the training
+
+
+def test_another_configuration_is_refused(workdir, tiny_experiment):
+    other = dataclasses.replace(tiny_experiment, seed=1)
+    with pytest.raises(errors.ConfigError, match=r"seed \(0 there, 1 now\)"):
+        run.prepare_workdir(other, workdir)
+    allowed = dataclasses.replace(
+        tiny_experiment, eval=dataclasses.replace(tiny_experiment.eval, overlays=1)
+    )
+    run.prepare_workdir(allowed, workdir)
+    run.prepare_workdir(tiny_experiment, workdir)
+
+
+def test_restored_model_carries_what_prediction_needs(workdir):
+    restored = model.restore(workdir)
+    assert restored.class_names == ("tumour",)
+    assert restored.step == 4
+    assert restored.meta["native_hw"] == [96, 128]
+    assert restored.meta["mpp"] == pytest.approx(0.3)
+    assert restored.decode.thresholds.shape == (1,)
+    assert restored.meta["decode"]["num_labels"][0] > 0
+    best = model.restore(workdir, "best")
+    assert best.step in (2, 4)
+
+
+def test_weights_of_another_run_are_taken_and_new_heads_named(workdir, tiny_experiment):
+    method = model.build_method(tiny_experiment, num_classes=2)
+    state, _ = model.make_state(tiny_experiment, method)
+    params, _, line = model.start_from(workdir, state.params, state.model_state)
+    old = model.restore(workdir).params
+    chex.assert_trees_all_equal(
+        params["resnet"], jax.tree.map(np.asarray, old["resnet"])
+    )
+    assert "roi_head/cls/kernel" in line
+    assert "resnet" not in line
+
+
+def test_other_classes_are_refused(workdir, tiny_experiment):
+    data = dataclasses.replace(tiny_experiment.data, classes="")
+    split = sets.open_sets(data, 0).test
+    with pytest.raises(errors.DataError, match="tumour=positive"):
+        run.evaluate_workdir(
+            workdir, split, Console(quiet=True), tiny_experiment.eval, {}
+        )
+
+
+@pytest.mark.parametrize("damage", ["truncate", "foreign"])
+def test_a_damaged_checkpoint_is_one_line(workdir, tmp_path, damage):
+    copy = tmp_path / "copy"
+    shutil.copytree(workdir, copy)
+    step = copy / "checkpoints" / "4"
+    if damage == "truncate":
+        for path in step.rglob("*"):
+            if path.is_file() and path.stat().st_size > 100:
+                path.write_bytes(path.read_bytes()[:50])
+    else:
+        shutil.rmtree(step)
+        step.mkdir()
+        (step / "weights.bin").write_bytes(b"other")
+    with pytest.raises(errors.CheckpointError, match="checkpoints/4"):
+        model.restore(copy)
+
+
+def test_no_checkpoint_says_so(tmp_path):
+    with pytest.raises(errors.CheckpointError, match="has no checkpoint"):
+        model.restore(tmp_path)
+
+
+def test_workdir_under_a_file_is_one_line(tiny_experiment, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(errors.RunError, match="choose another --workdir"):
+        run.prepare_workdir(tiny_experiment, tmp_path / "file" / "run")
+
+
+@pytest.mark.slow
+def test_nan_stops_with_the_flags_to_change(tiny_experiment, tmp_path):
+    wild = dataclasses.replace(
+        tiny_experiment,
+        optim=config.OptimConfig(learning_rate=1e30, weight_decay=1.0),
+        checkpoint=config.CheckpointConfig(every=1),
+    )
+    with pytest.raises(errors.RunError, match=r"step \d; .*optim\.learning_rate"):
+        run.train_and_evaluate(wild, tmp_path)
+
+
+@pytest.mark.slow
+def test_resumed_equals_uninterrupted_bitwise(tiny_experiment, tmp_path):
+    """Stopped by SIGTERM after a step, started again: the same parameters."""
+    seen = threading.Event()
+
+    def stop_soon() -> None:
+        path = tmp_path / "metrics.jsonl"
+        while not path.exists():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+        seen.set()
+
+    slow = dataclasses.replace(tiny_experiment, total_steps=40)
+    straight = tmp_path / "straight"
+    assert run.train_and_evaluate(slow, straight) == 0
+    thread = threading.Thread(target=stop_soon)
+    thread.start()
+    code = run.train_and_evaluate(slow, tmp_path)
+    thread.join()
+    assert seen.is_set()
+    assert code == 143
+    stopped_at = model.restore(tmp_path).step
+    assert 0 < stopped_at < 40
+    assert run.train_and_evaluate(slow, tmp_path) == 0
+    chex.assert_trees_all_equal(
+        model.restore(straight).params, model.restore(tmp_path).params
+    )
+    steps = [row["step"] for row in writer.read_metrics(tmp_path / "metrics.jsonl")]
+    assert steps == [*range(1, 41), 40]
+
+
+@pytest.mark.slow
+def test_trains_from_arrays(tiny_experiment, tmp_path, rng):
+    """The caller's own arrays, without files: five images, one class."""
+    images = [rng.integers(0, 255, (70, 90, 3), dtype=np.uint8) for _ in range(5)]
+    points = [rng.uniform(20, 60, (n, 2)).astype(np.float32) for n in (3, 1, 0, 2, 4)]
+    source = arrays.from_arrays(images, points)
+    spec = sets.evaluation_spec(tiny_experiment.data)
+    split = sets.Split(source, source.image_ids, spec)
+    none = sets.Split(source, (), spec)
+    data = sets.Sets(split, none, split, ())
+    assert run.train_and_evaluate(tiny_experiment, tmp_path, data=data) == 0
+    assert model.restore(tmp_path).meta["decode"]["num_labels"] == [0]
