@@ -7,11 +7,12 @@ result into frozen dataclasses, which is all that the rest of the package sees.
 
 from collections.abc import Mapping
 import dataclasses
-from typing import Any
-
-from ml_collections import ConfigDict
+from typing import TYPE_CHECKING, Any
 
 from cellrec_jax import errors
+
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,7 +183,7 @@ MAY_CHANGE = ("eval", "log", "checkpoint", "note", "data.loader", "data.device_m
 """Keys that a resumed run may change: they do not alter the training."""
 
 
-def base(method: str, options: Any) -> ConfigDict:
+def base(method: str, options: Any) -> "ConfigDict":
     """Defaults of a method's experiment, locked against unknown keys.
 
     Args:
@@ -192,13 +193,16 @@ def base(method: str, options: Any) -> ConfigDict:
     Returns:
       A ConfigDict with the fields of `Experiment`.
     """
+    # Imported here: everything but config files works without the package.
+    from ml_collections import ConfigDict
+
     config = ConfigDict(dataclasses.asdict(Experiment(method=method)))
     config.model = ConfigDict(dataclasses.asdict(options.model))
     config.loss = ConfigDict(dataclasses.asdict(options.loss))
     return config.lock()
 
 
-def freeze(config: ConfigDict) -> Experiment:
+def freeze(config: "ConfigDict") -> Experiment:
     """Turns a finished ConfigDict into frozen dataclasses and validates it.
 
     Raises:

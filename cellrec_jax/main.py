@@ -71,7 +71,7 @@ def _split_overrides(arguments: Sequence[str]) -> tuple[list[str], dict[str, str
             continue
         key, equals, value = word.removeprefix("--config.").partition("=")
         if not equals:
-            if not rest:
+            if not rest or rest[0].startswith("--"):
                 raise errors.ConfigError(f"{word} needs a value: {word}=VALUE")
             value = rest.pop(0)
         pairs[key] = value

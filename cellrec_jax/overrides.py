@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 import difflib
-from typing import Any
-
-from ml_collections import ConfigDict
+from typing import TYPE_CHECKING, Any
 
 from cellrec_jax import errors
+
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -20,7 +21,7 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def override(config: ConfigDict, key: str, text: str) -> None:
+def override(config: "ConfigDict", key: str, text: str) -> None:
     """Sets `config.key` from the text of a command-line flag.
 
     Args:

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from cellrec_jax import config, geometry
+from cellrec_jax import config, geometry, main
 from cellrec_jax.data import synthetic
 from cellrec_jax.methods import rcnn_options
 from cellrec_jax.types import Batch
@@ -151,6 +151,22 @@ def bcdata_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             with h5py.File(path, "w") as file:
                 file["coordinates"] = points_xy.astype(np.int64)
     return root
+
+
+@pytest.fixture(scope="session")
+def trained(
+    tiny_overrides: list[str],
+    bcdata_folder: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """Work directory of a run of four steps on the folder; do not write to it."""
+    workdir = tmp_path_factory.mktemp("trained")
+    arguments = ["--config", "ki67_bde:demo", "--workdir", str(workdir)]
+    arguments += tiny_overrides
+    arguments += [f"--config.data.root={bcdata_folder}", "--config.data.train_ids=0-3"]
+    arguments += ["--config.data.val_ids=4", "--config.data.test_ids", "5"]
+    assert main.run(arguments) == 0
+    return workdir
 
 
 @pytest.fixture(scope="session")

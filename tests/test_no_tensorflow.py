@@ -1,7 +1,12 @@
 """Array mode runs where TensorFlow, TFDS and ml_collections are not installed."""
 
+import json
 import subprocess
 import sys
+
+import pytest
+
+from cellrec_jax import config
 
 BLOCK = """
 import sys
@@ -31,15 +36,12 @@ import pkgutil
 
 import cellrec_jax
 
-PARTS = ("data", "io", "losses", "ops", "nn", "methods", "metrics")
+PARTS = ("data", "io", "losses", "ops", "nn", "methods", "metrics", "train", "bench")
 SKIPPED = (
     # TFDS classes, for `tfds build` alone.
     "cellrec_jax.data.builders.annotated_folder",
     "cellrec_jax.data.builders.bcdata",
     "cellrec_jax.data.builders.mitos_atypia14",
-    # They read the configuration, which needs ml_collections.
-    "cellrec_jax.data.feed",
-    "cellrec_jax.data.sets",
 )
 for part in PARTS:
     package = importlib.import_module(f"cellrec_jax.{part}")
@@ -94,3 +96,29 @@ def test_one_batch_of_array_mode() -> None:
 def test_a_prepared_set_says_what_to_install(tmp_path) -> None:
     (tmp_path / "dataset_info.json").write_text("{}")
     run(NOT_INSTALLED, str(tmp_path))
+
+
+TRAIN = """
+import json
+from pathlib import Path
+
+import numpy as np
+
+import cellrec_jax
+from cellrec_jax import config
+from cellrec_jax.data import synthetic
+from cellrec_jax.train import run
+
+experiment = config.from_json(json.loads(sys.argv[1]))
+workdir = Path(sys.argv[2])
+assert run.train_and_evaluate(experiment, workdir) == 0
+image = synthetic.make_image(0, 9, size_hw=(96, 128)).image
+cells = cellrec_jax.load(workdir).predict(image)
+assert cells.points_yx.shape[1] == 2
+assert not set(BLOCKED) & set(sys.modules)
+"""
+
+
+@pytest.mark.slow
+def test_training_evaluation_and_prediction(tiny_experiment, tmp_path) -> None:
+    run(TRAIN, json.dumps(config.to_json(tiny_experiment)), str(tmp_path / "run"))

@@ -48,7 +48,7 @@ def run(settings: Settings, say: Callable[[str], None]) -> Report:
     notes = [_taken()]
     for case in cases:
         if case in _NOT_ON_CPU and jax.default_backend() == "cpu":
-            notes.append(f"{case.name} skipped: einsum takes about a minute on a CPU")
+            notes.append(f"{case.name} skipped: it takes minutes on a CPU")
             continue
         for backward in (False, True) if case.backward else (False,):
             say(f"roi_align: {case.name}, {'backward' if backward else 'forward'}")

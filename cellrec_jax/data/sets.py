@@ -247,8 +247,8 @@ def _random(
     val, test = folds[0], sum(folds[1 : 1 + num_test], ())
     train = sum(folds[1 + num_test :], ())
     note = (
-        f"random split (set --config.data.train_ids, val_ids, test_ids to choose): "
-        f"val {', '.join(val)}; test {', '.join(test)}"
+        "random split (ids in splits.json; --config.data.train_ids, val_ids and "
+        "test_ids choose others)"
     )
     return [train, val, test], (note,)
 

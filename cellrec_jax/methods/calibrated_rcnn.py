@@ -42,7 +42,12 @@ def make(options: Options, *, num_classes: int, total_steps: int) -> Method:
 
     Returns:
       A `Method` of pure functions.
+
+    Raises:
+      CheckpointError: if the pretrained weights are no file that can be read.
     """
+    if options.model.pretrained:
+        convert.check_file(options.model.pretrained)
     bind = functools.partial(
         functools.partial, options=options, num_classes=num_classes
     )

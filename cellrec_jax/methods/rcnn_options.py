@@ -7,6 +7,7 @@ likely used (its "80 layers" are that code's 80 trainable tensors).
 import dataclasses
 
 from cellrec_jax import errors
+from cellrec_jax.nn import resnet
 
 CALIBRATIONS = ("plain", "bde", "label_smoothing", "proselflc", "confidence_penalty")
 
@@ -87,6 +88,7 @@ class ModelOptions:
 
     def __post_init__(self) -> None:
         """Refuses impossible combinations."""
+        one_of("model.backbone", self.backbone, tuple(resnet.STAGES))
         one_of("model.norm", self.norm, ("frozen_batch", "sync_batch", "group"))
         one_of("model.merge", self.merge, ("half", "add"))
         one_of("model.dtype", self.dtype, ("float32", "bfloat16"))

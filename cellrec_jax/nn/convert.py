@@ -91,8 +91,13 @@ def load_torchvision_resnet(
     )
 
 
-def _read(path: pathlib.Path) -> dict[str, np.ndarray]:
-    """Reads all arrays of a `.safetensors` or `.npz` file by name."""
+def check_file(path: str | pathlib.Path) -> None:
+    """Checks what can be told of a weights file without opening it.
+
+    Raises:
+      CheckpointError: if it is missing or of a kind that is not read.
+    """
+    path = pathlib.Path(path)
     if path.suffix in _PICKLED:
         target = path.with_suffix(".safetensors")
         raise CheckpointError(
@@ -106,7 +111,12 @@ def _read(path: pathlib.Path) -> dict[str, np.ndarray]:
             f"{path}: pretrained weights are read from .safetensors or .npz files"
         )
     if not path.is_file():
-        raise CheckpointError(f"{path} is no file; check model.pretrained")
+        raise CheckpointError(f"{path} is no file; check --config.model.pretrained")
+
+
+def _read(path: pathlib.Path) -> dict[str, np.ndarray]:
+    """Reads all arrays of a `.safetensors` or `.npz` file by name."""
+    check_file(path)
     try:
         if path.suffix == ".safetensors":
             return dict(safetensors.numpy.load_file(path))

@@ -98,6 +98,8 @@ def train_and_evaluate(
     console = console or Console(quiet=True)
     prepare_workdir(experiment, workdir)
     data = data or sets.open_sets(experiment.data, experiment.seed)
+    splits = {name: getattr(data, name).image_ids for name in ("train", "val", "test")}
+    writer.write_json(workdir / "splits.json", splits)
     if is_finished(workdir, experiment):
         console.line(f"{workdir} is trained already; evaluating it again")
         timing: Mapping[str, Any] = {}

@@ -118,10 +118,12 @@ def test_predict_gives_sorted_fixed_slots(built, tiny_batch):
     assert apart.mask.sum() < found.mask.sum()
 
 
-def test_paper_setting_trains_80_tensors():
+def test_paper_setting_trains_80_tensors(tmp_path):
     """52 convolutions, 14 of the pyramid, 6 of the RPN, 8 of the second stage."""
+    weights = tmp_path / "weights.npz"
+    weights.touch()
     model = calibrated_rcnn.ModelOptions(
-        pretrained="weights.npz", norm="frozen_batch", freeze_stem=True
+        pretrained=str(weights), norm="frozen_batch", freeze_stem=True
     )
     method = methods.build(
         "calibrated_rcnn",

@@ -254,8 +254,16 @@ def _pickled_objects(path):
 @pytest.mark.parametrize(
     ("name", "write", "message"),
     [
-        ("no.safetensors", lambda _: None, "is no file; check model.pretrained"),
-        ("no.npz", lambda path: path.mkdir(), "is no file; check model.pretrained"),
+        (
+            "no.safetensors",
+            lambda _: None,
+            "is no file; check --config.model.pretrained",
+        ),
+        (
+            "no.npz",
+            lambda path: path.mkdir(),
+            "is no file; check --config.model.pretrained",
+        ),
         ("cut.safetensors", _truncated, "cannot be read.*truncated"),
         ("cut.npz", _truncated, "cannot be read.*truncated"),
         ("bit.npz", _flipped_bit, "cannot be read.*CRC"),

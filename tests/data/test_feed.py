@@ -1,0 +1,49 @@
+"""Both loaders give the same batches; the choice follows size and what is installed."""
+
+import dataclasses
+import importlib.util
+
+import numpy as np
+import pytest
+
+from cellrec_jax import errors
+from cellrec_jax.data import feed, sets
+
+
+def _with(experiment, **changes):
+    data = dataclasses.replace(experiment.data, **changes)
+    return dataclasses.replace(experiment, data=data)
+
+
+def test_arrays_while_they_fit(tiny_experiment):
+    assert feed.choose_loader(tiny_experiment, 4) == "arrays"
+    tight = _with(tiny_experiment, device_mib=0)
+    assert feed.choose_loader(tight, 4) == "tf"
+    assert feed.choose_loader(_with(tight, loader="arrays"), 4) == "arrays"
+
+
+def test_without_tensorflow_arrays_are_taken_or_it_is_named(
+    tiny_experiment, monkeypatch
+):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    assert feed.choose_loader(_with(tiny_experiment, device_mib=0), 4) == "arrays"
+    with pytest.raises(errors.ConfigError, match="tensorflow-cpu"):
+        feed.choose_loader(_with(tiny_experiment, loader="tf"), 4)
+
+
+@pytest.mark.slow
+def test_loaders_give_equal_batches(tiny_experiment):
+    experiment = _with(tiny_experiment, keep_rate=0.5)
+    opened = sets.open_sets(experiment.data, 0)
+    feeds = [
+        feed.open_feed(_with(experiment, loader=name), opened.train)
+        for name in ("arrays", "tf")
+    ]
+    assert feeds[0][2:] == feeds[1][2:]
+    streams = [f.batches(3) for f in feeds]
+    for _ in range(3):
+        one, two = (next(stream) for stream in streams)
+        for a, b in zip(one, two, strict=True):
+            assert (a is None) == (b is None)
+            if a is not None:
+                np.testing.assert_array_equal(np.asarray(a), np.asarray(b))

@@ -1,0 +1,150 @@
+"""The command line, in process: modes, exit codes, one-line errors."""
+
+import json
+import re
+import subprocess
+import sys
+
+import numpy as np
+from PIL import Image
+import pytest
+
+import cellrec_jax
+from cellrec_jax import main
+from cellrec_jax.data import synthetic
+from cellrec_jax.io import geojson
+
+
+def test_train_prints_a_first_line_and_writes_results(trained):
+    stored = json.loads((trained / "config.json").read_text())
+    assert stored["data"]["test_ids"] == "5"
+    results = json.loads((trained / "results.json").read_text())
+    kept, total = results["run"]["cells_kept"], results["run"]["cells_total"]
+    assert 0 < kept < total
+
+
+def test_evaluate_any_folder(trained, bcdata_folder, tmp_path, capsys):
+    code = main.run(
+        [
+            *("--mode", "evaluate", "--workdir", str(trained)),
+            *("--output", str(tmp_path), f"--config.data.root={bcdata_folder}"),
+            "--config.data.test_ids=",
+        ]
+    )
+    assert code == 0
+    assert "F1@12px" in capsys.readouterr().out
+    rows = (tmp_path / "predictions" / "per_image.csv").read_text().splitlines()
+    assert len(rows) == 1 + 6
+    assert not (trained / "predictions" / "per_image.csv").read_text().count("\n0,")
+
+
+def test_predict_writes_csv_geojson_and_overlay(trained, tmp_path, capsys):
+    images = tmp_path / "in" / "sub"
+    images.mkdir(parents=True)
+    made = synthetic.make_image(1, 3, size_hw=(96, 128)).image
+    Image.fromarray(made).save(images / "a.png")
+    Image.fromarray(made[:, ::-1]).save(tmp_path / "in" / "b.png")
+    (tmp_path / "in" / "broken.png").write_bytes(b"\x89PNG no")
+    out = tmp_path / "out"
+    code = main.run(
+        [
+            *("--mode", "predict", "--workdir", str(trained)),
+            *("--output", str(out), "--input", str(tmp_path / "in")),
+        ]
+    )
+    captured = capsys.readouterr()
+    assert code == 2
+    assert captured.err.startswith("error: ")
+    assert "broken.png" in captured.err
+    lines = (out / "detections.csv").read_text().splitlines()
+    assert lines[0] == "image,x,y,score,class"
+    found = geojson.read_points(out / "sub_a.png.geojson")
+    rows = [line.split(",") for line in lines if line.startswith("sub/a.png")]
+    np.testing.assert_allclose(
+        found.points_yx, [[float(y), float(x)] for _, x, y, *_ in rows], atol=1e-3
+    )
+    with Image.open(out / "sub_a.png.overlay.png") as drawn:
+        assert drawn.size == (128, 96)
+    cells = cellrec_jax.load(trained).predict(made)
+    assert len(cells.scores) == len(rows)
+
+
+BAD = [
+    (["--config", "nothing"], "there are ki67_bde, mitos_bde"),
+    (["--config", "ki67_bde:tiny"], "no preset :tiny"),
+    ([], "--mode train needs --config FILE"),
+    (["--mode", "predict", "--workdir", "x"], "needs --input"),
+    (["--mode", "evaluate"], "needs --workdir"),
+    (["--mode", "evaluate", "--workdir", "/none/x"], "train there first"),
+    (["--mode", "guess"], "invalid choice"),
+    (["--wrkdir", "x"], "unrecognized arguments: --wrkdir"),
+    (["--config", "ki67_bde", "--config.data.keep_rte=1"], "mean --config.data.keep_r"),
+    (["--config", "ki67_bde", "--config.total_steps=many"], "a whole number"),
+    (["--config", "ki67_bde", "--config.data.keep_rate=0"], "data.keep_one=true"),
+    (["--config", "ki67_bde", "--config.data.keep_rate=2"], "in (0, 1]"),
+    (["--config", "ki67_bde", "--config.model.backbone=vgg"], "resnet50"),
+    (["--config", "ki67_bde", "--config.loss.calibration=x"], "plain, bde"),
+    (["--config", "ki67_bde", "--config.data.root=/none"], "/none"),
+    (["--config", "ki67_bde", "--config.batch_size"], "needs a value"),
+    (["--config", "ki67_bde", "--distributed", "here"], "HOST:PORT,COUNT,ID"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD)
+def test_bad_usage_is_one_line_and_exit_2(arguments, message, capsys, tmp_path):
+    if "--workdir" not in arguments:
+        arguments = [*arguments, "--workdir", str(tmp_path / "run")]
+        if "needs --workdir" in message:
+            arguments = arguments[:-2]
+    assert main.run(arguments) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert message in err
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+def test_batch_that_does_not_divide_names_a_size(tiny_overrides, tmp_path, capsys):
+    arguments = ["--config", "ki67_bde:demo", "--workdir", str(tmp_path)]
+    assert main.run([*arguments, *tiny_overrides, "--config.batch_size=6"]) == 2
+    assert "--config.batch_size=8" in capsys.readouterr().err
+
+
+def test_version_and_help_leave_quietly(capsys):
+    for flag in ("--version", "--help"):
+        with pytest.raises(SystemExit) as stopped:
+            main.run([flag])
+        assert stopped.value.code == 0
+    assert re.search(r"--config\.total_steps=500", capsys.readouterr().out)
+
+
+def test_missing_pretrained_file_names_it(tiny_overrides, tmp_path, capsys):
+    arguments = ["--config", "ki67_bde:demo", "--workdir", str(tmp_path)]
+    arguments += tiny_overrides
+    arguments += ["--config.model.backbone=resnet18", "--config.model.pretrained=w.pth"]
+    assert main.run(arguments) == 2
+    assert "w.pth" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_killed_three_times_ends_with_the_same_metrics(tiny_overrides, tmp_path):
+    """SIGKILL at any moment, the same command again: equal results in the end."""
+    base = [sys.executable, "-m", "cellrec_jax.main", "--config", "ki67_bde:demo"]
+    base += [*tiny_overrides, "--config.total_steps=60", "--config.checkpoint.every=5"]
+    straight = [*base, "--workdir", str(tmp_path / "straight")]
+    subprocess.run(straight, check=True, capture_output=True)
+    killed = [*base, "--workdir", str(tmp_path / "killed")]
+    for progress in (6, 21, 36):
+        process = subprocess.Popen(killed, stdout=subprocess.DEVNULL)
+        path = tmp_path / "killed" / "metrics.jsonl"
+        while process.poll() is None:
+            rows = path.read_text().count("\n") if path.exists() else 0
+            if rows >= progress:
+                process.kill()
+        process.wait()
+    subprocess.run(killed, check=True, capture_output=True)
+    results = [
+        json.loads((tmp_path / name / "results.json").read_text())["metrics"]
+        for name in ("straight", "killed")
+    ]
+    assert results[0] == results[1]

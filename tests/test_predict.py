@@ -1,0 +1,155 @@
+"""Images of any size: whole, tiled, rescaled; seams and frames."""
+
+import dataclasses
+
+import jax.numpy as jnp
+import numpy as np
+from PIL import Image
+import pytest
+
+from cellrec_jax import errors, predict
+from cellrec_jax.config import DataConfig, Experiment
+from cellrec_jax.train import model
+from cellrec_jax.train.console import Console
+from cellrec_jax.types import Detections, Method
+
+DOT = 4  # side of a dark square that stands for a cell
+
+
+def _find_dots(params, model_state, batch, decode):
+    """Detects the middle of dark squares exactly, from the pixels alone."""
+    del params, model_state, decode
+    image = np.asarray(batch.image)[0, :, :, 0]
+    rows, columns = np.nonzero(image == 0)
+    starts = [
+        (y, x)
+        for y, x in zip(rows, columns, strict=True)
+        if (y == 0 or image[y - 1, x]) and (x == 0 or image[y, x - 1])
+    ]
+    found = []
+    for y, x in starts:  # cut squares are detected too, off their true centre
+        height = next(i for i in range(9) if y + i >= image.shape[0] or image[y + i, x])
+        width = next(i for i in range(9) if x + i >= image.shape[1] or image[y, x + i])
+        found.append((y + height / 2, x + width / 2, min(height * width / 16, 1.0)))
+    slots = np.zeros((1, 64, 3), np.float32)
+    slots[0, : len(found)] = np.reshape(found, (-1, 3))
+    mask = np.arange(64)[None] < len(found)
+    order = np.argsort(-slots[0, :, 2], kind="stable")
+    points = slots[:, order, :2]
+    boxes = np.concatenate([points - 2, points + 2], axis=-1)
+    scores = slots[:, order, 2]
+    return Detections(
+        points, scores, np.zeros((1, 64), np.int32), scores[..., None], mask, boxes
+    )
+
+
+@pytest.fixture
+def predictor():
+    data = DataConfig(size_hw=(64, 96), box_size=8.0, max_cells=1)
+    made = model.Model(
+        Experiment(data=data),
+        Method(None, None, None),
+        {},
+        {},
+        {
+            "class_names": ["cell"],
+            "native_hw": [64, 96],
+            "mpp": 0.5,
+            "decode": {"thresholds": [0.5], "min_distance": 0.0},
+        },
+        1,
+    )
+    return predict.Predictor(made, _find_dots)
+
+
+def _image(height, width, dots):
+    image = np.full((height, width, 3), 255, np.uint8)
+    for y, x in dots:
+        image[y : y + DOT, x : x + DOT] = 0
+    return image
+
+
+def test_an_image_of_the_training_size_is_predicted_whole(predictor):
+    cells = predictor.predict(_image(64, 96, [(10, 50), (40, 20)]))
+    np.testing.assert_allclose(cells.points_yx, [[12, 52], [42, 22]])
+    np.testing.assert_allclose(cells.boxes_yxyx[0], [10, 50, 14, 54])
+
+
+@pytest.mark.parametrize("size", [(300, 400), (64, 2000), (20, 30), (1, 1)])
+def test_tiles_find_every_cell_once(predictor, size, rng):
+    height, width = size
+    dots = [
+        (y, x) for y in range(3, height - DOT, 17) for x in range(5, width - DOT, 23)
+    ]
+    cells = predictor.predict(_image(height, width, dots))
+    expected = np.array(sorted((y + 2.0, x + 2.0) for y, x in dots)).reshape(-1, 2)
+    order = np.lexsort((cells.points_yx[:, 1], cells.points_yx[:, 0]))
+    np.testing.assert_allclose(cells.points_yx[order], expected, atol=0.01)
+    del rng
+
+
+def test_known_pixel_sizes_rescale(predictor):
+    """At 0.25 um a 128 x 192 image is the training size; a dot of 8 px is one of 4."""
+    image = _image(64, 96, [(10, 50)]).repeat(2, axis=0).repeat(2, axis=1)
+    seen = []
+
+    def spy(params, model_state, batch, decode):
+        seen.append(batch.image.shape)
+        return _find_dots(params, model_state, batch, decode)
+
+    spied = dataclasses.replace(predictor, compiled=spy)
+    spied.predict(image, mpp=0.25)
+    assert seen == [(1, 64, 96, 3)]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int64])
+def test_what_is_no_image_is_refused(predictor, dtype):
+    with pytest.raises(errors.DataError, match="is no image"):
+        predictor.predict(np.zeros((8, 8, 3), dtype))
+    with pytest.raises(errors.DataError, match="is no image"):
+        predictor.predict(np.zeros((8, 8, 4), np.uint8))
+
+
+def test_grey_images_are_repeated(predictor):
+    image = _image(64, 96, [(10, 50)])
+    assert len(predictor.predict(image[:, :, 0]).scores) == 1
+
+
+def test_find_inputs(tmp_path):
+    for name in ("2.png", "10.png"):
+        Image.fromarray(np.zeros((4, 5, 3), np.uint8)).save(tmp_path / name)
+    (tmp_path / "notes.txt").write_text("")
+    names = [p.name for p in predict.find_inputs(str(tmp_path))]
+    assert names == ["2.png", "10.png"]
+    assert len(predict.find_inputs(str(tmp_path / "*.png"))) == 2
+    assert len(predict.find_inputs(str(tmp_path / "2.png"))) == 1
+    with pytest.raises(errors.DataError, match="no images there"):
+        predict.find_inputs(str(tmp_path / "*.tif"))
+
+
+def test_files_are_written_and_bad_ones_reported(predictor, tmp_path):
+    Image.fromarray(_image(64, 96, [(10, 50)])).save(tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes(b"no image")
+    failed = predict.predict_files(
+        predictor,
+        [tmp_path / "a.png", tmp_path / "b.png"],
+        tmp_path / "out",
+        Console(quiet=True),
+    )
+    assert len(failed) == 1
+    assert "b.png" in failed[0]
+    lines = (tmp_path / "out" / "detections.csv").read_text().splitlines()
+    assert lines == ["image,x,y,score,class", "a.png,52.0,12.0,1.0,cell"]
+
+
+def test_twins_at_a_seam_become_one():
+    cells = predict.Cells(
+        np.array([[0, 0], [0, 1], [0, 5.5], [0, 1.5]], np.float32),
+        np.array([0.5, 0.9, 0.7, 0.8], np.float32),
+        np.zeros(4, np.int32),
+        np.zeros((4, 1), np.float32),
+        None,
+    )
+    kept = predict._drop_twins(cells, 2.0)
+    assert kept.scores.tolist() == pytest.approx([0.9, 0.7])
+    assert jnp.asarray(kept.points_yx).shape == (2, 2)
