@@ -7,10 +7,14 @@ import os
 from pathlib import Path
 import sys
 import traceback
+from typing import TYPE_CHECKING
 
 from ml_collections import ConfigDict
 
 from cellrec_jax import __version__, config, errors, overrides
+
+if TYPE_CHECKING:
+    from cellrec_jax.train.console import Console
 
 _USAGE = """\
 train     python -m cellrec_jax.main --config configs/ki67_bde.py:demo
@@ -147,7 +151,7 @@ def _need(value: object, flag: str, mode: str) -> None:
 
 
 def _train(flags: argparse.Namespace, pairs: dict[str, str]) -> int:
-    from cellrec_jax.train import console, run
+    from cellrec_jax.train import run
 
     _need(flags.config, "--config FILE", "train")
     experiment = _experiment(flags.config, pairs)
@@ -155,17 +159,26 @@ def _train(flags: argparse.Namespace, pairs: dict[str, str]) -> int:
     if workdir is None:
         name, _, preset = flags.config.partition(":")
         workdir = Path("runs") / "-".join(filter(None, (Path(name).stem, preset)))
-    screen = console.Console(seconds=experiment.log.seconds)
+    screen = _screen(experiment)
     return run.train_and_evaluate(experiment, workdir, screen, flags.init_from)
+
+
+def _screen(experiment: config.Experiment) -> "Console":
+    """A console; of several processes only the first one speaks."""
+    import jax
+
+    from cellrec_jax.train.console import Console
+
+    return Console(quiet=jax.process_index() > 0, seconds=experiment.log.seconds)
 
 
 def _evaluate(flags: argparse.Namespace, pairs: dict[str, str]) -> int:
     from cellrec_jax.data import sets
-    from cellrec_jax.train import console, run
+    from cellrec_jax.train import run
 
     _need(flags.workdir, "--workdir DIR", "evaluate")
     experiment = _stored_experiment(flags.workdir, pairs)
-    screen = console.Console(seconds=experiment.log.seconds)
+    screen = _screen(experiment)
     chosen = sets.open_for_evaluation(
         experiment.data, experiment.seed, whole="data.root" in pairs
     )

@@ -1,8 +1,9 @@
 """The training loop, read from top to bottom."""
 
 import collections
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 import dataclasses
+import functools
 from pathlib import Path
 import time
 from typing import Any
@@ -74,6 +75,7 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
     method = model_lib.build_method(experiment, len(class_names))
     state, optimizer = model_lib.make_state(experiment, method)
     path = workdir / "metrics.jsonl"
+    write = _writer(path)
     manager = checkpoint.open_manager(workdir, experiment.checkpoint)
 
     # 3. Restore, or start from other weights.
@@ -119,7 +121,7 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
             saving = finished or stopped or step % experiment.checkpoint.every == 0
             if step % experiment.log.every == 0 or due or saving:
                 losses = _drain(pending, step, manager)
-                writer.append_metrics(path, _row(step, losses, clock))
+                write(_row(step, losses, clock))
             show(step, clock.rate, losses)
             if step == start + 4:
                 _warn_if_slow(experiment, clock, step, console)
@@ -127,7 +129,7 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
             if (finished or due) and val_set is not None and not stopped:
                 fitted, score = validate(state)
                 meta = {**meta, "decode": fitted.to_json()}
-                writer.append_metrics(path, {"step": step, "val/AP11": score})
+                write({"step": step, "val/AP11": score})
             if saving or due:
                 checkpoint.save(manager, state, meta, score)
             if stopped:
@@ -148,6 +150,13 @@ def augment_from(experiment: Experiment) -> augment.AugmentOptions:
         brightness=data.brightness,
         contrast=data.contrast,
     )
+
+
+def _writer(path: Path) -> Callable[[Mapping[str, Any]], None]:
+    """Appends rows to metrics.jsonl, in the first process only."""
+    if jax.process_index():
+        return lambda _: None
+    return functools.partial(writer.append_metrics, path)
 
 
 class _Clock:
