@@ -19,11 +19,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cellrec_jax import geometry, masking
+from cellrec_jax import masking
+from cellrec_jax.methods import rcnn_decode
 from cellrec_jax.methods import rcnn_stages as stages
 from cellrec_jax.methods.rcnn_options import LossOptions, ModelOptions, Options
 from cellrec_jax.nn import convert, resnet, two_stage
-from cellrec_jax.ops import anchors, boxes, nms, roi_align
+from cellrec_jax.ops import anchors, roi_align
 from cellrec_jax.types import Batch, Decode, Detections, Method, Metrics
 
 __all__ = ["LossOptions", "ModelOptions", "Options", "make"]
@@ -282,39 +283,10 @@ def _predict(
     pooled = _pool(levels, proposed, model)
     roi_logits, roi_deltas = _second(network, variables, pooled)
     finish = functools.partial(
-        _detect_one, decode=decode, image_hw=image_hw, model=model
+        rcnn_decode.detect, decode=decode, image_hw=image_hw, model=model
     )
     mask = mask & batch.image_mask[:, None]
     return jax.vmap(finish)(proposed, mask, roi_logits, roi_deltas)
-
-
-def _detect_one(
-    proposed_yxyx: jax.Array,
-    mask: jax.Array,
-    logits: jax.Array,
-    deltas_yxhw: jax.Array,
-    *,
-    decode: Decode,
-    image_hw: tuple[int, int],
-    model: ModelOptions,
-) -> Detections:
-    """Second-stage outputs of one image -> suppressed, sorted detections."""
-    num_classes, slots = deltas_yxhw.shape[1], model.max_detections
-    probs = jax.nn.softmax(logits)[:, :num_classes]
-    decoded = boxes.decode(deltas_yxhw, proposed_yxyx[:, None, :], model.box_scales)
-    decoded = boxes.clip(decoded, image_hw)
-    suppress = functools.partial(nms.nms, iou_threshold=model.nms_iou, max_kept=slots)
-    idx, kept = jax.vmap(suppress, in_axes=(1, 1, None))(decoded, probs, mask)
-    labels = jnp.repeat(jnp.arange(num_classes), slots)
-    idx, kept = idx.reshape(-1), kept.reshape(-1)
-    scores = jnp.where(kept, probs[idx, labels], 0.0)
-    order = jnp.argsort(scores, descending=True)
-    idx, kept, labels, scores = idx[order], kept[order], labels[order], scores[order]
-    boxes_yxyx = jnp.where(kept[:, None], decoded[idx, labels], 0.0)
-    points_yx = geometry.box_centers(boxes_yxyx)
-    kept = kept & (scores >= decode.thresholds[labels])
-    kept = kept & nms.point_nms(points_yx, kept, decode.min_distance)
-    return Detections(points_yx, scores, labels, probs[idx], kept, boxes_yxyx)
 
 
 def _trainable(params: Params, *, options: ModelOptions) -> Any:

@@ -10,7 +10,6 @@ import pytest
 from cellrec_jax import errors
 from cellrec_jax.config import DataConfig
 from cellrec_jax.data import arrays, sets
-from cellrec_jax.data.record import Source
 
 SMALL = DataConfig(
     synthetic_train=5,
@@ -55,14 +54,6 @@ def test_a_random_split_is_disjoint_complete_and_repeatable(bcdata_folder):
     again = sets.open_sets(_folder(bcdata_folder), 3)
     assert [s.image_ids for s in again[:3]] == [s.image_ids for s in opened[:3]]
     assert "splits.json" in opened.notes[0]
-
-
-def test_the_folders_own_splits_are_taken():
-    ids = ("train/1", "train/2", "validation/1", "test/1", "extra/1")
-    source = Source("any", ("cell",), ids, lambda _: None)
-    split, notes = sets._split_ids(source, _folder("x"), 0)
-    assert split == [("train/1", "train/2"), ("validation/1",), ("test/1",)]
-    assert notes == ()
 
 
 def test_folds_cover_everything_once(bcdata_folder):

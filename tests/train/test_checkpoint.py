@@ -69,3 +69,16 @@ def test_another_models_checkpoint_is_refused(tmp_path):
 def test_reading_an_empty_folder_says_what_to_do(tmp_path):
     with pytest.raises(errors.CheckpointError, match="train first with --workdir"):
         checkpoint.open_manager(tmp_path, CheckpointConfig(), read_only=True)
+
+
+def test_a_full_disk_is_one_line_and_keeps_what_was_saved(tmp_path, monkeypatch):
+    with checkpoint.open_manager(tmp_path, CheckpointConfig()) as manager:
+        checkpoint.save(manager, _state(1), {})
+
+        def full(*_args, **_kwargs):
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(manager, "save", full)
+        with pytest.raises(errors.RunError, match="No space left .* earlier checkp"):
+            checkpoint.save(manager, _state(2), {})
+        assert manager.all_steps() == [1]

@@ -1,0 +1,53 @@
+"""From the second stage's outputs to detections."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+
+from cellrec_jax import geometry
+from cellrec_jax.methods.rcnn_options import ModelOptions
+from cellrec_jax.ops import boxes, nms
+from cellrec_jax.types import Decode, Detections
+
+
+def detect(
+    proposed_yxyx: jax.Array,
+    mask: jax.Array,
+    logits: jax.Array,
+    deltas_yxhw: jax.Array,
+    *,
+    decode: Decode,
+    image_hw: tuple[int, int],
+    model: ModelOptions,
+) -> Detections:
+    """Decodes, suppresses and sorts the second stage's boxes of one image.
+
+    Args:
+      proposed_yxyx: f32 [P, 4] boxes that the second stage looked at.
+      mask: bool [P].
+      logits: f32 [P, K + 1], background last.
+      deltas_yxhw: f32 [P, K, 4].
+      decode: thresholds and the least distance between detections.
+      image_hw: boxes are clipped to this.
+      model: box scales, suppression and the cap of detections.
+
+    Returns:
+      `Detections` without the batch axis, K * max_detections slots, best first.
+    """
+    num_classes, slots = deltas_yxhw.shape[1], model.max_detections
+    probs = jax.nn.softmax(logits)[:, :num_classes]
+    decoded = boxes.decode(deltas_yxhw, proposed_yxyx[:, None, :], model.box_scales)
+    decoded = boxes.clip(decoded, image_hw)
+    suppress = functools.partial(nms.nms, iou_threshold=model.nms_iou, max_kept=slots)
+    idx, kept = jax.vmap(suppress, in_axes=(1, 1, None))(decoded, probs, mask)
+    labels = jnp.repeat(jnp.arange(num_classes), slots)
+    idx, kept = idx.reshape(-1), kept.reshape(-1)
+    scores = jnp.where(kept, probs[idx, labels], 0.0)
+    order = jnp.argsort(scores, descending=True)
+    idx, kept, labels, scores = idx[order], kept[order], labels[order], scores[order]
+    boxes_yxyx = jnp.where(kept[:, None], decoded[idx, labels], 0.0)
+    points_yx = geometry.box_centers(boxes_yxyx)
+    kept = kept & (scores >= decode.thresholds[labels])
+    kept = kept & nms.point_nms(points_yx, kept, decode.min_distance)
+    return Detections(points_yx, scores, labels, probs[idx], kept, boxes_yxyx)
