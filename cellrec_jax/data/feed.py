@@ -27,6 +27,8 @@ class Feed(NamedTuple):
     """arrays or tf."""
     num_kept: int
     num_total: int
+    num_dropped: int
+    """Cells that did not fit `data.max_cells`."""
     native_hw: tuple[int, int]
     """Median size of the images on disk."""
     mpp: float
@@ -94,5 +96,11 @@ def open_feed(
 
     height, width = (int(side) for side in np.median(seen.native_hw, axis=0))
     return Feed(
-        batches, loader, seen.num_kept, seen.num_total, (height, width), seen.mpp
+        batches,
+        loader,
+        seen.num_kept,
+        seen.num_total,
+        seen.num_dropped,
+        (height, width),
+        seen.mpp,
     )

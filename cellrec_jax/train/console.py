@@ -69,6 +69,7 @@ class Console:
 
                 yield update
             return
+        self.line("compiling the first step ...")
         due = time.monotonic() + self._seconds
 
         def report(step: int, rate: float | None, losses: Mapping[str, float]) -> None:

@@ -68,6 +68,11 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
     val_set = sets.load_eval(data.val, console.track)
     for note in (*data.notes, *sets.repair_lines(data.train.source.repairs)):
         console.line(note)
+    if source.num_dropped:
+        console.line(
+            f"{source.num_dropped} cells beyond --config.data.max_cells="
+            f"{experiment.data.max_cells} are left out of training"
+        )
     console.line(_summary(experiment, data, source))
 
     # 2. Method, optimiser, fresh state.

@@ -79,6 +79,6 @@ def test_a_full_disk_is_one_line_and_keeps_what_was_saved(tmp_path, monkeypatch)
             raise OSError(28, "No space left on device")
 
         monkeypatch.setattr(manager, "save", full)
-        with pytest.raises(errors.RunError, match="No space left .* earlier checkp"):
+        with pytest.raises(errors.RunError, match=r"No space left .* earlier"):
             checkpoint.save(manager, _state(2), {})
         assert manager.all_steps() == [1]

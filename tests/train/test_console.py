@@ -13,8 +13,9 @@ def test_lines_where_there_is_no_terminal(capsys):
         report(2, 2.0, {"loss": 1.5, "loss/roi_cls": 0.25, "energy": 0.3})
         report(3, 2.0, {"loss": 1.0})
     out = capsys.readouterr().out.splitlines()
-    assert out[0] == "step 2/3  ETA 0 s  2.00 steps/s  loss 1.500  roi_cls 0.250"
-    assert out[1].startswith("step 3/3")
+    assert out[0] == "compiling the first step ..."
+    assert out[1] == "step 2/3  ETA 0 s  2.00 steps/s  loss 1.500  roi_cls 0.250"
+    assert out[2].startswith("step 3/3")
 
 
 def test_track_yields_everything(capsys):
