@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 
 import numpy as np
 from PIL import Image
@@ -141,6 +142,7 @@ def test_killed_three_times_ends_with_the_same_metrics(tiny_overrides, tmp_path)
             rows = path.read_text().count("\n") if path.exists() else 0
             if rows >= progress:
                 process.kill()
+            time.sleep(0.05)
         process.wait()
     subprocess.run(killed, check=True, capture_output=True)
     results = [
