@@ -280,6 +280,12 @@ def validate(experiment: Experiment) -> None:
         f"data.keep_rate={data.keep_rate} must be in (0, 1]: 0.1 keeps a tenth of the "
         "annotations; for one an image use --config.data.keep_one=true",
     )
+    for key, share in (
+        ("data.val_share", data.val_share),
+        ("eval.iou", evaluation.iou),
+        ("optim.ema", optim.ema),
+    ):
+        _require(0 <= share < 1, f"{key}={share} must be in [0, 1)")
     if data.num_folds:
         _require(
             data.num_folds >= 2 and 0 <= data.fold < data.num_folds,

@@ -177,6 +177,8 @@ def _evaluate(flags: argparse.Namespace, pairs: dict[str, str]) -> int:
     from cellrec_jax.train import run
 
     _need(flags.workdir, "--workdir DIR", "evaluate")
+    if "data.root" in pairs:  # another folder: the stored choices do not fit it
+        pairs = {"data.format": "auto", "data.test_ids": "", **pairs}
     experiment = _stored_experiment(flags.workdir, pairs)
     screen = _screen(experiment)
     chosen = sets.open_for_evaluation(

@@ -29,7 +29,6 @@ def test_evaluate_any_folder(trained, bcdata_folder, tmp_path, capsys):
         [
             *("--mode", "evaluate", "--workdir", str(trained)),
             *("--output", str(tmp_path), f"--config.data.root={bcdata_folder}"),
-            "--config.data.test_ids=",
         ]
     )
     assert code == 0

@@ -68,8 +68,9 @@ def _folds(
     test = folds[config.fold]
     rest = tuple(i for i in source.image_ids if i not in set(test))
     val: Ids = ()
-    if config.val_share:
-        parts = max(2, round(1 / config.val_share))
+    units = _num_units(rest, source, by_image)
+    if config.val_share and units > 1:
+        parts = min(units, max(2, round(1 / config.val_share)))
         inner = splits.deal(rest, source.groups, counts, parts, seed, by_image=by_image)
         val = inner[0]
         rest = tuple(i for i in rest if i not in set(val))
@@ -81,9 +82,7 @@ def _random(
     source: Source, config: DataConfig, seed: int
 ) -> tuple[list[Ids], tuple[str, ...]]:
     by_image = config.fold_by == "image"
-    groups = set() if by_image else set(source.groups.values())
-    units = len(groups) + sum(i not in source.groups for i in source.image_ids)
-    units = len(source.image_ids) if by_image else units
+    units = _num_units(source.image_ids, source, by_image)
     if units < 3:
         return [source.image_ids, (), ()], (
             f"{config.root}: {units} images or groups are too few to split; all train",
@@ -100,3 +99,10 @@ def _random(
         "test_ids choose others)"
     )
     return [train, val, test], (note,)
+
+
+def _num_units(image_ids: Ids, source: Source, by_image: bool) -> int:
+    """Images or groups that may be told apart; an image without group is its own."""
+    if by_image:
+        return len(image_ids)
+    return len({source.groups.get(i) or ("image", i) for i in image_ids})

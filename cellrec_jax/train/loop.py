@@ -121,7 +121,7 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
             jax.block_until_ready(metrics if step == start + 1 else pending[-2:-1])
             clock.tick(step)
             finished = step == experiment.total_steps
-            stopped = caught.signal is not None
+            stopped = caught.signal is not None and not finished
             due = experiment.eval.every and step % experiment.eval.every == 0
             saving = finished or stopped or step % experiment.checkpoint.every == 0
             if step % experiment.log.every == 0 or due or saving:
@@ -141,7 +141,9 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
                 break
     manager.wait_until_finished()
     manager.close()
-    return Outcome(state, meta, caught.exit_code, clock.timing())
+    unfinished = int(state.step) < experiment.total_steps
+    exit_code = caught.exit_code if unfinished else 0
+    return Outcome(state, meta, exit_code, clock.timing())
 
 
 def augment_from(experiment: Experiment) -> augment.AugmentOptions:

@@ -18,3 +18,19 @@ def test_too_few_images_all_train():
     split, notes = partition.split_ids(source, DataConfig(root="x"), 0)
     assert split == [("1", "2"), (), ()]
     assert "too few to split" in notes[0]
+
+
+def test_few_groups_still_validate():
+    """Three groups, two folds, a tenth to validate: one group is what there is."""
+    ids = tuple("abcdef")
+    groups = dict(zip(ids, "112233", strict=True))
+
+    class _Cells:
+        points_yx = (0,)
+
+    source = Source("any", ("cell",), ids, lambda _: _Cells, groups)
+    for fold in (0, 1):
+        config = DataConfig(root="x", num_folds=2, fold=fold, val_share=0.1)
+        (train, val, test), _ = partition.split_ids(source, config, 0)
+        assert {*train, *val, *test} == set(ids)
+        assert not {groups[i] for i in test} & {groups[i] for i in train + val}
