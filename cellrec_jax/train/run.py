@@ -300,6 +300,10 @@ def _print(
     for name, cut, number in zip(
         model.class_names, decode["thresholds"], decode["num_labels"], strict=True
     ):
-        source = f"fitted on {number} validation labels" if number else "the default"
+        source = (
+            f"fitted on {number} validation labels"
+            if number
+            else "the default: no validation labels; name some by --config.data.val_ids"
+        )
         console.line(f"score threshold of {name}: {cut:.3f} ({source})")
     console.line(f"results: {output}")
