@@ -91,6 +91,7 @@ def test_sync_batch_by_hand():
     np.testing.assert_allclose(evaluate.apply(variables, x), x, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_sync_batch_on_four_devices_is_one_device(rng):
     assert jax.device_count() == 4
     x = _input(rng, (8, 3, 5, 6)) * jnp.arange(1, 9).reshape(8, 1, 1, 1)

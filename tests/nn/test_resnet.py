@@ -96,6 +96,7 @@ def test_trainable_mask_of_the_stem(norm, freeze_stem, frozen):
     assert mask["layer1_0"]["bn1"]["scale"] == (norm == "group")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "norm", [pytest.param("group", marks=pytest.mark.slow), "frozen_batch"]
 )
@@ -145,6 +146,7 @@ def test_remat_changes_memory_only(rng):
     chex.assert_trees_all_close(run(again), run(model), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_train_moves_the_statistics_of_sync_batch_only(rng):
     model, variables, image = _tiny(rng, norm="sync_batch")
     apply = jax.jit(model.apply, static_argnames=("train", "mutable"))
@@ -158,6 +160,7 @@ def test_train_moves_the_statistics_of_sync_batch_only(rng):
         assert all(value == train for value in jax.tree.leaves(moved))
 
 
+@pytest.mark.slow
 def test_zero_init_starts_blocks_as_the_identity(rng):
     model, variables, image = _tiny(rng, zero_init=True)
     features = jax.jit(model.apply)(variables, image)

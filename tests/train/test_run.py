@@ -93,6 +93,7 @@ def test_restored_model_carries_what_prediction_needs(workdir):
     assert best.step in (2, 4)
 
 
+@pytest.mark.slow
 def test_weights_of_another_run_are_taken_and_new_heads_named(workdir, experiment):
     method = model.build_method(experiment, num_classes=2)
     state, _ = model.make_state(experiment, method)

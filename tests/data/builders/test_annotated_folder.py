@@ -24,6 +24,7 @@ def write_folder(root: Path, splits: tuple[str, ...]) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_builds_what_the_reader_reads(build, tmp_path):
     from cellrec_jax.data.builders.annotated_folder import AnnotatedFolder
 
