@@ -1,0 +1,257 @@
+"""Positive-unlabelled risk: learning from some labelled cells and nothing else.
+
+A pure function of one set of scores, not per element: its means and the decision to
+clip are over the whole set. Class priors are in `losses.class_prior`.
+
+Sources: du Plessis et al., Convex Formulation for Learning from Positive and Unlabeled
+Data, ICML 2015 (unbiased); Kiryo et al., Positive-Unlabeled Learning with Non-Negative
+Risk Estimator, NeurIPS 2017; Fujii et al., Cell Detection from Imperfect Annotation by
+Pseudo Label Selection Using P-classification, MICCAI 2021, Eq. 1.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+ESTIMATORS = ("unbiased", "clip", "non_negative")
+
+
+class PuRisk(NamedTuple):
+    """A risk to minimise, and its two parts for logging; f32 scalars."""
+
+    risk: jax.Array
+    positive_risk: jax.Array
+    """prior R_p^+, of taking positives for negatives."""
+    negative_risk: jax.Array
+    """R_u^- - prior R_p^-, before any clipping; below 0 is a sign of overfitting."""
+
+
+def sigmoid(margin: jax.Array) -> jax.Array:
+    """Sigmoid surrogate 1 / (1 + exp(margin)), the default of Kiryo et al.
+
+    Args:
+      margin: [...] score times class sign; above 0 is right.
+
+    Returns:
+      [...] in (0, 1).
+    """
+    return jax.nn.sigmoid(-margin)
+
+
+@jax.custom_jvp
+def logistic(margin: jax.Array) -> jax.Array:
+    """Logistic surrogate log(1 + exp(-margin)), the cross entropy of a sigmoid.
+
+    Args:
+      margin: [...] score times class sign; above 0 is right.
+
+    Returns:
+      [...] above 0.
+    """
+    return jax.nn.softplus(-margin)
+
+
+@logistic.defjvp
+def _logistic_jvp(
+    primals: tuple[jax.Array], tangents: tuple[jax.Array]
+) -> tuple[jax.Array, jax.Array]:
+    # Cheaper than through `softplus`, which takes a logarithm again.
+    (margin,), (tangent,) = primals, tangents
+    return logistic(margin), -jax.nn.sigmoid(-margin) * tangent
+
+
+def zero_one(margin: jax.Array) -> jax.Array:
+    """Zero-one loss (1 - sign(margin)) / 2: a value only, its gradient is 0.
+
+    Args:
+      margin: [...] score times class sign; above 0 is right.
+
+    Returns:
+      [...] 0 where right, 1 where wrong, 1/2 where undecided.
+    """
+    return (1.0 - jnp.sign(margin)) / 2.0
+
+
+SURROGATES: dict[str, Callable[[jax.Array], jax.Array]] = {
+    "sigmoid": sigmoid,
+    "logistic": logistic,
+    "zero_one": zero_one,
+}
+
+
+def pu_risk(
+    scores: jax.Array,
+    positive: jax.Array,
+    unlabeled: jax.Array,
+    prior: jax.Array | float,
+    *,
+    estimator: str = "clip",
+    surrogate: str = "logistic",
+    beta: float = 0.0,
+    gamma: float = 1.0,
+    axis_name: str | None = None,
+) -> PuRisk:
+    """Risk of a classifier, estimated from positive and unlabelled scores.
+
+    With l the surrogate, R_p^+ = mean over positives of l(g), R_p^- the same of l(-g)
+    and R_u^- the mean over unlabelled of l(-g), the negative risk is
+    R^- = R_u^- - prior R_p^-, and the risk
+
+    - "unbiased": prior R_p^+ + R^-. Flexible models drive it below 0.
+    - "clip": prior R_p^+ + max(0, R^-).
+    - "non_negative": as unbiased while R^- >= -beta. Below, the value is
+      prior R_p^+ - beta, but the gradient that of -gamma R^- alone: a step back from
+      overfitting. Value and gradient then differ, so use no line search with it.
+
+    The defaults are those of Fujii et al.; Kiryo et al. take "non_negative" with the
+    surrogate "sigmoid".
+
+    Under `axis_name` the sets are those of all devices: the mean of the devices'
+    results (and of their gradients) is the result of the whole, as with
+    `masking.masked_mean`. What to do below -beta is decided on the whole.
+
+    A set without positives has the risk R_u^-, one without unlabelled prior R_p^+, an
+    empty one 0, where this is traced; outside jit they are errors.
+
+    Args:
+      scores: [...] g, unbounded; above 0 is positive. Elements in neither mask are
+        padding and may hold anything.
+      positive: bool [...].
+      unlabeled: bool [...], apart from `positive`; inside jit an element of both counts
+        in both.
+      prior: scalar in (0, 1), the share of positives; a number or a (traced) array
+        without gradient. For one prior per class, vmap over both.
+      estimator: one of `ESTIMATORS`.
+      surrogate: name in `SURROGATES`.
+      beta: >= 0, how far below 0 R^- may go; for "non_negative" only.
+      gamma: in (0, 1], the size of the step back; for "non_negative" only.
+      axis_name: the mapped device axis, or None outside `pmap`.
+
+    Returns:
+      The risk and its parts.
+
+    Raises:
+      ValueError: for unequal shapes, masks that are not bool, unknown names, numbers
+        out of range and, outside jit, overlapping masks or a set with no positives or
+        no unlabelled.
+
+    References:
+      Kiryo et al. 2017, Eq. 2 and 6, Algorithm 1; Fujii et al. 2021, Eq. 1.
+      Differs from the papers: without unlabelled scores R^- is 0, not -prior R_p^-.
+      Fujii et al. write the zero-one loss, their code has the logistic one.
+
+    Example:
+      >>> labeled = jnp.array([True, False])
+      >>> pu_risk(jnp.zeros(2), labeled, ~labeled, 0.5, surrogate="zero_one").risk
+      Array(0.5, dtype=float32)
+    """
+    _check_static(scores, positive, unlabeled, prior, estimator, surrogate)
+    _check_values(positive, unlabeled, prior, beta, gamma)
+    prior = jax.lax.stop_gradient(jnp.asarray(prior, jnp.float32))
+    positive_risk, negative_risk = _partial_risks(
+        scores, positive, unlabeled, prior, SURROGATES[surrogate], axis_name
+    )
+    # Of all devices; collectives stay out of the gradient.
+    overall = jax.lax.stop_gradient(negative_risk)
+    if axis_name is not None:
+        overall = jax.lax.pmean(overall, axis_name)
+    risk = positive_risk + negative_risk
+    if estimator == "clip":
+        risk = jnp.where(overall > 0, risk, positive_risk)
+    elif estimator == "non_negative":
+        ascent = -gamma * negative_risk
+        zero = ascent - jax.lax.stop_gradient(ascent)  # that has the gradient
+        value = jax.lax.stop_gradient(positive_risk) - beta
+        risk = jnp.where(overall < -beta, value + zero, risk)
+    return PuRisk(risk, positive_risk, negative_risk)
+
+
+def _partial_risks(
+    scores: jax.Array,
+    positive: jax.Array,
+    unlabeled: jax.Array,
+    prior: jax.Array,
+    surrogate: Callable[[jax.Array], jax.Array],
+    axis_name: str | None,
+) -> tuple[jax.Array, jax.Array]:
+    """Returns (prior R_p^+, R_u^- - prior R_p^-) as two weighted sums.
+
+    One sum for R^-, so that the surrogate is evaluated once per sign.
+    """
+    of_positive, _ = _mean_weights(positive, axis_name)
+    of_unlabeled, num_unlabeled = _mean_weights(unlabeled, axis_name)
+    correction = jnp.where(num_unlabeled > 0, prior, 0.0) * of_positive
+    scores = scores.astype(jnp.float32)
+    as_positive = surrogate(jnp.where(positive, scores, 0.0))
+    as_negative = surrogate(-jnp.where(positive | unlabeled, scores, 0.0))
+    return (
+        prior * jnp.sum(of_positive * as_positive),
+        jnp.sum((of_unlabeled - correction) * as_negative),
+    )
+
+
+def _mean_weights(
+    mask: jax.Array, axis_name: str | None
+) -> tuple[jax.Array, jax.Array]:
+    """Weights that make a sum the mean over `mask` (0 if empty), and the count."""
+    count = jnp.sum(mask).astype(jnp.float32)
+    if axis_name is not None:
+        count = jax.lax.pmean(count, axis_name)
+    return mask.astype(jnp.float32) / jnp.where(count > 0, count, 1.0), count
+
+
+def _check_static(
+    scores: jax.Array,
+    positive: jax.Array,
+    unlabeled: jax.Array,
+    prior: jax.Array | float,
+    estimator: str,
+    surrogate: str,
+) -> None:
+    shapes = [jnp.shape(array) for array in (scores, positive, unlabeled)]
+    if len(set(shapes)) > 1:
+        raise ValueError(f"scores, positive, unlabeled need one shape, not {shapes}")
+    if positive.dtype != bool or unlabeled.dtype != bool:
+        raise ValueError(
+            f"masks must be bool, not {positive.dtype} and {unlabeled.dtype}"
+        )
+    if jnp.ndim(prior) != 0:
+        raise ValueError(
+            f"the prior must be a scalar, not of shape {jnp.shape(prior)}: "
+            "for one prior per class, vmap over scores, masks and priors"
+        )
+    if estimator not in ESTIMATORS:
+        raise ValueError(f"unknown estimator {estimator!r}; use one of {ESTIMATORS}")
+    if surrogate not in SURROGATES:
+        raise ValueError(
+            f"unknown surrogate {surrogate!r}; use one of {tuple(SURROGATES)}"
+        )
+
+
+def _check_values(
+    positive: jax.Array,
+    unlabeled: jax.Array,
+    prior: jax.Array | float,
+    beta: float,
+    gamma: float,
+) -> None:
+    """Checks what is known: under jit, numbers that are no tracers."""
+    if _known(prior) and not 0 < prior < 1:
+        raise ValueError(f"the prior must be in (0, 1), not {prior}")
+    if _known(beta) and not beta >= 0:
+        raise ValueError(f"beta must be >= 0, not {beta}")
+    if _known(gamma) and not 0 < gamma <= 1:
+        raise ValueError(f"gamma must be in (0, 1], not {gamma}")
+    if not (_known(positive) and _known(unlabeled)):
+        return
+    if bool((positive & unlabeled).any()):
+        raise ValueError("an element is both positive and unlabelled: mark one only")
+    for name, mask in (("positive", positive), ("unlabelled", unlabeled)):
+        if not bool(mask.any()):
+            raise ValueError(f"no {name} scores: a risk needs both kinds, draw more")
+
+
+def _known(value: jax.Array | float) -> bool:
+    return not isinstance(value, jax.core.Tracer)

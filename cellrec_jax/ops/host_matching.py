@@ -1,0 +1,148 @@
+"""Exact matching of proposals with cells on the host, by NumPy and SciPy alone.
+
+Runs inside `jax.pure_callback`, where JAX must not be called.
+"""
+
+from collections.abc import Sequence
+from concurrent import futures
+import functools
+import os
+from typing import NamedTuple
+
+import numpy as np
+from scipy import optimize, sparse, spatial
+
+_NEAREST = 32  # proposals looked at first for each cell, and ...
+_CHEAPEST = 8  # ... of these, how many it may choose from
+_GROWTH = 4
+_SMALL = 150_000  # pairs up to which looking for candidates does not pay
+
+
+class Problem(NamedTuple):
+    """One image: what `matching.match` passes, padding removed."""
+
+    points_yx: np.ndarray  # f64 [M, 2], proposals
+    score: np.ndarray  # f64 [M, K]: what a proposal takes off the cost of each class
+    true_yx: np.ndarray  # f64 [N, 2], cells
+    labels: np.ndarray  # int [N]
+    distance_weight: float
+
+
+class _Pairs(NamedTuple):
+    """Candidates: a cell, a proposal that it may take, and the cost, each [P]."""
+
+    cell: np.ndarray
+    proposal: np.ndarray
+    cost: np.ndarray
+
+
+def solve(problem: Problem) -> np.ndarray:
+    """Matches one image's cells at the least total cost.
+
+    Only the proposals around a cell are looked at. All others cost it `limit` or more;
+    a cell that could have had a free one for up to that has no use for them (no
+    exchange along other cells can gain more), and the cells that could not get longer
+    lists, until all could.
+
+    Args:
+      problem: finite.
+
+    Returns:
+      int64 [N] proposals, -1 for the cells left over where N > M.
+    """
+    num_cells, num_proposals = len(problem.true_yx), len(problem.points_yx)
+    if num_cells == 0 or num_proposals == 0:
+        return np.full(num_cells, -1)
+    if num_cells > num_proposals or num_cells * num_proposals <= _SMALL:
+        return _solve_full(problem)
+    tree = spatial.KDTree(problem.points_yx, balanced_tree=False, compact_nodes=False)
+    pairs = _Pairs(*(np.zeros(0, kind) for kind in (int, int, float)))
+    limits = np.zeros(num_cells)
+    short = np.arange(num_cells)
+    nearest, kept = _NEAREST, _CHEAPEST
+    while nearest < num_proposals:
+        others = ~np.isin(pairs.cell, short)
+        added, limits[short] = _candidates(problem, tree, short, nearest, kept)
+        pairs = _Pairs(
+            *(
+                np.concatenate([old[others], new])
+                for old, new in zip(pairs, added, strict=True)
+            )
+        )
+        proposals = _solve_sparse(pairs, (num_cells, num_proposals))
+        if proposals is None:  # too few candidates for all, and no telling where
+            short = np.arange(num_cells)
+        else:
+            short = _unproven(pairs, limits, proposals, num_proposals)
+            if len(short) == 0:
+                return proposals
+        nearest, kept = nearest * _GROWTH, kept * _GROWTH
+    return _solve_full(problem)
+
+
+def solve_batch(problems: Sequence[Problem]) -> list[np.ndarray]:
+    """Solves images side by side: SciPy releases the interpreter lock."""
+    if len(problems) == 1:
+        return [solve(problems[0])]
+    return list(_pool().map(solve, problems))
+
+
+@functools.cache
+def _pool() -> futures.ThreadPoolExecutor:
+    return futures.ThreadPoolExecutor(os.cpu_count(), "cellrec-matching")
+
+
+def _costs(problem: Problem, cells: np.ndarray, proposals: np.ndarray) -> np.ndarray:
+    """Costs f64 [n, k] of the pairs cells [n] x proposals [n, k] (or [1, k])."""
+    offsets = problem.points_yx[proposals] - problem.true_yx[cells, None]
+    distance = np.sqrt(offsets[..., 0] ** 2 + offsets[..., 1] ** 2)
+    score = problem.score[proposals, problem.labels[cells, None]]
+    return problem.distance_weight * distance - score
+
+
+def _candidates(
+    problem: Problem,
+    tree: spatial.KDTree,
+    cells: np.ndarray,
+    nearest: int,
+    kept: int,
+) -> tuple[_Pairs, np.ndarray]:
+    """The cheapest `kept` of the `nearest` proposals of some cells, and the limits."""
+    distance, near = tree.query(problem.true_yx[cells], k=nearest)
+    cost = _costs(problem, cells, near)
+    farther = problem.distance_weight * distance[:, -1] - problem.score.max()
+    slot = np.argpartition(cost, kept, axis=1)[:, :kept]
+    cost = np.take_along_axis(cost, slot, axis=1)
+    near = np.take_along_axis(near, slot, axis=1)
+    pairs = _Pairs(np.repeat(cells, kept), near.ravel(), cost.ravel())
+    return pairs, np.minimum(cost.max(axis=1), farther)
+
+
+def _solve_sparse(pairs: _Pairs, shape: tuple[int, int]) -> np.ndarray | None:
+    """Assigns within the pairs; None where they cannot serve all cells."""
+    weight = pairs.cost - pairs.cost.min() + 1.0  # above 0: a stored 0 is no edge
+    graph = sparse.csr_array((weight, (pairs.cell, pairs.proposal)), shape=shape)
+    try:
+        _, proposals = sparse.csgraph.min_weight_full_bipartite_matching(graph)
+    except ValueError:
+        return None
+    return proposals.astype(np.int64)
+
+
+def _unproven(
+    pairs: _Pairs, limits: np.ndarray, proposals: np.ndarray, num_proposals: int
+) -> np.ndarray:
+    """Cells with no free candidate for up to their limit."""
+    taken = np.zeros(num_proposals, bool)
+    taken[proposals] = True
+    spare = ~taken[pairs.proposal] & (pairs.cost <= limits[pairs.cell])
+    return np.flatnonzero(np.bincount(pairs.cell[spare], minlength=len(limits)) == 0)
+
+
+def _solve_full(problem: Problem) -> np.ndarray:
+    cells = np.arange(len(problem.true_yx))
+    cost = _costs(problem, cells, np.arange(len(problem.points_yx))[None])
+    rows, columns = optimize.linear_sum_assignment(cost)
+    proposals = np.full(len(cells), -1)
+    proposals[rows] = columns
+    return proposals

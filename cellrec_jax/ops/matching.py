@@ -1,0 +1,373 @@
+"""One-to-one matching of predicted with annotated points, as losses need it.
+
+Takes a whole batch, outside `vmap`. Two exact backends with one result: "host" calls
+SciPy back from the graph, "device" stays in it.
+
+Source: Shui et al., End-to-end cell recognition by point annotation, MICCAI 2022.
+"""
+
+from collections.abc import Sequence
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from cellrec_jax.ops import assignment, host_matching
+
+BACKENDS = ("host", "device", "auto")
+MAX_HOST_PROPOSALS = 25_599
+"""Largest M of the host backend with several CPU devices: an argument of 102,400 bytes
+or more is copied to a callback asynchronously there, and the copy waits for the step
+that waits for the callback."""
+
+_CANDIDATES = (8, 32)  # proposals a cell looks at, before all that can matter
+_PLENTY = 4  # proposals for each cell
+_CPU_ROWS = 64  # cells whose costs are held at once on a CPU: they stay in its cache
+
+
+class MatchWeights(NamedTuple):
+    """Weights of the terms of the cost, each >= 0; defaults of the paper."""
+
+    distance: float = 0.05
+    """alpha, per px."""
+    objectness: float = 1.0
+    class_prob: float = 1.0
+
+
+class Match(NamedTuple):
+    """Who was matched with whom."""
+
+    proposal_idx: jax.Array
+    """i32 [B, N], the proposal of each cell; -1 where padded or left over."""
+    matched: jax.Array
+    """bool [B, M], whether a proposal was matched."""
+
+
+PAPER_WEIGHTS = MatchWeights()
+
+
+def match(
+    points_yx: jax.Array,
+    objectness: jax.Array,
+    class_probs: jax.Array,
+    true_yx: jax.Array,
+    labels: jax.Array,
+    cell_mask: jax.Array,
+    *,
+    proposal_mask: jax.Array | None = None,
+    weights: MatchWeights = PAPER_WEIGHTS,
+    backend: str = "auto",
+) -> Match:
+    """Gives each cell its own proposal so that the total cost is least.
+
+    The cost of a pair is alpha * distance - objectness - probability of the cell's
+    class (Eq. 2, with weights). No gradient flows. Under `vmap` the host backend raises
+    NotImplementedError: it wants the batch.
+
+    Args:
+      points_yx: [B, M, 2] proposals, px.
+      objectness: [B, M] probabilities.
+      class_probs: [B, M, K] probabilities.
+      true_yx: [B, N, 2] annotated cells, px.
+      labels: i32 [B, N] in 0..K-1 where not padded.
+      cell_mask: bool [B, N].
+      proposal_mask: bool [B, M]; None takes all. Under jit a proposal with a NaN or an
+        infinity counts as masked, such a cell as padded.
+      weights: see `MatchWeights`.
+      backend: "host", "device" or "auto" (`choose_backend`).
+
+    Returns:
+      The match. Under jit, cells beyond the number of proposals are left over (-1):
+      the host keeps the cheapest choice, the device a valid one.
+
+    Raises:
+      ValueError: for shapes that do not fit, an unknown backend, a negative weight;
+        and, outside jit, for an image with values that are not finite, labels out of
+        range, or more cells than proposals.
+
+    References:
+      Shui et al. 2022, Eq. 2.
+    """
+    if proposal_mask is None:
+        proposal_mask = jnp.ones(objectness.shape, bool)
+    proposals = (points_yx, objectness, class_probs, proposal_mask)
+    cells = (true_yx, labels, cell_mask)
+    _check_shapes(proposals, cells)
+    _check_weights(weights)
+    if not any(isinstance(x, jax.core.Tracer) for x in (*proposals, *cells)):
+        _check_values(proposals, cells)
+    batch, num_cells = labels.shape
+    num_proposals = objectness.shape[1]
+    if backend == "auto":
+        backend = choose_backend(num_proposals, num_cells)
+    if backend not in BACKENDS:
+        raise ValueError(f"matching backend {backend!r}: use one of {BACKENDS}")
+    problem = _drop_unreal(*jax.lax.stop_gradient((proposals, cells)))
+    if 0 in (batch, num_cells, num_proposals):
+        found = jnp.full((batch, num_cells), -1, jnp.int32)
+    elif backend == "host":
+        found = _on_host(*problem, weights)
+    else:
+        found = _on_device(*problem, weights)
+    return Match(found, _matched(found, num_proposals))
+
+
+def choose_backend(num_proposals: int, num_cells: int) -> str:
+    """What "auto" takes for these sizes on this machine.
+
+    By `cellrec_jax.bench matching` on two CPU cores: "device" is up to three times
+    faster where proposals abound, "host" up to ten times where they are scarce and many
+    cells compete. On accelerators it is "device", since a callback waits for the queue.
+
+    Args:
+      num_proposals: M of an image.
+      num_cells: N, padding included.
+
+    Returns:
+      "host" or "device".
+    """
+    if jax.default_backend() != "cpu":
+        return "device"
+    if num_proposals > MAX_HOST_PROPOSALS and jax.local_device_count() > 1:
+        return "device"
+    return "device" if num_proposals >= _PLENTY * num_cells else "host"
+
+
+def matching_cost(
+    points_yx: jax.Array,
+    objectness: jax.Array,
+    class_probs: jax.Array,
+    true_yx: jax.Array,
+    labels: jax.Array,
+    *,
+    weights: MatchWeights = PAPER_WEIGHTS,
+) -> jax.Array:
+    """Cost of all pairs of one image.
+
+    Args:
+      points_yx: [M, 2] proposals, px.
+      objectness: [M].
+      class_probs: [M, K].
+      true_yx: [N, 2] cells, px.
+      labels: i32 [N]; -1 (padding) takes class 0.
+      weights: see `MatchWeights`.
+
+    Returns:
+      f32 [N, M].
+
+    References:
+      Shui et al. 2022, Eq. 2 (transposed: a row for each cell).
+    """
+    points_yx, true_yx = points_yx.astype(jnp.float32), true_yx.astype(jnp.float32)
+    offset_y = true_yx[:, None, 0] - points_yx[None, :, 0]
+    offset_x = true_yx[:, None, 1] - points_yx[None, :, 1]
+    distance = jnp.sqrt(offset_y**2 + offset_x**2)
+    score = _scores(objectness, class_probs, weights)
+    return weights.distance * distance - score.T[jnp.maximum(labels, 0)]
+
+
+def _scores(
+    objectness: jax.Array, class_probs: jax.Array, weights: MatchWeights
+) -> jax.Array:
+    """What a proposal takes off the cost of each class: f32 [..., M, K]."""
+    objectness, class_probs = (x.astype(jnp.float32) for x in (objectness, class_probs))
+    scores = weights.objectness * objectness[..., None]
+    return scores + weights.class_prob * class_probs
+
+
+def _matched(proposal_idx: jax.Array, num_proposals: int) -> jax.Array:
+    batch = proposal_idx.shape[0]
+    image = jnp.arange(batch)[:, None]
+    column = jnp.where(proposal_idx < 0, num_proposals, proposal_idx)
+    matched = jnp.zeros((batch, num_proposals + 1), bool).at[image, column].set(True)
+    return matched[:, :-1]
+
+
+# On the device.
+
+
+def _on_device(
+    proposals: Sequence[jax.Array], cells: Sequence[jax.Array], weights: MatchWeights
+) -> jax.Array:
+    num_cells, num_proposals = cells[1].shape[1], proposals[1].shape[1]
+    enough = min(num_cells, num_proposals)  # N cells need at most their N cheapest
+    counts = [count for count in _CANDIDATES if count < enough] + [enough]
+
+    def solve(level: int) -> jax.Array:
+        one = functools.partial(_match_image, weights=weights, count=counts[level])
+        found, proven = jax.vmap(one)(tuple(proposals), tuple(cells))
+        if level + 1 == len(counts):
+            return found
+        more = functools.partial(solve, level + 1)
+        return jax.lax.cond(jnp.all(proven), lambda: found, more)
+
+    return solve(0)
+
+
+def _match_image(
+    proposals: Sequence[jax.Array],
+    cells: Sequence[jax.Array],
+    *,
+    weights: MatchWeights,
+    count: int,
+) -> tuple[jax.Array, jax.Array]:
+    points_yx, objectness, class_probs, proposal_mask = proposals
+    true_yx, labels, cell_mask = cells
+
+    def candidates(cell: tuple[jax.Array, jax.Array]) -> assignment.Candidates:
+        cost = matching_cost(points_yx, objectness, class_probs, *cell, weights=weights)
+        return assignment.cheapest(jnp.where(proposal_mask, cost, jnp.inf), count)
+
+    if jax.default_backend() == "cpu" and len(labels) > _CPU_ROWS:
+        found = jax.lax.map(
+            lambda cell: jax.tree.map(
+                lambda x: x[0], candidates((cell[0][None], cell[1][None]))
+            ),
+            (true_yx, labels),
+            batch_size=_CPU_ROWS,
+        )
+    else:
+        found = candidates((true_yx, labels))
+    return assignment.assign(found, cell_mask, len(objectness))
+
+
+# On the host.
+
+
+def _on_host(
+    proposals: Sequence[jax.Array], cells: Sequence[jax.Array], weights: MatchWeights
+) -> jax.Array:
+    """One callback for the batch, every row of every image an argument of its own."""
+    points_yx, objectness, class_probs, proposal_mask = proposals
+    true_yx, labels, cell_mask = cells
+    (batch, num_proposals), num_cells = objectness.shape, labels.shape[1]
+    if num_proposals > MAX_HOST_PROPOSALS and _many_cpu_devices():
+        raise ValueError(
+            f"{num_proposals} proposals do not go through a host callback on several "
+            f"CPU devices (at most {MAX_HOST_PROPOSALS}): use matching backend 'device'"
+        )
+    scores = _scores(objectness, class_probs, weights)
+    columns = [points_yx[..., 0], points_yx[..., 1], proposal_mask]
+    columns += [scores[..., k] for k in range(scores.shape[-1])]
+    rows = [true_yx[..., 0], true_yx[..., 1], labels, cell_mask]
+    arguments = [[x[b] for x in (*rows, *columns)] for b in range(batch)]
+    shape = jax.ShapeDtypeStruct((num_cells,), jnp.int32)
+    solve = functools.partial(_solve_batch, distance_weight=weights.distance)
+    return jnp.stack(jax.pure_callback(solve, [shape] * batch, arguments))
+
+
+def _many_cpu_devices() -> bool:
+    return jax.default_backend() == "cpu" and jax.local_device_count() > 1
+
+
+def _solve_batch(
+    arguments: Sequence[Sequence[np.ndarray]], *, distance_weight: float
+) -> list[np.ndarray]:
+    """What the callback runs: NumPy alone."""
+    problems, real = [], []
+    for image in arguments:
+        y, x, labels, cell_mask, *columns = map(np.asarray, image)
+        point_y, point_x, proposal_mask, *scores = columns
+        cell, proposal = np.flatnonzero(cell_mask), np.flatnonzero(proposal_mask)
+        problems.append(
+            host_matching.Problem(
+                points_yx=np.stack([point_y, point_x], 1, dtype=np.float64)[proposal],
+                score=np.stack(scores, 1, dtype=np.float64)[proposal],
+                true_yx=np.stack([y, x], 1, dtype=np.float64)[cell],
+                labels=labels[cell],
+                distance_weight=distance_weight,
+            )
+        )
+        real.append((cell, proposal, len(labels)))
+    found = []
+    solved = host_matching.solve_batch(problems)
+    for proposal_idx, (cell, proposal, size) in zip(solved, real, strict=True):
+        row = np.full(size, -1, np.int32)
+        taken = proposal_idx >= 0
+        row[cell[taken]] = proposal[proposal_idx[taken]]
+        found.append(row)
+    return found
+
+
+# Checks.
+
+
+def _check_shapes(proposals: Sequence[jax.Array], cells: Sequence[jax.Array]) -> None:
+    points_yx, objectness, class_probs, proposal_mask = proposals
+    true_yx, labels, cell_mask = cells
+    batch, num_proposals = objectness.shape
+    num_cells = labels.shape[1]
+    expected = {
+        "points_yx": (points_yx, (batch, num_proposals, 2)),
+        "class_probs": (class_probs[..., 0], (batch, num_proposals)),
+        "proposal_mask": (proposal_mask, (batch, num_proposals)),
+        "true_yx": (true_yx, (batch, num_cells, 2)),
+        "labels": (labels, (batch, num_cells)),
+        "cell_mask": (cell_mask, (batch, num_cells)),
+    }
+    for name, (array, shape) in expected.items():
+        if array.shape != shape:
+            raise ValueError(
+                f"{name} is {array.shape}, should be {shape} to fit objectness "
+                f"{objectness.shape} and labels {labels.shape}"
+            )
+
+
+def _check_weights(weights: MatchWeights) -> None:
+    for name, value in weights._asdict().items():
+        if not value >= 0:
+            raise ValueError(f"matching weight {name} is {value}; it must be >= 0")
+
+
+def _check_values(proposals: Sequence[jax.Array], cells: Sequence[jax.Array]) -> None:
+    points_yx, objectness, class_probs, proposal_mask = map(np.asarray, proposals)
+    true_yx, labels, cell_mask = map(np.asarray, cells)
+    terms = {
+        "proposal coordinates": (points_yx, proposal_mask),
+        "objectness": (objectness[..., None], proposal_mask),
+        "class probabilities": (class_probs, proposal_mask),
+        "cell coordinates": (true_yx, cell_mask),
+    }
+    for name, (values, mask) in terms.items():
+        bad = (~np.isfinite(values.astype(np.float64)).all(axis=-1)) & mask
+        if bad.any():
+            image, row = np.argwhere(bad)[0]
+            raise ValueError(f"{name} of image {image}, row {row} are not finite")
+    num_classes = class_probs.shape[-1]
+    bad = cell_mask & ((labels < 0) | (labels >= num_classes))
+    if bad.any():
+        image, row = np.argwhere(bad)[0]
+        raise ValueError(
+            f"label {labels[image, row]} of image {image}, cell {row} is not in "
+            f"0..{num_classes - 1}"
+        )
+    counts = np.stack([cell_mask.sum(axis=1), proposal_mask.sum(axis=1)])
+    if (counts[0] > counts[1]).any():
+        image = int(np.argmax(counts[0] > counts[1]))
+        raise ValueError(
+            f"image {image} has {counts[0, image]} cells but only {counts[1, image]} "
+            "proposals: each cell needs one of its own; use denser anchor points"
+        )
+
+
+def _drop_unreal(
+    proposals: Sequence[jax.Array], cells: Sequence[jax.Array]
+) -> tuple[tuple[jax.Array, ...], tuple[jax.Array, ...]]:
+    """Masks what is not finite, and zeros what is masked: it must not reach a sort."""
+    points_yx, objectness, class_probs, proposal_mask = proposals
+    true_yx, labels, cell_mask = cells
+    finite = jnp.isfinite(objectness)
+    finite &= jnp.all(jnp.isfinite(points_yx), -1)
+    finite &= jnp.all(jnp.isfinite(class_probs), -1)
+    use = proposal_mask.astype(bool) & finite
+    real = cell_mask.astype(bool) & jnp.all(jnp.isfinite(true_yx), -1)
+    clean = (
+        jnp.where(use[..., None], points_yx, 0),
+        jnp.where(use, objectness, 0),
+        jnp.where(use[..., None], class_probs, 0),
+        use,
+    )
+    labels = jnp.clip(labels, 0, class_probs.shape[-1] - 1)
+    return clean, (jnp.where(real[..., None], true_yx, 0), labels, real)

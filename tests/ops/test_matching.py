@@ -1,0 +1,315 @@
+import subprocess
+import sys
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import optimize
+
+from cellrec_jax.ops import matching
+
+BATCH, PROPOSALS, CELLS, CLASSES = 2, 20, 12, 3
+BACKENDS = ("host", "device")
+
+match = jax.jit(matching.match, static_argnames=("backend", "weights"))
+
+
+def problem(
+    seed: int,
+    kind: str = "random",
+    batch: int = BATCH,
+    num_proposals: int = PROPOSALS,
+    num_cells: int = CELLS,
+) -> dict[str, np.ndarray]:
+    """Arguments of `match`, padded, for images of 60 x 90 px."""
+    rng = np.random.default_rng(seed)
+    points = rng.uniform(0, (60, 90), (batch, num_proposals, 2))
+    cells = rng.uniform(0, (60, 90), (batch, num_cells, 2))
+    objectness = rng.uniform(0, 1, (batch, num_proposals))
+    probs = rng.dirichlet(np.ones(CLASSES), (batch, num_proposals))
+    if kind == "tied":
+        points, cells = np.round(points / 30) * 30, np.round(cells / 30) * 30
+        objectness, probs = np.round(objectness), np.round(probs)
+    if kind == "clustered":
+        cells = cells / 15 + 20
+    fill = rng.integers(0, num_cells + 1, (batch, 1))
+    if kind == "full":
+        fill = np.full((batch, 1), num_cells)
+    if kind == "empty":
+        fill[0] = 0
+    proposal_mask = rng.random((batch, num_proposals)) < 0.9
+    proposal_mask |= (kind == "full") | (np.arange(num_proposals) < num_cells)
+    return {
+        "points_yx": points.astype(np.float32),
+        "objectness": objectness.astype(np.float32),
+        "class_probs": probs.astype(np.float32),
+        "true_yx": cells.astype(np.float32),
+        "labels": rng.integers(0, CLASSES, (batch, num_cells)).astype(np.int32),
+        "cell_mask": np.arange(num_cells) < fill,
+        "proposal_mask": proposal_mask,
+    }
+
+
+def slow_cost(case: dict[str, np.ndarray], image: int) -> np.ndarray:
+    """Eq. 2 in loops, f64 [N, M]."""
+    cost = np.zeros((case["labels"].shape[1], case["objectness"].shape[1]))
+    for j, cell_yx in enumerate(case["true_yx"][image].astype(np.float64)):
+        for i, point_yx in enumerate(case["points_yx"][image].astype(np.float64)):
+            cost[j, i] = 0.05 * np.hypot(*(point_yx - cell_yx))
+            cost[j, i] -= case["objectness"][image, i]
+            cost[j, i] -= case["class_probs"][image, i, case["labels"][image, j]]
+    return cost
+
+
+def check_optimal(case: dict[str, np.ndarray], result: matching.Match) -> None:
+    """Valid pairs, at SciPy's least total cost."""
+    for image, found in enumerate(np.asarray(result.proposal_idx)):
+        real, usable = case["cell_mask"][image], case["proposal_mask"][image]
+        cost = slow_cost(case, image)
+        assert (found[~real] == -1).all()
+        assert usable[found[real]].all()
+        assert len(set(found[real])) == real.sum()
+        rows, columns = optimize.linear_sum_assignment(cost[real][:, usable])
+        least = cost[real][:, usable][rows, columns].sum()
+        assert cost[real, found[real]].sum() == pytest.approx(least, abs=1e-4)
+        matched = np.zeros(len(usable), bool)
+        matched[found[real]] = True
+        np.testing.assert_array_equal(result.matched[image], matched)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("kind", ["random", "tied", "clustered", "full", "empty"])
+@settings(max_examples=25)
+@given(seed=st.integers(0, 10**6))
+def test_total_cost_is_least(kind, backend, seed):
+    case = problem(seed, kind)
+    check_optimal(case, match(**case, backend=backend))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@settings(max_examples=20)
+@given(seed=st.integers(0, 10**6))
+def test_as_many_cells_as_proposals(backend, seed):
+    case = problem(seed, "full", num_proposals=CELLS)
+    check_optimal(case, match(**case, backend=backend))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("squeeze", [1.0, 12.0])
+def test_many_proposals(backend, squeeze, monkeypatch):
+    """Candidates suffice for scattered cells, and are too few for crowded ones."""
+    monkeypatch.setattr(matching.host_matching, "_SMALL", 0)
+    case = problem(3, "full", 2, 700, 90)
+    case["points_yx"] *= 6
+    case["true_yx"] *= 6 / squeeze
+    check_optimal(case, matching.match(**case, backend=backend))
+
+
+def test_by_hand():
+    """The nearer proposal wins unless its scores are lower by more than 0.05 a px."""
+    case = {
+        "points_yx": np.array([[[0, 0], [0, 10], [5, 30]]], np.float32),
+        "objectness": np.array([[0.1, 0.9, 0.5]], np.float32),
+        "class_probs": np.array([[[1, 0], [0.5, 0.5], [0, 1]]], np.float32),
+        "true_yx": np.array([[[0, 0], [0, 30]]], np.float32),
+        "labels": np.array([[0, 1]], np.int32),
+        "cell_mask": np.ones((1, 2), bool),
+    }
+    cost = matching.matching_cost(*(case[name][0] for name in list(case)[:5]))
+    root = np.sqrt(925)
+    expected = [[-1.1, 0.5 - 1.4, 0.05 * root - 0.5], [1.4, 1 - 1.4, 0.25 - 1.5]]
+    np.testing.assert_allclose(cost, expected, atol=1e-6)
+    for backend in BACKENDS:
+        result = match(**case, backend=backend)
+        assert result.proposal_idx.tolist() == [[0, 2]]
+        assert result.matched.tolist() == [[True, False, True]]
+        free = matching.MatchWeights(distance=0.0)
+        assert match(**case, backend=backend, weights=free).proposal_idx.tolist() == [
+            [1, 2]
+        ]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_garbage_in_padding_changes_nothing(backend):
+    case = problem(0)
+    expected = match(**case, backend=backend)
+    cells, proposals = ~case["cell_mask"], ~case["proposal_mask"]
+    assert cells.any()
+    assert proposals.any()
+    case["true_yx"][cells] = np.nan
+    case["labels"][cells] = -1
+    for name in ("points_yx", "objectness", "class_probs"):
+        case[name][proposals] = np.inf
+    result = match(**case, backend=backend)
+    np.testing.assert_array_equal(result.proposal_idx, expected.proposal_idx)
+    check = matching.match(**case, backend=backend)  # masked values raise nothing
+    np.testing.assert_array_equal(check.proposal_idx, expected.proposal_idx)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_under_jit_what_is_not_finite_is_left_out(backend):
+    case = problem(1)
+    case["cell_mask"][:, :4] = True
+    spoiled = {name: array.copy() for name, array in case.items()}
+    spoiled["objectness"][0, 3] = np.nan
+    spoiled["points_yx"][0, 4, 1] = np.inf
+    spoiled["true_yx"][1, 2, 0] = np.nan
+    result = match(**spoiled, backend=backend)
+    case["proposal_mask"][0, [3, 4]] = False
+    case["cell_mask"][1, 2] = False
+    check_optimal(case, result)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_more_cells_than_proposals_under_jit(backend):
+    case = problem(2, "full", num_proposals=PROPOSALS, num_cells=CELLS)
+    case["proposal_mask"] = np.arange(PROPOSALS) < np.array([[5], [0]])
+    found = np.asarray(match(**case, backend=backend).proposal_idx)
+    assert sorted(found[0][found[0] >= 0]) == [0, 1, 2, 3, 4]
+    assert (found[1] == -1).all()
+
+
+def test_no_gradient():
+    case = problem(4)
+
+    def loss(objectness: jax.Array) -> jax.Array:
+        found = matching.match(**{**case, "objectness": objectness}, backend="device")
+        picked = jnp.take_along_axis(objectness, jnp.maximum(found.proposal_idx, 0), 1)
+        return jnp.sum(jnp.where(case["cell_mask"], picked, 0.0))
+
+    gradient = jax.jit(jax.grad(loss))(jnp.asarray(case["objectness"]))
+    matched = match(**case, backend="device").matched
+    np.testing.assert_array_equal(gradient, matched.astype(np.float32))
+
+
+def test_vmap_of_the_host_is_refused():
+    case = problem(5)
+    stacked = {name: array[None] for name, array in case.items()}
+    with pytest.raises(NotImplementedError, match="vmap"):
+        jax.vmap(lambda case: matching.match(**case, backend="host"))(stacked)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("sizes", [(0, 4), (5, 0)])
+def test_nothing_to_match(backend, sizes):
+    case = problem(0, "random", 2, *sizes)
+    case["cell_mask"][:] = False
+    result = match(**case, backend=backend)
+    assert (np.asarray(result.proposal_idx) == -1).all()
+    assert not np.asarray(result.matched).any()
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "value", "message"),
+    [
+        ("objectness", (1, 2), np.nan, "objectness of image 1, row 2 are not finite"),
+        ("points_yx", (0, 3, 1), np.inf, "proposal coordinates of image 0, row 3"),
+        ("class_probs", (1, 0, 2), -np.inf, "class probabilities of image 1, row 0"),
+        ("true_yx", (0, 1, 0), np.nan, "cell coordinates of image 0, row 1"),
+        ("labels", (1, 0), 3, r"label 3 of image 1, cell 0 is not in 0\.\.2"),
+    ],
+)
+def test_bad_values(name, place, value, message):
+    case = problem(0, "full")
+    case[name][place] = value
+    with pytest.raises(ValueError, match=message):
+        matching.match(**case)
+
+
+def test_bad_arguments():
+    case = problem(0, "full")
+    few = {**case, "proposal_mask": np.arange(PROPOSALS) < np.array([[20], [11]])}
+    with pytest.raises(ValueError, match="image 1 has 12 cells but only 11 proposals"):
+        matching.match(**few)
+    with pytest.raises(
+        ValueError, match=r"cell_mask is \(2, 11\), should be \(2, 12\)"
+    ):
+        matching.match(**{**case, "cell_mask": case["cell_mask"][:, 1:]})
+    with pytest.raises(ValueError, match="backend 'gpu': use one of"):
+        matching.match(**case, backend="gpu")
+    with pytest.raises(ValueError, match="weight distance is -1"):
+        matching.match(**case, weights=matching.MatchWeights(distance=-1))
+
+
+def test_auto(monkeypatch):
+    assert matching.choose_backend(1000, 100) == "device"
+    assert matching.choose_backend(1000, 500) == "host"
+    assert jax.local_device_count() > 1
+    assert matching.choose_backend(26_000, 20_000) == "device"
+    case = problem(0)
+    auto = match(**case).proposal_idx
+    np.testing.assert_array_equal(auto, match(**case, backend="host").proposal_idx)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert matching.choose_backend(1000, 500) == "device"
+
+
+def test_too_many_proposals_for_callbacks(monkeypatch):
+    monkeypatch.setattr(matching, "MAX_HOST_PROPOSALS", PROPOSALS - 1)
+    with pytest.raises(ValueError, match="use matching backend 'device'"):
+        matching.match(**problem(0), backend="host")
+
+
+def test_bfloat16_scores():
+    case = problem(6)
+    halves = {
+        name: jnp.asarray(case[name], jnp.bfloat16)
+        for name in ("objectness", "class_probs")
+    }
+    case.update({k: np.asarray(v, np.float32) for k, v in halves.items()})
+    expected = match(**case, backend="device").proposal_idx
+    result = match(**{**case, **halves}, backend="device").proposal_idx
+    np.testing.assert_array_equal(result, expected)
+
+
+FIFTY_STEPS = """
+import sys
+
+import jax
+
+jax.config.update("jax_num_cpu_devices", 4)
+
+import jax.numpy as jnp
+import numpy as np
+
+from cellrec_jax.ops import matching
+
+num_proposals = int(sys.argv[1])
+rng = np.random.default_rng(0)
+lead = (4, 2)  # devices, images of each
+points = rng.uniform(0, 1000, (*lead, num_proposals, 2)).astype(np.float32)
+objectness = rng.uniform(0, 1, (*lead, num_proposals)).astype(np.float32)
+probs = rng.dirichlet(np.ones(4), (*lead, num_proposals)).astype(np.float32)
+cells = rng.uniform(0, 1000, (*lead, 300, 2)).astype(np.float32)
+labels = rng.integers(0, 4, (*lead, 300)).astype(np.int32)
+mask = np.ones((*lead, 300), bool)
+
+
+def step(shift, points, objectness, probs, cells, labels, mask):
+    moved = points + shift
+    found = matching.match(
+        moved, objectness, probs, cells, labels, mask, backend="host"
+    )
+    near = jnp.take_along_axis(moved, found.proposal_idx[..., None], axis=1)
+    return shift + jax.lax.pmean(jnp.mean(cells - near), "devices")
+
+
+stepper = jax.pmap(step, "devices", in_axes=(None, *[0] * 6), out_axes=None)
+shift = jnp.float32(0)
+for _ in range(50):
+    shift = stepper(shift, points, objectness, probs, cells, labels, mask)
+assert np.isfinite(shift)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("num_proposals", [5120, 10_200])
+def test_callbacks_of_four_devices_do_not_wait_for_each_other(num_proposals):
+    """Arguments of 102,400 bytes or more would hang here within a few steps."""
+    command = [sys.executable, "-c", FIFTY_STEPS, str(num_proposals)]
+    done = subprocess.run(
+        command, timeout=300, stderr=subprocess.PIPE, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
