@@ -14,7 +14,9 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+_ATANH = tuple(1.0 / power for power in range(15, 0, -2))  # highest first
 ESTIMATORS = ("unbiased", "clip", "non_negative")
 
 
@@ -50,7 +52,14 @@ def logistic(margin: jax.Array) -> jax.Array:
     Returns:
       [...] above 0.
     """
-    return jax.nn.softplus(-margin)
+    # log1p(e) = 2 atanh(e / (2 + e)), as a series that is exact in float32 for e <= 1:
+    # XLA's own log1p is up to ten times slower on a CPU.
+    e = jnp.exp(-jnp.abs(margin))
+    z = e / (2.0 + e)
+    series = jnp.zeros_like(z)
+    for coefficient in _ATANH:
+        series = series * z * z + coefficient
+    return jnp.maximum(-margin, 0.0) + 2.0 * z * series
 
 
 @logistic.defjvp
@@ -178,17 +187,15 @@ def _partial_risks(
 ) -> tuple[jax.Array, jax.Array]:
     """Returns (prior R_p^+, R_u^- - prior R_p^-) as two weighted sums.
 
-    One sum for R^-, so that the surrogate is evaluated once per sign.
+    Both take the same scores, so that XLA computes what the two signs share once.
     """
     of_positive, _ = _mean_weights(positive, axis_name)
     of_unlabeled, num_unlabeled = _mean_weights(unlabeled, axis_name)
     correction = jnp.where(num_unlabeled > 0, prior, 0.0) * of_positive
-    scores = scores.astype(jnp.float32)
-    as_positive = surrogate(jnp.where(positive, scores, 0.0))
-    as_negative = surrogate(-jnp.where(positive | unlabeled, scores, 0.0))
+    scores = jnp.where(positive | unlabeled, scores.astype(jnp.float32), 0.0)
     return (
-        prior * jnp.sum(of_positive * as_positive),
-        jnp.sum((of_unlabeled - correction) * as_negative),
+        prior * jnp.sum(jnp.where(positive, of_positive * surrogate(scores), 0.0)),
+        jnp.sum((of_unlabeled - correction) * surrogate(-scores)),
     )
 
 
@@ -246,10 +253,12 @@ def _check_values(
         raise ValueError(f"gamma must be in (0, 1], not {gamma}")
     if not (_known(positive) and _known(unlabeled)):
         return
-    if bool((positive & unlabeled).any()):
+    # NumPy, since JAX would trace these inside a jit that closes over them.
+    masks = {"positive": np.asarray(positive), "unlabelled": np.asarray(unlabeled)}
+    if np.logical_and(*masks.values()).any():
         raise ValueError("an element is both positive and unlabelled: mark one only")
-    for name, mask in (("positive", positive), ("unlabelled", unlabeled)):
-        if not bool(mask.any()):
+    for name, mask in masks.items():
+        if not mask.any():
             raise ValueError(f"no {name} scores: a risk needs both kinds, draw more")
 
 
