@@ -52,6 +52,60 @@ def test_chain_needs_an_augmenting_path():
     assert raises.tolist() == [True, True]
 
 
+def test_a_bent_chain_tells_the_methods_apart():
+    """The second cell is nearer to both predictions together than the line allows."""
+    true_yx = np.array([[5.0, 10.0], [11.0, 18.0]])
+    found = {
+        method: matching.match_points(
+            CHAIN_PRED, true_yx, RADIUS, method=method, scores=[0.5, 0.9]
+        ).tolist()
+        for method in matching.METHODS
+    }
+    assert found == {
+        "max": [[0, 0], [1, 1]],
+        "greedy_score": [[1, 0]],
+        "hungarian": [[1, 0]],  # 0 + 19.0 px in all, of which 19.0 is cut
+        "nearest": [[1, 0]],
+    }
+
+
+def test_nearest_has_no_second_choice():
+    pred_yx = np.array([[0.0, 0.0], [0.0, 2.0], [0.0, 9.0], [0.0, 4.0]])
+    true_yx = np.array([[0.0, 3.0], [0.0, 10.0], [0.0, 11.0]])
+    pairs = matching.match_points(pred_yx, true_yx, RADIUS, method="nearest")
+    # p0, p1, p3 all want c0; p1 and p3 are 1 px away and p1 comes first. p2 takes c1.
+    assert pairs.tolist() == [[1, 0], [2, 1]]
+
+
+@given(seed=st.integers(0, 10**6))
+def test_nearest_against_loops(seed):
+    pred_yx, true_yx = random_points(seed, 12), random_points(seed + 1, 9)
+    distances = spatial.distance.cdist(pred_yx, true_yx)
+    best = {}
+    for i, row in enumerate(distances):
+        j = int(row.argmin())
+        if row[j] <= RADIUS and (j not in best or row[j] < distances[best[j], j]):
+            best[j] = i
+    expected = sorted((i, j) for j, i in best.items())
+    pairs = matching.match_points(pred_yx, true_yx, RADIUS, method="nearest")
+    assert [tuple(pair) for pair in pairs.tolist()] == expected
+
+
+@given(seed=st.integers(0, 10**6))
+def test_hungarian_is_cut_after_the_assignment(seed):
+    pred_yx, true_yx = random_points(seed, 7), random_points(seed + 1, 5)
+    distances = spatial.distance.cdist(pred_yx, true_yx)
+    pairs = matching.match_points(pred_yx, true_yx, 1e3, method="hungarian")
+    least = min(
+        distances[list(rows), range(5)].sum()
+        for rows in itertools.permutations(range(7), 5)
+    )
+    assert total_distance(pred_yx, true_yx, pairs) == pytest.approx(least)
+    near = [pair for pair in pairs.tolist() if distances[tuple(pair)] <= RADIUS]
+    cut = matching.match_points(pred_yx, true_yx, RADIUS, method="hungarian")
+    assert cut.tolist() == near
+
+
 def test_greedy_takes_the_nearest_free_cell():
     pred_yx = np.array([[0.0, 0.0], [0.0, 1.0], [0.0, 2.0]])
     true_yx = np.array([[0.0, 4.0], [0.0, -3.0]])
