@@ -92,14 +92,6 @@ def _pool() -> futures.ThreadPoolExecutor:
     return futures.ThreadPoolExecutor(os.cpu_count(), "cellrec-matching")
 
 
-def _costs(problem: Problem, cells: np.ndarray, proposals: np.ndarray) -> np.ndarray:
-    """Costs f64 [n, k] of the pairs cells [n] x proposals [n, k] (or [1, k])."""
-    offsets = problem.points_yx[proposals] - problem.true_yx[cells, None]
-    distance = np.sqrt(offsets[..., 0] ** 2 + offsets[..., 1] ** 2)
-    score = problem.score[proposals, problem.labels[cells, None]]
-    return problem.distance_weight * distance - score
-
-
 def _candidates(
     problem: Problem,
     tree: spatial.KDTree,
@@ -109,7 +101,8 @@ def _candidates(
 ) -> tuple[_Pairs, np.ndarray]:
     """The cheapest `kept` of the `nearest` proposals of some cells, and the limits."""
     distance, near = tree.query(problem.true_yx[cells], k=nearest)
-    cost = _costs(problem, cells, near)
+    score = problem.score[near, problem.labels[cells, None]]
+    cost = problem.distance_weight * distance - score
     farther = problem.distance_weight * distance[:, -1] - problem.score.max()
     slot = np.argpartition(cost, kept, axis=1)[:, :kept]
     cost = np.take_along_axis(cost, slot, axis=1)
@@ -140,9 +133,10 @@ def _unproven(
 
 
 def _solve_full(problem: Problem) -> np.ndarray:
-    cells = np.arange(len(problem.true_yx))
-    cost = _costs(problem, cells, np.arange(len(problem.points_yx))[None])
+    cost = spatial.distance.cdist(problem.true_yx, problem.points_yx)
+    cost *= problem.distance_weight
+    cost -= problem.score.T[problem.labels]
     rows, columns = optimize.linear_sum_assignment(cost)
-    proposals = np.full(len(cells), -1)
+    proposals = np.full(len(cost), -1)
     proposals[rows] = columns
     return proposals
