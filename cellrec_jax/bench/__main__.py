@@ -3,21 +3,22 @@
 import argparse
 from collections.abc import Sequence
 import importlib
+import math
 import os
 from pathlib import Path
 import sys
 
-from rich.console import Console
-
 from cellrec_jax import errors
-from cellrec_jax.bench import report
-
-_PLAIN_WIDTH = 120  # characters a line where there is no terminal
+from cellrec_jax.bench import plot, report
 
 BENCHMARKS = {
     "train": "cellrec_jax.bench.train",  # first, for its peak of memory
     "data": "cellrec_jax.bench.data",
     "density": "cellrec_jax.bench.density",
+    "pu": "cellrec_jax.bench.pu",
+    "points": "cellrec_jax.bench.points",
+    "matching": "cellrec_jax.bench.matching",
+    "matching_step": "cellrec_jax.bench.matching_step",
     "nms": "cellrec_jax.bench.nms",
     "roi_align": "cellrec_jax.bench.roi_align",
 }
@@ -38,6 +39,16 @@ def _positive(text: str) -> int:
     return numbers[0]
 
 
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"{text}: give seconds above 0")
+    return seconds
+
+
 def _words(text: str) -> tuple[str, ...]:
     return tuple(text.split(","))
 
@@ -51,7 +62,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--sizes", type=_numbers, default=(), help="256,1024,...: see each benchmark"
     )
-    parser.add_argument("--repeats", type=_positive, default=7, help="samples (7)")
+    parser.add_argument(
+        "--repeats", type=_positive, default=0, help="samples (kernels 20, others 7)"
+    )
     parser.add_argument(
         "--steps", type=_positive, default=0, help="training steps, batches a sample"
     )
@@ -59,7 +72,13 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--presets", type=_words, default=(), help="train: tiny,demo,small,paper,..."
     )
+    parser.add_argument(
+        "--limit-s", type=_seconds, default=2.0, help="slower kernels are left out (2)"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write figures here")
+    parser.add_argument(
+        "--plot", type=Path, metavar="DIR", help="draw DIR/KERNEL.png of each kernel"
+    )
     flags = parser.parse_args(arguments)
     if flags.name == "all" and flags.sizes:
         parser.error("--sizes means something else to each benchmark: name one")
@@ -73,30 +92,37 @@ def run(arguments: Sequence[str] | None = None) -> int:
       arguments: without the program's name; None takes those of the process.
 
     Returns:
-      0, or 1 if a benchmark failed (the others still run, and are written).
+      0, or 1 if a benchmark failed or a kernel was wrong (the others still run, and are
+      written).
+
+    Raises:
+      UserError: if a file cannot be written, or drawing is asked for without
+        Matplotlib.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     flags = _parse(arguments)
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=_PLAIN_WIDTH)
+    if flags.plot:
+        plot.require_matplotlib()
     facts = report.machine()
-    console.print(report.machine_line(facts), markup=False, highlight=False)
+    _write(report.machine_line(facts))
     settings = report.Settings(
         sizes=flags.sizes,
         repeats=flags.repeats,
         steps=flags.steps,
         batch_size=flags.batch_size,
         presets=flags.presets,
+        limit_s=flags.limit_s,
     )
     reports: dict[str, report.Report] = {}
     failed = False
     for name in BENCHMARKS if flags.name == "all" else (flags.name,):
         reports[name], ok = _run_one(name, settings)
         failed |= not ok
-        report.show(name, reports[name], console)
+        report.show(name, reports[name], _write)
         if flags.json:  # after each, so that a run that is stopped leaves some
             report.write_json(flags.json, facts, reports)
+        if flags.plot and reports[name].x:
+            plot.draw(flags.plot / f"{name}.png", name, reports[name], facts)
     return int(failed)
 
 
@@ -106,12 +132,17 @@ def _run_one(name: str, settings: report.Settings) -> tuple[report.Report, bool]
     except ModuleNotFoundError as error:
         return report.Report((), (f"skipped: {error.name} is not installed",)), True
     try:
-        return module.run(settings, _say), True
+        found = module.run(settings, _say)
     except errors.UserError:
         raise
     except Exception as error:  # out of memory, say: the others can still run
         what = str(error).strip().partition("\n")[0]
         return report.Report((), (f"failed: {type(error).__name__}: {what}",)), False
+    return found, not found.wrong
+
+
+def _write(text: str) -> None:
+    print(text, flush=True)  # noqa: T201
 
 
 def _say(text: str) -> None:

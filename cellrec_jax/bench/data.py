@@ -59,7 +59,7 @@ def _measure(records: list[Record], size: int, settings: Settings) -> list[Row]:
     ways = _ways(records, spec, batch_size)
     number = settings.steps or _BATCHES
     samples: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(settings.repeats):
+    for _ in range(settings.repeats or timing.REPEATS):
         for name, batches in ways.items():
             samples[name].append(_sample(batches, number))
     rows: list[Row] = []

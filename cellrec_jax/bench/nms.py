@@ -72,7 +72,7 @@ def _measure(case: Case, settings: Settings) -> Row:
         )
         for name, function in forms.items()
     }
-    found = timing.compare(calls, settings.repeats)
+    found = timing.compare(calls, settings.repeats or timing.REPEATS)
     _, kept = calls["blocked"].run()
     return {
         "case": case.name,

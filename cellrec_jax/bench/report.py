@@ -1,6 +1,6 @@
 """What a benchmark returns, and how it is shown and written."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import json
 import os
@@ -9,8 +9,6 @@ import platform
 from typing import Any
 
 import jax
-from rich.console import Console
-from rich.table import Table
 
 from cellrec_jax import __version__
 from cellrec_jax.io import atomic
@@ -18,21 +16,27 @@ from cellrec_jax.io import atomic
 Row = Mapping[str, Any]
 """Column -> text, number or None; units are in the names: `_s`, `_ms`, `_mib`."""
 
+_FILE_ONLY = ("low_ms", "high_ms", "repeats", "against", "held_mib")
+"""Columns that would make a table too wide."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
     """What the command line may change; 0 and () are each benchmark's own choice."""
 
     sizes: tuple[int, ...] = ()
-    """What varies: boxes (density, nms), RoIs (roi_align), px a side (data)."""
-    repeats: int = 7
-    """Samples behind each median."""
+    """What varies: boxes (density, nms), RoIs (roi_align), px a side (data), scores
+    (pu), rows (points, ranking)."""
+    repeats: int = 0
+    """Samples behind each median: 20 of kernels, 7 of others."""
     steps: int = 0
     """train: steps of a sample; data: batches of a sample."""
     batch_size: int = 0
     """Images a batch."""
     presets: tuple[str, ...] = ()
     """train: which settings; see `bench.train`."""
+    limit_s: float = 2.0
+    """Seconds a call; a kernel's contestant that takes longer is left out."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +46,16 @@ class Report:
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
     """What was skipped and why, and what the figures say."""
+    x: str = ""
+    """The column that times can be drawn over; none where there is nothing to draw."""
+    wrong: tuple[str, ...] = ()
+    """Contestants whose result was not right; they are not in the rows."""
+    peaks: Mapping[str, Any] | None = None
+    """`machine.Peaks` that shares refer to."""
+
+    def with_notes(self, *notes: str) -> "Report":
+        """The same with notes put in front."""
+        return dataclasses.replace(self, notes=(*notes, *self.notes))
 
 
 def machine() -> dict[str, Any]:
@@ -69,21 +83,22 @@ def machine_line(facts: Mapping[str, Any]) -> str:
     )
 
 
-def show(name: str, report: Report, console: Console) -> None:
-    """Prints a report as a table, then its notes."""
+def show(name: str, report: Report, write: Callable[[str], None]) -> None:
+    """Prints a report as a table, then its notes.
+
+    Args:
+      name: of the benchmark.
+      report: its figures.
+      write: prints one line.
+    """
     if report.rows:
-        columns = _columns(report.rows)
-        table = Table(title=name, title_justify="left")
-        for column in columns:
-            numeric = not isinstance(report.rows[0].get(column), str)
-            table.add_column(
-                column.replace("_", "\n"), justify="right" if numeric else "left"
-            )
-        for row in report.rows:
-            table.add_row(*(_text(row.get(column)) for column in columns))
-        console.print(table)
-    for note in report.notes:
-        console.print(f"{name}: {note}", markup=False, highlight=False)
+        write(f"\n{name}")
+        for line in _table(report.rows):
+            write(line)
+    for text in report.wrong:
+        write(f"{name}: WRONG, not timed: {text}")
+    for text in report.notes:
+        write(f"{name}: {text}")
 
 
 def write_json(
@@ -100,6 +115,26 @@ def write_json(
     }
     text = json.dumps(content, indent=1, allow_nan=False)
     atomic.write_bytes(path, text.encode() + b"\n")
+
+
+def _table(rows: Sequence[Row]) -> list[str]:
+    """Aligned lines: numbers right, text left; a header of as many lines as needed."""
+    columns = [c for c in _columns(rows) if c not in _FILE_ONLY]
+    words = [column.split("_") for column in columns]
+    height = max(map(len, words))
+    heads = [[""] * (height - len(word)) + word for word in words]
+    cells = [[_text(row.get(column)) for column in columns] for row in rows]
+    lines = [list(line) for line in zip(*heads, strict=True)] + cells
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    left = [isinstance(rows[0].get(column), str) for column in columns]
+    lines.insert(height, ["-" * width for width in widths])
+    return [
+        "  ".join(
+            cell.ljust(width) if to_left else cell.rjust(width)
+            for cell, width, to_left in zip(line, widths, left, strict=True)
+        ).rstrip()
+        for line in lines
+    ]
 
 
 def _columns(rows: Sequence[Row]) -> list[str]:

@@ -69,7 +69,7 @@ def _measure(case: Case, backward: bool, settings: Settings) -> Row:
         pool = jax.vmap(functools.partial(_pool, form=form))
         function = _gradient(pool) if backward else pool
         calls[form] = timing.compile_call(function, features, rois_yxyx)
-    found = timing.compare(calls, settings.repeats)
+    found = timing.compare(calls, settings.repeats or timing.REPEATS)
     gather, einsum = found["gather"], found["einsum"]
     return {
         "case": case.name,

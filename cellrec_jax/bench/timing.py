@@ -1,9 +1,10 @@
-"""How all benchmarks take time: compile apart, warm up, then A/B/A/B.
+"""How all benchmarks take time: compile apart, warm up, then in turn.
 
 Compared forms are run in turn, so that a drift of the machine (a clock that falls,
 another program) hits all of them; the ratio of two medians of one comparison means more
-than either. Every call waits for its result: on an accelerator the time of a short
-computation is mostly that of starting it.
+than either. The order changes from round to round, so that none always runs in the
+cache that the same other one leaves. Every call waits for its result: on an accelerator
+the time of a short computation is mostly that of starting it.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,6 +15,8 @@ from typing import Any
 import jax
 import numpy as np
 
+REPEATS = 7
+"""Samples of what takes long; kernels have more, see `kernel`."""
 _MIN_SAMPLE_S = 0.002  # shorter calls are repeated within a sample: clocks are coarse
 _LONG_S = 0.1  # longer calls are not tried twice to choose their number
 _MAX_SECONDS = 30.0  # a comparison stops after this, with at least ...
@@ -27,16 +30,24 @@ class Call:
     run: Callable[[], Any]
     compile_s: float = 0.0
     """Seconds it took to compile; 0 where nothing is compiled."""
+    held_bytes: int = 0
+    """Memory at the peak: arguments, result and what lies between; 0 if not known."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Timing:
-    """Seconds a call: median and interquartile range of the samples."""
+    """Seconds a call: the quartiles of the samples."""
 
     median_s: float
-    iqr_s: float
+    low_s: float
+    high_s: float
     repeats: int
     compile_s: float = 0.0
+
+    @property
+    def iqr_s(self) -> float:
+        """Interquartile range."""
+        return self.high_s - self.low_s
 
 
 def compile_call(function: Callable[..., Any], *args: Any) -> Call:
@@ -53,7 +64,9 @@ def compile_call(function: Callable[..., Any], *args: Any) -> Call:
     begin = time.perf_counter()
     compiled = jax.jit(function).lower(*args).compile()
     seconds = time.perf_counter() - begin
-    return Call(lambda: jax.block_until_ready(compiled(*args)), seconds)
+    return Call(
+        lambda: jax.block_until_ready(compiled(*args)), seconds, _held_bytes(compiled)
+    )
 
 
 def compare(
@@ -76,22 +89,45 @@ def compare(
         late = time.perf_counter() - begin > max_seconds
         if late and done >= _MIN_REPEATS:
             break
-        for name, call in calls.items():
-            samples[name].append(_sample(call, numbers[name]))
+        for name in turn(list(calls), done):
+            samples[name].append(_sample(calls[name], numbers[name]))
     return {
         name: summarize(samples[name], call.compile_s) for name, call in calls.items()
     }
 
 
+def turn(names: list[str], round_number: int) -> list[str]:
+    """Order of one round: there, back, and one further for the next two rounds.
+
+    Example:
+      >>> ["".join(turn(["a", "b", "c"], number)) for number in range(4)]
+      ['abc', 'cba', 'bca', 'acb']
+    """
+    first = round_number // 2 % max(len(names), 1)
+    order = names[first:] + names[:first]
+    return order[::-1] if round_number % 2 else order
+
+
 def summarize(samples: list[float], compile_s: float = 0.0) -> Timing:
-    """Median and interquartile range.
+    """Median and quartiles.
 
     Example:
       >>> summarize([1.0, 2.0, 3.0, 4.0, 100.0])
-      Timing(median_s=3.0, iqr_s=2.0, repeats=5, compile_s=0.0)
+      Timing(median_s=3.0, low_s=2.0, high_s=4.0, repeats=5, compile_s=0.0)
     """
-    low, middle, high = np.percentile(samples, (25, 50, 75))
-    return Timing(float(middle), float(high - low), len(samples), compile_s)
+    low, middle, high = map(float, np.percentile(samples, (25, 50, 75)))
+    return Timing(middle, low, high, len(samples), compile_s)
+
+
+def _held_bytes(compiled: jax.stages.Compiled) -> int:
+    found: Any = compiled.memory_analysis()
+    if found is None:  # some platforms do not say
+        return 0
+    return (
+        found.argument_size_in_bytes
+        + found.output_size_in_bytes
+        + found.temp_size_in_bytes
+    )
 
 
 def _calls_a_sample(call: Call) -> int:

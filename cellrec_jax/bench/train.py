@@ -128,7 +128,9 @@ def measure(setup: Setup, settings: Settings, say: Callable[[str], None]) -> Row
     say(f"train: {setup.name}, first step after {first:.0f} s")
     advance(1)  # warm-up
     steps = settings.steps or _STEPS
-    timed = timing.summarize([advance(steps) / steps for _ in range(settings.repeats)])
+    timed = timing.summarize(
+        [advance(steps) / steps for _ in range(settings.repeats or timing.REPEATS)]
+    )
     timed = dataclasses.replace(timed, compile_s=first - timed.median_s)
     return _row(setup, batch_size, timed, losses)
 

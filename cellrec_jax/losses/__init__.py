@@ -1,1 +1,27 @@
-"""Losses as pure functions of one image; callers vmap and reduce."""
+"""Losses: pure functions of one example, reduced by `masking.masked_mean` alone.
+
+- `density`, `calibration`: Boxes Density Energy and its rivals (unmatched boxes).
+- `detection`: cross entropy and box regression of two-stage detectors.
+- `points`, `matched`: point annotations; terms, and the loss of matched proposals.
+- `pu`, `class_prior`: positive-unlabelled risk and the prior that it needs.
+"""
+
+from cellrec_jax.losses import (
+    calibration,
+    class_prior,
+    density,
+    detection,
+    matched,
+    points,
+    pu,
+)
+
+__all__ = [
+    "calibration",
+    "class_prior",
+    "density",
+    "detection",
+    "matched",
+    "points",
+    "pu",
+]

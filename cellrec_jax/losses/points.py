@@ -1,58 +1,19 @@
-"""Losses of cells that are annotated by points and matched one to one.
+"""Terms of the losses of cells that are annotated by points.
 
-Pure functions of one image; callers vmap. Nothing reduces but `total_loss`. Classes of
-detection are counted with the background, last: K + 1 logits; an objectness head is the
-case K = 1, (object, background).
+Pure functions of one image; callers vmap, and nothing is reduced: `losses.matched` does
+that. Classes of detection are counted with the background, last: K + 1 logits; an
+objectness head is the case K = 1, (object, background).
 
 Sources: Shui et al., End-to-end cell recognition by point annotation, MICCAI 2022;
 Song et al., Rethinking Counting and Localization in Crowds (P2PNet), ICCV 2021; Zhang
 and Sabuncu, Generalized Cross Entropy Loss, NeurIPS 2018.
 """
 
-from typing import NamedTuple
-
 import chex
 import jax
 import jax.numpy as jnp
 
 from cellrec_jax import masking
-
-
-class PointLossOptions(NamedTuple):
-    """Weights and forms; the defaults are the paper's, repaired where it says so."""
-
-    negative_weight: float = 0.6
-    """beta of Eq. 4."""
-    q: float = 0.4
-    """Of Eq. 5, in (0, 1]."""
-    gamma: float = 0.1
-    """Weight of the L2 term of Eq. 5."""
-    regression_weight: float = 2e-3
-    """lambda of Eq. 7."""
-    point_error: str = "squared"
-    """Form: "squared" in px^2, or "norm" in px as Eq. 3 is printed."""
-    squared_norm: bool = False
-    """Square the L2 term of Eq. 5."""
-    class_reduction: str = "mean"
-    """A "mean" over cells, or a "sum" as Eq. 6 is printed."""
-
-
-class PointLosses(NamedTuple):
-    """Per-element losses of one image, finite and 0 where their mask is False."""
-
-    regression: jax.Array
-    """f32 [N]."""
-    detection: jax.Array
-    """f32 [M]."""
-    classification: jax.Array
-    """f32 [N]."""
-    cell_mask: jax.Array
-    """bool [N], matched cells."""
-    proposal_mask: jax.Array
-    """bool [M]."""
-
-
-PAPER_OPTIONS = PointLossOptions()
 
 
 def point_error(
@@ -83,6 +44,23 @@ def point_error(
     raise ValueError(f"point error {form!r}: use 'squared' or 'norm'")
 
 
+def cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
+    """Cross entropy of every row.
+
+    Args:
+      logits: [N, C].
+      labels: i32 [N] in 0..C-1; a padded row (-1) gets 0.
+
+    Returns:
+      f32 [N], not reduced.
+    """
+    chex.assert_equal_shape_prefix([logits, labels], 1)
+    log_p = jax.nn.log_softmax(logits.astype(jnp.float32))
+    row = jnp.maximum(labels, 0)[:, None]
+    picked = jnp.take_along_axis(log_p, row, axis=1)[:, 0]
+    return jnp.where(labels >= 0, -picked, 0.0)
+
+
 def detection_weights(
     labels: jax.Array, num_classes: int, *, negative_weight: float = 0.6
 ) -> jax.Array:
@@ -105,7 +83,7 @@ def detection_cross_entropy(
     """Cross entropy of every proposal, background times beta.
 
     `masking.masked_mean(loss, mask)` divides by M as Eq. 4; P2PNet divides by the sum
-    of the weights instead: `denominator=sum(detection_weights(...))`.
+    of the weights: `denominator=jnp.sum(detection_weights(...))`.
 
     Args:
       logits: [M, K + 1], background last.
@@ -118,10 +96,9 @@ def detection_cross_entropy(
     References:
       Shui et al. 2022, Eq. 4.
     """
-    chex.assert_equal_shape_prefix([logits, labels], 1)
-    cost = -_picked(jax.nn.log_softmax(logits.astype(jnp.float32)), labels)
     background = logits.shape[1] - 1
-    return cost * detection_weights(labels, background, negative_weight=negative_weight)
+    weights = detection_weights(labels, background, negative_weight=negative_weight)
+    return weights * cross_entropy(logits, labels)
 
 
 def generalized_cross_entropy(
@@ -154,7 +131,14 @@ def generalized_cross_entropy(
       >>> float(generalized_cross_entropy(logits, jnp.array([0]), q=0.5)[0])
       1.0
     """
-    return _generalized(jax.nn.log_softmax(logits.astype(jnp.float32)), labels, q)
+    if not isinstance(q, jax.core.Tracer) and not 0 < q <= 1:
+        raise ValueError(f"q must be in (0, 1], not {q}; q -> 0 is cross_entropy")
+    log_p = -cross_entropy(logits, labels)
+    q = jnp.asarray(q, jnp.float32)
+    positive = q > 0
+    safe = jnp.where(positive, q, 1.0)
+    # expm1 keeps its digits however small q is.
+    return jnp.where(positive, -jnp.expm1(safe * log_p) / safe, -log_p)
 
 
 def softmax_norm(logits: jax.Array, *, squared: bool = False) -> jax.Array:
@@ -170,144 +154,6 @@ def softmax_norm(logits: jax.Array, *, squared: bool = False) -> jax.Array:
     References:
       Shui et al. 2022, Eq. 5, the second term.
     """
-    return _norm(jax.nn.log_softmax(logits.astype(jnp.float32)), squared)
-
-
-def matched_losses(
-    pred_yx: jax.Array,
-    objectness_logits: jax.Array,
-    class_logits: jax.Array,
-    true_yx: jax.Array,
-    labels: jax.Array,
-    proposal_idx: jax.Array,
-    *,
-    proposal_mask: jax.Array | None = None,
-    options: PointLossOptions = PAPER_OPTIONS,
-) -> PointLosses:
-    """All three losses of one image, each log-softmax once, of matched rows alone.
-
-    Args:
-      pred_yx: [M, 2] proposals, px.
-      objectness_logits: [M, 2], (object, background).
-      class_logits: [M, K].
-      true_yx: [N, 2] px.
-      labels: i32 [N].
-      proposal_idx: i32 [N] from `ops.matching.match`; -1 where padded or left over.
-      proposal_mask: bool [M]; None takes all.
-      options: see `PointLossOptions`.
-
-    Returns:
-      Losses that are not reduced, with their masks.
-
-    References:
-      Shui et al. 2022, Eq. 3-6.
-    """
-    num_proposals = len(pred_yx)
-    if proposal_mask is None:
-        proposal_mask = jnp.ones(num_proposals, bool)
-    cell_mask = proposal_idx >= 0
-    column = jnp.where(cell_mask, proposal_idx, num_proposals)
-    matched = jnp.zeros(num_proposals, bool).at[column].set(True, mode="drop")
-
-    rows = jnp.maximum(proposal_idx, 0)
-    target_yx = jnp.where(cell_mask[:, None], true_yx, 0.0)
-    held_yx = jnp.where(cell_mask[:, None], pred_yx[rows], 0.0)
-    regression = point_error(held_yx, target_yx, form=options.point_error)
-
-    used = jnp.where(proposal_mask[:, None], objectness_logits, 0.0)
-    detection = detection_cross_entropy(
-        used,
-        jnp.where(matched, 0, 1),
-        negative_weight=options.negative_weight,
-    )
-
-    held_logits = jnp.where(cell_mask[:, None], class_logits[rows], 0.0)
-    log_p = jax.nn.log_softmax(held_logits.astype(jnp.float32))
-    classification = _generalized(log_p, labels, options.q)
-    classification += options.gamma * _norm(log_p, options.squared_norm)
-    return PointLosses(
-        regression=regression,
-        detection=jnp.where(proposal_mask, detection, 0.0),
-        classification=jnp.where(cell_mask, classification, 0.0),
-        cell_mask=cell_mask,
-        proposal_mask=proposal_mask,
-    )
-
-
-def total_loss(
-    losses: PointLosses,
-    *,
-    options: PointLossOptions = PAPER_OPTIONS,
-    axis_name: str | None = None,
-) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """Reduces the losses of one image or of a batch and adds them up.
-
-    Over a batch the cells of all images (and, under `axis_name`, of all devices) weigh
-    the same, however they are spread.
-
-    Args:
-      losses: from `matched_losses`, with any leading axes.
-      options: see `PointLossOptions`.
-      axis_name: the mapped device axis, or None.
-
-    Returns:
-      The total and its terms "regression", "detection", "classification", unweighted;
-      f32 scalars.
-
-    Raises:
-      ValueError: for an unknown reduction.
-
-    References:
-      Shui et al. 2022, Eq. 7. Differs from the paper: Eq. 6 sums over cells where Eq. 3
-      and 4 average, which would make the class loss hundreds of times larger than the
-      others; the mean is the default, "sum" (per image) the printed form.
-    """
-    if options.class_reduction not in ("mean", "sum"):
-        raise ValueError(
-            f"class_reduction {options.class_reduction!r}: use 'mean' or 'sum'"
-        )
-    num_images = losses.cell_mask.size // losses.cell_mask.shape[-1]
-    denominator = num_images if options.class_reduction == "sum" else None
-    terms = {
-        "regression": masking.masked_mean(
-            losses.regression, losses.cell_mask, axis_name=axis_name
-        ),
-        "detection": masking.masked_mean(
-            losses.detection, losses.proposal_mask, axis_name=axis_name
-        ),
-        "classification": masking.masked_mean(
-            losses.classification,
-            losses.cell_mask,
-            denominator=denominator,
-            axis_name=axis_name,
-        ),
-    }
-    total = options.regression_weight * terms["regression"]
-    return total + terms["detection"] + terms["classification"], terms
-
-
-def _picked(values: jax.Array, labels: jax.Array) -> jax.Array:
-    """values[i, labels[i]]; 0 where the label is padding (-1)."""
-    row = jnp.maximum(labels, 0)[:, None]
-    picked = jnp.take_along_axis(values, row, axis=1)[:, 0]
-    return jnp.where(labels >= 0, picked, 0.0)
-
-
-def _generalized(
-    log_p: jax.Array, labels: jax.Array, q: jax.Array | float
-) -> jax.Array:
-    if not isinstance(q, jax.core.Tracer) and not 0 < q <= 1:
-        raise ValueError(
-            f"q must be in (0, 1], not {q}; q -> 0 is detection_cross_entropy"
-        )
-    picked = _picked(log_p, labels)
-    q = jnp.asarray(q, jnp.float32)
-    positive = q > 0
-    safe = jnp.where(positive, q, 1.0)
-    # expm1 keeps its digits however small q is.
-    return jnp.where(positive, -jnp.expm1(safe * picked) / safe, -picked)
-
-
-def _norm(log_p: jax.Array, squared: bool) -> jax.Array:
+    log_p = jax.nn.log_softmax(logits.astype(jnp.float32))
     norm = jnp.sum(jnp.exp(2.0 * log_p), axis=-1)
     return norm if squared else jnp.sqrt(norm)

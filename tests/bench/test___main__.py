@@ -17,15 +17,25 @@ def test_every_benchmark_has_run():
         assert callable(importlib.import_module(name).run)
 
 
-def test_one_benchmark_writes_json(tmp_path, capsys):
+@pytest.mark.usefixtures("quick_peaks")
+def test_one_benchmark_writes_json_and_a_plot(tmp_path, capsys):
     path = tmp_path / "figures.json"
-    arguments = ["density", "--sizes", "5", "--repeats", "1", "--json", str(path)]
+    arguments = ["density", "--sizes", "5", "--batch-size", "1", "--repeats", "1"]
+    arguments += ["--json", str(path), "--plot", str(tmp_path / "plots")]
     assert bench.run(arguments) == 0
     found = json.loads(path.read_text())
     assert found["machine"]["cores"] >= 1
-    (row,) = found["results"]["density"]["rows"]
-    assert row["dense_ms"] > 0
+    rows = found["results"]["density"]["rows"]
+    assert [row["contestant"] for row in rows][:2] == ["sorted", "dense"]
+    assert (tmp_path / "plots" / "density.png").exists()
     assert found["machine"]["jax"] in capsys.readouterr().out
+
+
+def test_a_wrong_kernel_fails(monkeypatch, capsys):
+    made = report.Report((), wrong=("boxes 5, dense: differs by 2",))
+    _fake(monkeypatch, lambda *_: made)
+    assert bench.run(["density"]) == 1
+    assert "WRONG, not timed: boxes 5, dense" in capsys.readouterr().out
 
 
 def test_all_runs_the_others_when_one_fails(tmp_path, monkeypatch, capsys):
@@ -65,6 +75,8 @@ def test_a_missing_package_is_a_skip(monkeypatch, capsys):
         (["density", "--sizes", "8,x"], "8,x: give whole numbers above 0"),
         (["density", "--repeats", "0"], "0: give whole numbers above 0"),
         (["density", "--repeats", "1,2"], "1,2: give one number"),
+        (["density", "--limit-s", "0"], "0: give seconds above 0"),
+        (["density", "--limit-s", "x"], "x: give seconds above 0"),
         (["all", "--sizes", "8"], "--sizes means something else"),
     ],
 )

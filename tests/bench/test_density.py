@@ -1,27 +1,34 @@
-from cellrec_jax.bench import density
+import numpy as np
+import pytest
+
+from cellrec_jax.bench import density, kernel
 from cellrec_jax.bench.report import Settings
+
+pytestmark = pytest.mark.usefixtures("quick_peaks")
 
 
 def test_rows():
     said = []
-    found = density.run(Settings(sizes=(5, 9), repeats=2), said.append)
-    assert [row["boxes"] for row in found.rows] == [5, 9]
-    assert len(said) == 2
-    for row in found.rows:
-        for name in ("dense_ms", "sorted_ms", "dense_over_sorted", "dense_compile_s"):
-            assert row[name] > 0
-        assert row["dense_iqr_ms"] >= 0
+    settings = Settings(sizes=(5, 9), batch_size=2, repeats=2)
+    found = density.run(settings, said.append)
+    assert not found.wrong
+    names = ["sorted", "dense"] + ["torch cdist"] * kernel.has_torch()
+    expected = [(boxes, 2, name) for boxes in (5, 9) for name in names]
+    keys = ("boxes", "batch", "contestant")
+    assert [tuple(row[key] for key in keys) for row in found.rows] == expected
+    assert said == [f"density: boxes {n}, batch 2, forward" for n in (5, 9)]
     assert "DENSE_UP_TO" in found.notes[0]
 
 
-def test_missing_peer_is_named(monkeypatch):
-    monkeypatch.setattr(density, "_has_torch", lambda: False)
-    found = density.run(Settings(sizes=(5,), repeats=1), lambda _: None)
-    assert "torch_ms" not in found.rows[0]
-    assert "PyTorch is not installed" in found.notes[1]
+def test_expected_by_hand():
+    points_yx = np.array([[[0, 0], [3, 4], [0, 1]]], np.float32)
+    density_px = density._expected(points_yx, None)
+    np.testing.assert_allclose(density_px, [[8 / 3, 13 / 3, 7 / 3]])
 
 
 def test_advice_is_the_largest_size_at_which_dense_does_not_lose():
-    ratios = {64: 0.5, 128: 1.05, 256: 1.2, 512: 3.0}
-    rows = [{"boxes": n, "dense_over_sorted": r} for n, r in ratios.items()]
+    rows = [
+        {"boxes": boxes, "contestant": "sorted", "ratio": ratio}
+        for boxes, ratio in ((64, 2.0), (128, 0.95), (256, 0.8), (512, 3.0))
+    ]
     assert "as fast up to 128 boxes" in density._advice(rows)

@@ -1,7 +1,4 @@
-import io
 import json
-
-from rich.console import Console
 
 from cellrec_jax.bench import report
 
@@ -16,29 +13,46 @@ def test_machine_line_names_the_machine():
     assert f"jax {facts['jax']}" in line
 
 
-def test_show_prints_all_columns_and_notes():
-    rows = ({"case": "first", "a_ms": 1.23456}, {"case": "second", "b_ms": None})
-    console = Console(width=100, record=True, quiet=False, file=io.StringIO())
-    report.show("nms", report.Report(rows, ("skipped: [x]",)), console)
-    text = console.export_text()
-    for expected in ("case", "first", "second", "1.235", "-", "nms: skipped: [x]"):
-        assert expected in text
+def shown(name, made):
+    lines = []
+    report.show(name, made, lines.append)
+    return lines
+
+
+def test_show_aligns_columns_and_hides_those_of_the_file():
+    rows = (
+        {"case": "first", "a_long_ms": 1.23456, "repeats": 3},
+        {"case": "second", "b_ms": None, "repeats": 4},
+    )
+    made = report.Report(rows, ("skipped: [x]",), wrong=("case second, sort",))
+    assert shown("nms", made) == [
+        "\nnms",
+        "            a",
+        "         long   b",
+        "case       ms  ms",
+        "------  -----  --",
+        "first   1.235   -",
+        "second      -   -",
+        "nms: WRONG, not timed: case second, sort",
+        "nms: skipped: [x]",
+    ]
 
 
 def test_show_without_rows_prints_notes_only():
-    console = Console(width=100, record=True, file=io.StringIO())
-    report.show("nms", report.Report((), ("skipped",)), console)
-    assert console.export_text() == "nms: skipped\n"
+    assert shown("nms", report.Report((), ("skipped",))) == ["nms: skipped"]
+
+
+def test_notes_are_put_in_front():
+    assert report.Report((), ("b",)).with_notes("a").notes == ("a", "b")
 
 
 def test_write_json(tmp_path):
     path = tmp_path / "new" / "figures.json"
     made = report.Report(({"case": "first", "a_ms": 1.5},), ("note",))
     report.write_json(path, FACTS, {"nms": made})
-    assert json.loads(path.read_text()) == {
-        "machine": FACTS,
-        "results": {
-            "nms": {"rows": [{"case": "first", "a_ms": 1.5}], "notes": ["note"]}
-        },
-    }
+    content = json.loads(path.read_text())
+    assert content["machine"] == FACTS
+    written = content["results"]["nms"]
+    assert written["rows"] == [{"case": "first", "a_ms": 1.5}]
+    assert (written["notes"], written["wrong"]) == (["note"], [])
     assert [p.name for p in path.parent.iterdir()] == ["figures.json"]

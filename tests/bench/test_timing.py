@@ -20,7 +20,7 @@ def test_compare_takes_turns():
     }
     found = timing.compare(calls, repeats=3)
     # Each form warms up and is timed once to choose the calls of a sample.
-    assert "".join(seen) == "aabb" + "ab" * 3
+    assert "".join(seen) == "aabb" + "ab" + "ba" + "ba"
     assert list(found) == ["a", "b"]
     for timed in found.values():
         assert timed.repeats == 3
@@ -43,3 +43,13 @@ def test_a_slow_comparison_stops_after_three_rounds():
 def test_compile_time_is_kept():
     calls = {"a": timing.Call(lambda: time.sleep(0.003), compile_s=1.5)}
     assert timing.compare(calls, repeats=1)["a"].compile_s == pytest.approx(1.5)
+
+
+def test_order_changes_from_round_to_round():
+    orders = ["".join(timing.turn(list("abc"), number)) for number in range(6)]
+    assert orders == ["abc", "cba", "bca", "acb", "cab", "bac"]
+
+
+def test_quartiles():
+    timed = timing.summarize([5.0, 1.0, 2.0, 3.0, 4.0])
+    assert (timed.low_s, timed.median_s, timed.high_s, timed.iqr_s) == (2, 3, 4, 2)

@@ -1,0 +1,87 @@
+"""What this machine can do at best: bytes copied and numbers multiplied a second.
+
+Kernels are compared with these, so that a figure says how much is left to gain.
+"""
+
+from collections.abc import Callable, Mapping
+import functools
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from cellrec_jax.bench import timing
+
+_COPY_MIB = (1, 8, 64, 512)  # the last is larger than any cache
+_MATMUL_SIDE = {"cpu": 1024}  # large enough to be bound by arithmetic
+_ACCELERATOR_SIDE = 8192
+_CGROUP_LIMITS = (
+    "/sys/fs/cgroup/memory.max",
+    "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+)
+
+
+class Peaks(NamedTuple):
+    """Measured bounds of the default device."""
+
+    copy_gb_s: Mapping[int, float]
+    """Bytes of an array -> 1e9 bytes read and written a second while copying it."""
+    matmul_gflop_s: float
+    """1e9 operations a second of a float32 product of full precision."""
+
+    def copy_at(self, moved_bytes: float) -> float:
+        """Copy bandwidth, GB/s, of the size nearest to `moved_bytes` (both ways)."""
+        nearest = min(
+            self.copy_gb_s,
+            key=lambda size: abs(np.log(2 * size / max(moved_bytes, 1.0))),
+        )
+        return self.copy_gb_s[nearest]
+
+
+@functools.cache
+def peaks() -> Peaks:
+    """Measures the bounds, once a process.
+
+    On a CPU the copy goes into memory that is already mapped (NumPy's): faster than any
+    computation with a new result, which has its pages mapped by the system first.
+    """
+    limit = memory_bytes()
+    sizes = [mib * 2**20 for mib in _COPY_MIB if 8 * mib * 2**20 <= limit]
+    return Peaks({size: _copy_gb_s(size) for size in sizes}, _matmul_gflop_s())
+
+
+def memory_bytes() -> int:
+    """Memory of the default device, or of the host where that is the device."""
+    stats = jax.local_devices()[0].memory_stats() or {}
+    if "bytes_limit" in stats:
+        return stats["bytes_limit"]
+    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limits = [Path(name).read_text().strip() for name in _existing(_CGROUP_LIMITS)]
+    return min([physical, *(int(text) for text in limits if text.isdecimal())])
+
+
+def _existing(names: tuple[str, ...]) -> list[str]:
+    return [name for name in names if Path(name).is_file()]
+
+
+def _copy_gb_s(size: int) -> float:
+    source = np.ones(size // 4, np.float32)
+    call = timing.compile_call(jnp.copy, source)
+    if jax.default_backend() == "cpu":
+        target = np.empty_like(source)
+        call = timing.Call(lambda: np.copyto(target, source))
+    return 2 * size / _best_s(call) / 1e9
+
+
+def _matmul_gflop_s() -> float:
+    side = _MATMUL_SIDE.get(jax.default_backend(), _ACCELERATOR_SIDE)
+    matrix = jnp.ones((side, side), jnp.float32)
+    product: Callable[..., Any] = functools.partial(jnp.matmul, precision="highest")
+    return 2 * side**3 / _best_s(timing.compile_call(product, matrix, matrix)) / 1e9
+
+
+def _best_s(call: timing.Call) -> float:
+    return timing.compare({"peak": call}, timing.REPEATS)["peak"].median_s

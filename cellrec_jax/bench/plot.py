@@ -1,0 +1,149 @@
+"""One figure a kernel: time over size, log-log, one line a contestant.
+
+Matplotlib is imported when the first figure is drawn; benchmarks run without it.
+"""
+
+from collections.abc import Mapping, Sequence
+import importlib.util
+import io
+import os
+from typing import TYPE_CHECKING, Any
+
+from cellrec_jax import errors
+from cellrec_jax.bench.report import Report, Row
+from cellrec_jax.io import atomic
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_DPI = 150
+_INK = "#333333"
+_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+_COPY_STYLE = {"color": "#8c8c8c", "ls": ":"}  # a bound, not a rival
+_PANELS_A_ROW = 4
+
+
+def require_matplotlib() -> None:
+    """Raises before anything is measured, rather than after.
+
+    Raises:
+      ConfigError: if Matplotlib is not installed.
+    """
+    if importlib.util.find_spec("matplotlib") is None:
+        raise errors.ConfigError(
+            "--plot needs Matplotlib: pip install matplotlib, or leave --plot out"
+        )
+
+
+def draw(
+    path: str | os.PathLike[str], name: str, report: Report, facts: Mapping[str, Any]
+) -> None:
+    """Draws medians as lines and quartiles as bands, one panel a pass and setting.
+
+    Args:
+      path: the PNG file.
+      name: of the kernel.
+      report: its figures, with `x`; without rows the figure says so.
+      facts: of `report.machine`, for the title.
+
+    Raises:
+      RunError: if the file cannot be written.
+    """
+    # The figure class alone, without pyplot: no global state, no display is asked for.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    panels = _panels(report.rows, report.x)
+    names = list(dict.fromkeys(row["contestant"] for row in report.rows))
+    width = min(len(panels), _PANELS_A_ROW) or 1
+    height = -(-len(panels) // width) or 1
+    size = (1.2 + 3.4 * max(width, 1.5), 1.1 + 3.0 * height)
+    figure = Figure(figsize=size, dpi=_DPI, layout="constrained")
+    grid = figure.subplots(height, width, squeeze=False, sharex=True, sharey=True)
+    for axes in grid.flat[len(panels) :]:
+        axes.set_axis_off()
+    for axes, (title, rows) in zip(grid.flat, panels.items(), strict=False):
+        _style(axes, title)
+        for position, contestant in enumerate(names):
+            own = [row for row in rows if row["contestant"] == contestant]
+            _draw_line(axes, contestant, position, own, report.x)
+    figure.supxlabel(report.x.replace("_", " "), color=_INK, fontsize=10)
+    figure.supylabel("time a call, ms", color=_INK, fontsize=10)
+    figure.suptitle(
+        f"{name}: median and quartiles on {facts['device']} ({facts['cores']} cores)",
+        color=_INK,
+        fontsize=11,
+    )
+    _legend(figure, list(grid.flat), names)
+    encoded = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(encoded)
+    atomic.write_bytes(path, encoded.getvalue())
+
+
+def _panels(rows: Sequence[Row], x: str) -> dict[str, list[Row]]:
+    """Title -> rows that differ in size and contestant only."""
+    varying = [
+        column
+        for column in _point_columns(rows)
+        if column != x and len({row[column] for row in rows}) > 1
+    ]
+    panels: dict[str, list[Row]] = {}
+    for row in rows:
+        words = [
+            row[column] if isinstance(row[column], str) else f"{column} {row[column]}"
+            for column in varying
+        ]
+        panels.setdefault(", ".join([*words, row["direction"]]), []).append(row)
+    return panels
+
+
+def _point_columns(rows: Sequence[Row]) -> list[str]:
+    """Columns that name a size: those before the direction."""
+    columns = list(rows[0]) if rows else ["direction"]
+    return columns[: columns.index("direction")]
+
+
+def _draw_line(
+    axes: "Axes", name: str, position: int, rows: Sequence[Row], x: str
+) -> None:
+    style: dict[str, Any] = {"color": _COLORS[position % len(_COLORS)], "ls": "-"}
+    if name == "copy":
+        style |= _COPY_STYLE
+    elif name.startswith("torch"):
+        style["ls"] = "--"
+    rows = sorted(rows, key=lambda row: row[x])
+    sizes = [row[x] for row in rows]
+    low, high = ([row[key] for row in rows] for key in ("low_ms", "high_ms"))
+    axes.fill_between(sizes, low, high, color=style["color"], alpha=0.18, lw=0)
+    medians = [row["median_ms"] for row in rows]
+    axes.plot(sizes, medians, marker="o", ms=3.5, lw=1.6, label=name, **style)
+
+
+def _style(axes: "Axes", title: str) -> None:
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_title(title, loc="left", fontsize=9.5, color=_INK)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color("#888888")
+    axes.tick_params(colors=_INK, labelsize=8.5)
+    axes.grid(color="#e3e3e3", lw=0.8)
+    axes.set_axisbelow(True)
+
+
+def _legend(figure: Any, grid: Sequence["Axes"], names: Sequence[str]) -> None:
+    """One legend for all panels, below them; or a word where there is nothing."""
+    handles: dict[str, Any] = {}
+    for axes in grid:
+        for line, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            handles.setdefault(label, line)
+    if not names:
+        grid[0].text(0.5, 0.5, "nothing was timed", ha="center", color=_INK)
+        return
+    figure.legend(
+        handles.values(),
+        handles.keys(),
+        loc="outside lower center",
+        ncols=min(len(names), 4),
+        fontsize=9,
+        frameon=False,
+    )

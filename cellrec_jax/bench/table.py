@@ -1,0 +1,191 @@
+"""`python -m cellrec_jax.bench.table`: the README's speed table, from JSON files.
+
+Of each kernel and pass it has the smallest and the largest size at which most
+contestants were timed; the files and the figures of `--plot` have all of them.
+"""
+
+import argparse
+from collections.abc import Iterable, Mapping, Sequence
+import json
+from pathlib import Path
+import sys
+from typing import Any
+
+from cellrec_jax import errors
+from cellrec_jax.bench import report
+from cellrec_jax.io import atomic
+
+RESULTS = Path(__file__).parent / "results"
+BEGIN, END = "<!-- bench -->", "<!-- /bench -->"
+_TRAIN_COLUMNS = {
+    "preset": "training",
+    "image_px": "px",
+    "batch": "batch",
+    "steps_per_s": "steps/s",
+    "images_per_s": "images/s",
+    "compile_s": "compile, s",
+    "peak_mib": "peak memory, MiB",
+}
+
+
+def markdown(files: Iterable[Mapping[str, Any]]) -> str:
+    """Tables of all machines, each under its name.
+
+    Args:
+      files: contents of files that `bench --json` wrote.
+
+    Returns:
+      Markdown without a line break at its end.
+    """
+    return "\n\n".join("\n\n".join(_of_machine(content)) for content in files)
+
+
+def replace_between(text: str, table: str, path: Path) -> str:
+    """Puts a table between the two markers.
+
+    Args:
+      text: of a file with one `BEGIN` and, after it, one `END`.
+      table: what shall stand between them.
+      path: for the message.
+
+    Raises:
+      ConfigError: if the file does not have the markers so.
+    """
+    before, found_begin, rest = text.partition(BEGIN)
+    _, found_end, after = rest.partition(END)
+    if not (found_begin and found_end) or BEGIN in rest or END in after:
+        raise errors.ConfigError(
+            f"{path}: needs one line {BEGIN} and, after it, one line {END}"
+        )
+    return f"{before}{BEGIN}\n{table}\n{END}{after}"
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Reads a file of figures.
+
+    Raises:
+      DataError: if it is missing or another kind of file.
+    """
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise errors.DataError(f"cannot read {path}: {error}") from error
+    if not isinstance(content, dict) or not {"machine", "results"} <= content.keys():
+        raise errors.DataError(f"{path}: not written by `bench --json`; leave it out")
+    return content
+
+
+def _of_machine(content: Mapping[str, Any]) -> list[str]:
+    blocks = [f"**{report.machine_line(content['machine'])}**"]
+    results = content["results"]
+    kernels = [
+        line
+        for name, result in results.items()
+        for line in _kernel_lines(name, result["rows"])
+    ]
+    if kernels:
+        blocks.append(_table(("kernel", "size", "pass", "ms a call, ratio"), kernels))
+    if trained := results.get("train", {}).get("rows"):
+        lines = [[_number(row.get(key)) for key in _TRAIN_COLUMNS] for row in trained]
+        blocks.append(_table(tuple(_TRAIN_COLUMNS.values()), lines))
+    return blocks
+
+
+def _kernel_lines(name: str, rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """One line a size, its contestants from fast to slow."""
+    groups: dict[str, dict[str, list[Mapping[str, Any]]]] = {}
+    for row in rows:
+        if "contestant" in row:  # other benchmarks have rows of another form
+            sizes = groups.setdefault(row["direction"], {})
+            sizes.setdefault(_size(row), []).append(row)
+    return [
+        [name, size, direction, _times(sizes[size])]
+        for direction, sizes in groups.items()
+        for size in _chosen(sizes)
+    ]
+
+
+def _size(row: Mapping[str, Any]) -> str:
+    """The columns before the direction: "boxes 256, batch 1"."""
+    columns = list(row)
+    point = columns[: columns.index("direction")]
+    return ", ".join(
+        row[key] if isinstance(row[key], str) else f"{key} {row[key]:,}"
+        for key in point
+    )
+
+
+def _chosen(sizes: Mapping[str, Sequence[Any]]) -> list[str]:
+    """The first and the last size of those with most contestants."""
+    most = max(map(len, sizes.values()))
+    full = [size for size, rows in sizes.items() if len(rows) == most]
+    return list(dict.fromkeys((full[0], full[-1])))
+
+
+def _times(rows: Sequence[Mapping[str, Any]]) -> str:
+    """From fast to slow: "sorted 0.1 (0.5 x), dense 0.2"; the ratios are to dense."""
+    words = []
+    for row in sorted(rows, key=lambda row: row["median_ms"]):
+        text = f"{row['contestant']} {_number(row['median_ms'])}"
+        if row["ratio"] is not None and row["contestant"] != row["against"]:
+            text += f" ({_number(row['ratio'])} x)"
+        words.append(text)
+    return ", ".join(words)
+
+
+def _number(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.2g}"
+    return "-" if value is None else str(value)
+
+
+def _table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    rows = [heads, ["---"] * len(heads), *lines]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def run(arguments: Sequence[str] | None = None) -> None:
+    """Prints the table, or writes it into a file.
+
+    Args:
+      arguments: without the program's name; None takes those of the process.
+
+    Raises:
+      DataError: if there are no figures, or a file is not one of them.
+      ConfigError: if the file to write into has no markers.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m cellrec_jax.bench.table",
+        description="Makes the README's speed table from the figures of benchmarks.",
+    )
+    parser.add_argument("files", nargs="*", type=Path, help="default: bench/results")
+    parser.add_argument(
+        "--readme", type=Path, metavar="FILE", help=f"write between {BEGIN} and {END}"
+    )
+    flags = parser.parse_args(arguments)
+    paths = flags.files or sorted(RESULTS.glob("*.json"))
+    if not paths:
+        raise errors.DataError(f"no figures in {RESULTS}: name files of `bench --json`")
+    table = markdown(map(read, paths))
+    if not flags.readme:
+        print(table)  # noqa: T201
+        return
+    try:
+        text = flags.readme.read_text()
+    except OSError as error:
+        raise errors.ConfigError(f"cannot read {flags.readme}: {error}") from error
+    changed = replace_between(text, table, flags.readme)
+    atomic.write_bytes(flags.readme, changed.encode())
+
+
+def cli() -> None:
+    """Entry point of the module."""
+    try:
+        run()
+    except errors.UserError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    cli()

@@ -1,0 +1,122 @@
+import json
+
+import pytest
+
+from cellrec_jax import errors
+from cellrec_jax.bench import table
+
+MACHINE = {
+    "platform": "gpu",
+    "device": "Chip 9",
+    "devices": 1,
+    "cores": 2,
+    "load": 0.1,
+    "processor": "x86_64",
+    "jax": "0.10.1",
+    "python": "3.11.1",
+}
+
+
+def _row(scores, contestant, median_ms, ratio):
+    return {
+        "scores": scores,
+        "direction": "forward",
+        "contestant": contestant,
+        "median_ms": median_ms,
+        "against": "copy",
+        "ratio": ratio,
+    }
+
+
+ROWS = [
+    _row(100, "pu_risk", 0.2, 2.0),
+    _row(100, "copy", 0.1, 1.0),
+    _row(1000, "pu_risk", 0.5, None),  # the copy was left out
+    _row(10000, "pu_risk", 0.5, 0.25),
+    _row(10000, "copy", 2.0, 1.0),
+]
+TRAINED = {"preset": "paper", "steps_per_s": 12.5, "compile_s": 130.4, "peak_mib": None}
+CONTENT = {
+    "machine": MACHINE,
+    "results": {
+        "pu": {"rows": ROWS},
+        "nms": {"rows": [{"boxes": 5, "loop_ms": 1.0}]},  # another form: not shown
+        "train": {"rows": [TRAINED]},
+    },
+}
+
+EXPECTED = """\
+**1 x Chip 9 (gpu), 2 cores x86_64, load 0.1, jax 0.10.1, Python 3.11.1**
+
+| kernel | size | pass | ms a call, ratio |
+| --- | --- | --- | --- |
+| pu | scores 100 | forward | copy 0.1, pu_risk 0.2 (2 x) |
+| pu | scores 10,000 | forward | pu_risk 0.5 (0.25 x), copy 2 |
+
+| training | px | batch | steps/s | images/s | compile, s | peak memory, MiB |
+| --- | --- | --- | --- | --- | --- | --- |
+| paper | - | - | 12 | - | 130 | - |"""
+
+
+@pytest.fixture
+def figures(tmp_path):
+    path = tmp_path / "chip.json"
+    path.write_text(json.dumps(CONTENT))
+    return path
+
+
+def test_smallest_and_largest_size_with_most_contestants():
+    assert table.markdown([CONTENT]) == EXPECTED
+
+
+def test_prints(figures, capsys):
+    table.run([str(figures)])
+    assert capsys.readouterr().out == EXPECTED + "\n"
+
+
+def test_results_of_the_package_are_the_default(figures, monkeypatch, capsys):
+    monkeypatch.setattr(table, "RESULTS", figures.parent)
+    table.run([])
+    assert "Chip 9" in capsys.readouterr().out
+
+
+def test_readme_is_changed_between_the_markers_only(figures, tmp_path):
+    readme = tmp_path / "README.md"
+    readme.write_text("a\n<!-- bench -->\nold\n<!-- /bench -->\nb\n")
+    arguments = [str(figures), "--readme", str(readme)]
+    for _ in range(2):  # the second run changes nothing
+        table.run(arguments)
+        assert readme.read_text() == (
+            f"a\n<!-- bench -->\n{EXPECTED}\n<!-- /bench -->\nb\n"
+        )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "no markers",
+        "<!-- bench -->",
+        "<!-- /bench --><!-- bench -->",
+        "<!-- bench --><!-- /bench --><!-- bench --><!-- /bench -->",
+    ],
+)
+def test_missing_markers_are_an_error_and_change_nothing(figures, tmp_path, text):
+    readme = tmp_path / "README.md"
+    readme.write_text(text)
+    with pytest.raises(errors.ConfigError, match="needs one line <!-- bench -->"):
+        table.run([str(figures), "--readme", str(readme)])
+    assert readme.read_text() == text
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"rows": []}'])
+def test_other_files_are_named(tmp_path, text):
+    path = tmp_path / "other.json"
+    path.write_text(text)
+    with pytest.raises(errors.DataError, match=r"other\.json"):
+        table.run([str(path)])
+
+
+def test_no_figures(tmp_path, monkeypatch):
+    monkeypatch.setattr(table, "RESULTS", tmp_path)
+    with pytest.raises(errors.DataError, match="no figures"):
+        table.run([])

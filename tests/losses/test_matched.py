@@ -1,0 +1,230 @@
+import jax
+import jax.numpy as jnp
+from jax.test_util import check_grads
+import numpy as np
+import pytest
+
+from cellrec_jax.losses import matched, points
+
+PROPOSALS, CELLS, CLASSES = 9, 4, 3
+
+matched_losses = jax.jit(matched.matched_losses, static_argnames="options")
+total_loss = jax.jit(matched.total_loss, static_argnames="options")
+
+
+@pytest.fixture
+def case(rng):
+    """One image with a padded cell, a masked proposal; matches 7, 2, 5."""
+    return {
+        "pred_yx": rng.uniform(0, (40, 60), (PROPOSALS, 2)).astype(np.float32),
+        "objectness_logits": rng.normal(size=(PROPOSALS, 2)).astype(np.float32),
+        "class_logits": rng.normal(size=(PROPOSALS, CLASSES)).astype(np.float32),
+        "true_yx": rng.uniform(0, (40, 60), (CELLS, 2)).astype(np.float32),
+        "labels": np.array([2, 0, 1, -1], np.int32),
+        "proposal_idx": np.array([7, 2, 5, -1], np.int32),
+        "proposal_mask": np.arange(PROPOSALS) != 4,
+    }
+
+
+def slow_total(case, options=matched.PAPER_OPTIONS):
+    """Eq. 3-7 in loops, float64."""
+    softmax = {}
+    for name in ("objectness_logits", "class_logits"):
+        e = np.exp(case[name].astype(np.float64))
+        softmax[name] = e / e.sum(axis=1, keepdims=True)
+    regression = classification = detection = count = 0.0
+    for j, i in enumerate(case["proposal_idx"]):
+        if i < 0:
+            continue
+        count += 1
+        square = ((case["pred_yx"][i] - case["true_yx"][j]).astype(float) ** 2).sum()
+        regression += square if options.point_error == "squared" else np.sqrt(square)
+        p = softmax["class_logits"][i]
+        norm = (p**2).sum() if options.squared_norm else np.sqrt((p**2).sum())
+        classification += (1 - p[case["labels"][j]] ** options.q) / options.q
+        classification += options.gamma * norm
+    for i in np.flatnonzero(case["proposal_mask"]):
+        p_object, p_background = softmax["objectness_logits"][i]
+        matched = i in case["proposal_idx"]
+        detection -= (
+            np.log(p_object)
+            if matched
+            else options.negative_weight * np.log(p_background)
+        )
+    if options.class_reduction == "mean":
+        classification /= max(count, 1)
+    detection /= case["proposal_mask"].sum()
+    regression *= options.regression_weight / max(count, 1)
+    return regression + detection + classification
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        matched.PAPER_OPTIONS,
+        matched.PointLossOptions(
+            negative_weight=0.5,
+            q=1.0,
+            gamma=0.3,
+            regression_weight=0.1,
+            point_error="norm",
+            squared_norm=True,
+            class_reduction="sum",
+        ),
+    ],
+)
+def test_total_against_loops(case, options):
+    losses = matched_losses(**case, options=options)
+    total, terms = total_loss(losses, options=options)
+    assert total == pytest.approx(slow_total(case, options), rel=1e-5)
+    assert set(terms) == {"regression", "detection", "classification"}
+
+
+def test_fused_equals_separate(case):
+    losses = matched_losses(**case)
+    rows = case["proposal_idx"][:3]
+    labels = case["labels"][:3]
+    held = jnp.asarray(case["class_logits"])[rows]
+    expected = points.generalized_cross_entropy(held, labels)
+    expected += 0.1 * points.softmax_norm(held)
+    np.testing.assert_allclose(losses.classification[:3], expected, rtol=1e-6)
+    error = points.point_error(case["pred_yx"][rows], case["true_yx"][:3])
+    np.testing.assert_allclose(losses.regression[:3], error, rtol=1e-6)
+    targets = np.ones(PROPOSALS, np.int32)
+    targets[rows] = 0
+    cost = points.detection_cross_entropy(case["objectness_logits"], targets)
+    mask = case["proposal_mask"]
+    np.testing.assert_allclose(losses.detection[mask], cost[mask], rtol=1e-6)
+    assert losses.detection[~mask].tolist() == [0.0]
+    assert losses.cell_mask.tolist() == [True, True, True, False]
+
+
+@pytest.mark.parametrize("garbage", [np.nan, np.inf, 1e30])
+def test_garbage_in_padding_changes_nothing(case, garbage):
+    def loss(pred_yx, objectness, logits, case):
+        heads = {
+            "pred_yx": pred_yx,
+            "objectness_logits": objectness,
+            "class_logits": logits,
+        }
+        losses = matched.matched_losses(**{**case, **heads})
+        return matched.total_loss(losses)[0]
+
+    names = ("pred_yx", "objectness_logits", "class_logits")
+    evaluate = jax.jit(jax.value_and_grad(loss, argnums=(0, 1, 2)))
+    expected = evaluate(*(case[name] for name in names), case)
+    case["true_yx"][3] = garbage
+    for name in names:
+        case[name][4] = garbage
+    result = evaluate(*(case[name] for name in names), case)
+    jax.tree.map(np.testing.assert_array_equal, result, expected)
+
+
+def test_gradient_reaches_every_head_and_only_matched_rows(case):
+    def loss(heads):
+        losses = matched.matched_losses(**{**case, **heads})
+        return matched.total_loss(losses)[0]
+
+    names = ("pred_yx", "objectness_logits", "class_logits")
+    heads = {name: jnp.asarray(case[name]) for name in names}
+    gradient = jax.grad(loss)(heads)
+    matched = np.isin(np.arange(PROPOSALS), case["proposal_idx"])
+    for name in ("pred_yx", "class_logits"):
+        np.testing.assert_array_equal(np.any(gradient[name] != 0, axis=1), matched)
+    used = np.any(gradient["objectness_logits"] != 0, axis=1)
+    np.testing.assert_array_equal(used, case["proposal_mask"])
+    check_grads(loss, (heads,), 1, ["rev"], atol=2e-2, rtol=2e-2)
+
+
+def test_vmap_is_a_loop_and_cells_weigh_the_same(case):
+    second = {**case, "proposal_idx": np.array([0, -1, -1, -1], np.int32)}
+    stacked = jax.tree.map(lambda *x: jnp.stack(x), case, second)
+    losses = jax.vmap(lambda case: matched.matched_losses(**case))(stacked)
+    for index, one in enumerate((case, second)):
+        expected = matched_losses(**one)
+        for found, single in zip(losses, expected, strict=True):
+            np.testing.assert_allclose(found[index], single, rtol=1e-6)
+    _, terms = total_loss(losses)
+    each = [np.asarray(matched_losses(**one).regression) for one in (case, second)]
+    assert terms["regression"] == pytest.approx(np.concatenate(each).sum() / 4)
+
+
+def test_devices_weigh_cells_the_same(case):
+    """Two devices with three cells and one: the mean of their results is the mean."""
+    second = {**case, "proposal_idx": np.array([0, -1, -1, -1], np.int32)}
+    stacked = jax.tree.map(lambda *x: jnp.stack(x), case, second)
+    losses = jax.vmap(lambda case: matched.matched_losses(**case))(stacked)
+    expected, _ = total_loss(losses)
+    per_device = jax.pmap(
+        lambda losses: matched.total_loss(losses, axis_name="devices")[0], "devices"
+    )(losses)
+    assert np.mean(per_device) == pytest.approx(float(expected), rel=1e-6)
+
+
+def test_bfloat16_accumulates_in_float32(case):
+    names = ("objectness_logits", "class_logits")
+    halves = {name: jnp.asarray(case[name], jnp.bfloat16) for name in names}
+    same = {name: np.asarray(halves[name], np.float32) for name in names}
+    losses = matched_losses(**{**case, **halves})
+    assert all(x.dtype == jnp.float32 for x in losses[:4])
+    assert total_loss(losses)[0] == pytest.approx(
+        slow_total({**case, **same}), rel=1e-5
+    )
+
+
+def test_no_cells(case):
+    case["proposal_idx"][:] = -1
+    value, gradient = jax.value_and_grad(
+        lambda z: matched.total_loss(
+            matched.matched_losses(**{**case, "class_logits": z})
+        )[0]
+    )(case["class_logits"])
+    assert value == pytest.approx(slow_total(case))
+    assert not gradient.any()
+
+
+def test_one_softmax_with_background_is_p2pnet(case):
+    """K + 1 logits, weighted mean; the class head's options play no part."""
+    logits = np.random.default_rng(1).normal(size=(PROPOSALS, CLASSES + 1))
+    logits = logits.astype(np.float32)
+    options = matched.PointLossOptions(negative_weight=0.5, normalizer="weights")
+    joint = {**case, "objectness_logits": logits, "class_logits": None}
+    losses = matched_losses(**joint, options=options)
+    _, terms = total_loss(losses, options=options)
+    log_p = np.asarray(jax.nn.log_softmax(logits))
+    targets = np.full(PROPOSALS, CLASSES)
+    targets[[7, 2, 5]] = [2, 0, 1]
+    used = np.flatnonzero(case["proposal_mask"])
+    weights = np.where(targets == CLASSES, 0.5, 1.0)[used]
+    expected = -(weights * log_p[used, targets[used]]).sum() / weights.sum()
+    assert terms["detection"] == pytest.approx(expected, rel=1e-5)
+    assert terms["classification"] == 0
+
+
+def test_trust_and_negative_scale_multiply(case):
+    plain = matched_losses(**case)
+    trust = np.array([0.5, 1.0, 0.0, 7.0], np.float32)
+    scale = np.linspace(0, 2, PROPOSALS, dtype=np.float32)
+    found = matched_losses(**case, trust=trust, negative_scale=scale)
+    factor = np.array([0.5, 1.0, 0.0, 0.0])
+    np.testing.assert_allclose(found.regression, factor * plain.regression, rtol=1e-6)
+    expected = factor * plain.classification
+    np.testing.assert_allclose(found.classification, expected, rtol=1e-6)
+    scale[[7, 2, 5]] = factor[:3]
+    np.testing.assert_allclose(found.detection, scale * plain.detection, rtol=1e-6)
+
+
+def test_cross_entropy_in_place_of_gce(case):
+    options = matched.PointLossOptions(classification="cross_entropy")
+    found = matched_losses(**case, options=options).classification[:3]
+    log_p = np.asarray(jax.nn.log_softmax(case["class_logits"]))
+    np.testing.assert_allclose(found, -log_p[[7, 2, 5], [2, 0, 1]], rtol=1e-5)
+
+
+def test_errors(case):
+    options = matched.PointLossOptions(class_reduction="max")
+    with pytest.raises(ValueError, match="use 'mean' or 'sum'"):
+        total_loss(matched_losses(**case), options=options)
+    options = matched.PointLossOptions(classification="mae")
+    with pytest.raises(ValueError, match="use 'gce' or 'cross_entropy'"):
+        matched_losses(**case, options=options)
