@@ -45,10 +45,9 @@ def slow_total(case, options=matched.PAPER_OPTIONS):
         classification += options.gamma * norm
     for i in np.flatnonzero(case["proposal_mask"]):
         p_object, p_background = softmax["objectness_logits"][i]
-        matched = i in case["proposal_idx"]
         detection -= (
             np.log(p_object)
-            if matched
+            if i in case["proposal_idx"]
             else options.negative_weight * np.log(p_background)
         )
     if options.class_reduction == "mean":
@@ -128,9 +127,9 @@ def test_gradient_reaches_every_head_and_only_matched_rows(case):
     names = ("pred_yx", "objectness_logits", "class_logits")
     heads = {name: jnp.asarray(case[name]) for name in names}
     gradient = jax.grad(loss)(heads)
-    matched = np.isin(np.arange(PROPOSALS), case["proposal_idx"])
+    held = np.isin(np.arange(PROPOSALS), case["proposal_idx"])
     for name in ("pred_yx", "class_logits"):
-        np.testing.assert_array_equal(np.any(gradient[name] != 0, axis=1), matched)
+        np.testing.assert_array_equal(np.any(gradient[name] != 0, axis=1), held)
     used = np.any(gradient["objectness_logits"] != 0, axis=1)
     np.testing.assert_array_equal(used, case["proposal_mask"])
     check_grads(loss, (heads,), 1, ["rev"], atol=2e-2, rtol=2e-2)

@@ -123,6 +123,23 @@ def test_gce_is_finite_at_the_ends(logit, q):
     assert value <= 1 / q * (1 + 1e-6)
 
 
+@pytest.mark.parametrize("num_classes", [1, 4, 40])
+def test_cross_entropy_of_few_and_many_classes(rng, num_classes):
+    logits = (9 * rng.normal(size=(5, num_classes))).astype(np.float32)
+    labels = rng.integers(0, num_classes, 5).astype(np.int32)
+    labels[3] = -1
+    wide = logits.astype(np.float64)
+    expected = np.log(np.exp(wide).sum(axis=1)) - wide[np.arange(5), labels]
+    expected[3] = 0
+    value, pull = jax.vjp(lambda z: points.cross_entropy(z, labels), logits)
+    np.testing.assert_allclose(value, expected, rtol=1e-5, atol=1e-5)
+    (gradient,) = pull(jnp.ones(5))
+    p = np.exp(wide) / np.exp(wide).sum(axis=1, keepdims=True)
+    wanted = p - np.eye(num_classes)[labels]
+    wanted[3] = 0
+    np.testing.assert_allclose(gradient, wanted, rtol=1e-5, atol=1e-6)
+
+
 def test_errors():
     logits, labels = np.zeros((1, 2), np.float32), np.zeros(1, np.int32)
     for q in (0.0, -0.1, 1.1, np.nan):
