@@ -12,7 +12,7 @@ is RGB in 0..255 less a mean (here ImageNet mean and standard deviation in 0..1)
 """
 
 from collections.abc import Callable, Sequence
-import math
+import functools
 from typing import Any, NamedTuple
 
 from flax import linen as nn
@@ -24,6 +24,8 @@ import numpy as np
 
 from cellrec_jax.errors import ConfigError
 from cellrec_jax.nn import norm as norms
+from cellrec_jax.nn.layers import conv
+from cellrec_jax.nn.layers import he_normal as he_normal
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -69,6 +71,10 @@ class ResNet(nn.Module):
       remat: recompute each block in the backward pass, to save memory.
       zero_init: start each block as the identity (scale 0 in its last norm); not with
         "frozen_batch", where the block would stay dead.
+      output_stride: the largest stride, 8, 16 or 32; later stages keep the resolution
+        and are dilated instead.
+      multi_grid: multiples of the last stage's dilation, one a block, repeated where
+        there are more blocks.
     """
 
     variant: str
@@ -78,6 +84,8 @@ class ResNet(nn.Module):
     freeze_stem: bool = False
     remat: bool = False
     zero_init: bool = False
+    output_stride: int = 32
+    multi_grid: tuple[int, ...] = (1,)
 
     @nn.compact
     def __call__(self, image: jax.Array, train: bool = False) -> dict[int, jax.Array]:
@@ -88,10 +96,12 @@ class ResNet(nn.Module):
           train: whether "sync_batch" uses and updates by this batch's statistics.
 
         Returns:
-          Level l -> `dtype` [B, ceil(H / 2^l), ceil(W / 2^l), channels], l = 2..5.
+          Level l -> `dtype` [B, ceil(H / s), ceil(W / s), channels], l = 2..5, with
+          s the smaller one of 2^l and `output_stride`.
 
         Raises:
-          ConfigError: for an unknown variant or norm, or `zero_init` with frozen norm.
+          ConfigError: for an unknown variant, norm or `output_stride`, or `zero_init`
+            with frozen norm.
         """
         if self.zero_init and self.norm == "frozen_batch":
             raise ConfigError("zero_init needs a norm that is trained, not frozen")
@@ -102,22 +112,10 @@ class ResNet(nn.Module):
         x = self._stem(image.astype(self.dtype), layout, norm)
         if self.freeze_stem:
             x = jax.lax.stop_gradient(x)
-        block = _BasicBlock if layout.expansion == 1 else _Bottleneck
-        make_block = nn.remat(block) if self.remat else block
         features = {}
-        for stage, (count, width) in enumerate(
-            zip(layout.blocks, layout.widths, strict=True), start=1
-        ):
-            for i in range(count):
-                x = make_block(
-                    width=width,
-                    stride=2 if i == 0 and stage > 1 else 1,
-                    norm=norm,
-                    dtype=self.dtype,
-                    zero_init=self.zero_init,
-                    name=f"layer{stage}_{i}",
-                )(x)
-            features[stage + 1] = x
+        for level in range(2, 6):
+            x = self._stage(x, level, layout, norm)
+            features[level] = x
         return features
 
     def _stem(
@@ -126,13 +124,36 @@ class ResNet(nn.Module):
         """[B, H, W, 3] -> [B, ceil(H / 4), ceil(W / 4), first width]."""
         width = layout.widths[0]
         if layout.light_stem:
-            x = nn.relu(norm(name="bn1")(_conv(width, 3, 2, self.dtype, "conv1")(x)))
-            return nn.relu(norm(name="bn2")(_conv(width, 3, 2, self.dtype, "conv2")(x)))
-        x = nn.relu(norm(name="bn1")(_conv(width, 7, 2, self.dtype, "conv1")(x)))
+            for i in (1, 2):
+                x = conv(width, 3, stride=2, dtype=self.dtype, name=f"conv{i}")(x)
+                x = nn.relu(norm(name=f"bn{i}")(x))
+            return x
+        x = conv(width, 7, stride=2, dtype=self.dtype, name="conv1")(x)
+        x = nn.relu(norm(name="bn1")(x))
         return nn.max_pool(x, (3, 3), (2, 2), padding=((1, 1), (1, 1)))
 
+    def _stage(
+        self, x: jax.Array, level: int, layout: Layout, norm: Callable[..., nn.Module]
+    ) -> jax.Array:
+        """Features of one level from those of the level before."""
+        block = BasicBlock if layout.expansion == 1 else _Bottleneck
+        make_block = nn.remat(block) if self.remat else block
+        stride, dilation = _stride_and_dilation(level, self.output_stride)
+        for i in range(layout.blocks[level - 2]):
+            grid = self.multi_grid[i % len(self.multi_grid)] if level == 5 else 1
+            x = make_block(
+                width=layout.widths[level - 2],
+                stride=stride if i == 0 else 1,
+                norm=norm,
+                dtype=self.dtype,
+                zero_init=self.zero_init,
+                dilation=dilation * grid,
+                name=f"layer{level - 1}_{i}",
+            )(x)
+        return x
 
-class _BasicBlock(nn.Module):
+
+class BasicBlock(nn.Module):
     """relu(x + two 3x3 convolutions of x); the first one has the stride."""
 
     width: int
@@ -140,13 +161,17 @@ class _BasicBlock(nn.Module):
     norm: Callable[..., nn.Module]
     dtype: DTypeLike
     zero_init: bool
+    dilation: int = 1
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """[B, h, w, C] -> [B, ceil(h / stride), ceil(w / stride), width]."""
-        y = _conv(self.width, 3, self.stride, self.dtype, "conv1")(x)
+        conv3x3 = functools.partial(
+            conv, self.width, 3, dilation=self.dilation, dtype=self.dtype
+        )
+        y = conv3x3(stride=self.stride, name="conv1")(x)
         y = nn.relu(self.norm(name="bn1")(y))
-        y = _conv(self.width, 3, 1, self.dtype, "conv2")(y)
+        y = conv3x3(name="conv2")(y)
         y = self.norm(name="bn2", scale_init=_last_scale(self.zero_init))(y)
         return nn.relu(_shortcut(x, y, self.stride, self.norm) + y)
 
@@ -159,16 +184,23 @@ class _Bottleneck(nn.Module):
     norm: Callable[..., nn.Module]
     dtype: DTypeLike
     zero_init: bool
+    dilation: int = 1
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """[B, h, w, C] -> [B, ceil(h / stride), ceil(w / stride), 4 * width]."""
-        y = nn.relu(
-            self.norm(name="bn1")(_conv(self.width, 1, 1, self.dtype, "conv1")(x))
-        )
-        y = _conv(self.width, 3, self.stride, self.dtype, "conv2")(y)
+        y = conv(self.width, 1, dtype=self.dtype, name="conv1")(x)
+        y = nn.relu(self.norm(name="bn1")(y))
+        y = conv(
+            self.width,
+            3,
+            stride=self.stride,
+            dilation=self.dilation,
+            dtype=self.dtype,
+            name="conv2",
+        )(y)
         y = nn.relu(self.norm(name="bn2")(y))
-        y = _conv(4 * self.width, 1, 1, self.dtype, "conv3")(y)
+        y = conv(4 * self.width, 1, dtype=self.dtype, name="conv3")(y)
         y = self.norm(name="bn3", scale_init=_last_scale(self.zero_init))(y)
         return nn.relu(_shortcut(x, y, self.stride, self.norm) + y)
 
@@ -179,49 +211,16 @@ def _shortcut(
     """`x`, projected by a 1x1 convolution where its shape is not that of `y`."""
     if x.shape == y.shape and stride == 1:
         return x
-    x = _conv(y.shape[-1], 1, stride, y.dtype, "downsample_0")(x)
+    x = conv(y.shape[-1], 1, stride=stride, dtype=y.dtype, name="downsample_0")(x)
     return norm(name="downsample_1")(x)
 
 
-def _conv(
-    features: int, size: int, stride: int, dtype: DTypeLike, name: str
-) -> nn.Conv:
-    """A convolution without bias, padded by size // 2 on every side as in PyTorch."""
-    return nn.Conv(
-        features,
-        (size, size),
-        (stride, stride),
-        padding=((size // 2, size // 2),) * 2,
-        use_bias=False,
-        dtype=dtype,
-        kernel_init=he_normal,
-        name=name,
-    )
-
-
-def he_normal(
-    rng: jax.Array, shape: Sequence[int], dtype: DTypeLike = jnp.float32
-) -> jax.Array:
-    """Initialises a kernel by N(0, 2 / fan-out), as torchvision does.
-
-    Drawn flat: XLA's CPU compiler takes seconds for random numbers of a small
-    4-dimensional shape (2.3 s for 3x3x10x10, 0.2 s for 900, jax 0.10.1).
-
-    Args:
-      rng: a key.
-      shape: (height, width, input channels, output channels).
-      dtype: of the result.
-
-    Returns:
-      An array of `shape`.
-
-    References:
-      He et al., Delving Deep into Rectifiers, 2015, Eq. (14).
-      https://arxiv.org/abs/1502.01852
-    """
-    fan_out = shape[0] * shape[1] * shape[3]
-    flat = jax.random.normal(rng, (math.prod(shape),), dtype)
-    return flat.reshape(shape) * (2 / fan_out) ** 0.5
+def _stride_and_dilation(level: int, output_stride: int) -> tuple[int, int]:
+    """Stride of the first block and dilation of all blocks of the stage of a level."""
+    if output_stride not in (8, 16, 32):
+        raise ConfigError(f"output_stride is {output_stride}; use 8, 16 or 32")
+    excess = max(2**level // output_stride, 1)
+    return 1 if level == 2 or excess > 1 else 2, excess
 
 
 def _last_scale(zero_init: bool) -> Callable[..., jax.Array]:

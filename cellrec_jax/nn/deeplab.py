@@ -1,0 +1,231 @@
+"""DeepLabv3+: dilated ResNet, spatial pyramid of dilations, one-skip decoder.
+
+Chen et al., Encoder-decoder with atrous separable convolution for semantic image
+segmentation, 2018. https://arxiv.org/abs/1802.02611
+
+Encoder and decoder are apart, so that several decoders can share an encoder.
+
+Differs from the paper, as its best-known public port does: ordinary in place of
+separable convolutions, and more dropout. Differs from that port in that images are
+padded to sides of n * stride + 1 px: only then do aligned corners put cell i of level l
+on px i * 2^l, where the ResNet's padding centres it, at every image size.
+"""
+
+from collections.abc import Callable
+import functools
+
+from flax import linen as nn
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+from cellrec_jax.nn import layers, resnet
+from cellrec_jax.nn import norm as norms
+
+MULTI_GRID = (1, 2, 4)
+_RESIZE = "bilinear_aligned"
+
+
+class DeepLabV3Plus(nn.Module):
+    """Encoder and one decoder, at full resolution.
+
+    Attributes:
+      num_outputs: channels of the result.
+      backbone: a name of `nn.resnet`.
+      channels: width of pyramid and decoder.
+      output_stride: of the pyramid, 8 or 16 (or 32).
+      norm: a kind of `nn.norm`; with "frozen_batch", which is for pretrained weights,
+        all but the backbone has "group".
+      dropout: whether training drops activations; then `apply` needs a key of the name
+        "dropout" in `rngs`.
+      dtype: of activations and arithmetic; parameters and logits are float32.
+      axis_name: the mapped device axis of "sync_batch", or None.
+      remat: recompute the backbone's blocks in the backward pass, to save memory.
+    """
+
+    num_outputs: int
+    backbone: str = "resnet101"
+    channels: int = 256
+    output_stride: int = 16
+    norm: str = "group"
+    dropout: bool = True
+    dtype: DTypeLike = jnp.float32
+    axis_name: str | None = None
+    remat: bool = False
+
+    @nn.compact
+    def __call__(self, image: jax.Array, train: bool = False) -> jax.Array:
+        """Computes a dense map.
+
+        Args:
+          image: f32 [B, H, W, 3], normalised (`resnet.normalize_imagenet`).
+          train: whether batch norm uses and updates by this batch's statistics, and
+            whether activations are dropped.
+
+        Returns:
+          f32 [B, H, W, num_outputs] logits.
+
+        Raises:
+          ConfigError: for an unknown backbone, norm or output stride.
+        """
+        deep, fine = Encoder(
+            backbone=self.backbone,
+            channels=self.channels,
+            output_stride=self.output_stride,
+            norm=self.norm,
+            dropout=self.dropout,
+            dtype=self.dtype,
+            axis_name=self.axis_name,
+            remat=self.remat,
+            name="encoder",
+        )(image, train)
+        return Decoder(
+            self.num_outputs,
+            channels=self.channels,
+            norm=self.norm,
+            dropout=self.dropout,
+            dtype=self.dtype,
+            axis_name=self.axis_name,
+            name="decoder",
+        )(deep, fine, (image.shape[1], image.shape[2]), train)
+
+
+class Encoder(nn.Module):
+    """Backbone and pyramid.
+
+    Attributes: see `DeepLabV3Plus`.
+    """
+
+    backbone: str = "resnet101"
+    channels: int = 256
+    output_stride: int = 16
+    norm: str = "group"
+    dropout: bool = True
+    dtype: DTypeLike = jnp.float32
+    axis_name: str | None = None
+    remat: bool = False
+
+    @nn.compact
+    def __call__(
+        self, image: jax.Array, train: bool = False
+    ) -> tuple[jax.Array, jax.Array]:
+        """Computes what `Decoder` takes.
+
+        Args:
+          image: f32 [B, H, W, 3].
+          train: see `DeepLabV3Plus`.
+
+        Returns:
+          `dtype` [B, h, w, channels] of `output_stride` and [B, h', w', C] of stride 4.
+        """
+        image = layers.pad_to_multiple(image, self.output_stride, extra=1)
+        features = resnet.ResNet(
+            self.backbone,
+            norm=self.norm,
+            dtype=self.dtype,
+            axis_name=self.axis_name,
+            remat=self.remat,
+            output_stride=self.output_stride,
+            multi_grid=MULTI_GRID,
+            name="resnet",
+        )(image, train)
+        norm = norms.make_norm(
+            _head_norm(self.norm),
+            train=train,
+            dtype=self.dtype,
+            axis_name=self.axis_name,
+        )
+        x = Pyramid(
+            self.channels, 96 // self.output_stride, norm, self.dtype, name="pyramid"
+        )(features[5])
+        x = nn.Dropout(0.5, deterministic=not (train and self.dropout))(x)
+        return x, features[2]
+
+
+class Pyramid(nn.Module):
+    """Atrous spatial pyramid pooling: five views of a map, joined.
+
+    Attributes:
+      channels: width of each view and of the result.
+      rate: dilation of the second view; twice and three times as much in the next two.
+      norm: constructor of the norm (`norm.make_norm`).
+      dtype: of activations and arithmetic.
+    """
+
+    channels: int
+    rate: int
+    norm: Callable[..., nn.Module]
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """[B, h, w, C] -> [B, h, w, channels]."""
+        make = functools.partial(
+            layers.ConvNormRelu, self.channels, norm=self.norm, dtype=self.dtype
+        )
+        views = [make(size=1, name="point")(x)]
+        for i in (1, 2, 3):
+            view = make(size=3, dilation=i * self.rate, name=f"dilated{i}")
+            views.append(view(x))
+        mean = jnp.mean(x, (1, 2), jnp.float32, keepdims=True)
+        mean = make(size=1, name="image")(mean.astype(self.dtype))
+        views.append(jnp.broadcast_to(mean, views[0].shape))
+        return make(size=1, name="join")(jnp.concatenate(views, axis=-1))
+
+
+class Decoder(nn.Module):
+    """Joins the encoder's two maps and enlarges the result.
+
+    Attributes: see `DeepLabV3Plus`.
+    """
+
+    num_outputs: int
+    channels: int = 256
+    norm: str = "group"
+    dropout: bool = True
+    dtype: DTypeLike = jnp.float32
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(
+        self,
+        deep: jax.Array,
+        fine: jax.Array,
+        size_hw: tuple[int, int],
+        train: bool = False,
+    ) -> jax.Array:
+        """Computes a dense map.
+
+        Args:
+          deep: [B, h, w, channels], the first map of `Encoder`.
+          fine: [B, h', w', C], the second one.
+          size_hw: H and W of the image before padding.
+          train: see `DeepLabV3Plus`.
+
+        Returns:
+          f32 [B, H, W, num_outputs] logits.
+        """
+        norm = norms.make_norm(
+            _head_norm(self.norm),
+            train=train,
+            dtype=self.dtype,
+            axis_name=self.axis_name,
+        )
+        fine = layers.ConvNormRelu(
+            max(3 * self.channels // 16, 1), 1, norm, dtype=self.dtype, name="fine"
+        )(fine)
+        x = layers.resize(deep, (fine.shape[1], fine.shape[2]), _RESIZE)
+        x = jnp.concatenate([x, fine], axis=-1)
+        for i, rate in enumerate((0.5, 0.1)):
+            x = layers.ConvNormRelu(
+                self.channels, 3, norm, dtype=self.dtype, name=f"conv{i}"
+            )(x)
+            x = nn.Dropout(rate, deterministic=not (train and self.dropout))(x)
+        x = layers.output_conv(self.num_outputs)(x)
+        padded_hw = (4 * x.shape[1] - 3, 4 * x.shape[2] - 3)
+        return layers.resize(x, padded_hw, _RESIZE)[:, : size_hw[0], : size_hw[1]]
+
+
+def _head_norm(norm: str) -> str:
+    """Nothing but the backbone has been trained, so nothing else can be frozen."""
+    return "group" if norm == "frozen_batch" else norm

@@ -1,0 +1,240 @@
+"""Points, objectness and classes straight from an encoder's features.
+
+Shui et al., End-to-end cell recognition by point annotation, MICCAI 2022: pyramidal
+feature aggregation and three separate heads of two residual blocks.
+
+Differs from the paper, which leaves open: the encoder (ResNet), how levels get "a
+unified shape" (1x1 convolutions, then area averages or nearest neighbours to the heads'
+grid, then a concatenation and a 1x1 convolution), and the width.
+"""
+
+from collections.abc import Mapping
+import math
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from cellrec_jax.nn import layers, resnet, vgg
+from cellrec_jax.nn import norm as norms
+
+AGGREGATIONS = ("concat", "sum", "fpn", "last")
+HEADS = ("residual", "plain")
+VGG_WIDTHS = {"vgg16": 64, "vgg_small": 12}
+"""Encoder -> channels of the first block; the others are those of `nn.resnet`."""
+ENCODERS = (*resnet.STAGES, *VGG_WIDTHS)
+
+
+class PointOutputs(NamedTuple):
+    """Raw outputs of all M anchor points, row-major over (y, x, anchor); float32."""
+
+    offsets_yx: jax.Array
+    """[B, M, 2], to be scaled and added to the anchors, px."""
+    objectness: jax.Array
+    """[B, M, 2] logits (object, background); [B, M, K + 1] without a class head."""
+    classes: jax.Array | None
+    """[B, M, K] logits; None without a class head."""
+
+
+class PointNet(nn.Module):
+    """Encoder, feature aggregation and heads.
+
+    Attributes:
+      num_classes: K.
+      num_anchors: anchor points of a feature cell.
+      encoder: one of `ENCODERS`; those of VGG have levels 2 to 4.
+      norm: a kind of `nn.norm`.
+      channels: width of the aggregation and of the heads.
+      level: log2 of the heads' stride.
+      aggregation: "concat" (the paper's), "sum", "fpn" (top-down, P2PNet's), or
+        "last" (one level alone).
+      head: "residual" (two residual blocks and a 1x1 convolution, the paper's) or
+        "plain" (three 3x3 convolutions without norms, P2PNet's).
+      class_head: a head of its own for classes; else objectness has K + 1 logits.
+      dtype: computation type; parameters and outputs are float32.
+      remat: recompute encoder activations in the backward pass.
+      axis_name: device axis for synchronised batch norm.
+    """
+
+    num_classes: int
+    num_anchors: int
+    encoder: str = "resnet50"
+    norm: str = "group"
+    channels: int = 256
+    level: int = 5
+    aggregation: str = "concat"
+    head: str = "residual"
+    class_head: bool = True
+    dtype: Any = jnp.float32
+    remat: bool = False
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, image: jax.Array, train: bool) -> PointOutputs:
+        """Runs the network.
+
+        Args:
+          image: f32 [B, H, W, 3], normalised; sides are multiples of 32.
+          train: whether batch norm uses the batch's statistics.
+
+        Returns:
+          Outputs of M = (H / stride) (W / stride) num_anchors anchor points.
+        """
+        features = self._encoder()(image, train)
+        shared = Aggregation(
+            self.channels, self.level, self.aggregation, self.dtype, name="aggregation"
+        )(features)
+        num_scores = 2 if self.class_head else self.num_classes + 1
+        offsets = self._head(2, "offsets")(shared, train)
+        objectness = self._head(num_scores, "objectness")(shared, train)
+        if not self.class_head:
+            return PointOutputs(offsets, objectness, None)
+        classes = self._head(self.num_classes, "classes")(shared, train)
+        return PointOutputs(offsets, objectness, classes)
+
+    def _encoder(self) -> nn.Module:
+        shared: dict[str, Any] = {
+            "norm": self.norm,
+            "dtype": self.dtype,
+            "axis_name": self.axis_name,
+            "remat": self.remat,
+            "name": "encoder",
+        }
+        if self.encoder in VGG_WIDTHS:
+            return vgg.VGG16(width=VGG_WIDTHS[self.encoder], **shared)
+        return resnet.ResNet(self.encoder, **shared)
+
+    def _head(self, num_outputs: int, name: str) -> "PointHead":
+        return PointHead(
+            num_anchors=self.num_anchors,
+            num_outputs=num_outputs,
+            channels=self.channels,
+            kind=self.head,
+            norm=self.norm,
+            dtype=self.dtype,
+            axis_name=self.axis_name,
+            name=name,
+        )
+
+
+class Aggregation(nn.Module):
+    """Brings C2 to C5 to one grid and one width.
+
+    Attributes:
+      channels: width.
+      level: log2 of the stride of the result.
+      kind: see `PointNet.aggregation`.
+      dtype: computation type.
+    """
+
+    channels: int
+    level: int
+    kind: str
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, features: Mapping[int, jax.Array]) -> jax.Array:
+        """Level -> [B, h, w, C] to [B, H / 2^level, W / 2^level, channels]."""
+        if self.kind == "last":
+            features = {self.level: features[self.level]}
+        elif self.kind == "fpn":
+            features = {k: v for k, v in features.items() if k >= self.level}
+        lateral = {
+            level: self._conv(1, f"lateral{level}")(feature)
+            for level, feature in features.items()
+        }
+        if self.kind == "fpn":
+            merged = lateral[max(lateral)]
+            for level in range(max(lateral) - 1, self.level - 1, -1):
+                merged = lateral[level] + _resize(merged, level + 1, level)
+            return self._conv(3, "output")(merged)
+        moved = [_resize(x, level, self.level) for level, x in lateral.items()]
+        if self.kind == "concat":
+            return nn.relu(self._conv(1, "fuse")(jnp.concatenate(moved, axis=-1)))
+        total = moved[0]
+        for other in moved[1:]:
+            total = total + other
+        return nn.relu(total)
+
+    def _conv(self, size: int, name: str) -> nn.Conv:
+        return layers.conv(
+            self.channels, size, use_bias=True, dtype=self.dtype, name=name
+        )
+
+
+class PointHead(nn.Module):
+    """Outputs of every anchor point from shared features.
+
+    Attributes:
+      num_anchors: A.
+      num_outputs: of each anchor point.
+      channels: width.
+      kind: see `PointNet.head`.
+      norm: a kind of `nn.norm`; "frozen_batch" becomes "group", since nothing has
+        been trained that could be frozen.
+      dtype: computation type of all but the last layer; the outputs are float32.
+      axis_name: device axis for synchronised batch norm.
+    """
+
+    num_anchors: int
+    num_outputs: int
+    channels: int
+    kind: str
+    norm: str
+    dtype: Any = jnp.float32
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, features: jax.Array, train: bool) -> jax.Array:
+        """[B, h, w, C] to f32 [B, h * w * A, num_outputs]."""
+        residual = self.kind == "residual"
+        for index in range(2):
+            if residual:
+                features = self._block(features, train, f"block{index}")
+            else:
+                features = layers.conv(
+                    self.channels,
+                    3,
+                    use_bias=True,
+                    dtype=self.dtype,
+                    name=f"conv{index}",
+                )(features)
+                features = nn.relu(features)
+        outputs = layers.conv(
+            self.num_anchors * self.num_outputs,
+            1 if residual else 3,
+            use_bias=True,
+            kernel_init=_small,
+            name="output",
+        )(features.astype(jnp.float32))
+        return outputs.reshape(len(outputs), -1, self.num_outputs)
+
+    def _block(self, features: jax.Array, train: bool, name: str) -> jax.Array:
+        kind = "group" if self.norm == "frozen_batch" else self.norm
+        norm = norms.make_norm(
+            kind, train=train, dtype=self.dtype, axis_name=self.axis_name
+        )
+        return resnet.BasicBlock(
+            width=self.channels,
+            stride=1,
+            norm=norm,
+            dtype=self.dtype,
+            zero_init=False,
+            name=name,
+        )(features)
+
+
+def _small(rng: jax.Array, shape: Any, dtype: Any = jnp.float32) -> jax.Array:
+    """N(0, 0.01^2): training starts at the anchors. Drawn flat, see `nn.layers`."""
+    return 0.01 * jax.random.normal(rng, (math.prod(shape),), dtype).reshape(shape)
+
+
+def _resize(features: jax.Array, level: int, target: int) -> jax.Array:
+    """Area averages to a coarser level, nearest neighbours to a finer one."""
+    if level < target:
+        size = (2 ** (target - level),) * 2
+        return nn.avg_pool(features, size, size)
+    for _ in range(level - target):
+        features = layers.double(features)
+    return features

@@ -1,0 +1,78 @@
+"""U-Net, as the code of the pseudo label paper has it.
+
+Ronneberger et al., U-Net, 2015. https://arxiv.org/abs/1505.04597
+
+Differs from the paper, as that code does: padded convolutions, so that nothing is
+cropped; batch norm; 512 instead of 1024 channels at the bottom; enlargement without
+weights, after which the channels are halved. Differs from the code in padding the
+image, not each enlarged map, where a side is no multiple of 16.
+"""
+
+import functools
+
+from flax import linen as nn
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+from cellrec_jax.nn import layers
+from cellrec_jax.nn import norm as norms
+
+MULTIPLE = 16
+"""What the sides of an image are padded to, px."""
+
+
+class UNet(nn.Module):
+    """Four halvings, four doublings, with skips in between.
+
+    Attributes:
+      num_outputs: channels of the result.
+      width: channels at full resolution; eight times as many at the bottom.
+      norm: a kind of `nn.norm`.
+      resize: how maps are enlarged, see `layers.resize`; "bilinear_aligned" is that of
+        Nishimura et al., Weakly supervised cell instance segmentation, 2020.
+      dtype: of activations and arithmetic; parameters and logits are float32.
+      axis_name: the mapped device axis of "sync_batch", or None.
+    """
+
+    num_outputs: int
+    width: int = 64
+    norm: str = "group"
+    resize: str = "nearest"
+    dtype: DTypeLike = jnp.float32
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, image: jax.Array, train: bool = False) -> jax.Array:
+        """Computes a dense map.
+
+        Args:
+          image: f32 [B, H, W, C], normalised.
+          train: whether batch norm uses and updates by this batch's statistics.
+
+        Returns:
+          f32 [B, H, W, num_outputs] logits.
+
+        Raises:
+          ConfigError: for an unknown norm or resize.
+        """
+        norm = norms.make_norm(
+            self.norm, train=train, dtype=self.dtype, axis_name=self.axis_name
+        )
+        make_block = functools.partial(
+            layers.ConvBlock, count=2, norm=norm, dtype=self.dtype
+        )
+        height, width = image.shape[1:3]
+        x = layers.pad_to_multiple(image, MULTIPLE).astype(self.dtype)
+        x = make_block(self.width, name="down0")(x)
+        skips = [x]
+        for i, factor in enumerate((2, 4, 8, 8), start=1):
+            x = layers.max_pool(x)
+            x = make_block(factor * self.width, name=f"down{i}")(x)
+            skips.append(x)
+        for i, factor in zip((3, 2, 1, 0), (4, 2, 1, 1), strict=True):
+            size_hw = (skips[i].shape[1], skips[i].shape[2])
+            x = layers.resize(x, size_hw, self.resize)
+            x = jnp.concatenate([skips[i], x], axis=-1)
+            x = make_block(factor * self.width, name=f"up{i}")(x)
+        return layers.output_conv(self.num_outputs)(x)[:, :height, :width]

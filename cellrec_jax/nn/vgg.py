@@ -1,0 +1,70 @@
+"""VGG16 with norms, cut as P2PNet cuts it.
+
+Simonyan and Zisserman, Very deep convolutional networks for large-scale image
+recognition, 2015, Table 1, column D. https://arxiv.org/abs/1409.1556. No classifier.
+Song et al., Rethinking counting and localization in crowds, 2021 (P2PNet).
+https://arxiv.org/abs/2107.12746
+"""
+
+from flax import linen as nn
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+from cellrec_jax.nn import layers
+from cellrec_jax.nn import norm as norms
+
+BLOCKS = ((2, 1), (2, 2), (3, 4), (3, 8), (3, 8))
+"""Convolutions and channels (in units of the width) between the poolings."""
+
+
+class VGG16(nn.Module):
+    """Features of three levels, each read before the pooling that ends its block.
+
+    The last level has stride 16, not 32: P2PNet leaves out the last pooling. Its
+    pyramid gives one map, of stride 8, which levels 3 and 4 make up.
+
+    Attributes:
+      norm: a kind of `nn.norm`.
+      width: channels of the first block; eight times as many in the last.
+      dtype: of activations and arithmetic; parameters are float32.
+      axis_name: the mapped device axis of "sync_batch", or None.
+      remat: recompute each block in the backward pass, to save memory.
+    """
+
+    norm: str = "group"
+    width: int = 64
+    dtype: DTypeLike = jnp.float32
+    axis_name: str | None = None
+    remat: bool = False
+
+    @nn.compact
+    def __call__(self, image: jax.Array, train: bool = False) -> dict[int, jax.Array]:
+        """Computes the features of three levels.
+
+        Args:
+          image: f32 [B, H, W, C], normalised (`resnet.normalize_imagenet`).
+          train: whether "sync_batch" uses and updates by this batch's statistics.
+
+        Returns:
+          Level l -> `dtype` [B, H // 2^l, W // 2^l, channels], l = 2, 3, 4, with 4, 8
+          and 8 times `width` channels.
+
+        Raises:
+          ConfigError: for an unknown norm.
+        """
+        norm = norms.make_norm(
+            self.norm, train=train, dtype=self.dtype, axis_name=self.axis_name
+        )
+        make_block = nn.remat(layers.ConvBlock) if self.remat else layers.ConvBlock
+        x = image.astype(self.dtype)
+        features = {}
+        for level, (count, factor) in enumerate(BLOCKS):
+            if level > 0:
+                x = layers.max_pool(x)
+            x = make_block(
+                factor * self.width, count, norm, self.dtype, name=f"block{level + 1}"
+            )(x)
+            if level >= 2:
+                features[level] = x
+        return features
