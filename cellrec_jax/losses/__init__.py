@@ -2,6 +2,7 @@
 
 - `density`, `calibration`: Boxes Density Energy and its rivals (unmatched boxes).
 - `detection`: cross entropy and box regression of two-stage detectors.
+- `heatmap`: regression of position maps.
 - `points`, `matched`: point annotations; terms, and the loss of matched proposals.
 - `pu`, `class_prior`: positive-unlabelled risk and the prior that it needs.
 """
@@ -11,6 +12,7 @@ from cellrec_jax.losses import (
     class_prior,
     density,
     detection,
+    heatmap,
     matched,
     points,
     pu,
@@ -21,6 +23,7 @@ __all__ = [
     "class_prior",
     "density",
     "detection",
+    "heatmap",
     "matched",
     "points",
     "pu",

@@ -8,8 +8,10 @@ from cellrec_jax.ops import (
     assign,
     assignment,
     boxes,
+    heatmaps,
     matching,
     nms,
+    peaks,
     roi_align,
 )
 
@@ -18,7 +20,9 @@ __all__ = [
     "assign",
     "assignment",
     "boxes",
+    "heatmaps",
     "matching",
     "nms",
+    "peaks",
     "roi_align",
 ]

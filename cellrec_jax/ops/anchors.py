@@ -70,3 +70,52 @@ def pyramid_anchors(
         for stride, size in zip(strides, sizes, strict=True)
     ]
     return np.concatenate(levels)
+
+
+def anchor_points(
+    grid_hw: tuple[int, int], stride: int, layout: str = "five"
+) -> np.ndarray:
+    """Anchor points of a feature map, the same in every cell.
+
+    Args:
+      grid_hw: height and width of the feature map in cells.
+      stride: px between cells.
+      layout: "five" (the middle of a cell and the four points a quarter of the stride
+        from it along both axes), or "RxC": the middles of R x C equal parts.
+
+    Returns:
+      f32 [h * w * A, 2] px, row-major over (y, x, anchor).
+
+    Raises:
+      ValueError: for another layout.
+
+    References:
+      Shui et al. 2022, section 3.1: five points in 32 x 32 px. Song et al. 2021
+      (P2PNet): "2x2" in 8 x 8 px.
+
+    Example:
+      >>> anchor_points((1, 1), 8, "2x2").tolist()
+      [[2.0, 2.0], [2.0, 6.0], [6.0, 2.0], [6.0, 6.0]]
+    """
+    rows, columns = np.arange(grid_hw[0]), np.arange(grid_hw[1])
+    corners = np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=-1) * stride
+    offsets = _layout_offsets(layout) * stride
+    points = corners[:, :, None, :] + offsets[None, None]
+    return points.reshape(-1, 2).astype(np.float32)
+
+
+def points_per_cell(layout: str) -> int:
+    """Number of anchor points of a layout; see `anchor_points`."""
+    return len(_layout_offsets(layout))
+
+
+def _layout_offsets(layout: str) -> np.ndarray:
+    """Places inside a cell of side 1, f64 [A, 2]."""
+    if layout == "five":
+        corners = [[0.25, 0.25], [0.25, 0.75], [0.75, 0.75], [0.75, 0.25]]
+        return np.array([[0.5, 0.5], *corners])
+    parts = layout.split("x")
+    if len(parts) != 2 or not all(p.isdecimal() and int(p) > 0 for p in parts):
+        raise ValueError(f"anchor layout {layout!r}: use 'five' or 'RxC', as '2x2'")
+    y, x = ((np.arange(int(p)) + 0.5) / int(p) for p in parts)
+    return np.stack(np.meshgrid(y, x, indexing="ij"), axis=-1).reshape(-1, 2)

@@ -97,3 +97,32 @@ def test_pyramid_levels_of_an_oblong_image():
 def test_one_size_a_level():
     with pytest.raises(ValueError, match="2 strides but 1 anchor sizes"):
         anchors.pyramid_anchors((16, 40), (8, 16), (8.0,), (1.0,))
+
+
+def test_anchor_points_by_hand():
+    points_yx = anchors.anchor_points((1, 2), 32)
+    assert points_yx.dtype == np.float32
+    assert points_yx.tolist() == [
+        *([16, 16], [8, 8], [8, 24], [24, 24], [24, 8]),
+        *([16, 48], [8, 40], [8, 56], [24, 56], [24, 40]),
+    ]
+    assert anchors.anchor_points((2, 1), 8, "1x2").tolist() == [
+        *([4, 2], [4, 6]),
+        *([12, 2], [12, 6]),
+    ]
+
+
+@pytest.mark.parametrize(("layout", "count"), [("five", 5), ("2x2", 4), ("3x1", 3)])
+def test_anchor_points_lie_in_their_cells(layout, count):
+    points_yx = anchors.anchor_points((3, 5), 16, layout)
+    assert anchors.points_per_cell(layout) == count
+    cells = points_yx.reshape(3, 5, count, 2) // 16
+    y, x = np.mgrid[:3, :5]
+    expected = np.stack([y, x], axis=-1)[:, :, None]
+    np.testing.assert_array_equal(cells, np.broadcast_to(expected, cells.shape))
+
+
+@pytest.mark.parametrize("layout", ["six", "2x", "0x2", "2x2x2", ""])
+def test_other_layouts_are_refused(layout):
+    with pytest.raises(ValueError, match="use 'five' or 'RxC'"):
+        anchors.points_per_cell(layout)

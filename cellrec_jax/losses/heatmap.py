@@ -1,0 +1,191 @@
+"""Losses of heat maps: masked squared error, and cross entropy mixed with soft IoU.
+
+Pure functions of one image; callers vmap. Maps are [H, W, K], one a class; `weights`
+[H, W], bool or float >= 0, says how much a pixel counts, and whatever a map holds where
+it is 0 changes neither value nor gradient.
+
+Sources: Fujii et al., Cell detection from imperfect annotation by pseudo label
+selection using P-classification, MICCAI 2021; Shui et al., End-to-end cell recognition
+by point annotation, MICCAI 2022.
+"""
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from cellrec_jax import masking
+
+IOU_FORMS = ("product", "dice", "log", "min_max")
+
+
+def squared_error(pred: jax.Array, targets: jax.Array, weights: jax.Array) -> jax.Array:
+    """Squared difference of every pixel; see `mean_squared_error` for the mean.
+
+    Args:
+      pred: [H, W, K] predicted heights.
+      targets: [H, W, K].
+      weights: [H, W]; only where it is 0 matters here: it does not multiply.
+
+    Returns:
+      f32 [H, W, K], 0 where `weights` is 0; not reduced.
+    """
+    pred, targets, _ = _counted(pred, targets, weights)
+    return (pred - targets) ** 2
+
+
+def binary_cross_entropy(
+    logits: jax.Array, targets: jax.Array, weights: jax.Array
+) -> jax.Array:
+    """Cross entropy of every pixel with a target between 0 and 1.
+
+    Args:
+      logits: [H, W, K].
+      targets: [H, W, K] in [0, 1].
+      weights: [H, W]; only where it is 0 matters here: it does not multiply.
+
+    Returns:
+      f32 [H, W, K] >= 0, 0 where `weights` is 0; not reduced.
+    """
+    logits, targets, counted = _counted(logits, targets, weights)
+    cost = jax.nn.softplus(logits) - targets * logits
+    return jnp.where(counted, cost, 0.0)
+
+
+def mean_squared_error(
+    pred: jax.Array,
+    targets: jax.Array,
+    weights: jax.Array,
+    *,
+    denominator: jax.Array | float | None = None,
+    axis_name: str | None = None,
+) -> jax.Array:
+    """The masked loss: mean over classes, then over the pixels that count.
+
+    Args:
+      pred: [H, W, K].
+      targets: [H, W, K].
+      weights: [H, W], such as `ops.heatmaps.disc_mask` times a pixel weight.
+      denominator: what to divide by in place of the sum of `weights`. Fujii et al.
+        divide by all pixels of the batch that count: give their mean an image.
+      axis_name: see `masking.masked_mean`.
+
+    Returns:
+      A float32 scalar; 0 where no pixel counts.
+
+    References:
+      Fujii et al. 2021, masked loss.
+    """
+    per_pixel = jnp.mean(squared_error(pred, targets, weights), axis=-1)
+    return masking.masked_mean(
+        per_pixel, weights, denominator=denominator, axis_name=axis_name
+    )
+
+
+def soft_iou_loss(
+    logits: jax.Array,
+    targets: jax.Array,
+    weights: jax.Array,
+    *,
+    form: str = "product",
+    eps: float = 1.0,
+) -> jax.Array:
+    """One minus the overlap of probabilities P and targets G over union, of each class.
+
+    With sums over pixels, and `eps` added above and below:
+    "product" 1 - GP / (G + P - GP); "dice" 1 - 2 GP / (G + P); "log" -ln of the first
+    quotient; "min_max" 1 - min(G, P) / max(G, P).
+
+    Args:
+      logits: [H, W, K].
+      targets: [H, W, K] in [0, 1].
+      weights: [H, W]; multiplies both P and G.
+      form: see above. All but "min_max" are least at P = 1 rather than at P = G where a
+        target lies between 0 and 1.
+      eps: >= 0, px. A class without cells costs 1 - eps / (P + eps): all of it at
+        eps 0, whatever P is, and then nothing is learnt from it.
+
+    Returns:
+      f32 [K], in [0, 1] but for "log".
+
+    Raises:
+      ValueError: for another form, or a negative `eps`.
+
+    References:
+      Shui et al. 2022, implementation details, names an IoU loss and prints no formula.
+      Differs from similar papers that print GP / (G + P): it grows with overlap.
+    """
+    if form not in IOU_FORMS:
+        raise ValueError(f"IoU form {form!r}: use {' or '.join(IOU_FORMS)}")
+    if not eps >= 0:
+        raise ValueError(f"eps is {eps}: give at least 0")
+    logits, targets, _ = _counted(logits, targets, weights)
+    probs = jax.nn.sigmoid(logits)
+    weight = weights.astype(jnp.float32)[..., None]
+
+    def total(values: jax.Array) -> jax.Array:
+        return jnp.sum(weight * values, axis=(0, 1))
+
+    both = total(targets * probs)
+    either = total(targets) + total(probs) - both
+    if form == "dice":
+        both, either = 2 * both, either + both
+    elif form == "min_max":
+        both = total(jnp.minimum(targets, probs))
+        either = total(jnp.maximum(targets, probs))
+    empty = either + eps <= 0  # no pixel counts and eps is 0
+    share = jnp.where(empty, 1.0, both + eps) / jnp.where(empty, 1.0, either + eps)
+    if form == "log":
+        return -jnp.log(jnp.maximum(share, 1e-12))
+    return 1.0 - share
+
+
+def bce_iou_loss(
+    logits: jax.Array,
+    targets: jax.Array,
+    weights: jax.Array,
+    *,
+    bce_weight: float = 0.8,
+    iou_weight: float = 0.2,
+    form: str = "product",
+    eps: float = 1.0,
+    denominator: jax.Array | float | None = None,
+    axis_name: str | None = None,
+) -> jax.Array:
+    """Cross entropy and soft IoU, mixed: the loss of density-map regression.
+
+    Args:
+      logits: [H, W, K].
+      targets: [H, W, K] in [0, 1].
+      weights: [H, W].
+      bce_weight: of the mean cross entropy over classes and pixels that count.
+      iou_weight: of the mean of `soft_iou_loss` over classes.
+      form: see `soft_iou_loss`.
+      eps: see `soft_iou_loss`.
+      denominator: what to divide the cross entropy by in place of the sum of `weights`.
+      axis_name: see `masking.masked_mean`.
+
+    Returns:
+      A float32 scalar.
+
+    References:
+      Shui et al. 2022, implementation details: weights 0.8 and 0.2.
+    """
+    per_pixel = jnp.mean(binary_cross_entropy(logits, targets, weights), axis=-1)
+    cross_entropy = masking.masked_mean(
+        per_pixel, weights, denominator=denominator, axis_name=axis_name
+    )
+    overlap = soft_iou_loss(logits, targets, weights, form=form, eps=eps)
+    return bce_weight * cross_entropy + iou_weight * jnp.mean(overlap)
+
+
+def _counted(
+    maps: jax.Array, targets: jax.Array, weights: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Both maps in float32, 0 where no weight is, and bool [H, W, 1] where one is."""
+    chex.assert_rank([maps, targets, weights], [3, 3, 2])
+    chex.assert_equal_shape([maps, targets])
+    chex.assert_equal_shape_prefix([maps, weights], 2)
+    counted = weights[..., None] > 0
+    maps = jnp.where(counted, maps.astype(jnp.float32), 0.0)
+    targets = jnp.where(counted, targets.astype(jnp.float32), 0.0)
+    return maps, targets, counted

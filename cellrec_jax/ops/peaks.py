@@ -1,0 +1,212 @@
+"""Peaks of a heat map: cells of the methods that regress maps, in fixed slots.
+
+Pure functions of one image; callers vmap.
+
+Source of the rule: `peak_local_max` of scikit-image, whose results these are, without
+its ties (see `find_peaks`).
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from cellrec_jax import geometry
+from cellrec_jax.ops import nms
+
+
+class Peaks(NamedTuple):
+    """M slots, found peaks first, by falling score."""
+
+    points_yx: jax.Array
+    """f32 [M, 2] centres of the peaks' pixels, px; 0 in empty slots."""
+    scores: jax.Array
+    """f32 [M] height; 0 in empty slots."""
+    mask: jax.Array
+    """bool [M]."""
+
+
+def find_peaks(
+    heatmap: jax.Array,
+    *,
+    max_peaks: int,
+    window_px: int = 1,
+    min_distance: jax.Array | float = 0.0,
+    threshold_abs: jax.Array | float = -jnp.inf,
+    threshold_rel: jax.Array | float | None = None,
+    border_px: int = 0,
+    valid: jax.Array | None = None,
+    num_candidates: int | None = None,
+) -> Peaks:
+    """Local maxima, thinned greedily from the highest down.
+
+    A peak is the highest pixel of the square of 2 `window_px` + 1 px around it, and
+    the first of equal ones by row and column: a flat top gives one peak if it is convex
+    (scikit-image gives one every `window_px`). A map of one value has none.
+    `window_px=d` alone is `peak_local_max(min_distance=d)`; `min_distance`, which may
+    be traced and so can be fitted, is the exact distance between any two peaks.
+
+    Args:
+      heatmap: [H, W]; NaN counts as no peak.
+      max_peaks: M, static.
+      window_px: >= 1, static.
+      min_distance: least Euclidean distance of two peaks, px; 0 keeps all.
+      threshold_abs: a peak is higher than this, and
+      threshold_rel: higher than this share of the map's highest value; None is off.
+        Both may be traced.
+      border_px: peaks nearer than this to the border are left out; static.
+      valid: bool [H, W]; pixels outside are neither peaks nor compared with.
+      num_candidates: the highest local maxima, from which `min_distance` picks; static;
+        2 M if None. More where many maxima are thinned out.
+
+    Returns:
+      The highest M peaks.
+
+    Raises:
+      ValueError: for impossible static sizes.
+    """
+    chex.assert_rank(heatmap, 2)
+    if max_peaks < 1 or window_px < 1 or border_px < 0:
+        raise ValueError(
+            f"max_peaks={max_peaks} and window_px={window_px} must be at least 1, "
+            f"border_px={border_px} at least 0"
+        )
+    heights = heatmap.astype(jnp.float32)
+    counted = ~jnp.isnan(heights)
+    if valid is not None:
+        chex.assert_equal_shape([heatmap, valid])
+        counted &= valid
+    heights = jnp.where(counted, heights, -jnp.inf)
+    found = counted & _is_peak(heights, window_px) & _inner(heatmap.shape, border_px)
+    found &= heights > _threshold(heights, counted, threshold_abs, threshold_rel)
+    if num_candidates is None:
+        num_candidates = 2 * max_peaks
+    candidates = _highest(heights, found, min(num_candidates, heatmap.size))
+    distance = jnp.asarray(min_distance, jnp.float32)
+    kept = nms.point_nms(candidates.points_yx, candidates.mask, distance)
+    return _first(candidates._replace(mask=kept), max_peaks)
+
+
+def rescale(heatmap: jax.Array, valid: jax.Array | None = None) -> jax.Array:
+    """Maps an image's own lowest and highest value to 0 and 1.
+
+    With a threshold of 128/255 this is the peak rule of Fujii et al.'s code: it is
+    relative, so an image without cells has peaks too. Its training side also cuts off
+    values below 0 first (`jax.nn.relu`).
+
+    Args:
+      heatmap: [H, W].
+      valid: bool [H, W]; pixels outside do not set the range and become 0.
+
+    Returns:
+      f32 [H, W] in [0, 1]; all 0 for a map of one value.
+
+    References:
+      Fujii et al., Cell detection from imperfect annotation by pseudo label selection
+      using P-classification, MICCAI 2021: "normalized from 0 to 255".
+    """
+    heights = heatmap.astype(jnp.float32)
+    counted = ~jnp.isnan(heights) if valid is None else valid & ~jnp.isnan(heights)
+    low = jnp.min(jnp.where(counted, heights, jnp.inf))
+    high = jnp.max(jnp.where(counted, heights, -jnp.inf))
+    usable = counted & (high > low)
+    safe = jnp.where(usable, heights - low, 0.0)
+    return safe / jnp.where(high > low, high - low, 1.0)
+
+
+def read_maps(maps: jax.Array, points_yx: jax.Array) -> jax.Array:
+    """Values of the pixels that hold points, such as class maps at peaks.
+
+    Args:
+      maps: [H, W, K].
+      points_yx: [M, 2] px; clipped to the image.
+
+    Returns:
+      [M, K].
+    """
+    chex.assert_rank([maps, points_yx], [3, 2])
+    last = jnp.array(maps.shape[:2], jnp.int32) - 1
+    index = jnp.floor(points_yx).astype(jnp.int32)
+    index = jnp.clip(index, 0, last[None, :])
+    return maps[index[:, 0], index[:, 1]]
+
+
+def _pool(
+    values: jax.Array,
+    half: int,
+    operator: Callable[..., jax.Array],
+    start: jax.Array | float,
+) -> jax.Array:
+    """Largest or smallest value of the square of 2 half + 1 px around each pixel."""
+    start = jnp.array(start, values.dtype)
+    for window in ((2 * half + 1, 1), (1, 2 * half + 1)):
+        values = jax.lax.reduce_window(
+            values, start, operator, window, (1, 1), padding="SAME"
+        )
+    return values
+
+
+def _is_peak(heights: jax.Array, half: int) -> jax.Array:
+    """Highest of its square, and the first of those; -inf never is."""
+    number = jnp.arange(heights.size, dtype=jnp.int32).reshape(heights.shape)
+    top = _pool(heights, half, jax.lax.max, -jnp.inf)
+    highest = (heights == top) & jnp.isfinite(heights)
+    # Two that are highest and in each other's square are equal.
+    last = heights.size
+    first = _pool(jnp.where(highest, number, last), half, jax.lax.min, last)
+    return highest & (first == number)
+
+
+def _inner(size_hw: tuple[int, ...], border_px: int) -> jax.Array:
+    """False in the outer `border_px` rows and columns; bool [H, W]."""
+    inside = [
+        (jnp.arange(size) >= border_px) & (jnp.arange(size) < size - border_px)
+        for size in size_hw
+    ]
+    return inside[0][:, None] & inside[1][None, :]
+
+
+def _threshold(
+    heights: jax.Array,
+    counted: jax.Array,
+    threshold_abs: jax.Array | float,
+    threshold_rel: jax.Array | float | None,
+) -> jax.Array:
+    """The height that peaks exceed: at least the lowest of the map."""
+    low = jnp.min(jnp.where(counted, heights, jnp.inf))
+    limit = jnp.maximum(low, threshold_abs)
+    if threshold_rel is not None:
+        limit = jnp.maximum(limit, threshold_rel * jnp.max(heights))
+    return limit
+
+
+def _highest(heights: jax.Array, found: jax.Array, count: int) -> Peaks:
+    """The `count` highest pixels that are `found`, ties by row and column."""
+    scores, index = jax.lax.top_k(jnp.where(found, heights, -jnp.inf).ravel(), count)
+    mask = jnp.isfinite(scores)
+    places = jnp.stack(jnp.divmod(index, heights.shape[1]), axis=-1)
+    points_yx = geometry.pixel_to_point(places.astype(jnp.float32))
+    return _blank(Peaks(points_yx, scores, mask))
+
+
+def _first(candidates: Peaks, count: int) -> Peaks:
+    """Moves peaks that are left to the front, in order, into `count` slots."""
+    order = jnp.argsort(~candidates.mask, stable=True)[:count]
+    peaks = _blank(Peaks(*(part[order] for part in candidates)))
+    missing = count - len(order)
+    return Peaks(
+        jnp.pad(peaks.points_yx, ((0, missing), (0, 0))),
+        jnp.pad(peaks.scores, (0, missing)),
+        jnp.pad(peaks.mask, (0, missing)),
+    )
+
+
+def _blank(peaks: Peaks) -> Peaks:
+    """Zeros in empty slots."""
+    return Peaks(
+        jnp.where(peaks.mask[:, None], peaks.points_yx, 0.0),
+        jnp.where(peaks.mask, peaks.scores, 0.0),
+        peaks.mask,
+    )

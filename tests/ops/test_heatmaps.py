@@ -1,0 +1,185 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cellrec_jax.ops import heatmaps
+
+SIZE_HW = (22, 31)
+NUM_CLASSES = 3
+# y != x; at two borders, between pixels, two of class 1 that overlap.
+POINTS = np.array(
+    [[0.0, 30.9], [10.5, 12.5], [13.2, 14.7], [21.99, 3.3], [8.0, 22.25]], np.float32
+)
+LABELS = np.array([0, 1, 1, 0, 2], np.int32)
+ALL = np.ones(5, bool)
+
+
+@functools.partial(jax.jit, static_argnames=("options",))
+def target_maps(points, mask, labels, options=heatmaps.GAUSSIAN):
+    return heatmaps.target_maps(points, mask, labels, SIZE_HW, NUM_CLASSES, options)
+
+
+@functools.partial(jax.jit, static_argnames="radius_px")
+def disc_mask(points, mask, radius_px=12.0):
+    return heatmaps.disc_mask(points, mask, SIZE_HW, radius_px=radius_px)
+
+
+@jax.jit
+def position_map(points, mask):
+    return heatmaps.position_map(points, mask, SIZE_HW)
+
+
+def squared_distance(point) -> np.ndarray:
+    y, x = np.mgrid[: SIZE_HW[0], : SIZE_HW[1]] + 0.5
+    return (y - point[0]) ** 2 + (x - point[1]) ** 2
+
+
+def loop_maps(points, mask, labels, form, combine, sigma=6.0, side=7) -> np.ndarray:
+    """Whole maps, one cell after the other, in float64."""
+    maps = np.zeros((*SIZE_HW, NUM_CLASSES))
+    rows, columns = np.mgrid[: SIZE_HW[0], : SIZE_HW[1]]
+    for point, real, label in zip(points.astype(np.float64), mask, labels, strict=True):
+        if not real:
+            continue
+        if form == "stamp":
+            row, column = np.floor(point)
+            square = abs(rows - row) <= side // 2
+            square &= abs(columns - column) <= side // 2
+            height = square * np.exp(
+                -squared_distance((row + 0.5, column + 0.5)) / (2 * sigma**2)
+            )
+        else:
+            squared = squared_distance(point)
+            height = np.exp(-squared / (2 * sigma**2)) * (squared <= 16 * sigma**2)
+        if combine == "max":
+            maps[..., label] = np.maximum(maps[..., label], height)
+        else:
+            maps[..., label] += height
+    return maps
+
+
+@pytest.mark.parametrize("form", heatmaps.FORMS)
+@pytest.mark.parametrize("combine", heatmaps.COMBINATIONS)
+def test_against_a_loop(form, combine):
+    sigma = 2.5  # so that the Gaussian is cut off inside the image
+    options = heatmaps.MapOptions(form, sigma, combine=combine)
+    result = target_maps(POINTS, ALL, LABELS, options)
+    assert result.shape == (*SIZE_HW, NUM_CLASSES)
+    assert result.dtype == jnp.float32
+    expected = loop_maps(POINTS, ALL, LABELS, form, combine, sigma)
+    np.testing.assert_allclose(result, expected, atol=2e-6)
+
+
+def test_stamp_as_printed():
+    """7 x 7 px, sigma 6: e^(-1/72) beside the peak, e^(-18/72) = 0.78 at corners."""
+    points, labels = np.array([[10.9, 12.1]], np.float32), np.zeros(1, np.int32)
+    stamp = np.asarray(target_maps(points, ALL[:1], labels, heatmaps.STAMP)[..., 0])
+    assert np.count_nonzero(stamp) == 49
+    assert stamp[10, 12] == 1
+    assert stamp[7, 9] == stamp[13, 15] == pytest.approx(0.7788, abs=1e-4)
+    assert stamp[10, 13] == pytest.approx(np.exp(-1 / 72))
+
+
+def test_position_map_of_the_pseudo_label_paper():
+    """Sigma 6, maximum: 0.135 at 12 px, the radius of the mask of the loss."""
+    points = np.array([[3.5, 2.5], [3.5, 26.5], [9, 9]], np.float32)
+    mask = np.array([True, True, False])
+    heat = np.asarray(position_map(points, mask))
+    assert heat[3, 2] == heat[3, 26] == 1
+    assert heat[3, 14] == pytest.approx(np.exp(-2), rel=1e-5)
+    assert heat[15, 2] == pytest.approx(np.exp(-2), rel=1e-5)
+    disc = np.asarray(disc_mask(points, mask))
+    assert disc[3, 14]
+    assert disc[15, 2]
+    assert not disc[16, 2]
+    assert heat[disc].min() >= np.exp(-2) - 1e-6
+
+
+@pytest.mark.parametrize("radius", [0.0, 0.8, 12.0])
+def test_disc_against_distances(radius):
+    near = [squared_distance(p.astype(np.float64)) <= radius**2 for p in POINTS]
+    np.testing.assert_array_equal(
+        disc_mask(POINTS, ALL, radius_px=radius), np.any(near, axis=0)
+    )
+
+
+@pytest.mark.parametrize("garbage", [np.nan, np.inf, -1e9, 3e38, 5.0])
+def test_padding_and_cells_outside_paint_nothing(garbage):
+    mask = np.array([True, False, True, True, False])
+    dirty = np.where(mask[:, None], POINTS, np.float32(garbage))
+    labels = np.where(mask, LABELS, -1)
+    clean = target_maps(POINTS[mask], ALL[:3], LABELS[mask])
+    np.testing.assert_array_equal(target_maps(dirty, mask, labels), clean)
+    np.testing.assert_array_equal(
+        disc_mask(dirty, mask), disc_mask(POINTS[mask], ALL[:3])
+    )
+    if not 0 <= garbage < SIZE_HW[0]:  # the same without a mask
+        np.testing.assert_array_equal(target_maps(dirty, ALL, LABELS), clean)
+
+
+def test_unknown_labels_paint_nothing():
+    labels = np.array([-1, NUM_CLASSES, 1, 99, -7], np.int32)
+    maps = np.asarray(target_maps(POINTS, ALL, labels))
+    np.testing.assert_allclose(
+        maps, loop_maps(POINTS, labels == 1, labels, "gaussian", "max"), atol=2e-6
+    )
+
+
+def test_no_cells():
+    none = np.zeros((0, 2), np.float32), np.zeros(0, bool)
+    assert not position_map(*none).any()
+    assert not disc_mask(*none).any()
+    assert not target_maps(POINTS, ~ALL, LABELS).any()
+
+
+def test_vmap_equals_loop():
+    masks = np.stack([ALL, ~ALL, LABELS == 1])
+    points = np.stack([POINTS, POINTS, POINTS * np.float32(0.7)])
+    labels = np.stack([LABELS, LABELS, LABELS[::-1]])
+    one = functools.partial(
+        heatmaps.target_maps, size_hw=SIZE_HW, num_classes=NUM_CLASSES
+    )
+    together = jax.jit(jax.vmap(one))(points, masks, labels)
+    alone = [
+        target_maps(p, m, k) for p, m, k in zip(points, masks, labels, strict=True)
+    ]
+    np.testing.assert_allclose(together, np.stack(alone), atol=1e-6)
+
+
+def test_half_precision_points_give_float32_maps():
+    points = jnp.asarray([[10.5, 12.5]], jnp.bfloat16)
+    maps = target_maps(points, ALL[:1], LABELS[:1])
+    assert maps.dtype == jnp.float32
+    assert maps[10, 12, 0] == 1
+
+
+def test_no_gradient_flows_into_positions():
+    slope = jax.jit(jax.grad(lambda p: position_map(p, ALL).sum()))(POINTS)
+    assert not np.asarray(slope).any()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"form": "box"}, "form 'box': use gaussian or stamp"),
+        ({"combine": "mean"}, "combine 'mean': use max or sum"),
+        ({"sigma_px": 0.0}, "sigma_px is 0.0"),
+        ({"side_px": 4}, "side_px is 4: give an odd"),
+    ],
+)
+def test_impossible_options(options, message):
+    with pytest.raises(ValueError, match=message):
+        heatmaps.position_map(POINTS, ALL, SIZE_HW, heatmaps.MapOptions(**options))
+
+
+def test_impossible_radius():
+    with pytest.raises(ValueError, match="radius_px is -1"):
+        heatmaps.disc_mask(POINTS, ALL, SIZE_HW, radius_px=-1)
+
+
+def test_shapes_are_checked():
+    with pytest.raises(AssertionError):
+        heatmaps.position_map(jnp.zeros((3, 4)), jnp.ones(3, bool), SIZE_HW)
