@@ -11,11 +11,14 @@ from cellrec_jax import errors
 from cellrec_jax.data import (
     record,
     synthetic_layout,
+    synthetic_membrane,
     synthetic_nuclei,
     synthetic_stain,
 )
 
 CLASS_NAMES = ("positive", "negative")
+KINDS = ("nuclei", "membrane")
+"""What can be generated: the images of this module, or `synthetic_membrane`'s."""
 MPP = 0.3
 MIN_SIZE_PX = 32
 
@@ -59,7 +62,9 @@ def open_source(
     num_images: int,
     size_hw: tuple[int, int],
     seed: int,
-    classes: tuple[str, ...] = CLASS_NAMES,
+    classes: tuple[str, ...] | None = None,
+    *,
+    kind: str = "nuclei",
 ) -> record.Source:
     """A set of synthetic images "0", "1", ..., each made when it is loaded.
 
@@ -67,7 +72,9 @@ def open_source(
       num_images: images in the set, at least 1.
       size_hw: height and width in px, at least 32 each.
       seed: of the set, >= 0.
-      classes: names of positive and negative cells, in this order.
+      classes: names in place of the kind's own, in their order (here: positive,
+        negative).
+      kind: one of `KINDS`.
 
     Returns:
       The source; its `load` raises `errors.DataError` for an id it has not.
@@ -75,7 +82,16 @@ def open_source(
     Raises:
       errors.ConfigError: if the set cannot be made.
     """
-    _check(num_images, size_hw, seed, classes)
+    if kind not in KINDS:
+        raise errors.ConfigError(
+            f"data.synthetic_kind is {kind!r}: use {' or '.join(KINDS)}"
+        )
+    make = make_image
+    names: tuple[str, ...] = CLASS_NAMES
+    if kind == "membrane":
+        make, names = synthetic_membrane.make_image, synthetic_membrane.CLASS_NAMES
+    classes = names if classes is None else tuple(classes)
+    _check(num_images, size_hw, seed, classes, names)
     image_ids = tuple(str(index) for index in range(num_images))
 
     def load(image_id: str) -> record.Record:
@@ -83,13 +99,17 @@ def open_source(
             raise errors.DataError(
                 f"no synthetic image {image_id!r}; there are 0 to {num_images - 1}"
             )
-        return make_image(seed, int(image_id), size_hw=size_hw)
+        return make(seed, int(image_id), size_hw=size_hw)
 
-    return record.Source("synthetic", tuple(classes), image_ids, load)
+    return record.Source("synthetic", classes, image_ids, load)
 
 
 def _check(
-    num_images: int, size_hw: tuple[int, int], seed: int, classes: tuple[str, ...]
+    num_images: int,
+    size_hw: tuple[int, int],
+    seed: int,
+    classes: tuple[str, ...],
+    names: tuple[str, ...],
 ) -> None:
     """Raises `errors.ConfigError` if such a set cannot be made."""
     if num_images < 1 or seed < 0:
@@ -102,8 +122,8 @@ def _check(
             f"synthetic images: size {size_hw[0]}x{size_hw[1]} px is too small; "
             f"give at least {MIN_SIZE_PX} px each way"
         )
-    if len(classes) != len(CLASS_NAMES):
+    if len(classes) != len(names):
         raise errors.ConfigError(
-            f"synthetic images have 2 classes, but {len(classes)} names were given; "
-            f"use {CLASS_NAMES}"
+            f"synthetic images have {len(names)} classes, but {len(classes)} names "
+            f"were given; use {names}"
         )

@@ -5,6 +5,7 @@ seen at any resolution. Tumour nuclei fill nests and are annotated; lymphocytes,
 spindle nuclei, debris and ghosts lie between the nests and are not.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -123,7 +124,9 @@ def plan(rng: np.random.Generator, size_hw: tuple[int, int], mpp: float) -> Layo
         for center, radius, label in zip(centers_yx, radii, labels, strict=True)
     ]
     angle = rng.uniform(0, np.pi)
-    distractors = _distractors(rng, 1 - nests, centers_yx, strengths, angle, mpp)
+    distractors = scatter_distractors(
+        rng, 1 - nests, centers_yx, strengths, angle, mpp, DISTRACTORS
+    )
     return Layout(cells, labels, distractors, nests.astype(np.float32), angle)
 
 
@@ -200,19 +203,33 @@ def _tumour_nucleus(
     )
 
 
-def _distractors(
+def scatter_distractors(
     rng: np.random.Generator,
     stroma: np.ndarray,
     cells_yx: np.ndarray,
-    strengths: np.ndarray,
+    strengths: np.ndarray | tuple[float, float],
     fibre_angle: float,
     mpp: float,
+    kinds: Mapping[str, Kind],
 ) -> list[Nucleus]:
-    """Unannotated objects: lymphocytes, spindle nuclei, brown debris, blue ghosts."""
+    """Draws unannotated objects, such as spindle nuclei, debris and ghosts.
+
+    Args:
+      rng: source of all draws.
+      stroma: [H, W] in [0, 1]; where they mostly lie.
+      cells_yx: [N, 2] annotated centres in px, N >= 1; kept clear.
+      strengths: of haematoxylin and DAB in this image, as factors.
+      fibre_angle: main direction of the stroma in radians.
+      mpp: micrometres per px.
+      kinds: what to draw.
+
+    Returns:
+      Nuclei, kind after kind.
+    """
     size = np.array(stroma.shape)
     num_scale = size.prod() * (mpp / 1000) ** 2 * CELLS_PER_MM2
     drawn = []
-    for kind in DISTRACTORS.values():
+    for kind in kinds.values():
         for _ in range(rng.poisson(kind.share * num_scale * rng.lognormal(0, 0.5))):
             center = rng.uniform(0, size)
             if rng.uniform() > 0.1 + stroma[tuple(center.astype(int))]:

@@ -1,0 +1,113 @@
+import dataclasses
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from cellrec_jax import errors, geometry
+from cellrec_jax.data import record, synthetic, synthetic_membrane, synthetic_stain
+
+SIZE_HW = (240, 330)
+
+
+@pytest.fixture(scope="module")
+def images() -> list[record.Record]:
+    return [
+        synthetic_membrane.make_image(3, index, size_hw=SIZE_HW) for index in range(5)
+    ]
+
+
+def stains(image: record.Record) -> np.ndarray:
+    """Optical densities of haematoxylin and DAB, [H, W, 2]."""
+    rows = np.stack([synthetic_stain.HAEMATOXYLIN_RGB, synthetic_stain.DAB_RGB])
+    density = -np.log10((image.image.astype(float) + 1) / 230)
+    return density @ np.linalg.pinv(rows)
+
+
+def test_fields(images):
+    for index, image in enumerate(images):
+        num_cells = len(image.points_yx)
+        assert image.image_id == str(index)
+        assert (image.image.dtype, image.image.shape) == (np.uint8, (*SIZE_HW, 3))
+        assert (image.masks.dtype, image.masks.shape) == (np.int32, SIZE_HW)
+        assert image.points_yx.dtype == np.float32
+        assert (image.labels.dtype, image.labels.shape) == (np.int32, (num_cells,))
+        assert geometry.inside(image.points_yx, SIZE_HW).all()
+        assert image.mpp == synthetic_membrane.MPP
+        own = image.masks[tuple(geometry.point_to_pixel(image.points_yx).T)]
+        np.testing.assert_array_equal(own, np.arange(1, num_cells + 1))
+
+
+def test_all_classes_occur(images):
+    counts = np.sum([np.bincount(image.labels, minlength=4) for image in images], 0)
+    assert len(counts) == len(synthetic_membrane.CLASS_NAMES) == 4
+    assert (counts > 10).all()
+
+
+def test_an_image_depends_on_seed_and_index_alone(images):
+    synthetic_membrane.make_image(99, 0, size_hw=(64, 48))
+    again = synthetic_membrane.make_image(3, 4, size_hw=SIZE_HW)
+    for field in dataclasses.fields(again):
+        np.testing.assert_array_equal(
+            getattr(again, field.name), getattr(images[4], field.name)
+        )
+    other = synthetic_membrane.make_image(4, 0, size_hw=SIZE_HW)
+    assert len({image.image.tobytes() for image in [*images, other]}) == 6
+
+
+def test_colour_and_size_tell_the_classes(images):
+    """Brown in a band around the nucleus: positive. A large nucleus: tumour."""
+    brown, area, labels = [], [], []
+    for image in images:
+        dab = stains(image)[..., 1]
+        far, (rows, columns) = ndimage.distance_transform_edt(
+            image.masks == 0, return_indices=True
+        )
+        near = np.where((far > 2) & (far < 14), image.masks[rows, columns], 0)
+        ids = np.arange(1, len(image.labels) + 1)
+        brown += [
+            np.quantile(dab[near == i], 0.8) if (near == i).any() else 0 for i in ids
+        ]
+        area += np.bincount(image.masks.ravel(), minlength=len(ids) + 1)[1:].tolist()
+        labels += image.labels.tolist()
+    labels = np.array(labels)
+    for values, first in ((brown, labels % 2 == 0), (area, labels < 2)):
+        values = np.array(values)
+        above = values[first][:, None] > values[~first][None]
+        assert 0.85 < above.mean() < 1  # well, but not fully
+
+
+def test_tumor_cells_form_nests_and_immune_cells_do_not(images):
+    same = []
+    for image in images:
+        gaps = np.linalg.norm(image.points_yx[:, None] - image.points_yx[None], axis=-1)
+        np.fill_diagonal(gaps, np.inf)
+        tumor = image.labels < 2
+        same.append(np.mean(tumor[gaps.argmin(axis=1)] == tumor))
+        # Cells do not lie on each other: nearest centres are more than 1.7 um apart.
+        assert gaps.min() * image.mpp > 5
+    assert np.mean(same) > 0.75
+
+
+def test_cells_grow_as_micrometres_per_px_fall():
+    for mpp in (0.25, 0.5):
+        image = synthetic_membrane.make_image(1, 2, size_hw=(200, 260), mpp=mpp)
+        areas = np.bincount(image.masks.ravel())[1:] * mpp**2
+        assert 30 < np.median(areas[image.labels < 2]) < 60
+
+
+def test_smallest_size():
+    for index in range(4):
+        image = synthetic_membrane.make_image(0, index, size_hw=(32, 33))
+        assert len(image.points_yx) >= 1
+
+
+def test_source():
+    source = synthetic.open_source(2, (40, 64), seed=5, kind="membrane")
+    assert source.class_names == synthetic_membrane.CLASS_NAMES
+    made = synthetic_membrane.make_image(5, 1, size_hw=(40, 64))
+    np.testing.assert_array_equal(source.load("1").image, made.image)
+    with pytest.raises(errors.ConfigError, match="have 4 classes, but 2 names"):
+        synthetic.open_source(2, (40, 64), 5, ("a", "b"), kind="membrane")
+    with pytest.raises(errors.ConfigError, match=r"data\.synthetic_kind is 'ki67'"):
+        synthetic.open_source(2, (40, 64), 5, kind="ki67")
