@@ -19,6 +19,7 @@ BENCHMARKS = {
     "points": "cellrec_jax.bench.points",
     "matching": "cellrec_jax.bench.matching",
     "matching_step": "cellrec_jax.bench.matching_step",
+    "ranking": "cellrec_jax.bench.ranking",
     "nms": "cellrec_jax.bench.nms",
     "roi_align": "cellrec_jax.bench.roi_align",
 }

@@ -5,6 +5,7 @@
 - `heatmap`: regression of position maps.
 - `points`, `matched`: point annotations; terms, and the loss of matched proposals.
 - `pu`, `class_prior`: positive-unlabelled risk and the prior that it needs.
+- `ranking`, `ranking_solvers`: P-classification and three ways to solve it.
 """
 
 from cellrec_jax.losses import (
@@ -16,6 +17,8 @@ from cellrec_jax.losses import (
     matched,
     points,
     pu,
+    ranking,
+    ranking_solvers,
 )
 
 __all__ = [
@@ -27,4 +30,6 @@ __all__ = [
     "matched",
     "points",
     "pu",
+    "ranking",
+    "ranking_solvers",
 ]

@@ -1,0 +1,293 @@
+"""Descent on the logarithm of linear P-classification, with an exact line search.
+
+What `losses.ranking_solvers` runs: start there. The objective is
+total(w) = sum_i exp(slope_i (F w)_i + offset_i) + sum_j penalty_j w_j^2. Its logarithm
+has the same minimiser, and a gradient that no score can make overflow.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from cellrec_jax.losses import ranking
+
+_LOG_FLOOR = -60.0  # an objective below its exponential is as good as 0
+_MAX_CHANGE = 1e3  # of any score in one step
+_MAX_DRIFT = 4.0  # of any score, by adding up its change
+_MAX_TRIALS = 40
+
+
+class Problem(NamedTuple):
+    """A linear ranking problem."""
+
+    features: jax.Array  # f32 [N, D], 0 where padded
+    lengths: jax.Array  # f32 [N], norms of the rows
+    terms: ranking.Terms  # [N]
+    penalty: jax.Array  # f32 [D], ridge of each weight
+
+
+class Point(NamedTuple):
+    """Where a descent is."""
+
+    weights: jax.Array  # [D]
+    scores: jax.Array  # [N], F w
+    log_total: jax.Array
+    losses: jax.Array  # [3], total, loss and ridge term
+    gradient: jax.Array  # [D], of log_total
+    relative_norm: jax.Array
+    """Norm of the gradient over the sum of the norms of what it sums; in [0, 1]."""
+
+
+Direction = Callable[[Point, Any], tuple[jax.Array, jax.Array, Any]]
+"""(point, memory) -> direction [D], what it adds to the scores [N], memory."""
+
+Rule = Callable[[Problem], tuple[Direction, Any]]
+"""Sets up the choice of directions, and its memory."""
+
+
+def linear_problem(
+    features: jax.Array,
+    positive: jax.Array,
+    negative: jax.Array,
+    p: jax.Array | float,
+    ridge: jax.Array | float,
+    *,
+    literal: bool,
+) -> Problem:
+    """Returns the problem of `ranking_solvers`, cleared of padding.
+
+    Args:
+      features: [N, D]; the last column is constant, its weight has no ridge. Rows in
+        neither mask may hold anything.
+      positive: bool [N].
+      negative: bool [N].
+      p: >= 1.
+      ridge: >= 0.
+      literal: see `ranking.p_classification`.
+
+    Returns:
+      A problem that holds one float32 copy of the features.
+    """
+    real = positive | negative
+    features = jnp.where(real[:, None], features.astype(jnp.float32), 0.0)
+    lengths = jnp.sqrt(jnp.sum(features * features, axis=1))
+    terms = ranking.loss_terms(positive, negative, p, literal=literal)
+    ridge = jnp.where(jnp.asarray(ridge) >= 0, ridge, 0.0)  # NaN, too
+    penalty = jnp.full(features.shape[1], ridge, jnp.float32).at[-1].set(0.0)
+    return Problem(features, lengths, terms, penalty)
+
+
+def two_sided(problem: Problem) -> jax.Array:
+    """Whether there are positives and negatives: else nothing can be ranked."""
+    slope = problem.terms.slope
+    return jnp.any(slope < 0) & jnp.any(slope > 0)
+
+
+def matmul(left: jax.Array, right: jax.Array) -> jax.Array:
+    """Product in full float32, which accelerators do not take by default."""
+    return jnp.matmul(left, right, precision=jax.lax.Precision.HIGHEST)
+
+
+def evaluate(problem: Problem, weights: jax.Array, scores: jax.Array) -> Point:
+    """Returns the point at `weights`, whose scores are known.
+
+    Args:
+      problem: the problem.
+      weights: f32 [D].
+      scores: f32 [N], F w.
+
+    Returns:
+      The point; its gradient takes one product with F.
+    """
+    features, lengths, (slope, offset), penalty = problem
+    exponents = slope * scores + offset
+    log_loss = jax.nn.logsumexp(exponents)
+    ridge_term = jnp.sum(penalty * weights * weights)
+    log_total = jnp.logaddexp(log_loss, jnp.log(ridge_term))
+    log_scale = jnp.maximum(log_total, _LOG_FLOOR)
+    shares = slope * jnp.exp(exponents - log_scale)
+    shrink = 2.0 * penalty * weights * jnp.exp(-log_scale)
+    gradient = matmul(shares, features) + shrink
+    summed = jnp.sum(jnp.abs(shares) * lengths) + jnp.linalg.norm(shrink)
+    return Point(
+        weights=weights,
+        scores=scores,
+        log_total=log_total,
+        losses=jnp.stack([jnp.exp(log_total), jnp.exp(log_loss), ridge_term]),
+        gradient=gradient,
+        relative_norm=jnp.linalg.norm(gradient) / jnp.where(summed > 0, summed, 1.0),
+    )
+
+
+class _Trial(NamedTuple):
+    """State of the line search; all scalars."""
+
+    number: jax.Array
+    length: jax.Array
+    low: jax.Array  # bracket of the minimum
+    high: jax.Array
+    change: jax.Array  # of the length, by the last trial
+    done: jax.Array
+
+
+def line_minimum(
+    problem: Problem, point: Point, direction: jax.Array, along: jax.Array
+) -> jax.Array:
+    """Step length to the minimum of the objective along a line.
+
+    Newton's method on the derivative, which rises since the objective is convex, kept
+    in a bracket by bisection. O(N) a trial: no product with F.
+
+    Args:
+      problem: the problem.
+      point: where the line starts.
+      direction: [D], downhill.
+      along: [N], F times the direction.
+
+    Returns:
+      Scalar >= 0, at most what changes a score by `_MAX_CHANGE`.
+    """
+    newton_step = _newton_step(problem, point, direction, along)
+    limit = _MAX_CHANGE / jnp.maximum(jnp.max(jnp.abs(along), initial=0.0), 1e-12)
+    first = _Trial(
+        number=jnp.int32(0),
+        length=jnp.minimum(1.0, limit),
+        low=jnp.float32(0.0),
+        high=jnp.float32(jnp.inf),
+        change=jnp.float32(jnp.inf),
+        done=jnp.bool_(False),
+    )
+    return jax.lax.while_loop(
+        lambda state: (state.number < _MAX_TRIALS) & ~state.done,
+        lambda state: _following(state, *newton_step(state.length), limit),
+        first,
+    ).length
+
+
+def _newton_step(
+    problem: Problem, point: Point, direction: jax.Array, along: jax.Array
+) -> Callable[[jax.Array], tuple[jax.Array, jax.Array]]:
+    """Makes length -> derivative along the line, up to a factor, and Newton's step."""
+    slope, offset = problem.terms
+    rates = slope * along
+    exponents = slope * point.scores + offset
+    linear = 2.0 * jnp.sum(problem.penalty * point.weights * direction)
+    quadratic = 2.0 * jnp.sum(problem.penalty * direction * direction)
+
+    def newton_step(length: jax.Array) -> tuple[jax.Array, jax.Array]:
+        moved = exponents + length * rates
+        log_scale = jnp.max(moved, initial=_LOG_FLOOR)
+        shares, ridge = jnp.exp(moved - log_scale), jnp.exp(-log_scale)
+        first = jnp.sum(rates * shares) + (linear + quadratic * length) * ridge
+        second = jnp.sum(rates * rates * shares) + quadratic * ridge
+        return first, first / jnp.where(second > 0, second, 1.0)
+
+    return newton_step
+
+
+def _following(
+    state: _Trial, derivative: jax.Array, step: jax.Array, limit: jax.Array
+) -> _Trial:
+    """The trial after one whose derivative and Newton step are known."""
+    length = state.length
+    low = jnp.where(derivative < 0, length, state.low)
+    high = jnp.where(derivative < 0, state.high, length)
+    unbounded = jnp.isinf(high)
+    newton = length - step
+    good = (newton > low) & (newton < jnp.where(unbounded, 4.0 * length, high))
+    # Far from the minimum an exponential makes Newton's steps too short.
+    good &= jnp.abs(step) <= 0.5 * state.change
+    near = jnp.abs(step) <= 1e-4 * length  # good, whatever rounding says
+    middle = jnp.where(unbounded, 4.0 * length, 0.5 * (low + high))
+    following = jnp.minimum(jnp.where(good | near, newton, middle), limit)
+    done = near | ((length >= limit) & (derivative < 0))
+    change = jnp.abs(following - length)
+    return _Trial(state.number + 1, following, low, high, change, done)
+
+
+def lbfgs(problem: Problem, size: int = 10) -> tuple[Direction, Any]:
+    """Limited-memory BFGS, which remembers `size` pairs."""
+    transform = optax.scale_by_lbfgs(memory_size=size)
+
+    def choose(point: Point, memory: Any) -> tuple[jax.Array, jax.Array, Any]:
+        scaled, memory = transform.update(point.gradient, memory, point.weights)
+        # Rounding can spoil the memory; steepest descent goes on without it.
+        downhill = jnp.vdot(scaled, point.gradient) > 0  # False for NaN
+        direction = -jnp.where(downhill, scaled, point.gradient)
+        return direction, matmul(problem.features, direction), memory
+
+    return choose, transform.init(jnp.zeros_like(problem.penalty))
+
+
+def coordinate(problem: Problem) -> tuple[Direction, None]:
+    """Steepest coordinate: boosting, whose weak rankers are the columns of F."""
+
+    def choose(point: Point, memory: None) -> tuple[jax.Array, jax.Array, None]:
+        steepest = jnp.argmax(jnp.abs(point.gradient))
+        sign = -jnp.sign(point.gradient[steepest])
+        direction = jnp.zeros_like(point.weights).at[steepest].set(sign)
+        return direction, sign * problem.features[:, steepest], memory
+
+    return choose, None
+
+
+_State = tuple[Point, Any, jax.Array, jax.Array]
+"""(point, memory of the rule, history, number of steps)."""
+
+
+def descend(
+    problem: Problem,
+    weights: jax.Array,
+    *,
+    rule: Rule,
+    max_steps: int,
+    tolerance: jax.Array | float,
+) -> tuple[Point, jax.Array, jax.Array]:
+    """Goes to the minimum of each line in turn, until the gradient is small.
+
+    Ends early where the objective has reached 0 within rounding, at once where a side
+    has no elements.
+
+    Args:
+      problem: the problem.
+      weights: f32 [D] to start from.
+      rule: `lbfgs` or `coordinate`.
+      max_steps: T.
+      tolerance: of `Point.relative_norm`.
+
+    Returns:
+      The last point; losses f32 [T, 3] before each step, filled up with the last ones;
+      the number of steps, i32.
+    """
+    choose, memory = rule(problem)
+    usable = two_sided(problem)
+
+    def unfinished(state: _State) -> jax.Array:
+        point, _, _, step = state
+        open_ = (point.relative_norm > tolerance) & (point.log_total > _LOG_FLOOR)
+        return (step < max_steps) & open_ & usable
+
+    def move(state: _State) -> _State:
+        point, memory, history, step = state
+        direction, along, memory = choose(point, memory)
+        length = line_minimum(problem, point, direction, along)
+        history = history.at[step].set(point.losses)
+        weights = point.weights + length * direction
+        change = length * along
+        # A large change leaves rounding errors behind, which a product clears.
+        scores = jax.lax.cond(
+            jnp.max(jnp.abs(change), initial=0.0) > _MAX_DRIFT,
+            lambda: matmul(problem.features, weights),
+            lambda: point.scores + change,
+        )
+        return evaluate(problem, weights, scores), memory, history, step + 1
+
+    first = evaluate(problem, weights, matmul(problem.features, weights))
+    state = (first, memory, jnp.zeros((max_steps, 3)), jnp.int32(0))
+    point, _, history, steps = jax.lax.while_loop(unfinished, move, state)
+    past = jnp.arange(max_steps) >= steps
+    history = jnp.where(past[:, None], point.losses[None, :], history)
+    return point, history, steps

@@ -1,0 +1,80 @@
+"""How good a ranking of positives over negatives is: NumPy, exact, on the host."""
+
+import numpy as np
+
+
+def auc(scores: np.ndarray, positive: np.ndarray) -> float:
+    """Area under the ROC curve: share of pairs with the positive on top.
+
+    In O(N log N), from the ranks (the Mann-Whitney statistic).
+
+    Args:
+      scores: [N] finite; high is positive.
+      positive: bool [N]; the others are negatives.
+
+    Returns:
+      In [0, 1]; a tied pair counts half.
+
+    Raises:
+      ValueError: for unequal shapes, scores that are not finite, or no positives or no
+        negatives.
+
+    Example:
+      >>> auc(np.array([3, 1, 1]), np.array([True, True, False]))
+      0.75
+    """
+    scores, positive = _checked(scores, positive)
+    num_positive = int(positive.sum())
+    num_negative = len(positive) - num_positive
+    if num_positive == 0 or num_negative == 0:
+        raise ValueError(
+            f"AUC needs positives and negatives, not {num_positive} and {num_negative}"
+        )
+    negatives = np.sort(scores[~positive])
+    below = np.searchsorted(negatives, scores[positive], side="left").sum()
+    not_above = np.searchsorted(negatives, scores[positive], side="right").sum()
+    return float(below + not_above) / (2 * num_positive * num_negative)
+
+
+def precision_at_top(scores: np.ndarray, positive: np.ndarray, k: int) -> float:
+    """Share of positives among the `k` highest scores.
+
+    Args:
+      scores: [N] finite; high is positive.
+      positive: bool [N].
+      k: in 1..N.
+
+    Returns:
+      In [0, 1]. Of scores that tie for the last places it is the mean over all ways to
+      choose among them, so that the order of the input does not matter.
+
+    Raises:
+      ValueError: for unequal shapes, scores that are not finite, or k out of range.
+
+    Example:
+      >>> precision_at_top(np.array([3, 1, 1]), np.array([True, True, False]), 2)
+      0.75
+    """
+    scores, positive = _checked(scores, positive)
+    if not 1 <= k <= len(scores):
+        raise ValueError(
+            f"k must be in 1..{len(scores)}, the number of scores, not {k}"
+        )
+    last = np.partition(scores, len(scores) - k)[len(scores) - k]
+    above, tied = scores > last, scores == last
+    share_taken = (k - above.sum()) / tied.sum()
+    return float(positive[above].sum() + share_taken * positive[tied].sum()) / k
+
+
+def _checked(scores: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    scores, positive = np.asarray(scores, np.float64), np.asarray(positive)
+    if scores.ndim != 1 or scores.shape != positive.shape:
+        raise ValueError(
+            f"scores and positive must both be [N], not {scores.shape} and "
+            f"{positive.shape}"
+        )
+    if positive.dtype != bool:
+        raise ValueError(f"positive must be bool, not {positive.dtype}")
+    if not np.isfinite(scores).all():
+        raise ValueError("a score is NaN or infinite: it has no rank")
+    return scores, positive

@@ -1,0 +1,73 @@
+import itertools
+
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cellrec_jax.metrics import ranking
+
+COUNT = 6
+SCORES = npst.arrays(np.int32, COUNT, elements=st.integers(0, 4))  # many ties
+LABELS = npst.arrays(bool, COUNT).filter(lambda labels: 0 < labels.sum() < COUNT)
+
+
+@given(scores=SCORES, positive=LABELS)
+def test_auc_against_pairs(scores, positive):
+    pairs = [
+        np.sign(high - low) / 2 + 0.5
+        for high, low in itertools.product(scores[positive], scores[~positive])
+    ]
+    assert ranking.auc(scores, positive) == pytest.approx(np.mean(pairs))
+    assert ranking.auc(-scores, positive) == pytest.approx(1 - np.mean(pairs))
+
+
+@given(scores=SCORES, positive=LABELS, k=st.integers(1, COUNT))
+def test_precision_is_the_mean_over_ways_to_break_ties(scores, positive, k):
+    orders = [
+        order
+        for order in itertools.permutations(range(COUNT))
+        if (np.diff(scores[list(order)]) <= 0).all()
+    ]
+    expected = np.mean([positive[list(order[:k])].mean() for order in orders])
+    assert ranking.precision_at_top(scores, positive, k) == pytest.approx(expected)
+
+
+def test_by_hand():
+    scores = np.array([0.9, 0.8, 0.7, 0.1])
+    positive = np.array([True, False, True, False])
+    assert ranking.auc(scores, positive) == 0.75
+    precisions = [ranking.precision_at_top(scores, positive, k) for k in range(1, 5)]
+    assert precisions == pytest.approx([1, 1 / 2, 2 / 3, 1 / 2])
+
+
+def test_half_precision_of_jax():
+    scores = jnp.array([3.0, 1.0, 1.0], jnp.bfloat16)
+    positive = jnp.array([True, True, False])
+    assert ranking.auc(scores, positive) == 0.75
+    assert ranking.precision_at_top(scores, positive, 2) == 0.75
+
+
+@pytest.mark.parametrize(
+    ("scores", "positive", "message"),
+    [
+        ([1.0, 2.0], [True, True], "AUC needs positives and negatives, not 2 and 0"),
+        ([1.0, 2.0], [False, False], "not 0 and 2"),
+        ([], np.zeros(0, bool), "not 0 and 0"),
+        ([1.0, np.nan], [True, False], "NaN or infinite"),
+        ([1.0, np.inf], [True, False], "NaN or infinite"),
+        ([1.0, 2.0], [True], r"must both be \[N\]"),
+        ([1.0, 2.0], [1, 0], "must be bool"),
+    ],
+)
+def test_bad_input_is_named(scores, positive, message):
+    with pytest.raises(ValueError, match=message):
+        ranking.auc(np.array(scores), np.array(positive))
+
+
+@pytest.mark.parametrize("k", [0, 3, -1])
+def test_k_out_of_range_is_named(k):
+    with pytest.raises(ValueError, match=r"k must be in 1\.\.2"):
+        ranking.precision_at_top(np.array([1.0, 2.0]), np.array([True, False]), k)
