@@ -36,10 +36,11 @@ if device.platform == "cpu" and sys.argv[1] == "0":
     sys.exit("error: jax sees no GPU; --quick tries the script without one")
 PY
 
-# Seconds for all, and the most that one part may take.
-total=450 most=100
+# Seconds for all; a kernel starts no further size after its share, and is stopped only
+# if one size takes much longer than that.
+total=450 most=80
 # Calls that take longer tell little on a GPU and cost 20 times as much.
-kernels=(--limit-s 0.3)
+kernels=(--limit-s 0.3 --budget-s 25)
 models=(--presets paper_bf16,paper --steps 20 --repeats 5)
 if ((quick)); then
   kernels=(--sizes 64 --batch-size 1 --repeats 2)
@@ -78,12 +79,15 @@ for part in sys.argv[2:]:
     name, status, seconds = part.split("=")
     path = out / "parts" / f"{name}.json"
     outcome = {"0": "ok", "124": "stopped: no time left"}.get(status, "failed")
-    found["parts"][name] = {"outcome": outcome, "seconds": int(seconds)}
-    print(f"{name}: {outcome} in {seconds} s")
     if path.exists():
         figures = json.loads(path.read_text())
         found["machine"] = found["machine"] or figures["machine"]
         found["results"].update(figures["results"])
+        result = figures["results"][name]
+        if outcome == "ok" and not result["rows"]:
+            outcome = "; ".join(["nothing measured", *result["notes"]])
+    found["parts"][name] = {"outcome": outcome, "seconds": int(seconds)}
+    print(f"{name}: {outcome} in {seconds} s")
 temporary = out / ".tmp.json"
 temporary.write_text(json.dumps(found, indent=1) + "\n")
 os.replace(temporary, out / "device_bench.json")

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Everything that wants a GPU, in one go: tests on the device, benchmarks, and training
-# steps of the paper's setting. Needs jax, flax, optax, orbax, chex, scipy, pillow, rich
+# Everything that wants a GPU, in one go: tests on the device, then the benchmarks of
+# kernels and models (launch/device_bench.sh). Needs jax, flax, optax, orbax, chex, scipy, pillow, rich
 # and pytest; what else is missing is skipped by name.
 #
-#   launch/gpu_checks.sh [--quick] [--out DIR] [--only tests,bench,steps]
+#   launch/gpu_checks.sh [--quick] [--out DIR] [--only tests,bench]
 #
 # --quick tries the script itself, on any device: few tests, tiny sizes.
 # Writes DIR/gpu_checks.json (all figures) and DIR/gpu_checks.txt (what was printed);
@@ -11,7 +11,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
-quick=0 out=runs/gpu_checks only=tests,bench,steps
+quick=0 out=runs/gpu_checks only=tests,bench
 while (($#)); do
   case $1 in
     --quick) quick=1 ;;
@@ -32,12 +32,10 @@ exec > >(tee "$out/gpu_checks.txt") 2>&1
 
 if ((quick)); then
   folders=(tests/bench)
-  steps=(--presets tiny --steps 5 --repeats 2)
 else
   # Where the device matters; readers, files and metrics run on the host.
   folders=(tests/losses tests/ops tests/nn tests/methods tests/train tests/bench
     tests/data/test_augment.py tests/data/test_arrays.py)
-  steps=(--presets paper_bf16,paper --steps 50 --repeats 6)
 fi
 
 # Runs a part: its name, then its command. Keeps its exit status and seconds.
@@ -68,19 +66,9 @@ run_tests() {
 }
 
 run_benchmarks() {
-  local status=0 kernel
-  if ((quick)); then
-    for kernel in density nms roi_align; do
-      "$python" -m cellrec_jax.bench $kernel --sizes 64 --repeats 2 \
-        --json "$out/bench_$kernel.json" || status=1
-    done
-    return $status
-  fi
-  "$python" -m cellrec_jax.bench all --json "$out/bench.json"
-}
-
-run_steps() {
-  "$python" -m cellrec_jax.bench train "${steps[@]}" --json "$out/steps.json"
+  local quickly=()
+  ((quick)) && quickly=(--quick)
+  PYTHON=$python launch/device_bench.sh "${quickly[@]}" --out "$out/bench"
 }
 
 check_device() {
@@ -97,7 +85,6 @@ PY
 check_device || exit 1
 [[ ,$only, == *,tests,* ]] && part tests run_tests
 [[ ,$only, == *,bench,* ]] && part bench run_benchmarks
-[[ ,$only, == *,steps,* ]] && part steps run_steps
 
 "$python" - "$out" "${parts[@]}" <<'PY'
 import json
@@ -120,12 +107,10 @@ if (out / "tests.xml").exists():
         if case.find("failure") is not None or case.find("error") is not None
     ]
     found["tests"] = counts
-for path in sorted(out.glob("bench*.json")) + sorted(out.glob("steps.json")):
+path = out / "bench" / "device_bench.json"
+if path.exists():
     figures = json.loads(path.read_text())
-    found["machine"] = figures["machine"]
-    found.setdefault("steps" if path.stem == "steps" else "bench", {}).update(
-        figures["results"]
-    )
+    found |= {"machine": figures["machine"], "bench": figures["results"]}
 temporary = out / ".tmp.json"
 temporary.write_text(json.dumps(found, indent=1) + "\n")
 os.replace(temporary, out / "gpu_checks.json")

@@ -50,6 +50,16 @@ for part in PARTS:
             importlib.import_module(found.name)
 """
 
+BENCHMARKS = """
+import importlib
+
+BLOCKED += ("PIL", "matplotlib", "h5py", "tifffile", "imagecodecs", "skimage", "torch")
+from cellrec_jax.bench import __main__ as bench
+
+for name in bench.BENCHMARKS.values():
+    importlib.import_module(name)
+"""
+
 ONE_BATCH = """
 from cellrec_jax.data import arrays, example, synthetic
 
@@ -87,6 +97,10 @@ def run(code: str, *args: str) -> None:
 
 def test_everything_but_the_builders_imports() -> None:
     run(IMPORT_ALL)
+
+
+def test_benchmarks_need_neither_pillow_nor_matplotlib() -> None:
+    run(BENCHMARKS)
 
 
 def test_one_batch_of_array_mode() -> None:

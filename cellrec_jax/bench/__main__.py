@@ -76,6 +76,12 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--limit-s", type=_seconds, default=2.0, help="slower kernels are left out (2)"
     )
+    parser.add_argument(
+        "--budget-s",
+        type=_seconds,
+        default=math.inf,
+        help="a kernel's sizes after this are left out",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write figures here")
     parser.add_argument(
         "--plot", type=Path, metavar="DIR", help="draw DIR/KERNEL.png of each kernel"
@@ -113,6 +119,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         batch_size=flags.batch_size,
         presets=flags.presets,
         limit_s=flags.limit_s,
+        budget_s=flags.budget_s,
     )
     reports: dict[str, report.Report] = {}
     failed = False

@@ -21,7 +21,7 @@ class Contestant:
     moved_bytes: float
     """Least traffic of a call: inputs read once, results written once."""
     flops: float
-    """Operations of this form."""
+    """Operations of this form; 0 where they are not known."""
     held_bytes: float = 0
     """Memory at the peak, where the call that is built does not say."""
     expected: Callable[..., Any] | None = None

@@ -44,6 +44,7 @@ FORWARD = "forward"
 BOTH = "forward + backward"
 _REPEATS = 20
 _MEMORY_SHARE = 0.25  # of the memory that there is
+_OUT_OF_MEMORY = ("RESOURCE_EXHAUSTED", "out of memory", "can't allocate memory")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +74,7 @@ class _Skipped(Exception):  # noqa: N818
 
 
 class _Wrong(Exception):  # noqa: N818
-    """How a contestant's result differs."""
+    """How a contestant's result differs, or how it failed."""
 
 
 def measure(
@@ -89,7 +90,8 @@ def measure(
     Args:
       name: of the benchmark, for `say`.
       cases: from small to large; the inputs of one are gone when the next starts.
-      settings: `repeats` samples, 20 by default; `limit_s` a call.
+      settings: `repeats` samples, 20 by default; `limit_s` a call; no case starts
+        after `budget_s`.
       say: told what is being measured.
       x: the column of `Case.point` over which times are drawn.
 
@@ -100,8 +102,12 @@ def measure(
     notes: list[str] = []
     wrong: list[str] = []
     slow: dict[tuple[str, str], float] = {}
+    begin = time.perf_counter()
     for case in cases:
         title = _title(case)
+        if time.perf_counter() - begin > settings.budget_s:
+            notes.append(f"skipped: {title}: no time left")
+            continue
         say(f"{name}: {title}")
         calls = {}
         for entry, outcome in _enter(case, settings.limit_s, slow).items():
@@ -125,8 +131,11 @@ def _enter(
     """Name -> a checked call, or why there is none; adds to `slow`."""
     if too_large := _too_large(case.held_bytes):
         return dict.fromkeys(case.contestants, too_large)
-    args = jax.block_until_ready(jax.device_put(case.inputs()))
-    expected = case.expected(*args)
+    try:
+        args = jax.block_until_ready(jax.device_put(case.inputs()))
+        expected = case.expected(*args)
+    except Exception as error:
+        return dict.fromkeys(case.contestants, _failure(error))
     outcomes: dict[str, timing.Call | _Skipped | _Wrong] = {}
     for name, contestant in case.contestants.items():
         # Work that took too long at a smaller size is not even tried.
@@ -160,10 +169,10 @@ def _check(
         begin = time.perf_counter()
         result = call.run()
         seconds = time.perf_counter() - begin
-    except (MemoryError, RuntimeError) as error:
-        if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
-            raise _Skipped("out of memory") from error
+    except _Skipped:
         raise
+    except Exception as error:
+        raise _failure(error) from error
     if contestant.expected is None:
         difference = largest_difference(case.read(result), expected)
     else:
@@ -171,6 +180,14 @@ def _check(
     if not difference <= case.tolerance:  # NaN is wrong, too
         raise _Wrong(f"differs by {difference:.2g}, {case.tolerance:.2g} is allowed")
     return call, seconds
+
+
+def _failure(error: Exception) -> _Skipped | _Wrong:
+    """Out of memory is to be expected at some size; anything else is a fault."""
+    text = str(error).strip().partition("\n")[0]
+    if isinstance(error, MemoryError) or any(s in str(error) for s in _OUT_OF_MEMORY):
+        return _Skipped("out of memory")
+    return _Wrong(f"failed: {type(error).__name__}: {text}")
 
 
 def largest_difference(found: Any, expected: Any) -> float:
@@ -239,7 +256,7 @@ def _row(
         "ratio": timed.median_s / reference.median_s if reference else None,
         "gb_s": gb_s,
         "of_copy": gb_s / peaks.copy_at(contestant.moved_bytes),
-        "gflop_s": gflop_s,
-        "of_matmul": gflop_s / peaks.matmul_gflop_s,
+        "gflop_s": gflop_s or None,
+        "of_matmul": gflop_s / peaks.matmul_gflop_s or None,
         "held_mib": held_bytes / 2**20 if held_bytes else None,
     }

@@ -5,9 +5,8 @@ The peer is P2PNet's way: all costs of an image by `cdist`, then SciPy, image by
 ("scattered"), or in a tenth of it, denser than the proposals ("crowded").
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import functools
-import importlib.util
 from typing import Any, NamedTuple
 
 import jax
@@ -43,11 +42,11 @@ def run(settings: Settings, say: Callable[[str], None]) -> Report:
     """Times all ways to match.
 
     Args:
-      settings: `sizes` are numbers of proposals, for an eighth as many cells;
-        `batch_size` images.
+      settings: `sizes` are numbers of proposals, for the cells of `SIZES` or an
+        eighth as many; `batch_size` images.
       say: told what is being measured.
     """
-    sizes = [(n, max(1, n // 8)) for n in settings.sizes] or SIZES
+    sizes = chosen_sizes(settings)
     batches = (settings.batch_size,) if settings.batch_size else BATCHES
     cases = (
         case(num_proposals, num_cells, batch, crowded)
@@ -57,6 +56,12 @@ def run(settings: Settings, say: Callable[[str], None]) -> Report:
         if not crowded or batch == batches[min(1, len(batches) - 1)]
     )
     return kernel.measure("matching", cases, settings, say, x="proposals")
+
+
+def chosen_sizes(settings: Settings) -> Sequence[tuple[int, int]]:
+    """Numbers of proposals and cells, by the settings or `SIZES`."""
+    cells = dict(SIZES)
+    return [(n, cells.get(n, max(1, n // 8))) for n in settings.sizes] or SIZES
 
 
 def case(num_proposals: int, num_cells: int, batch: int, crowded: bool) -> kernel.Case:
@@ -73,7 +78,7 @@ def case(num_proposals: int, num_cells: int, batch: int, crowded: bool) -> kerne
         "optax": _optax,
     }
     contestants = {
-        name: kernel.jitted(function, moved_bytes=moved_bytes, flops=flops)
+        name: kernel.jitted(function, moved_bytes=moved_bytes, flops=0.0)
         for name, function in in_graph.items()
     }
     contestants["cdist + scipy"] = kernel.Contestant(_peer_call, moved_bytes, flops)
@@ -86,7 +91,7 @@ def case(num_proposals: int, num_cells: int, batch: int, crowded: bool) -> kerne
         },
         inputs=lambda: tuple(draw()),
         contestants=contestants,
-        expected=lambda *_: _totals(draw(), _peer(*draw())),
+        expected=lambda *_: _totals(draw(), _peer(*draw(), exact=True)),
         read=lambda found: _totals(draw(), np.asarray(found)),
         against="cdist + scipy",
         tolerance=1e-6,
@@ -137,12 +142,15 @@ def _peer(
     true_yx: np.ndarray,
     labels: np.ndarray,
     cell_mask: np.ndarray,
+    *,
+    exact: bool = False,
 ) -> np.ndarray:
-    """All costs, image by image; i64 [B, N]."""
+    """All costs, image by image; i64 [B, N]. `exact` is in float64 throughout."""
     del cell_mask  # no cell is padded here
+    distances = spatial.distance.cdist if exact else _distances
     found = np.zeros(labels.shape, np.int64)
     for image, (points, cells) in enumerate(zip(points_yx, true_yx, strict=True)):
-        cost = 0.05 * _distances(points, cells)
+        cost = 0.05 * distances(points, cells)
         cost -= objectness[image][:, None] + class_probs[image][:, labels[image]]
         proposals, order = optimize.linear_sum_assignment(cost)
         found[image, order] = proposals
@@ -150,7 +158,7 @@ def _peer(
 
 
 def _distances(points_yx: np.ndarray, cells_yx: np.ndarray) -> np.ndarray:
-    if importlib.util.find_spec("torch") is None:
+    if not kernel.has_torch():
         return spatial.distance.cdist(points_yx, cells_yx)
     import torch
 

@@ -4,9 +4,10 @@ A step of a small convolutional network whose outputs are matched with cells and
 the losses of point annotation, with its gradient. "none" is told the pairs.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 import functools
 import itertools
+import math
 from typing import Any
 
 import jax
@@ -15,11 +16,10 @@ import numpy as np
 
 from cellrec_jax.bench import kernel
 from cellrec_jax.bench import matching as matching_bench
-from cellrec_jax.bench.report import Report, Settings
+from cellrec_jax.bench.report import Report, Row, Settings
 from cellrec_jax.losses import matched
 from cellrec_jax.ops import matching
 
-SIZES = ((1024, 128), (5120, 300))  # proposals, cells
 _BATCH = 4
 _CHANNELS = 32
 _NUM_CLASSES = 4
@@ -31,26 +31,40 @@ def run(settings: Settings, say: Callable[[str], None]) -> Report:
     """Times a step with each way to match.
 
     Args:
-      settings: `sizes` are numbers of proposals, for an eighth as many cells.
+      settings: `sizes` and `batch_size` as for `bench.matching`.
       say: told what is being measured.
     """
-    sizes = [(n, max(1, n // 8)) for n in settings.sizes] or SIZES
     batch = settings.batch_size or _BATCH
+    sizes = matching_bench.chosen_sizes(settings)
     cases = (case(*size, batch) for size in sizes)
-    return kernel.measure("matching_step", cases, settings, say, x="proposals")
+    found = kernel.measure("matching_step", cases, settings, say, x="proposals")
+    return found.with_notes(*_added(found.rows))
+
+
+def _added(rows: Sequence[Row]) -> Iterator[str]:
+    """What each way to match adds to the step, in words."""
+    alone = {row["proposals"]: row for row in rows if row["contestant"] == "none"}
+    for row in rows:
+        if row["contestant"] != "none" and row["proposals"] in alone:
+            added = row["median_ms"] - alone[row["proposals"]]["median_ms"]
+            yield (
+                f"{row['proposals']} proposals, {row['cells']} cells, batch "
+                f"{row['batch']}: {row['contestant']} adds {added:.1f} ms to a step"
+            )
 
 
 def case(num_proposals: int, num_cells: int, batch: int) -> kernel.Case:
     """One size; every way must give the same loss and gradient."""
-    side = max(1, round((num_proposals / _ANCHORS) ** 0.5))
-    num_proposals = _ANCHORS * side**2
-    draw = functools.cache(lambda: _inputs(num_proposals, num_cells, batch, side))
+    grid_hw = _grid(max(1, num_proposals // _ANCHORS))
+    pixels = grid_hw[0] * grid_hw[1]
+    num_proposals = _ANCHORS * pixels
+    draw = functools.cache(lambda: _inputs(num_proposals, num_cells, batch, grid_hw))
     kernels = 9 * (3 * _CHANNELS + 2 * _CHANNELS**2 + _CHANNELS * _ANCHORS * _OUTPUTS)
     contestants = {
         name: kernel.jitted(
             functools.partial(_step, backend=name),
-            moved_bytes=4.0 * batch * 3 * side**2,
-            flops=6.0 * batch * side**2 * kernels,  # forward, and twice that back
+            moved_bytes=4.0 * batch * 3 * pixels,
+            flops=6.0 * batch * pixels * kernels,  # forward, and twice that back
         )
         for name in ("none", "device", "host")
     }
@@ -65,8 +79,14 @@ def case(num_proposals: int, num_cells: int, batch: int) -> kernel.Case:
     )
 
 
+def _grid(num_cells: int) -> tuple[int, int]:
+    """Height and width whose product this is, as equal as can be."""
+    height = max(h for h in range(1, math.isqrt(num_cells) + 1) if num_cells % h == 0)
+    return height, num_cells // height
+
+
 def _inputs(
-    num_proposals: int, num_cells: int, batch: int, side: int
+    num_proposals: int, num_cells: int, batch: int, grid_hw: tuple[int, int]
 ) -> tuple[Any, ...]:
     images = matching_bench.scene(1, num_proposals, num_cells, batch)
     rng = np.random.default_rng(2)
@@ -75,7 +95,7 @@ def _inputs(
         (rng.normal(size=(3, 3, i, o)) * (2 / 9 / i) ** 0.5).astype(np.float32)
         for i, o in itertools.pairwise(widths)
     ]
-    features = rng.normal(size=(batch, side, side, 3)).astype(np.float32)
+    features = rng.normal(size=(batch, *grid_hw, 3)).astype(np.float32)
     cells = tuple(map(jnp.asarray, images[3:]))
     arguments = (params, features, images.points_yx, *cells)
     heads = jax.jit(_heads)(*arguments[:3])

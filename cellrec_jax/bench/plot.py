@@ -85,7 +85,7 @@ def _panels(rows: Sequence[Row], x: str) -> dict[str, list[Row]]:
     varying = [
         column
         for column in _point_columns(rows)
-        if column != x and len({row[column] for row in rows}) > 1
+        if column != x and not _follows(rows, column, x)
     ]
     panels: dict[str, list[Row]] = {}
     for row in rows:
@@ -95,6 +95,15 @@ def _panels(rows: Sequence[Row], x: str) -> dict[str, list[Row]]:
         ]
         panels.setdefault(", ".join([*words, row["direction"]]), []).append(row)
     return panels
+
+
+def _follows(rows: Sequence[Row], column: str, x: str) -> bool:
+    """Whether a column has one value at each x, or one value at all."""
+    values: dict[Any, set[Any]] = {}
+    for row in rows:
+        values.setdefault(row[x], set()).add(row[column])
+    constant = len(set().union(*values.values())) == 1
+    return constant or (len(values) > 1 and all(len(v) == 1 for v in values.values()))
 
 
 def _point_columns(rows: Sequence[Row]) -> list[str]:

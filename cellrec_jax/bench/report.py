@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import json
+import math
 import os
 from pathlib import Path
 import platform
@@ -26,7 +27,7 @@ class Settings:
 
     sizes: tuple[int, ...] = ()
     """What varies: boxes (density, nms), RoIs (roi_align), px a side (data), scores
-    (pu), rows (points, ranking)."""
+    (pu), rows (points, ranking), proposals (matching, matching_step)."""
     repeats: int = 0
     """Samples behind each median: 20 of kernels, 7 of others."""
     steps: int = 0
@@ -37,6 +38,8 @@ class Settings:
     """train: which settings; see `bench.train`."""
     limit_s: float = 2.0
     """Seconds a call; a kernel's contestant that takes longer is left out."""
+    budget_s: float = math.inf
+    """Seconds after which a kernel's further sizes are left out."""
 
 
 @dataclasses.dataclass(frozen=True)

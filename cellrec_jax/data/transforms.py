@@ -10,7 +10,6 @@ from collections.abc import Callable
 import dataclasses
 
 import numpy as np
-from PIL import Image
 
 from cellrec_jax import errors, geometry
 from cellrec_jax.data.record import Record
@@ -30,6 +29,8 @@ def resize_image(image: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
     """
     if image.shape[:2] == tuple(size_hw):
         return image
+    from PIL import Image  # the rest works without Pillow
+
     size_xy = (size_hw[1], size_hw[0])  # PIL counts (width, height)
     bilinear = Image.Resampling.BILINEAR
     if image.dtype == np.uint8 and image.shape[2] == 3:

@@ -118,18 +118,36 @@ def test_what_does_not_fit_is_left_out(monkeypatch):
     assert "needs 2.0 GiB" in found.notes[0]
 
 
-def test_out_of_memory_is_left_out_and_other_failures_are_not():
+@pytest.mark.parametrize("text", ["RESOURCE_EXHAUSTED: 9 GiB", "CUDA out of memory."])
+def test_out_of_memory_is_left_out(text):
     def build(_):
-        raise RuntimeError("RESOURCE_EXHAUSTED: too much")
+        raise RuntimeError(text)
 
     found = measure({"add": ADD, "large": kernel.Contestant(build, **WORK)})
     assert found.notes[0].endswith("large: out of memory")
+    assert not found.wrong
 
+
+def test_a_failure_is_named_and_the_others_go_on():
     def broken(_):
-        raise RuntimeError("broken")
+        raise RuntimeError("broken\nat line 3")
 
-    with pytest.raises(RuntimeError, match="broken"):
-        measure({"add": kernel.Contestant(broken, **WORK)})
+    found = measure({"broken": kernel.Contestant(broken, **WORK), "add": ADD})
+    assert found.wrong == ("numbers 10, forward, broken: failed: RuntimeError: broken",)
+    assert [row["contestant"] for row in found.rows] == ["add"]
+
+
+def test_no_case_starts_when_the_time_is_over():
+    found = measure({"add": ADD}, settings=Settings(repeats=1, budget_s=0.0))
+    assert not found.rows
+    assert found.notes[0] == "skipped: numbers 10, forward: no time left"
+
+
+def test_unknown_operations_have_no_share():
+    copy = kernel.plain_copy(80.0)
+    rows = measure({"add": ADD, "copy": copy}).rows
+    assert rows[0]["of_matmul"] > 0
+    assert rows[1]["gflop_s"] is rows[1]["of_matmul"] is None
 
 
 def test_no_ratio_without_the_contestant_that_it_refers_to():

@@ -29,3 +29,25 @@ def test_a_step_has_one_loss_however_it_matches():
     assert not found.wrong
     names = [row["contestant"] for row in found.rows]
     assert names == ["none", "device", "host"]
+
+
+def test_published_sizes_keep_their_cells():
+    sizes = matching.chosen_sizes(Settings(sizes=(5120, 80)))
+    assert sizes == [(5120, 300), (80, 10)]
+    assert matching.chosen_sizes(Settings()) == matching.SIZES
+
+
+def test_grids_of_a_step():
+    assert matching_step._grid(1280) == (32, 40)
+    assert matching_step._grid(7) == (1, 7)
+
+
+def test_added_milliseconds():
+    row = {"proposals": 8, "cells": 2, "batch": 1}
+    rows = [
+        {**row, "contestant": "none", "median_ms": 10.0},
+        {**row, "contestant": "host", "median_ms": 12.5},
+    ]
+    assert list(matching_step._added(rows)) == [
+        "8 proposals, 2 cells, batch 1: host adds 2.5 ms to a step"
+    ]

@@ -35,6 +35,17 @@ def test_a_panel_for_each_setting():
     assert [len(rows) for rows in panels.values()] == [6, 6]
 
 
+def test_what_follows_the_size_is_no_panel():
+    rows = [
+        row(n, "host", 1.0, cells=n // 8, scene=scene)
+        for n in (8, 64)
+        for scene in ("crowded", "scattered")
+    ]
+    panels = plot._panels(rows, "boxes")
+    assert list(panels) == ["crowded, forward", "scattered, forward"]
+    assert all(len({r["boxes"] for r in found}) == 2 for found in panels.values())
+
+
 @pytest.mark.parametrize("rows", [ROWS, ()])
 def test_draws_a_png(tmp_path, rows):
     path = tmp_path / "new" / "density.png"

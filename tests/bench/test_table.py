@@ -69,6 +69,29 @@ def test_smallest_and_largest_size_with_most_contestants():
     assert table.markdown([CONTENT]) == EXPECTED
 
 
+def test_goals_and_every_text_are_shown():
+    rows = [
+        {
+            "scene": scene,
+            "proposals": proposals,
+            "batch": batch,
+            "direction": "forward",
+            "contestant": "host",
+            "median_ms": 1.0,
+            "against": "host",
+            "ratio": 1.0,
+        }
+        for scene in ("scattered", "crowded")
+        for proposals in (1024, 5120, 10200)
+        for batch in (1, 4)
+    ]
+    lines = table._kernel_lines("matching", rows)
+    sizes = [line[1] for line in lines]
+    shown = ("proposals 1,024, batch 1", "proposals 5,120, batch 4")
+    shown = (*shown, "proposals 10,200, batch 4")
+    assert sizes == [f"{s}, {size}" for s in ("scattered", "crowded") for size in shown]
+
+
 def test_prints(figures, capsys):
     table.run([str(figures)])
     assert capsys.readouterr().out == EXPECTED + "\n"
