@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from cellrec_jax import errors
+from cellrec_jax import errors, validate
 
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
@@ -53,8 +53,9 @@ class DataConfig:
     """Slots for annotated cells of an image."""
     box_size: float = 32.0
     """Side of the boxes around points, px of the image as it is on disk."""
-    boxes: str = "points"
-    """points (boxes of box_size) or annotated (the set's own boxes)."""
+    boxes: str = "auto"
+    """auto (the set's own boxes where it has them, else boxes of box_size around its
+    points), points (always the latter) or annotated (always the former)."""
     intensity: str = "auto"
     """Scaling of 16-bit images: auto, percentile or full."""
     keep_rate: float = 1.0
@@ -63,6 +64,13 @@ class DataConfig:
     """Keep one annotation of each training image."""
     keep_seed: int = 0
     """Draws which annotations are kept."""
+    flip_labels: float = 0.0
+    """Share of each training image's cells that get a wrong class, in [0, 1]."""
+    jitter_px: float = 0.0
+    """Radius of the disc in which each training cell's centre is moved at random, px of
+    the image as it is on disk."""
+    corrupt_seed: int = 0
+    """Draws which cells get a wrong class, and where centres are moved."""
     val_share: float = 0.0
     """Share of each fold's training images that chooses the threshold instead."""
     mpp: float = 0.0
@@ -73,8 +81,12 @@ class DataConfig:
     """Random quarter turns in training."""
     hed_jitter: float = 0.0
     """Random change of the stains' densities, in [0, 1)."""
+    scale_jitter: float = 0.0
+    """Random change of the training crop's size before it is resized, in [0, 1)."""
     brightness: float = 0.0
     contrast: float = 0.0
+    synthetic_kind: str = "nuclei"
+    """What is generated: nuclei (Ki-67, two classes) or membrane (PD-L1, four)."""
     synthetic_train: int = 16
     """Generated training images."""
     synthetic_val: int = 4
@@ -116,7 +128,10 @@ class EvalConfig:
     radius_px: float = 12.0
     """A detection within this distance of a cell is right; px of the image on disk."""
     radius_um: float = 0.0
-    """The same in micrometres; replaces radius_px where the pixel size is known."""
+    """The same in micrometres, instead of radius_px; 0 is off."""
+    min_distances: tuple[float, ...] = (0.0,)
+    """Least distances of two detections that are tried on the validation images, px of
+    the image on disk; 0 keeps all."""
     iou: float = 0.5
     """Overlap above which a box is right (AP)."""
     voc_plus_one: bool = False
@@ -212,7 +227,7 @@ def freeze(config: "ConfigDict") -> Experiment:
     for name, section in _SECTIONS.items():
         fields[name] = section(**fields[name])
     experiment = Experiment(**fields)
-    validate(experiment)
+    validate.validate(experiment)
     return experiment
 
 
@@ -241,75 +256,3 @@ def _tuples(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _tuples(item) for key, item in value.items()}
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
-
-
-def _require(ok: bool, message: str) -> None:
-    if not ok:
-        raise errors.ConfigError(f"--config.{message}")
-
-
-def validate(experiment: Experiment) -> None:
-    """Checks what can be checked before anything is loaded.
-
-    Raises:
-      ConfigError: naming the key, the value and what to do.
-    """
-    data, optim, evaluation = experiment.data, experiment.optim, experiment.eval
-    for key, value in (
-        ("total_steps", experiment.total_steps),
-        ("batch_size", experiment.batch_size),
-        ("data.max_cells", data.max_cells),
-        ("data.box_size", data.box_size),
-        ("eval.batch_size", evaluation.batch_size),
-        ("eval.radius_px", evaluation.radius_px),
-        ("checkpoint.every", experiment.checkpoint.every),
-        ("checkpoint.keep", experiment.checkpoint.keep),
-        ("log.every", experiment.log.every),
-        ("optim.learning_rate", optim.learning_rate),
-    ):
-        _require(value > 0, f"{key}={value} must be more than 0")
-    for key, pair, least in (
-        ("data.size_hw", data.size_hw, 1),
-        ("data.crop_hw", data.crop_hw, 0),
-        ("data.synthetic_hw", data.synthetic_hw, 32),
-    ):
-        two = len(pair) == 2 and min(pair) >= least
-        _require(two, f"{key}={pair} must be height,width of at least {least}")
-    _require(
-        0 < data.keep_rate <= 1,
-        f"data.keep_rate={data.keep_rate} must be in (0, 1]: 0.1 keeps a tenth of the "
-        "annotations; for one an image use --config.data.keep_one=true",
-    )
-    for key, share in (
-        ("data.val_share", data.val_share),
-        ("eval.iou", evaluation.iou),
-        ("optim.ema", optim.ema),
-    ):
-        _require(0 <= share < 1, f"{key}={share} must be in [0, 1)")
-    if data.num_folds:
-        _require(
-            data.num_folds >= 2 and 0 <= data.fold < data.num_folds,
-            f"data.fold={data.fold} must be in 0..{data.num_folds - 1} "
-            f"(data.num_folds={data.num_folds}, at least 2)",
-        )
-        ids = data.train_ids or data.val_ids or data.test_ids
-        _require(not ids, "data.num_folds and data.*_ids exclude each other: drop one")
-    _choices(experiment)
-
-
-def _choices(experiment: Experiment) -> None:
-    for key, value, allowed in (
-        ("data.fold_by", experiment.data.fold_by, ("group", "image")),
-        ("data.loader", experiment.data.loader, ("auto", "arrays", "tf")),
-        ("data.resize", experiment.data.resize, ("squeeze", "pad")),
-        ("data.boxes", experiment.data.boxes, ("points", "annotated")),
-        ("data.intensity", experiment.data.intensity, ("auto", "percentile", "full")),
-        ("optim.name", experiment.optim.name, ("momentum", "adam", "adamw")),
-        (
-            "optim.schedule",
-            experiment.optim.schedule,
-            ("piecewise", "cosine", "constant"),
-        ),
-        ("eval.weights", experiment.eval.weights, ("last", "best")),
-    ):
-        _require(value in allowed, f"{key}={value}: choose {' or '.join(allowed)}")

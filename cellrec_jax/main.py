@@ -11,75 +11,11 @@ from typing import TYPE_CHECKING
 
 from ml_collections import ConfigDict
 
-from cellrec_jax import __version__, config, errors, overrides
+from cellrec_jax import config, errors, overrides
+from cellrec_jax import flags as flags_lib
 
 if TYPE_CHECKING:
     from cellrec_jax.train.console import Console
-
-_USAGE = """\
-train     python -m cellrec_jax.main --config configs/ki67_bde.py:demo
-evaluate  ... --mode evaluate --workdir DIR --config.data.root=FOLDER
-predict   ... --mode predict --workdir DIR --input FILE|FOLDER|GLOB --output DIR
-
-Every key of the configuration is a flag: --config.total_steps=500,
---config.data.root=FOLDER, --config.loss.calibration=plain."""
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> None:  # type: ignore[override]
-        raise errors.ConfigError(f"{message}; see --help")
-
-
-def _parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, dict[str, str]]:
-    """Splits flags from `--config.key=value` overrides."""
-    parser = _Parser(
-        prog="cellrec",
-        description="Trains cell detectors from imperfect annotations and runs them.",
-        epilog=_USAGE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("--config", metavar="FILE|NAME[:PRESET]")
-    parser.add_argument("--workdir", type=Path, help="default: runs/NAME-PRESET")
-    parser.add_argument(
-        "--mode", choices=("train", "evaluate", "predict"), default="train"
-    )
-    parser.add_argument("--input", help="predict: image, folder or quoted pattern")
-    parser.add_argument("--output", type=Path, help="predict, evaluate: result folder")
-    parser.add_argument("--mpp", type=float, default=0.0, help="predict: um per px")
-    parser.add_argument(
-        "--init-from",
-        type=Path,
-        metavar="WORKDIR",
-        help="train: start from its weights",
-    )
-    parser.add_argument(
-        "--distributed",
-        metavar="HOST:PORT,COUNT,ID",
-        help="train on several processes; 'auto' asks the cluster",
-    )
-    parser.add_argument("--debug", action="store_true", help="show tracebacks")
-    parser.add_argument("--version", action="version", version=__version__)
-    plain, pairs = _split_overrides(arguments)
-    return parser.parse_args(plain), pairs
-
-
-def _split_overrides(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    plain: list[str] = []
-    pairs: dict[str, str] = {}
-    rest = list(arguments)
-    while rest:
-        word = rest.pop(0)
-        if not word.startswith("--config."):
-            plain.append(word)
-            continue
-        key, equals, value = word.removeprefix("--config.").partition("=")
-        if not equals:
-            if not rest or rest[0].startswith("--"):
-                raise errors.ConfigError(f"{word} needs a value: {word}=VALUE")
-            value = rest.pop(0)
-        pairs[key] = value
-    return plain, pairs
 
 
 def find_config(name: str) -> Path:
@@ -93,7 +29,7 @@ def find_config(name: str) -> Path:
         return path
     here = Path(__file__).parent
     folders = [here / "configs", here.parent / "configs"]  # wheel, checkout
-    for folder in folders:
+    for folder in folders if path.name == name else ():  # a path is meant literally
         shipped = folder / f"{path.stem}.py"
         if shipped.is_file():
             return shipped
@@ -174,37 +110,36 @@ def _screen(experiment: config.Experiment) -> "Console":
 
 def _evaluate(flags: argparse.Namespace, pairs: dict[str, str]) -> int:
     from cellrec_jax.data import sets
-    from cellrec_jax.train import run
+    from cellrec_jax.train import directory, run
 
     _need(flags.workdir, "--workdir DIR", "evaluate")
-    if "data.root" in pairs:  # another folder: the stored choices do not fit it
-        pairs = {"data.format": "auto", "data.test_ids": "", **pairs}
+    whole, output = "data.root" in pairs, flags.output
+    if whole:  # another folder: the stored choices do not fit it
+        pairs = {"data.format": "auto", "data.test_ids": "", "data.mpp": "0", **pairs}
+        folder = Path(pairs["data.root"]).expanduser().absolute().name
+        output = output or flags.workdir / f"evaluate-{folder}"
     experiment = _stored_experiment(flags.workdir, pairs)
     screen = _screen(experiment)
-    chosen = sets.open_for_evaluation(
-        experiment.data, experiment.seed, whole="data.root" in pairs
-    )
-    run.evaluate_workdir(
-        flags.workdir, chosen, screen, experiment.eval, {}, flags.output
-    )
+    chosen = sets.open_for_evaluation(experiment.data, experiment.seed, whole=whole)
+    if not whole:
+        directory.refuse_training_images(flags.workdir, chosen.image_ids)
+    run.evaluate_workdir(flags.workdir, chosen, screen, experiment.eval, {}, output)
     return 0
 
 
 def _predict(flags: argparse.Namespace, pairs: dict[str, str]) -> int:
+    del pairs  # refused by `flags.parse`
     from cellrec_jax import predict
     from cellrec_jax.train import console
 
     _need(flags.workdir, "--workdir DIR", "predict")
     _need(flags.input, "--input FILE|FOLDER|GLOB", "predict")
-    if pairs:
-        raise errors.ConfigError(
-            f"--config.{next(iter(pairs))}: --mode predict takes no --config keys; "
-            "everything is stored in --workdir"
-        )
-    output = flags.output or flags.workdir / "predictions"
+    output = flags.output or flags.workdir / "predict"
     paths = predict.find_inputs(flags.input)
     predictor = predict.load(flags.workdir)
     screen = console.Console()
+    for line in predictor.model.threshold_lines():
+        screen.line(line)
     failed = predict.predict_files(predictor, paths, output, screen, flags.mpp)
     for message in failed:
         print(f"error: {message}", file=sys.stderr)  # noqa: T201
@@ -235,7 +170,7 @@ def run(arguments: Sequence[str]) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     debug = "--debug" in arguments
     try:
-        flags, pairs = _parse(arguments)
+        flags, pairs = flags_lib.parse(arguments)
         if flags.distributed:
             _start_distributed(flags.distributed)
         modes = {"train": _train, "evaluate": _evaluate, "predict": _predict}

@@ -14,15 +14,13 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from cellrec_jax import errors, geometry
-from cellrec_jax.data import arrays, example, images, sets, transforms
+from cellrec_jax.data import arrays, example, images, sets, tiles, transforms
 from cellrec_jax.data.record import Record
 from cellrec_jax.io import geojson, overlay, palette, table
 from cellrec_jax.train import evaluate
 from cellrec_jax.train import model as model_lib
 from cellrec_jax.train.console import Console
 from cellrec_jax.train.evaluate import Cells
-
-_WHOLE = (0.5, 1.5)  # sizes, against the training images', that are not tiled
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,19 +52,21 @@ class Predictor:
         Raises:
           DataError: if the array is no image.
         """
-        image = _check_image(image)
+        # Scaled once for the whole image: tiles must not differ in contrast.
+        data = self.model.experiment.data
+        image = example.scale_intensity(_check_image(image), data.intensity)
         trained = float(self.model.meta["mpp"])
         scale = mpp / trained if mpp and trained else 1.0
         size_hw = tuple(max(1, round(side * scale)) for side in image.shape[:2])
         scaled = image
         if size_hw != image.shape[:2]:
             scaled = transforms.resize_image(image, size_hw)
-        tile_hw = np.asarray(self.model.meta["native_hw"])
-        relative = np.asarray(size_hw) / tile_hw
-        if np.all((relative >= _WHOLE[0]) & (relative <= _WHOLE[1])):
+        if self.model.takes_whole(size_hw):
             cells = self._predict_tile(scaled)
         else:
-            cells = self._predict_tiles(scaled, tile_hw)
+            cells = self._predict_tiles(
+                scaled, np.asarray(self.model.meta["native_hw"])
+            )
         back = np.asarray(image.shape[:2], np.float32) / np.asarray(size_hw, np.float32)
         return _rescale(cells, back)
 
@@ -90,17 +90,22 @@ class Predictor:
     def _predict_tiles(self, image: np.ndarray, tile_hw: np.ndarray) -> Cells:
         """Predicts overlapping tiles; each keeps what lies nearer to its middle."""
         margin = max(1, round(self.model.experiment.data.box_size))
-        padded = _pad_white(image, tile_hw)
-        parts = []
-        for y0, y1, top, bottom in _spans(padded.shape[0], int(tile_hw[0]), margin):
-            for x0, x1, left, right in _spans(padded.shape[1], int(tile_hw[1]), margin):
+        padded = tiles.pad_white(image, tile_hw)
+        parts: list[Cells] = []
+        for y0, y1, top, bottom in tiles.spans(
+            padded.shape[0], int(tile_hw[0]), margin
+        ):
+            for x0, x1, left, right in tiles.spans(
+                padded.shape[1], int(tile_hw[1]), margin
+            ):
                 cells = self._predict_tile(padded[y0:y1, x0:x1])
                 origin = np.array([[y0, x0]], np.float32)
                 cells = _shift(cells, origin)
                 y, x = cells.points_yx.T
                 own = (y >= top) & (y < bottom) & (x >= left) & (x < right)
                 parts.append(_select(cells, own))
-        merged = _drop_twins(_concatenate(parts), margin / 4)
+        tile = np.repeat(np.arange(len(parts)), [len(p.scores) for p in parts])
+        merged = _drop_twins(_concatenate(parts), tile, margin / 4)
         return _select(merged, geometry.inside(merged.points_yx, image.shape[:2]))
 
 
@@ -151,7 +156,8 @@ def predict_files(
 ) -> list[str]:
     """Predicts files; writes one CSV, and a GeoJSON and an overlay for each.
 
-    A file that cannot be read does not stop the others.
+    The latter lie in sub-folders as the images do. A file that cannot be read does not
+    stop the others.
 
     Args:
       predictor: from `load`.
@@ -166,7 +172,6 @@ def predict_files(
     rows: list[dict[str, Any]] = []
     failed: list[str] = []
     root = _common_root(paths)
-    colors = palette.class_colors(len(predictor.class_names))
     for path in console.track(paths, "predicting"):
         try:
             image = images.load_image(path)
@@ -178,28 +183,35 @@ def predict_files(
         rows += table.detection_rows(
             name, cells.points_yx, cells.scores, cells.labels, predictor.class_names
         )
-        stem = name.replace("/", "_")
-        geojson.write_geojson(
-            output / f"{stem}.geojson",
-            cells.points_yx,
-            cells.scores,
-            cells.labels,
-            predictor.class_names,
-            colors,
-        )
-        drawn = overlay.draw_overlay(
-            example.to_uint8(image),
-            cells.points_yx,
-            cells.scores,
-            labels=cells.labels if len(predictor.class_names) > 1 else None,
-            score_threshold=0.0,
-        )
-        overlay.write_png(output / f"{stem}.overlay.png", drawn)
+        _write_image(output / name, image, cells, predictor.class_names)
     table.write_detections(output / "detections.csv", rows)
     console.line(
         f"{len(rows)} cells in {len(paths) - len(failed)} images; results: {output}"
     )
     return failed
+
+
+def _write_image(
+    path: Path, image: np.ndarray, cells: Cells, class_names: tuple[str, ...]
+) -> None:
+    """Writes `path`.geojson and `path`.overlay.png."""
+    colors = palette.class_colors(len(class_names))
+    geojson.write_geojson(
+        path.with_name(f"{path.name}.geojson"),
+        cells.points_yx,
+        cells.scores,
+        cells.labels,
+        class_names,
+        colors,
+    )
+    drawn = overlay.draw_overlay(
+        example.to_uint8(image),
+        cells.points_yx,
+        cells.scores,
+        labels=cells.labels if len(class_names) > 1 else None,
+        score_threshold=0.0,
+    )
+    overlay.write_png(path.with_name(f"{path.name}.overlay.png"), drawn)
 
 
 def _common_root(paths: Sequence[Path]) -> Path:
@@ -220,36 +232,15 @@ def _check_image(image: np.ndarray) -> np.ndarray:
     return np.repeat(image, 3, axis=2) if image.shape[2] == 1 else image
 
 
-def _spans(length: int, tile: int, margin: int) -> list[tuple[int, int, float, float]]:
-    """Tiles along one axis: start, end, and the part each one owns.
+def _drop_twins(cells: Cells, tile: np.ndarray, distance: float) -> Cells:
+    """Drops the lesser of two cells of different tiles that are one cell.
 
-    Neighbours overlap by at least two margins and share it half and half.
+    Two cells of one tile stay: the model has told them apart.
     """
-    if length <= tile:
-        return [(0, tile, 0.0, float(length))]
-    number = int(np.ceil((length - 2 * margin) / max(tile - 2 * margin, 1)))
-    starts = np.round(np.linspace(0, length - tile, number)).astype(int)
-    middles = (starts[1:] + starts[:-1] + tile) / 2
-    low, high = [0.0, *middles], [*middles, float(length)]
-    return [
-        (int(s), int(s) + tile, float(a), float(b))
-        for s, a, b in zip(starts, low, high, strict=True)
-    ]
-
-
-def _pad_white(image: np.ndarray, least_hw: np.ndarray) -> np.ndarray:
-    """Extends an image to the right and below with white, as glass would be."""
-    short = np.maximum(least_hw - np.asarray(image.shape[:2]), 0)
-    white = np.iinfo(image.dtype).max
-    widths = ((0, int(short[0])), (0, int(short[1])), (0, 0))
-    return np.pad(image, widths, constant_values=white)
-
-
-def _drop_twins(cells: Cells, distance: float) -> Cells:
-    """Drops the lesser of two cells of different tiles that are one cell."""
     if len(cells.scores) < 2:
         return cells
     pairs = cKDTree(cells.points_yx).query_pairs(distance, output_type="ndarray")
+    pairs = pairs[tile[pairs[:, 0]] != tile[pairs[:, 1]]]
     keep = np.ones(len(cells.scores), bool)
     order = np.argsort(-cells.scores, kind="stable")
     rank = np.argsort(order, kind="stable")

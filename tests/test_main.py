@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -16,7 +18,7 @@ from cellrec_jax.data import synthetic
 from cellrec_jax.io import geojson
 
 
-def test_train_prints_a_first_line_and_writes_results(trained):
+def test_train_writes_results(trained):
     stored = json.loads((trained / "config.json").read_text())
     assert stored["data"]["test_ids"] == "5"
     results = json.loads((trained / "results.json").read_text())
@@ -25,17 +27,25 @@ def test_train_prints_a_first_line_and_writes_results(trained):
 
 
 def test_evaluate_any_folder(trained, bcdata_folder, tmp_path, capsys):
-    code = main.run(
-        [
-            *("--mode", "evaluate", "--workdir", str(trained)),
-            *("--output", str(tmp_path), f"--config.data.root={bcdata_folder}"),
-        ]
-    )
-    assert code == 0
+    """Its results have a folder of their own: the run's are left as they are."""
+    workdir = shutil.copytree(trained, tmp_path / "copy")
+    before = (workdir / "results.json").read_bytes()
+    arguments = ["--mode", "evaluate", "--workdir", str(workdir)]
+    assert main.run([*arguments, f"--config.data.root={bcdata_folder}"]) == 0
     assert "F1@12px" in capsys.readouterr().out
-    rows = (tmp_path / "predictions" / "per_image.csv").read_text().splitlines()
+    output = workdir / f"evaluate-{bcdata_folder.name}"
+    rows = (output / "predictions" / "per_image.csv").read_text().splitlines()
     assert len(rows) == 1 + 6
-    assert not (trained / "predictions" / "per_image.csv").read_text().count("\n0,")
+    assert (workdir / "results.json").read_bytes() == before
+
+
+def test_evaluation_refuses_the_runs_training_images(trained, capsys):
+    """As a folder whose random split has changed would report on them."""
+    arguments = ["--mode", "evaluate", "--workdir", str(trained)]
+    ids = {"train": "0-2", "test": "3"}
+    arguments += [f"--config.data.{name}_ids={text}" for name, text in ids.items()]
+    assert main.run(arguments) == 2
+    assert "1 of these images trained this run (3)" in capsys.readouterr().err
 
 
 def test_predict_writes_csv_geojson_and_overlay(trained, tmp_path, capsys):
@@ -58,12 +68,12 @@ def test_predict_writes_csv_geojson_and_overlay(trained, tmp_path, capsys):
     assert "broken.png" in captured.err
     lines = (out / "detections.csv").read_text().splitlines()
     assert lines[0] == "image,x,y,score,class"
-    found = geojson.read_points(out / "sub_a.png.geojson")
+    found = geojson.read_points(out / "sub" / "a.png.geojson")
     rows = [line.split(",") for line in lines if line.startswith("sub/a.png")]
     np.testing.assert_allclose(
         found.points_yx, [[float(y), float(x)] for _, x, y, *_ in rows], atol=1e-3
     )
-    with Image.open(out / "sub_a.png.overlay.png") as drawn:
+    with Image.open(out / "sub" / "a.png.overlay.png") as drawn:
         assert drawn.size == (128, 96)
     cells = cellrec_jax.load(trained).predict(made)
     assert len(cells.scores) == len(rows)
@@ -87,6 +97,7 @@ BAD = [
     (["--config", "ki67_bde", "--config.data.root=/none"], "/none"),
     (["--config", "ki67_bde", "--config.batch_size"], "needs a value"),
     (["--config", "ki67_bde", "--distributed", "here"], "HOST:PORT,COUNT,ID"),
+    (["--config", "typo/ki67_bde.py"], "typo/ki67_bde.py: no such file"),
 ]
 
 
@@ -118,6 +129,15 @@ def test_version_and_help_leave_quietly(capsys):
     assert re.search(r"--config\.total_steps=500", capsys.readouterr().out)
 
 
+def test_a_failed_start_does_not_spoil_the_directory(tiny_overrides, tmp_path, capsys):
+    """The mended command goes on to the next mistake instead of being refused."""
+    arguments = ["--config", "ki67_bde:demo", "--workdir", str(tmp_path)]
+    arguments += tiny_overrides
+    for flag in ("data.root=/none", "batch_size=6"):
+        assert main.run([*arguments, f"--config.{flag}"]) == 2
+        assert "another configuration" not in capsys.readouterr().err
+
+
 def test_missing_pretrained_file_names_it(tiny_overrides, tmp_path, capsys):
     arguments = ["--config", "ki67_bde:demo", "--workdir", str(tmp_path)]
     arguments += tiny_overrides
@@ -132,7 +152,8 @@ def test_killed_three_times_ends_with_the_same_metrics(tiny_overrides, tmp_path)
     base = [sys.executable, "-m", "cellrec_jax.main", "--config", "ki67_bde:demo"]
     base += [*tiny_overrides, "--config.total_steps=60", "--config.checkpoint.every=5"]
     straight = [*base, "--workdir", str(tmp_path / "straight")]
-    subprocess.run(straight, check=True, capture_output=True)
+    ran = subprocess.run(straight, check=True, capture_output=True, text=True)
+    assert "images: 4 train, 2 val, 2 test; " in ran.stdout.splitlines()[0]
     killed = [*base, "--workdir", str(tmp_path / "killed")]
     for progress in (6, 21, 36):
         process = subprocess.Popen(killed, stdout=subprocess.DEVNULL)
@@ -142,8 +163,9 @@ def test_killed_three_times_ends_with_the_same_metrics(tiny_overrides, tmp_path)
             if rows >= progress:
                 process.kill()
             time.sleep(0.05)
-        process.wait()
-    subprocess.run(killed, check=True, capture_output=True)
+        assert process.wait() == -signal.SIGKILL
+    ran = subprocess.run(killed, check=True, capture_output=True, text=True)
+    assert re.search(r"resumed at step \d+ of 60", ran.stdout)
     results = [
         json.loads((tmp_path / name / "results.json").read_text())["metrics"]
         for name in ("straight", "killed")

@@ -142,6 +142,16 @@ def test_files_are_written_and_bad_ones_reported(predictor, tmp_path):
     assert lines == ["image,x,y,score,class", "a.png,52.0,12.0,1.0,cell"]
 
 
+def test_names_that_differ_by_a_slash_are_two_files(predictor, tmp_path):
+    (tmp_path / "a").mkdir()
+    for name in ("a/b.png", "a_b.png"):
+        Image.fromarray(_image(64, 96, [(10, 50)])).save(tmp_path / name)
+    paths = predict.find_inputs(str(tmp_path))
+    out = tmp_path / "out"
+    predict.predict_files(predictor, paths, out, Console(quiet=True))
+    assert len(list(out.rglob("*.geojson"))) == len(list(out.rglob("*.png"))) == 2
+
+
 def test_twins_at_a_seam_become_one():
     cells = predict.Cells(
         np.array([[0, 0], [0, 1], [0, 5.5], [0, 1.5]], np.float32),
@@ -150,6 +160,37 @@ def test_twins_at_a_seam_become_one():
         np.zeros((4, 1), np.float32),
         None,
     )
-    kept = predict._drop_twins(cells, 2.0)
+    kept = predict._drop_twins(cells, np.array([0, 1, 0, 2]), 2.0)
     assert kept.scores.tolist() == pytest.approx([0.9, 0.7])
     assert jnp.asarray(kept.points_yx).shape == (2, 2)
+
+
+def test_neighbours_of_one_tile_both_stay():
+    """The model told them apart; only a cell of another tile can be the same one."""
+    cells = predict.Cells(
+        np.array([[0, 0], [0, 1], [0, 0.5]], np.float32),
+        np.array([0.5, 0.9, 0.4], np.float32),
+        np.zeros(3, np.int32),
+        np.zeros((3, 1), np.float32),
+        None,
+    )
+    kept = predict._drop_twins(cells, np.array([0, 0, 1]), 2.0)
+    assert kept.scores.tolist() == pytest.approx([0.9, 0.5])
+
+
+def test_16_bits_are_scaled_once_for_all_tiles(predictor):
+    """Equal pixels are equal in every tile, however bright the rest of it is."""
+    image = np.full((200, 96, 3), 1000, np.uint16)
+    image[:64] = 50
+    image[150:] = 40_000
+    seen = []
+
+    def spy(params, model_state, batch, decode):
+        seen.append(np.unique(batch.image))
+        blank = batch._replace(image=np.ones_like(batch.image))
+        return _find_dots(params, model_state, blank, decode)
+
+    dataclasses.replace(predictor, compiled=spy).predict(image)
+    assert len(seen) > 2
+    levels = np.unique(np.concatenate(seen))
+    np.testing.assert_allclose(levels, [0, 950 / 39_950, 1], atol=1e-4)

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from cellrec_jax import errors, geometry
+from cellrec_jax.data import zoom
 from cellrec_jax.types import Batch
 
 # Optical density (R, G, B) of haematoxylin, eosin and DAB. Ruifrok and Johnston,
@@ -37,6 +38,8 @@ class AugmentOptions:
     """s in [0, 1): each stain's density d becomes d * U(1-s, 1+s) + U(-s, s), in
     natural-log optical density (a dark nucleus has about 1). 0.05 looks like another
     scanner; from 0.2 on white turns visibly green or pink."""
+    scale_jitter: float = 0.0
+    """s in [0, 1): the window is U(1-s, 1+s) times the crop, then resized to it."""
     brightness: float = 0.0
     """b in [0, 1): adds U(-b, b) to the image in [0, 1]."""
     contrast: float = 0.0
@@ -77,7 +80,7 @@ def check(
             f"data.turn needs square images, not {crop_hw}: set a square data.crop_hw "
             "or data.turn=False"
         )
-    for name in ("hed_jitter", "brightness", "contrast"):
+    for name in ("hed_jitter", "scale_jitter", "brightness", "contrast"):
         if not 0 <= getattr(options, name) < 1:
             raise errors.ConfigError(
                 f"data.{name} is {getattr(options, name)}: use a value in [0, 1)"
@@ -109,12 +112,28 @@ def augment(batch: Batch, rng: jax.Array, options: AugmentOptions) -> Batch:
         example_rng = jax.random.fold_in(rng, example.example_index)
         pose_rng, color_rng = jax.random.split(example_rng)
         size_hw = (example.image.shape[0], example.image.shape[1])
+        if options.scale_jitter:
+            size_hw, example = _zoom(example, size_hw, pose_rng, options)
         pose = draw_pose(pose_rng, size_hw, options)
         example = apply_pose(example, pose, options.crop_hw or size_hw)
         image = jitter_color(to_unit(example.image), color_rng, options)
         return example._replace(image=image)
 
     return jax.vmap(one)(batch)
+
+
+def _zoom(
+    example: Batch,
+    size_hw: tuple[int, int],
+    pose_rng: jax.Array,
+    options: AugmentOptions,
+) -> tuple[tuple[int, int], Batch]:
+    """Returns the crop's size, and the example in a window of random size."""
+    crop_hw = options.crop_hw or size_hw
+    zoom_rng = jax.random.fold_in(pose_rng, 0)
+    window = zoom.draw_window(zoom_rng, size_hw, crop_hw, options.scale_jitter)
+    example = example._replace(image=to_unit(example.image))
+    return crop_hw, zoom.resized_crop(example, window, crop_hw)
 
 
 def prepare_eval(batch: Batch) -> Batch:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cellrec_jax import errors, geometry
-from cellrec_jax.data import sparse, transforms
+from cellrec_jax.data import corrupt, sparse, transforms
 from cellrec_jax.data.record import Record
 from cellrec_jax.masking import pad_to
 
@@ -40,15 +40,25 @@ class ExampleSpec:
     """Whether a training image keeps one cell only."""
     keep_seed: int = 0
     """Chooses which cells stay annotated, and which ones do not fit."""
+    flip_labels: float = 0.0
+    """Share of a training image's cells that get a wrong class, in [0, 1]."""
+    jitter_px: float = 0.0
+    """How far a training image's cells are moved at most, native px."""
+    corrupt_seed: int = 0
+    """Chooses the wrong classes and the moves."""
+    num_classes: int = 0
+    """K; only `flip_labels` needs it."""
     training: bool = True
-    """Only training examples lose annotations."""
+    """Only training examples lose annotations, or get wrong ones."""
     with_masks: bool = False
     """Whether examples carry instance masks."""
     intensity: str = "auto"
     """See `scale_intensity`."""
-    boxes: str = "points"
-    """"points": boxes of `box_size`; "annotated": the record's own, where it has
-    them."""
+    boxes: str = "auto"
+    """"auto": the record's own where it has them, else boxes of `box_size`; "points":
+    always the latter; "annotated": always the former."""
+    mpp: float = 0.0
+    """Micrometres per native px of records that do not say; 0 is unknown."""
 
 
 class Example(NamedTuple):
@@ -126,7 +136,7 @@ def scale_intensity(image: np.ndarray, intensity: str = "auto") -> np.ndarray:
     """Brings pixel values into the range that models read.
 
     Args:
-      image: uint8 or uint16 [H, W, C].
+      image: uint8 or uint16 [H, W, C]; f32 in [0, 1], scaled already, is returned.
       intensity: "auto" leaves uint8 as it is and treats uint16 as "percentile";
         "percentile" maps this image's 0.5th and 99.5th percentile, over all channels,
         to 0 and 1 and clips; "full" divides by the type's largest value.
@@ -141,6 +151,8 @@ def scale_intensity(image: np.ndarray, intensity: str = "auto") -> np.ndarray:
         raise errors.ConfigError(
             f"data.intensity is {intensity!r}: use auto, percentile or full"
         )
+    if image.dtype == np.float32:
+        return image
     if image.dtype == np.uint8 and intensity in ("auto", "full"):
         return image  # `augment.to_unit` divides by 255, on the device
     if intensity == "full":
@@ -168,7 +180,7 @@ def valid_region(record: Record) -> np.ndarray:
 
 
 def _sample_cells(record: Record, spec: ExampleSpec) -> tuple[Record, int]:
-    """Drops cells of training images; returns the record and how many did not fit."""
+    """Drops and corrupts cells of training images; also how many did not fit."""
     cells = (record.image_id, record.points_yx, record.labels)
     keep = np.ones(len(record.points_yx), bool)
     if spec.training:
@@ -184,16 +196,30 @@ def _sample_cells(record: Record, spec: ExampleSpec) -> tuple[Record, int]:
     if num_dropped:
         # What stays annotated is a prefix of this order, so this is a shorter prefix.
         keep[sparse.keep_order(*cells, spec.keep_seed)[spec.max_cells :]] = False
+    if spec.training:
+        # After the draw of what stays, so that the same cells stay; before the rest
+        # goes, so that a cell is wrong in the same way at every rate.
+        record = corrupt.corrupt_record(
+            record,
+            num_classes=spec.num_classes,
+            flip_share=spec.flip_labels,
+            shift_px=spec.jitter_px,
+            seed=spec.corrupt_seed,
+        )
     return transforms.select_cells(record, keep), num_dropped
 
 
 def _cell_boxes(record: Record, spec: ExampleSpec) -> np.ndarray:
     """Boxes of a record's cells at its native size, clipped to the image."""
-    if spec.boxes not in ("points", "annotated"):
+    if spec.boxes not in ("auto", "points", "annotated"):
         raise errors.ConfigError(
-            f"data.boxes is {spec.boxes!r}: use points or annotated"
+            f"data.boxes is {spec.boxes!r}: use auto, points or annotated"
         )
     boxes_yxyx = record.boxes_yxyx
+    if spec.boxes == "annotated" and boxes_yxyx is None:
+        raise errors.DataError(
+            f"{record.image_id}: has points alone, no boxes: set data.boxes=auto"
+        )
     if spec.boxes == "points" or boxes_yxyx is None:
         size_hw = (spec.box_size, spec.box_size)
         boxes_yxyx = geometry.boxes_around(record.points_yx, size_hw)

@@ -23,8 +23,6 @@ class Feed(NamedTuple):
 
     batches: Callable[[int], Iterator[Batch]]
     """First step -> this process's batches from there on."""
-    loader: str
-    """arrays or tf."""
     num_kept: int
     num_total: int
     num_dropped: int
@@ -97,7 +95,6 @@ def open_feed(
     height, width = (int(side) for side in np.median(seen.native_hw, axis=0))
     return Feed(
         batches,
-        loader,
         seen.num_kept,
         seen.num_total,
         seen.num_dropped,

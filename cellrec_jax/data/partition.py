@@ -1,7 +1,11 @@
 """Which images train, validate and test, as a configuration asks for."""
 
+from collections.abc import Mapping
+from pathlib import Path
+
 from cellrec_jax.config import DataConfig
 from cellrec_jax.data import splits
+from cellrec_jax.data.readers import voc
 from cellrec_jax.data.record import Source
 
 Ids = tuple[str, ...]
@@ -13,7 +17,11 @@ _SPLIT_FOLDERS = {"train": "train", "val": "val", "validation": "val", "test": "
 def split_ids(
     source: Source, config: DataConfig, seed: int
 ) -> tuple[list[Ids], tuple[str, ...]]:
-    """Chooses images by name, fold, the generator's counts, folder, or at random.
+    """Chooses images by name, fold, the set's own splits, or at random.
+
+    A set's own splits are the generator's counts, the lists of a Pascal VOC set
+    (`ImageSets/Main/*.txt`), or its folders (`train/`, `val/`, `test/`); they need
+    images to train on and some to report on. What they leave out is not used.
 
     Args:
       source: all images.
@@ -42,14 +50,56 @@ def split_ids(
             config.synthetic_train + config.synthetic_val,
         )
         return [ids[:first], ids[first:second], ids[second:]], ()
-    by_folder: dict[str, list[str]] = {"train": [], "val": [], "test": []}
-    for image_id in ids:
-        folder = _SPLIT_FOLDERS.get(image_id.split("/", 1)[0])
-        if folder:
-            by_folder[folder].append(image_id)
-    if by_folder["train"] and by_folder["test"]:
-        return [tuple(by_folder[name]) for name in ("train", "val", "test")], ()
+    for own, where in (
+        (_by_list(source, config), "ImageSets/Main"),
+        (_by_folder(source), "its folders"),
+    ):
+        if own["train"] and (own["val"] or own["test"]):
+            return _own(source, config, own, where)
     return _random(source, config, seed)
+
+
+def _by_folder(source: Source) -> dict[str, Ids]:
+    found: dict[str, Ids] = {"train": (), "val": (), "test": ()}
+    for image_id in source.image_ids:
+        name = _SPLIT_FOLDERS.get(image_id.split("/", 1)[0])
+        if name:
+            found[name] += (image_id,)
+    return found
+
+
+def _by_list(source: Source, config: DataConfig) -> dict[str, Ids]:
+    """Splits that a Pascal VOC set lists; trainval trains where train is not listed."""
+    lists: dict[str, Ids] = {}
+    if source.format == voc.NAME:
+        lists = voc.image_sets(Path(config.root).expanduser())
+    val, test = (frozenset(lists.get(name, ())) for name in ("val", "test"))
+    train = frozenset(lists.get("train") or lists.get("trainval", ())) - val - test
+    wanted = {"train": train, "val": val - test, "test": test}
+    return {
+        name: tuple(i for i in source.image_ids if i in chosen)
+        for name, chosen in wanted.items()
+    }
+
+
+def _own(
+    source: Source, config: DataConfig, own: Mapping[str, Ids], where: str
+) -> tuple[list[Ids], tuple[str, ...]]:
+    """The set's own splits, and what they leave out or lack."""
+    notes = []
+    num_left = len(source.image_ids) - sum(map(len, own.values()))
+    if num_left:
+        notes.append(
+            f"{config.root}: {num_left} of {len(source.image_ids)} images are in no "
+            f"split of {where} and are not used; --config.data.train_ids and the like "
+            "choose others"
+        )
+    if not own["test"]:
+        notes.append(
+            f"{config.root}: {where} has no test split; results are of the validation "
+            "images, which also choose the threshold"
+        )
+    return [own[name] for name in ("train", "val", "test")], tuple(notes)
 
 
 def _folds(

@@ -111,32 +111,6 @@ def train_batches(
         yield _batch(preparer.unpack(values), positions)
 
 
-@_closed_at_exit
-def examples(
-    source: Source, image_ids: Sequence[str], spec: ExampleSpec, num_parallel: int = 2
-) -> Generator[Example, None, None]:
-    """Prepares images in parallel and yields them in order, each once.
-
-    Args:
-      source: where images come from.
-      image_ids: the images wanted.
-      spec: what to make of them.
-      num_parallel: images prepared at a time.
-
-    Yields:
-      One NumPy example an image.
-
-    Raises:
-      DataError: as `train_batches`.
-    """
-    preparer = _Preparer(source, image_ids, spec, cache=False)
-    tf = import_tensorflow()
-    dataset = tf.data.Dataset.range(len(image_ids))
-    dataset = _map(tf, dataset, preparer, preparer.dtypes, num_parallel)
-    for values in dataset.prefetch(_AHEAD).as_numpy_iterator():
-        yield preparer.unpack(values)
-
-
 class _Preparer:
     """Makes examples inside tf.data, where only arrays of known types can be returned.
 

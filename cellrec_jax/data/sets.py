@@ -95,7 +95,10 @@ def open_source(config: DataConfig) -> Source:
     if config.root == "synthetic":
         number = config.synthetic_train + config.synthetic_val + config.synthetic_test
         source = synthetic.open_source(
-            number, config.synthetic_hw, config.synthetic_seed
+            number,
+            config.synthetic_hw,
+            config.synthetic_seed,
+            kind=config.synthetic_kind,
         )
     elif prepared.is_prepared(config.root):
         source = prepared.open_prepared(config.root)
@@ -134,6 +137,10 @@ def open_sets(config: DataConfig, seed: int) -> Sets:
         keep_rate=config.keep_rate,
         keep_one=config.keep_one,
         keep_seed=config.keep_seed,
+        flip_labels=config.flip_labels,
+        jitter_px=config.jitter_px,
+        corrupt_seed=config.corrupt_seed,
+        num_classes=len(source.class_names),
     )
     train, val, test = ids
     return Sets(
@@ -175,6 +182,7 @@ def evaluation_spec(config: DataConfig) -> ExampleSpec:
         box_size=config.box_size,
         intensity=config.intensity,
         boxes=config.boxes,
+        mpp=config.mpp,
         training=False,
     )
 
@@ -207,7 +215,7 @@ def _survey(
         example = prepare(record, split.spec)
         counts.append((example.num_cells, example.num_total, example.num_dropped))
         sizes.append(record.image.shape[:2])
-        mpps.add(record.mpp or 0.0)
+        mpps.add(record.mpp or split.spec.mpp)
         if kept_examples is not None:
             kept_examples.append(example)
     num_kept, num_total, num_dropped = (int(n) for n in np.sum(counts, axis=0))
@@ -236,7 +244,7 @@ def load_eval(split: Split, track: Track[str] | None = None) -> EvalSet | None:
         examples.append(prepare(record, split.spec))
         sizes.append(record.image.shape[:2])
         groups.append(record.group)
-        mpps.add(record.mpp or 0.0)
+        mpps.add(record.mpp or split.spec.mpp)
     return EvalSet(
         arrays.stack(examples),
         split.image_ids,

@@ -149,7 +149,7 @@ def deal(
     if not 2 <= k <= len(members):
         units = "images" if by_image else "groups"
         raise errors.ConfigError(
-            f"data.folds is {k}, but there are {len(members)} {units} to deal; "
+            f"data.num_folds is {k}, but there are {len(members)} {units} to deal; "
             + (f"give 2 to {len(members)} folds" if len(members) > 1 else "add images")
         )
     totals = {g: sum(counts.get(i, 0) for i in ids) for g, ids in members.items()}
@@ -177,41 +177,6 @@ def _gather(
 def _shuffle_key(seed: int, name: str) -> bytes:
     """Sorts names in an order that is random but the same on every machine."""
     return hashlib.blake2b(f"{int(seed)}/{name}".encode(), digest_size=16).digest()
-
-
-def kfold(
-    image_ids: Sequence[str],
-    groups: Mapping[str, str],
-    counts: Mapping[str, int],
-    k: int,
-    fold: int,
-    seed: int,
-    *,
-    by_image: bool = False,
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Training and test images of one fold of a cross-validation.
-
-    Args:
-      image_ids: ids to deal.
-      groups: image_id -> slide or patient; an image without one is its own group.
-      counts: image_id -> annotated cells; 0 where missing.
-      k: number of folds, at least 2.
-      fold: which one is the test set, 0..k-1.
-      seed: see `deal`.
-      by_image: deal images one by one, whatever their groups.
-
-    Returns:
-      (train, test) ids, each in the order of `image_ids`.
-
-    Raises:
-      errors.ConfigError: if there are too few groups, or no such fold.
-    """
-    folds = deal(image_ids, groups, counts, k, seed, by_image=by_image)
-    if not 0 <= fold < k:
-        raise errors.ConfigError(f"data.fold is {fold}; give 0 to {k - 1}")
-    test = folds[fold]
-    held_out = frozenset(test)
-    return tuple(i for i in image_ids if i not in held_out), test
 
 
 def describe(

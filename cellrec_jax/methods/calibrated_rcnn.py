@@ -68,14 +68,14 @@ def _network(
     return two_stage.TwoStage(
         num_classes=num_classes,
         backbone=model.backbone,
-        norm=model.norm,
+        norm=model.norm_kind,
         channels=model.channels,
         rpn_channels=model.rpn_channels,
         head_channels=model.head_channels,
         num_anchors=len(model.anchor_ratios),
         min_level=model.min_level,
         merge=model.merge,
-        freeze_stem=model.freeze_stem,
+        freeze_stem=model.stem_is_frozen,
         dtype=jnp.dtype(model.dtype),
         remat=model.remat,
         axis_name=axis_name,
@@ -238,7 +238,7 @@ def _diagnostics(first: stages.StageLoss, second: stages.StageLoss) -> Metrics:
     return {
         "rpn_positives": (jnp.sum(first.positive & first.mask) * 1.0, images),
         "roi_positives": (jnp.sum(second.positive & second.mask) * 1.0, images),
-        "energy": masking.masked_sum_count(second.weight, negative),
+        "energy": masking.masked_sum_count(second.energy, negative),
     }
 
 
@@ -293,7 +293,7 @@ def _trainable(params: Params, *, options: ModelOptions) -> Any:
     """False for frozen norms and, if asked, for everything before layer1."""
     everything = jax.tree.map(lambda _: True, params)
     backbone = resnet.trainable_mask(
-        params["resnet"], options.norm, options.freeze_stem
+        params["resnet"], options.norm_kind, options.stem_is_frozen
     )
     return {**everything, "resnet": backbone}
 

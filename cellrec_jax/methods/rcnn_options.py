@@ -6,18 +6,26 @@ likely used (its "80 layers" are that code's 80 trainable tensors).
 
 import dataclasses
 
-from cellrec_jax import errors
+from cellrec_jax import validate
 from cellrec_jax.nn import resnet
 
+_COUNTS = (
+    *("channels", "rpn_channels", "head_channels", "anchor_sizes", "anchor_ratios"),
+    *("rpn_batch", "pre_nms_train", "post_nms_train", "pre_nms_test", "post_nms_test"),
+    *("roi_batch", "roi_size", "roi_samples", "roi_canonical", "box_scales"),
+    "max_detections",
+)
+_SHARES = (
+    *("rpn_positive_iou", "rpn_negative_iou", "rpn_positive_fraction"),
+    *("proposal_nms_iou", "roi_positive_fraction", "roi_positive_iou", "nms_iou"),
+    "anchor_offset",
+)
 CALIBRATIONS = ("plain", "bde", "label_smoothing", "proselflc", "confidence_penalty")
 
 
 def one_of(key: str, value: str, allowed: tuple[str, ...]) -> None:
     """Raises a `ConfigError` that names the key unless `value` is allowed."""
-    if value not in allowed:
-        raise errors.ConfigError(
-            f"--config.{key}={value}: choose one of {', '.join(allowed)}"
-        )
+    validate.require_choice(key, value, allowed)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,10 +36,11 @@ class ModelOptions:
     """resnet18, 34, 50 or 101; small (for two CPU cores) or tiny (for tests)."""
     pretrained: str = ""
     """Weights with torchvision's names (.safetensors, .npz); "" trains from scratch."""
-    norm: str = "group"
-    """frozen_batch (with pretrained weights), sync_batch or group (without)."""
-    freeze_stem: bool = False
-    """Keep the first convolution fixed; the paper does, with pretrained weights."""
+    norm: str = "auto"
+    """frozen_batch, sync_batch, group, or auto: frozen_batch with pretrained weights,
+    as the paper, and group without."""
+    freeze_stem: bool = True
+    """Keep the first convolution fixed where it is pretrained, as the paper does."""
     channels: int = 256
     """Width of the pyramid."""
     rpn_channels: int = 512
@@ -89,26 +98,43 @@ class ModelOptions:
     def __post_init__(self) -> None:
         """Refuses impossible combinations."""
         one_of("model.backbone", self.backbone, tuple(resnet.STAGES))
-        one_of("model.norm", self.norm, ("frozen_batch", "sync_batch", "group"))
+        norms = ("auto", "frozen_batch", "sync_batch", "group")
+        one_of("model.norm", self.norm, norms)
         one_of("model.merge", self.merge, ("half", "add"))
         one_of("model.dtype", self.dtype, ("float32", "bfloat16"))
         one_of("model.roi_pool", self.roi_pool, ("average", "max"))
         one_of("model.roi_form", self.roi_form, ("auto", "einsum", "gather"))
+        for key in _COUNTS:
+            validate.require_positive(f"model.{key}", getattr(self, key))
+        for key in _SHARES:
+            validate.require_share(f"model.{key}", getattr(self, key))
+        validate.require(
+            2 <= self.min_level <= 5,
+            f"model.min_level={self.min_level}: choose 2, 3, 4 or 5",
+        )
         levels = 7 - self.min_level
-        if not 2 <= self.min_level <= 5:
-            raise errors.ConfigError(
-                f"--config.model.min_level={self.min_level}: choose 2, 3, 4 or 5"
-            )
-        if len(self.anchor_sizes) != levels:
-            raise errors.ConfigError(
-                f"--config.model.anchor_sizes has {len(self.anchor_sizes)} sizes for "
-                f"{levels} pyramid levels ({self.min_level} to 6): give one a level"
-            )
-        if self.norm == "frozen_batch" and not self.pretrained:
-            raise errors.ConfigError(
-                "--config.model.norm=frozen_batch needs statistics to freeze: give "
-                "--config.model.pretrained=FILE, or use --config.model.norm=group"
-            )
+        validate.require(
+            len(self.anchor_sizes) == levels,
+            f"model.anchor_sizes has {len(self.anchor_sizes)} sizes for {levels} "
+            f"pyramid levels ({self.min_level} to 6): give one a level",
+        )
+        validate.require(
+            bool(self.pretrained) or self.norm != "frozen_batch",
+            "model.norm=frozen_batch needs statistics to freeze: give "
+            "--config.model.pretrained=FILE, or use --config.model.norm=group",
+        )
+
+    @property
+    def norm_kind(self) -> str:
+        """The kind of `nn.norm` that `norm` stands for."""
+        if self.norm != "auto":
+            return self.norm
+        return "frozen_batch" if self.pretrained else "group"
+
+    @property
+    def stem_is_frozen(self) -> bool:
+        """Whether the stem stays as it is: never one of random weights."""
+        return self.freeze_stem and bool(self.pretrained)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,7 +152,7 @@ class LossOptions:
     density_form: str = "auto"
     """dense, sorted or auto; see `losses.density`."""
     literal: bool = False
-    """Eq. 9 as printed: background boxes cost nothing."""
+    """bde: Eq. 9 as printed, where background boxes cost nothing."""
     epsilon: float = 0.1
     """Of label smoothing and the confidence penalty; the paper gives none."""
     proselflc_steps: int = 0
@@ -150,10 +176,19 @@ class LossOptions:
         one_of("loss.energy", self.energy, ("density", "neighbors"))
         one_of("loss.energy_boxes", self.energy_boxes, ("decoded", "proposals"))
         one_of("loss.density_form", self.density_form, ("auto", "dense", "sorted"))
-        if not 0.0 <= self.epsilon < 1.0:
-            raise errors.ConfigError(
-                f"--config.loss.epsilon={self.epsilon} must be in [0, 1)"
-            )
+        validate.require_share("loss.epsilon", self.epsilon, one=False)
+        validate.require_share("loss.proselflc_midpoint", self.proselflc_midpoint)
+        for key in ("rpn_sigma", "roi_sigma", "proselflc_steepness"):
+            validate.require_positive(f"loss.{key}", getattr(self, key))
+        for stage in ("rpn_cls", "rpn_box", "roi_cls", "roi_box"):
+            key = f"{stage}_weight"
+            validate.require_not_negative(f"loss.{key}", getattr(self, key))
+        validate.require_not_negative("loss.proselflc_steps", self.proselflc_steps)
+        validate.require(
+            self.calibration == "bde" or not self.literal,
+            f"loss.literal is a reading of bde: with loss.calibration="
+            f"{self.calibration} leave it out",
+        )
 
 
 @dataclasses.dataclass(frozen=True)

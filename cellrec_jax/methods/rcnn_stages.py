@@ -38,8 +38,9 @@ class StageLoss(NamedTuple):
     """bool [S] real samples."""
     positive: jax.Array
     """bool [S] samples matched to an annotation."""
-    weight: jax.Array
-    """f32 [S] what calibration multiplied the classification loss by."""
+    energy: jax.Array
+    """f32 [S] in [0, 1]: how densely boxes lie around this one, whatever calibration
+    makes of it."""
 
 
 class RoIs(NamedTuple):

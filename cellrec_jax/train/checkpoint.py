@@ -31,6 +31,14 @@ def folder(workdir: Path) -> Path:
     return workdir / "checkpoints"
 
 
+def complete_steps(workdir: Path) -> list[int]:
+    """Steps of the checkpoints that are whole; none where there is no folder."""
+    path = folder(workdir)
+    if not path.is_dir():
+        return []
+    return sorted(int(p.name) for p in path.iterdir() if p.name.isdecimal())
+
+
 def open_manager(
     workdir: Path, config: CheckpointConfig, *, read_only: bool = False
 ) -> ocp.CheckpointManager:
@@ -49,7 +57,7 @@ def open_manager(
       CheckpointError: if a work directory to read has no checkpoint.
     """
     path = folder(workdir)
-    if read_only and not _complete_steps(path):
+    if read_only and not complete_steps(workdir):
         raise errors.CheckpointError(
             f"{workdir}: has no checkpoint; train first with --workdir {workdir}"
         )
@@ -161,9 +169,3 @@ def _readable(manager: ocp.CheckpointManager, step: int) -> Any:
 def _first_line(error: BaseException) -> str:
     text = str(error).strip().splitlines()
     return text[0][:160] if text else type(error).__name__
-
-
-def _complete_steps(path: Path) -> list[int]:
-    if not path.is_dir():
-        return []
-    return [int(p.name) for p in path.iterdir() if p.name.isdecimal()]

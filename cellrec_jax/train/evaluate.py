@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from cellrec_jax import geometry
+from cellrec_jax import errors, geometry
 from cellrec_jax.config import EvalConfig
 from cellrec_jax.data import arrays, augment, sets
 from cellrec_jax.metrics import counting, report
@@ -71,11 +71,12 @@ def predict_set(
     Returns:
       One result an image, in the set's order.
     """
-    batches: Iterable[Batch] = arrays.eval_batches(eval_set.images, batch_size)
-    if track:
-        batches = track(list(batches), "predicting")
+    batches = arrays.eval_batches(eval_set.images, batch_size)
+    # Tracked is a range, not a list of batches: only one of them is held at a time.
+    turns: Iterable[int] = range(-(-len(eval_set.image_ids) // batch_size))
+    turns = track(turns, "predicting") if track else turns
     results: list[ImageResult] = []
-    for batch in batches:
+    for _, batch in zip(turns, batches, strict=True):
         detections = predict(
             params, model_state, batch, model_lib.keep_all(num_classes)
         )
@@ -132,10 +133,24 @@ def _inside(valid: np.ndarray, points_yx: np.ndarray) -> np.ndarray:
 
 
 def radius_px(config: EvalConfig, mpp: float) -> float:
-    """Match radius in px of the images on disk; from micrometres where it can be."""
-    if config.radius_um and mpp:
-        return geometry.um_to_px(config.radius_um, mpp)
-    return config.radius_px
+    """Match radius in px of the images on disk.
+
+    Args:
+      config: `radius_px`, or `radius_um` where that is set.
+      mpp: micrometres per px; 0 is unknown.
+
+    Raises:
+      ConfigError: if the radius is in micrometres and the pixel size is unknown.
+    """
+    if not config.radius_um:
+        return config.radius_px
+    if not mpp:
+        raise errors.ConfigError(
+            f"--config.eval.radius_um={config.radius_um:g} needs the pixel size, which "
+            "the files do not give (or not all the same): set --config.data.mpp, or "
+            "--config.eval.radius_um=0 to use eval.radius_px"
+        )
+    return geometry.um_to_px(config.radius_um, mpp)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -200,6 +215,7 @@ def validator(
       checkpoint is known.
     """
     predict = jit_predict(method)
+    radius = radius_px(config, val_set.mpp) if val_set is not None else 0.0
 
     def validate(state: TrainState) -> tuple[Fitted, float]:
         assert val_set is not None  # the loop asks only if there is one
@@ -211,9 +227,8 @@ def validator(
             len(class_names),
             batch_size=config.batch_size,
         )
-        fitted = fit(results, class_names, radius_px(config, val_set.mpp))
+        fitted = fit(results, class_names, radius)
         plain = dataclasses.replace(config, bootstrap=0)
-        radius = radius_px(config, val_set.mpp)
         found = metrics(results, class_names, plain, radius, fitted.to_json())
         return fitted, float(found["AP11"]["value"] or 0.0)
 

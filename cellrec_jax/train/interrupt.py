@@ -25,6 +25,9 @@ class Interrupt:
 def catch() -> Iterator[Interrupt]:
     """Records SIGINT and SIGTERM instead of dying; restores the handlers after.
 
+    A process knows of its own signals alone: those of a run on several processes must
+    all be told, as schedulers do, or the others wait for the one that stopped.
+
     Outside the main thread, where Python allows no handlers, it does nothing.
     """
     interrupt = Interrupt()

@@ -1,6 +1,5 @@
 """The training loop, read from top to bottom."""
 
-import collections
 from collections.abc import Callable, Mapping
 import dataclasses
 import functools
@@ -18,10 +17,10 @@ from cellrec_jax.data import augment, feed, sets
 from cellrec_jax.train import checkpoint, evaluate, interrupt, parallel, writer
 from cellrec_jax.train import model as model_lib
 from cellrec_jax.train import step as step_lib
+from cellrec_jax.train.clock import Clock
 from cellrec_jax.train.console import Console, format_seconds
 from cellrec_jax.train.state import TrainState
 
-_RECENT_STEPS = 100  # over which steps per second are averaged
 _SLOW_HOURS = 2.0  # longer than this on a CPU is worth a warning
 
 
@@ -34,7 +33,7 @@ class Outcome:
     exit_code: int
     """0 when finished, 130 or 143 when interrupted (the state is saved)."""
     timing: Mapping[str, float]
-    """compile_s, seconds, steps, steps_per_s of this process."""
+    """compile_s, seconds, from_step, steps, steps_per_s of this process alone."""
 
 
 def train(  # noqa: PLR0915 - one story, read in one sitting
@@ -79,19 +78,20 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
     class_names = data.train.source.class_names
     method = model_lib.build_method(experiment, len(class_names))
     state, optimizer = model_lib.make_state(experiment, method)
-    path = workdir / "metrics.jsonl"
-    write = _writer(path)
     manager = checkpoint.open_manager(workdir, experiment.checkpoint)
 
     # 3. Restore, or start from other weights.
+    meta = _make_meta(experiment, class_names, source)
+    meta |= {"fit_pending": val_set is not None, "init_from": _absolute(init_from)}
     if (last := manager.latest_step()) is not None:
-        state = checkpoint.restore(manager, state, last).state
-        writer.truncate_metrics(path, last)
+        saved = checkpoint.restore(manager, state, last)
+        check_init_from(init_from, saved.meta)
+        state, meta = saved.state, {**meta, **_carried(saved.meta)}
         console.line(f"resumed at step {last} of {experiment.total_steps}")
     else:
         state = _initial_weights(state, method, init_from, console)
-    meta = _make_meta(experiment, class_names, source)
     start = int(state.step)
+    write = _writer(workdir / "metrics.jsonl", start)
     state = parallel.place(state)
 
     # 4. The step.
@@ -109,7 +109,7 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
     # 5. The loop.
     pending: list[Any] = []
     losses: dict[str, float] = {}
-    clock = _Clock(start)
+    clock = Clock(start)
     with (
         interrupt.catch() as caught,
         console.training(start, experiment.total_steps) as show,
@@ -133,7 +133,7 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
             score = None
             if (finished or due) and val_set is not None and not stopped:
                 fitted, score = validate(state)
-                meta = {**meta, "decode": fitted.to_json()}
+                meta |= {"decode": fitted.to_json(), "fit_pending": False}
                 write({"step": step, "val/AP11": score})
             if saving or due:
                 checkpoint.save(manager, state, meta, score)
@@ -144,6 +144,20 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
     unfinished = int(state.step) < experiment.total_steps
     exit_code = caught.exit_code if unfinished else 0
     return Outcome(state, meta, exit_code, clock.timing())
+
+
+def check_init_from(init_from: Path | None, meta: Mapping[str, Any]) -> None:
+    """Raises a ConfigError if a run that has started began with other weights.
+
+    The same flag again is right: a command that is repeated resumes its run.
+    """
+    started = meta.get("init_from", "")
+    if init_from is not None and _absolute(init_from) != started:
+        raise errors.ConfigError(
+            f"--init-from {init_from}: this run started from "
+            f"{started or 'fresh weights'} and resumes; leave the flag out, or choose "
+            "another --workdir"
+        )
 
 
 def augment_from(experiment: Experiment) -> augment.AugmentOptions:
@@ -159,74 +173,48 @@ def augment_from(experiment: Experiment) -> augment.AugmentOptions:
     )
 
 
-def _writer(path: Path) -> Callable[[Mapping[str, Any]], None]:
-    """Appends rows to metrics.jsonl, in the first process only."""
+def _writer(path: Path, start: int) -> Callable[[Mapping[str, Any]], None]:
+    """Appends rows after step `start` to metrics.jsonl, in the first process only."""
     if jax.process_index():
         return lambda _: None
+    writer.truncate_metrics(path, start)
     return functools.partial(writer.append_metrics, path)
 
 
-class _Clock:
-    """Times steps; the first one, which compiles, is kept apart."""
-
-    def __init__(self, start: int) -> None:
-        self.begin = time.monotonic()
-        self.start = start
-        self.step = start
-        self.compiled: float | None = None
-        self._recent: collections.deque[tuple[int, float]] = collections.deque(
-            maxlen=_RECENT_STEPS
-        )
-
-    def tick(self, step: int) -> None:
-        self.step = step
-        now = time.monotonic()
-        self.compiled = self.compiled or now
-        self._recent.append((step, now))
-
-    @property
-    def rate(self) -> float | None:
-        """Steps per second of late; None before the second step."""
-        if len(self._recent) < 2:
-            return None
-        (first, since), (last, now) = self._recent[0], self._recent[-1]
-        return (last - first) / max(now - since, 1e-9)
-
-    def timing(self) -> dict[str, float]:
-        now = time.monotonic()
-        since = self.compiled or now
-        steps = self.step - self.start
-        return {
-            "compile_s": round(since - self.begin, 2),
-            "seconds": round(now - self.begin, 2),
-            "steps": steps,
-            "steps_per_s": round(max(steps - 1, 0) / max(now - since, 1e-9), 4),
-        }
-
-
 def _drain(pending: list[Any], step: int, manager: Any) -> dict[str, float]:
-    """Means of the metrics since the last call; stops the run if one is not finite."""
+    """Means of the metrics since the last call; stops the run if one is not finite.
+
+    It comes before every save: a gradient that is not finite would spoil the weights
+    one step before the loss shows it.
+    """
     rows = jax.device_get(pending)
     pending.clear()
     for offset, row in enumerate(rows):
-        if not np.isfinite(row["loss"][0]):
-            bad = step - len(rows) + 1 + offset
-            last = manager.latest_step()
-            kept = (
-                f"the last good checkpoint is step {last}" if last else "none is kept"
-            )
-            raise errors.RunError(
-                f"loss is {float(row['loss'][0])} at step {bad}; {kept}; lower "
-                "--config.optim.learning_rate or set --config.optim.clip_norm=10, "
-                "then start again"
-            )
+        for name in ("loss", "grad_norm"):
+            if not np.isfinite(row[name][0]):
+                bad = step - len(rows) + 1 + offset
+                raise _diverged(
+                    f"{name} is {float(row[name][0])} at step {bad}", manager
+                )
     names = rows[0].keys()
     sums = {name: sum(float(row[name][0]) for row in rows) for name in names}
     counts = {name: sum(float(row[name][1]) for row in rows) for name in names}
     return {name: sums[name] / counts[name] for name in names if counts[name]}
 
 
-def _row(step: int, losses: Mapping[str, float], clock: _Clock) -> dict[str, Any]:
+def _diverged(what: str, manager: Any) -> errors.RunError:
+    flags = "a lower --config.optim.learning_rate or --config.optim.clip_norm=10"
+    last = manager.latest_step()
+    if last is None:
+        return errors.RunError(f"{what}; nothing is kept: start again with {flags}")
+    workdir = manager.directory.parent
+    return errors.RunError(
+        f"{what}; the last good checkpoint is step {last}: start from it with "
+        f"--workdir NEW --init-from {workdir} and {flags}"
+    )
+
+
+def _row(step: int, losses: Mapping[str, float], clock: Clock) -> dict[str, Any]:
     return {
         "step": step,
         "seconds": round(time.monotonic() - clock.begin, 3),
@@ -249,16 +237,27 @@ def _initial_weights(
     return state.replace(params=params, model_state=model_state, ema_params=averaged)
 
 
+def _absolute(path: Path | None) -> str:
+    return "" if path is None else str(path.expanduser().absolute())
+
+
+def _carried(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """What a resumed run takes over: it fits thresholds only when they are due."""
+    names = ("decode", "fit_pending", "init_from")
+    return {name: meta[name] for name in names if name in meta}
+
+
 def _make_meta(
     experiment: Experiment, class_names: tuple[str, ...], source: feed.Feed
 ) -> dict[str, Any]:
     """What prediction needs besides the weights."""
-    default = evaluate.fit([], class_names, experiment.eval.radius_px)
+    radius = evaluate.radius_px(experiment.eval, source.mpp)
+    default = evaluate.fit([], class_names, radius)
     return {
         "config": config_lib.to_json(experiment),
         "class_names": list(class_names),
         "native_hw": list(source.native_hw),
-        "mpp": experiment.data.mpp or source.mpp,
+        "mpp": source.mpp,
         "decode": default.to_json(),
         "cells_kept": source.num_kept,
         "cells_total": source.num_total,
@@ -278,7 +277,7 @@ def _summary(experiment: Experiment, data: sets.Sets, source: feed.Feed) -> str:
 
 
 def _warn_if_slow(
-    experiment: Experiment, clock: _Clock, step: int, console: Console
+    experiment: Experiment, clock: Clock, step: int, console: Console
 ) -> None:
     left = (experiment.total_steps - step) / (clock.rate or 1.0)
     if jax.devices()[0].platform == "cpu" and left > _SLOW_HOURS * 3600:

@@ -1,6 +1,6 @@
 """A method with its weights: built for training, restored for everything else."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import dataclasses
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from cellrec_jax.train import step as step_lib
 from cellrec_jax.train.state import TrainState
 from cellrec_jax.types import Decode, Method
 
+_WHOLE = (0.5, 1.5)  # sizes, against the training images', that are not tiled
+
 
 @dataclasses.dataclass(frozen=True)
 class Model:
@@ -26,7 +28,7 @@ class Model:
     params: Any
     model_state: Any
     meta: Mapping[str, Any]
-    """class_names, native_hw, mpp, decode: see `make_meta`."""
+    """What prediction needs besides the weights; see `loop`."""
     step: int
 
     @property
@@ -38,6 +40,36 @@ class Model:
     def decode(self) -> Decode:
         """The thresholds fitted on validation images."""
         return make_decode(self.meta["decode"])
+
+    def takes_whole(self, size_hw: Sequence[int]) -> bool:
+        """Whether an image, px, is of about the training images' size.
+
+        Then it is resized whole, as they were; others are tiled.
+        """
+        sides = zip(size_hw, self.meta["native_hw"], strict=True)
+        return all(_WHOLE[0] <= side / native <= _WHOLE[1] for side, native in sides)
+
+    def threshold_lines(self) -> list[str]:
+        """Each class's score threshold and where it comes from, for printing."""
+        decode = self.meta["decode"]
+        default = (
+            "the default: no validation labels; name some by --config.data.val_ids"
+        )
+        if self.meta.get("fit_pending"):
+            default = (
+                f"the default: not fitted yet at step {self.step} of "
+                f"{self.experiment.total_steps}; train to the end"
+            )
+        return [
+            f"score threshold of {name}: {cut:.3f} "
+            f"({f'fitted on {number} validation labels' if number else default})"
+            for name, cut, number in zip(
+                self.class_names,
+                decode["thresholds"],
+                decode["num_labels"],
+                strict=True,
+            )
+        ]
 
 
 def make_decode(fitted: Mapping[str, Any]) -> Decode:

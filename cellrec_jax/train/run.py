@@ -7,73 +7,17 @@ import platform
 from typing import Any
 
 import jax
-import numpy as np
 
-from cellrec_jax import __version__, errors, overrides
+from cellrec_jax import __version__, errors
 from cellrec_jax import config as config_lib
 from cellrec_jax.config import Experiment
-from cellrec_jax.data import example, sets
-from cellrec_jax.io import figures, overlay, table
-from cellrec_jax.metrics import curves as curves_lib
-from cellrec_jax.metrics import reliability, report
-from cellrec_jax.metrics import results as results_lib
-from cellrec_jax.train import evaluate, loop, writer
+from cellrec_jax.data import sets
+from cellrec_jax.train import directory, evaluate, loop, outputs, writer
 from cellrec_jax.train import model as model_lib
 from cellrec_jax.train.console import Console
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scipy")
-
-
-def prepare_workdir(experiment: Experiment, workdir: Path) -> None:
-    """Makes the work directory, or checks that it belongs to this configuration.
-
-    Raises:
-      ConfigError: if it holds a run of another configuration, naming what differs.
-      RunError: if it cannot be written.
-    """
-    path = workdir / "config.json"
-    if not path.exists():
-        _mkdir(workdir)
-        writer.write_json(path, config_lib.to_json(experiment))
-        return
-    stored = overrides.flatten(_stored_config(path))
-    wanted = overrides.flatten(config_lib.to_json(experiment))
-    fixed = [
-        key
-        for key in sorted(stored.keys() | wanted.keys())
-        if not key.startswith(config_lib.MAY_CHANGE)
-    ]
-    differing = [
-        f"{key} ({stored.get(key)} there, {wanted.get(key)} now)"
-        for key in fixed
-        if _plain(stored.get(key)) != _plain(wanted.get(key))
-    ]
-    if differing:
-        raise errors.ConfigError(
-            f"{workdir} holds a run of another configuration: {'; '.join(differing)}; "
-            "choose another --workdir or the same values"
-        )
-    writer.write_json(path, config_lib.to_json(experiment))
-
-
-def _stored_config(path: Path) -> Mapping[str, Any]:
-    rows = writer.read_json(path)
-    if not isinstance(rows, dict):
-        raise errors.ConfigError(f"{path}: is no configuration; choose a new --workdir")
-    return rows
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
-
-
-def _mkdir(workdir: Path) -> None:
-    try:
-        workdir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise errors.RunError(
-            f"{workdir}: cannot be made ({error.strerror}); choose another --workdir"
-        ) from error
+_SAME_MPP = 0.05  # pixel sizes that differ by less are one
 
 
 def train_and_evaluate(
@@ -84,6 +28,8 @@ def train_and_evaluate(
     data: sets.Sets | None = None,
 ) -> int:
     """Trains (or resumes), evaluates and writes results, figures and predictions.
+
+    Of several processes all must call this; the first one writes.
 
     Args:
       experiment: what to do.
@@ -96,11 +42,12 @@ def train_and_evaluate(
       Exit code: 0, or 130 / 143 after an interruption.
     """
     console = console or Console(quiet=True)
-    prepare_workdir(experiment, workdir)
+    directory.check(experiment, workdir)
     data = data or sets.open_sets(experiment.data, experiment.seed)
-    splits = {name: getattr(data, name).image_ids for name in ("train", "val", "test")}
-    writer.write_json(workdir / "splits.json", splits)
-    if is_finished(workdir, experiment):
+    directory.claim(experiment, workdir, data)
+    if directory.is_finished(workdir, experiment):
+        if init_from is not None:
+            loop.check_init_from(init_from, model_lib.restore(workdir).meta)
         console.line(f"{workdir} is trained already; evaluating it again")
         timing: Mapping[str, Any] = {}
     else:
@@ -112,16 +59,9 @@ def train_and_evaluate(
                 f"with --workdir {workdir} to go on"
             )
             return outcome.exit_code
-    if jax.process_index() == 0:
-        split = data.test if data.test.image_ids else data.val
-        evaluate_workdir(workdir, split, console, experiment.eval, timing)
+    split = data.test if data.test.image_ids else data.val
+    evaluate_workdir(workdir, split, console, experiment.eval, timing)
     return 0
-
-
-def is_finished(workdir: Path, experiment: Experiment) -> bool:
-    """Whether the last checkpoint is at the last step."""
-    folder = workdir / "checkpoints" / str(experiment.total_steps)
-    return folder.is_dir()
 
 
 def evaluate_workdir(
@@ -133,6 +73,9 @@ def evaluate_workdir(
     output: Path | None = None,
 ) -> dict[str, Any]:
     """Evaluates a trained work directory on a split and writes what was found.
+
+    Of several processes all must call this, since opening checkpoints waits for all;
+    the first one writes.
 
     Args:
       workdir: holds checkpoints.
@@ -147,13 +90,17 @@ def evaluate_workdir(
     """
     output = output or workdir
     model = model_lib.restore(workdir, config.weights)
+    facts = _run_facts(model, timing, workdir)
     eval_set = sets.load_eval(split, console.track)
     if eval_set is None:
         console.line("no images to evaluate on: metrics are left out")
-        content = {"metrics": {}, "run": _run_facts(model, timing, workdir)}
-        writer.write_json(output / "results.json", content)
+        content = {"metrics": {}, "run": facts}
+        _write_results(output, content)
         return content
     _check_classes(model, split)
+    for line in _scale_lines(model, eval_set):
+        console.line(line)
+    radius = evaluate.radius_px(config, eval_set.mpp)
     results = evaluate.predict_set(
         evaluate.jit_predict(model.method),
         model.params,
@@ -163,16 +110,21 @@ def evaluate_workdir(
         batch_size=config.batch_size,
         track=console.track,
     )
-    radius = evaluate.radius_px(config, eval_set.mpp)
     decode = dict(model.meta["decode"])
     found = evaluate.metrics(results, model.class_names, config, radius, decode)
-    content = {"metrics": found, "run": _run_facts(model, timing, workdir)}
-    writer.write_json(output / "results.json", content)
-    _write_tables(output, results, model, radius)
-    _draw(output, workdir, results, model, config)
-    _draw_overlays(output, results, model, config, split)
-    _print(console, found, decode, model, output)
+    content = {"metrics": found, "run": facts}
+    if jax.process_index() == 0:
+        _write_results(output, content)
+        outputs.write_tables(output, results, model, radius)
+        outputs.draw_figures(output, workdir, results, model, config)
+        outputs.draw_overlays(output, results, model, config, split)
+        outputs.print_metrics(console, found, model, output)
     return content
+
+
+def _write_results(output: Path, content: Mapping[str, Any]) -> None:
+    if jax.process_index() == 0:
+        writer.write_json(output / "results.json", content)
 
 
 def _check_classes(model: model_lib.Model, split: sets.Split) -> None:
@@ -183,6 +135,30 @@ def _check_classes(model: model_lib.Model, split: sets.Split) -> None:
             "--config.data.classes, such as "
             f"{model.class_names[0]}={'+'.join(split.source.class_names)}"
         )
+
+
+def _scale_lines(model: model_lib.Model, eval_set: sets.EvalSet) -> list[str]:
+    """Warns where cells will have another size than in training.
+
+    Evaluation resizes whole images as training did; it neither tiles nor rescales.
+    """
+    lines = []
+    height, width = model.meta["native_hw"]
+    odd = [hw for hw in eval_set.native_hw if not model.takes_whole(hw)]
+    if odd:
+        lines.append(
+            f"warning: {len(odd)} of {len(eval_set.native_hw)} images (such as "
+            f"{odd[0][0]} x {odd[0][1]} px) are far from the training images' size, "
+            "and are resized as those were, so that cells change size; cut them to "
+            f"about {height} x {width} px (--mode predict tiles by itself)"
+        )
+    trained = float(model.meta["mpp"])
+    if trained and eval_set.mpp and abs(eval_set.mpp / trained - 1) > _SAME_MPP:
+        lines.append(
+            f"warning: the images have {eval_set.mpp:g} um per px, the training images "
+            f"{trained:g}; resample them to {trained:g} (--mode predict does so)"
+        )
+    return lines
 
 
 def _run_facts(
@@ -204,106 +180,3 @@ def _run_facts(
             **{name: importlib.metadata.version(name) for name in _PACKAGES},
         },
     }
-
-
-def _write_tables(
-    output: Path,
-    results: list[results_lib.ImageResult],
-    model: model_lib.Model,
-    radius: float,
-) -> None:
-    thresholds = model.decode.thresholds
-    rows = report.per_image_rows(
-        results, model.class_names, radius_px=radius, thresholds=np.asarray(thresholds)
-    )
-    table.write_rows(output / "predictions" / "per_image.csv", rows, list(rows[0]))
-    detections = []
-    for result in results:
-        sure = result.pred_scores >= np.asarray(thresholds)[result.pred_labels]
-        detections += table.detection_rows(
-            result.image_id,
-            result.pred_points_yx[sure],
-            result.pred_scores[sure],
-            result.pred_labels[sure],
-            model.class_names,
-        )
-    table.write_detections(output / "predictions" / "detections.csv", detections)
-
-
-def _draw(
-    output: Path,
-    workdir: Path,
-    results: list[results_lib.ImageResult],
-    model: model_lib.Model,
-    config: config_lib.EvalConfig,
-) -> None:
-    folder = output / "figures"
-    rows = writer.read_metrics(workdir / "metrics.jsonl")
-    figures.loss_curves(folder / "loss.png", rows)
-    curves, scores, hits = {}, [], []
-    for label, name in enumerate(model.class_names):
-        pooled = results_lib.pool_boxes(
-            results, label, iou=config.iou, voc_plus_one=config.voc_plus_one
-        )
-        if pooled is None:
-            continue
-        truth = int(pooled.num_truth.sum())
-        curves[name] = curves_lib.precision_recall(pooled.scores, pooled.is_tp, truth)
-        scores.append(pooled.scores)
-        hits.append(pooled.is_tp)
-    if not curves:
-        return
-    figures.precision_recall(
-        folder / "precision_recall.png", curves, criterion=f"box IoU > {config.iou:g}"
-    )
-    bins = reliability.reliability(np.concatenate(scores), np.concatenate(hits))
-    figures.reliability(folder / "reliability.png", *bins)
-
-
-def _draw_overlays(
-    output: Path,
-    results: list[results_lib.ImageResult],
-    model: model_lib.Model,
-    config: config_lib.EvalConfig,
-    split: sets.Split,
-) -> None:
-    """Draws the first test images as the paper's Fig. 7."""
-    one_class = len(model.class_names) == 1
-    for result in results[: config.overlays]:
-        cut = config.overlay_score or float(np.min(model.decode.thresholds))
-        drawn = overlay.draw_overlay(
-            example.to_uint8(split.source.load(result.image_id).image),
-            result.pred_points_yx,
-            result.pred_scores,
-            labels=None if one_class else result.pred_labels,
-            true_boxes_yxyx=result.true_boxes_yxyx,
-            score_threshold=cut,
-        )
-        name = result.image_id.replace("/", "_")
-        overlay.write_png(output / "figures" / f"overlay_{name}.png", drawn)
-
-
-def _print(
-    console: Console,
-    found: Mapping[str, Any],
-    decode: Mapping[str, Any],
-    model: model_lib.Model,
-    output: Path,
-) -> None:
-    for name, entry in found.items():
-        value, low, high = (entry[key] for key in ("value", "low", "high"))
-        if value is None:
-            console.line(f"{name:>24}  undefined")
-            continue
-        between = "" if low is None else f"  [{low:.3f}, {high:.3f}]"
-        console.line(f"{name:>24}  {value:.3f}{between}")
-    for name, cut, number in zip(
-        model.class_names, decode["thresholds"], decode["num_labels"], strict=True
-    ):
-        source = (
-            f"fitted on {number} validation labels"
-            if number
-            else "the default: no validation labels; name some by --config.data.val_ids"
-        )
-        console.line(f"score threshold of {name}: {cut:.3f} ({source})")
-    console.line(f"results: {output}")

@@ -56,16 +56,20 @@ def test_boxes_are_native_and_scale_with_the_image():
     assert not out.boxes_yxyx[2:].any()
 
 
-def test_annotated_boxes_fall_back_to_points():
-    spec = dataclasses.replace(SPEC, boxes="annotated")
+def test_a_records_own_boxes_are_taken_unless_points_are_asked_for():
+    spec, points = SPEC, dataclasses.replace(SPEC, boxes="points")
+    annotated = dataclasses.replace(SPEC, boxes="annotated")
     record = make_record(1)
-    around = example.prepare(record, SPEC).boxes_yxyx
+    around = example.prepare(record, points).boxes_yxyx
     np.testing.assert_array_equal(example.prepare(record, spec).boxes_yxyx, around)
+    with pytest.raises(errors.DataError, match=r"set data\.boxes=auto"):
+        example.prepare(record, annotated)
     boxed = dataclasses.replace(
         record, boxes_yxyx=np.array([[1, 2, 11, 22]], np.float32)
     )
     assert example.prepare(boxed, spec).boxes_yxyx[0].tolist() == [2, 1, 22, 11]
-    np.testing.assert_array_equal(example.prepare(boxed, SPEC).boxes_yxyx, around)
+    assert example.prepare(boxed, annotated).boxes_yxyx[0].tolist() == [2, 1, 22, 11]
+    np.testing.assert_array_equal(example.prepare(boxed, points).boxes_yxyx, around)
 
 
 def test_sparse_cells_are_those_of_sparse_at_the_native_size():
@@ -160,6 +164,9 @@ def test_padding_does_not_enter_the_percentiles():
 def test_scale_intensity_modes():
     eight = np.full((2, 3, 1), 7, np.uint8)
     assert example.scale_intensity(eight) is eight
+    scaled = example.scale_intensity(eight, "percentile")
+    for intensity in ("auto", "percentile", "full"):  # once is enough
+        assert example.scale_intensity(scaled, intensity) is scaled
     sixteen = np.full((2, 3, 1), 13_107, np.uint16)
     np.testing.assert_allclose(example.scale_intensity(sixteen, "full"), 0.2)
     assert not example.scale_intensity(sixteen).any()  # flat: nothing to stretch

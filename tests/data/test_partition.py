@@ -1,5 +1,7 @@
 """Splits that need no files; the others are tested in test_sets."""
 
+import dataclasses
+
 from cellrec_jax.config import DataConfig
 from cellrec_jax.data import partition
 from cellrec_jax.data.record import Source
@@ -10,7 +12,36 @@ def test_the_folders_own_splits_are_taken():
     source = Source("any", ("cell",), ids, lambda _: None)
     split, notes = partition.split_ids(source, DataConfig(root="x"), 0)
     assert split == [("train/1", "train/2"), ("validation/1",), ("test/1",)]
-    assert notes == ()
+    assert len(notes) == 1
+    assert "1 of 5 images are in no split of its folders" in notes[0]
+
+
+def test_without_a_test_folder_validation_images_are_not_trained_on():
+    ids = ("train/1", "train/2", "train/3", "val/1")
+    source = Source("any", ("cell",), ids, lambda _: None)
+    split, notes = partition.split_ids(source, DataConfig(root="x"), 0)
+    assert split == [("train/1", "train/2", "train/3"), ("val/1",), ()]
+    assert len(notes) == 1
+    assert "no test split" in notes[0]
+
+
+def test_the_lists_of_a_voc_set_are_taken(tmp_path):
+    lists = tmp_path / "ImageSets" / "Main"
+    lists.mkdir(parents=True)
+    config = DataConfig(root=str(tmp_path))
+    source = Source("voc", ("cell",), tuple("abcdef"), lambda _: None)
+
+    def split(**names):
+        for name, ids in names.items():
+            (lists / f"{name}.txt").write_text("\n".join(ids))
+        return partition.split_ids(source, config, 0)
+
+    found, notes = split(trainval="bacd", val="a", test="fx")
+    assert found == [("b", "c", "d"), ("a",), ("f",)]
+    assert "1 of 6 images are in no split of ImageSets/Main" in notes[0]
+    assert split(train="cb")[0] == [("b", "c"), ("a",), ("f",)]
+    other = dataclasses.replace(source, format="coco")
+    assert "random split" in partition.split_ids(other, config, 0)[1][0]
 
 
 def test_too_few_images_all_train():

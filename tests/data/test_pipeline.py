@@ -86,20 +86,6 @@ def test_two_processes_and_a_resumed_run_give_the_same_batches():
         assert_equal(joined, whole[2 + step])
 
 
-def test_examples_come_in_order_and_no_other_image_is_read():
-    source = make_source()
-    read: list[str] = []
-
-    def load(image_id: str):
-        read.append(image_id)
-        return source.load(image_id)
-
-    spied = Source(source.format, source.class_names, source.image_ids, load)
-    batches = pipeline.examples(spied, source.image_ids[1:3], SPEC)
-    assert [int(e.num_total) for e in batches] == [4, 5]
-    assert set(read) == {"000001", "000002"}
-
-
 def test_masks_travel():
     spec = example.ExampleSpec(size_hw=(12, 16), max_cells=6, with_masks=True)
     source = make_source()
@@ -137,7 +123,7 @@ def test_errors_surface_as_they_are_when_their_batch_is_reached():
 def test_refuses_mixed_number_types():
     source = make_source((np.uint8, np.uint16))
     with pytest.raises(errors.DataError, match="000001 gives float32"):
-        list(pipeline.examples(source, source.image_ids, SPEC))
+        first(pipeline.train_batches(source, source.image_ids, SPEC, NUM, seed=0), 1)
 
 
 def test_refuses_no_images_and_unequal_parts():

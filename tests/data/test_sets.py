@@ -7,9 +7,9 @@ import sys
 import numpy as np
 import pytest
 
-from cellrec_jax import errors
+from cellrec_jax import errors, geometry
 from cellrec_jax.config import DataConfig
-from cellrec_jax.data import arrays, sets
+from cellrec_jax.data import arrays, sets, synthetic, synthetic_membrane
 
 SMALL = DataConfig(
     synthetic_train=5,
@@ -83,6 +83,54 @@ def test_only_training_loses_annotations():
     assert sets.survey(opened.train)._replace(native_hw=0) == train.survey._replace(
         native_hw=0
     )
+
+
+def test_the_pixel_size_is_the_files_or_else_the_configured_one(bcdata_folder):
+    """Generated images know theirs; a BCData folder does not."""
+    for split, expected in (
+        (sets.open_sets(dataclasses.replace(SMALL, mpp=0.3), 0).test, synthetic.MPP),
+        (sets.open_sets(_folder(bcdata_folder), 0).test, 0.0),
+        (sets.open_sets(_folder(bcdata_folder, mpp=0.3), 0).test, 0.3),
+    ):
+        assert sets.load_eval(split).mpp == expected
+        assert sets.survey(split).mpp == expected
+
+
+def test_generated_membranes_have_four_classes():
+    config = dataclasses.replace(SMALL, synthetic_kind="membrane", classes="")
+    opened = sets.open_sets(config, 0)
+    assert opened.train.source.class_names == synthetic_membrane.CLASS_NAMES
+    assert opened.train.spec.num_classes == 4
+    assert sets.load_train(opened.train).images.labels.max() >= 2
+
+
+def test_only_training_is_corrupted():
+    clean = dataclasses.replace(SMALL, classes="", keep_rate=0.5)
+    wrong = dataclasses.replace(
+        clean, flip_labels=0.4, jitter_px=3.0, corrupt_seed=2, resize="pad"
+    )
+    opened, other = sets.open_sets(wrong, 0), sets.open_sets(clean, 0)
+    images, expected = (sets.load_train(one.train).images for one in (opened, other))
+    mask = expected.points_mask
+    np.testing.assert_array_equal(images.points_mask, mask)  # the same cells stay
+    moved = np.hypot(*(images.points_yx - expected.points_yx)[mask].T)
+    assert 0 < moved.max() <= 3.01
+    flipped = (images.labels != expected.labels)[mask]
+    assert 0.1 < flipped.mean() < 0.7
+    centers = geometry.box_centers(images.boxes_yxyx)
+    free = mask & ((images.points_yx > 16) & (images.points_yx < 48)).all(axis=-1)
+    np.testing.assert_allclose(centers[free], images.points_yx[free], atol=1e-4)
+    for split, plain in ((opened.test, other.test), (opened.val, other.val)):
+        for part, same in zip(
+            sets.load_eval(split).images, sets.load_eval(plain).images, strict=True
+        ):
+            np.testing.assert_array_equal(part, same)
+
+
+def test_flips_need_another_class():
+    opened = sets.open_sets(dataclasses.replace(SMALL, flip_labels=0.1), 0)
+    with pytest.raises(errors.ConfigError, match="no other class"):
+        sets.load_train(opened.train)
 
 
 def test_keep_one_keeps_one_an_image():

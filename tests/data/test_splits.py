@@ -102,14 +102,10 @@ def test_seed_decides_ties_and_numbering():
 )
 def test_too_few_groups(k, by_image):
     groups = {i: "abc"[int(i) % 3] for i in NUMBERS[:8]}
-    with pytest.raises(errors.ConfigError, match=rf"data\.folds is {k}, but there are"):
+    with pytest.raises(
+        errors.ConfigError, match=rf"data\.num_folds is {k}, but there are"
+    ):
         splits.deal(NUMBERS[:8], groups, {}, k, seed=0, by_image=by_image)
-
-
-@pytest.mark.parametrize("fold", [-1, 3])
-def test_no_such_fold(fold):
-    with pytest.raises(errors.ConfigError, match=rf"data\.fold is {fold}; give 0 to 2"):
-        splits.kfold(NUMBERS, {}, {}, 3, fold, seed=0)
 
 
 @given(
@@ -121,12 +117,7 @@ def test_no_such_fold(fold):
 def test_folds_partition_the_images_evenly(counts, k, seed, order):
     ids = tuple(str(i) for i in range(len(counts)))
     by_id = dict(zip(ids, counts, strict=True))
-    tests = []
-    for fold in range(k):
-        train, test = splits.kfold(ids, {}, by_id, k, fold, seed)
-        assert sorted(train + test, key=int) == list(ids)
-        assert not set(train) & set(test)
-        tests.append(test)
+    tests = splits.deal(ids, {}, by_id, k, seed)
     assert sorted((i for test in tests for i in test), key=int) == list(ids)
     sizes = [len(test) for test in tests]
     assert max(sizes) - min(sizes) <= 1

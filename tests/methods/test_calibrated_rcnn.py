@@ -122,9 +122,7 @@ def test_paper_setting_trains_80_tensors(tmp_path):
     """52 convolutions, 14 of the pyramid, 6 of the RPN, 8 of the second stage."""
     weights = tmp_path / "weights.npz"
     weights.touch()
-    model = calibrated_rcnn.ModelOptions(
-        pretrained=str(weights), norm="frozen_batch", freeze_stem=True
-    )
+    model = calibrated_rcnn.ModelOptions(pretrained=str(weights))
     method = methods.build(
         "calibrated_rcnn",
         dataclasses.asdict(model),

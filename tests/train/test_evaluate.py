@@ -3,7 +3,9 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
+from cellrec_jax import errors
 from cellrec_jax.config import EvalConfig
 from cellrec_jax.data import arrays, example, sets
 from cellrec_jax.data.record import Record
@@ -93,4 +95,19 @@ def test_metrics_of_the_two_images():
 def test_radius_in_micrometres_needs_a_pixel_size():
     config = EvalConfig(radius_um=3.0)
     assert evaluate.radius_px(config, 0.25) == 12.0
-    assert evaluate.radius_px(config, 0.0) == config.radius_px
+    with pytest.raises(errors.ConfigError, match=r"--config\.data\.mpp"):
+        evaluate.radius_px(config, 0.0)
+    assert evaluate.radius_px(EvalConfig(radius_px=5.0), 0.25) == 5.0
+
+
+def test_batches_are_not_held_for_the_progress_bar():
+    """What is tracked has a length and holds no image."""
+    seen = []
+
+    def track(items, what):
+        seen.append((what, len(items), *items))
+        return iter(items)
+
+    predict = jax.jit(_predict)
+    evaluate.predict_set(predict, {}, {}, _eval_set(), 1, batch_size=2, track=track)
+    assert seen == [("predicting", 1, 0)]

@@ -1,17 +1,29 @@
 """Parts of the loop; the whole is tested in test_run."""
 
-import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from cellrec_jax import errors
+from cellrec_jax.data import feed, sets
+from cellrec_jax.data.record import Source
 from cellrec_jax.train import loop
 
 
 class _Manager:
+    directory = Path("runs/x/checkpoints")
+
+    def __init__(self, last: int | None = 20):
+        self.last = last
+
     def latest_step(self):
-        return 20
+        return self.last
+
+
+def _rows(name, values):
+    fine = {"loss": (1.0, 1.0), "grad_norm": (2.0, 1.0)}
+    return [fine | {name: (value, 1.0)} for value in values]
 
 
 def test_metrics_are_sums_over_counts():
@@ -19,31 +31,50 @@ def test_metrics_are_sums_over_counts():
         {"loss": (np.float32(2), np.float32(2)), "energy": (0.5, 1.0), "none": (0, 0)},
         {"loss": (np.float32(4), np.float32(1)), "energy": (2.5, 4.0), "none": (0, 0)},
     ]
-    pending = list(rows)
-    assert loop._drain(pending, 2, _Manager()) == {"loss": 2.0, "energy": 0.6}
+    pending = [row | {"grad_norm": (1.0, 1.0)} for row in rows]
+    found = loop._drain(pending, 2, _Manager())
+    assert found == {"loss": 2.0, "energy": 0.6, "grad_norm": 1.0}
     assert pending == []
 
 
-def test_the_first_bad_step_is_named():
-    rows = [{"loss": (value, 1.0)} for value in (1.0, np.nan, np.inf)]
+@pytest.mark.parametrize("name", ["loss", "grad_norm"])
+def test_the_first_bad_step_is_named(name):
+    rows = _rows(name, (1.0, np.nan, np.inf))
     with pytest.raises(
-        errors.RunError, match="loss is nan at step 29; the last good checkpoint"
+        errors.RunError, match=f"{name} is nan at step 29; .*--init-from runs/x and"
     ):
         loop._drain(rows, 30, _Manager())
 
 
-def test_the_clock_keeps_the_first_step_apart():
-    clock = loop._Clock(10)
-    time.sleep(0.05)
-    clock.tick(11)
-    assert clock.rate is None
-    for step in (12, 13):
-        time.sleep(0.01)
-        clock.tick(step)
-    assert 20 < clock.rate <= 100
-    timing = clock.timing()
-    assert timing["compile_s"] >= 0.05
-    assert timing["steps"] == 3
+def test_with_nothing_kept_the_same_directory_will_do():
+    with pytest.raises(errors.RunError, match="nothing is kept: start again with"):
+        loop._drain(_rows("loss", [np.inf]), 1, _Manager(None))
+
+
+def test_a_resumed_run_keeps_what_it_has_fitted():
+    kept = {"decode": {"thresholds": [0.3]}, "fit_pending": False, "init_from": "a"}
+    assert loop._carried({**kept, "mpp": 0.25, "cells_kept": 3}) == kept
+    assert loop._carried({"mpp": 0.25}) == {}
+
+
+def test_other_weights_are_refused_for_a_run_that_has_started():
+    meta = {"init_from": str(Path("a").absolute())}
+    loop.check_init_from(None, meta)
+    loop.check_init_from(Path("a"), meta)
+    with pytest.raises(errors.ConfigError, match="--init-from b: this run started"):
+        loop.check_init_from(Path("b"), meta)
+    with pytest.raises(errors.ConfigError, match="fresh weights"):
+        loop.check_init_from(Path("b"), {"init_from": ""})
+
+
+def test_the_first_line_tells_what_is_trained(tiny_experiment):
+    source = Source("any", ("cell",), ("1", "2", "3"), lambda _: None)
+    data = sets.Sets(*(sets.Split(source, ids, None) for ids in ("12", "3", "")), ())
+    source = feed.Feed(None, 5, 20, 0, (96, 128), 0.0)
+    assert loop._summary(tiny_experiment, data, source) == (
+        "4 x cpu; images: 2 train, 1 val, 0 test; annotated cells kept 5 of 20 (25 %); "
+        "global batch 4; 4 steps"
+    )
 
 
 def test_no_crop_is_none(tiny_experiment):

@@ -1,4 +1,4 @@
-"""Two processes with two devices each give the numbers of one with four."""
+"""Two processes with two devices each give the numbers of one with four, to the end."""
 
 import json
 import socket
@@ -27,15 +27,12 @@ assert jax.device_count() == 4
 import numpy as np
 
 from cellrec_jax import config
-from cellrec_jax.data import sets
-from cellrec_jax.train import loop
-from cellrec_jax.train.console import Console
+from cellrec_jax.train import model, run
 
 experiment = config.from_json(json.loads(text))
-data = sets.open_sets(experiment.data, experiment.seed)
-outcome = loop.train(experiment, Path(workdir), data, Console(quiet=True))
+assert run.train_and_evaluate(experiment, Path(workdir)) == 0
+leaves = jax.tree.leaves(model.restore(Path(workdir)).params)
 if int(index) == 0:
-    leaves = jax.tree.leaves(jax.device_get(outcome.state.params))
     np.savez(Path(workdir) / "params.npz", *leaves)
 """
 
@@ -70,3 +67,9 @@ def test_two_processes_equal_one(tiny_experiment, tmp_path):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
     steps = {p.name for p in (tmp_path / "two" / "checkpoints").iterdir()}
     assert {"2", "4"} <= steps
+    found = [
+        json.loads((tmp_path / name / "results.json").read_text())["metrics"]
+        for name in ("one", "two")
+    ]
+    assert found[0].keys() == found[1].keys()
+    assert found[0]["F1@12px"]["value"] is not None

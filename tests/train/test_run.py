@@ -70,15 +70,9 @@ def test_a_finished_run_is_only_evaluated_again(workdir, experiment, capsys):
     assert results["run"]["timing"]["steps"] == 4  # kept from the training
 
 
-def test_another_configuration_is_refused(workdir, experiment):
-    other = dataclasses.replace(experiment, seed=1)
-    with pytest.raises(errors.ConfigError, match=r"seed \(0 there, 1 now\)"):
-        run.prepare_workdir(other, workdir)
-    allowed = dataclasses.replace(
-        experiment, eval=dataclasses.replace(experiment.eval, overlays=1)
-    )
-    run.prepare_workdir(allowed, workdir)
-    run.prepare_workdir(experiment, workdir)
+def test_other_weights_for_a_finished_run_are_refused(workdir, experiment, tmp_path):
+    with pytest.raises(errors.ConfigError, match="started from fresh weights"):
+        run.train_and_evaluate(experiment, workdir, init_from=tmp_path)
 
 
 def test_restored_model_carries_what_prediction_needs(workdir):
@@ -135,10 +129,43 @@ def test_no_checkpoint_says_so(tmp_path):
         model.restore(tmp_path)
 
 
-def test_workdir_under_a_file_is_one_line(tiny_experiment, tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(errors.RunError, match="choose another --workdir"):
-        run.prepare_workdir(tiny_experiment, tmp_path / "file" / "run")
+def test_images_of_another_scale_are_named(workdir):
+    """Trained on 96 x 128 px, 0.25 um: 0.4 times the size, and 0.3 um, are not that."""
+    restored = model.restore(workdir)
+    restored = dataclasses.replace(restored, meta={**restored.meta, "mpp": 0.25})
+
+    def lines(size_hw, mpp):
+        native_hw = np.array([[96, 128], size_hw])
+        images = sets.EvalSet(None, ("a", "b"), ("", ""), None, native_hw, mpp)
+        return run._scale_lines(restored, images)
+
+    assert lines((100, 140), 0.255) == lines((48, 192), 0.0) == []
+    (size,) = lines((300, 400), 0.25)
+    assert "1 of 2 images (such as 300 x 400 px)" in size
+    assert "about 96 x 128 px" in size
+    (pixel,) = lines((96, 128), 0.3)
+    assert "0.3 um per px, the training images 0.25" in pixel
+
+
+def test_thresholds_say_where_they_come_from(workdir):
+    restored = model.restore(workdir)
+
+    def line(number, pending):
+        decode = {"thresholds": [0.5], "num_labels": [number], "min_distance": 0.0}
+        meta = {**restored.meta, "decode": decode, "fit_pending": pending}
+        return dataclasses.replace(restored, meta=meta, step=2).threshold_lines()[0]
+
+    assert line(7, False).endswith("0.500 (fitted on 7 validation labels)")
+    assert "not fitted yet at step 2 of 4" in line(0, True)
+    assert "name some by --config.data.val_ids" in line(0, False)
+
+
+def test_an_unfinished_run_says_that_nothing_is_fitted(workdir, tmp_path):
+    """Its thresholds are the default until training ends, and are not called else."""
+    unfinished = tmp_path / "unfinished"
+    shutil.copytree(workdir, unfinished)
+    shutil.rmtree(unfinished / "checkpoints" / "4")
+    assert "not fitted yet at step 2" in model.restore(unfinished).threshold_lines()[0]
 
 
 @pytest.mark.slow
@@ -150,6 +177,8 @@ def test_nan_stops_with_the_flags_to_change(tiny_experiment, tmp_path):
     )
     with pytest.raises(errors.RunError, match=r"step \d; .*optim\.learning_rate"):
         run.train_and_evaluate(wild, tmp_path)
+    for leaf in jax.tree.leaves(model.restore(tmp_path).params):
+        assert np.isfinite(leaf).all()
 
 
 @pytest.mark.slow

@@ -1,0 +1,127 @@
+"""The flags of the command line, and which mode reads which."""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from cellrec_jax import __version__, errors
+
+_USAGE = """\
+train     python -m cellrec_jax.main --config configs/ki67_bde.py:demo
+evaluate  ... --mode evaluate --workdir DIR --config.data.root=FOLDER
+predict   ... --mode predict --workdir DIR --input FILE|FOLDER|GLOB --output DIR
+
+Every key of the configuration is a flag: --config.total_steps=500,
+--config.data.root=FOLDER, --config.loss.calibration=plain."""
+
+
+_READ_BY = {
+    "config": ("train",),
+    "init_from": ("train",),
+    "distributed": ("train",),
+    "input": ("predict",),
+    "mpp": ("predict",),
+    "output": ("evaluate", "predict"),
+}
+"""Flags that only some modes read."""
+_EVALUATE_KEYS = ("data.", "eval.", "log.")
+"""Keys that evaluation reads; the others are stored with the model."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> None:  # type: ignore[override]
+        raise errors.ConfigError(f"{message}; see --help")
+
+
+def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, dict[str, str]]:
+    """Splits flags from `--config.key=value` overrides.
+
+    Args:
+      arguments: words of the command line.
+
+    Returns:
+      The flags, and the text of each overridden key.
+
+    Raises:
+      ConfigError: for what is unknown or mistyped, or what the mode does not read.
+    """
+    flags, pairs = _split_overrides(arguments)
+    parsed = _parser().parse_args(flags)
+    _refuse_unread(parsed, pairs)
+    return parsed, pairs
+
+
+def _parser() -> _Parser:
+    parser = _Parser(
+        prog="cellrec",
+        description="Trains cell detectors from imperfect annotations and runs them.",
+        epilog=_USAGE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--config", metavar="FILE|NAME[:PRESET]")
+    parser.add_argument("--workdir", type=Path, help="default: runs/NAME-PRESET")
+    parser.add_argument(
+        "--mode", choices=("train", "evaluate", "predict"), default="train"
+    )
+    parser.add_argument("--input", help="predict: image, folder or quoted pattern")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        help="predict: result folder, default WORKDIR/predict; evaluate: default "
+        "WORKDIR, for another folder WORKDIR/evaluate-FOLDER",
+    )
+    parser.add_argument("--mpp", type=float, default=0.0, help="predict: um per px")
+    parser.add_argument(
+        "--init-from",
+        type=Path,
+        metavar="WORKDIR",
+        help="train: start from its weights",
+    )
+    parser.add_argument(
+        "--distributed",
+        metavar="HOST:PORT,COUNT,ID",
+        help="train on several processes; 'auto' asks the cluster",
+    )
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    parser.add_argument("--version", action="version", version=__version__)
+    return parser
+
+
+def _refuse_unread(flags: argparse.Namespace, pairs: Mapping[str, str]) -> None:
+    """Raises a ConfigError for what the mode would silently pass over."""
+    for name, modes in _READ_BY.items():
+        if getattr(flags, name) and flags.mode not in modes:
+            raise errors.ConfigError(
+                f"--{name.replace('_', '-')}: --mode {flags.mode} does not read it, "
+                f"only {' and '.join(modes)}; leave it out"
+            )
+    for key in pairs if flags.mode != "train" else ():
+        if flags.mode == "predict":
+            raise errors.ConfigError(
+                f"--config.{key}: --mode predict takes no --config keys; everything is "
+                "stored in --workdir"
+            )
+        if not key.startswith(_EVALUATE_KEYS):
+            raise errors.ConfigError(
+                f"--config.{key}: --mode evaluate reads only data.*, eval.* and log.*; "
+                "the rest is stored in --workdir"
+            )
+
+
+def _split_overrides(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    plain: list[str] = []
+    pairs: dict[str, str] = {}
+    rest = list(arguments)
+    while rest:
+        word = rest.pop(0)
+        if not word.startswith("--config."):
+            plain.append(word)
+            continue
+        key, equals, value = word.removeprefix("--config.").partition("=")
+        if not equals:
+            if not rest or rest[0].startswith("--"):
+                raise errors.ConfigError(f"{word} needs a value: {word}=VALUE")
+            value = rest.pop(0)
+        pairs[key] = value
+    return plain, pairs

@@ -1,0 +1,106 @@
+"""A work directory belongs to one configuration and to one split of its images."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from cellrec_jax import config as config_lib
+from cellrec_jax import errors, overrides
+from cellrec_jax.config import Experiment
+from cellrec_jax.data import sets
+from cellrec_jax.train import checkpoint, writer
+
+_NUM_SHOWN = 3  # ids named in a message
+
+
+def check(experiment: Experiment, workdir: Path) -> None:
+    """Makes a work directory, or checks that it belongs to this configuration.
+
+    One without a complete checkpoint holds nothing that another configuration could
+    spoil: a start that failed may be mended and repeated.
+
+    Raises:
+      ConfigError: if it holds a run of another configuration, naming what differs.
+      RunError: if it cannot be made.
+    """
+    _mkdir(workdir)
+    if not checkpoint.complete_steps(workdir):
+        return
+    path = workdir / "config.json"
+    rows = writer.read_json(path)
+    if not isinstance(rows, dict):
+        raise errors.ConfigError(f"{path}: is no configuration; choose a new --workdir")
+    stored = overrides.flatten(rows)
+    wanted = overrides.flatten(config_lib.to_json(experiment))
+    differing = [
+        f"{key} ({stored.get(key)} there, {wanted.get(key)} now)"
+        for key in sorted(stored.keys() | wanted.keys())
+        if not key.startswith(config_lib.MAY_CHANGE)
+        and _plain(stored.get(key)) != _plain(wanted.get(key))
+    ]
+    if differing:
+        raise errors.ConfigError(
+            f"{workdir} holds a run of another configuration: {'; '.join(differing)}; "
+            "choose another --workdir or the same values"
+        )
+
+
+def claim(experiment: Experiment, workdir: Path, data: sets.Sets) -> None:
+    """Writes config.json and splits.json, once the images are known to be there.
+
+    Raises:
+      ConfigError: if a run in this directory was split in another way, as a folder
+        that changed would be: images would move from training to testing.
+      RunError: if the files cannot be written.
+    """
+    path = workdir / "splits.json"
+    found = {name: getattr(data, name).image_ids for name in ("train", "val", "test")}
+    stored = _stored_splits(workdir) if checkpoint.complete_steps(workdir) else {}
+    for name, ids in found.items():
+        before = stored.get(name, list(ids))
+        if list(ids) != before:
+            raise errors.ConfigError(
+                f"{path}: this run's {name} images were others ({len(before)} there, "
+                f"{len(ids)} now): give the folder its images back, or choose another "
+                "--workdir"
+            )
+    if jax.process_index() == 0:
+        writer.write_json(workdir / "config.json", config_lib.to_json(experiment))
+        writer.write_json(path, found)
+
+
+def refuse_training_images(workdir: Path, image_ids: Sequence[str]) -> None:
+    """Raises a ConfigError if a run was trained on an image that it is to report on."""
+    shared = sorted(set(_stored_splits(workdir).get("train", ())) & set(image_ids))
+    if shared:
+        raise errors.ConfigError(
+            f"{workdir / 'splits.json'}: {len(shared)} of these images trained this "
+            f"run ({', '.join(shared[:_NUM_SHOWN])}); name others by "
+            "--config.data.test_ids"
+        )
+
+
+def is_finished(workdir: Path, experiment: Experiment) -> bool:
+    """Whether there is a checkpoint of the last step."""
+    return experiment.total_steps in checkpoint.complete_steps(workdir)
+
+
+def _stored_splits(workdir: Path) -> Mapping[str, list[str]]:
+    """Split -> image ids; empty where nothing is known."""
+    rows = writer.read_json(workdir / "splits.json")
+    return rows if isinstance(rows, dict) else {}
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _mkdir(workdir: Path) -> None:
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise errors.RunError(
+            f"{workdir}: cannot be made ({error.strerror}); choose another --workdir"
+        ) from error

@@ -1,0 +1,118 @@
+"""Files and lines that an evaluation leaves: tables, figures, overlays, metrics."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cellrec_jax.config import EvalConfig
+from cellrec_jax.data import example, sets
+from cellrec_jax.io import figures, overlay, table
+from cellrec_jax.metrics import curves as curves_lib
+from cellrec_jax.metrics import reliability, report
+from cellrec_jax.metrics import results as results_lib
+from cellrec_jax.train import model as model_lib
+from cellrec_jax.train import writer
+from cellrec_jax.train.console import Console
+
+
+def write_tables(
+    output: Path,
+    results: list[results_lib.ImageResult],
+    model: model_lib.Model,
+    radius: float,
+) -> None:
+    """Writes predictions/per_image.csv and predictions/detections.csv."""
+    thresholds = np.asarray(model.decode.thresholds)
+    rows = report.per_image_rows(
+        results, model.class_names, radius_px=radius, thresholds=thresholds
+    )
+    table.write_rows(output / "predictions" / "per_image.csv", rows, list(rows[0]))
+    detections = []
+    for result in results:
+        sure = result.pred_scores >= thresholds[result.pred_labels]
+        detections += table.detection_rows(
+            result.image_id,
+            result.pred_points_yx[sure],
+            result.pred_scores[sure],
+            result.pred_labels[sure],
+            model.class_names,
+        )
+    table.write_detections(output / "predictions" / "detections.csv", detections)
+
+
+def draw_figures(
+    output: Path,
+    workdir: Path,
+    results: list[results_lib.ImageResult],
+    model: model_lib.Model,
+    config: EvalConfig,
+) -> None:
+    """Draws the losses and, for methods with boxes, precision-recall, reliability."""
+    folder = output / "figures"
+    rows = writer.read_metrics(workdir / "metrics.jsonl")
+    figures.loss_curves(folder / "loss.png", rows)
+    curves, scores, hits = {}, [], []
+    for label, name in enumerate(model.class_names):
+        pooled = results_lib.pool_boxes(
+            results, label, iou=config.iou, voc_plus_one=config.voc_plus_one
+        )
+        if pooled is None:
+            continue
+        truth = int(pooled.num_truth.sum())
+        curves[name] = curves_lib.precision_recall(pooled.scores, pooled.is_tp, truth)
+        scores.append(pooled.scores)
+        hits.append(pooled.is_tp)
+    if not curves:
+        return
+    figures.precision_recall(
+        folder / "precision_recall.png", curves, criterion=f"box IoU > {config.iou:g}"
+    )
+    bins = reliability.reliability(np.concatenate(scores), np.concatenate(hits))
+    figures.reliability(folder / "reliability.png", *bins)
+
+
+def draw_overlays(
+    output: Path,
+    results: list[results_lib.ImageResult],
+    model: model_lib.Model,
+    config: EvalConfig,
+    split: sets.Split,
+) -> None:
+    """Draws the first test images as the paper's Fig. 7."""
+    thresholds = np.asarray(model.decode.thresholds)
+    if config.overlay_score:
+        thresholds = np.full_like(thresholds, config.overlay_score)
+    one_class = len(model.class_names) == 1
+    for result in results[: config.overlays]:
+        drawn = result.pred_scores >= thresholds[result.pred_labels]
+        image = overlay.draw_overlay(
+            example.to_uint8(split.source.load(result.image_id).image),
+            result.pred_points_yx[drawn],
+            result.pred_scores[drawn],
+            labels=None if one_class else result.pred_labels[drawn],
+            true_boxes_yxyx=result.true_boxes_yxyx,
+            score_threshold=0.0,
+        )
+        name = result.image_id.replace("/", "_")
+        overlay.write_png(output / "figures" / f"overlay_{name}.png", image)
+
+
+def print_metrics(
+    console: Console,
+    found: Mapping[str, Mapping[str, Any]],
+    model: model_lib.Model,
+    output: Path,
+) -> None:
+    """Prints each metric with its interval, each threshold with its origin."""
+    for name, entry in found.items():
+        value, low, high = (entry[key] for key in ("value", "low", "high"))
+        if value is None:
+            console.line(f"{name:>24}  undefined")
+            continue
+        between = "" if low is None else f"  [{low:.3f}, {high:.3f}]"
+        console.line(f"{name:>24}  {value:.3f}{between}")
+    for line in model.threshold_lines():
+        console.line(line)
+    console.line(f"results: {output}")

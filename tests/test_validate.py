@@ -1,0 +1,99 @@
+"""Impossible values are refused in one line that names the flag."""
+
+import dataclasses
+
+import pytest
+
+from cellrec_jax import config as config_lib
+from cellrec_jax import errors, validate
+
+
+def changed(**fields) -> config_lib.Experiment:
+    """Defaults with `section__key=value` or `key=value` replaced."""
+    experiment = config_lib.Experiment()
+    for name, value in fields.items():
+        section, _, key = name.rpartition("__")
+        if section:
+            part = dataclasses.replace(getattr(experiment, section), **{key: value})
+            experiment = dataclasses.replace(experiment, **{section: part})
+        else:
+            experiment = dataclasses.replace(experiment, **{key: value})
+    return experiment
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"total_steps": 0}, "total_steps=0 must be more than 0"),
+        ({"batch_size": -1}, "batch_size=-1 must be more than 0"),
+        ({"data__max_cells": 0}, "data.max_cells=0 must be more than 0"),
+        ({"data__box_size": 0.0}, "data.box_size=0.0 must be more than 0"),
+        ({"eval__batch_size": 0}, "eval.batch_size=0 must be more than 0"),
+        ({"eval__radius_px": -2.0}, "eval.radius_px=-2.0 must be more than 0"),
+        ({"checkpoint__every": 0}, "checkpoint.every=0 must be more than 0"),
+        ({"checkpoint__keep": 0}, "checkpoint.keep=0 must be more than 0"),
+        ({"log__every": 0}, "log.every=0 must be more than 0"),
+        ({"seed": -1}, "seed=-1 must be 0 or more"),
+        ({"data__synthetic_train": 0}, "data.synthetic_train=0 must be more than 0"),
+        ({"data__mpp": -0.5}, "data.mpp=-0.5 must be 0 or more"),
+        ({"data__hed_jitter": 3.0}, "data.hed_jitter=3.0 must be in [0, 1)"),
+        ({"data__crop_hw": (64, 900)}, "must fit into data.size_hw=800,800"),
+        ({"data__crop_hw": (0, 64)}, "0,0 takes whole images"),
+        ({"optim__clip_norm": -3.0}, "optim.clip_norm=-3.0 must be 0 or more"),
+        ({"optim__weight_decay": -1.0}, "optim.weight_decay=-1.0 must be 0 or more"),
+        ({"optim__momentum": 7.0}, "optim.momentum=7.0 must be in [0, 1)"),
+        ({"optim__warmup_steps": -5}, "optim.warmup_steps=-5 must be 0 or more"),
+        ({"optim__drops": (3.0, 4.0)}, "optim.drops=3.0,4.0 must be shares"),
+        ({"optim__learning_rate": float("inf")}, "optim.learning_rate=inf must be"),
+        ({"eval__bootstrap": -4}, "eval.bootstrap=-4 must be 0 or more"),
+        ({"eval__every": -1}, "eval.every=-1 must be 0 or more"),
+        ({"optim__learning_rate": 0.0}, "optim.learning_rate=0.0 must be more than 0"),
+        ({"optim__learning_rate": float("nan")}, "optim.learning_rate=nan must be"),
+        ({"data__size_hw": (800,)}, "data.size_hw=(800,) must be height,width"),
+        ({"data__size_hw": (0, 800)}, "data.size_hw=(0, 800) must be height,width"),
+        ({"data__crop_hw": (-1, 8)}, "data.crop_hw=(-1, 8) must be height,width"),
+        ({"data__crop_hw": ()}, "data.crop_hw=() must be height,width"),
+        ({"data__synthetic_hw": (31, 64)}, "must be height,width of at least 32"),
+        ({"data__keep_rate": 0.0}, "data.keep_rate=0.0 must be in (0, 1]"),
+        ({"data__keep_rate": 2.0}, "--config.data.keep_one=true"),
+        ({"data__flip_labels": -0.1}, "data.flip_labels=-0.1 must be in [0, 1]"),
+        ({"data__flip_labels": 1.5}, "data.flip_labels=1.5 must be in [0, 1]"),
+        ({"data__jitter_px": -1.0}, "data.jitter_px=-1.0 must be 0 or more"),
+        ({"data__jitter_px": float("nan")}, "data.jitter_px=nan must be"),
+        ({"data__synthetic_kind": "ki67"}, "choose one of nuclei, membrane"),
+        ({"data__num_folds": 1}, "at least 2"),
+        ({"data__num_folds": 3, "data__fold": 3}, "data.fold=3 must be in 0..2"),
+        ({"data__num_folds": 3, "data__fold": -1}, "data.fold=-1 must be in 0..2"),
+        ({"data__num_folds": 3, "data__test_ids": "0-3"}, "exclude each other"),
+        ({"data__fold_by": "cell"}, "data.fold_by=cell: choose one of group, image"),
+        ({"data__loader": "torch"}, "choose one of auto, arrays, tf"),
+        ({"data__resize": "crop"}, "choose one of squeeze, pad"),
+        ({"data__boxes": "none"}, "choose one of auto, points, annotated"),
+        ({"data__intensity": "log"}, "choose one of auto, percentile, full"),
+        ({"optim__name": "sgd"}, "choose one of momentum, adam, adamw"),
+        ({"optim__schedule": "step"}, "choose one of piecewise, cosine, constant"),
+        ({"eval__weights": "mean"}, "choose one of last, best"),
+    ],
+)
+def test_impossible_values(fields, message):
+    with pytest.raises(errors.ConfigError) as caught:
+        validate.validate(changed(**fields))
+    assert str(caught.value).startswith("--config.")
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"data__keep_rate": 1e-3},
+        {"data__flip_labels": 1.0, "data__jitter_px": 8.0},
+        {"data__synthetic_kind": "membrane"},
+        {"data__num_folds": 2, "data__fold": 1},
+        {"data__crop_hw": (0, 0)},
+        {"data__train_ids": "0-3", "data__test_ids": "4"},
+    ],
+)
+def test_possible_values(fields):
+    validate.validate(changed(**fields))

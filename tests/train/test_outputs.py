@@ -1,0 +1,47 @@
+"""Overlays; the other files are tested in test_run."""
+
+from types import SimpleNamespace
+
+import jax.numpy as jnp
+import numpy as np
+from PIL import Image
+import pytest
+
+from cellrec_jax.config import EvalConfig
+from cellrec_jax.metrics.results import ImageResult
+from cellrec_jax.train import outputs
+
+
+@pytest.mark.parametrize(("overlay_score", "drawn"), [(0.0, [0, 3]), (0.6, [0, 1])])
+def test_each_class_is_drawn_from_its_own_threshold(tmp_path, overlay_score, drawn):
+    """Thresholds 0.8 and 0.2: a score of 0.7 is drawn in the second class alone."""
+    points = np.array([[10, 10], [10, 40], [10, 70], [40, 10]], np.float32)
+    result = ImageResult(
+        image_id="a",
+        group="",
+        pred_points_yx=points,
+        pred_scores=np.array([0.9, 0.7, 0.1, 0.3], np.float32),
+        pred_labels=np.array([0, 0, 1, 1]),
+        pred_boxes_yxyx=None,
+        pred_ignored=np.zeros(4, bool),
+        true_points_yx=np.zeros((0, 2), np.float32),
+        true_labels=np.zeros(0, np.int32),
+        true_boxes_yxyx=np.zeros((0, 4), np.float32),
+    )
+    model = SimpleNamespace(
+        class_names=("a", "b"),
+        decode=SimpleNamespace(thresholds=jnp.array([0.8, 0.2])),
+    )
+    image = np.full((60, 90, 3), 255, np.uint8)
+    source = SimpleNamespace(load=lambda _: SimpleNamespace(image=image))
+    config = EvalConfig(overlay_score=overlay_score)
+    split = SimpleNamespace(source=source)
+    outputs.draw_overlays(tmp_path, [result], model, config, split)
+    with Image.open(tmp_path / "figures" / "overlay_a.png") as png:
+        pixels = np.asarray(png)
+    changed = [
+        i
+        for i, (y, x) in enumerate(points.astype(int))
+        if (pixels[y - 9 : y + 9, x - 9 : x + 9] != 255).any()
+    ]
+    assert changed == drawn
