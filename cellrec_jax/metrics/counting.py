@@ -1,11 +1,11 @@
-"""Counting errors, and the score above which a detection is worth counting."""
+"""Cells counted, and the score above which a detection is worth counting."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from cellrec_jax.metrics import matching
+from cellrec_jax.metrics import matching, samples
 from cellrec_jax.metrics import results as results_lib
 
 DEFAULT_THRESHOLD = 0.5
@@ -25,6 +25,8 @@ def point_counts(
     results: Sequence[results_lib.ImageResult],
     thresholds: np.ndarray,
     radius_px: float,
+    *,
+    protocol: str = "max",
 ) -> PointCounts:
     """Counts predictions, cells and matches of each image and class.
 
@@ -32,37 +34,60 @@ def point_counts(
       results: the images.
       thresholds: [K] least score of a prediction that counts, per class.
       radius_px: largest distance of a match in px.
+      protocol: how points are matched, one of `matching.METHODS`.
 
     Returns:
       The counts. Ignored predictions are left out; classes are matched separately.
     """
     counts = np.zeros((3, len(results), len(thresholds)), np.int64)
-    for i, result in enumerate(results):
-        scores = np.asarray(result.pred_scores, np.float32)
-        for label, threshold in enumerate(np.asarray(thresholds, np.float32)):
+    for i, result in enumerate(results_lib.above_thresholds(results, thresholds)):
+        for label in range(len(thresholds)):
             pred, true = results_lib.class_indices(result, label)
-            pred = pred[scores[pred] >= threshold]
             pairs = matching.match_points(
-                result.pred_points_yx[pred], result.true_points_yx[true], radius_px
+                result.pred_points_yx[pred],
+                result.true_points_yx[true],
+                radius_px,
+                method=protocol,
+                scores=result.pred_scores[pred],
             )
             counts[:, i, label] = len(pairs), len(pred), len(true)
     return PointCounts(*counts)
 
 
-def count_mae(num_predicted: np.ndarray, num_truth: np.ndarray) -> float:
-    """Mean absolute error of the number of cells over images.
+def pool(counts: PointCounts, weights: np.ndarray) -> PointCounts:
+    """Sums counts over the images of each set.
 
     Args:
-      num_predicted: [I] predicted cells of each image.
-      num_truth: [I] annotated cells of each image.
+      counts: each [I, K].
+      weights: int64 [S, I] how often each image is in each set.
 
     Returns:
-      The mean of |predicted - annotated| in cells an image; NaN without images.
+      The counts, each [S, K].
     """
-    if len(num_predicted) == 0:
-        return float("nan")
-    errors = np.asarray(num_predicted, np.float64) - np.asarray(num_truth, np.float64)
-    return float(np.mean(np.abs(errors)))
+    return PointCounts(*(weights @ part for part in counts))
+
+
+def ratios(counts: PointCounts) -> dict[str, np.ndarray]:
+    """F1, precision and recall of counts of any equal shape; NaN where undefined."""
+    matched, predicted, truth = counts
+    return {
+        "F1": samples.ratio(2 * matched, predicted + truth),
+        "precision": samples.ratio(matched, predicted),
+        "recall": samples.ratio(matched, truth),
+    }
+
+
+class OperatingPoint(NamedTuple):
+    """How scores become detections, chosen on validation images."""
+
+    min_distance: float
+    """px; predictions nearer than this to a better one are dropped first (0: none)."""
+    thresholds: np.ndarray
+    """f32 [K] least score of a prediction, per class."""
+    num_labels: np.ndarray
+    """int64 [K] annotated validation cells that chose the thresholds."""
+    f1: float | None
+    """F1 there, counts of all classes pooled; None without cells and predictions."""
 
 
 def best_threshold(scores: np.ndarray, is_tp: np.ndarray, num_truth: int) -> float:
@@ -129,3 +154,43 @@ def fit_thresholds(
             pooled.scores, pooled.is_tp, int(num_labels[label])
         )
     return thresholds, num_labels
+
+
+def fit_operating_point(
+    results: Sequence[results_lib.ImageResult],
+    radius_px: float,
+    class_names: Sequence[str],
+    distances: Sequence[float],
+) -> OperatingPoint:
+    """Chooses the least distance of two predictions together with the thresholds.
+
+    For each candidate the predictions are thinned (`results.suppress`), then
+    `fit_thresholds` chooses the scores.
+
+    Args:
+      results: the validation images, all predictions; may be empty.
+      radius_px: largest distance of a match in px.
+      class_names: names of the K classes.
+      distances: candidates in px, each >= 0; 0 keeps all predictions.
+
+    Returns:
+      The candidate with the largest pooled F1, of equal ones the smallest.
+
+    Raises:
+      ValueError: without candidates, or if one is negative or not finite.
+    """
+    if len(distances) == 0:
+        raise ValueError("no distances to choose from; (0.0,) keeps all predictions")
+    fitted = []
+    for distance in sorted({float(distance) for distance in distances}):
+        thinned = results_lib.suppress(results, distance)
+        thresholds, num_labels = fit_thresholds(thinned, radius_px, class_names)
+        f1 = _pooled_f1(point_counts(thinned, thresholds, radius_px))
+        fitted.append(OperatingPoint(distance, thresholds, num_labels, f1))
+    # The first of equal ones, so the smallest distance.
+    return max(fitted, key=lambda point: point.f1 or 0.0)
+
+
+def _pooled_f1(counts: PointCounts) -> float | None:
+    pooled = PointCounts(*(part.sum() for part in counts))
+    return samples.number(float(ratios(pooled)["F1"]))

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from cellrec_jax.metrics import bootstrap, counting, curves
+from cellrec_jax.metrics import counting, curves, proportion, recognition, samples
 from cellrec_jax.metrics import results as results_lib
 from cellrec_jax.metrics.results import ImageResult as ImageResult
 
@@ -27,6 +27,7 @@ def evaluate(
     num_bootstrap: int = 1000,
     seed: int = 0,
     num_threshold_labels: np.ndarray | None = None,
+    protocol: str = "max",
 ) -> dict[str, dict[str, Any]]:
     """Computes every metric of a set, with bootstrap 95 % intervals over images.
 
@@ -38,7 +39,9 @@ def evaluate(
     metric also exists per class (`AP11/NAME`); AP11, AP and recall are then means over
     the classes that have cells, precision, recall and F1 within the radius count a
     match only inside its class and pool the counts of all classes, and `count_mae`
-    counts all classes together.
+    counts all classes together. Several classes also have `detection_F1@12px` and
+    `class_F1@12px` (and precision, recall; see `recognition`), and the tumour
+    proportion score or the like if their names define one (see `proportion`).
 
     Args:
       results: the images.
@@ -51,34 +54,80 @@ def evaluate(
       seed: of the resampling.
       num_threshold_labels: [K] validation cells that chose the thresholds, to be
         reported beside the metrics that depend on them; None if unknown.
+      protocol: how points are matched, one of `matching.METHODS`.
 
     Returns:
       Name -> `value`, `low`, `high` (floats or None), `num_images`, `num_truth`,
       `num_predicted` (those the metric looks at), and for metrics at the operating
-      thresholds `thresholds` and `num_threshold_labels` (class name -> number).
-      Everything can be written as JSON.
+      thresholds `protocol`, `thresholds` and `num_threshold_labels` (class name ->
+      number). Everything can be written as JSON.
     """
-    resampled = bootstrap.resample_counts(len(results), num_bootstrap, seed)
-    # Row 0 is the set itself, so that values and their samples share one code.
-    weights = np.concatenate([np.ones((1, len(results)), np.int64), resampled])
-    samples, detected, truth = _box_samples(
+    weights = samples.draw(len(results), num_bootstrap, seed)
+    by_box, detected, truth = _box_samples(
         results, len(class_names), weights, iou, voc_plus_one
     )
-    metrics = _entries(samples, class_names, len(results), detected, truth)
-    counts = counting.point_counts(results, thresholds, radius_px)
+    metrics = _entries(by_box, class_names, detected, truth, len(results))
+    counts = counting.point_counts(results, thresholds, radius_px, protocol=protocol)
     at_thresholds = _entries(
         _count_samples(counts, weights, radius_px),
         class_names,
-        len(results),
         counts.num_predicted.sum(axis=0),
         counts.num_truth.sum(axis=0),
+        len(results),
     )
-    chosen = {"thresholds": _by_class(class_names, thresholds, float)}
+    if len(class_names) > 1:
+        confusion = recognition.confusion_matrices(
+            results, thresholds, radius_px, protocol=protocol
+        )
+        at_thresholds |= recognition.entries(confusion, counts, weights, radius_px)
+    if definition := proportion.score_definition(class_names):
+        at_thresholds |= proportion.entries(definition, counts, weights)
+    chosen: dict[str, Any] = {"protocol": protocol}
+    chosen["thresholds"] = _by_class(class_names, thresholds, float)
     if num_threshold_labels is not None:
         chosen["num_threshold_labels"] = _by_class(
             class_names, num_threshold_labels, int
         )
     return metrics | {name: entry | chosen for name, entry in at_thresholds.items()}
+
+
+def tables(
+    results: Sequence[ImageResult],
+    class_names: Sequence[str],
+    *,
+    radius_px: float,
+    thresholds: np.ndarray,
+    protocol: str = "max",
+) -> dict[str, Any]:
+    """What one number cannot say: who is mistaken for whom, and at which score.
+
+    Args:
+      results: the images.
+      class_names: names of the K classes.
+      radius_px: largest distance of a match in px.
+      thresholds: [K] operating score thresholds, for the confusion matrix.
+      protocol: how points are matched there, one of `matching.METHODS`.
+
+    Returns:
+      `confusion` (see `recognition.confusion_to_json`), `threshold_curves` (see
+      `recognition.curves_to_json`) and `score`: name, numerator and denominator (class
+      names) of the score of `proportion`, or None. Can be written as JSON.
+    """
+    confusion = recognition.confusion_matrices(
+        results, thresholds, radius_px, protocol=protocol
+    )
+    curves_by_class = recognition.threshold_curves(results, class_names, radius_px)
+    definition = proportion.score_definition(class_names)
+    return {
+        "confusion": recognition.confusion_to_json(confusion, class_names),
+        "threshold_curves": recognition.curves_to_json(curves_by_class),
+        "score": definition
+        and {
+            "name": definition.name,
+            "numerator": [class_names[label] for label in definition.numerator],
+            "denominator": [class_names[label] for label in definition.denominator],
+        },
+    }
 
 
 def per_image_rows(
@@ -87,6 +136,7 @@ def per_image_rows(
     *,
     radius_px: float,
     thresholds: np.ndarray,
+    protocol: str = "max",
 ) -> list[dict[str, Any]]:
     """Describes each image at the operating thresholds, for a table.
 
@@ -95,32 +145,34 @@ def per_image_rows(
       class_names: names of the K classes.
       radius_px: largest distance of a match in px.
       thresholds: [K] operating score thresholds.
+      protocol: how points are matched, one of `matching.METHODS`.
 
     Returns:
       One dict an image with equal keys: `image`, `group`, `num_truth`,
       `num_predicted`, `num_matched`, `precision`, `recall`, `F1` (None where
       undefined) and `count_error` (predicted - annotated), all classes together;
-      with several classes the counts follow again per class (`num_truth/NAME`).
+      with several classes the counts follow again per class (`num_truth/NAME`), and
+      where these define a score `TPS_predicted`, `TPS_annotated`, `TPS_error`.
     """
-    counts = counting.point_counts(results, thresholds, radius_px)
-    matched, predicted, truth = (part.sum(axis=1) for part in counts)
-    ratios = {
-        "precision": _ratio(matched, predicted),
-        "recall": _ratio(matched, truth),
-        "F1": _ratio(2 * matched, predicted + truth),
-    }
+    counts = counting.point_counts(results, thresholds, radius_px, protocol=protocol)
+    together = counting.PointCounts(*(part.sum(axis=1) for part in counts))
+    matched, predicted, truth = together
+    ratios = counting.ratios(together)
+    scores = proportion.image_columns(class_names, counts)
     rows = []
     for i, result in enumerate(results):
         row: dict[str, Any] = {"image": result.image_id, "group": result.group}
         row |= {"num_truth": int(truth[i]), "num_predicted": int(predicted[i])}
         row["num_matched"] = int(matched[i])
-        row |= {name: _number(ratio[i]) for name, ratio in ratios.items()}
+        for name in ("precision", "recall", "F1"):
+            row[name] = samples.number(ratios[name][i])
         row["count_error"] = int(predicted[i] - truth[i])
         if len(class_names) > 1:
             for label, name in enumerate(class_names):
                 row[f"num_truth/{name}"] = int(counts.num_truth[i, label])
                 row[f"num_predicted/{name}"] = int(counts.num_predicted[i, label])
                 row[f"num_matched/{name}"] = int(counts.num_matched[i, label])
+        row |= {name: samples.number(column[i]) for name, column in scores.items()}
         rows.append(row)
     return rows
 
@@ -151,18 +203,18 @@ def _box_samples(
         if pooled is not None:
             by_class[:, label] = _curve_samples(pooled, weights)
     names = ("AP11", "AP", "recall")
-    samples = {
-        name: (_mean_defined(by_class[..., i]), by_class[..., i])
+    found = {
+        name: (samples.mean_defined(by_class[..., i]), by_class[..., i])
         for i, name in enumerate(names)
     }
-    return samples, detected, truth
+    return found, detected, truth
 
 
 def _curve_samples(pooled: results_lib.Pooled, weights: np.ndarray) -> np.ndarray:
     """AP11, AP and last recall of one class in each set, f64 [S, 3]."""
-    samples = np.full((len(weights), 3), np.nan)
+    found = np.full((len(weights), 3), np.nan)
     for row, num_truth, counts in zip(
-        samples, weights @ pooled.num_truth, weights, strict=True
+        found, weights @ pooled.num_truth, weights, strict=True
     ):
         if num_truth == 0:
             continue
@@ -174,62 +226,54 @@ def _curve_samples(pooled: results_lib.Pooled, weights: np.ndarray) -> np.ndarra
         row[0] = curves.average_precision(recall, precision, 11)
         row[1] = curves.average_precision(recall, precision)
         row[2] = recall[-1] if len(recall) else 0.0
-    return samples
+    return found
 
 
 def _count_samples(
     counts: counting.PointCounts, weights: np.ndarray, radius_px: float
 ) -> _Samples:
     """Samples of the metrics at the operating thresholds."""
-    matched, predicted, truth = (weights @ part for part in counts)
-    samples = {}
-    for name, above, below in (
-        ("F1", 2 * matched, predicted + truth),
-        ("precision", matched, predicted),
-        ("recall", matched, truth),
-    ):
-        pooled = _ratio(above.sum(axis=1), below.sum(axis=1))
-        samples[f"{name}@{radius_px:g}px"] = (pooled, _ratio(above, below))
+    drawn = counting.pool(counts, weights)
+    together = counting.PointCounts(*(part.sum(axis=1) for part in drawn))
+    by_class = counting.ratios(drawn)
+    found = {
+        f"{name}@{radius_px:g}px": (values, by_class[name])
+        for name, values in counting.ratios(together).items()
+    }
     num_images = weights.sum(axis=1)
     errors = counts.num_predicted - counts.num_truth
-    samples["count_mae"] = (
-        _ratio(weights @ np.abs(errors.sum(axis=1)), num_images),
-        _ratio(weights @ np.abs(errors), num_images[:, None]),
+    found["count_mae"] = (
+        samples.ratio(weights @ np.abs(errors.sum(axis=1)), num_images),
+        samples.ratio(weights @ np.abs(errors), num_images[:, None]),
     )
-    return samples
+    return found
 
 
 def _entries(
-    samples: _Samples,
+    found: _Samples,
     class_names: Sequence[str],
-    num_images: int,
     num_predicted: np.ndarray,
     num_truth: np.ndarray,
+    num_images: int,
 ) -> dict[str, dict[str, Any]]:
     """Turns samples into values, intervals and counts."""
-
-    def entry(values: np.ndarray, predicted: int, truth: int) -> dict[str, Any]:
-        value = _number(values[0])
-        low, high = bootstrap.interval(values[1:])
-        if value is None:
-            low = high = None
-        return {
-            "value": value,
-            "low": low,
-            "high": high,
-            "num_images": num_images,
-            "num_truth": truth,
-            "num_predicted": predicted,
-        }
-
     entries = {}
-    for name, (together, by_class) in samples.items():
-        entries[name] = entry(together, int(num_predicted.sum()), int(num_truth.sum()))
-        if len(class_names) > 1:
-            for label, class_name in enumerate(class_names):
-                entries[f"{name}/{class_name}"] = entry(
-                    by_class[:, label], int(num_predicted[label]), int(num_truth[label])
-                )
+    for name, (together, by_class) in found.items():
+        entries[name] = samples.entry(
+            together,
+            num_images=num_images,
+            num_truth=num_truth.sum(),
+            num_predicted=num_predicted.sum(),
+        )
+        if len(class_names) == 1:
+            continue
+        for label, class_name in enumerate(class_names):
+            entries[f"{name}/{class_name}"] = samples.entry(
+                by_class[:, label],
+                num_images=num_images,
+                num_truth=num_truth[label],
+                num_predicted=num_predicted[label],
+            )
     return entries
 
 
@@ -237,20 +281,3 @@ def _by_class(
     class_names: Sequence[str], values: np.ndarray, kind: type
 ) -> dict[str, Any]:
     return {name: kind(value) for name, value in zip(class_names, values, strict=True)}
-
-
-def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
-    """Divides in float64; NaN where `below` is 0."""
-    below = np.broadcast_to(below, above.shape)
-    out = np.full(above.shape, np.nan)
-    return np.divide(above, below, out=out, where=below > 0)
-
-
-def _mean_defined(by_class: np.ndarray) -> np.ndarray:
-    """Mean over the last axis without its NaNs; NaN where all are."""
-    defined = np.isfinite(by_class)
-    return _ratio(np.where(defined, by_class, 0.0).sum(axis=-1), defined.sum(axis=-1))
-
-
-def _number(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None

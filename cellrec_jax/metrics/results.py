@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cellrec_jax.metrics import curves, matching
+from cellrec_jax.metrics import curves, matching, suppression
 
 
 class ImageResult(NamedTuple):
@@ -126,6 +126,83 @@ def class_indices(result: ImageResult, label: int) -> tuple[np.ndarray, np.ndarr
     """
     counted = (result.pred_labels == label) & ~result.pred_ignored
     return np.flatnonzero(counted), np.flatnonzero(result.true_labels == label)
+
+
+def select(result: ImageResult, kept: np.ndarray) -> ImageResult:
+    """Leaves predictions out.
+
+    Args:
+      result: the image.
+      kept: bool [M], or the indices of the predictions that stay.
+    """
+    boxes = result.pred_boxes_yxyx
+    return result._replace(
+        pred_points_yx=result.pred_points_yx[kept],
+        pred_scores=result.pred_scores[kept],
+        pred_labels=result.pred_labels[kept],
+        pred_boxes_yxyx=None if boxes is None else boxes[kept],
+        pred_ignored=result.pred_ignored[kept],
+    )
+
+
+def above_thresholds(
+    results: Sequence[ImageResult], thresholds: np.ndarray
+) -> list[ImageResult]:
+    """Keeps the predictions that count at the operating thresholds.
+
+    Args:
+      results: the images.
+      thresholds: [K] least score of a prediction, per class; compared in float32.
+
+    Returns:
+      The images with these predictions only; ignored ones are left out.
+    """
+    cuts = np.asarray(thresholds, np.float32)
+    return [
+        select(
+            result,
+            ~result.pred_ignored
+            & (
+                np.asarray(result.pred_scores, np.float32)
+                >= cuts[np.asarray(result.pred_labels, int)]
+            ),
+        )
+        for result in results
+    ]
+
+
+def suppress(results: Sequence[ImageResult], distance: float) -> list[ImageResult]:
+    """Thins the predictions of each image, all classes together.
+
+    A cell has one class, so the better of two near predictions stays whatever they
+    say; ignored predictions thin out others as any do, since prediction does not know
+    of them.
+
+    Args:
+      results: the images.
+      distance: least distance of two predictions in px; 0 keeps all.
+
+    Raises:
+      ValueError: if the distance is negative or not finite.
+    """
+    return [
+        select(
+            result,
+            suppression.suppress(result.pred_points_yx, result.pred_scores, distance),
+        )
+        for result in results
+    ]
+
+
+def as_one_class(results: Sequence[ImageResult]) -> list[ImageResult]:
+    """Forgets the classes: every prediction and every cell gets class id 0."""
+    return [
+        result._replace(
+            pred_labels=np.zeros_like(result.pred_labels),
+            true_labels=np.zeros_like(result.true_labels),
+        )
+        for result in results
+    ]
 
 
 def _pool(

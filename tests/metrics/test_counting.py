@@ -27,11 +27,6 @@ def line_result(pred_x, scores, true_x, pred_labels=None, true_labels=None):
     )
 
 
-def test_count_mae_by_hand():
-    assert counting.count_mae(np.array([3, 5, 0]), np.array([4, 2, 0])) == 4 / 3
-    assert np.isnan(counting.count_mae(np.zeros(0), np.zeros(0)))
-
-
 def test_point_counts_by_hand():
     results = [
         line_result([0, 10, 50], [0.9, 0.4, 0.6], [1, 12], [0, 0, 1], [0, 0]),
@@ -120,3 +115,75 @@ def test_the_sweep_counts_augmenting_paths():
     thresholds, _ = counting.fit_thresholds(results, 12.0, ["a"])
     counts = counting.point_counts(results, thresholds, 12.0)
     assert [int(part[0, 0]) for part in counts] == [2, 2, 2]
+
+
+def test_protocols_count_differently():
+    # Best score first, 0.9 takes the only cell that 0.5 can reach.
+    results = [line_result([10, 0], [0.9, 0.5], [10, 20])]
+    found = {
+        protocol: int(
+            counting.point_counts(
+                results, np.array([0.4]), 12.0, protocol=protocol
+            ).num_matched.sum()
+        )
+        for protocol in ("max", "greedy_score", "nearest")
+    }
+    assert found == {"max": 2, "greedy_score": 1, "nearest": 1}
+
+
+def test_pool_and_ratios_by_hand():
+    counts = counting.PointCounts(
+        np.array([[1, 0], [2, 0]]),
+        np.array([[2, 0], [2, 0]]),
+        np.array([[3, 0], [2, 4]]),
+    )
+    pooled = counting.pool(counts, np.array([[1, 1], [2, 0]]))
+    assert pooled.num_matched.tolist() == [[3, 0], [2, 0]]
+    found = counting.ratios(pooled)
+    np.testing.assert_allclose(found["F1"], [[6 / 9, 0], [4 / 10, np.nan]])
+    np.testing.assert_allclose(found["precision"], [[3 / 4, np.nan], [1 / 2, np.nan]])
+    np.testing.assert_allclose(found["recall"], [[3 / 5, 0], [1 / 3, np.nan]])
+
+
+# Each cell is found twice, 4 px apart, and so is a false third: 8 px thin this out,
+# 25 px thin out cells.
+DOUBLED = [
+    line_result(
+        [0, 4, 20, 24, 60, 64], [0.9, 0.8, 0.7, 0.6, 0.3, 0.2], [0, 20], None, None
+    )
+]
+
+
+@pytest.mark.parametrize(
+    ("distances", "chosen", "f1"),
+    [
+        ([0.0], 0.0, 0.8),  # 0.9, 0.8, 0.7: two of three right
+        ([25.0, 8.0, 0.0], 8.0, 1.0),
+        ([9.0, 8.0, 10.0], 8.0, 1.0),  # equal: the smallest
+        ([25.0], 25.0, 2 / 3),
+    ],
+)
+def test_fit_operating_point(distances, chosen, f1):
+    found = counting.fit_operating_point(DOUBLED, 5.0, ["cell"], distances)
+    assert found.min_distance == chosen
+    assert found.f1 == pytest.approx(f1)
+    assert found.num_labels.tolist() == [2]
+
+
+@pytest.mark.parametrize("results", [DOUBLED, []])
+def test_one_distance_of_zero_is_fit_thresholds(results):
+    found = counting.fit_operating_point(results, 5.0, ["a", "b"], [0.0])
+    thresholds, num_labels = counting.fit_thresholds(results, 5.0, ["a", "b"])
+    np.testing.assert_array_equal(found.thresholds, thresholds)
+    np.testing.assert_array_equal(found.num_labels, num_labels)
+    assert found.min_distance == 0.0
+
+
+def test_without_images_the_smallest_distance():
+    found = counting.fit_operating_point([], 5.0, ["a"], [6.0, 3.0])
+    assert (found.min_distance, found.f1) == (3.0, None)
+
+
+def test_no_distances():
+    with pytest.raises(ValueError, match="no distances"):
+        counting.fit_operating_point(DOUBLED, 5.0, ["a"], [])

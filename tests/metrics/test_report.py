@@ -120,6 +120,75 @@ def test_two_classes_by_hand():
     assert entry["low"] is None  # one image says nothing about images
 
 
+def test_detection_apart_from_classes():
+    """The cell of class b that is called a is detected, but no match of its class."""
+    results = [
+        make_result(
+            [[20, 30], [50, 10]],
+            [0.9, 0.8],
+            [[20, 30], [50, 10], [30, 60]],
+            pred_labels=[0, 0],
+            true_labels=[0, 1, 1],
+        )
+    ]
+    options = {"radius_px": 12.0, "thresholds": np.array([0.5, 0.5])}
+    metrics = report.evaluate(results, ["a", "b"], **options)
+    found = values(metrics)
+    assert found["detection_precision@12px"] == 1.0
+    assert found["detection_recall@12px"] == pytest.approx(2 / 3)
+    assert found["detection_F1@12px"] == pytest.approx(0.8)
+    assert found["class_precision@12px"] == pytest.approx((1 / 2 + 0) / 2)
+    assert found["class_recall@12px"] == pytest.approx((1 + 0) / 2)
+    assert found["class_F1@12px"] == pytest.approx((2 / 3 + 0) / 2)
+    entry = metrics["detection_F1@12px"]
+    assert entry["thresholds"] == {"a": 0.5, "b": 0.5}
+    assert entry["protocol"] == "max"
+
+
+def test_the_score_that_the_names_define():
+    names = ["positive", "negative"]
+    options = {"radius_px": 12.0, "thresholds": np.array([0.5, 0.5])}
+    found = values(report.evaluate(random_results(3, 4, 2), names, **options))
+    assert found["positive_index_error"] == pytest.approx(
+        abs(found["positive_index_predicted"] - found["positive_index_annotated"])
+    )
+    rows = report.per_image_rows(random_results(3, 4, 2), names, **options)
+    errors = [row["positive_index_error"] for row in rows]
+    defined = [error for error in errors if error is not None]
+    assert found["positive_index_mae"] == pytest.approx(np.mean(defined))
+    other = values(report.evaluate(random_results(3, 4, 2), ["a", "b"], **options))
+    assert not any("index" in name for name in other)
+
+
+def test_protocols_reach_every_metric_at_the_thresholds():
+    # Best score first, 0.9 takes the only cell that 0.6 can reach.
+    results = [make_result([[5, 10], [5, 0]], [0.9, 0.6], [[5, 10], [5, 20]])]
+    options = {"radius_px": 12.0, "thresholds": np.array([0.5])}
+    for protocol, expected in {"max": 1.0, "greedy_score": 0.5}.items():
+        metrics = report.evaluate(results, ["a"], protocol=protocol, **options)
+        assert metrics["F1@12px"]["value"] == expected
+        assert metrics["F1@12px"]["protocol"] == protocol
+        rows = report.per_image_rows(results, ["a"], protocol=protocol, **options)
+        assert rows[0]["F1"] == expected
+        tables = report.tables(results, ["a"], protocol=protocol, **options)
+        assert tables["confusion"]["counts"][0][0] == 2 * expected
+
+
+def test_tables_are_json():
+    options = {"radius_px": 12.0, "thresholds": np.array([0.5, 0.5])}
+    names = ["tumour positive", "tumour negative"]
+    tables = report.tables(random_results(3, 4, 2), names, **options)
+    assert tables["score"] == {
+        "name": "TPS",
+        "numerator": ["tumour positive"],
+        "denominator": names,
+    }
+    assert list(tables["threshold_curves"]["curves"]) == ["all classes", *names]
+    assert np.shape(tables["confusion"]["counts"]) == (3, 3)
+    json.dumps(tables, allow_nan=False)
+    assert report.tables([], ["a", "b"], **options)["score"] is None
+
+
 def test_classes_without_cells_are_left_out_of_the_mean():
     metrics = report.evaluate(
         HAND, ["a", "b"], radius_px=12.0, thresholds=np.array([0.5, 0.5])
@@ -194,7 +263,7 @@ def test_scores_equal_to_the_threshold_count():
 def test_intervals_equal_evaluating_the_drawn_sets(num_classes):
     """The fast resampling against repeating images and starting from nothing."""
     results = random_results(5, 6, num_classes)
-    names = ["a", "b"][:num_classes]
+    names = ["positive", "negative"][:num_classes]
     options = {"radius_px": 6.0, "thresholds": np.full(num_classes, 0.4), "iou": 0.4}
     metrics = report.evaluate(results, names, num_bootstrap=30, seed=9, **options)
     rng = np.random.default_rng(9)

@@ -98,3 +98,43 @@ def test_nothing_predicted(results):
             == (0,)
         )
         assert pooled.num_truth.shape == (len(results),)
+
+
+def test_select_takes_every_array_along():
+    result = make_result(0)
+    kept = np.arange(20) % 3 == 0
+    found = results_lib.select(result, kept)
+    for name in ("points_yx", "scores", "labels", "boxes_yxyx", "ignored"):
+        whole, part = getattr(result, f"pred_{name}"), getattr(found, f"pred_{name}")
+        np.testing.assert_array_equal(part, whole[kept])
+    assert found.true_points_yx is result.true_points_yx
+    pointwise = result._replace(pred_boxes_yxyx=None)
+    assert results_lib.select(pointwise, kept).pred_boxes_yxyx is None
+
+
+def test_above_thresholds_by_class():
+    result = make_result(0, num_pred=4)._replace(
+        pred_scores=np.array([0.7, 0.7, 0.3, 0.9], np.float32),
+        pred_labels=np.array([0, 1, 0, 1]),
+        pred_ignored=np.array([False, False, False, True]),
+    )
+    (found,) = results_lib.above_thresholds([result], np.array([0.7, 0.8]))
+    np.testing.assert_array_equal(found.pred_points_yx, result.pred_points_yx[:1])
+
+
+def test_suppress_looks_at_points_of_all_classes():
+    result = make_result(0, num_pred=3)._replace(
+        pred_points_yx=np.array([[5.0, 9.0], [5.0, 12.0], [5.0, 30.0]]),
+        pred_scores=np.array([0.5, 0.6, 0.1], np.float32),
+        pred_labels=np.array([0, 1, 0]),
+    )
+    first, second = results_lib.suppress([result, result], 4.0)
+    assert first.pred_labels.tolist() == second.pred_labels.tolist() == [1, 0]
+    np.testing.assert_array_equal(first.pred_boxes_yxyx, result.pred_boxes_yxyx[1:])
+
+
+def test_one_class():
+    (found,) = results_lib.as_one_class([make_result(0)])
+    assert not found.pred_labels.any()
+    assert not found.true_labels.any()
+    assert len(found.pred_labels) == 20

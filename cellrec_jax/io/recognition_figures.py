@@ -1,0 +1,85 @@
+"""Figures of cell recognition: the confusion matrix and F1 over the threshold."""
+
+from collections.abc import Mapping, Sequence
+import os
+
+import numpy as np
+
+from cellrec_jax.io import figures
+
+
+def confusion_matrix(
+    path: str | os.PathLike[str], counts: np.ndarray, class_names: Sequence[str]
+) -> None:
+    """Draws how many cells of each class were predicted as which class.
+
+    A square is as dark as its share of its row, that is of the annotated cells of a
+    class, or of all false detections; the number is the count.
+
+    Args:
+      path: the PNG file.
+      counts: int [K + 1, K + 1], row the annotated, column the predicted class; last
+        column missed cells, last row false detections.
+      class_names: names of the K classes.
+
+    Raises:
+      RunError: if the file cannot be written.
+    """
+    counts = np.asarray(counts)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    names = [figures._plain(name) for name in class_names]
+    side = 2.4 + 0.8 * len(counts)
+    figure = figures._new_figure(side + 0.8, side)
+    axes = figure.add_subplot()
+    figures._style(axes, "predicted class", "annotated class")
+    axes.grid(visible=False)
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    ticks = range(len(counts))
+    axes.set_xticks(ticks, [*names, "missed"], rotation=30, ha="right")
+    axes.set_yticks(ticks, [*names, "false detection"])
+    # No cell can be both missed and invented.
+    for row, column in list(np.ndindex(*counts.shape))[:-1]:
+        color = "white" if shares[row, column] > 0.5 else figures._INK
+        text = f"{counts[row, column]:,}"
+        axes.text(column, row, text, ha="center", va="center", color=color, fontsize=9)
+    bar = figure.colorbar(image, ax=axes, shrink=0.8)
+    bar.set_label("share of the row", color=figures._INK)
+    figures._save(path, figure)
+
+
+def threshold_curve(
+    path: str | os.PathLike[str],
+    thresholds: np.ndarray,
+    f1: Mapping[str, np.ndarray],
+    *,
+    operating: Mapping[str, float] | None = None,
+) -> None:
+    """Draws F1 over the score threshold, one line a class.
+
+    Args:
+      path: the PNG file.
+      thresholds: [T] least scores in [0, 1].
+      f1: class name -> F1 [T]; NaN where undefined (not drawn).
+      operating: class name -> the threshold that was fitted, drawn as a dashed line.
+
+    Raises:
+      RunError: if the file cannot be written.
+    """
+    figure = figures._new_figure(6.8, 4.0)
+    axes = figure.add_subplot()
+    figures._style(axes, "score threshold", "F1")
+    figures._unit_square(axes)
+    figures._title(axes, "Dashed: operating threshold" if operating else "")
+    for position, (name, values) in enumerate(f1.items()):
+        color = figures._color(position)
+        axes.plot(thresholds, values, color=color, lw=1.8, label=figures._plain(name))
+        if operating and name in operating:
+            axes.axvline(operating[name], color=color, lw=1.2, ls="--")
+    if any(np.isfinite(values).any() for values in f1.values()):
+        # Curves and lines may be anywhere: the legend stands beside them.
+        axes.legend(
+            loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8.5, frameon=False
+        )
+    else:
+        figures._say_empty(axes, "no cells and no detections")
+    figures._save(path, figure)

@@ -1,0 +1,159 @@
+"""Scores that a pathologist reads off the counts: the share of positive cells.
+
+The tumour proportion score of PD-L1 is positive tumour cells / all tumour cells (Shui
+et al., End-to-end cell recognition by point annotation, MICCAI 2022, introduction); the
+Ki-67 index is positive cells / all cells. Predicted and annotated counts need no
+matching: errors of detection that cancel out do not change a score.
+"""
+
+from collections.abc import Sequence
+import re
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from cellrec_jax.metrics import counting, samples
+
+
+class ScoreDefinition(NamedTuple):
+    """A share of cells, found in the class names."""
+
+    name: str
+    numerator: tuple[int, ...]
+    """Class ids counted above the line; all of them are below it too."""
+    denominator: tuple[int, ...]
+
+
+class Scores(NamedTuple):
+    """The share in each image, in [0, 1]; NaN where no cell is below the line."""
+
+    predicted: np.ndarray
+    annotated: np.ndarray
+
+
+def score_definition(class_names: Sequence[str]) -> ScoreDefinition | None:
+    """Finds the score that class names stand for.
+
+    Names are read without regard to case, and a word denied by "non", "not" or "no"
+    ("non-tumour") is not said. "TPS": with classes that say tumor (or tumour) and
+    positive, and classes that say tumor and negative, the former / both; tumour
+    classes that say neither are left out. "positive_index": of two classes, none of
+    them a tumour, one that says positive and one that says negative, positive / both.
+
+    Args:
+      class_names: names of the K classes.
+
+    Returns:
+      The definition, or None where the names define no score.
+
+    Example:
+      >>> score_definition(["positive", "negative"])
+      ScoreDefinition(name='positive_index', numerator=(0,), denominator=(0, 1))
+    """
+    tumour = _classes_that_say("tumou?r", class_names)
+    positive = _classes_that_say("positive", class_names)
+    negative = _classes_that_say("negative", class_names)
+    positive, negative = positive - negative, negative - positive
+    if positive & tumour and negative & tumour:
+        above, below = positive & tumour, (positive | negative) & tumour
+        return ScoreDefinition("TPS", tuple(sorted(above)), tuple(sorted(below)))
+    if not tumour and len(class_names) == 2 and positive and negative:
+        return ScoreDefinition("positive_index", tuple(positive), (0, 1))
+    return None
+
+
+def image_scores(definition: ScoreDefinition, counts: counting.PointCounts) -> Scores:
+    """Computes the score of each image, or of each set of images.
+
+    Args:
+      definition: which classes count.
+      counts: each [I, K].
+
+    Returns:
+      The scores, each f64 [I].
+    """
+    above, below = list(definition.numerator), list(definition.denominator)
+    return Scores(
+        *(
+            samples.ratio(part[:, above].sum(axis=1), part[:, below].sum(axis=1))
+            for part in (counts.num_predicted, counts.num_truth)
+        )
+    )
+
+
+def entries(
+    definition: ScoreDefinition, counts: counting.PointCounts, weights: np.ndarray
+) -> dict[str, dict[str, Any]]:
+    """The score of the whole set and its errors, with intervals.
+
+    Args:
+      definition: which classes count; its name begins those of the metrics.
+      counts: each [I, K].
+      weights: int64 [S, I], see `samples.draw`.
+
+    Returns:
+      `TPS_predicted` and `TPS_annotated` (cells of all images pooled), `TPS_error`
+      (their absolute difference) and `TPS_mae` (mean absolute error of an image's
+      score over the `num_images` images where both are defined) -> entry, see
+      `samples.entry`; cells and predictions are those below the line.
+    """
+    pooled = image_scores(definition, counting.pool(counts, weights))
+    scores = image_scores(definition, counts)
+    errors = np.abs(scores.predicted - scores.annotated)
+    defined = np.isfinite(errors)
+    named = {
+        "predicted": (pooled.predicted, len(errors)),
+        "annotated": (pooled.annotated, len(errors)),
+        "error": (np.abs(pooled.predicted - pooled.annotated), len(errors)),
+        "mae": (
+            samples.ratio(weights @ np.where(defined, errors, 0.0), weights @ defined),
+            defined.sum(),
+        ),
+    }
+    below = list(definition.denominator)
+    return {
+        f"{definition.name}_{name}": samples.entry(
+            values,
+            num_images=num_images,
+            num_truth=counts.num_truth[:, below].sum(),
+            num_predicted=counts.num_predicted[:, below].sum(),
+        )
+        for name, (values, num_images) in named.items()
+    }
+
+
+def image_columns(
+    class_names: Sequence[str], counts: counting.PointCounts
+) -> dict[str, np.ndarray]:
+    """The score of each image and its absolute error, for a table.
+
+    Args:
+      class_names: names of the K classes.
+      counts: each [I, K].
+
+    Returns:
+      `TPS_predicted`, `TPS_annotated` and `TPS_error` -> f64 [I], NaN where undefined;
+      empty where the names define no score.
+    """
+    definition = score_definition(class_names)
+    if definition is None:
+        return {}
+    predicted, annotated = image_scores(definition, counts)
+    return {
+        f"{definition.name}_predicted": predicted,
+        f"{definition.name}_annotated": annotated,
+        f"{definition.name}_error": np.abs(predicted - annotated),
+    }
+
+
+def _classes_that_say(word: str, class_names: Sequence[str]) -> set[int]:
+    """Ids of the classes whose name holds a word (a pattern) that is not denied."""
+    denied = re.compile(rf"(?<![a-z])no[nt]?[\s_-]*{word}")
+    said = re.compile(word)
+    found = set()
+    for label, name in enumerate(class_names):
+        # "NonTumor" as "Non Tumor": a capital begins a word.
+        plain = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()
+        if said.search(denied.sub("", plain)):
+            found.add(label)
+    return found

@@ -1,0 +1,72 @@
+"""Values of a metric in a set of images and in sets drawn from it.
+
+Axis S of every array here: row 0 is the set itself, the others are bootstrap draws, so
+that values and their samples share one code. NaN is undefined.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from cellrec_jax.metrics import bootstrap
+
+
+def draw(num_images: int, num_bootstrap: int, seed: int) -> np.ndarray:
+    """Says how often each image is in each set.
+
+    Args:
+      num_images: I.
+      num_bootstrap: sets to draw.
+      seed: of the draw.
+
+    Returns:
+      int64 [S, I]; row 0 is all ones. One row for fewer than two images.
+    """
+    drawn = bootstrap.resample_counts(num_images, num_bootstrap, seed)
+    return np.concatenate([np.ones((1, num_images), np.int64), drawn])
+
+
+def entry(
+    values: np.ndarray, *, num_images: int, num_truth: int, num_predicted: int
+) -> dict[str, Any]:
+    """Describes a metric by its value, its interval and what it was measured on.
+
+    Args:
+      values: [S].
+      num_images: images, cells and predictions that the metric looks at.
+      num_truth: see above.
+      num_predicted: see above.
+
+    Returns:
+      `value`, `low`, `high` (float or None) and the numbers; can be written as JSON.
+    """
+    value = number(values[0])
+    low, high = bootstrap.interval(values[1:])
+    if value is None:
+        low = high = None
+    return {
+        "value": value,
+        "low": low,
+        "high": high,
+        "num_images": int(num_images),
+        "num_truth": int(num_truth),
+        "num_predicted": int(num_predicted),
+    }
+
+
+def ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+    """Divides in float64, elementwise; NaN where `below` is 0."""
+    below = np.broadcast_to(below, above.shape)
+    out = np.full(above.shape, np.nan)
+    return np.divide(above, below, out=out, where=below > 0)
+
+
+def mean_defined(values: np.ndarray) -> np.ndarray:
+    """Mean over the last axis without its NaNs; NaN where all are."""
+    defined = np.isfinite(values)
+    return ratio(np.where(defined, values, 0.0).sum(axis=-1), defined.sum(axis=-1))
+
+
+def number(value: float) -> float | None:
+    """A float for JSON; None where undefined."""
+    return float(value) if np.isfinite(value) else None

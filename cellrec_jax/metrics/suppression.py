@@ -1,0 +1,49 @@
+"""Thins predicted points that lie too near to a better one, on the host."""
+
+import numpy as np
+from scipy import spatial
+
+
+def suppress(points_yx: np.ndarray, scores: np.ndarray, distance: float) -> np.ndarray:
+    """Keeps points, best first, that are not nearer than a distance to a kept one.
+
+    The rule of `ops.nms.point_nms`, exact and in NumPy, for points of any number: a
+    distance can so be chosen after the prediction. A dropped point drops no other.
+
+    Args:
+      points_yx: [M, 2] px, finite.
+      scores: [M]; ties keep the earlier point.
+      distance: least distance of two kept points in px, finite; 0 keeps all.
+
+    Returns:
+      bool [M], in the order given.
+
+    Raises:
+      ValueError: if the distance is negative or not finite.
+
+    Example:
+      >>> points_yx = np.array([[0.0, 0.0], [0.0, 3.0], [0.0, 6.0]])
+      >>> suppress(points_yx, np.array([0.9, 0.8, 0.7]), 5.0).tolist()
+      [True, False, True]
+    """
+    if not (np.isfinite(distance) and distance >= 0):
+        raise ValueError(f"the distance must be finite and >= 0, not {distance}")
+    kept = np.ones(len(points_yx), bool)
+    if distance == 0 or len(points_yx) < 2:
+        return kept
+    order = np.argsort(-np.asarray(scores), kind="stable")
+    ranked_yx = np.asarray(points_yx, np.float64)[order]
+    # The tree is asked for a little more, then distances decide: what it rounds at
+    # the border must not matter.
+    pairs = spatial.cKDTree(ranked_yx).query_pairs(
+        distance * (1 + 1e-9), output_type="ndarray"
+    )
+    squared = np.sum((ranked_yx[pairs[:, 0]] - ranked_yx[pairs[:, 1]]) ** 2, axis=1)
+    # Each pair is (better, worse); sorted, a point is settled before it drops others.
+    pairs = np.sort(pairs[squared < distance**2], axis=1)
+    for better, worse in pairs[np.argsort(pairs[:, 0], kind="stable")].tolist():
+        if kept[better]:
+            kept[worse] = False
+    out = np.empty_like(kept)
+    out[order] = kept
+    return out
