@@ -42,14 +42,15 @@ def match_points(
       radius: largest distance of a pair in px, finite and >= 0.
       method: one of `METHODS`.
       strict: whether a pair must be nearer than the radius (<), not up to it (<=).
-      scores: [M] of the predictions; needed by "greedy_score" only.
+      scores: [M] of the predictions, finite; needed by "greedy_score" only.
 
     Returns:
       int64 [P, 2] pairs (index of the prediction, index of the cell), sorted by
       prediction. For "max" only P is unique when distances tie.
 
     Raises:
-      ValueError: for an unknown method, a bad radius, or missing scores.
+      ValueError: for an unknown method, a bad radius, missing scores, or arrays of
+        other shapes or with values that are not finite.
 
     Example:
       >>> pred_yx = np.array([[0.0, 0.0], [0.0, 10.0]])
@@ -59,6 +60,9 @@ def match_points(
     """
     if method not in METHODS:
         raise ValueError(f"unknown matching method {method!r}; use one of {METHODS}")
+    pred_yx, true_yx = _points(pred_yx, "pred_yx"), _points(true_yx, "true_yx")
+    if scores is not None:
+        scores = _scores(scores, len(pred_yx))
     edges, distances = _near_pairs(pred_yx, true_yx, radius, strict)
     if method == "max":
         return _match_max(edges, distances, len(pred_yx), len(true_yx))
@@ -68,7 +72,7 @@ def match_points(
         return _match_nearest(edges, distances)
     if scores is None:
         raise ValueError("matching method 'greedy_score' needs scores")
-    return _match_greedy(edges, distances, np.asarray(scores))
+    return _match_greedy(edges, distances, scores)
 
 
 def ordered_matches(
@@ -90,12 +94,18 @@ def ordered_matches(
       pred_yx: [M, 2] predicted points, px, finite.
       true_yx: [N, 2] annotated points, px, finite.
       radius: largest distance of a pair in px, finite and >= 0.
-      scores: [M] of the predictions.
+      scores: [M] of the predictions, finite.
       strict: as in `match_points`.
 
     Returns:
       bool [M], in the order given.
+
+    Raises:
+      ValueError: for a bad radius, or arrays of other shapes or with values that are
+        not finite.
     """
+    pred_yx, true_yx = _points(pred_yx, "pred_yx"), _points(true_yx, "true_yx")
+    scores = _scores(scores, len(pred_yx))
     edges, distances = _near_pairs(pred_yx, true_yx, radius, strict)
     neighbours = collections.defaultdict(list)
     for index in np.argsort(distances, kind="stable"):
@@ -103,9 +113,32 @@ def ordered_matches(
     owner: dict[int, int] = {}
     exhausted: set[int] = set()
     raises = np.zeros(len(pred_yx), bool)
-    for pred in np.argsort(-np.asarray(scores), kind="stable").tolist():
+    for pred in np.argsort(-scores, kind="stable").tolist():
         raises[pred] = _augment(pred, neighbours, owner, exhausted)
     return raises
+
+
+def _points(points_yx: np.ndarray, name: str) -> np.ndarray:
+    """Checked float64 [M, 2]; an empty list is no points."""
+    points_yx = np.asarray(points_yx, np.float64)
+    if points_yx.shape == (0,):
+        return np.zeros((0, 2))
+    if points_yx.ndim != 2 or points_yx.shape[1] != 2:
+        raise ValueError(f"{name} is {points_yx.shape}, should be [points, 2]")
+    return _finite(points_yx, name)
+
+
+def _scores(scores: np.ndarray, num: int) -> np.ndarray:
+    scores = np.asarray(scores, np.float64)
+    if scores.shape != (num,):
+        raise ValueError(f"scores is {scores.shape}, should be {(num,)} as pred_yx has")
+    return _finite(scores, "scores")
+
+
+def _finite(values: np.ndarray, name: str) -> np.ndarray:
+    if not np.isfinite(values).all():
+        raise ValueError(f"{name} has values that are not finite; leave them out")
+    return values
 
 
 def _near_pairs(
@@ -114,8 +147,6 @@ def _near_pairs(
     """Lists the pairs within the radius: int64 [E, 2] and their distances [E]."""
     if not (np.isfinite(radius) and radius >= 0):
         raise ValueError(f"the radius must be finite and >= 0, not {radius}")
-    pred_yx = np.asarray(pred_yx, np.float64).reshape(-1, 2)
-    true_yx = np.asarray(true_yx, np.float64).reshape(-1, 2)
     if len(pred_yx) == 0 or len(true_yx) == 0:
         return np.zeros((0, 2), np.int64), np.zeros(0)
     # The tree is asked for a little more, then distances decide: what it rounds at

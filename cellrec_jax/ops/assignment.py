@@ -125,10 +125,10 @@ def _bid(candidates: Candidates, cell_mask: jax.Array, num_proposals: int) -> Du
         bids = cell_mask & (held < 0) & jnp.isfinite(second)
         # As much as leaves the target no dearer than the second choice.
         raised = jnp.where(bids, second - value, -1.0)
-        highest = jnp.full(num_proposals, -1.0).at[target].max(raised)
+        highest = jnp.full(num_proposals, -1.0, jnp.float32).at[target].max(raised)
         won = bids & (raised == highest[target])
         winner = (
-            jnp.full(num_proposals, len(index))
+            jnp.full(num_proposals, len(index), jnp.int32)
             .at[target]
             .min(jnp.where(won, index, len(index)))
         )
@@ -137,7 +137,8 @@ def _bid(candidates: Candidates, cell_mask: jax.Array, num_proposals: int) -> Du
         held = jnp.where(won, target, jnp.where(taken, -1, held))
         return held, price + jnp.where(winner < len(index), highest, 0.0)
 
-    start = (jnp.full(len(index), -1, jnp.int32), jnp.zeros(num_proposals))
+    none = jnp.full(len(index), -1, jnp.int32)
+    start = (none, jnp.zeros(num_proposals, jnp.float32))
     held, price = jax.lax.fori_loop(0, _ROUNDS, round_, start)
     own = jnp.where(held >= 0, price[jnp.maximum(held, 0)], 0.0)
     column = jnp.where(held >= 0, held, num_proposals)
@@ -174,7 +175,6 @@ def _augment_all(candidates: Candidates, duals: Duals, cell_mask: jax.Array) -> 
 
 def _search(candidates: Candidates, duals: Duals, start: jax.Array) -> _Search:
     """Dijkstra's algorithm over cells; a step leads to the holder of a candidate."""
-    num_cells = len(duals.value)
 
     def nearest(search: _Search) -> jax.Array:
         return jnp.where(search.done, jnp.inf, search.distance)
@@ -184,30 +184,12 @@ def _search(candidates: Candidates, duals: Duals, start: jax.Array) -> _Search:
 
     def step(search: _Search) -> _Search:
         cell = jnp.argmin(nearest(search)).astype(jnp.int32)
-        proposals = candidates.proposal_idx[cell]
-        holder = duals.holder[proposals]
-        price = jnp.where(holder >= 0, duals.price[holder], 0.0)
-        slack = candidates.cost[cell] + price - duals.value[cell]
-        through = search.distance[cell] + jnp.maximum(slack, 0.0)
-        free = jnp.where(holder >= 0, jnp.inf, through)
-        slot = jnp.argmin(free)
-        shorter = free[slot] < search.free_distance
-        column = jnp.where(holder >= 0, holder, num_cells)
-        reach = jnp.full(num_cells, jnp.inf).at[column].min(through, mode="drop")
-        done = search.done.at[cell].set(True)
-        closer = (reach < search.distance) & ~done
-        return _Search(
-            distance=jnp.where(closer, reach, search.distance),
-            came_from=jnp.where(closer, cell, search.came_from),
-            done=done,
-            free_distance=jnp.where(shorter, free[slot], search.free_distance),
-            free_from=jnp.where(shorter, cell, search.free_from),
-            free_idx=jnp.where(shorter, proposals[slot], search.free_idx),
-        )
+        return _visit(cell, candidates, duals, search)
 
+    num_cells = len(duals.value)
     none = jnp.int32(-1)
     begin = _Search(
-        distance=jnp.full(num_cells, jnp.inf).at[start].set(0.0),
+        distance=jnp.full(num_cells, jnp.inf, jnp.float32).at[start].set(0.0),
         came_from=jnp.full(num_cells, -1, jnp.int32),
         done=jnp.zeros(num_cells, bool),
         free_distance=jnp.float32(jnp.inf),
@@ -215,6 +197,33 @@ def _search(candidates: Candidates, duals: Duals, start: jax.Array) -> _Search:
         free_idx=none,
     )
     return jax.lax.while_loop(unfinished, step, begin)
+
+
+def _visit(
+    cell: jax.Array, candidates: Candidates, duals: Duals, search: _Search
+) -> _Search:
+    """Goes on from a cell whose distance is final."""
+    proposals = candidates.proposal_idx[cell]
+    holder = duals.holder[proposals]
+    price = jnp.where(holder >= 0, duals.price[holder], 0.0)
+    slack = candidates.cost[cell] + price - duals.value[cell]
+    through = search.distance[cell] + jnp.maximum(slack, 0.0)
+    free = jnp.where(holder >= 0, jnp.inf, through)
+    slot = jnp.argmin(free)
+    shorter = free[slot] < search.free_distance
+    column = jnp.where(holder >= 0, holder, len(duals.value))
+    far = jnp.full_like(search.distance, jnp.inf)
+    reach = far.at[column].min(through, mode="drop")
+    done = search.done.at[cell].set(True)
+    closer = (reach < search.distance) & ~done
+    return _Search(
+        distance=jnp.where(closer, reach, search.distance),
+        came_from=jnp.where(closer, cell, search.came_from),
+        done=done,
+        free_distance=jnp.where(shorter, free[slot], search.free_distance),
+        free_from=jnp.where(shorter, cell, search.free_from),
+        free_idx=jnp.where(shorter, proposals[slot], search.free_idx),
+    )
 
 
 def _augment(duals: Duals, search: _Search, start: jax.Array) -> Duals:

@@ -87,6 +87,45 @@ def solve_batch(problems: Sequence[Problem]) -> list[np.ndarray]:
     return list(_pool().map(solve, problems))
 
 
+def solve_padded(
+    images: Sequence[Sequence[np.ndarray]], *, distance_weight: float
+) -> list[np.ndarray]:
+    """Solves padded images, as they come through a callback.
+
+    Args:
+      images: of each the rows y, x, label and mask of the cells, [N], and the columns
+        y, x and mask of the proposals and their score for each class, [M].
+      distance_weight: as in `Problem`.
+
+    Returns:
+      i32 [N] of each image: proposals, -1 where padded or left over.
+    """
+    problems, real = [], []
+    for image in images:
+        y, x, labels, cell_mask, *columns = map(np.asarray, image)
+        point_y, point_x, proposal_mask, *scores = columns
+        cell, proposal = np.flatnonzero(cell_mask), np.flatnonzero(proposal_mask)
+        problems.append(
+            Problem(
+                points_yx=np.stack([point_y, point_x], 1, dtype=np.float64)[proposal],
+                score=np.stack(scores, 1, dtype=np.float64)[proposal],
+                true_yx=np.stack([y, x], 1, dtype=np.float64)[cell],
+                labels=labels[cell],
+                distance_weight=distance_weight,
+            )
+        )
+        real.append((cell, proposal, len(labels)))
+    found = []
+    for proposal_idx, (cell, proposal, size) in zip(
+        solve_batch(problems), real, strict=True
+    ):
+        row = np.full(size, -1, np.int32)
+        taken = proposal_idx >= 0
+        row[cell[taken]] = proposal[proposal_idx[taken]]
+        found.append(row)
+    return found
+
+
 @functools.cache
 def _pool() -> futures.ThreadPoolExecutor:
     return futures.ThreadPoolExecutor(os.cpu_count(), "cellrec-matching")

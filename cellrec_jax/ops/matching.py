@@ -8,19 +8,19 @@ Source: Shui et al., End-to-end cell recognition by point annotation, MICCAI 202
 
 from collections.abc import Sequence
 import functools
+import logging
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from cellrec_jax.ops import assignment, host_matching
+from cellrec_jax.ops import assignment, host_matching, matching_checks
 
 BACKENDS = ("host", "device", "auto")
-MAX_HOST_PROPOSALS = 25_599
-"""Largest M of the host backend with several CPU devices: an argument of 102,400 bytes
-or more is copied to a callback asynchronously there, and the copy waits for the step
-that waits for the callback."""
+MAX_HOST_POINTS = 25_599
+"""Largest M and N of the host backend with several CPU devices: an argument of 102,400
+bytes or more is copied to a callback asynchronously there, and the copy waits for the
+step that waits for the callback."""
 
 _CANDIDATES = (8, 32)  # proposals a cell looks at, before all that can matter
 _PLENTY = 4  # proposals for each cell
@@ -28,7 +28,7 @@ _CPU_ROWS = 64  # cells whose costs are held at once on a CPU: they stay in its 
 
 
 class MatchWeights(NamedTuple):
-    """Weights of the terms of the cost, each >= 0; defaults of the paper."""
+    """Weights of the terms of the cost, numbers in 0..1e15; defaults of the paper."""
 
     distance: float = 0.05
     """alpha, per px."""
@@ -46,6 +46,8 @@ class Match(NamedTuple):
 
 
 PAPER_WEIGHTS = MatchWeights()
+
+_LOG = logging.getLogger(__name__)
 
 
 def match(
@@ -71,21 +73,22 @@ def match(
       objectness: [B, M] probabilities.
       class_probs: [B, M, K] probabilities.
       true_yx: [B, N, 2] annotated cells, px.
-      labels: i32 [B, N] in 0..K-1 where not padded.
+      labels: int [B, N] in 0..K-1 where not padded; under jit clipped to that range.
       cell_mask: bool [B, N].
-      proposal_mask: bool [B, M]; None takes all. Under jit a proposal with a NaN or an
-        infinity counts as masked, such a cell as padded.
-      weights: see `MatchWeights`.
-      backend: "host", "device" or "auto" (`choose_backend`).
+      proposal_mask: bool [B, M]; None takes all. Under jit a proposal with a NaN or a
+        magnitude above 1e15 counts as masked, such a cell as padded.
+      weights: see `MatchWeights`; static.
+      backend: "host", "device" or "auto" (`choose_backend`, which logs what it takes).
 
     Returns:
       The match. Under jit, cells beyond the number of proposals are left over (-1):
       the host keeps the cheapest choice, the device a valid one.
 
     Raises:
-      ValueError: for shapes that do not fit, an unknown backend, a negative weight;
-        and, outside jit, for an image with values that are not finite, labels out of
-        range, or more cells than proposals.
+      ValueError: for shapes and dtypes that do not fit, an unknown backend, a weight
+        that is out of range or traced, "host" for more than `MAX_HOST_POINTS` on
+        several CPU devices; and, outside jit, for an image with values that are not
+        finite or beyond 1e15, labels out of range, or more cells than proposals.
 
     References:
       Shui et al. 2022, Eq. 2.
@@ -94,17 +97,17 @@ def match(
         proposal_mask = jnp.ones(objectness.shape, bool)
     proposals = (points_yx, objectness, class_probs, proposal_mask)
     cells = (true_yx, labels, cell_mask)
-    _check_shapes(proposals, cells)
-    _check_weights(weights)
-    if not any(isinstance(x, jax.core.Tracer) for x in (*proposals, *cells)):
-        _check_values(proposals, cells)
+    matching_checks.check_shapes(proposals, cells)
+    matching_checks.check_weights(weights._asdict())
+    matching_checks.check_values(proposals, cells)
     batch, num_cells = labels.shape
     num_proposals = objectness.shape[1]
     if backend == "auto":
         backend = choose_backend(num_proposals, num_cells)
     if backend not in BACKENDS:
         raise ValueError(f"matching backend {backend!r}: use one of {BACKENDS}")
-    problem = _drop_unreal(*jax.lax.stop_gradient((proposals, cells)))
+    problem = matching_checks.drop_unreal(*jax.lax.stop_gradient((proposals, cells)))
+    weights = MatchWeights(*map(float, weights))  # callbacks may not touch JAX arrays
     if 0 in (batch, num_cells, num_proposals):
         found = jnp.full((batch, num_cells), -1, jnp.int32)
     elif backend == "host":
@@ -120,6 +123,7 @@ def choose_backend(num_proposals: int, num_cells: int) -> str:
     By `cellrec_jax.bench matching` on two CPU cores: "device" is up to three times
     faster where proposals abound, "host" up to ten times where they are scarce and many
     cells compete. On accelerators it is "device", since a callback waits for the queue.
+    The choice and its reason are logged as info, once for each size.
 
     Args:
       num_proposals: M of an image.
@@ -129,10 +133,28 @@ def choose_backend(num_proposals: int, num_cells: int) -> str:
       "host" or "device".
     """
     if jax.default_backend() != "cpu":
-        return "device"
-    if num_proposals > MAX_HOST_PROPOSALS and jax.local_device_count() > 1:
-        return "device"
-    return "device" if num_proposals >= _PLENTY * num_cells else "host"
+        choice = "device", "a callback waits for the accelerator's queue"
+    elif _host_hangs(num_proposals, num_cells):
+        choice = "device", f"host callbacks take {MAX_HOST_POINTS} points at most"
+    elif num_proposals >= _PLENTY * num_cells:
+        choice = "device", "proposals abound"
+    else:
+        choice = "host", "many cells compete for few proposals"
+    _log_choice(num_proposals, num_cells, *choice)
+    return choice[0]
+
+
+@functools.cache
+def _log_choice(num_proposals: int, num_cells: int, backend: str, why: str) -> None:
+    """Once for each size, not once for each trace."""
+    sizes = f"{num_proposals} proposals, {num_cells} cells"
+    _LOG.info("matching backend %r for %s: %s", backend, sizes, why)
+
+
+def _host_hangs(num_proposals: int, num_cells: int) -> bool:
+    """Whether rows or columns are too long for callbacks; see `MAX_HOST_POINTS`."""
+    several = jax.default_backend() == "cpu" and jax.local_device_count() > 1
+    return several and max(num_proposals, num_cells) > MAX_HOST_POINTS
 
 
 def matching_cost(
@@ -239,14 +261,18 @@ def _match_image(
 def _on_host(
     proposals: Sequence[jax.Array], cells: Sequence[jax.Array], weights: MatchWeights
 ) -> jax.Array:
-    """One callback for the batch, every row of every image an argument of its own."""
+    """One callback for the batch, every row of every image an argument of its own.
+
+    Values are of four bytes at most, which `MAX_HOST_POINTS` counts on.
+    """
     points_yx, objectness, class_probs, proposal_mask = proposals
     true_yx, labels, cell_mask = cells
     (batch, num_proposals), num_cells = objectness.shape, labels.shape[1]
-    if num_proposals > MAX_HOST_PROPOSALS and _many_cpu_devices():
+    if _host_hangs(num_proposals, num_cells):
         raise ValueError(
-            f"{num_proposals} proposals do not go through a host callback on several "
-            f"CPU devices (at most {MAX_HOST_PROPOSALS}): use matching backend 'device'"
+            f"{num_proposals} proposals and {num_cells} cells do not go through a host "
+            f"callback on several CPU devices (at most {MAX_HOST_POINTS} of each): use "
+            "matching backend 'device'"
         )
     scores = _scores(objectness, class_probs, weights)
     columns = [points_yx[..., 0], points_yx[..., 1], proposal_mask]
@@ -254,120 +280,7 @@ def _on_host(
     rows = [true_yx[..., 0], true_yx[..., 1], labels, cell_mask]
     arguments = [[x[b] for x in (*rows, *columns)] for b in range(batch)]
     shape = jax.ShapeDtypeStruct((num_cells,), jnp.int32)
-    solve = functools.partial(_solve_batch, distance_weight=weights.distance)
-    return jnp.stack(jax.pure_callback(solve, [shape] * batch, arguments))
-
-
-def _many_cpu_devices() -> bool:
-    return jax.default_backend() == "cpu" and jax.local_device_count() > 1
-
-
-def _solve_batch(
-    arguments: Sequence[Sequence[np.ndarray]], *, distance_weight: float
-) -> list[np.ndarray]:
-    """What the callback runs: NumPy alone."""
-    problems, real = [], []
-    for image in arguments:
-        y, x, labels, cell_mask, *columns = map(np.asarray, image)
-        point_y, point_x, proposal_mask, *scores = columns
-        cell, proposal = np.flatnonzero(cell_mask), np.flatnonzero(proposal_mask)
-        problems.append(
-            host_matching.Problem(
-                points_yx=np.stack([point_y, point_x], 1, dtype=np.float64)[proposal],
-                score=np.stack(scores, 1, dtype=np.float64)[proposal],
-                true_yx=np.stack([y, x], 1, dtype=np.float64)[cell],
-                labels=labels[cell],
-                distance_weight=distance_weight,
-            )
-        )
-        real.append((cell, proposal, len(labels)))
-    found = []
-    solved = host_matching.solve_batch(problems)
-    for proposal_idx, (cell, proposal, size) in zip(solved, real, strict=True):
-        row = np.full(size, -1, np.int32)
-        taken = proposal_idx >= 0
-        row[cell[taken]] = proposal[proposal_idx[taken]]
-        found.append(row)
-    return found
-
-
-# Checks.
-
-
-def _check_shapes(proposals: Sequence[jax.Array], cells: Sequence[jax.Array]) -> None:
-    points_yx, objectness, class_probs, proposal_mask = proposals
-    true_yx, labels, cell_mask = cells
-    batch, num_proposals = objectness.shape
-    num_cells = labels.shape[1]
-    expected = {
-        "points_yx": (points_yx, (batch, num_proposals, 2)),
-        "class_probs": (class_probs[..., 0], (batch, num_proposals)),
-        "proposal_mask": (proposal_mask, (batch, num_proposals)),
-        "true_yx": (true_yx, (batch, num_cells, 2)),
-        "labels": (labels, (batch, num_cells)),
-        "cell_mask": (cell_mask, (batch, num_cells)),
-    }
-    for name, (array, shape) in expected.items():
-        if array.shape != shape:
-            raise ValueError(
-                f"{name} is {array.shape}, should be {shape} to fit objectness "
-                f"{objectness.shape} and labels {labels.shape}"
-            )
-
-
-def _check_weights(weights: MatchWeights) -> None:
-    for name, value in weights._asdict().items():
-        if not value >= 0:
-            raise ValueError(f"matching weight {name} is {value}; it must be >= 0")
-
-
-def _check_values(proposals: Sequence[jax.Array], cells: Sequence[jax.Array]) -> None:
-    points_yx, objectness, class_probs, proposal_mask = map(np.asarray, proposals)
-    true_yx, labels, cell_mask = map(np.asarray, cells)
-    terms = {
-        "proposal coordinates": (points_yx, proposal_mask),
-        "objectness": (objectness[..., None], proposal_mask),
-        "class probabilities": (class_probs, proposal_mask),
-        "cell coordinates": (true_yx, cell_mask),
-    }
-    for name, (values, mask) in terms.items():
-        bad = (~np.isfinite(values.astype(np.float64)).all(axis=-1)) & mask
-        if bad.any():
-            image, row = np.argwhere(bad)[0]
-            raise ValueError(f"{name} of image {image}, row {row} are not finite")
-    num_classes = class_probs.shape[-1]
-    bad = cell_mask & ((labels < 0) | (labels >= num_classes))
-    if bad.any():
-        image, row = np.argwhere(bad)[0]
-        raise ValueError(
-            f"label {labels[image, row]} of image {image}, cell {row} is not in "
-            f"0..{num_classes - 1}"
-        )
-    counts = np.stack([cell_mask.sum(axis=1), proposal_mask.sum(axis=1)])
-    if (counts[0] > counts[1]).any():
-        image = int(np.argmax(counts[0] > counts[1]))
-        raise ValueError(
-            f"image {image} has {counts[0, image]} cells but only {counts[1, image]} "
-            "proposals: each cell needs one of its own; use denser anchor points"
-        )
-
-
-def _drop_unreal(
-    proposals: Sequence[jax.Array], cells: Sequence[jax.Array]
-) -> tuple[tuple[jax.Array, ...], tuple[jax.Array, ...]]:
-    """Masks what is not finite, and zeros what is masked: it must not reach a sort."""
-    points_yx, objectness, class_probs, proposal_mask = proposals
-    true_yx, labels, cell_mask = cells
-    finite = jnp.isfinite(objectness)
-    finite &= jnp.all(jnp.isfinite(points_yx), -1)
-    finite &= jnp.all(jnp.isfinite(class_probs), -1)
-    use = proposal_mask.astype(bool) & finite
-    real = cell_mask.astype(bool) & jnp.all(jnp.isfinite(true_yx), -1)
-    clean = (
-        jnp.where(use[..., None], points_yx, 0),
-        jnp.where(use, objectness, 0),
-        jnp.where(use[..., None], class_probs, 0),
-        use,
+    solve = functools.partial(
+        host_matching.solve_padded, distance_weight=weights.distance
     )
-    labels = jnp.clip(labels, 0, class_probs.shape[-1] - 1)
-    return clean, (jnp.where(real[..., None], true_yx, 0), labels, real)
+    return jnp.stack(jax.pure_callback(solve, [shape] * batch, arguments))

@@ -52,20 +52,35 @@ def test_chain_needs_an_augmenting_path():
     assert raises.tolist() == [True, True]
 
 
-def test_a_bent_chain_tells_the_methods_apart():
-    """The second cell is nearer to both predictions together than the line allows."""
-    true_yx = np.array([[5.0, 10.0], [11.0, 18.0]])
-    found = {
+def match_each_way(pred_yx, true_yx, scores):
+    return {
         method: matching.match_points(
-            CHAIN_PRED, true_yx, RADIUS, method=method, scores=[0.5, 0.9]
+            pred_yx, true_yx, RADIUS, method=method, scores=scores
         ).tolist()
         for method in matching.METHODS
     }
-    assert found == {
+
+
+def test_only_max_follows_a_bent_chain():
+    """The second cell is nearer to both predictions together than the line allows."""
+    true_yx = np.array([[5.0, 10.0], [11.0, 18.0]])
+    assert match_each_way(CHAIN_PRED, true_yx, [0.5, 0.9]) == {
         "max": [[0, 0], [1, 1]],
         "greedy_score": [[1, 0]],
         "hungarian": [[1, 0]],  # 0 + 19.0 px in all, of which 19.0 is cut
         "nearest": [[1, 0]],
+    }
+
+
+def test_every_method_finds_something_else():
+    """In reach: p0 - c2 2.0 px, p1 - c0 11.7, p1 - c2 8.0, p2 - c2 4.0."""
+    pred_yx = np.array([[5.0, 6.0], [5.0, 12.0], [5.0, 0.0]])
+    true_yx = np.array([[11.0, 22.0], [8.0, 30.0], [5.0, 4.0]])
+    assert match_each_way(pred_yx, true_yx, [0.2, 0.1, 0.3]) == {
+        "max": [[0, 2], [1, 0]],
+        "greedy_score": [[1, 0], [2, 2]],  # p2 chooses first
+        "hungarian": [[2, 2]],  # 4.0 + 17.1 + 18.2 px, of which two are cut
+        "nearest": [[0, 2]],  # all want c2
     }
 
 
@@ -164,6 +179,28 @@ def test_bad_arguments():
     for radius in (-1.0, np.nan, np.inf):
         with pytest.raises(ValueError, match="radius"):
             matching.match_points(CHAIN_PRED, CHAIN_TRUE, radius)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("pred_yx", np.zeros((2, 3)), r"pred_yx is \(2, 3\), should be \[points, 2\]"),
+        ("true_yx", np.zeros(4), r"true_yx is \(4,\), should be \[points, 2\]"),
+        ("pred_yx", [[0.0, 1.0], [np.nan, 2.0]], "pred_yx has values that are not fin"),
+        ("true_yx", [[0.0, np.inf]], "true_yx has values that are not finite"),
+        ("scores", [0.5], r"scores is \(1,\), should be \(2,\)"),
+        ("scores", [0.5, 0.4, 0.3], r"scores is \(3,\), should be \(2,\)"),
+        ("scores", [0.5, np.nan], "scores has values that are not finite"),
+    ],
+)
+def test_bad_arrays(name, value, message):
+    arguments = {"pred_yx": CHAIN_PRED, "true_yx": CHAIN_TRUE, "scores": [0.5, 0.9]}
+    arguments[name] = value
+    for method in matching.METHODS:
+        with pytest.raises(ValueError, match=message):
+            matching.match_points(**arguments, radius=RADIUS, method=method)
+    with pytest.raises(ValueError, match=message):
+        matching.ordered_matches(**arguments, radius=RADIUS)
 
 
 @given(seed=st.integers(0, 999), num_pred=st.integers(0, 4), num_true=st.integers(0, 4))
