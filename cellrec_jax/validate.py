@@ -61,6 +61,7 @@ _CHOICES = {
     "optim.name": ("momentum", "adam", "adamw"),
     "optim.schedule": ("piecewise", "cosine", "constant"),
     "eval.weights": ("last", "best"),
+    "eval.protocol": ("max", "hungarian", "nearest", "greedy_score"),
 }
 
 
@@ -113,6 +114,12 @@ def validate(experiment: "Experiment") -> None:
     require(
         all(0 < drop < 1 for drop in drops),
         f"optim.drops={_text(drops)} must be shares of total_steps, in (0, 1)",
+    )
+    distances = experiment.eval.min_distances
+    require(
+        len(distances) > 0 and all(0 <= d < float("inf") for d in distances),
+        f"eval.min_distances={_text(distances)} must be distances of 0 px or more; 0 "
+        "alone keeps all detections",
     )
     _check_annotations(experiment)
     _check_sizes(experiment)

@@ -1,22 +1,15 @@
 """Figures of a run, as PNG. Matplotlib is imported when the first one is drawn."""
 
 from collections.abc import Mapping, Sequence
-import io
 import os
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cellrec_jax.io import atomic
+from cellrec_jax.io import drawing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-_DPI = 150
-_INK = "#333333"
-_GRID = "#e3e3e3"
-_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 
 
 def loss_curves(
@@ -41,23 +34,23 @@ def loss_curves(
     totals = {name: line for name, line in series.items() if name.endswith("loss")}
     parts = {name: line for name, line in series.items() if name not in totals}
     panels = [panel for panel in (totals, parts) if panel] or [{}]
-    figure = _new_figure(5.2 * len(panels), 3.6)
+    figure = drawing.new_figure(5.2 * len(panels), 3.6)
     for index, panel in enumerate(panels):
         axes = figure.add_subplot(1, len(panels), index + 1)
-        _style(axes, "training step", "loss")
+        drawing.style(axes, "training step", "loss")
         axes.locator_params(axis="x", integer=True)
         for position, (name, line) in enumerate(panel.items()):
-            _draw_line(axes, name, *line, _color(position))
+            _draw_line(axes, name, *line, drawing.color(position))
         values = np.concatenate([np.zeros(0), *(value for _, value in panel.values())])
         if len(values) and values.min() > 0 and values.max() > 30 * values.min():
             axes.set_yscale("log")
         elif len(values) and values.min() >= 0:
             axes.set_ylim(0, 1.08 * (values.max() or 1))
         if panel:
-            _legend(axes, loc="upper right")
+            drawing.legend(axes, loc="upper right")
         else:
-            _say_empty(axes, "no loss was logged")
-    _save(path, figure)
+            drawing.say_empty(axes, "no loss was logged")
+    drawing.save(path, figure)
 
 
 def precision_recall(
@@ -78,23 +71,25 @@ def precision_recall(
     Raises:
       RunError: if the file cannot be written.
     """
-    figure = _new_figure(4.8, 4.4)
+    figure = drawing.new_figure(4.8, 4.4)
     axes = figure.add_subplot()
-    _style(axes, "recall", "precision")
-    _unit_square(axes)
-    _title(axes, f"True positive: {criterion}")
+    drawing.style(axes, "recall", "precision")
+    drawing.unit_square(axes)
+    drawing.title(axes, f"True positive: {criterion}")
     for position, (name, (recall, precision)) in enumerate(curves.items()):
         ap = (average_precision or {}).get(name)
-        label = _plain(name) + ("" if ap is None else f"  AP {ap:.3f}")
-        axes.plot(recall, precision, color=_color(position), lw=1.8, label=label)
+        label = drawing.plain(name) + ("" if ap is None else f"  AP {ap:.3f}")
+        axes.plot(recall, precision, color=drawing.color(position), lw=1.8, label=label)
         if len(recall):
             # The curve ends where detections do, not where recall is 1.
-            axes.plot(recall[-1], precision[-1], "o", ms=4, color=_color(position))
+            axes.plot(
+                recall[-1], precision[-1], "o", ms=4, color=drawing.color(position)
+            )
     if curves:
-        _legend(axes, loc="lower left")
+        drawing.legend(axes, loc="lower left")
     else:
-        _say_empty(axes, "no detections")
-    _save(path, figure)
+        drawing.say_empty(axes, "no detections")
+    drawing.save(path, figure)
 
 
 def reliability(
@@ -118,13 +113,13 @@ def reliability(
     Raises:
       RunError: if the file cannot be written.
     """
-    figure = _new_figure(4.8, 5.2)
+    figure = drawing.new_figure(4.8, 5.2)
     grid = figure.add_gridspec(2, 1, height_ratios=(3, 1))
     upper = figure.add_subplot(grid[0])
     lower = figure.add_subplot(grid[1], sharex=upper)
-    _style(upper, "", "precision (share of true positives)")
-    _style(lower, "score", "detections")
-    _unit_square(upper)
+    drawing.style(upper, "", "precision (share of true positives)")
+    drawing.style(lower, "score", "detections")
+    drawing.unit_square(upper)
     upper.tick_params(labelbottom=False)
     filled = np.asarray(counts) > 0
     starts, widths = np.asarray(edges)[:-1], np.diff(edges)
@@ -132,13 +127,13 @@ def reliability(
     bar: dict[str, Any] = {"align": "edge", "edgecolor": "white"}
     upper.bar(starts[filled], shares, widths[filled], color="#a9cbe2", **bar)
     upper.plot([0, 1], [0, 1], "--", color="#888888", label="perfect calibration")
-    upper.plot(scores, shares, "o-", color=_COLORS[0], ms=4, label="these scores")
+    upper.plot(scores, shares, "o-", color=drawing.color(0), ms=4, label="these scores")
     lower.bar(starts, counts, widths, color="#8c8c8c", **bar)
     error = "not defined" if ece is None else f"{ece:.3f}"
     total = f"{int(np.sum(counts)):,} detections"
-    _title(upper, f"Expected calibration error {error}, {total}")
-    _legend(upper, loc="upper left")
-    _save(path, figure)
+    drawing.title(upper, f"Expected calibration error {error}, {total}")
+    drawing.legend(upper, loc="upper left")
+    drawing.save(path, figure)
 
 
 def _loss_series(
@@ -159,7 +154,7 @@ def _draw_line(
 ) -> None:
     """Draws raw values pale and their running mean; few values as they are."""
     window = len(values) // 25
-    label = _plain(name)
+    label = drawing.plain(name)
     if window < 2:
         marker = "o" if len(values) < 3 else None
         axes.plot(steps, values, color=color, lw=1.5, marker=marker, ms=4, label=label)
@@ -170,59 +165,3 @@ def _draw_line(
     smooth /= np.convolve(np.ones(len(values)), weights, "same")
     axes.plot(steps, values, color=color, lw=0.7, alpha=0.25)
     axes.plot(steps, smooth, color=color, lw=1.8, label=label)
-
-
-def _new_figure(width_inch: float, height_inch: float) -> "Figure":
-    # The figure class alone, without pyplot: no global state, no display is asked for.
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width_inch, height_inch), dpi=_DPI, layout="constrained")
-
-
-def _style(axes: "Axes", x_label: str, y_label: str) -> None:
-    axes.set_xlabel(x_label, color=_INK)
-    axes.set_ylabel(y_label, color=_INK)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color("#888888")
-    axes.tick_params(colors=_INK, labelsize=9)
-    axes.grid(color=_GRID, lw=0.8)
-    axes.set_axisbelow(True)
-
-
-def _title(axes: "Axes", text: str) -> None:
-    axes.set_title(text, loc="left", fontsize=10, color=_INK)
-
-
-def _unit_square(axes: "Axes") -> None:
-    axes.set_xlim(-0.01, 1.01)
-    axes.set_ylim(-0.01, 1.02)
-    ticks = np.linspace(0, 1, 6)
-    axes.set_xticks(ticks)
-    axes.set_yticks(ticks)
-
-
-def _legend(
-    axes: "Axes", loc: Literal["upper right", "upper left", "lower left"]
-) -> None:
-    axes.legend(loc=loc, fontsize=8.5, frameon=True, framealpha=0.9, edgecolor="none")
-
-
-def _say_empty(axes: "Axes", text: str) -> None:
-    axes.text(0.5, 0.5, text, ha="center", color=_INK, transform=axes.transAxes)
-
-
-def _color(position: int) -> str:
-    return _COLORS[position % len(_COLORS)]
-
-
-def _plain(name: str) -> str:
-    """A name as a label: no formulas, not hidden by a leading underscore."""
-    return name.replace("$", r"\$").lstrip("_") or "(no name)"
-
-
-def _save(path: str | os.PathLike[str], figure: "Figure") -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    encoded = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(encoded)
-    atomic.write_bytes(path, encoded.getvalue())

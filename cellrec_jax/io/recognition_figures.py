@@ -5,7 +5,7 @@ import os
 
 import numpy as np
 
-from cellrec_jax.io import figures
+from cellrec_jax.io import drawing
 
 
 def confusion_matrix(
@@ -27,11 +27,11 @@ def confusion_matrix(
     """
     counts = np.asarray(counts)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    names = [figures._plain(name) for name in class_names]
+    names = [drawing.plain(name) for name in class_names]
     side = 2.4 + 0.8 * len(counts)
-    figure = figures._new_figure(side + 0.8, side)
+    figure = drawing.new_figure(side + 0.8, side)
     axes = figure.add_subplot()
-    figures._style(axes, "predicted class", "annotated class")
+    drawing.style(axes, "predicted class", "annotated class")
     axes.grid(visible=False)
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     ticks = range(len(counts))
@@ -39,12 +39,12 @@ def confusion_matrix(
     axes.set_yticks(ticks, [*names, "false detection"])
     # No cell can be both missed and invented.
     for row, column in list(np.ndindex(*counts.shape))[:-1]:
-        color = "white" if shares[row, column] > 0.5 else figures._INK
+        color = "white" if shares[row, column] > 0.5 else drawing.INK
         text = f"{counts[row, column]:,}"
         axes.text(column, row, text, ha="center", va="center", color=color, fontsize=9)
     bar = figure.colorbar(image, ax=axes, shrink=0.8)
-    bar.set_label("share of the row", color=figures._INK)
-    figures._save(path, figure)
+    bar.set_label("share of the row", color=drawing.INK)
+    drawing.save(path, figure)
 
 
 def threshold_curve(
@@ -65,14 +65,14 @@ def threshold_curve(
     Raises:
       RunError: if the file cannot be written.
     """
-    figure = figures._new_figure(6.8, 4.0)
+    figure = drawing.new_figure(6.8, 4.0)
     axes = figure.add_subplot()
-    figures._style(axes, "score threshold", "F1")
-    figures._unit_square(axes)
-    figures._title(axes, "Dashed: operating threshold" if operating else "")
+    drawing.style(axes, "score threshold", "F1")
+    drawing.unit_square(axes)
+    drawing.title(axes, "Dashed: operating threshold" if operating else "")
     for position, (name, values) in enumerate(f1.items()):
-        color = figures._color(position)
-        axes.plot(thresholds, values, color=color, lw=1.8, label=figures._plain(name))
+        color = drawing.color(position)
+        axes.plot(thresholds, values, color=color, lw=1.8, label=drawing.plain(name))
         if operating and name in operating:
             axes.axvline(operating[name], color=color, lw=1.2, ls="--")
     if any(np.isfinite(values).any() for values in f1.values()):
@@ -81,5 +81,5 @@ def threshold_curve(
             loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8.5, frameon=False
         )
     else:
-        figures._say_empty(axes, "no cells and no detections")
-    figures._save(path, figure)
+        drawing.say_empty(axes, "no cells and no detections")
+    drawing.save(path, figure)

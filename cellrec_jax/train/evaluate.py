@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 import dataclasses
+import time
 from typing import Any, NamedTuple
 
 import jax
@@ -11,12 +12,15 @@ from cellrec_jax import errors, geometry
 from cellrec_jax.config import EvalConfig
 from cellrec_jax.data import arrays, augment, sets
 from cellrec_jax.metrics import counting, report
+from cellrec_jax.metrics import results as results_lib
 from cellrec_jax.metrics.results import ImageResult
 from cellrec_jax.train import model as model_lib
 from cellrec_jax.train.state import TrainState
 from cellrec_jax.types import Batch, Decode, Detections, Method
 
 Predict = Callable[[Any, Any, Batch, Decode], Detections]
+_TIMED = 7  # images behind a time of prediction
+
 Track = Callable[[Iterable[Any], str], Iterable[Any]]
 
 
@@ -153,27 +157,13 @@ def radius_px(config: EvalConfig, mpp: float) -> float:
     return geometry.um_to_px(config.radius_um, mpp)
 
 
-@dataclasses.dataclass(frozen=True)
-class Fitted:
-    """Operating thresholds and what they stand on."""
-
-    thresholds: np.ndarray
-    num_labels: np.ndarray
-
-    def to_json(self) -> dict[str, Any]:
-        """As stored in a checkpoint."""
-        return {
-            "thresholds": [float(t) for t in self.thresholds],
-            "num_labels": [int(n) for n in self.num_labels],
-            "min_distance": 0.0,
-        }
-
-
-def fit(
-    results: list[ImageResult], class_names: tuple[str, ...], radius: float
-) -> Fitted:
-    """Chooses each class's score threshold by the best F1 on validation results."""
-    return Fitted(*counting.fit_thresholds(results, radius, class_names))
+def to_json(fitted: counting.OperatingPoint) -> dict[str, Any]:
+    """An operating point as it is stored in a checkpoint; px of the images on disk."""
+    return {
+        "thresholds": [float(t) for t in fitted.thresholds],
+        "num_labels": [int(n) for n in fitted.num_labels],
+        "min_distance": fitted.min_distance,
+    }
 
 
 def metrics(
@@ -183,7 +173,15 @@ def metrics(
     radius: float,
     decode: dict[str, Any],
 ) -> dict[str, dict[str, Any]]:
-    """All metrics of a set at the stored thresholds; see `metrics.report`."""
+    """All metrics of a set at the stored operating point; see `metrics.report`.
+
+    Args:
+      results: thinned to the stored least distance.
+      class_names: names of the K classes.
+      config: overlap, protocol and resamples.
+      radius: of a match, px.
+      decode: from `to_json`.
+    """
     return report.evaluate(
         results,
         class_names,
@@ -193,6 +191,7 @@ def metrics(
         voc_plus_one=config.voc_plus_one,
         num_bootstrap=config.bootstrap,
         num_threshold_labels=np.asarray(decode["num_labels"]),
+        protocol=config.protocol,
     )
 
 
@@ -201,7 +200,7 @@ def validator(
     method: Method,
     val_set: sets.EvalSet | None,
     class_names: tuple[str, ...],
-) -> Callable[[TrainState], tuple[Fitted, float]]:
+) -> Callable[[TrainState], tuple[counting.OperatingPoint, dict[str, float]]]:
     """Makes the function that the loop calls to validate a state.
 
     Args:
@@ -211,15 +210,18 @@ def validator(
       class_names: names of the K classes.
 
     Returns:
-      state -> the fitted thresholds and AP11 (0 if undefined), by which the best
-      checkpoint is known.
+      state -> the fitted operating point, and one score by name, by which the best
+      checkpoint is known: AP11 for methods with boxes, else F1 within the radius; 0 if
+      undefined.
     """
     predict = jit_predict(method)
     radius = radius_px(config, val_set.mpp) if val_set is not None else 0.0
 
-    def validate(state: TrainState) -> tuple[Fitted, float]:
+    def validate(
+        state: TrainState,
+    ) -> tuple[counting.OperatingPoint, dict[str, float]]:
         assert val_set is not None  # the loop asks only if there is one
-        results = predict_set(
+        found = predict_set(
             predict,
             state.eval_params,
             state.model_state,
@@ -227,9 +229,44 @@ def validator(
             len(class_names),
             batch_size=config.batch_size,
         )
-        fitted = fit(results, class_names, radius)
+        fitted = counting.fit_operating_point(
+            found, radius, class_names, config.min_distances
+        )
+        if not any(result.pred_boxes_yxyx is not None for result in found):
+            return fitted, {f"F1@{radius:g}px": fitted.f1 or 0.0}
+        thinned = results_lib.suppress(found, fitted.min_distance)
         plain = dataclasses.replace(config, bootstrap=0)
-        found = metrics(results, class_names, plain, radius, fitted.to_json())
-        return fitted, float(found["AP11"]["value"] or 0.0)
+        entries = metrics(thinned, class_names, plain, radius, to_json(fitted))
+        return fitted, {"AP11": float(entries["AP11"]["value"] or 0.0)}
 
     return validate
+
+
+def seconds_per_image(
+    predict: Predict,
+    params: Any,
+    model_state: Any,
+    eval_set: sets.EvalSet,
+    decode: Decode,
+) -> float:
+    """Median time from an image on the host to its points there, one at a time.
+
+    Args:
+      predict: from `jit_predict`; compiled before anything is timed.
+      params: parameters.
+      model_state: batch statistics.
+      eval_set: its first images are predicted.
+      decode: thresholds and least distance.
+
+    Returns:
+      Seconds.
+    """
+    host = jax.device_get(eval_set.images)
+    seconds = []
+    for turn in range(_TIMED + 1):
+        row = [turn % len(host.image)]
+        batch = jax.tree.map(lambda x, row=row: x[row], host)
+        begin = time.perf_counter()
+        jax.device_get(predict(params, model_state, batch, decode))
+        seconds.append(time.perf_counter() - begin)
+    return float(np.median(seconds[1:]))  # the first one may compile

@@ -14,6 +14,7 @@ from cellrec_jax import config as config_lib
 from cellrec_jax import errors
 from cellrec_jax.config import Experiment
 from cellrec_jax.data import augment, feed, sets
+from cellrec_jax.metrics import counting
 from cellrec_jax.train import checkpoint, evaluate, interrupt, parallel, writer
 from cellrec_jax.train import model as model_lib
 from cellrec_jax.train import step as step_lib
@@ -132,9 +133,10 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
                 _warn_if_slow(experiment, clock, step, console)
             score = None
             if (finished or due) and val_set is not None and not stopped:
-                fitted, score = validate(state)
-                meta |= {"decode": fitted.to_json(), "fit_pending": False}
-                write({"step": step, "val/AP11": score})
+                fitted, scores = validate(state)
+                meta |= {"decode": evaluate.to_json(fitted), "fit_pending": False}
+                write({"step": step} | {f"val/{k}": v for k, v in scores.items()})
+                (score,) = scores.values()
             if saving or due:
                 checkpoint.save(manager, state, meta, score)
             if stopped:
@@ -168,6 +170,7 @@ def augment_from(experiment: Experiment) -> augment.AugmentOptions:
         flip=data.flip,
         turn=data.turn,
         hed_jitter=data.hed_jitter,
+        scale_jitter=data.scale_jitter,
         brightness=data.brightness,
         contrast=data.contrast,
     )
@@ -252,13 +255,13 @@ def _make_meta(
 ) -> dict[str, Any]:
     """What prediction needs besides the weights."""
     radius = evaluate.radius_px(experiment.eval, source.mpp)
-    default = evaluate.fit([], class_names, radius)
+    default = counting.fit_operating_point([], radius, class_names, (0.0,))
     return {
         "config": config_lib.to_json(experiment),
         "class_names": list(class_names),
         "native_hw": list(source.native_hw),
         "mpp": source.mpp,
-        "decode": default.to_json(),
+        "decode": evaluate.to_json(default),
         "cells_kept": source.num_kept,
         "cells_total": source.num_total,
     }

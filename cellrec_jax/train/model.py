@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 import dataclasses
+import math
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +39,14 @@ class Model:
 
     @property
     def decode(self) -> Decode:
-        """The thresholds fitted on validation images."""
-        return make_decode(self.meta["decode"])
+        """The operating point fitted on validation images, in px of the network."""
+        fitted = self.meta["decode"]
+        sides = zip(self.experiment.data.size_hw, self.meta["native_hw"], strict=True)
+        scale = math.sqrt(math.prod(size / native for size, native in sides))
+        return Decode(
+            jnp.asarray(fitted["thresholds"], jnp.float32),
+            jnp.asarray(scale * fitted["min_distance"], jnp.float32),
+        )
 
     def takes_whole(self, size_hw: Sequence[int]) -> bool:
         """Whether an image, px, is of about the training images' size.
@@ -60,7 +67,7 @@ class Model:
                 f"the default: not fitted yet at step {self.step} of "
                 f"{self.experiment.total_steps}; train to the end"
             )
-        return [
+        lines = [
             f"score threshold of {name}: {cut:.3f} "
             f"({f'fitted on {number} validation labels' if number else default})"
             for name, cut, number in zip(
@@ -70,14 +77,9 @@ class Model:
                 strict=True,
             )
         ]
-
-
-def make_decode(fitted: Mapping[str, Any]) -> Decode:
-    """Turns the stored thresholds into arrays."""
-    return Decode(
-        jnp.asarray(fitted["thresholds"], jnp.float32),
-        jnp.asarray(fitted["min_distance"], jnp.float32),
-    )
+        if distance := decode["min_distance"]:
+            lines.append(f"least distance of two cells: {distance:g} px")
+        return lines
 
 
 def keep_all(num_classes: int) -> Decode:

@@ -8,7 +8,7 @@ import numpy as np
 
 from cellrec_jax.config import EvalConfig
 from cellrec_jax.data import example, sets
-from cellrec_jax.io import figures, overlay, table
+from cellrec_jax.io import figures, overlay, recognition_figures, table
 from cellrec_jax.metrics import curves as curves_lib
 from cellrec_jax.metrics import reliability, report
 from cellrec_jax.metrics import results as results_lib
@@ -71,6 +71,27 @@ def draw_figures(
     )
     bins = reliability.reliability(np.concatenate(scores), np.concatenate(hits))
     figures.reliability(folder / "reliability.png", *bins)
+
+
+def draw_recognition(
+    output: Path, tables: Mapping[str, Any], model: model_lib.Model
+) -> None:
+    """Draws F1 over the threshold and, for several classes, the confusion matrix."""
+    folder, names = output / "figures", model.class_names
+    curves = tables["threshold_curves"]
+    cuts = dict(zip(names, model.meta["decode"]["thresholds"], strict=True))
+    recognition_figures.threshold_curve(
+        folder / "threshold_curve.png",
+        curves["thresholds"],
+        {
+            name: np.array(curve["F1"], float)
+            for name, curve in curves["curves"].items()
+        },
+        operating=cuts,
+    )
+    if len(names) > 1:
+        counts = np.asarray(tables["confusion"]["counts"])
+        recognition_figures.confusion_matrix(folder / "confusion.png", counts, names)
 
 
 def draw_overlays(

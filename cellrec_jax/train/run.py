@@ -7,11 +7,14 @@ import platform
 from typing import Any
 
 import jax
+import numpy as np
 
 from cellrec_jax import __version__, errors
 from cellrec_jax import config as config_lib
 from cellrec_jax.config import Experiment
 from cellrec_jax.data import sets
+from cellrec_jax.metrics import report
+from cellrec_jax.metrics import results as results_lib
 from cellrec_jax.train import directory, evaluate, loop, outputs, writer
 from cellrec_jax.train import model as model_lib
 from cellrec_jax.train.console import Console
@@ -101,22 +104,35 @@ def evaluate_workdir(
     for line in _scale_lines(model, eval_set):
         console.line(line)
     radius = evaluate.radius_px(config, eval_set.mpp)
+    predict = evaluate.jit_predict(model.method)
+    weights = model.params, model.model_state
     results = evaluate.predict_set(
-        evaluate.jit_predict(model.method),
-        model.params,
-        model.model_state,
+        predict,
+        *weights,
         eval_set,
         len(model.class_names),
         batch_size=config.batch_size,
         track=console.track,
     )
+    facts["timing"]["predict_s"] = evaluate.seconds_per_image(
+        predict, *weights, eval_set, model.decode
+    )
     decode = dict(model.meta["decode"])
+    results = results_lib.suppress(results, decode["min_distance"])
     found = evaluate.metrics(results, model.class_names, config, radius, decode)
-    content = {"metrics": found, "run": facts}
+    tables = report.tables(
+        results,
+        model.class_names,
+        radius_px=radius,
+        thresholds=np.asarray(decode["thresholds"]),
+        protocol=config.protocol,
+    )
+    content = {"metrics": found, "tables": tables, "run": facts}
     if jax.process_index() == 0:
         _write_results(output, content)
         outputs.write_tables(output, results, model, radius)
         outputs.draw_figures(output, workdir, results, model, config)
+        outputs.draw_recognition(output, tables, model)
         outputs.draw_overlays(output, results, model, config, split)
         outputs.print_metrics(console, found, model, output)
     return content
@@ -168,7 +184,8 @@ def _run_facts(
     before = writer.read_json(workdir / "results.json")
     earlier = before.get("run", {}).get("timing", {}) if before else {}
     return {
-        "timing": dict(timing) or earlier,
+        "timing": dict(timing) or dict(earlier),
+        "parameters": sum(x.size for x in jax.tree.leaves(model.params)),
         "step": model.step,
         "seed": model.experiment.seed,
         "cells_kept": model.meta["cells_kept"],

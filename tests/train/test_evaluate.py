@@ -1,5 +1,7 @@
 """Detections come back in px of the image on disk, judged where annotations count."""
 
+from types import SimpleNamespace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,8 +11,9 @@ from cellrec_jax import errors
 from cellrec_jax.config import EvalConfig
 from cellrec_jax.data import arrays, example, sets
 from cellrec_jax.data.record import Record
+from cellrec_jax.metrics import counting
 from cellrec_jax.train import evaluate
-from cellrec_jax.types import Detections
+from cellrec_jax.types import Decode, Detections, Method
 
 
 def _eval_set() -> sets.EvalSet:
@@ -83,9 +86,11 @@ def test_filler_images_are_left_out():
 def test_metrics_of_the_two_images():
     """Image a: 1 cell, found. Image b: 1 cell, found, and 1 false positive."""
     config = EvalConfig(bootstrap=0)
-    fitted = evaluate.fit(_results(1), ("cell",), 12.0)
-    assert fitted.num_labels.tolist() == [2]
-    found = evaluate.metrics(_results(1), ("cell",), config, 12.0, fitted.to_json())
+    fitted = counting.fit_operating_point(_results(1), 12.0, ("cell",), (0.0,))
+    decode = evaluate.to_json(fitted)
+    assert decode["num_labels"] == [2]
+    assert decode["min_distance"] == 0
+    found = evaluate.metrics(_results(1), ("cell",), config, 12.0, decode)
     assert found["precision@12px"]["value"] == 2 / 3
     assert found["recall@12px"]["value"] == 1.0
     assert found["count_mae"]["value"] == 0.5
@@ -111,3 +116,44 @@ def test_batches_are_not_held_for_the_progress_bar():
     predict = jax.jit(_predict)
     evaluate.predict_set(predict, {}, {}, _eval_set(), 1, batch_size=2, track=track)
     assert seen == [("predicting", 1, 0)]
+
+
+def _method(predict):
+    return Method(init=None, loss_fn=None, predict=predict)
+
+
+def test_validation_fits_the_distance_and_scores_by_f1_without_boxes():
+    """A twin 3 px beside each cell goes when distances are tried, and F1 rises."""
+
+    def twins(params, model_state, batch, decode):
+        found = _predict(params, model_state, batch, decode)
+        moved = found.points_yx + jnp.array([[[5.0, 3.0]]])  # of the squeezed image
+        points = jnp.concatenate([found.points_yx, moved], axis=1)
+        double = [jnp.concatenate([x, x], axis=1) for x in found[1:5]]
+        return Detections(points, *double)
+
+    state = SimpleNamespace(eval_params={}, model_state={})
+    scores = {}
+    for distances in ((0.0,), (0.0, 6.0)):
+        config = EvalConfig(min_distances=distances)
+        validate = evaluate.validator(config, _method(twins), _eval_set(), ("cell",))
+        fitted, scores[distances] = validate(state)
+        assert fitted.min_distance == distances[-1]
+    assert list(scores[(0.0,)]) == ["F1@12px"]
+    assert scores[(0.0, 6.0)]["F1@12px"] == pytest.approx(0.8)
+
+
+def test_validation_scores_by_ap_with_boxes():
+    state = SimpleNamespace(eval_params={}, model_state={})
+    validate = evaluate.validator(
+        EvalConfig(), _method(_predict), _eval_set(), ("cell",)
+    )
+    _, scores = validate(state)
+    assert list(scores) == ["AP11"]
+    assert scores["AP11"] > 0
+
+
+def test_seconds_per_image_is_a_time():
+    decode = Decode(jnp.zeros(1), jnp.zeros(()))
+    seconds = evaluate.seconds_per_image(jax.jit(_predict), {}, {}, _eval_set(), decode)
+    assert 0 < seconds < 10

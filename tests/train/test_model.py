@@ -5,10 +5,20 @@ import numpy as np
 from cellrec_jax.train import model
 
 
-def test_decode_round_trip_and_keep_all():
-    decode = model.make_decode({"thresholds": [0.25, 0.5], "min_distance": 3.0})
-    np.testing.assert_array_equal(decode.thresholds, np.float32([0.25, 0.5]))
-    assert decode.min_distance == 3.0
+def test_decode_is_in_px_of_the_network(tiny_experiment):
+    meta = {
+        "decode": {
+            "thresholds": [0.25, 0.5],
+            "min_distance": 3.0,
+            "num_labels": [1, 2],
+        },
+        "native_hw": [2 * side for side in tiny_experiment.data.size_hw],
+        "class_names": ["a", "b"],
+    }
+    made = model.Model(tiny_experiment, None, None, None, meta, 1)
+    np.testing.assert_array_equal(made.decode.thresholds, np.float32([0.25, 0.5]))
+    assert made.decode.min_distance == 1.5
+    assert made.threshold_lines()[-1] == "least distance of two cells: 3 px"
     assert not model.keep_all(2).thresholds.any()
 
 
