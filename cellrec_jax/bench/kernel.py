@@ -101,7 +101,7 @@ def measure(
     rows: list[Row] = []
     notes: list[str] = []
     wrong: list[str] = []
-    slow: dict[tuple[str, str], float] = {}
+    slow: dict[tuple[str, ...], float] = {}
     begin = time.perf_counter()
     for case in cases:
         title = _title(case)
@@ -126,7 +126,7 @@ def measure(
 
 
 def _enter(
-    case: Case, limit_s: float, slow: dict[tuple[str, str], float]
+    case: Case, limit_s: float, slow: dict[tuple[str, ...], float]
 ) -> dict[str, timing.Call | _Skipped | _Wrong]:
     """Name -> a checked call, or why there is none; adds to `slow`."""
     if too_large := _too_large(case.held_bytes):
@@ -137,9 +137,10 @@ def _enter(
     except Exception as error:
         return dict.fromkeys(case.contestants, _failure(error))
     outcomes: dict[str, timing.Call | _Skipped | _Wrong] = {}
+    texts = [value for value in case.point.values() if isinstance(value, str)]
     for name, contestant in case.contestants.items():
         # Work that took too long at a smaller size is not even tried.
-        key = (name, case.direction)
+        key = (name, case.direction, *texts)
         effort = max(contestant.flops, contestant.moved_bytes)
         if effort >= slow.get(key, math.inf):
             outcomes[name] = _Skipped("too slow at a smaller size")

@@ -10,7 +10,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
-DENSE_UP_TO = {"cpu": 384, "gpu": 1024, "tpu": 1024}
+DENSE_UP_TO = {"cpu": 512, "gpu": 1024, "tpu": 1024}
 """Largest N where the dense density is taken by `form="auto"`, per platform."""
 
 

@@ -48,6 +48,7 @@ def detect(
     idx, kept, labels, scores = idx[order], kept[order], labels[order], scores[order]
     boxes_yxyx = jnp.where(kept[:, None], decoded[idx, labels], 0.0)
     points_yx = geometry.box_centers(boxes_yxyx)
-    kept = kept & (scores >= decode.thresholds[labels])
+    # Thinned before the threshold, as when both were fitted.
     kept = kept & nms.point_nms(points_yx, kept, decode.min_distance)
+    kept = kept & (scores >= decode.thresholds[labels])
     return Detections(points_yx, scores, labels, probs[idx], kept, boxes_yxyx)
