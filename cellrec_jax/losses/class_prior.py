@@ -65,7 +65,7 @@ def fixed_prior(
       >>> fixed_prior(100, 300)
       0.625
     """
-    if num_positive < 1 or num_unlabeled < 1:
+    if not (1 <= num_positive < np.inf and 1 <= num_unlabeled < np.inf):
         raise ValueError(
             f"a prior needs positive and unlabelled samples, not {num_positive} and "
             f"{num_unlabeled}"
@@ -109,9 +109,9 @@ def penl1_prior(
       num_centers: kernels; all unlabelled samples where there are fewer.
       num_folds: >= 2, of the cross-validation.
       priors: candidates in (0, 1).
-      sigma_factors: > 0, kernel widths in units of the median distance between
+      sigma_factors: finite, > 0, kernel widths in units of the median distance between
         unlabelled samples and centres.
-      lambdas: > 0, regularisation of the divergence.
+      lambdas: finite, > 0, regularisation of the divergence.
 
     Returns:
       The estimate; of equal scores the first candidate.
@@ -144,7 +144,27 @@ def penl1_prior(
         )
         for sigma in sigmas
     ]
-    held_out, fitted = np.stack(divergences, axis=1)  # [sigmas, G] each
+    return _best_prior(np.stack(divergences, axis=1), sigmas, strengths, candidates)
+
+
+def _best_prior(
+    divergences: np.ndarray,
+    sigmas: np.ndarray,
+    strengths: np.ndarray,
+    candidates: np.ndarray,
+) -> PriorEstimate:
+    """Chooses kernel width and lambda of each prior, and the prior of least distance.
+
+    Args:
+      divergences: [2, S, G] from `_divergences`, held out and fitted.
+      sigmas: [S] kernel widths.
+      strengths: [L] values of lambda.
+      candidates: [G] priors.
+
+    Returns:
+      See `penl1_prior`.
+    """
+    held_out, fitted = divergences
     objective = -held_out[:, None] / strengths[:, None]
     chosen = objective.reshape(-1, len(candidates)).argmin(axis=0)
     sigma_idx, lambda_idx = np.unravel_index(chosen, objective.shape[:2])
@@ -238,5 +258,5 @@ def _check(
     if not (priors.size and ((priors > 0) & (priors < 1)).all()):
         raise ValueError(f"priors must be in (0, 1), not {priors.tolist()}")
     for name, grid in (("sigma_factors", sigma_factors), ("lambdas", lambdas)):
-        if not (grid.size and (grid > 0).all()):
-            raise ValueError(f"{name} must be > 0, not {grid.tolist()}")
+        if not (grid.size and ((grid > 0) & (grid < np.inf)).all()):
+            raise ValueError(f"{name} must be > 0 and finite, not {grid.tolist()}")

@@ -5,17 +5,21 @@ Pure functions of one image; callers vmap. Nothing reduces but `total_loss`.
 Sources: as `losses.points`, which has the terms.
 """
 
+import math
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from cellrec_jax import masking
-from cellrec_jax.losses import points
+from cellrec_jax.losses import matched_checks, points
 
 
 class PointLossOptions(NamedTuple):
-    """Weights and forms; the defaults are the paper's, repaired where it says so."""
+    """Weights and forms; the defaults are the paper's, repaired where it says so.
+
+    Weights are finite and >= 0, which is checked where they are known.
+    """
 
     negative_weight: float = 0.6
     """beta of Eq. 4."""
@@ -55,6 +59,21 @@ class PointLosses(NamedTuple):
 
 
 PAPER_OPTIONS = PointLossOptions()
+_CHOICES = {
+    "point_error": ("squared", "norm"),
+    "class_reduction": ("mean", "sum"),
+    "classification": ("gce", "cross_entropy"),
+    "normalizer": ("proposals", "weights"),
+}
+
+
+class _Pairs(NamedTuple):
+    """Who is matched with whom, and how much it counts."""
+
+    mask: jax.Array  # bool [N], matched cells
+    proposal: jax.Array  # i32 [N], M where not matched: out of bounds, so dropped
+    labels: jax.Array  # i32 [N], -1 where not matched or out of range
+    trust: jax.Array  # f32 [N], 0 where not matched
 
 
 def matched_losses(
@@ -77,57 +96,50 @@ def matched_losses(
       objectness_logits: [M, 2], (object, background); [M, K + 1] without a class head.
       class_logits: [M, K]; None has `objectness_logits` tell the classes.
       true_yx: [N, 2] px.
-      labels: i32 [N].
+      labels: i32 [N] in 0..K-1 where matched; where traced, a cell with another label
+        has no class loss (and, without a class head, no detection loss).
       proposal_idx: i32 [N] from `ops.matching.match`; -1 where padded or left over.
       proposal_mask: bool [M]; None takes all.
-      trust: [N] multiplies the losses of a cell; None is 1.
+      trust: [N] multiplies the losses of a cell, without gradient; None is 1.
       negative_scale: [M] multiplies the detection loss of proposals without a cell
-        (see `losses.density`); None is 1.
+        (see `losses.density`), without gradient; None is 1.
       options: see `PointLossOptions`.
 
     Returns:
       Losses that are not reduced, with their masks.
 
+    Raises:
+      ValueError: for shapes that do not fit, masks that are not bool, labels that are
+        not integers, options out of range and, outside jit, labels out of range.
+
     References:
       Shui et al. 2022, Eq. 3-6.
     """
-    num_proposals, num_scores = objectness_logits.shape
+    _check_options(options)
+    num_classes = matched_checks.check_arrays(
+        pred_yx=pred_yx,
+        objectness_logits=objectness_logits,
+        class_logits=class_logits,
+        true_yx=true_yx,
+        labels=labels,
+        proposal_idx=proposal_idx,
+        proposal_mask=proposal_mask,
+        trust=trust,
+        negative_scale=negative_scale,
+    )
     if proposal_mask is None:
-        proposal_mask = jnp.ones(num_proposals, bool)
-    cell_mask = proposal_idx >= 0
-    sure = jnp.ones(labels.shape) if trust is None else trust
-    sure = jnp.where(cell_mask, sure, 0.0)
-    column = jnp.where(cell_mask, proposal_idx, num_proposals)
-    rows = jnp.maximum(proposal_idx, 0)
-
-    target_yx = jnp.where(cell_mask[:, None], true_yx, 0.0)
-    held_yx = jnp.where(cell_mask[:, None], pred_yx[rows], 0.0)
-    regression = points.point_error(held_yx, target_yx, form=options.point_error)
-
-    positive = labels if class_logits is None else jnp.zeros_like(labels)
-    targets = jnp.full(num_proposals, num_scores - 1, labels.dtype)
-    targets = targets.at[column].set(positive, mode="drop")
-    scale = jnp.ones(num_proposals) if negative_scale is None else negative_scale
-    scale = jax.lax.stop_gradient(scale).at[column].set(sure, mode="drop")
-    detection = scale * points.detection_cross_entropy(
-        jnp.where(proposal_mask[:, None], objectness_logits, 0.0),
-        targets,
-        negative_weight=options.negative_weight,
+        proposal_mask = jnp.ones(len(pred_yx), bool)
+    pairs = _pairs(proposal_idx, labels, trust, len(pred_yx), num_classes)
+    positive = pairs.labels if class_logits is None else jnp.zeros_like(labels)
+    detection, weight = _detection(
+        objectness_logits, proposal_mask, pairs, positive, negative_scale, options
     )
-    weight = points.detection_weights(
-        targets, num_scores - 1, negative_weight=options.negative_weight
-    )
-
-    classification = jnp.zeros(labels.shape)
-    if class_logits is not None:
-        held = jnp.where(cell_mask[:, None], class_logits[rows], 0.0)
-        classification = _classification(held, labels, options)
     return PointLosses(
-        regression=sure * regression,
-        detection=jnp.where(proposal_mask, detection, 0.0),
-        detection_weight=jnp.where(proposal_mask, weight, 0.0),
-        classification=sure * classification,
-        cell_mask=cell_mask,
+        regression=_regression(pred_yx, true_yx, pairs, options),
+        detection=detection,
+        detection_weight=weight,
+        classification=_classification(class_logits, pairs, options),
+        cell_mask=pairs.mask,
         proposal_mask=proposal_mask,
     )
 
@@ -153,16 +165,15 @@ def total_loss(
       f32 scalars.
 
     Raises:
-      ValueError: for an unknown reduction or normalizer.
+      ValueError: for options out of range.
 
     References:
       Shui et al. 2022, Eq. 7. Differs from the paper: Eq. 6 sums over cells where Eq. 3
       and 4 average, which would make the class loss hundreds of times larger than the
       others; the mean is the default, "sum" (per image) the printed form.
     """
-    _one_of("class_reduction", options.class_reduction, "mean", "sum")
-    _one_of("normalizer", options.normalizer, "proposals", "weights")
-    num_images = losses.cell_mask.size // losses.cell_mask.shape[-1]
+    _check_options(options)
+    num_images = math.prod(losses.cell_mask.shape[:-1])
     summed = options.class_reduction == "sum"
     weighted = options.normalizer == "weights"
     terms = {
@@ -186,19 +197,90 @@ def total_loss(
     return total + terms["detection"] + terms["classification"], terms
 
 
-def _classification(
-    logits: jax.Array, labels: jax.Array, options: PointLossOptions
+def _pairs(
+    proposal_idx: jax.Array,
+    labels: jax.Array,
+    trust: jax.Array | None,
+    num_proposals: int,
+    num_classes: int,
+) -> _Pairs:
+    mask = (proposal_idx >= 0) & (proposal_idx < num_proposals)
+    in_range = (labels >= 0) & (labels < num_classes)
+    trust = jnp.ones(mask.shape) if trust is None else jax.lax.stop_gradient(trust)
+    return _Pairs(
+        mask=mask,
+        proposal=jnp.where(mask, proposal_idx, num_proposals),
+        labels=jnp.where(mask & in_range, labels, -1),
+        trust=jnp.where(mask, trust, 0.0),
+    )
+
+
+def _held(rows: jax.Array, pairs: _Pairs) -> jax.Array:
+    """Rows of the proposals that cells are matched with, [N, ...]; 0 for the others."""
+    if len(rows) == 0:  # from which nothing can be taken
+        return jnp.zeros((len(pairs.mask), *rows.shape[1:]), rows.dtype)
+    return jnp.asarray(rows).at[pairs.proposal].get(mode="fill", fill_value=0)
+
+
+def _regression(
+    pred_yx: jax.Array, true_yx: jax.Array, pairs: _Pairs, options: PointLossOptions
 ) -> jax.Array:
-    """Loss of the class head for matched rows, f32 [N]."""
-    _one_of("classification", options.classification, "gce", "cross_entropy")
+    target_yx = jnp.where(pairs.mask[:, None], true_yx, 0.0)
+    held_yx = _held(pred_yx, pairs)
+    return pairs.trust * points.point_error(
+        held_yx, target_yx, form=options.point_error
+    )
+
+
+def _detection(
+    logits: jax.Array,
+    mask: jax.Array,
+    pairs: _Pairs,
+    positive: jax.Array,
+    negative_scale: jax.Array | None,
+    options: PointLossOptions,
+) -> tuple[jax.Array, jax.Array]:
+    """Loss of all proposals and beta or 1, f32 [M], 0 where masked.
+
+    Matched proposals have the labels `positive` [N], the others the background.
+    """
+    num_proposals, background = len(logits), logits.shape[1] - 1
+    beta = options.negative_weight
+    targets = jnp.full(num_proposals, background, positive.dtype)
+    targets = targets.at[pairs.proposal].set(positive, mode="drop")
+    scale = jnp.ones(num_proposals) if negative_scale is None else negative_scale
+    scale = jax.lax.stop_gradient(jnp.asarray(scale, jnp.float32))
+    scale = scale.at[pairs.proposal].set(pairs.trust, mode="drop")
+    logits = jnp.where(mask[:, None], logits, 0.0)
+    loss = points.detection_cross_entropy(logits, targets, negative_weight=beta)
+    weight = points.detection_weights(targets, background, negative_weight=beta)
+    return jnp.where(mask, scale * loss, 0.0), jnp.where(mask, weight, 0.0)
+
+
+def _classification(
+    logits: jax.Array | None, pairs: _Pairs, options: PointLossOptions
+) -> jax.Array:
+    """Loss of the class head, f32 [N]; 0 without one and for labels below 0."""
+    if logits is None:
+        return jnp.zeros(pairs.mask.shape)
+    held = _held(logits, pairs)
     if options.classification == "cross_entropy":
-        return points.cross_entropy(logits, labels)
-    robust = points.generalized_cross_entropy(logits, labels, q=options.q)
-    norm = points.softmax_norm(logits, squared=options.squared_norm)
-    return robust + options.gamma * norm
+        return pairs.trust * points.cross_entropy(held, pairs.labels)
+    robust = points.generalized_cross_entropy(held, pairs.labels, q=options.q)
+    norm = points.softmax_norm(held, squared=options.squared_norm)
+    both = robust + options.gamma * norm
+    return pairs.trust * jnp.where(pairs.labels >= 0, both, 0.0)
 
 
-def _one_of(name: str, value: str, *allowed: str) -> None:
-    if value not in allowed:
-        choices = " or ".join(map(repr, allowed))
-        raise ValueError(f"{name} {value!r}: use {choices}")
+def _check_options(options: PointLossOptions) -> None:
+    for name, allowed in _CHOICES.items():
+        choice = getattr(options, name)
+        if choice not in allowed:
+            choices = " or ".join(map(repr, allowed))
+            raise ValueError(f"{name} {choice!r}: use {choices}")
+    for name in ("negative_weight", "gamma", "regression_weight"):
+        weight = getattr(options, name)
+        if masking.is_known(weight) and not 0 <= float(weight) < math.inf:
+            raise ValueError(f"{name} must be >= 0 and finite, not {weight}")
+    if masking.is_known(options.q) and not 0 < float(options.q) <= 1:
+        raise ValueError(f"q must be in (0, 1], not {options.q}")

@@ -11,9 +11,9 @@ and Sabuncu, Generalized Cross Entropy Loss, NeurIPS 2018.
 
 import functools
 
-import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from cellrec_jax import masking
 
@@ -34,12 +34,16 @@ def point_error(
       f32 [N], not reduced.
 
     Raises:
-      ValueError: for another form.
+      ValueError: for another form, or shapes other than these.
 
     References:
       Shui et al. 2022, Eq. 3. Differs from the paper: it calls the loss a mean square
       error but prints a norm; squared is the default, as in P2PNet.
     """
+    if pred_yx.shape != true_yx.shape or pred_yx.shape[1:] != (2,):
+        raise ValueError(
+            f"points must both be [N, 2], not {pred_yx.shape} and {true_yx.shape}"
+        )
     offsets = pred_yx.astype(jnp.float32) - true_yx.astype(jnp.float32)
     if form == "squared":
         return jnp.sum(offsets**2, axis=-1)
@@ -53,20 +57,56 @@ def cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
 
     Args:
       logits: [N, C].
-      labels: i32 [N] in 0..C-1; a padded row (-1) gets 0.
+      labels: i32 [N] in 0..C-1; a padded row (-1) gets 0, and where labels are traced
+        any label out of range.
 
     Returns:
       f32 [N], not reduced.
+
+    Raises:
+      ValueError: for shapes that do not fit, labels that are not integers and, outside
+        jit, labels outside -1..C-1.
     """
-    chex.assert_equal_shape_prefix([logits, labels], 1)
+    check_labels(labels, logits.shape)
     logits = logits.astype(jnp.float32)
     if logits.shape[1] <= _FEW_CLASSES:
         cost = _few_classes(logits, labels)
     else:
-        row = jnp.maximum(labels, 0)[:, None]
+        row = jnp.clip(labels, 0, logits.shape[1] - 1)[:, None]
         picked = jnp.take_along_axis(jax.nn.log_softmax(logits), row, axis=1)
         cost = -picked[:, 0]
-    return jnp.where(labels >= 0, cost, 0.0)
+    return jnp.where((labels >= 0) & (labels < logits.shape[1]), cost, 0.0)
+
+
+def check_labels(labels: jax.Array, logits_shape: tuple[int, ...]) -> None:
+    """Checks labels of rows of logits, values where they are known.
+
+    Args:
+      labels: integers [N].
+      logits_shape: (N, C).
+
+    Raises:
+      ValueError: see `cross_entropy`.
+    """
+    if (
+        len(logits_shape) != 2
+        or labels.shape != logits_shape[:1]
+        or not logits_shape[1]
+    ):
+        raise ValueError(
+            f"logits must be [N, C] and labels [N], not {logits_shape} and "
+            f"{labels.shape}"
+        )
+    if not jnp.issubdtype(labels.dtype, jnp.integer):
+        raise ValueError(f"labels must be integers, not {labels.dtype}")
+    if not masking.is_known(labels):
+        return
+    known = np.asarray(labels)  # JAX would trace it inside a jit that closes over it
+    wrong = known[(known < -1) | (known >= logits_shape[1])]
+    if wrong.size:
+        raise ValueError(
+            f"label {wrong[0]} is not in 0..{logits_shape[1] - 1}, nor -1 (padding)"
+        )
 
 
 def _few_classes(logits: jax.Array, labels: jax.Array) -> jax.Array:
@@ -89,11 +129,19 @@ def detection_weights(
     Args:
       labels: i32 [M] in 0..K, K the background.
       num_classes: K.
-      negative_weight: beta >= 0; 0.6 in Shui et al., 0.5 in P2PNet.
+      negative_weight: beta, finite and >= 0; 0.6 in Shui et al., 0.5 in P2PNet.
 
     Returns:
       f32 [M].
+
+    Raises:
+      ValueError: for a known beta out of range.
     """
+    known = masking.is_known(negative_weight)
+    if known and not 0 <= float(negative_weight) < jnp.inf:
+        raise ValueError(
+            f"negative_weight must be >= 0 and finite, not {negative_weight}"
+        )
     return jnp.where(labels == num_classes, negative_weight, 1.0)
 
 
@@ -113,6 +161,9 @@ def detection_cross_entropy(
     Returns:
       f32 [M], not reduced.
 
+    Raises:
+      ValueError: as `cross_entropy` and `detection_weights`.
+
     References:
       Shui et al. 2022, Eq. 4.
     """
@@ -128,8 +179,8 @@ def generalized_cross_entropy(
 
     Cross entropy as q -> 0, which converges fast; 1 - p (half the mean absolute error)
     at q = 1, which wrong labels disturb least. Computed from log p, so that p -> 0 has
-    a finite value and gradient. (Weighting the cross entropy by a detached p^q, as some
-    public code does, has another value and, for it, q times the gradient.)
+    a finite value and gradient. (Cross entropy weighted by a detached p^q has another
+    value and this gradient; weighted by q p^q, as in some public code, q times it.)
 
     Args:
       logits: [N, K].
@@ -140,8 +191,8 @@ def generalized_cross_entropy(
       f32 [N] in [0, 1/q], not reduced.
 
     Raises:
-      ValueError: for q outside (0, 1], where it is known; a traced q <= 0 gives cross
-        entropy.
+      ValueError: as `cross_entropy`, and for q outside (0, 1] where it is known; a
+        traced q > 1 counts as 1, q <= 0 or NaN gives cross entropy.
 
     References:
       Zhang and Sabuncu 2018, Eq. 6; Shui et al. 2022, Eq. 5.
@@ -151,10 +202,10 @@ def generalized_cross_entropy(
       >>> float(generalized_cross_entropy(logits, jnp.array([0]), q=0.5)[0])
       1.0
     """
-    if not isinstance(q, jax.core.Tracer) and not 0 < q <= 1:
+    if masking.is_known(q) and not 0 < float(q) <= 1:
         raise ValueError(f"q must be in (0, 1], not {q}; q -> 0 is cross_entropy")
     log_p = -cross_entropy(logits, labels)
-    q = jnp.asarray(q, jnp.float32)
+    q = jnp.minimum(jnp.asarray(q, jnp.float32), 1.0)
     positive = q > 0
     safe = jnp.where(positive, q, 1.0)
     # expm1 keeps its digits however small q is.
@@ -169,7 +220,8 @@ def softmax_norm(logits: jax.Array, *, squared: bool = False) -> jax.Array:
       squared: the squared norm.
 
     Returns:
-      f32 [N] in [K^-1/2, 1], not reduced; never near 0, so no epsilon is needed.
+      f32 [N] in [K^-1/2, 1], squared in [1/K, 1], not reduced; never near 0, so no
+      epsilon is needed.
 
     References:
       Shui et al. 2022, Eq. 5, the second term.

@@ -14,9 +14,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-_ATANH = tuple(1.0 / power for power in range(15, 0, -2))  # highest first
+from cellrec_jax import masking
+from cellrec_jax.losses.surrogates import SURROGATES
+
 ESTIMATORS = ("unbiased", "clip", "non_negative")
 
 
@@ -30,66 +31,6 @@ class PuRisk(NamedTuple):
     """R_u^- - prior R_p^-, before any clipping; below 0 is a sign of overfitting."""
 
 
-def sigmoid(margin: jax.Array) -> jax.Array:
-    """Sigmoid surrogate 1 / (1 + exp(margin)), the default of Kiryo et al.
-
-    Args:
-      margin: [...] score times class sign; above 0 is right.
-
-    Returns:
-      [...] in (0, 1).
-    """
-    return jax.nn.sigmoid(-margin)
-
-
-@jax.custom_jvp
-def logistic(margin: jax.Array) -> jax.Array:
-    """Logistic surrogate log(1 + exp(-margin)), the cross entropy of a sigmoid.
-
-    Args:
-      margin: [...] score times class sign; above 0 is right.
-
-    Returns:
-      [...] above 0.
-    """
-    # log1p(e) = 2 atanh(e / (2 + e)), as a series that is exact in float32 for e <= 1:
-    # XLA's own log1p is up to ten times slower on a CPU.
-    e = jnp.exp(-jnp.abs(margin))
-    z = e / (2.0 + e)
-    series = jnp.zeros_like(z)
-    for coefficient in _ATANH:
-        series = series * z * z + coefficient
-    return jnp.maximum(-margin, 0.0) + 2.0 * z * series
-
-
-@logistic.defjvp
-def _logistic_jvp(
-    primals: tuple[jax.Array], tangents: tuple[jax.Array]
-) -> tuple[jax.Array, jax.Array]:
-    # Cheaper than through `softplus`, which takes a logarithm again.
-    (margin,), (tangent,) = primals, tangents
-    return logistic(margin), -jax.nn.sigmoid(-margin) * tangent
-
-
-def zero_one(margin: jax.Array) -> jax.Array:
-    """Zero-one loss (1 - sign(margin)) / 2: a value only, its gradient is 0.
-
-    Args:
-      margin: [...] score times class sign; above 0 is right.
-
-    Returns:
-      [...] 0 where right, 1 where wrong, 1/2 where undecided.
-    """
-    return (1.0 - jnp.sign(margin)) / 2.0
-
-
-SURROGATES: dict[str, Callable[[jax.Array], jax.Array]] = {
-    "sigmoid": sigmoid,
-    "logistic": logistic,
-    "zero_one": zero_one,
-}
-
-
 def pu_risk(
     scores: jax.Array,
     positive: jax.Array,
@@ -98,8 +39,8 @@ def pu_risk(
     *,
     estimator: str = "clip",
     surrogate: str = "logistic",
-    beta: float = 0.0,
-    gamma: float = 1.0,
+    beta: jax.Array | float = 0.0,
+    gamma: jax.Array | float = 1.0,
     axis_name: str | None = None,
 ) -> PuRisk:
     """Risk of a classifier, estimated from positive and unlabelled scores.
@@ -122,7 +63,9 @@ def pu_risk(
     `masking.masked_mean`. What to do below -beta is decided on the whole.
 
     A set without positives has the risk R_u^-, one without unlabelled prior R_p^+, an
-    empty one 0, where this is traced; outside jit they are errors.
+    empty one 0, where this is traced; outside jit they are errors. Numbers out of range
+    are errors, too; where they are traced they are clipped (prior and gamma to [0, 1],
+    beta to >= 0), and NaN counts as 0.
 
     Args:
       scores: [...] g, unbounded; above 0 is positive. Elements in neither mask are
@@ -156,9 +99,10 @@ def pu_risk(
       >>> pu_risk(jnp.zeros(2), labeled, ~labeled, 0.5, surrogate="zero_one").risk
       Array(0.5, dtype=float32)
     """
-    _check_static(scores, positive, unlabeled, prior, estimator, surrogate)
-    _check_values(positive, unlabeled, prior, beta, gamma)
-    prior = jax.lax.stop_gradient(jnp.asarray(prior, jnp.float32))
+    _check_static(scores, positive, prior, estimator, surrogate)
+    masking.check_two_kinds(positive, unlabeled, "unlabelled")
+    _check_numbers(prior, beta, gamma)
+    prior, beta, gamma = _clipped(prior, 1.0), _clipped(beta), _clipped(gamma, 1.0)
     positive_risk, negative_risk = _partial_risks(
         scores, positive, unlabeled, prior, SURROGATES[surrogate], axis_name
     )
@@ -199,6 +143,12 @@ def _partial_risks(
     )
 
 
+def _clipped(number: jax.Array | float, high: float = jnp.inf) -> jax.Array:
+    """Clips to [0, high], NaN to 0; without gradient."""
+    number = jax.lax.stop_gradient(jnp.asarray(number, jnp.float32))
+    return jnp.where(number > 0, jnp.minimum(number, high), 0.0)
+
+
 def _mean_weights(
     mask: jax.Array, axis_name: str | None
 ) -> tuple[jax.Array, jax.Array]:
@@ -212,17 +162,13 @@ def _mean_weights(
 def _check_static(
     scores: jax.Array,
     positive: jax.Array,
-    unlabeled: jax.Array,
     prior: jax.Array | float,
     estimator: str,
     surrogate: str,
 ) -> None:
-    shapes = [jnp.shape(array) for array in (scores, positive, unlabeled)]
-    if len(set(shapes)) > 1:
-        raise ValueError(f"scores, positive, unlabeled need one shape, not {shapes}")
-    if positive.dtype != bool or unlabeled.dtype != bool:
+    if scores.shape != positive.shape:
         raise ValueError(
-            f"masks must be bool, not {positive.dtype} and {unlabeled.dtype}"
+            f"scores and masks need one shape, not {scores.shape} and {positive.shape}"
         )
     if jnp.ndim(prior) != 0:
         raise ValueError(
@@ -237,30 +183,13 @@ def _check_static(
         )
 
 
-def _check_values(
-    positive: jax.Array,
-    unlabeled: jax.Array,
-    prior: jax.Array | float,
-    beta: float,
-    gamma: float,
+def _check_numbers(
+    prior: jax.Array | float, beta: jax.Array | float, gamma: jax.Array | float
 ) -> None:
     """Checks what is known: under jit, numbers that are no tracers."""
-    if _known(prior) and not 0 < prior < 1:
+    if masking.is_known(prior) and not 0 < float(prior) < 1:
         raise ValueError(f"the prior must be in (0, 1), not {prior}")
-    if _known(beta) and not beta >= 0:
+    if masking.is_known(beta) and not float(beta) >= 0:
         raise ValueError(f"beta must be >= 0, not {beta}")
-    if _known(gamma) and not 0 < gamma <= 1:
+    if masking.is_known(gamma) and not 0 < float(gamma) <= 1:
         raise ValueError(f"gamma must be in (0, 1], not {gamma}")
-    if not (_known(positive) and _known(unlabeled)):
-        return
-    # NumPy, since JAX would trace these inside a jit that closes over them.
-    masks = {"positive": np.asarray(positive), "unlabelled": np.asarray(unlabeled)}
-    if np.logical_and(*masks.values()).any():
-        raise ValueError("an element is both positive and unlabelled: mark one only")
-    for name, mask in masks.items():
-        if not mask.any():
-            raise ValueError(f"no {name} scores: a risk needs both kinds, draw more")
-
-
-def _known(value: jax.Array | float) -> bool:
-    return not isinstance(value, jax.core.Tracer)

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
+
+from cellrec_jax import masking
 
 
 class Terms(NamedTuple):
@@ -41,7 +42,7 @@ def loss_terms(
       -f for positives, p f - log p (`literal`: f - log p) for negatives.
     """
     p = jnp.asarray(p, jnp.float32)
-    p = jnp.where(p >= 1, p, 1.0)  # NaN, too
+    p = jnp.where((p >= 1) & (p < jnp.inf), p, 1.0)  # NaN, too
     rise = jnp.ones_like(p) if literal else p
     slope = jnp.where(positive, -1.0, jnp.where(negative, rise, 0.0))
     offset = jnp.where(positive, 0.0, jnp.where(negative, -jnp.log(p), -jnp.inf))
@@ -72,7 +73,8 @@ def p_classification(
       positive: bool [N].
       negative: bool [N], apart from `positive`; inside jit an element of both counts as
         positive.
-      p: >= 1; a number or a (traced) scalar, which counts as 1 where it is not.
+      p: >= 1 and finite; a number or a (traced) scalar, which counts as 1 where it is
+        not.
       literal: whether to take exp(f), as the paper prints it, in place of exp(p f).
         With a free constant added to the scores that is of no use: it ranks the same
         for every p, since adding log(p) / 2 to all scores turns it into the objective
@@ -83,8 +85,8 @@ def p_classification(
       this is traced; outside jit they are errors.
 
     Raises:
-      ValueError: for unequal shapes, masks that are not bool and, outside jit, p < 1,
-        overlapping masks or a set with no positives or no negatives.
+      ValueError: for unequal shapes, masks that are not bool and, outside jit, p out of
+        range, overlapping masks or a set with no positives or no negatives.
 
     References:
       Ertekin and Rudin 2011, P-classification; Fujii et al. 2021, Eq. 2. Differs from
@@ -163,27 +165,8 @@ def check_sides(positive: jax.Array, negative: jax.Array, p: jax.Array | float) 
     Raises:
       ValueError: see `p_classification`.
     """
-    if positive.shape != negative.shape or positive.ndim != 1:
-        raise ValueError(
-            f"the masks must both be [N], not {positive.shape} and {negative.shape}"
-        )
-    if positive.dtype != bool or negative.dtype != bool:
-        raise ValueError(
-            f"masks must be bool, not {positive.dtype} and {negative.dtype}"
-        )
-    if is_known(p) and not p >= 1:
-        raise ValueError(f"p must be >= 1, not {p}")
-    if not (is_known(positive) and is_known(negative)):
-        return
-    # NumPy, since JAX would trace these inside a jit that closes over them.
-    masks = {"positive": np.asarray(positive), "negative": np.asarray(negative)}
-    if np.logical_and(*masks.values()).any():
-        raise ValueError("an element is both positive and negative: mark one only")
-    for name, mask in masks.items():
-        if not mask.any():
-            raise ValueError(f"no {name} elements: a ranking needs both kinds")
-
-
-def is_known(value: jax.Array | float) -> bool:
-    """Whether the value can be looked at, which a tracer's can not."""
-    return not isinstance(value, jax.core.Tracer)
+    if positive.ndim != 1:
+        raise ValueError(f"the masks must be [N], not {positive.shape}")
+    masking.check_two_kinds(positive, negative, "negative")
+    if masking.is_known(p) and not 1 <= float(p) < jnp.inf:
+        raise ValueError(f"p must be >= 1 and finite, not {p}")

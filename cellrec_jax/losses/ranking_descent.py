@@ -65,7 +65,7 @@ def linear_problem(
       positive: bool [N].
       negative: bool [N].
       p: >= 1.
-      ridge: >= 0.
+      ridge: >= 0 and finite; counts as 0 where it is not.
       literal: see `ranking.p_classification`.
 
     Returns:
@@ -75,7 +75,8 @@ def linear_problem(
     features = jnp.where(real[:, None], features.astype(jnp.float32), 0.0)
     lengths = jnp.sqrt(jnp.sum(features * features, axis=1))
     terms = ranking.loss_terms(positive, negative, p, literal=literal)
-    ridge = jnp.where(jnp.asarray(ridge) >= 0, ridge, 0.0)  # NaN, too
+    ridge = jnp.asarray(ridge, jnp.float32)
+    ridge = jnp.where((ridge >= 0) & (ridge < jnp.inf), ridge, 0.0)  # NaN, too
     penalty = jnp.full(features.shape[1], ridge, jnp.float32).at[-1].set(0.0)
     return Problem(features, lengths, terms, penalty)
 

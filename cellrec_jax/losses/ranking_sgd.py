@@ -40,7 +40,7 @@ def train(
     Args:
       problem: the problem.
       weights: f32 [D] to start from.
-      learning_rate: above 0.
+      learning_rate: above 0 and finite; counts as 0 where it is not.
       rng: the key to shuffle by, where there are several batches.
       epochs: T.
       batch_size: rows in a batch.
@@ -48,7 +48,8 @@ def train(
     Returns:
       The best epoch; losses f32 [T, 3] (total, loss, ridge term) of each.
     """
-    rate = jnp.where(two_sided(problem), learning_rate, 0.0)
+    usable = two_sided(problem) & (learning_rate > 0) & (learning_rate < jnp.inf)
+    rate = jnp.where(usable, learning_rate, 0.0)
 
     def epoch(
         state: tuple[jax.Array, Best], inputs: tuple[jax.Array, jax.Array]

@@ -14,9 +14,8 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from cellrec_jax.losses import ranking, ranking_descent, ranking_sgd
+from cellrec_jax.losses import ranking_checks, ranking_descent, ranking_sgd
 
 
 class Solution(NamedTuple):
@@ -52,16 +51,18 @@ def solve_sgd(
     with N: a learning rate for hundreds of rows may diverge for tens of thousands.
 
     Args:
-      features: [N, D] float; the last column constant, for the bias. Rows in neither
-        mask are padding and may hold anything.
+      features: [N, D] float, D >= 1; the last column constant, for the bias. Rows in
+        neither mask are padding and may hold anything.
       positive: bool [N].
       negative: bool [N], apart from `positive`.
-      p: >= 1, see `ranking.p_classification`.
-      ridge: >= 0; where traced, 0 where it is not.
+      p: >= 1 and finite, see `ranking.p_classification`.
+      ridge: >= 0 and finite; where traced, 0 where it is not.
       literal: see `ranking.p_classification`.
-      initial: [D] weights to start from; zeros if None.
-      epochs: T, passes over all rows; the steps of the result.
-      learning_rate: above 0.
+      initial: [D] finite weights to start from (where traced, 0 for one that is not);
+        zeros if None.
+      epochs: T >= 1, passes over all rows; the steps of the result.
+      learning_rate: above 0 and finite; where traced, one that is neither has the
+        initial weights as result.
       batch_size: rows in a batch; where there are more, they are shuffled each epoch.
       rng: the key to shuffle by; a fixed one if None.
 
@@ -79,11 +80,8 @@ def solve_sgd(
       Fujii et al. 2021, Eq. 2; learning rate, epochs, batches and ridge are those of
       their code, but not the random start.
     """
-    _check(features, positive, negative, p, ridge, initial)
-    if ranking.is_known(learning_rate) and not learning_rate > 0:
-        raise ValueError(f"learning_rate must be above 0, not {learning_rate}")
-    if batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, not {batch_size}")
+    ranking_checks.check_problem(features, positive, negative, p, ridge, initial)
+    ranking_checks.check_epochs(epochs, batch_size, learning_rate)
     start = _start(features, initial)
     key = jax.random.key(0) if rng is None else rng
     return _sgd(
@@ -119,9 +117,11 @@ def solve_lbfgs(
       ridge: >= 0. With 0, separable data have no minimiser: the descent then ends
         unconverged, with finite weights that separate them.
       literal: see `ranking.p_classification`.
-      initial: [D] weights to start from; zeros if None.
-      max_steps: T.
-      tolerance: of the gradient's norm, relative to the sum of its terms' norms.
+      initial: [D] finite weights to start from (where traced, 0 for one that is not);
+        zeros if None.
+      max_steps: T >= 1.
+      tolerance: >= 0, of the gradient's norm, relative to the sum of its terms' norms;
+        where traced, NaN takes no step.
 
     Returns:
       The minimiser, if converged. Without positives or negatives, where this is traced,
@@ -133,7 +133,8 @@ def solve_lbfgs(
     References:
       Liu and Nocedal, On the Limited Memory BFGS Method, 1989, with `optax`'s memory.
     """
-    _check(features, positive, negative, p, ridge, initial)
+    ranking_checks.check_problem(features, positive, negative, p, ridge, initial)
+    ranking_checks.check_descent(max_steps, tolerance)
     start = _start(features, initial)
     return _descend(
         *(features, positive, negative, p, ridge, start, tolerance),
@@ -167,8 +168,9 @@ def solve_boosting(
       p: >= 1.
       ridge: >= 0.
       literal: see `ranking.p_classification`.
-      initial: [D] weights to start from; zeros if None.
-      max_steps: T.
+      initial: [D] finite weights to start from (where traced, 0 for one that is not);
+        zeros if None.
+      max_steps: T >= 1.
       tolerance: as for `solve_lbfgs`.
 
     Returns:
@@ -181,7 +183,8 @@ def solve_boosting(
       Ertekin and Rudin 2011, P-classification. Differs from the paper: a ridge can be
       added.
     """
-    _check(features, positive, negative, p, ridge, initial)
+    ranking_checks.check_problem(features, positive, negative, p, ridge, initial)
+    ranking_checks.check_descent(max_steps, tolerance)
     start = _start(features, initial)
     return _descend(
         *(features, positive, negative, p, ridge, start, tolerance),
@@ -246,42 +249,5 @@ def _sgd(
 def _start(features: jax.Array, initial: jax.Array | None) -> jax.Array:
     if initial is None:
         return jnp.zeros(features.shape[1], jnp.float32)
-    return jnp.asarray(initial, jnp.float32)
-
-
-def _check(
-    features: jax.Array,
-    positive: jax.Array,
-    negative: jax.Array,
-    p: jax.Array | float,
-    ridge: jax.Array | float,
-    initial: jax.Array | None,
-) -> None:
-    if features.ndim != 2 or features.shape[:1] != positive.shape:
-        raise ValueError(
-            f"features [N, D] and masks [N] do not fit: {features.shape} and "
-            f"{positive.shape}"
-        )
-    if initial is not None and initial.shape != features.shape[1:]:
-        raise ValueError(
-            f"initial weights must be [D] = {features.shape[1:]}, not {initial.shape}"
-        )
-    ranking.check_sides(positive, negative, p)
-    if ranking.is_known(ridge) and not ridge >= 0:
-        raise ValueError(f"ridge must be >= 0, not {ridge}")
-    if not all(map(ranking.is_known, (features, positive, negative))):
-        return
-    real = np.asarray(positive) | np.asarray(negative)
-    with jax.ensure_compile_time_eval():  # features may be large: stay on the device
-        finite = np.asarray(_finite_rows(jnp.asarray(features)))
-    bad_rows = np.flatnonzero(real & ~finite)
-    if bad_rows.size:
-        raise ValueError(
-            f"features of {bad_rows.size} rows are NaN or infinite, the first at row "
-            f"{bad_rows[0]}: leave them out of both masks"
-        )
-
-
-@jax.jit
-def _finite_rows(features: jax.Array) -> jax.Array:
-    return jnp.all(jnp.isfinite(features), axis=1)
+    initial = jnp.asarray(initial, jnp.float32)
+    return jnp.where(jnp.isfinite(initial), initial, 0.0)

@@ -16,6 +16,20 @@ def gaussians(rng, truth, *, separation=3.0, count=800, dims=2):
     return positive, unlabeled
 
 
+def mean_kernel(sample, center, sigma):
+    return np.mean([np.exp(-np.sum((x - center) ** 2) / 2 / sigma**2) for x in sample])
+
+
+def coefficients(positive, unlabeled, centers, prior, sigma):
+    return np.array(
+        [
+            prior * mean_kernel(positive, center, sigma)
+            - mean_kernel(unlabeled, center, sigma)
+            for center in centers
+        ]
+    )
+
+
 def brute_force(positive, unlabeled, seed, num_centers, num_folds, grids):
     """One kernel value, one fold and one candidate at a time."""
     priors, factors, lambdas = grids
@@ -27,29 +41,18 @@ def brute_force(positive, unlabeled, seed, num_centers, num_folds, grids):
     )
     median = np.median([[np.linalg.norm(x - c) for c in centers] for x in unlabeled])
 
-    def mean_kernel(sample, center, sigma):
-        return np.mean(
-            [np.exp(-np.sum((x - center) ** 2) / 2 / sigma**2) for x in sample]
-        )
-
-    def coefficients(sample_p, sample_u, prior, sigma):
-        return np.array(
-            [
-                prior * mean_kernel(sample_p, c, sigma)
-                - mean_kernel(sample_u, c, sigma)
-                for c in centers
-            ]
-        )
-
     def held_out(prior, sigma, lambda_):
         total = 0.0
         for fold in range(num_folds):
-            beta = coefficients(
-                positive[fold_p != fold], unlabeled[fold_u != fold], prior, sigma
+            train, test = (
+                (positive[chosen_p], unlabeled[chosen_u], centers)
+                for chosen_p, chosen_u in (
+                    (fold_p != fold, fold_u != fold),
+                    (fold_p == fold, fold_u == fold),
+                )
             )
-            tested = coefficients(
-                positive[fold_p == fold], unlabeled[fold_u == fold], prior, sigma
-            )
+            beta = coefficients(*train, prior, sigma)
+            tested = coefficients(*test, prior, sigma)
             total -= np.maximum(0, beta) / lambda_ @ tested / num_folds
         return total
 
@@ -57,7 +60,7 @@ def brute_force(positive, unlabeled, seed, num_centers, num_folds, grids):
     for prior in priors:
         pairs = list(itertools.product(median * np.array(factors), lambdas))
         sigma, lambda_ = min(pairs, key=lambda pair: held_out(prior, *pair))
-        beta = coefficients(positive, unlabeled, prior, sigma)
+        beta = coefficients(positive, unlabeled, centers, prior, sigma)
         scores.append(np.maximum(0, beta) / lambda_ @ beta - prior + 1)
         chosen.append((sigma, lambda_))
     best = int(np.argmin(scores))
@@ -142,6 +145,8 @@ def test_folds_are_even(rng):
         ({"priors": (0.5, 1.0)}, r"priors must be in \(0, 1\)"),
         ({"priors": ()}, r"priors must be in \(0, 1\)"),
         ({"lambdas": (0.0,)}, "lambdas must be > 0"),
+        ({"lambdas": (np.inf,)}, "lambdas must be > 0 and finite"),
+        ({"sigma_factors": (1.0, np.inf)}, "sigma_factors must be > 0 and finite"),
         ({"sigma_factors": (-1.0,)}, "sigma_factors must be > 0"),
     ],
 )
@@ -161,5 +166,9 @@ def test_fixed_prior():
         fixed_prior(0, 5)
     with pytest.raises(ValueError, match="not 5 and 0"):
         fixed_prior(5, 0)
+    with pytest.raises(ValueError, match="not nan and 3"):
+        fixed_prior(np.nan, 3)
+    with pytest.raises(ValueError, match="not 3 and inf"):
+        fixed_prior(3, np.inf)
     with pytest.raises(ValueError, match=r"in \[0, 1\), not 1"):
         fixed_prior(5, 5, unlabeled_share=1.0)

@@ -161,7 +161,7 @@ def test_devices_weigh_cells_the_same(case):
 
 
 def test_bfloat16_accumulates_in_float32(case):
-    names = ("objectness_logits", "class_logits")
+    names = ("objectness_logits", "class_logits", "pred_yx")
     halves = {name: jnp.asarray(case[name], jnp.bfloat16) for name in names}
     same = {name: np.asarray(halves[name], np.float32) for name in names}
     losses = matched_losses(**{**case, **halves})
@@ -220,10 +220,79 @@ def test_cross_entropy_in_place_of_gce(case):
     np.testing.assert_allclose(found, -log_p[[7, 2, 5], [2, 0, 1]], rtol=1e-5)
 
 
-def test_errors(case):
-    options = matched.PointLossOptions(class_reduction="max")
-    with pytest.raises(ValueError, match="use 'mean' or 'sum'"):
-        total_loss(matched_losses(**case), options=options)
-    options = matched.PointLossOptions(classification="mae")
-    with pytest.raises(ValueError, match="use 'gce' or 'cross_entropy'"):
-        matched_losses(**case, options=options)
+def test_trust_and_negative_scale_have_no_gradient(case):
+    def loss(trust, scale):
+        losses = matched.matched_losses(**case, trust=trust, negative_scale=scale)
+        return matched.total_loss(losses)[0]
+
+    gradient = jax.grad(loss, argnums=(0, 1))(jnp.ones(CELLS), jnp.ones(PROPOSALS))
+    assert not any(map(np.any, gradient))
+
+
+@pytest.mark.parametrize("joint", [False, True])
+@pytest.mark.parametrize(("num_cells", "num_proposals"), [(0, 9), (4, 0), (0, 0)])
+def test_no_cells_or_no_proposals_at_all(case, num_cells, num_proposals, joint):
+    cells = ("true_yx", "labels", "proposal_idx")
+    case = {
+        name: array[: num_cells if name in cells else num_proposals]
+        for name, array in case.items()
+    }
+    case["proposal_idx"] = np.full(num_cells, -1)
+    if joint:
+        case["class_logits"] = None
+
+    def loss(logits):
+        losses = matched.matched_losses(**{**case, "objectness_logits": logits})
+        options = matched.PointLossOptions(class_reduction="sum")
+        return matched.total_loss(losses, options=options)
+
+    (value, terms), gradient = jax.value_and_grad(loss, has_aux=True)(
+        case["objectness_logits"]
+    )
+    assert value == terms["detection"]
+    assert np.isfinite(value)
+    assert (value > 0) == (num_proposals > 0)
+    assert np.isfinite(gradient).all()
+
+
+def test_labels_out_of_range_inside_jit(case):
+    plain = matched_losses(**case)
+    case["labels"][1] = CLASSES
+    found = matched_losses(**case)
+    expected = np.where(np.arange(CELLS) == 1, 0.0, plain.classification)
+    np.testing.assert_array_equal(found.classification, expected)
+    np.testing.assert_array_equal(found.detection, plain.detection)
+    logits = np.ones((PROPOSALS, CLASSES + 1), np.float32)
+    joint = {**case, "objectness_logits": logits, "class_logits": None}
+    assert np.flatnonzero(matched_losses(**joint).detection == 0).tolist() == [2, 4]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("point_error", "l2", "point_error 'l2': use 'squared' or 'norm'"),
+        ("class_reduction", "max", "use 'mean' or 'sum'"),
+        ("classification", "mae", "use 'gce' or 'cross_entropy'"),
+        ("normalizer", "cells", "use 'proposals' or 'weights'"),
+        ("negative_weight", -2.0, "negative_weight must be >= 0 and finite, not -2.0"),
+        ("gamma", np.nan, "gamma must be >= 0"),
+        ("regression_weight", np.inf, "regression_weight must be >= 0"),
+        ("q", 0.0, r"q must be in \(0, 1\], not 0.0"),
+    ],
+)
+def test_bad_options_are_named(case, name, value, message):
+    options = matched.PAPER_OPTIONS._replace(**{name: value})
+    losses = matched_losses(**case)
+    for call in (
+        lambda: matched.matched_losses(
+            **{**case, "class_logits": None}, options=options
+        ),
+        lambda: matched.total_loss(losses, options=options),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
+
+
+def test_nothing_is_broadcast(case):
+    with pytest.raises(ValueError, match=r"proposal_mask is \(1,\), should be \[9\]"):
+        matched_losses(**{**case, "proposal_mask": np.ones(1, bool)})

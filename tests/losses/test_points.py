@@ -102,13 +102,50 @@ def test_gce_limits_are_cross_entropy_and_one_minus_p(rng):
 
 
 def test_gce_gradient_is_that_of_the_loss(rng):
-    """dL/dlogit = p^q (p_k - [k = label]); a detached weight would give q times it."""
+    """dL/dlogit = p^q (p_k - [k = label]).
+
+    That is what cross entropy times a detached p^q has, too; times q p^q, q times it.
+    """
     logits = rng.normal(size=(1, CLASSES)).astype(np.float32)
+    label, q = np.array([1]), 0.4
     p = np.asarray(jax.nn.softmax(logits))[0]
-    gradient = jax.grad(lambda z: gce(z, np.array([1]), q=0.4).sum())(logits)
-    expected = p[1] ** 0.4 * (p - np.eye(CLASSES)[1])
+    gradient = jax.grad(lambda z: gce(z, label, q=q).sum())(logits)
+    expected = p[1] ** q * (p - np.eye(CLASSES)[1])
     np.testing.assert_allclose(gradient[0], expected, rtol=1e-5)
-    check_grads(lambda z: gce(z, np.array([1]), q=0.4), (logits,), 1, ["rev"], 1e-2)
+    check_grads(lambda z: gce(z, label, q=q), (logits,), 1, ["rev"], 1e-2)
+    for weight, ratio in [(p[1] ** q, 1.0), (q * p[1] ** q, q)]:
+        weighted = jax.grad(lambda z, w=weight: w * points.cross_entropy(z, label)[0])
+        np.testing.assert_allclose(weighted(logits), ratio * gradient, rtol=1e-5)
+
+
+def test_gce_of_a_traced_q_out_of_range(rng):
+    logits = rng.normal(size=(4, CLASSES)).astype(np.float32)
+    labels = np.array([0, 1, 2, -1])
+    for wrong, right in [(1.5, 1.0), (np.inf, 1.0), (-0.5, 0.0), (np.nan, 0.0)]:
+        found, expected = (gce(logits, labels, q=q) for q in (wrong, right))
+        np.testing.assert_array_equal(found, expected)
+        assert (found >= 0).all()
+
+
+def test_gradients_against_differences(rng):
+    far = 1.0 + rng.random((4, 2), np.float32)
+    for form in ("squared", "norm"):
+        check_grads(
+            lambda x, form=form: points.point_error(x, jnp.zeros((4, 2)), form=form),
+            *((far,), 1, ["rev"], 1e-2),
+        )
+    logits = rng.normal(size=(2, CLASSES)).astype(np.float32)
+    for squared in (False, True):
+        check_grads(
+            lambda z, squared=squared: points.softmax_norm(z, squared=squared),
+            *((logits,), 1, ["rev"], 1e-2),
+        )
+
+
+def test_ends_of_the_softmax_norm():
+    logits = jnp.array([[0.0, 0.0, 0.0, 0.0], [99.0, 0.0, 0.0, 0.0]])
+    np.testing.assert_allclose(points.softmax_norm(logits), [0.5, 1.0])
+    np.testing.assert_allclose(points.softmax_norm(logits, squared=True), [0.25, 1.0])
 
 
 @pytest.mark.parametrize("q", [1e-6, 0.4, 1.0])
@@ -140,6 +177,28 @@ def test_cross_entropy_of_few_and_many_classes(rng, num_classes):
     np.testing.assert_allclose(gradient, wanted, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("num_classes", [3, 40])  # both branches
+def test_labels_out_of_range(num_classes):
+    logits = np.ones((4, num_classes), np.float32)
+    labels = np.array([0, num_classes, -2, 10**6])
+    value, pull = jax.vjp(jax.jit(points.cross_entropy), logits, labels)
+    np.testing.assert_allclose(value, [np.log(num_classes), 0, 0, 0], rtol=1e-6)
+    assert np.any(pull(jnp.ones(4))[0] != 0, axis=1).tolist() == [True] + 3 * [False]
+    with pytest.raises(ValueError, match=rf"label {num_classes} is not in 0\.\."):
+        points.cross_entropy(logits, labels)
+    with pytest.raises(ValueError, match=r"label -2 is not in .* nor -1 \(padding\)"):
+        points.generalized_cross_entropy(logits[:1], labels[2:3])
+
+
+@pytest.mark.parametrize(
+    ("logits", "labels"),
+    [((5, 3), (4,)), ((5,), (5,)), ((5, 3), (5, 1)), ((5, 0), (5,))],
+)
+def test_rows_that_do_not_fit(logits, labels):
+    with pytest.raises(ValueError, match=r"logits must be \[N, C\] and labels \[N\]"):
+        points.cross_entropy(jnp.zeros(logits), jnp.zeros(labels, jnp.int32))
+
+
 def test_errors():
     logits, labels = np.zeros((1, 2), np.float32), np.zeros(1, np.int32)
     for q in (0.0, -0.1, 1.1, np.nan):
@@ -147,6 +206,14 @@ def test_errors():
             points.generalized_cross_entropy(logits, labels, q=q)
     with pytest.raises(ValueError, match="point error 'l2': use 'squared' or 'norm'"):
         points.point_error(logits, logits, form="l2")
+    for shape in [(3, 2), (1, 3), (2,)]:
+        with pytest.raises(ValueError, match=r"must both be \[N, 2\]"):
+            points.point_error(jnp.zeros((1, 3))[:, : shape[-1]], jnp.zeros(shape))
+    with pytest.raises(ValueError, match="labels must be integers, not float32"):
+        points.cross_entropy(logits, np.zeros(1, np.float32))
+    for weight in (-2.0, np.nan, np.inf):
+        with pytest.raises(ValueError, match="negative_weight must be >= 0"):
+            points.detection_weights(labels, 1, negative_weight=weight)
 
 
 def test_no_rows_and_padded_rows():

@@ -96,6 +96,18 @@ def test_batches_hold_every_row_once_and_change_with_the_key(rng):
     np.testing.assert_allclose(first.history[0], losses, rtol=1e-5, atol=1e-6)
 
 
+def test_a_rate_out_of_range_keeps_the_start_inside_jit(rng):
+    features, positive = case(rng)
+    start = np.arange(DIM, dtype=np.float32)
+    traced = jax.jit(
+        lambda rate: solve(
+            features, positive, ~positive, learning_rate=rate, initial=start
+        )
+    )
+    for rate in (-0.01, np.nan, np.inf):
+        assert traced(rate).weights.tolist() == start.tolist()
+
+
 def test_keeps_the_best_epoch_when_it_diverges(rng):
     features, positive = case(rng)
     found = solve(features, positive, ~positive, learning_rate=5.0)
@@ -107,8 +119,11 @@ def test_keeps_the_best_epoch_when_it_diverges(rng):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"learning_rate": 0.0}, "learning_rate must be above 0, not 0.0"),
+        ({"learning_rate": 0.0}, "must be above 0 and finite, not 0.0"),
         ({"learning_rate": np.nan}, "learning_rate must be above 0"),
+        ({"learning_rate": np.inf}, "and finite, not inf"),
+        ({"epochs": 0}, "epochs must be at least 1, not 0"),
+        ({"epochs": -1}, "epochs must be at least 1, not -1"),
         ({"batch_size": 0}, "batch_size must be at least 1, not 0"),
     ],
 )
