@@ -94,7 +94,7 @@ def case(num_proposals: int, num_cells: int, batch: int, crowded: bool) -> kerne
         expected=lambda *_: _totals(draw(), _peer(*draw(), exact=True)),
         read=lambda found: _totals(draw(), np.asarray(found)),
         against="cdist + scipy",
-        tolerance=1e-6,
+        tolerance=1e-5,  # PyTorch's distances in float32 are off by up to 0.04 px
         held_bytes=4.0 * batch * num_proposals * num_cells,
     )
 
@@ -131,7 +131,7 @@ def _optax(*args: Any) -> jax.Array:
 
 
 def _peer_call(*args: Any) -> timing.Call:
-    images = Scene(*map(np.asarray, args))
+    images = Scene(*map(np.array, args))  # PyTorch wants to be able to write
     return timing.Call(lambda: _peer(*images))
 
 

@@ -155,7 +155,7 @@ def _times(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def _number(value: Any) -> str:
     if isinstance(value, float):
-        return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.2g}"
+        return f"{value:,.0f}" if abs(value) >= 99.5 else f"{value:.2g}"
     return "-" if value is None else str(value)
 
 
