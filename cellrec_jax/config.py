@@ -133,8 +133,8 @@ class EvalConfig:
     """Least distances of two detections that are tried on the validation images, px of
     the image on disk; 0 keeps all."""
     protocol: str = "max"
-    """Which pairs within the radius count: max (as many as can be), hungarian (least
-    distance first, then the radius), nearest or greedy_score; see `metrics.matching`."""
+    """Which pairs within the radius count: max (as many as can be), hungarian (by least
+    distance, then the radius), nearest or greedy_score; see `metrics.matching`."""
     iou: float = 0.5
     """Overlap above which a box is right (AP)."""
     voc_plus_one: bool = False

@@ -8,11 +8,22 @@ import jax
 import numpy as np
 import pytest
 
-from cellrec_jax import config, main, overrides
+from cellrec_jax import config, errors, main, overrides
+from cellrec_jax.methods import rcnn_options
 from cellrec_jax.train import model, optim
+from cellrec_jax.types import Batch
 
 FILES = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
-PRESETS = [f"{path.stem}" for path in FILES] + ["ki67_bde:demo", "ki67_bde:small"]
+PRESETS = [
+    *(path.stem for path in FILES),
+    *("ki67_bde:demo", "ki67_bde:small"),
+    *(f"pdl1_point:{name}" for name in ("demo", "small", "p2pnet", "p2pnet_small")),
+]
+SMALL_ROWS = [
+    "pdl1_point:p2pnet_small",
+    *("pdl1_map:small_fcrn_a", "pdl1_map:small_fcrn_b", "pdl1_map:small_unet"),
+    *("pdl1_map:small_res_unet", "pdl1_map:small_deeplab", "pdl1_map:small_multitask"),
+]
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -20,10 +31,56 @@ def test_config_builds_and_survives_json(name):
     experiment = config.freeze(main.load_config(name))
     stored = json.loads(json.dumps(config.to_json(experiment)))
     assert config.from_json(stored) == experiment
+    method, params, state = _build(experiment)
+    batch = Batch(
+        image=_shape(1, 64, 64, 3),
+        image_mask=_shape(1, dtype=bool),
+        points_yx=_shape(1, 5, 2),
+        labels=_shape(1, 5, dtype=np.int32),
+        points_mask=_shape(1, 5, dtype=bool),
+        boxes_yxyx=_shape(1, 5, 4),
+        trust=_shape(1, 5),
+        valid=_shape(1, 64, 64, dtype=bool),
+        example_index=_shape(1, dtype=np.int32),
+    )
+    found = jax.eval_shape(method.predict, params, state, batch, model.keep_all(2))
+    assert found.class_probs.shape == (*found.scores.shape, 2)
+
+
+def _build(experiment):
+    """Method and shapes of its weights, for two classes; computes nothing."""
     method = model.build_method(experiment, num_classes=2)
-    image = np.zeros((1, 64, 64, 3), np.float32)
-    params, _ = jax.eval_shape(lambda: method.init(jax.random.key(0), image))
-    assert params["roi_head"]["cls"]["kernel"].shape[1] == 3
+    image = _shape(1, 64, 64, 3)
+    return method, *jax.eval_shape(method.init, jax.random.key(0), image)
+
+
+def _shape(*sizes, dtype=np.float32):
+    return jax.ShapeDtypeStruct(sizes, dtype)
+
+
+def _num_parameters(name):
+    _, params, _ = _build(config.freeze(main.load_config(name)))
+    return sum(leaf.size for leaf in jax.tree.leaves(params))
+
+
+def test_small_rows_of_one_table_are_of_about_one_size():
+    ours = _num_parameters("pdl1_point:small")
+    for name in SMALL_ROWS:
+        assert 0.8 < _num_parameters(name) / ours < 1.2, name
+
+
+def test_small_rows_of_one_table_are_trained_alike():
+    ours = config.freeze(main.load_config("pdl1_point:small"))
+    for name in SMALL_ROWS:
+        row = config.freeze(main.load_config(name))
+        for part in ("total_steps", "batch_size", "data"):
+            assert getattr(row, part) == getattr(ours, part), name
+
+
+@pytest.mark.parametrize("name", ["pdl1_point", "pdl1_map"])
+def test_unknown_presets_name_the_known_ones(name):
+    with pytest.raises(errors.ConfigError, match=r"no preset :huge; there are .*small"):
+        main.load_config(f"{name}:huge")
 
 
 def test_the_papers_setting():
@@ -36,6 +93,14 @@ def test_the_papers_setting():
     mitos = config.freeze(main.load_config("mitos_bde"))
     assert mitos.data.keep_one
     assert mitos.data.num_folds == 4
+
+
+@pytest.mark.parametrize("name", ["ki67_bde", "mitos_bde"])
+def test_pretrained_weights_bring_the_papers_norm_and_stem(name):
+    settings = main.load_config(name)
+    overrides.override(settings, "model.pretrained", "resnet50.npz")
+    options = rcnn_options.ModelOptions(**config.freeze(settings).model)
+    assert (options.norm_kind, options.stem_is_frozen) == ("frozen_batch", True)
 
 
 def test_the_schedule_follows_an_overridden_length():

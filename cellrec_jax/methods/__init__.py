@@ -11,6 +11,8 @@ from cellrec_jax import errors, types
 
 METHODS = {
     "calibrated_rcnn": "cellrec_jax.methods.calibrated_rcnn",
+    "density_map": "cellrec_jax.methods.density_map",
+    "point_matching": "cellrec_jax.methods.point_matching",
 }
 
 

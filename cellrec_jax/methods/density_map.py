@@ -1,0 +1,213 @@
+"""Cell recognition by regressed maps and their peaks: the baselines of paper two.
+
+Shui et al., End-to-end cell recognition by point annotation, MICCAI 2022, Table 1:
+FCRN, U-Net, ResUNet and DeepLabv3+ regress one reference map a class, a small bump at
+every annotated cell; cells are the local maxima, at least a distance apart and above a
+threshold, both fitted on validation images.
+
+Differs from the paper, which leaves open how classes become maps (one each) and how a
+peak gets its class: peaks are those of the highest map, the class is that map's. No
+dropout in DeepLabv3+, which would draw differently on other numbers of devices.
+"""
+
+import functools
+from typing import Any
+
+import flax
+from flax import linen as nn
+import jax
+import jax.numpy as jnp
+
+from cellrec_jax import masking
+from cellrec_jax.losses import heatmap
+from cellrec_jax.methods.map_options import LossOptions, ModelOptions, Options
+from cellrec_jax.nn import deeplab, fcrn, res_unet, resnet, unet
+from cellrec_jax.ops import heatmaps, peaks
+from cellrec_jax.types import Batch, Decode, Detections, Method, Metrics
+
+__all__ = ["LossOptions", "ModelOptions", "Options", "make"]
+
+Params = Any
+ModelState = Any
+
+_START = -4.0
+"""Added to all logits, so that training starts from maps of 0.02, about the share that
+cells cover. From 0.5, narrow networks first turn all output weights against the flood
+of background and never get back: they end with one height at every cell."""
+
+
+def make(options: Options, *, num_classes: int, total_steps: int) -> Method:
+    """Builds the method's functions.
+
+    Args:
+      options: see `map_options`.
+      num_classes: K, background excluded; at least 1.
+      total_steps: length of training; nothing here follows a schedule.
+
+    Returns:
+      A `Method` of pure functions.
+    """
+    del total_steps
+    bind = functools.partial(
+        functools.partial, options=options, num_classes=num_classes
+    )
+    return Method(init=bind(_init), loss_fn=bind(_loss_fn), predict=bind(_predict))
+
+
+def _network(
+    model: ModelOptions, num_classes: int, axis_name: str | None = None
+) -> nn.Module:
+    shared: dict[str, Any] = {
+        "num_outputs": num_classes,
+        "norm": model.norm,
+        "dtype": jnp.dtype(model.dtype),
+        "axis_name": axis_name,
+    }
+    if model.network == "deeplab":
+        if model.width:
+            shared["channels"] = model.width
+        return deeplab.DeepLabV3Plus(backbone=model.backbone, dropout=False, **shared)
+    if model.width:
+        shared["width"] = model.width
+    if model.network == "unet":
+        return unet.UNet(**shared)
+    if model.network == "res_unet":
+        return res_unet.ResUNet(**shared)
+    return fcrn.FCRN(variant=model.network.removeprefix("fcrn_"), **shared)
+
+
+def _init(
+    rng: jax.Array, image: jax.Array, *, options: Options, num_classes: int
+) -> tuple[Params, ModelState]:
+    """Initial parameters and batch statistics; no weight depends on the image size."""
+    network = _network(options.model, num_classes)
+    small = jnp.zeros((1, 32, 32, image.shape[-1]))
+    initialise = jax.jit(functools.partial(network.init, train=False))
+    variables = flax.core.unfreeze(initialise(rng, small))
+    params = variables.pop("params")
+    return params, variables
+
+
+def _loss_fn(
+    params: Params,
+    model_state: ModelState,
+    batch: Batch,
+    rng: jax.Array,
+    step: jax.Array,
+    *,
+    options: Options,
+    num_classes: int,
+    axis_name: str | None = None,
+    ema_params: Params | None = None,
+) -> tuple[jax.Array, tuple[ModelState, Metrics]]:
+    """Cross entropy and soft IoU of the maps, a mean over images."""
+    del rng, step, ema_params
+    loss = options.loss
+    network = _network(options.model, num_classes, axis_name)
+    logits, new_state = network.apply(
+        {"params": params, **model_state},
+        resnet.normalize_imagenet(batch.image),
+        True,
+        mutable=list(model_state),
+    )
+    paint = functools.partial(
+        target_maps,
+        size_hw=(batch.image.shape[1], batch.image.shape[2]),
+        num_classes=num_classes,
+        loss=loss,
+    )
+    targets = jax.vmap(paint)(batch.points_yx, batch.points_mask, batch.labels)
+    per_image = functools.partial(
+        heatmap.bce_iou_loss,
+        bce_weight=loss.bce_weight,
+        iou_weight=loss.iou_weight,
+        form=loss.iou_form,
+    )
+    costs = jax.vmap(per_image)(_START + logits, targets, batch.valid)
+    total = masking.masked_mean(costs, batch.image_mask, axis_name=axis_name)
+    highest = jnp.max(jax.nn.sigmoid(_START + logits), axis=(1, 2, 3))
+    metrics: Metrics = {
+        "loss/map": (total, jnp.ones(())),
+        "highest": masking.masked_sum_count(highest, batch.image_mask),
+    }
+    return total, (dict(new_state), metrics)
+
+
+def target_maps(
+    points_yx: jax.Array,
+    mask: jax.Array,
+    labels: jax.Array,
+    *,
+    size_hw: tuple[int, int],
+    num_classes: int,
+    loss: LossOptions,
+) -> jax.Array:
+    """Reference maps of one image.
+
+    Args:
+      points_yx: [N, 2] px.
+      mask: bool [N].
+      labels: i32 [N].
+      size_hw: of the maps, px; static.
+      num_classes: K.
+      loss: what is painted.
+
+    Returns:
+      f32 [H, W, K] in [0, 1].
+    """
+    if loss.target != "disc":
+        return heatmaps.target_maps(
+            points_yx, mask, labels, size_hw, num_classes, loss.maps()
+        )
+
+    def one_class(label: jax.Array) -> jax.Array:
+        own = mask & (labels == label)
+        return heatmaps.disc_mask(points_yx, own, size_hw, radius_px=loss.radius_px)
+
+    discs = jax.vmap(one_class, out_axes=-1)(jnp.arange(num_classes))
+    return discs.astype(jnp.float32)
+
+
+def _predict(
+    params: Params,
+    model_state: ModelState,
+    batch: Batch,
+    decode: Decode,
+    *,
+    options: Options,
+    num_classes: int,
+) -> Detections:
+    """Detections of whole images: max_detections slots, highest peak first."""
+    network = _network(options.model, num_classes)
+    image = resnet.normalize_imagenet(batch.image)
+    logits: Any = network.apply({"params": params, **model_state}, image, False)
+    finish = functools.partial(detect, decode=decode, model=options.model)
+    found = jax.vmap(finish)(jax.nn.sigmoid(_START + logits))
+    return found._replace(mask=found.mask & batch.image_mask[:, None])
+
+
+def detect(maps: jax.Array, *, decode: Decode, model: ModelOptions) -> Detections:
+    """Peaks of one image's maps.
+
+    Args:
+      maps: f32 [H, W, K] in [0, 1].
+      decode: thresholds of the height, and the least distance of two peaks.
+      model: window and slots.
+
+    Returns:
+      `Detections` without the batch axis.
+    """
+    found = peaks.find_peaks(
+        jnp.max(maps, axis=-1),
+        max_peaks=model.max_detections,
+        window_px=model.window_px,
+        min_distance=decode.min_distance,
+        threshold_abs=0.0,
+    )
+    heights = peaks.read_maps(maps, found.points_yx)
+    labels = jnp.argmax(heights, axis=-1).astype(jnp.int32)
+    total = jnp.sum(heights, axis=-1, keepdims=True)
+    kept = found.mask & (found.scores >= decode.thresholds[labels])
+    return Detections(
+        found.points_yx, found.scores, labels, heights / jnp.maximum(total, 1.0), kept
+    )

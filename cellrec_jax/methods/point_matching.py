@@ -1,0 +1,187 @@
+"""End-to-end cell recognition by matched points.
+
+Shui et al., End-to-end cell recognition by point annotation, MICCAI 2022: every anchor
+point proposes a cell (offset, objectness, class); proposals are matched one to one with
+the annotated points, and no heat map, box or suppression is needed.
+
+Differs from the paper: the readings of Eq. 3 to 6 are described in `losses.points` and
+`losses.matched`, what it leaves open in `nn.point_net` and `methods.point_options`.
+P2PNet, from which it descends, is another choice of the same options.
+"""
+
+import functools
+from typing import Any
+
+import flax
+import jax
+import jax.numpy as jnp
+
+from cellrec_jax.losses import matched
+from cellrec_jax.methods import point_stages as stages
+from cellrec_jax.methods.point_options import LossOptions, ModelOptions, Options
+from cellrec_jax.nn import convert, layers, point_net, resnet
+from cellrec_jax.ops import anchors
+from cellrec_jax.types import Batch, Decode, Detections, Method, Metrics
+
+__all__ = ["LossOptions", "ModelOptions", "Options", "make"]
+
+Params = Any
+ModelState = Any
+
+_MULTIPLE = 32  # sides of images are padded to this, right and bottom
+
+
+def make(options: Options, *, num_classes: int, total_steps: int) -> Method:
+    """Builds the method's functions.
+
+    Args:
+      options: see `point_options`.
+      num_classes: K, background excluded; at least 1.
+      total_steps: length of training; nothing here follows a schedule.
+
+    Returns:
+      A `Method` of pure functions.
+
+    Raises:
+      CheckpointError: if the pretrained weights are no file that can be read.
+    """
+    del total_steps
+    if options.model.pretrained:
+        convert.check_file(options.model.pretrained)
+    bind = functools.partial(
+        functools.partial, options=options, num_classes=num_classes
+    )
+    return Method(
+        init=bind(_init),
+        loss_fn=bind(_loss_fn),
+        predict=bind(_predict),
+        trainable=functools.partial(_trainable, options=options.model),
+        load_pretrained=functools.partial(_load_pretrained, options=options.model),
+    )
+
+
+def _network(
+    model: ModelOptions, num_classes: int, axis_name: str | None = None
+) -> point_net.PointNet:
+    return point_net.PointNet(
+        num_classes=num_classes,
+        num_anchors=anchors.points_per_cell(model.anchors),
+        encoder=model.encoder,
+        norm=model.norm,
+        channels=model.channels,
+        level=model.level,
+        aggregation=model.aggregation,
+        head=model.head,
+        class_head=model.class_head,
+        dtype=jnp.dtype(model.dtype),
+        remat=model.remat,
+        axis_name=axis_name,
+    )
+
+
+def _init(
+    rng: jax.Array, image: jax.Array, *, options: Options, num_classes: int
+) -> tuple[Params, ModelState]:
+    """Initial parameters and batch statistics; no weight depends on the image size."""
+    del image
+    network = _network(options.model, num_classes)
+    small = jnp.zeros((1, _MULTIPLE, _MULTIPLE, 3))
+    initialise = jax.jit(functools.partial(network.init, train=False))
+    variables = flax.core.unfreeze(initialise(rng, small))
+    params = variables.pop("params")
+    return params, variables
+
+
+def _loss_fn(
+    params: Params,
+    model_state: ModelState,
+    batch: Batch,
+    rng: jax.Array,
+    step: jax.Array,
+    *,
+    options: Options,
+    num_classes: int,
+    axis_name: str | None = None,
+    ema_params: Params | None = None,
+) -> tuple[jax.Array, tuple[ModelState, Metrics]]:
+    """Sum of the three losses, Eq. 7; nothing is drawn at random."""
+    del rng, step, ema_params
+    network = _network(options.model, num_classes, axis_name)
+    padded = _padded(batch.image)
+    outputs, new_state = network.apply(
+        {"params": params, **model_state}, padded, True, mutable=list(model_state)
+    )
+    proposals = stages.propose(outputs, batch, _grid(padded, options), options.model)
+    found = stages.match(proposals, batch, options.loss)
+    losses = stages.losses(proposals, batch, found, options.loss)
+    total, terms = matched.total_loss(
+        losses, options=options.loss.terms(), axis_name=axis_name
+    )
+    one = jnp.ones(())
+    metrics: Metrics = {f"loss/{name}": (value, one) for name, value in terms.items()}
+    metrics |= stages.diagnostics(proposals, batch, found)
+    return total, (dict(new_state), metrics)
+
+
+def _predict(
+    params: Params,
+    model_state: ModelState,
+    batch: Batch,
+    decode: Decode,
+    *,
+    options: Options,
+    num_classes: int,
+) -> Detections:
+    """Detections of whole images: max_detections slots, best first."""
+    model = options.model
+    network = _network(model, num_classes)
+    padded = _padded(batch.image)
+    outputs: Any = network.apply({"params": params, **model_state}, padded, False)
+    everywhere = batch._replace(valid=jnp.ones_like(batch.valid))
+    proposals = stages.propose(outputs, everywhere, _grid(padded, options), model)
+    finish = functools.partial(
+        stages.detect,
+        size_hw=(batch.image.shape[1], batch.image.shape[2]),
+        decode=decode,
+        max_detections=model.max_detections,
+    )
+    return jax.vmap(finish)(
+        proposals.points_yx, proposals.objectness, proposals.classes, proposals.mask
+    )
+
+
+def _padded(image: jax.Array) -> jax.Array:
+    """Normalised, with zeros (the mean colour) to whole feature cells."""
+    return layers.pad_to_multiple(resnet.normalize_imagenet(image), _MULTIPLE)
+
+
+def _grid(padded: jax.Array, options: Options) -> tuple[int, int]:
+    stride = 2**options.model.level
+    return padded.shape[1] // stride, padded.shape[2] // stride
+
+
+def _trainable(params: Params, *, options: ModelOptions) -> Any:
+    """False for frozen norms of the encoder."""
+    everything = jax.tree.map(lambda _: True, params)
+    if options.encoder not in resnet.STAGES:
+        return everything
+    encoder = resnet.trainable_mask(params["encoder"], options.norm, False)
+    return {**everything, "encoder": encoder}
+
+
+def _load_pretrained(
+    params: Params, model_state: ModelState, *, options: ModelOptions
+) -> tuple[Params, ModelState, tuple[str, ...]]:
+    """Fills the encoder from `options.pretrained`, if given; the rest is a report."""
+    if not options.pretrained:
+        return params, model_state, ()
+    stats = model_state.get("batch_stats", {})
+    loaded = convert.load_torchvision_resnet(
+        options.pretrained, params["encoder"], stats.get("encoder", {})
+    )
+    if stats:
+        model_state = {
+            **model_state,
+            "batch_stats": {**stats, "encoder": loaded.batch_stats},
+        }
+    return {**params, "encoder": loaded.params}, model_state, loaded.report

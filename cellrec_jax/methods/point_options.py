@@ -1,0 +1,159 @@
+"""Options of recognition by matched points; the defaults are Shui et al.'s.
+
+What the paper leaves open follows its authors' later public code (ResNet-50, constant
+learning rate) where there is one. P2PNet, its baseline, is another choice of the same
+options: `encoder`, `aggregation="fpn"`, `head="plain"`, `level=3`, `anchors="2x2"`, ...
+"""
+
+import dataclasses
+
+from cellrec_jax import errors
+from cellrec_jax.losses.matched import PointLossOptions
+from cellrec_jax.methods.rcnn_options import one_of
+from cellrec_jax.nn import point_net, resnet
+from cellrec_jax.ops import anchors, matching
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelOptions:
+    """Architecture, anchor points and decoding."""
+
+    encoder: str = "resnet50"
+    """resnet18, 34, 50 or 101, vgg16 (P2PNet's); small or vgg_small (for two CPU
+    cores), tiny (for tests)."""
+    pretrained: str = ""
+    """Weights with torchvision's names (.safetensors, .npz); "" trains from scratch."""
+    norm: str = "group"
+    """frozen_batch (with pretrained weights), sync_batch or group (without)."""
+    channels: int = 256
+    """Width of the aggregation and the heads."""
+    aggregation: str = "concat"
+    """concat (the paper's pyramidal aggregation), sum, fpn (P2PNet's) or last."""
+    level: int = 5
+    """log2 of the heads' stride: 5 is 32 px."""
+    anchors: str = "five"
+    """Anchor points of a feature cell: five, or RxC as 2x2; see `ops.anchors`."""
+    head: str = "residual"
+    """residual (two blocks and a 1x1 convolution) or plain (P2PNet's three 3x3)."""
+    class_head: bool = True
+    """A head of its own for classes; else one softmax over K classes and background."""
+    offset_scale: float = 1.0
+    """Px that an offset of 1 moves a point by; P2PNet takes 100."""
+    max_detections: int = 1000
+    """Best detections of an image that are kept."""
+    dtype: str = "float32"
+    """Computation type: float32 or bfloat16."""
+    remat: bool = False
+    """Recompute encoder activations to save memory."""
+
+    def __post_init__(self) -> None:
+        """Refuses impossible combinations."""
+        one_of("model.encoder", self.encoder, point_net.ENCODERS)
+        one_of("model.norm", self.norm, ("frozen_batch", "sync_batch", "group"))
+        one_of("model.aggregation", self.aggregation, point_net.AGGREGATIONS)
+        one_of("model.head", self.head, point_net.HEADS)
+        one_of("model.dtype", self.dtype, ("float32", "bfloat16"))
+        levels = (2, 3, 4) if self.encoder in point_net.VGG_WIDTHS else (2, 3, 4, 5)
+        if self.level not in levels:
+            raise errors.ConfigError(
+                f"--config.model.level={self.level}: {self.encoder} has "
+                + ", ".join(map(str, levels))
+            )
+        for key in ("channels", "max_detections", "offset_scale"):
+            if not getattr(self, key) > 0:
+                raise errors.ConfigError(
+                    f"--config.model.{key}={getattr(self, key)} must be above 0"
+                )
+        if self.pretrained and self.encoder not in resnet.STAGES:
+            raise errors.ConfigError(
+                f"--config.model.pretrained is for ResNets, not {self.encoder}: leave "
+                "it empty"
+            )
+        try:
+            anchors.points_per_cell(self.anchors)
+        except ValueError as error:
+            raise errors.ConfigError(f"--config.model.anchors: {error}") from error
+        if self.norm == "frozen_batch" and not self.pretrained:
+            raise errors.ConfigError(
+                "--config.model.norm=frozen_batch needs statistics to freeze: give "
+                "--config.model.pretrained=FILE, or use --config.model.norm=group"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class LossOptions:
+    """Matching and the three losses."""
+
+    matcher: str = "auto"
+    """host, device or auto; see `ops.matching`."""
+    distance_cost: float = 0.05
+    """alpha of Eq. 2, per px."""
+    negative_weight: float = 0.6
+    """beta of Eq. 4."""
+    normalizer: str = "proposals"
+    """What Eq. 4 divides by: proposals (M), or weights (their sum, as P2PNet)."""
+    classification: str = "gce"
+    """gce (Eq. 5), or cross_entropy; one softmax with background has the latter."""
+    q: float = 0.4
+    """Of the generalised cross entropy, in (0, 1]."""
+    gamma: float = 0.1
+    """Weight of the L2 term of Eq. 5."""
+    squared_norm: bool = False
+    """Square the L2 term."""
+    class_reduction: str = "mean"
+    """mean over cells, or sum as Eq. 6 is printed."""
+    point_error: str = "squared"
+    """squared, or norm as Eq. 3 is printed."""
+    regression_weight: float = 2e-3
+    """lambda of Eq. 7."""
+    calibration: str = "plain"
+    """plain, or bde: proposals that are predicted as cells without an annotation cost
+    less where such are dense. An extension for sparse annotations."""
+    density_form: str = "auto"
+    """dense, sorted or auto; see `losses.density`."""
+
+    def __post_init__(self) -> None:
+        """Refuses unknown choices."""
+        one_of("loss.matcher", self.matcher, matching.BACKENDS)
+        one_of("loss.normalizer", self.normalizer, ("proposals", "weights"))
+        one_of("loss.classification", self.classification, ("gce", "cross_entropy"))
+        one_of("loss.class_reduction", self.class_reduction, ("mean", "sum"))
+        one_of("loss.point_error", self.point_error, ("squared", "norm"))
+        one_of("loss.calibration", self.calibration, ("plain", "bde"))
+        one_of("loss.density_form", self.density_form, ("auto", "dense", "sorted"))
+        if not 0.0 < self.q <= 1.0:
+            raise errors.ConfigError(f"--config.loss.q={self.q} must be in (0, 1]")
+        for key in ("distance_cost", "negative_weight", "gamma", "regression_weight"):
+            value = getattr(self, key)
+            if not value >= 0:
+                raise errors.ConfigError(f"--config.loss.{key}={value} must be >= 0")
+
+    def terms(self) -> PointLossOptions:
+        """The part that `losses.points` reads."""
+        return PointLossOptions(
+            negative_weight=self.negative_weight,
+            q=self.q,
+            gamma=self.gamma,
+            regression_weight=self.regression_weight,
+            point_error=self.point_error,
+            squared_norm=self.squared_norm,
+            class_reduction=self.class_reduction,
+            classification=self.classification,
+            normalizer=self.normalizer,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """All options of the method."""
+
+    model: ModelOptions = ModelOptions()
+    loss: LossOptions = LossOptions()
+
+    def __post_init__(self) -> None:
+        """Refuses options of the two sections that exclude each other."""
+        if not self.model.class_head and self.loss.classification == "gce":
+            raise errors.ConfigError(
+                "--config.loss.classification=gce needs a class head: set "
+                "--config.model.class_head=true, or classification=cross_entropy"
+            )

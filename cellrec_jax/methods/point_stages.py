@@ -1,0 +1,224 @@
+"""Parts of recognition by matched points: proposals, matching, logs, decoding.
+
+Convention: objectness has the background last, (object, background), or K classes and
+background where there is no class head.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from cellrec_jax import geometry, masking
+from cellrec_jax.losses import density, matched
+from cellrec_jax.methods.point_options import LossOptions, ModelOptions
+from cellrec_jax.nn.point_net import PointOutputs
+from cellrec_jax.ops import anchors, matching, nms
+from cellrec_jax.types import Batch, Decode, Detections, Metrics
+
+_OBJECT = 0.5  # probability above which a proposal counts as predicted
+
+
+class Proposals(NamedTuple):
+    """What the network proposes for each anchor point."""
+
+    points_yx: jax.Array
+    """f32 [B, M, 2] px of the image."""
+    objectness: jax.Array
+    """f32 [B, M, 2] or [B, M, K + 1] logits."""
+    classes: jax.Array | None
+    """f32 [B, M, K] logits, or None."""
+    mask: jax.Array
+    """bool [B, M]; False where the anchor point lies outside the valid region."""
+
+
+def propose(
+    outputs: PointOutputs, batch: Batch, grid_hw: tuple[int, int], model: ModelOptions
+) -> Proposals:
+    """Moves the anchor points by the network's offsets.
+
+    Args:
+      outputs: of the image padded to whole feature cells.
+      batch: the images, before padding.
+      grid_hw: height and width of the feature map.
+      model: anchor layout and offset scale.
+
+    Returns:
+      Proposals of all anchor points; those in the padding are masked.
+    """
+    points_yx = anchors.anchor_points(grid_hw, 2**model.level, model.anchors)
+    row, column = np.floor(points_yx).astype(np.int64).T
+    height, width = batch.valid.shape[1:]
+    inside = (row < height) & (column < width)
+    row, column = np.minimum(row, height - 1), np.minimum(column, width - 1)
+    mask = batch.valid[:, row, column] & inside[None] & batch.image_mask[:, None]
+    moved = jnp.asarray(points_yx)[None] + model.offset_scale * outputs.offsets_yx
+    return Proposals(moved, outputs.objectness, outputs.classes, mask)
+
+
+def probabilities(
+    objectness: jax.Array, classes: jax.Array | None
+) -> tuple[jax.Array, jax.Array]:
+    """Returns objectness [..., M] and joint class probabilities [..., M, K].
+
+    The latter sum to the former: with a class head they are its softmax times the
+    objectness.
+    """
+    softmax = jax.nn.softmax(objectness)
+    if classes is None:
+        return 1.0 - softmax[..., -1], softmax[..., :-1]
+    probs = softmax[..., 0]
+    return probs, probs[..., None] * jax.nn.softmax(classes)
+
+
+def match(proposals: Proposals, batch: Batch, loss: LossOptions) -> matching.Match:
+    """Matches cells with proposals by Eq. 2.
+
+    Without a class head the joint probability takes the place of both terms, as in
+    P2PNet.
+    """
+    objectness, joint = probabilities(proposals.objectness, proposals.classes)
+    weights = matching.MatchWeights(distance=loss.distance_cost)
+    if proposals.classes is None:
+        weights = weights._replace(objectness=0.0)
+    else:
+        joint = jax.nn.softmax(proposals.classes)
+    return matching.match(
+        proposals.points_yx,
+        objectness,
+        joint,
+        batch.points_yx,
+        batch.labels,
+        cell_mask(batch),
+        proposal_mask=proposals.mask,
+        weights=weights,
+        backend=loss.matcher,
+    )
+
+
+def cell_mask(batch: Batch) -> jax.Array:
+    """Cells inside the valid region of real images, bool [B, N]."""
+    _, height, width = batch.valid.shape
+    index = jnp.floor(jnp.where(batch.points_mask[..., None], batch.points_yx, 0.0))
+    row, column = jnp.moveaxis(index.astype(jnp.int32), -1, 0)
+    row, column = jnp.clip(row, 0, height - 1), jnp.clip(column, 0, width - 1)
+    valid = jnp.asarray(batch.valid)[jnp.arange(len(row))[:, None], row, column]
+    return batch.points_mask & valid & batch.image_mask[:, None]
+
+
+def negative_scale(proposals: Proposals, loss: LossOptions) -> jax.Array | None:
+    """What the detection loss of unmatched proposals is multiplied by, [B, M].
+
+    Boxes Density Energy (`losses.density`) of the proposals that are predicted as
+    cells: where they are dense, a cell that nobody annotated is likely. All others
+    keep 1. None without calibration.
+    """
+    if loss.calibration == "plain":
+        return None
+
+    def one_image(points_yx: jax.Array, predicted: jax.Array) -> jax.Array:
+        return density.box_energy(points_yx, predicted, form=loss.density_form)
+
+    objectness, _ = probabilities(proposals.objectness, proposals.classes)
+    predicted = proposals.mask & (objectness > _OBJECT)
+    points_yx = jax.lax.stop_gradient(proposals.points_yx)
+    return jax.vmap(one_image)(points_yx, predicted)
+
+
+def losses(
+    proposals: Proposals, batch: Batch, found: matching.Match, loss: LossOptions
+) -> matched.PointLosses:
+    """Losses of every image, not reduced; see `losses.matched`."""
+    options = loss.terms()
+
+    def one_image(
+        proposals: Proposals, batch: Batch, idx: jax.Array, scale: jax.Array | None
+    ) -> matched.PointLosses:
+        return matched.matched_losses(
+            proposals.points_yx,
+            proposals.objectness,
+            proposals.classes,
+            batch.points_yx,
+            batch.labels,
+            idx,
+            proposal_mask=proposals.mask,
+            trust=batch.trust,
+            negative_scale=scale,
+            options=options,
+        )
+
+    scale = negative_scale(proposals, loss)
+    return jax.vmap(one_image)(proposals, batch, found.proposal_idx, scale)
+
+
+def diagnostics(proposals: Proposals, batch: Batch, found: matching.Match) -> Metrics:
+    """What to watch in training.
+
+    Returns:
+      `matched_px`, the mean distance of matched pairs; `reassigned`, the share of
+      cells that got another proposal than their nearest; `left_over`, the share of
+      cells without a proposal (0 unless there are more cells than anchor points);
+      `predicted`, proposals an image that are more object than background.
+    """
+
+    def one_image(
+        points_yx: jax.Array, mask: jax.Array, true_yx: jax.Array, idx: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        offsets = true_yx[:, None] - points_yx[None]
+        squared = jnp.sum(offsets * offsets, axis=-1)
+        nearest = jnp.argmin(jnp.where(mask[None], squared, jnp.inf), axis=1)
+        own = true_yx - points_yx[jnp.maximum(idx, 0)]
+        return jnp.sqrt(jnp.sum(own * own, axis=-1)), idx != nearest
+
+    cells = cell_mask(batch)
+    true_yx = jnp.where(cells[..., None], batch.points_yx, 0.0)
+    distance, other = jax.vmap(one_image)(
+        proposals.points_yx, proposals.mask, true_yx, found.proposal_idx
+    )
+    held = found.proposal_idx >= 0
+    objectness, _ = probabilities(proposals.objectness, proposals.classes)
+    predicted = proposals.mask & (objectness > _OBJECT)
+    images = jnp.sum(batch.image_mask).astype(jnp.float32)
+    return {
+        "matched_px": masking.masked_sum_count(distance, held),
+        "reassigned": masking.masked_sum_count(other * 1.0, held),
+        "left_over": masking.masked_sum_count(~held * 1.0, cells),
+        "predicted": (jnp.sum(predicted).astype(jnp.float32), images),
+    }
+
+
+def detect(
+    points_yx: jax.Array,
+    objectness: jax.Array,
+    classes: jax.Array | None,
+    mask: jax.Array,
+    *,
+    size_hw: tuple[int, int],
+    decode: Decode,
+    max_detections: int,
+) -> Detections:
+    """Detections of one image: the likeliest proposals inside it.
+
+    Args:
+      points_yx: f32 [M, 2] px.
+      objectness: f32 [M, 2] or [M, K + 1] logits.
+      classes: f32 [M, K] logits, or None.
+      mask: bool [M]; others are no detections, since training leaves them out too.
+      size_hw: of the image; a point moved out of it is no detection.
+      decode: thresholds of the objectness, and the least distance of two detections.
+      max_detections: slots.
+
+    Returns:
+      `Detections` without the batch axis; the class is the likeliest one.
+    """
+    probs, joint = probabilities(objectness, classes)
+    real = mask & geometry.inside(points_yx, size_hw)
+    slots = min(max_detections, len(probs))
+    probs, best = jax.lax.top_k(jnp.where(real, probs, 0.0), slots)
+    points_yx, joint = points_yx[best], joint[best]
+    labels = jnp.argmax(joint, axis=-1).astype(jnp.int32)
+    # Thinned before the threshold, as when both were fitted.
+    kept = nms.point_nms(points_yx, real[best], decode.min_distance)
+    kept = kept & (probs >= decode.thresholds[labels])
+    return Detections(points_yx, probs, labels, joint, kept)

@@ -1,0 +1,165 @@
+"""The command line of `launch/sweep.py`."""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+import shlex
+import sys
+
+from cellrec_jax import errors
+from cellrec_jax.sweep import figure, parse, plan, runner, state, table
+
+_USAGE = """\
+Writes WORKDIR/SWEEP/SWEEP.csv, .md and .png beside the runs' work directories. Runs
+whose results.json is there, of the same configuration, are skipped; Ctrl-C lets those
+that run save, and the same command goes on. With --workers above 1 the runs share the
+machine. Ends with 0, with 1 if a run failed, 2 for wrong usage, 130 after Ctrl-C."""
+
+
+def run(arguments: Sequence[str], main: Sequence[str] = runner.MAIN) -> int:
+    """Runs the command line; returns the exit code.
+
+    Args:
+      arguments: its words.
+      main: start of each run's command.
+    """
+    try:
+        return _run(_parser().parse_args(arguments), main)
+    except errors.UserError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        return error.exit_code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="launch/sweep.py",
+        description="Runs what is missing of a sweep, then draws its table and figure.",
+        epilog=_USAGE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("sweep", type=Path, help="file, as launch/sweeps/NAME.toml")
+    parser.add_argument("--root", help="images, as --config.data.root")
+    parser.add_argument("--workdir", type=Path, default=Path("runs/sweeps"))
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="ROW|AXIS=VALUE",
+        help="of the runs these alone, such as: --only ours q=0.4 seed=0",
+    )
+    parser.add_argument("--workers", type=int, default=1, help="runs at a time")
+    parser.add_argument("--dry-run", action="store_true", help="print the commands")
+    parser.add_argument("--table-only", action="store_true", help="run nothing")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="override of every run, as --config.KEY=VALUE",
+    )
+    return parser
+
+
+def _run(flags: argparse.Namespace, main: Sequence[str]) -> int:
+    if flags.workers < 1:
+        raise errors.ConfigError(f"--workers {flags.workers}: give 1 or more")
+    sweep = parse.read(flags.sweep)
+    folder = flags.workdir / sweep.name
+    runs = plan.expand(sweep, _overrides(flags))
+    chosen = {one.name for one in plan.select(runs, flags.only)}
+    jobs = [state.prepare(one, folder) for one in runs]
+    wanted = [job for job in jobs if job.run.name in chosen]
+    missing = [job for job in wanted if state.results(job) is None]
+    if flags.dry_run:
+        for job in missing:
+            _say(shlex.join(runner.command(job, main)))
+        _say(f"{len(wanted) - len(missing)} of {len(wanted)} runs are done")
+        return 0
+    if flags.table_only:
+        # The table needs no images: without --root any folder's results are meant.
+        _write(sweep, jobs, folder, () if flags.root else ("data.root",))
+        return 0
+    progress = runner.Progress(
+        missing,
+        known_seconds=_known_seconds(wanted),
+        workers=flags.workers,
+        result_of=lambda job: _headline(sweep, job),
+        say=_say,
+    )
+    with runner.locked(folder) as lock:
+        summary = runner.run_all(missing, progress, lock, flags.workers, main)
+        _write(sweep, jobs, folder)
+    _report(summary, len(wanted) - len(missing))
+    return summary.exit_code
+
+
+def _overrides(flags: argparse.Namespace) -> dict[str, str]:
+    found = {} if flags.root is None else {"data.root": _root(flags.root)}
+    for word in flags.set:
+        key, equals, value = word.partition("=")
+        if not equals:
+            raise errors.ConfigError(f"--set {word}: give KEY=VALUE")
+        found[key] = value
+    return found
+
+
+def _root(text: str) -> str:
+    """An absolute folder, so that the sweep goes on from elsewhere; or a set's name."""
+    path = Path(text).expanduser()
+    return str(path.absolute()) if path.exists() else text
+
+
+def _headline(sweep: plan.Sweep, job: state.Job) -> str:
+    """The first metric of a finished run."""
+    name = sweep.metrics[0]
+    found = state.results(job)
+    if found is None:
+        return "ended without results"
+    value = table.record(job.run, found, sweep.metrics).values[name]
+    return f"{name} {'undefined' if value is None else format(value, '.3f')}"
+
+
+def _known_seconds(jobs: Sequence[state.Job]) -> Mapping[str, list[float]]:
+    """Row -> seconds of training of the runs that are done."""
+    known: dict[str, list[float]] = {}
+    for job in jobs:
+        found = state.results(job)
+        if found is not None:
+            seconds = table.record(job.run, found, ()).facts["seconds"]
+            known.setdefault(job.run.row, []).extend([seconds] if seconds else [])
+    return {row: seconds for row, seconds in known.items() if seconds}
+
+
+def _write(
+    sweep: plan.Sweep,
+    jobs: Sequence[state.Job],
+    folder: Path,
+    ignored: Sequence[str] = (),
+) -> None:
+    """Table and figure of all that is done, whatever was chosen this time."""
+    found = [(job.run, state.results(job, ignored)) for job in jobs]
+    records = [
+        table.record(one, content, sweep.metrics) for one, content in found if content
+    ]
+    lines = table.summarize(sweep, records)
+    stem = folder / sweep.name
+    table.write_csv(stem.with_suffix(".csv"), sweep, records)
+    text = table.write_markdown(stem.with_suffix(".md"), sweep, lines)
+    figure.draw(stem.with_suffix(".png"), sweep, lines)
+    _say(f"\n{text}\n\n{len(records)} of {len(jobs)} runs; {stem}.csv, .md and .png")
+
+
+def _report(summary: runner.Summary, num_before: int) -> None:
+    """Counts, then what failed."""
+    _say(
+        f"{summary.num_done} done, {num_before} were, {len(summary.failures)} failed, "
+        f"{summary.num_left} left"
+    )
+    for failure in summary.failures:
+        _say(f"failed: {failure.name}: {failure.last_line} ({failure.log})")
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)  # noqa: T201

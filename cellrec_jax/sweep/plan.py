@@ -1,0 +1,154 @@
+"""Which runs a sweep asks for: its rows x axes x seeds x folds."""
+
+from collections.abc import Iterator, Mapping, Sequence
+import dataclasses
+import difflib
+import itertools
+from pathlib import PurePath
+
+from cellrec_jax import errors
+
+
+@dataclasses.dataclass(frozen=True)
+class Axis:
+    """Settings that rows are crossed with."""
+
+    choices: Mapping[str, Mapping[str, str]]
+    """Value as text -> its overrides."""
+    numbers: tuple[float, ...] = ()
+    """The values, if all are numbers."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One method of the table."""
+
+    config: str
+    label: str
+    overrides: Mapping[str, str]
+    axes: tuple[str, ...]
+    paper: Mapping[str, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Sweep:
+    """What a sweep file says."""
+
+    name: str
+    title: str
+    rows: Mapping[str, Row]
+    metrics: tuple[str, ...]
+    axes: Mapping[str, Axis] = dataclasses.field(default_factory=dict)
+    seeds: tuple[int, ...] = (0,)
+    seed_keys: tuple[str, ...] = ("seed",)
+    folds: int = 0
+    x: str = ""
+    """Axis along which the figure is drawn; "" draws bars."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One training: where it lies below the sweep's folder, and what it sets."""
+
+    row: str
+    config: str
+    axes: Mapping[str, str]
+    """Axis -> value as text."""
+    seed: int
+    fold: int | None
+    overrides: Mapping[str, str]
+
+    @property
+    def name(self) -> str:
+        """Its folder below the sweep's, as `ours/q=0.4/seed0/fold1`."""
+        parts = [self.row, *(f"{axis}={value}" for axis, value in self.axes.items())]
+        parts.append(f"seed{self.seed}")
+        if self.fold is not None:
+            parts.append(f"fold{self.fold}")
+        return str(PurePath(*parts))
+
+
+def expand(sweep: Sweep, extra: Mapping[str, str]) -> tuple[Run, ...]:
+    """Lists all runs, in the order in which they are to be done.
+
+    Seeds are outermost, so that a sweep that is cut short compares all rows.
+
+    Args:
+      sweep: what the file says.
+      extra: overrides of the command line.
+
+    Raises:
+      ConfigError: if `extra` sets a key that the runs are to differ in.
+    """
+    varied = dict.fromkeys(sweep.seed_keys, "seed")
+    varied |= dict.fromkeys(_fold(sweep, 0), "fold")
+    for name, axis in sweep.axes.items():
+        varied |= dict.fromkeys(itertools.chain(*axis.choices.values()), name)
+    for key in extra.keys() & varied.keys():
+        raise errors.ConfigError(
+            f"--set {key}: runs differ in it; choose by --only {varied[key]}=VALUE"
+        )
+    folds = range(sweep.folds) if sweep.folds else (None,)
+    return tuple(
+        _run(sweep, name, chosen, seed, fold, extra)
+        for seed, fold in itertools.product(sweep.seeds, folds)
+        for name, row in sweep.rows.items()
+        for chosen in _crossed(sweep, row)
+    )
+
+
+def select(runs: Sequence[Run], only: Sequence[str]) -> tuple[Run, ...]:
+    """Chooses runs by rows (`ours`) and by values (`q=0.4`, `seed=0`, `fold=1`).
+
+    Alternatives of one kind add up, kinds narrow each other down; a run without an axis
+    has none of its values.
+
+    Raises:
+      ConfigError: for a word that no run has, naming the nearest.
+    """
+    known = {word: None for run in runs for word in _words(run)}
+    wanted: dict[str, set[str]] = {}  # kind -> alternatives
+    for word in only:
+        if word not in known:
+            near = difflib.get_close_matches(word, known, n=1, cutoff=0.0)
+            raise errors.ConfigError(
+                f"--only {word}: no run of the sweep has it; did you mean {near[0]}?"
+            )
+        kind, equals, _ = word.partition("=")
+        wanted.setdefault(kind if equals else "row", set()).add(word)
+    kinds = wanted.values()
+    return tuple(run for run in runs if all(words & _words(run) for words in kinds))
+
+
+def _words(run: Run) -> set[str]:
+    words = {run.row, f"seed={run.seed}", f"fold={run.fold}"}
+    return words | {f"{axis}={value}" for axis, value in run.axes.items()}
+
+
+def _crossed(sweep: Sweep, row: Row) -> Iterator[dict[str, str]]:
+    """Axis -> value, for each of a row's combinations."""
+    for values in itertools.product(*(sweep.axes[axis].choices for axis in row.axes)):
+        yield dict(zip(row.axes, values, strict=True))
+
+
+def _run(
+    sweep: Sweep,
+    name: str,
+    chosen: Mapping[str, str],
+    seed: int,
+    fold: int | None,
+    extra: Mapping[str, str],
+) -> Run:
+    row = sweep.rows[name]
+    settings = dict(row.overrides)
+    for axis, value in chosen.items():
+        settings |= sweep.axes[axis].choices[value]
+    settings |= {key: str(seed) for key in sweep.seed_keys}
+    settings |= {} if fold is None else _fold(sweep, fold)
+    return Run(name, row.config, chosen, seed, fold, {**settings, **extra})
+
+
+def _fold(sweep: Sweep, fold: int) -> dict[str, str]:
+    if not sweep.folds:
+        return {}
+    return {"data.num_folds": str(sweep.folds), "data.fold": str(fold)}

@@ -1,0 +1,67 @@
+"""What a run's configuration is, and whether its folder holds the results of it."""
+
+from collections.abc import Mapping, Sequence
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from cellrec_jax import config as config_lib
+from cellrec_jax import errors, main, overrides
+from cellrec_jax.sweep.plan import Run
+from cellrec_jax.train import model, writer
+
+_NO_MATTER = tuple(key for key in config_lib.MAY_CHANGE if key != "eval")
+"""Keys that change neither the training nor the results."""
+
+
+class Job(NamedTuple):
+    """A run with all that its configuration says."""
+
+    run: Run
+    workdir: Path
+    settings: Mapping[str, Any]
+    """Dotted key -> value as JSON holds it."""
+
+
+def prepare(run: Run, folder: Path) -> Job:
+    """Resolves a run's configuration, so that mistakes show before anything is run.
+
+    Args:
+      run: of the sweep.
+      folder: of the sweep.
+
+    Raises:
+      UserError: for what the run itself would refuse, naming the run.
+    """
+    try:
+        settings = main.load_config(run.config)
+        for key, text in run.overrides.items():
+            overrides.override(settings, key, text)
+        experiment = config_lib.freeze(settings)
+        model.build_method(experiment, num_classes=1)
+    except errors.UserError as error:
+        raise type(error)(f"{run.name}: {error}") from error
+    stored = json.loads(json.dumps(config_lib.to_json(experiment)))
+    return Job(run, folder / run.name, overrides.flatten(stored))
+
+
+def results(job: Job, ignored: Sequence[str] = ()) -> Mapping[str, Any] | None:
+    """Content of results.json, if it is there and is of the job's configuration.
+
+    Results of a configuration that differs are not this job's. A key that only one side
+    has was added or removed by another version and does not count.
+
+    Args:
+      job: the run.
+      ignored: further keys that may differ.
+    """
+    found = writer.read_json(job.workdir / "results.json")
+    stored = writer.read_json(job.workdir / "config.json")
+    if not isinstance(found, dict) or not isinstance(stored, dict):
+        return None
+    before = overrides.flatten(stored)
+    for key in before.keys() & job.settings.keys():
+        may_differ = key.startswith(_NO_MATTER) or key in ignored
+        if not may_differ and before[key] != job.settings[key]:
+            return None
+    return found

@@ -1,0 +1,189 @@
+"""What the runs found: one CSV line a run, one line of a Markdown table a setting."""
+
+from collections.abc import Iterable, Mapping, Sequence
+import math
+import os
+from pathlib import Path
+import statistics
+from typing import Any, NamedTuple
+
+from scipy import stats
+
+from cellrec_jax.io import atomic
+from cellrec_jax.io import table as io_table
+from cellrec_jax.sweep.plan import Row, Run, Sweep
+
+_CONFIDENCE = 0.95
+_FACTS = ("seconds", "parameters")
+
+
+class Record(NamedTuple):
+    """Results of a run."""
+
+    run: Run
+    values: Mapping[str, float | None]
+    """Of the sweep's metrics; None where undefined or not measured."""
+    facts: Mapping[str, Any]
+    """seconds, parameters and versions, as far as they are known."""
+
+
+class Cell(NamedTuple):
+    """A metric over seeds."""
+
+    mean: float | None
+    half: float | None
+    """Half the 95 % t interval; None with fewer than two seeds."""
+    num_seeds: int
+
+
+class Line(NamedTuple):
+    """A row of the sweep at one combination of axis values."""
+
+    row: str
+    axes: Mapping[str, str]
+    num_seeds: int
+    cells: Mapping[str, Cell]
+
+
+def record(run: Run, results: Mapping[str, Any], metrics: Sequence[str]) -> Record:
+    """Picks what a table needs from the content of results.json.
+
+    Args:
+      run: which one.
+      results: content of its results.json.
+      metrics: keys of its `metrics`; or seconds (of training) or parameters (of the
+        network).
+    """
+    found, run_facts = results.get("metrics", {}), results.get("run", {})
+    facts = {
+        "seconds": run_facts.get("timing", {}).get("seconds"),
+        "parameters": run_facts.get("parameters"),
+    }
+    values = {
+        name: facts[name] if name in facts else found.get(name, {}).get("value")
+        for name in metrics
+    }
+    return Record(run, values, {**facts, **run_facts.get("versions", {})})
+
+
+def interval(values: Sequence[float]) -> Cell:
+    """Mean and 95 % t interval of independent values."""
+    if len(values) < 2:
+        return Cell(values[0] if values else None, None, len(values))
+    error = statistics.stdev(values) / math.sqrt(len(values))
+    quantile = stats.t.ppf((1 + _CONFIDENCE) / 2, len(values) - 1)
+    return Cell(statistics.fmean(values), float(quantile * error), len(values))
+
+
+def summarize(sweep: Sweep, records: Iterable[Record]) -> list[Line]:
+    """Means over seeds, in the order of the sweep file.
+
+    A seed's value is the mean of its folds that are done; intervals are over seeds.
+    Settings without a run are left out.
+    """
+    groups: dict[tuple[str, tuple[str, ...]], list[Record]] = {}
+    for one in records:
+        key = (one.run.row, tuple(one.run.axes.values()))
+        groups.setdefault(key, []).append(one)
+    lines = []
+    for (row, _), group in groups.items():
+        cells = {name: _over_seeds(group, name) for name in sweep.metrics}
+        num_seeds = len({one.run.seed for one in group})
+        lines.append(Line(row, group[0].run.axes, num_seeds, cells))
+    return sorted(lines, key=lambda line: _place(sweep, line))
+
+
+def markdown(sweep: Sweep, lines: Iterable[Line]) -> str:
+    """Table of means ± half intervals, beside the paper's values where there are any.
+
+    Args:
+      sweep: names, labels and reference values.
+      lines: of `summarize`.
+
+    Returns:
+      Markdown without a line break at its end.
+    """
+    printed = {name for row in sweep.rows.values() for name in row.paper}
+    header = ["row", *sweep.axes, "seeds"]
+    for name in sweep.metrics:
+        header += [name, "paper"] if name in printed else [name]
+    table = [header, ["---"] * len(header)]
+    for line in lines:
+        row = sweep.rows[line.row]
+        cells = [row.label, *(line.axes.get(axis, "") for axis in sweep.axes)]
+        cells.append(str(line.num_seeds))
+        for name in sweep.metrics:
+            cells.append(_text(line.cells[name], line.num_seeds))
+            cells += [_paper(row, name)] if name in printed else []
+        table.append(cells)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in table)
+
+
+def write_markdown(path: Path, sweep: Sweep, lines: Sequence[Line]) -> str:
+    """Writes the table under its title, and returns the table alone.
+
+    Raises:
+      RunError: if it cannot be written.
+    """
+    text = markdown(sweep, lines)
+    note = "Mean ± half the 95 % t interval over seeds."
+    atomic.write_bytes(path, f"# {sweep.title}\n\n{note}\n\n{text}\n".encode())
+    return text
+
+
+def write_csv(
+    path: str | os.PathLike[str], sweep: Sweep, records: Sequence[Record]
+) -> None:
+    """Writes one line a run: what it was, its metrics, seconds, parameters, versions.
+
+    Raises:
+      RunError: if it cannot be written.
+    """
+    rows = [_csv_row(sweep, one) for one in records]
+    named = [key for row in rows for key in row]
+    first = ["sweep", "row", *sweep.axes, "seed", "fold", *sweep.metrics, *_FACTS]
+    columns = list(dict.fromkeys([*first, *named]))
+    empty = dict.fromkeys(columns)
+    io_table.write_rows(path, [{**empty, **row} for row in rows], columns)
+
+
+def _csv_row(sweep: Sweep, one: Record) -> dict[str, Any]:
+    run = one.run
+    row: dict[str, Any] = {"sweep": sweep.name, "row": run.row, **run.axes}
+    return {**row, "seed": run.seed, "fold": run.fold, **one.values, **one.facts}
+
+
+def _place(sweep: Sweep, line: Line) -> list[int]:
+    """Position of a line's row, and of its values on their axes."""
+    places = [list(sweep.rows).index(line.row)]
+    for axis, value in line.axes.items():
+        places.append(list(sweep.axes[axis].choices).index(value))
+    return places
+
+
+def _over_seeds(group: Iterable[Record], name: str) -> Cell:
+    by_seed: dict[int, list[float]] = {}
+    for one in group:
+        value = one.values[name]
+        if value is not None:
+            by_seed.setdefault(one.run.seed, []).append(value)
+    return interval([statistics.fmean(folds) for folds in by_seed.values()])
+
+
+def _text(cell: Cell, num_seeds: int) -> str:
+    if cell.mean is None:
+        return "-"
+    digits = _digits(cell.mean)
+    text = f"{cell.mean:,.{digits}f}"
+    if cell.half:  # 0 where nothing varies, as with parameters
+        text += f" ± {cell.half:,.{digits}f}"
+    return text if cell.num_seeds == num_seeds else f"{text} (n={cell.num_seeds})"
+
+
+def _digits(value: float) -> int:
+    return 3 if abs(value) < 100 else 0
+
+
+def _paper(row: Row, name: str) -> str:
+    value = row.paper.get(name)
+    return "" if value is None else f"{value:,.{_digits(value)}f}"

@@ -1,0 +1,75 @@
+"""Cell recognition by regressed maps: the rivals of matched points.
+
+The baselines of Table 1 of Shui et al., End-to-end cell recognition by point
+annotation, MICCAI 2022, under one loss: 0.8 cross entropy + 0.2 IoU of one map
+a class.
+
+    python -m cellrec_jax.main --config pdl1_map:unet --config.data.root=FOLDER
+
+Presets: fcrn_a, fcrn_b, unet (the default), res_unet, deeplab (ResNet-101) and
+multitask at published size; each with `small_` in front for real images on a CPU, with
+0.8 to 0.9 million parameters. multitask is the main decoder of Zhang et al.'s network
+alone: filled circles in place of bumps.
+"""
+
+from ml_collections import ConfigDict
+
+from cellrec_jax import config as config_lib
+from cellrec_jax import errors
+from cellrec_jax.methods import density_map
+
+NETWORKS = ("fcrn_a", "fcrn_b", "unet", "res_unet", "deeplab", "multitask")
+_SMALL_WIDTHS = {"fcrn_a": 24, "fcrn_b": 14, "unet": 16, "res_unet": 16, "deeplab": 96}
+
+
+def get_config(preset: str = "unet") -> ConfigDict:
+    preset = preset or "unet"
+    name = preset.removeprefix("small_")
+    if name not in NETWORKS:
+        raise errors.ConfigError(
+            f"no preset :{preset}; there are "
+            + ", ".join(f":{known} and :small_{known}" for known in NETWORKS)
+        )
+    config = config_lib.base("density_map", density_map.Options())
+    config.model.network = "deeplab" if name == "multitask" else name
+    if name == "multitask":
+        config.loss.target = "disc"
+        config.loss.iou_form = "dice"
+    config.total_steps = 9_700  # 200 epochs of 388 images
+    config.batch_size = 8
+    config.data.size_hw = (1080, 1920)
+    config.data.crop_hw = (512, 512)
+    config.data.scale_jitter = 0.25
+    config.data.max_cells = 1024
+    config.optim.name = "adamw"
+    config.optim.learning_rate = 1e-4
+    config.optim.weight_decay = 1e-4
+    config.optim.schedule = "constant"
+    config.eval.min_distances = (4.0, 6.0, 8.0, 10.0, 12.0)
+    config.note = (
+        "This setting is for a GPU. On a CPU use "
+        f"--config configs/pdl1_map.py:small_{name} for real images."
+    )
+    if preset != name:
+        _small(config)
+    return config
+
+
+def _small(config: ConfigDict) -> None:
+    """As configs/pdl1_point.py:small: rows of one table differ in the method alone."""
+    config.note = ""
+    config.total_steps = 600
+    config.batch_size = 4
+    config.model.width = _SMALL_WIDTHS[config.model.network]
+    config.model.backbone = "small"
+    config.data.size_hw = (640, 640)
+    config.data.crop_hw = (256, 256)
+    config.data.scale_jitter = 0.0
+    config.data.turn = True
+    config.data.hed_jitter = 0.05
+    config.optim.learning_rate = 1e-3
+    config.optim.schedule = "cosine"
+    config.optim.warmup_steps = 50
+    config.optim.clip_norm = 10.0
+    config.checkpoint.every = 200
+    config.eval.overlay_score = 0.0  # the fitted threshold

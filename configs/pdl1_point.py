@@ -1,0 +1,103 @@
+"""Cell recognition by matched points, as for the PD-L1 tumour proportion score.
+
+Shui et al., End-to-end cell recognition by point annotation, MICCAI 2022.
+
+    python -m cellrec_jax.main --config configs/pdl1_point.py --config.data.root=FOLDER
+
+The default is the paper's setting (ResNet-50, 1920 x 1080 px): for a GPU. Presets:
+    :demo   generated membrane-stained images, a small network: minutes on two cores
+    :small  the same small network for real images on a CPU, crops at full resolution
+    :p2pnet, :p2pnet_small   P2PNet, the baseline that the method descends from
+"""
+
+from ml_collections import ConfigDict
+
+from cellrec_jax import config as config_lib
+from cellrec_jax import errors
+from cellrec_jax.methods import point_matching
+
+PRESETS = ("", "demo", "small", "p2pnet", "p2pnet_small")
+
+
+def get_config(preset: str = "") -> ConfigDict:
+    if preset not in PRESETS:
+        raise errors.ConfigError(
+            f"no preset :{preset}; there are "
+            + ", ".join(f":{name}" for name in PRESETS[1:])
+        )
+    config = config_lib.base("point_matching", point_matching.Options())
+    config.total_steps = 9_700  # 200 epochs of 388 images
+    config.batch_size = 8
+    config.data.size_hw = (1080, 1920)
+    config.data.crop_hw = (512, 512)
+    config.data.scale_jitter = 0.25
+    config.data.max_cells = 1024
+    config.optim.name = "adamw"
+    config.optim.learning_rate = 1e-4
+    config.optim.weight_decay = 1e-4
+    config.optim.schedule = "constant"
+    config.optim.clip_norm = 0.1  # P2PNet's
+    config.note = (
+        "The paper's setting is for a GPU. On a CPU use "
+        "--config configs/pdl1_point.py:small for real images, or :demo for a trial."
+    )
+    if preset.startswith("p2pnet"):
+        _p2pnet(config)
+    if preset in ("demo", "small", "p2pnet_small"):
+        _small(config)
+    if preset == "p2pnet_small":
+        _p2pnet(config)
+        config.model.encoder = "vgg_small"
+        config.model.channels = 56
+    if preset == "demo":
+        _demo(config)
+    return config
+
+
+def _p2pnet(config: ConfigDict) -> None:
+    """Song et al. 2021: VGG16, a pyramid at stride 8, one softmax with background."""
+    model, loss = config.model, config.loss
+    model.encoder = "vgg16"
+    model.aggregation = "fpn"
+    model.head = "plain"
+    model.level = 3
+    model.anchors = "2x2"
+    model.class_head = False
+    model.offset_scale = 100.0
+    loss.negative_weight = 0.5
+    loss.normalizer = "weights"
+    loss.classification = "cross_entropy"
+    loss.regression_weight = 2e-4
+
+
+def _small(config: ConfigDict) -> None:
+    """About a million parameters, trained on crops, for two CPU cores."""
+    config.note = ""
+    config.total_steps = 600
+    config.batch_size = 4
+    config.model.encoder = "small"
+    config.model.channels = 64
+    config.model.offset_scale = 8.0
+    config.model.level = 4
+    config.model.anchors = "1x1"  # 4 in 32 x 32 px; a small network cannot place 5
+    config.data.size_hw = (640, 640)
+    config.data.crop_hw = (256, 256)
+    config.data.scale_jitter = 0.0
+    config.data.turn = True
+    config.data.hed_jitter = 0.05
+    config.optim.learning_rate = 3e-3
+    config.optim.schedule = "cosine"
+    config.optim.warmup_steps = 50
+    config.optim.clip_norm = 1.0
+    config.checkpoint.every = 200
+    config.eval.overlay_score = 0.0  # the fitted threshold
+
+
+def _demo(config: ConfigDict) -> None:
+    config.total_steps = 500
+    config.data.synthetic_kind = "membrane"
+    config.data.synthetic_hw = (384, 384)
+    config.data.synthetic_test = 4
+    config.data.size_hw = (384, 384)
+    config.data.crop_hw = (192, 192)
+    config.checkpoint.every = 50

@@ -1,0 +1,18 @@
+"""Runs a sweep file: what is missing of it, then its table and its figure.
+
+    python launch/sweep.py launch/sweeps/point_table1.toml --root FOLDER
+
+Repeat the command to go on after an interruption; see --help.
+"""
+
+import sys
+
+import jax
+
+from cellrec_jax.sweep import command
+
+# The runs have the accelerator to themselves: this process only starts them.
+jax.config.update("jax_platforms", "cpu")
+
+if __name__ == "__main__":
+    sys.exit(command.run(sys.argv[1:]))

@@ -1,0 +1,302 @@
+"""Matched points as a method: contract, masks, devices, and that it can learn."""
+
+import functools
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cellrec_jax import methods
+from cellrec_jax.config import OptimConfig
+from cellrec_jax.data import arrays, augment, example, synthetic
+from cellrec_jax.methods.point_options import LossOptions
+from cellrec_jax.metrics import matching
+from cellrec_jax.nn import resnet
+from cellrec_jax.train import optim, parallel
+from cellrec_jax.train import step as step_lib
+from cellrec_jax.types import Decode
+
+TINY = {"encoder": "tiny", "channels": 4, "max_detections": 100}
+P2P = {
+    **{"encoder": "vgg_small", "channels": 8, "aggregation": "fpn", "level": 3},
+    **{"head": "plain", "anchors": "2x2", "class_head": False, "offset_scale": 100.0},
+}
+P2P_LOSS = {
+    **{"classification": "cross_entropy", "normalizer": "weights"},
+    **{"negative_weight": 0.5, "regression_weight": 2e-4},
+}
+IMAGE = jax.ShapeDtypeStruct((1, 64, 96, 3), jnp.float32)
+jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+"""Compiles in half the time."""
+KEEP_ALL = Decode(jnp.zeros(2), jnp.zeros(()))
+build = functools.partial(methods.build, "point_matching", total_steps=10)
+
+
+def _weights(method, rng):
+    """Weights of about the size that `init` draws, which takes long to compile."""
+    params, state = jax.eval_shape(method.init, jax.random.key(0), IMAGE)
+
+    def draw(path, leaf):
+        if path[-1].key == "kernel":
+            spread = (2 / np.prod(leaf.shape[:-1])) ** 0.5
+            return rng.normal(0, spread, leaf.shape).astype(np.float32)
+        return np.full(leaf.shape, path[-1].key == "scale", np.float32)
+
+    assert not state
+    return jax.tree_util.tree_map_with_path(draw, params), state
+
+
+@pytest.fixture(scope="module")
+def built():
+    """Method, weights, a compiled gradient and prediction of a two-class network."""
+    method = build(TINY, {}, num_classes=2)
+    params, state = _weights(method, np.random.default_rng(3))
+    grad = jit(jax.value_and_grad(method.loss_fn, has_aux=True))
+    return method, params, state, grad, jit(method.predict)
+
+
+def _call(built, batch):
+    _, params, state, grad, _ = built
+    return grad(params, state, batch, jax.random.key(0), jnp.int32(0))
+
+
+def test_every_parameter_receives_gradient(built, tiny_batch):
+    (loss, (_, metrics)), grads = _call(built, tiny_batch)
+    assert np.isfinite(loss)
+    assert metrics["left_over"] == (0, 6)
+    assert set(grads) == {"encoder", "aggregation", "offsets", "objectness", "classes"}
+    for path, leaf in jax.tree_util.tree_flatten_with_path(grads)[0]:
+        assert np.all(np.isfinite(leaf)), path
+        assert np.any(leaf != 0), path
+
+
+def test_the_loss_is_the_weighted_sum_of_its_terms(built, tiny_batch):
+    (loss, (_, metrics)), _ = _call(built, tiny_batch)
+    terms = {name: float(total / count) for name, (total, count) in metrics.items()}
+    expected = LossOptions().regression_weight * terms["loss/regression"]
+    expected += terms["loss/detection"] + terms["loss/classification"]
+    np.testing.assert_allclose(loss, expected, rtol=1e-6)
+
+
+def test_garbage_in_padding_changes_nothing(built, tiny_batch):
+    mask = tiny_batch.points_mask
+    dirty = tiny_batch._replace(
+        points_yx=np.where(mask[..., None], tiny_batch.points_yx, np.nan),
+        boxes_yxyx=np.where(mask[..., None], tiny_batch.boxes_yxyx, np.nan),
+        labels=np.where(mask, tiny_batch.labels, 77),
+        trust=np.where(mask, tiny_batch.trust, np.float32(np.nan)),
+    )
+    chex.assert_trees_all_equal_shapes_and_dtypes(dirty, tiny_batch)
+    chex.assert_trees_all_equal(_call(built, tiny_batch), _call(built, dirty))
+
+
+def test_regions_that_do_not_count_cost_nothing(built, tiny_batch):
+    nowhere = tiny_batch._replace(valid=np.zeros_like(tiny_batch.valid))
+    (loss, (_, metrics)), grads = _call(built, nowhere)
+    assert loss == 0
+    assert metrics["matched_px"] == (0, 0)
+    assert all(not np.any(g) for g in jax.tree.leaves(grads))
+
+
+def test_filler_images_count_for_nothing(built, tiny_batch):
+    filler = tiny_batch._replace(image_mask=np.array([False, True, True, True]))
+    other = filler._replace(
+        image=filler.image.copy(),
+        points_yx=filler.points_yx.copy(),
+        trust=filler.trust.copy(),
+        labels=filler.labels.copy(),
+    )
+    other.image[0] = 1 - other.image[0]
+    other.points_yx[0] += 7
+    other.trust[0] = 9
+    other.labels[0] = 0
+    chex.assert_trees_all_close(
+        _call(built, filler), _call(built, other), rtol=1e-5, atol=1e-8
+    )
+    found = built[4](*built[1:3], filler, KEEP_ALL)
+    assert np.any(found.mask, axis=1).tolist() == [False, True, True, True]
+
+
+def test_the_order_of_images_does_not_matter(built, tiny_batch):
+    order = np.array([2, 0, 3, 1])
+    shuffled = jax.tree.map(lambda x: x[order], tiny_batch)
+    chex.assert_trees_all_close(
+        _call(built, tiny_batch), _call(built, shuffled), rtol=1e-3, atol=1e-5
+    )
+
+
+def test_more_cells_than_proposals_are_left_over(built, tiny_batch):
+    """Four cells in a region with one anchor point, at (16, 16)."""
+    points = np.array([[14, 14], [14, 18], [18, 14], [18, 18], [0, 0]], np.float32)
+    valid = np.zeros_like(tiny_batch.valid)
+    valid[0, 12:20, 12:20] = True
+    crowd = tiny_batch._replace(
+        points_yx=np.broadcast_to(points, (4, 5, 2)),
+        points_mask=np.broadcast_to(np.arange(5) < 4, (4, 5)),
+        labels=np.ones((4, 5), np.int32),
+        valid=valid,
+    )
+    (loss, (_, metrics)), grads = _call(built, crowd)
+    assert metrics["left_over"] == (3, 4)
+    assert metrics["matched_px"][1] == 1
+    assert np.isfinite(loss)
+    assert all(np.all(np.isfinite(g)) for g in jax.tree.leaves(grads))
+
+
+def test_predict_gives_sorted_slots(built, tiny_batch):
+    _, params, state, _, predict = built
+    found = predict(params, state, tiny_batch, KEEP_ALL)
+    slots = 2 * 3 * 5  # all proposals: fewer than max_detections
+    chex.assert_shape(found.points_yx, (4, slots, 2))
+    chex.assert_shape(found.class_probs, (4, slots, 2))
+    assert found.boxes_yxyx is None
+    assert np.all(np.diff(found.scores, axis=1) <= 0)
+    mask = np.asarray(found.mask)
+    total = np.asarray(found.class_probs).sum(axis=-1)
+    np.testing.assert_allclose(total[mask], np.asarray(found.scores)[mask], rtol=1e-5)
+    np.testing.assert_array_equal(
+        found.labels, np.argmax(np.asarray(found.class_probs), axis=-1)
+    )
+    none = predict(params, state, tiny_batch, Decode(jnp.full(2, 1.1), jnp.zeros(())))
+    assert not np.any(none.mask)
+    apart = predict(params, state, tiny_batch, Decode(jnp.zeros(2), jnp.float32(20)))
+    assert 0 < apart.mask.sum() < mask.sum()
+
+
+def test_predict_reads_no_annotation(built, tiny_batch):
+    blind = tiny_batch._replace(
+        points_yx=np.full_like(tiny_batch.points_yx, np.nan),
+        valid=np.zeros_like(tiny_batch.valid),
+    )
+    _, params, state, _, predict = built
+    chex.assert_trees_all_equal(
+        predict(params, state, tiny_batch, KEEP_ALL),
+        predict(params, state, blind, KEEP_ALL),
+    )
+
+
+def test_sides_of_any_length_are_padded_as_by_hand(built, tiny_batch):
+    """44 x 76 px is 64 x 96 with the mean colour outside, less the outer anchors."""
+    small = tiny_batch._replace(
+        image=tiny_batch.image[:, :44, :76], valid=tiny_batch.valid[:, :44, :76]
+    )
+    by_hand = np.broadcast_to(np.float32(resnet.IMAGENET_MEAN), (4, 64, 96, 3)).copy()
+    by_hand[:, :44, :76] = small.image
+    _, params, state, _, predict = built
+    found = predict(params, state, small, KEEP_ALL)
+    padded = predict(params, state, tiny_batch._replace(image=by_hand), KEEP_ALL)
+    for i in range(4):
+        # Untrained offsets are less than the 2 px from the border to an anchor.
+        inside = np.all(np.asarray(padded.points_yx[i]) < (44, 76), axis=-1)
+        kept = inside & np.asarray(padded.mask[i])
+        assert kept.sum() > 10
+        for name in ("points_yx", "scores", "labels", "class_probs"):
+            np.testing.assert_allclose(
+                np.asarray(getattr(found, name)[i])[np.asarray(found.mask[i])],
+                np.asarray(getattr(padded, name)[i])[kept],
+                rtol=1e-4,
+                atol=1e-4,
+            )
+
+
+def test_frozen_norms_are_those_of_the_encoder(tmp_path):
+    weights = tmp_path / "weights.npz"
+    weights.touch()
+    model = {"pretrained": str(weights), "norm": "frozen_batch"}
+    method = build(model, {}, num_classes=1)
+    params, _ = jax.eval_shape(method.init, jax.random.key(0), IMAGE)
+    trained = method.trainable(params)
+    chex.assert_trees_all_equal_structs(params, trained)
+    assert sum(jax.tree.leaves(trained["encoder"])) == 53  # its convolutions
+    rest = {name: part for name, part in trained.items() if name != "encoder"}
+    assert all(jax.tree.leaves(rest))
+
+
+def test_everything_is_trained_from_scratch():
+    method = build(P2P, P2P_LOSS, num_classes=2)
+    params, _ = jax.eval_shape(method.init, jax.random.key(0), IMAGE)
+    assert all(jax.tree.leaves(method.trainable(params)))
+    assert method.load_pretrained(params, {}) == (params, {}, ())
+
+
+@pytest.mark.slow
+def test_p2pnets_choice_trains_every_parameter(tiny_batch):
+    """The regression head too, which the public code leaves as it was drawn."""
+    method = build(P2P, P2P_LOSS, num_classes=2)
+    params, state = method.init(jax.random.key(0), tiny_batch.image)
+    grad = jax.jit(jax.value_and_grad(method.loss_fn, has_aux=True))
+    (loss, (_, metrics)), grads = grad(
+        params, state, tiny_batch, jax.random.key(0), jnp.int32(0)
+    )
+    assert np.isfinite(loss)
+    assert metrics["loss/classification"][0] == 0
+    for path, leaf in jax.tree_util.tree_flatten_with_path(grads)[0]:
+        assert np.any(leaf != 0), path
+
+
+@pytest.mark.slow
+def test_steps_on_1x4_2x2_and_4x1_devices_agree(tiny_batch):
+    """Three steps with unequal cell counts, calibration and norms over the batch."""
+    loss = {"calibration": "bde", "normalizer": "weights"}
+    method = build({**TINY, "norm": "sync_batch"}, loss, num_classes=2)
+    params, model_state = method.init(jax.random.key(0), tiny_batch.image)
+    tx = optim.make_optimizer(OptimConfig(), 10, method.trainable(params))
+    options = augment.AugmentOptions(crop_hw=(64, 64), turn=True)
+    results = []
+    for number in (1, 2, 4):
+        devices = jax.devices()[:number]
+        step = step_lib.make_step(
+            method, tx, lambda b, r: augment.augment(b, r, options), seed=0
+        )
+        pmapped = parallel.pmap_step(step, devices)
+        state = step_lib.init_state(tx, params, model_state)
+        state = parallel.place(state, devices)
+        for _ in range(3):
+            state, metrics = pmapped(state, parallel.shard(tiny_batch, devices))
+        kept = {name: metrics[name][0] / metrics[name][1] for name in sorted(metrics)}
+        results.append(jax.device_get((state.params, state.model_state, kept)))
+    assert results[0][2]["matched_px"] > 0
+    for other in results[1:]:
+        chex.assert_trees_all_close(results[0], other, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("choice", ["shui", "p2pnet"])
+def test_overfits_one_image(choice):
+    """Matching, targets, decoding and metric agree: every cell with its class."""
+    record = synthetic.make_image(7, 0, size_hw=(128, 160))  # 7 cells of 2 classes
+    spec = example.ExampleSpec(size_hw=(128, 160), max_cells=32, training=False)
+    prepared = example.prepare(record, spec)
+    batch = augment.prepare_eval(arrays.stack([prepared]))
+    model, loss = {"encoder": "tiny", "channels": 32}, {}
+    if choice == "p2pnet":
+        model, loss = {**P2P, "channels": 16}, P2P_LOSS
+    steps = 300
+    method = build(model, loss, num_classes=2)
+    params, state = method.init(jax.random.key(0), batch.image)
+    config = OptimConfig("adamw", 2e-3, schedule="cosine", clip_norm=1.0)
+    tx = optim.make_optimizer(config, steps, method.trainable(params))
+    opt_state = tx.init(params)
+
+    @functools.partial(jax.jit, donate_argnums=(0, 1))
+    def step(params, opt_state, i):
+        grad = jax.grad(method.loss_fn, has_aux=True)
+        grads, (_, metrics) = grad(params, state, batch, jax.random.key(0), i)
+        updates, opt_state = tx.update(grads, opt_state, params)
+        return jax.tree.map(jnp.add, params, updates), opt_state, metrics
+
+    for i in range(steps):
+        params, opt_state, metrics = step(params, opt_state, i)
+    assert metrics["matched_px"][0] / metrics["matched_px"][1] < 1
+    decode = Decode(jnp.full(2, 0.5), jnp.zeros(()))
+    found = jax.jit(method.predict)(params, state, batch, decode)
+    mask = np.asarray(found.mask[0])
+    points, labels = np.asarray(found.points_yx[0])[mask], found.labels[0][mask]
+    truth = prepared.points_yx[prepared.points_mask]
+    pairs = matching.match_points(points, truth, 8.0)
+    assert len(pairs) == len(points) == len(truth)
+    np.testing.assert_array_equal(
+        labels[pairs[:, 0]], prepared.labels[prepared.points_mask][pairs[:, 1]]
+    )

@@ -1,0 +1,293 @@
+"""Proposals, matching, logs and decoding of matched points, by hand."""
+
+import functools
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cellrec_jax.losses import matched
+from cellrec_jax.methods import point_stages as stages
+from cellrec_jax.methods.point_options import LossOptions, ModelOptions
+from cellrec_jax.nn.point_net import PointOutputs
+from cellrec_jax.ops.matching import Match
+from cellrec_jax.types import Batch, Decode
+
+MODEL = ModelOptions(level=3, anchors="2x2", offset_scale=10.0)
+LOSS = LossOptions(matcher="host")
+JOINT = LossOptions(matcher="host", classification="cross_entropy")
+
+match = jax.jit(stages.match, static_argnames="loss")
+losses = jax.jit(stages.losses, static_argnames="loss")
+negative_scale = jax.jit(stages.negative_scale, static_argnames="loss")
+diagnostics = jax.jit(stages.diagnostics)
+cell_mask = jax.jit(stages.cell_mask)
+
+
+def _batch(points_yx, labels, *, size_hw=(12, 20), **changes) -> Batch:
+    """One image with these cells, all of them real."""
+    points_yx = np.asarray(points_yx, np.float32).reshape(1, -1, 2)
+    count = points_yx.shape[1]
+    batch = Batch(
+        image=np.zeros((1, *size_hw, 3), np.float32),
+        image_mask=np.ones(1, bool),
+        points_yx=points_yx,
+        labels=np.asarray(labels, np.int32).reshape(1, count),
+        points_mask=np.ones((1, count), bool),
+        boxes_yxyx=np.zeros((1, count, 4), np.float32),
+        trust=np.ones((1, count), np.float32),
+        valid=np.ones((1, *size_hw), bool),
+        example_index=np.zeros(1, np.int32),
+    )
+    return batch._replace(**changes)
+
+
+def _proposals(points_yx, object_logits, class_logits=None, mask=None):
+    """One image; logits of (object, background) are (value, 0)."""
+    logits = np.asarray(object_logits, np.float32)
+    logits = np.stack([logits, np.zeros_like(logits)], axis=-1)
+    classes = None if class_logits is None else np.asarray(class_logits, np.float32)
+    mask = np.ones(len(logits), bool) if mask is None else np.asarray(mask)
+    return stages.Proposals(
+        jnp.asarray(points_yx, jnp.float32)[None],
+        jnp.asarray(logits)[None],
+        None if classes is None else jnp.asarray(classes)[None],
+        jnp.asarray(mask)[None],
+    )
+
+
+def test_propose_moves_anchors_and_masks_padding_and_invalid_regions():
+    """An image 12 x 20 has 2 x 3 cells of 8 px: four anchors each."""
+    batch = _batch([[1, 1]], [0])
+    valid = batch.valid.copy()
+    valid[:, :4] = False
+    offsets = np.zeros((1, 24, 2), np.float32)
+    offsets[0, 5] = [0.5, -0.25]
+    outputs = PointOutputs(jnp.asarray(offsets), jnp.zeros((1, 24, 2)), None)
+    proposals = stages.propose(outputs, batch._replace(valid=valid), (2, 3), MODEL)
+    points = np.asarray(proposals.points_yx[0])
+    np.testing.assert_allclose(points[:4], [[2, 2], [2, 6], [6, 2], [6, 6]])
+    np.testing.assert_allclose(points[5], [2 + 5, 14 - 2.5])
+    at_home = np.delete(np.arange(24), 5)
+    y, x = points[at_home].T
+    expected = (y >= 4) & (y < 12) & (x < 20)
+    np.testing.assert_array_equal(proposals.mask[0, at_home], expected)
+    assert not proposals.mask[0, 5]  # where its anchor is counts
+    assert expected.sum() == 2 * 5  # rows 6 and 10; columns 2, 6, 10, 14, 18
+
+
+def test_propose_masks_filler_images():
+    batch = _batch([[1, 1]], [0], image_mask=np.zeros(1, bool))
+    outputs = PointOutputs(jnp.zeros((1, 24, 2)), jnp.zeros((1, 24, 2)), None)
+    assert not np.any(stages.propose(outputs, batch, (2, 3), MODEL).mask)
+
+
+def test_probabilities_with_a_class_head_are_its_share_of_the_objectness(rng):
+    objectness = rng.normal(size=(7, 2)).astype(np.float32)
+    classes = rng.normal(size=(7, 3)).astype(np.float32)
+    probs, joint = stages.probabilities(objectness, classes)
+    expected = 1 / (1 + np.exp(objectness[:, 1] - objectness[:, 0]))
+    np.testing.assert_allclose(probs, expected, rtol=1e-5)
+    share = np.exp(classes) / np.exp(classes).sum(axis=-1, keepdims=True)
+    np.testing.assert_allclose(joint, expected[:, None] * share, rtol=1e-5)
+
+
+def test_probabilities_without_a_class_head_leave_out_the_background(rng):
+    logits = rng.normal(size=(7, 4)).astype(np.float32)
+    probs, joint = stages.probabilities(logits, None)
+    softmax = np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
+    np.testing.assert_allclose(joint, softmax[:, :3], rtol=1e-5)
+    np.testing.assert_allclose(probs, joint.sum(axis=-1), rtol=1e-5)
+
+
+# 20 px cost as much as a probability of 1; the cells are 6 px apart.
+POINTS = [[2.0, 2.0], [2.0, 8.0], [9.0, 18.0]]
+CELLS = [[2.0, 2.5], [2.0, 7.0]]
+
+
+def test_match_weighs_distance_objectness_and_class():
+    near = match(
+        _proposals(POINTS, [0, 0, 0], np.zeros((3, 2))), _batch(CELLS, [0, 1]), LOSS
+    )
+    assert near.proposal_idx.tolist() == [[0, 1]]
+    assert near.matched.tolist() == [[True, True, False]]
+    # Crossed, the pair costs 0.05 (5.5 + 5.0) more than 0.05 (0.5 + 1.0): 0.45.
+    classes = [[0.0, 1.0], [1.0, 0.0], [0.0, 0.0]]  # 0.73 of the other class
+    crossed = match(_proposals(POINTS, [0, 0, 0], classes), _batch(CELLS, [0, 1]), LOSS)
+    assert crossed.proposal_idx.tolist() == [[1, 0]]
+    sure = match(
+        _proposals(POINTS, [0, -9, 9], np.zeros((3, 2))),
+        _batch([[2.0, 9.0]], [0]),
+        LOSS,
+    )
+    assert sure.proposal_idx.tolist() == [[2]]  # 11.4 px cost 0.57 of 1
+
+
+def test_match_without_a_class_head_takes_the_joint_probability_once():
+    """0.05 * 16 px = 0.8 for a likelier class: bought twice as dear with objectness."""
+    logits = np.zeros((1, 2, 3), np.float32)
+    logits[0, 0] = [-9, -9, 0]
+    logits[0, 1] = [9, -9, 0]
+    points = jnp.array([[[2.0, 2.0], [2.0, 18.0]]])
+    proposals = stages.Proposals(
+        points, jnp.asarray(logits), None, jnp.ones((1, 2), bool)
+    )
+    far = match(proposals, _batch([[2.0, 0.0]], [0]), JOINT)  # 0.8 of 1
+    assert far.proposal_idx.tolist() == [[1]]
+    other = match(proposals, _batch([[2.0, 0.0]], [1]), JOINT)
+    assert other.proposal_idx.tolist() == [[0]]
+    dear = LossOptions(matcher="host", distance_cost=0.075)  # 1.2: of 1, not of 2
+    kept = match(proposals, _batch([[2.0, 0.0]], [0]), dear)
+    assert kept.proposal_idx.tolist() == [[0]]
+
+
+def test_match_reads_neither_padding_nor_masked_proposals():
+    masked = _proposals(POINTS, [0, 0, 0], np.zeros((3, 2)), [False, True, True])
+    cells = _batch([*CELLS, [np.nan, 1e9]], [0, 1, 77])
+    cells = cells._replace(points_mask=np.array([[False, True, False]]))
+    found = match(masked, cells, LOSS)
+    assert found.proposal_idx.tolist() == [[-1, 1, -1]]
+
+
+def test_cell_mask_leaves_out_padding_invalid_regions_and_fillers():
+    batch = _batch([[1, 1], [5, 1], [11.9, 19.9], [np.nan, 0]], [0, 0, 1, 0])
+    batch = batch._replace(points_mask=np.array([[True, True, True, False]]))
+    valid = batch.valid.copy()
+    valid[0, 5, 1] = False
+    batch = batch._replace(valid=valid)
+    assert cell_mask(batch).tolist() == [[True, False, True, False]]
+    filler = batch._replace(image_mask=np.zeros(1, bool))
+    assert not np.any(cell_mask(filler))
+
+
+def test_negative_scale_is_the_energy_of_predicted_proposals_and_1_elsewhere():
+    points = [[0.0, 0.0], [0.0, 4.0], [0.0, 4.0], [9.0, 9.0], [5.0, 5.0]]
+    proposals = _proposals(
+        points, [1, 1, 1, -1, 1], np.zeros((5, 1)), [True] * 4 + [False]
+    )
+    scale = negative_scale(proposals, LossOptions(calibration="bde"))
+    # Densities of the first three: 8/3, 4/3, 4/3 px; the largest distance is 4 px.
+    np.testing.assert_allclose(scale, [[2 / 3, 1 / 3, 1 / 3, 1, 1]], rtol=1e-6)
+    assert negative_scale(proposals, LossOptions()) is None
+
+
+def _total(offsets, *, proposals, batch, loss):
+    """Sum of the losses of proposals that were moved by offsets times 10 px."""
+    moved = proposals._replace(points_yx=proposals.points_yx + 10 * offsets)
+    found = match(moved, batch, loss)
+    terms = losses(moved, batch, found, loss)
+    return matched.total_loss(terms, options=loss.terms())[0]
+
+
+def test_offsets_receive_the_gradient_of_matched_pairs():
+    """2 lambda (pred - true) / n times the scale; the public P2PNet's is 0."""
+    proposals = _proposals(POINTS, [0, 0, 0], np.zeros((3, 2)))
+    batch = _batch(CELLS, [0, 1])
+    total = functools.partial(_total, proposals=proposals, batch=batch, loss=LOSS)
+    grads = jax.jit(jax.grad(total))(jnp.zeros((1, 3, 2)))
+    factor = 2 * LOSS.regression_weight * 10 / 2
+    expected = np.array([[0, -0.5], [0, 1.0], [0, 0]]) * factor
+    np.testing.assert_allclose(grads[0], expected, rtol=1e-5, atol=1e-9)
+
+
+def test_calibration_lowers_the_loss_of_unmatched_predictions_alone():
+    proposals = _proposals(POINTS, [2, 2, 2], np.zeros((3, 2)))
+    batch = _batch(CELLS, [0, 1])
+    found = match(proposals, batch, LOSS)
+    bde = LossOptions(matcher="host", calibration="bde")
+    plain, less = (losses(proposals, batch, found, loss) for loss in (LOSS, bde))
+    # The third is 23 px and 17 px from the others (and 0 from itself), at most 23.
+    ratio = np.asarray(less.detection / plain.detection)[0]
+    np.testing.assert_allclose(ratio, [1, 1, 40 / 3 / 23], rtol=1e-5)
+    np.testing.assert_array_equal(less.regression, plain.regression)
+
+
+def test_trust_scales_the_losses_of_a_cell():
+    proposals = _proposals(POINTS, [0, 0, 0], np.zeros((3, 2)))
+    full = _batch(CELLS, [0, 1])
+    half = full._replace(trust=np.array([[0.5, 1.0]], np.float32))
+    found = match(proposals, full, LOSS)
+    one, other = (losses(proposals, b, found, LOSS) for b in (full, half))
+    for name in ("regression", "classification"):
+        ratio = getattr(other, name) / getattr(one, name)
+        np.testing.assert_allclose(ratio, [[0.5, 1]], rtol=1e-6)
+    ratio = other.detection / one.detection
+    np.testing.assert_allclose(ratio, [[0.5, 1, 1]], rtol=1e-6)
+
+
+def test_diagnostics_by_hand():
+    """Cell 0 is 3 px from its own and 1 px from another; cell 1 is left over."""
+    points = [[2.0, 2.0], [2.0, 6.0], [2.0, 5.0], [2.0, 5.2]]
+    proposals = _proposals(
+        points, [1, -1, 1, 1], np.zeros((4, 1)), [True, True, True, False]
+    )
+    batch = _batch([[2.0, 5.0], [9.0, 9.0], [2.0, 6.5], [np.nan, 0]], [0] * 4)
+    batch = batch._replace(points_mask=np.array([[True, True, True, False]]))
+    found = Match(jnp.array([[0, -1, 1, -1]]), jnp.zeros((1, 4), bool))
+    logs = diagnostics(proposals, batch, found)
+    expected = {
+        "matched_px": (3.0 + 0.5, 2.0),
+        "reassigned": (1.0, 2.0),
+        "left_over": (1.0, 3.0),
+        "predicted": (2.0, 1.0),
+    }
+    assert {name: (float(a), float(b)) for name, (a, b) in logs.items()} == expected
+
+
+CANDIDATES = np.array(
+    [[1.0, 1.0], [-0.5, 3.0], [5.0, 5.0], [5.0, 8.0], [11.0, 19.9], [3.0, 20.0]]
+)
+LOGITS = np.array([0.0, 5.0, 2.0, 1.0, 3.0, 4.0])
+CLASSES = np.array([[1.0, 0], [0, 0], [0, 1], [1, 0], [0, 2], [0, 0]])
+
+
+@jax.jit
+def _detect(thresholds, min_distance, mask):
+    proposals = _proposals(CANDIDATES, LOGITS, CLASSES)
+    return stages.detect(
+        proposals.points_yx[0],
+        proposals.objectness[0],
+        proposals.classes[0],
+        mask,
+        size_hw=(12, 20),
+        decode=Decode(thresholds, min_distance),
+        max_detections=5,
+    )
+
+
+def _found(thresholds=(0.0, 0.0), min_distance=0.0, mask=(True,) * 6):
+    return _detect(jnp.array(thresholds), jnp.float32(min_distance), jnp.array(mask))
+
+
+def test_detect_keeps_the_best_inside_the_image_in_order():
+    found = _found()
+    chex.assert_shape(found.class_probs, (5, 2))
+    assert found.mask.tolist() == [True] * 4 + [False]
+    order = [4, 2, 3, 0]
+    np.testing.assert_allclose(found.points_yx[:4], CANDIDATES[order])
+    expected = 1 / (1 + np.exp(-LOGITS[order]))
+    np.testing.assert_allclose(found.scores[:4], expected, rtol=1e-5)
+    assert np.all(np.diff(found.scores) <= 0)
+    assert found.labels[:4].tolist() == [1, 1, 0, 0]
+    np.testing.assert_allclose(
+        found.class_probs[:4].sum(axis=-1), found.scores[:4], rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "kept"),
+    [
+        ({"thresholds": (0.6, 0.9)}, [4, 3]),  # 0.95 and 0.88; 0.73 and 0.5
+        ({"min_distance": 3.5}, [4, 2, 0]),
+        ({"min_distance": 2.9}, [4, 2, 3, 0]),
+        # The better of two near ones stays the better one below its threshold, too.
+        ({"min_distance": 3.5, "thresholds": (0.0, 0.9)}, [4, 0]),
+        ({"mask": np.arange(6) != 2}, [4, 3, 0]),
+        ({"thresholds": (1.1, 1.1)}, []),
+    ],
+)
+def test_detect_by_threshold_distance_and_mask(changes, kept):
+    found = _found(**changes)
+    np.testing.assert_allclose(found.points_yx[found.mask], CANDIDATES[kept])

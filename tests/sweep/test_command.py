@@ -1,0 +1,103 @@
+"""The whole sweep with a stand-in for training."""
+
+import pytest
+
+from cellrec_jax.sweep import command, figure
+
+NAMES = [
+    "plain/kept=0.1/seed0",
+    "plain/kept=1.0/seed0",
+    "bde/seed0",
+    "plain/kept=0.1/seed1",
+    "plain/kept=1.0/seed1",
+    "bde/seed1",
+]
+
+
+@pytest.fixture
+def sweep(sweep_file, tmp_path, fake_main):
+    def run(*words):
+        folder = ["--workdir", str(tmp_path / "out")]
+        return command.run([str(sweep_file), *folder, *words], fake_main)
+
+    return run
+
+
+def test_runs_skips_and_tabulates(sweep, order, tmp_path, capsys):
+    assert sweep("--only", "bde", "--only", "seed=1") == 0
+    assert order() == ["bde/seed1"]
+    assert sweep() == 0
+    assert order() == [name for name in NAMES if name != "bde/seed1"]
+    assert "5 done, 1 were, 0 failed, 0 left" in capsys.readouterr().out
+    assert sweep() == 0
+    assert order() == []
+    table = (tmp_path / "out/trial/trial.md").read_text()
+    # Seeds 0 and 1 give 0.5 and 0.6: 12.706205 * 0.1 / sqrt(2) / sqrt(2) = 0.635
+    assert "| plain | 1.0 | 2 | 0.550 ± 0.635 | 0.600 | - |" in table
+    assert "| BDE |  | 2 | 0.550 ± 0.635 |  | - |" in table
+    assert (tmp_path / "out/trial/trial.csv").read_text().count("\n") == 7
+    assert (tmp_path / "out/trial/trial.png").exists()
+
+
+@pytest.fixture
+def no_figure(monkeypatch):
+    monkeypatch.setattr(figure, "draw", lambda *_: None)
+
+
+@pytest.mark.usefixtures("no_figure")
+def test_other_settings_are_run_again(sweep, order):
+    assert sweep("--only", "bde", "--set", "total_steps=7") == 0
+    order()
+    assert sweep("--only", "bde", "seed=0", "--set", "total_steps=8") == 0
+    assert order() == ["bde/seed0"]
+
+
+@pytest.mark.usefixtures("no_figure")
+def test_failures_are_reported_and_repeated(sweep, order, monkeypatch, capsys):
+    monkeypatch.setenv("FAIL", "bde/seed0")
+    assert sweep("--only", "bde") == 1
+    out = capsys.readouterr().out
+    assert "1 done, 0 were, 1 failed, 0 left" in out
+    assert "failed: bde/seed0: error: boom (" in out
+    assert "1 of 6 runs; " in out
+    monkeypatch.delenv("FAIL")
+    order()
+    assert sweep("--only", "bde") == 0
+    assert order() == ["bde/seed0"]
+
+
+def test_dry_run(sweep, order, tmp_path, capsys):
+    assert sweep("--dry-run", "--only", "plain", "--root", str(tmp_path)) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert len(out) == 5
+    assert "--config ki67_bde:small --workdir" in out[0]
+    assert f"--config.data.root={tmp_path}" in out[0]
+    assert out[-1] == "0 of 4 runs are done"
+    assert order() == []
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("no_figure")
+def test_table_only_needs_no_root(sweep, order, tmp_path, capsys):
+    assert sweep("--only", "bde", "--root", str(tmp_path)) == 0
+    order()
+    (tmp_path / "out/trial/trial.md").unlink()
+    assert sweep("--table-only") == 0
+    assert order() == []
+    assert "2 of 6 runs; " in capsys.readouterr().out
+    assert "| BDE |" in (tmp_path / "out/trial/trial.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--only", "bd"], "did you mean bde?"),
+        (["--set", "loss.none=1"], "plain/kept=0.1/seed0: --config.loss.none"),
+        (["--set", "loss.none"], "give KEY=VALUE"),
+        (["--workers", "0"], "--workers 0"),
+    ],
+)
+def test_mistakes_show_before_anything_runs(sweep, order, capsys, words, message):
+    assert sweep(*words) == 2
+    assert message in capsys.readouterr().err
+    assert order() == []

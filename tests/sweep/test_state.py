@@ -1,0 +1,77 @@
+"""A run is done when its folder holds results of the configuration asked for."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cellrec_jax import errors
+from cellrec_jax.sweep import parse, plan, state
+
+SHIPPED = sorted((Path(__file__).parents[2] / "launch" / "sweeps").glob("*.toml"))
+
+
+def job_of(tmp_path, **overrides):
+    run = plan.Run("a", "ki67_bde:small", {}, 0, None, {"seed": "0", **overrides})
+    return state.prepare(run, tmp_path)
+
+
+def leave(job, stored, found="{}"):
+    job.workdir.mkdir(parents=True)
+    (job.workdir / "config.json").write_text(json.dumps(stored))
+    (job.workdir / "results.json").write_text(found)
+
+
+def test_settings_are_resolved(tmp_path):
+    job = job_of(tmp_path, **{"data.crop_hw": "64,32"})
+    assert job.workdir == tmp_path / "a" / "seed0"
+    assert job.settings["data.crop_hw"] == [64, 32]
+    assert job.settings["model.backbone"] == "small"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("loss.nothing", "1"), ("seed", "x"), ("loss.calibration", "x")]
+)
+def test_mistakes_name_the_run(tmp_path, key, value):
+    with pytest.raises(errors.ConfigError, match=f"^a/seed0: .*{key}"):
+        job_of(tmp_path, **{key: value})
+
+
+def test_nothing_is_there(tmp_path):
+    assert state.results(job_of(tmp_path)) is None
+
+
+@pytest.mark.parametrize(
+    ("stored", "same"),
+    [
+        ({"seed": 0, "data": {"crop_hw": [256, 256]}}, True),
+        ({"seed": 0, "removed_since": 1}, True),
+        ({"log": {"every": 999}, "data": {"loader": "tf"}}, True),
+        ({"seed": 1}, False),
+        ({"eval": {"radius_px": 3.0}}, False),
+        ({"data": {"root": "elsewhere"}}, False),
+    ],
+)
+def test_results_of_this_configuration(tmp_path, stored, same):
+    job = job_of(tmp_path)
+    leave(job, stored)
+    assert (state.results(job) == {}) == same
+
+
+def test_keys_to_ignore(tmp_path):
+    job = job_of(tmp_path)
+    leave(job, {"data": {"root": "elsewhere"}})
+    assert state.results(job, ["data.root"]) == {}
+
+
+def test_half_written_results_are_none(tmp_path):
+    job = job_of(tmp_path)
+    leave(job, {}, found='{"metrics"')
+    assert state.results(job) is None
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_shipped_sweeps_have_valid_configurations(path, tmp_path):
+    runs = plan.expand(parse.read(path), {})
+    for run in runs[: len(runs) // 3]:  # seeds, of which there are three, come last
+        state.prepare(run, tmp_path)

@@ -1,0 +1,131 @@
+"""Means and intervals by hand and by SciPy, and the two files."""
+
+import csv
+
+import numpy as np
+from scipy import stats
+
+from cellrec_jax.sweep import plan, table
+
+SWEEP = plan.Sweep(
+    name="trial",
+    title="A trial",
+    rows={
+        "ours": plan.Row("c", "Ours", {}, ("q",), {"F1": 0.83}),
+        "other": plan.Row("c", "other", {}, (), {}),
+    },
+    metrics=("F1", "parameters"),
+    axes={"q": plan.Axis({"0.1": {}, "0.4": {}}, (0.1, 0.4))},
+    x="q",
+)
+
+
+def record(value, seed, row="ours", q="0.4", fold=None, parameters=1234):
+    run = plan.Run(row, "c", {"q": q} if q else {}, seed, fold, {})
+    results = {
+        "metrics": {"F1": {"value": value}},
+        "run": {
+            "timing": {"seconds": 12.5},
+            "parameters": parameters,
+            "versions": {"jax": "1.2"},
+        },
+    }
+    return table.record(run, results, SWEEP.metrics)
+
+
+RECORDS = [
+    record(0.7, 0, row="other", q=""),
+    record(0.8, 0),
+    record(0.6, 1),
+    record(0.7, 2),
+]
+
+
+def test_interval_by_hand_and_scipy():
+    # s = 0.1, standard error 0.1 / sqrt(3), t quantile of two degrees 4.302653
+    cell = table.interval([0.8, 0.6, 0.7])
+    np.testing.assert_allclose(cell.mean, 0.7)
+    np.testing.assert_allclose(cell.half, 4.302653 * 0.1 / 3**0.5, rtol=1e-6)
+    values = [0.2, 0.5, 0.4, 0.9, 0.1]
+    low, high = stats.t.interval(0.95, 4, np.mean(values), stats.sem(values))
+    cell = table.interval(values)
+    np.testing.assert_allclose(
+        [cell.mean - cell.half, cell.mean + cell.half], [low, high]
+    )
+
+
+def test_one_value_has_no_interval():
+    assert table.interval([0.5]) == (0.5, None, 1)
+    assert table.interval([]) == (None, None, 0)
+
+
+def test_lines_follow_the_file():
+    lines = table.summarize(SWEEP, RECORDS)
+    assert [(line.row, line.axes, line.num_seeds) for line in lines] == [
+        ("ours", {"q": "0.4"}, 3),
+        ("other", {}, 1),
+    ]
+
+
+def test_values_follow_the_file_whichever_was_done_first():
+    lines = table.summarize(SWEEP, [record(0.8, 0), record(0.6, 1, q="0.1")])
+    assert [line.axes["q"] for line in lines] == ["0.1", "0.4"]
+
+
+def test_folds_are_averaged_within_a_seed():
+    folds = [
+        record(value, seed, fold=fold)
+        for value, seed, fold in ((0.2, 0, 0), (0.4, 0, 1), (0.5, 1, 0), (0.7, 1, 1))
+    ]
+    (line,) = table.summarize(SWEEP, folds)
+    assert line.num_seeds == 2
+    expected = table.interval([0.3, 0.6])
+    np.testing.assert_allclose(line.cells["F1"], expected)
+
+
+def test_markdown():
+    text = table.markdown(SWEEP, table.summarize(SWEEP, RECORDS))
+    assert text.splitlines() == [
+        "| row | q | seeds | F1 | paper | parameters |",
+        "| --- | --- | --- | --- | --- | --- |",
+        "| Ours | 0.4 | 3 | 0.700 ± 0.248 | 0.830 | 1,234 |",
+        "| other |  | 1 | 0.700 |  | 1,234 |",
+    ]
+
+
+def test_undefined_values():
+    records = [record(None, 0, parameters=None), record(0.5, 1, parameters=None)]
+    text = table.markdown(SWEEP, table.summarize(SWEEP, records))
+    assert text.splitlines()[2] == "| Ours | 0.4 | 2 | 0.500 (n=1) | 0.830 | - |"
+
+
+def test_csv_has_a_line_a_run(tmp_path):
+    table.write_csv(tmp_path / "t.csv", SWEEP, RECORDS)
+    with (tmp_path / "t.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 4
+    assert rows[1] == {
+        "sweep": "trial",
+        "row": "ours",
+        "q": "0.4",
+        "seed": "0",
+        "fold": "",
+        "F1": "0.8",
+        "parameters": "1234",
+        "seconds": "12.5",
+        "jax": "1.2",
+    }
+    assert rows[0]["q"] == ""
+
+
+def test_results_without_metrics():
+    run = RECORDS[0].run
+    assert table.record(run, {"metrics": {}}, ("F1",)).values == {"F1": None}
+
+
+def test_no_runs(tmp_path):
+    assert table.summarize(SWEEP, []) == []
+    table.write_csv(tmp_path / "t.csv", SWEEP, [])
+    text = table.write_markdown(tmp_path / "t.md", SWEEP, [])
+    assert text.startswith("| row | q |")
+    assert "# A trial" in (tmp_path / "t.md").read_text()
