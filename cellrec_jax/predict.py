@@ -7,6 +7,7 @@ cells = model.predict(image)          # uint8 or uint16 [H, W, 3]
 from collections.abc import Sequence
 import dataclasses
 import glob
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ class Predictor:
         """Names of the classes that labels count."""
         return self.model.class_names
 
-    def predict(self, image: np.ndarray, mpp: float = 0.0) -> Cells:
+    def predict(self, image: np.ndarray, mpp: float = 0.0, margin_px: int = 0) -> Cells:
         """Detects cells above the thresholds that were fitted on validation images.
 
         Where `mpp` and the training images' are both known, the image is rescaled to
@@ -45,6 +46,11 @@ class Predictor:
         Args:
           image: uint8 or uint16 [H, W, 3] (or [H, W, 1], repeated).
           mpp: micrometres per px; 0 is unknown.
+          margin_px: of tiles, px of the training images; 0 is the side of a box. From
+            the receptive radius of the network on (352 for a ResNet-50 and the heads of
+            `point_matching`) tiles give what the whole image does, unless GroupNorm,
+            which averages over what it sees, is used. Tiles grow with it, and those
+            at the far edges have sizes of their own, each compiled once.
 
         Returns:
           The cells, in px of `image`.
@@ -62,20 +68,19 @@ class Predictor:
         if size_hw != image.shape[:2]:
             scaled = transforms.resize_image(image, size_hw)
         if self.model.takes_whole(size_hw):
-            cells = self._predict_tile(scaled)
+            cells = self._predict_tile(scaled, self.model.experiment.data.size_hw)
         else:
-            cells = self._predict_tiles(
-                scaled, np.asarray(self.model.meta["native_hw"])
-            )
+            cells = self._predict_tiles(scaled, margin_px)
         back = np.asarray(image.shape[:2], np.float32) / np.asarray(size_hw, np.float32)
         return _rescale(cells, back)
 
-    def _predict_tile(self, tile: np.ndarray) -> Cells:
-        """Predicts one image as evaluation does."""
+    def _predict_tile(self, tile: np.ndarray, size_hw: tuple[int, int]) -> Cells:
+        """Predicts one image as evaluation does, resized to `size_hw`."""
         record = Record(
             "image", tile, np.zeros((0, 2), np.float32), np.zeros(0, np.int32)
         )
         spec = sets.evaluation_spec(self.model.experiment.data)
+        spec = dataclasses.replace(spec, size_hw=size_hw)
         prepared = example.prepare(record, spec)
         detections = self.compiled(
             self.model.params,
@@ -87,25 +92,33 @@ class Predictor:
         cells = _rescale(cells, 1.0 / prepared.scale_yx)
         return _select(cells, geometry.inside(cells.points_yx, tile.shape[:2]))
 
-    def _predict_tiles(self, image: np.ndarray, tile_hw: np.ndarray) -> Cells:
+    def _predict_tiles(self, image: np.ndarray, margin_px: int) -> Cells:
         """Predicts overlapping tiles; each keeps what lies nearer to its middle."""
-        margin = max(1, round(self.model.experiment.data.box_size))
-        padded = tiles.pad_white(image, tile_hw)
+        box = max(1, round(self.model.experiment.data.box_size))
+        native_hw = np.asarray(self.model.meta["native_hw"])
+        margin, stride, tile_hw = box, 1, native_hw  # one shape, so one compilation
+        if margin_px:
+            margin, stride = margin_px, self.model.method.stride
+            tile_hw = np.maximum(native_hw, 2 * margin + 4 * stride)
+        scale_yx = np.asarray(self.model.experiment.data.size_hw) / native_hw
+        padded = tiles.pad_white(image, native_hw)
+        rows, columns = (
+            tiles.spans(length, min(int(tile), length), margin, stride)
+            for length, tile in zip(padded.shape[:2], tile_hw, strict=True)
+        )
         parts: list[Cells] = []
-        for y0, y1, top, bottom in tiles.spans(
-            padded.shape[0], int(tile_hw[0]), margin
+        for (y0, y1, top, bottom), (x0, x1, left, right) in itertools.product(
+            rows, columns
         ):
-            for x0, x1, left, right in tiles.spans(
-                padded.shape[1], int(tile_hw[1]), margin
-            ):
-                cells = self._predict_tile(padded[y0:y1, x0:x1])
-                origin = np.array([[y0, x0]], np.float32)
-                cells = _shift(cells, origin)
-                y, x = cells.points_yx.T
-                own = (y >= top) & (y < bottom) & (x >= left) & (x < right)
-                parts.append(_select(cells, own))
-        tile = np.repeat(np.arange(len(parts)), [len(p.scores) for p in parts])
-        merged = _drop_twins(_concatenate(parts), tile, margin / 4)
+            height, width = np.rint(scale_yx * (y1 - y0, x1 - x0)).astype(int)
+            tile = padded[y0:y1, x0:x1]
+            cells = self._predict_tile(tile, (int(height), int(width)))
+            cells = _shift(cells, np.array([[y0, x0]], np.float32))
+            y, x = cells.points_yx.T
+            own = (y >= top) & (y < bottom) & (x >= left) & (x < right)
+            parts.append(_select(cells, own))
+        number = np.repeat(np.arange(len(parts)), [len(p.scores) for p in parts])
+        merged = _drop_twins(_concatenate(parts), number, box / 4)
         return _select(merged, geometry.inside(merged.points_yx, image.shape[:2]))
 
 

@@ -85,5 +85,8 @@ class Method(NamedTuple):
     to tell the user about them."""
     fit: Callable[..., Any] | None = None
     """Replaces gradient training where nothing is trained by gradients."""
+    stride: int = 1
+    """px; tiles of an image that start at its multiples have the features of the
+    whole image, but for what lies near their edges."""
     refine: Callable[..., Any] | None = None
     """One round of pseudo labels; only for methods that train in rounds."""

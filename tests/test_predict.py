@@ -88,6 +88,31 @@ def test_tiles_find_every_cell_once(predictor, size, rng):
     del rng
 
 
+def test_a_margin_enlarges_and_aligns_the_tiles(predictor):
+    """Tiles start where the features of the whole image do, and none is padded."""
+    seen = []
+
+    def spy(params, model_state, batch, decode):
+        seen.append(np.asarray(batch.image)[0, :, :, 0])
+        return _find_dots(params, model_state, batch, decode)
+
+    method = predictor.model.method._replace(stride=16)
+    made = dataclasses.replace(predictor.model, method=method)
+    spied = dataclasses.replace(predictor, compiled=spy, model=made)
+    dots = [(y, x) for y in range(3, 296, 17) for x in range(5, 396, 23)]
+    image = _image(300, 400, dots)
+    cells = spied.predict(image, margin_px=30)
+    assert len(cells.scores) == len(dots)
+    for tile in seen:
+        height, width = tile.shape
+        assert min(height, width) >= 2 * 30
+        assert any(
+            np.array_equal(image[y : y + height, x : x + width, 0], tile)
+            for y in range(0, 301 - height, 16)
+            for x in range(0, 401 - width, 16)
+        )
+
+
 def test_known_pixel_sizes_rescale(predictor):
     """At 0.25 um a 128 x 192 image is the training size; a dot of 8 px is one of 4."""
     image = _image(64, 96, [(10, 50)]).repeat(2, axis=0).repeat(2, axis=1)

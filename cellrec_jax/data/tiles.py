@@ -3,13 +3,17 @@
 import numpy as np
 
 
-def spans(length: int, tile: int, margin: int) -> list[tuple[int, int, float, float]]:
+def spans(
+    length: int, tile: int, margin: int, stride: int = 1
+) -> list[tuple[int, int, float, float]]:
     """Cuts one axis into tiles that overlap.
 
     Args:
       length: of the axis, px.
       tile: length of a tile, px; a shorter axis gets one tile that reaches beyond it.
       margin: px; neighbours overlap by at least two margins, shared half and half.
+      stride: px; every tile starts at a multiple, so the last one may be longer than
+        `tile` by up to that.
 
     Returns:
       Start and end of each tile, and the half-open part of the axis that it owns.
@@ -20,13 +24,16 @@ def spans(length: int, tile: int, margin: int) -> list[tuple[int, int, float, fl
     """
     if length <= tile:
         return [(0, tile, 0.0, float(length))]
-    number = int(np.ceil((length - 2 * margin) / max(tile - 2 * margin, 1)))
+    own = max(tile - 2 * margin - (stride - 1), 1)
+    number = int(np.ceil((length - 2 * margin) / own))
     starts = np.round(np.linspace(0, length - tile, number)).astype(int)
-    middles = (starts[1:] + starts[:-1] + tile) / 2
+    starts = starts // stride * stride
+    ends = np.append(starts[:-1] + tile, length)
+    middles = (starts[1:] + ends[:-1]) / 2
     low, high = [0.0, *middles], [*middles, float(length)]
     return [
-        (int(s), int(s) + tile, float(a), float(b))
-        for s, a, b in zip(starts, low, high, strict=True)
+        (int(start), int(end), float(a), float(b))
+        for start, end, a, b in zip(starts, ends, low, high, strict=True)
     ]
 
 

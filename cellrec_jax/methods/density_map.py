@@ -30,6 +30,8 @@ __all__ = ["LossOptions", "ModelOptions", "Options", "make"]
 Params = Any
 ModelState = Any
 
+_STRIDE = 16  # the largest of all networks
+
 _START = -4.0
 """Added to all logits, so that training starts from maps of 0.02, about the share that
 cells cover. From 0.5, narrow networks first turn all output weights against the flood
@@ -51,7 +53,12 @@ def make(options: Options, *, num_classes: int, total_steps: int) -> Method:
     bind = functools.partial(
         functools.partial, options=options, num_classes=num_classes
     )
-    return Method(init=bind(_init), loss_fn=bind(_loss_fn), predict=bind(_predict))
+    return Method(
+        init=bind(_init),
+        loss_fn=bind(_loss_fn),
+        predict=bind(_predict),
+        stride=_STRIDE,
+    )
 
 
 def _network(

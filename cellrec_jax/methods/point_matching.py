@@ -57,6 +57,7 @@ def make(options: Options, *, num_classes: int, total_steps: int) -> Method:
         predict=bind(_predict),
         trainable=functools.partial(_trainable, options=options.model),
         load_pretrained=functools.partial(_load_pretrained, options=options.model),
+        stride=_MULTIPLE,
     )
 
 

@@ -22,6 +22,18 @@ def test_every_place_has_one_owner_away_from_the_edges(length):
         assert end == length or end - high >= margin
 
 
+def test_tiles_start_at_multiples_of_the_stride():
+    spans = tiles.spans(333, 100, 10, stride=32)
+    assert [start % 32 for start, *_ in spans] == [0] * len(spans)
+    assert spans[-1][1] == spans[-1][3] == 333
+    assert all(end - start == 100 for start, end, *_ in spans[:-1])
+    assert 100 <= spans[-1][1] - spans[-1][0] < 132
+    for (_, end, _, high), (start, _, low, _) in itertools.pairwise(spans):
+        assert high == low
+        assert end - high >= 10
+        assert low - start >= 10
+
+
 @pytest.mark.parametrize(
     ("dtype", "white"), [(np.uint8, 255), (np.uint16, 65535), (np.float32, 1.0)]
 )
