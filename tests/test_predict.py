@@ -7,9 +7,9 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from cellrec_jax import errors, predict
+from cellrec_jax import config, errors, main, predict
 from cellrec_jax.config import DataConfig, Experiment
-from cellrec_jax.train import model
+from cellrec_jax.train import evaluate, model
 from cellrec_jax.train.console import Console
 from cellrec_jax.types import Detections, Method
 
@@ -219,3 +219,40 @@ def test_16_bits_are_scaled_once_for_all_tiles(predictor):
     assert len(seen) > 2
     levels = np.unique(np.concatenate(seen))
     np.testing.assert_allclose(levels, [0, 950 / 39_950, 1], atol=1e-4)
+
+
+@pytest.mark.slow
+def test_tiles_of_matched_points_are_the_whole_image(rng):
+    """With batch norm and a margin of the receptive radius (160 px here)."""
+    experiment = config.freeze(main.load_config("pdl1_point:small"))
+    changed = {**experiment.model, "norm": "sync_batch", "max_detections": 4000}
+    experiment = dataclasses.replace(
+        experiment,
+        model=changed,
+        data=dataclasses.replace(experiment.data, size_hw=(256, 256)),
+    )
+    method = model.build_method(experiment, 2)
+    state, _ = model.make_state(experiment, method)
+    made = model.Model(
+        experiment,
+        method,
+        state.params,
+        state.model_state,
+        {
+            "class_names": ["a", "b"],
+            "native_hw": [256, 256],
+            "mpp": 0.0,
+            "decode": {"thresholds": [0.0, 0.0], "min_distance": 0.0},
+        },
+        1,
+    )
+    predictor = predict.Predictor(made, evaluate.jit_predict(method))
+    image = rng.integers(0, 256, (700, 610, 3)).astype(np.uint8)
+    whole = predictor._predict_tile(image, (700, 610))
+    tiled = predictor._predict_tiles(image, 176)
+    assert len(whole.scores) == 44 * 38  # an anchor point each 16 px, none in padding
+    order, again = (np.lexsort(cells.points_yx.T) for cells in (whole, tiled))
+    np.testing.assert_allclose(
+        tiled.points_yx[again], whole.points_yx[order], atol=1e-3
+    )
+    np.testing.assert_allclose(tiled.scores[again], whole.scores[order], atol=1e-4)
