@@ -5,8 +5,7 @@ The networks are the baselines of Table 1 of their paper: choose one by `network
 
 import dataclasses
 
-from cellrec_jax import errors
-from cellrec_jax.methods.rcnn_options import one_of
+from cellrec_jax import errors, validate
 from cellrec_jax.nn import resnet
 from cellrec_jax.ops import heatmaps
 
@@ -36,10 +35,10 @@ class ModelOptions:
 
     def __post_init__(self) -> None:
         """Refuses impossible choices."""
-        one_of("model.network", self.network, NETWORKS)
-        one_of("model.backbone", self.backbone, tuple(resnet.STAGES))
-        one_of("model.norm", self.norm, ("group", "sync_batch"))
-        one_of("model.dtype", self.dtype, ("float32", "bfloat16"))
+        validate.require_choice("model.network", self.network, NETWORKS)
+        validate.require_choice("model.backbone", self.backbone, tuple(resnet.STAGES))
+        validate.require_choice("model.norm", self.norm, ("group", "sync_batch"))
+        validate.require_choice("model.dtype", self.dtype, ("float32", "bfloat16"))
         if self.width < 0:
             raise errors.ConfigError(f"--config.model.width={self.width} is below 0")
         for key in ("max_detections", "window_px"):
@@ -68,8 +67,8 @@ class LossOptions:
 
     def __post_init__(self) -> None:
         """Refuses impossible choices."""
-        one_of("loss.target", self.target, TARGETS)
-        one_of("loss.iou_form", self.iou_form, IOU_FORMS)
+        validate.require_choice("loss.target", self.target, TARGETS)
+        validate.require_choice("loss.iou_form", self.iou_form, IOU_FORMS)
         for key in ("sigma_px", "radius_px"):
             if not getattr(self, key) > 0:
                 raise errors.ConfigError(

@@ -68,7 +68,7 @@ def _network(
         num_classes=num_classes,
         num_anchors=anchors.points_per_cell(model.anchors),
         encoder=model.encoder,
-        norm=model.norm,
+        norm=model.norm_kind,
         channels=model.channels,
         level=model.level,
         aggregation=model.aggregation,
@@ -166,7 +166,7 @@ def _trainable(params: Params, *, options: ModelOptions) -> Any:
     everything = jax.tree.map(lambda _: True, params)
     if options.encoder not in resnet.STAGES:
         return everything
-    encoder = resnet.trainable_mask(params["encoder"], options.norm, False)
+    encoder = resnet.trainable_mask(params["encoder"], options.norm_kind, False)
     return {**everything, "encoder": encoder}
 
 

@@ -7,11 +7,12 @@ options: `encoder`, `aggregation="fpn"`, `head="plain"`, `level=3`, `anchors="2x
 
 import dataclasses
 
-from cellrec_jax import errors
+from cellrec_jax import errors, validate
 from cellrec_jax.losses.matched import PointLossOptions
-from cellrec_jax.methods.rcnn_options import one_of
 from cellrec_jax.nn import point_net, resnet
 from cellrec_jax.ops import anchors, matching
+
+NORMS = ("auto", "frozen_batch", "sync_batch", "group")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,8 +24,9 @@ class ModelOptions:
     cores), tiny (for tests)."""
     pretrained: str = ""
     """Weights with torchvision's names (.safetensors, .npz); "" trains from scratch."""
-    norm: str = "group"
-    """frozen_batch (with pretrained weights), sync_batch or group (without)."""
+    norm: str = "auto"
+    """frozen_batch, sync_batch, group, or auto: frozen_batch with pretrained weights,
+    group without."""
     channels: int = 256
     """Width of the aggregation and the heads."""
     aggregation: str = "concat"
@@ -48,11 +50,13 @@ class ModelOptions:
 
     def __post_init__(self) -> None:
         """Refuses impossible combinations."""
-        one_of("model.encoder", self.encoder, point_net.ENCODERS)
-        one_of("model.norm", self.norm, ("frozen_batch", "sync_batch", "group"))
-        one_of("model.aggregation", self.aggregation, point_net.AGGREGATIONS)
-        one_of("model.head", self.head, point_net.HEADS)
-        one_of("model.dtype", self.dtype, ("float32", "bfloat16"))
+        validate.require_choice("model.encoder", self.encoder, point_net.ENCODERS)
+        validate.require_choice("model.norm", self.norm, NORMS)
+        validate.require_choice(
+            "model.aggregation", self.aggregation, point_net.AGGREGATIONS
+        )
+        validate.require_choice("model.head", self.head, point_net.HEADS)
+        validate.require_choice("model.dtype", self.dtype, ("float32", "bfloat16"))
         levels = (2, 3, 4) if self.encoder in point_net.VGG_WIDTHS else (2, 3, 4, 5)
         if self.level not in levels:
             raise errors.ConfigError(
@@ -60,10 +64,7 @@ class ModelOptions:
                 + ", ".join(map(str, levels))
             )
         for key in ("channels", "max_detections", "offset_scale"):
-            if not getattr(self, key) > 0:
-                raise errors.ConfigError(
-                    f"--config.model.{key}={getattr(self, key)} must be above 0"
-                )
+            validate.require_positive(f"model.{key}", getattr(self, key))
         if self.pretrained and self.encoder not in resnet.STAGES:
             raise errors.ConfigError(
                 f"--config.model.pretrained is for ResNets, not {self.encoder}: leave "
@@ -78,6 +79,13 @@ class ModelOptions:
                 "--config.model.norm=frozen_batch needs statistics to freeze: give "
                 "--config.model.pretrained=FILE, or use --config.model.norm=group"
             )
+
+    @property
+    def norm_kind(self) -> str:
+        """The kind of norm that "auto" stands for."""
+        if self.norm != "auto":
+            return self.norm
+        return "frozen_batch" if self.pretrained else "group"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,13 +122,23 @@ class LossOptions:
 
     def __post_init__(self) -> None:
         """Refuses unknown choices."""
-        one_of("loss.matcher", self.matcher, matching.BACKENDS)
-        one_of("loss.normalizer", self.normalizer, ("proposals", "weights"))
-        one_of("loss.classification", self.classification, ("gce", "cross_entropy"))
-        one_of("loss.class_reduction", self.class_reduction, ("mean", "sum"))
-        one_of("loss.point_error", self.point_error, ("squared", "norm"))
-        one_of("loss.calibration", self.calibration, ("plain", "bde"))
-        one_of("loss.density_form", self.density_form, ("auto", "dense", "sorted"))
+        validate.require_choice("loss.matcher", self.matcher, matching.BACKENDS)
+        validate.require_choice(
+            "loss.normalizer", self.normalizer, ("proposals", "weights")
+        )
+        validate.require_choice(
+            "loss.classification", self.classification, ("gce", "cross_entropy")
+        )
+        validate.require_choice(
+            "loss.class_reduction", self.class_reduction, ("mean", "sum")
+        )
+        validate.require_choice(
+            "loss.point_error", self.point_error, ("squared", "norm")
+        )
+        validate.require_choice("loss.calibration", self.calibration, ("plain", "bde"))
+        validate.require_choice(
+            "loss.density_form", self.density_form, ("auto", "dense", "sorted")
+        )
         if not 0.0 < self.q <= 1.0:
             raise errors.ConfigError(f"--config.loss.q={self.q} must be in (0, 1]")
         for key in ("distance_cost", "negative_weight", "gamma", "regression_weight"):

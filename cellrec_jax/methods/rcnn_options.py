@@ -23,11 +23,6 @@ _SHARES = (
 CALIBRATIONS = ("plain", "bde", "label_smoothing", "proselflc", "confidence_penalty")
 
 
-def one_of(key: str, value: str, allowed: tuple[str, ...]) -> None:
-    """Raises a `ConfigError` that names the key unless `value` is allowed."""
-    validate.require_choice(key, value, allowed)
-
-
 @dataclasses.dataclass(frozen=True)
 class ModelOptions:
     """Architecture, assignment and decoding."""
@@ -97,13 +92,15 @@ class ModelOptions:
 
     def __post_init__(self) -> None:
         """Refuses impossible combinations."""
-        one_of("model.backbone", self.backbone, tuple(resnet.STAGES))
+        validate.require_choice("model.backbone", self.backbone, tuple(resnet.STAGES))
         norms = ("auto", "frozen_batch", "sync_batch", "group")
-        one_of("model.norm", self.norm, norms)
-        one_of("model.merge", self.merge, ("half", "add"))
-        one_of("model.dtype", self.dtype, ("float32", "bfloat16"))
-        one_of("model.roi_pool", self.roi_pool, ("average", "max"))
-        one_of("model.roi_form", self.roi_form, ("auto", "einsum", "gather"))
+        validate.require_choice("model.norm", self.norm, norms)
+        validate.require_choice("model.merge", self.merge, ("half", "add"))
+        validate.require_choice("model.dtype", self.dtype, ("float32", "bfloat16"))
+        validate.require_choice("model.roi_pool", self.roi_pool, ("average", "max"))
+        validate.require_choice(
+            "model.roi_form", self.roi_form, ("auto", "einsum", "gather")
+        )
         for key in _COUNTS:
             validate.require_positive(f"model.{key}", getattr(self, key))
         for key in _SHARES:
@@ -171,11 +168,15 @@ class LossOptions:
 
     def __post_init__(self) -> None:
         """Refuses unknown choices."""
-        one_of("loss.calibration", self.calibration, CALIBRATIONS)
-        one_of("loss.scope", self.scope, ("second", "both"))
-        one_of("loss.energy", self.energy, ("density", "neighbors"))
-        one_of("loss.energy_boxes", self.energy_boxes, ("decoded", "proposals"))
-        one_of("loss.density_form", self.density_form, ("auto", "dense", "sorted"))
+        validate.require_choice("loss.calibration", self.calibration, CALIBRATIONS)
+        validate.require_choice("loss.scope", self.scope, ("second", "both"))
+        validate.require_choice("loss.energy", self.energy, ("density", "neighbors"))
+        validate.require_choice(
+            "loss.energy_boxes", self.energy_boxes, ("decoded", "proposals")
+        )
+        validate.require_choice(
+            "loss.density_form", self.density_form, ("auto", "dense", "sorted")
+        )
         validate.require_share("loss.epsilon", self.epsilon, one=False)
         validate.require_share("loss.proselflc_midpoint", self.proselflc_midpoint)
         for key in ("rpn_sigma", "roi_sigma", "proselflc_steepness"):

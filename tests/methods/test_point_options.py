@@ -21,7 +21,7 @@ from cellrec_jax.methods.point_options import LossOptions, ModelOptions, Options
         ("model", {"dtype": "float16"}, "model.dtype=float16.*bfloat16"),
         ("model", {"level": 6}, "model.level=6: resnet50 has 2, 3, 4, 5"),
         ("model", {"encoder": "vgg16"}, "model.level=5: vgg16 has 2, 3, 4"),
-        ("model", {"channels": 0}, "model.channels=0 must be above 0"),
+        ("model", {"channels": 0}, "model.channels=0 must be more than 0"),
         ("model", {"max_detections": 0}, "model.max_detections=0"),
         ("model", {"offset_scale": float("nan")}, "model.offset_scale=nan"),
         ("model", {"anchors": "six"}, "model.anchors: .*'six'"),
