@@ -129,6 +129,8 @@ class EvalConfig:
     """A detection within this distance of a cell is right; px of the image on disk."""
     radius_um: float = 0.0
     """The same in micrometres, instead of radius_px; 0 is off."""
+    threshold: float = 0.0
+    """Least score of a detection of any class; 0 fits one for each class."""
     min_distances: tuple[float, ...] = (0.0,)
     """Least distances of two detections that are tried on the validation images, px of
     the image on disk; 0 keeps all."""

@@ -50,6 +50,7 @@ _BELOW_ONE = (
     "optim.ema",
     "eval.iou",
     "eval.overlay_score",
+    "eval.threshold",
 )
 _CHOICES = {
     "data.fold_by": ("group", "image"),

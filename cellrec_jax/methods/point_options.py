@@ -35,6 +35,9 @@ class ModelOptions:
     """log2 of the heads' stride: 5 is 32 px."""
     anchors: str = "five"
     """Anchor points of a feature cell: five, or RxC as 2x2; see `ops.anchors`."""
+    origin: str = "corner"
+    """Where the grid of anchor points starts if it is larger than the image: corner, or
+    center (it sticks out alike on both sides, as in the authors' later code)."""
     head: str = "residual"
     """residual (two blocks and a 1x1 convolution) or plain (P2PNet's three 3x3)."""
     class_head: bool = True
@@ -55,6 +58,7 @@ class ModelOptions:
         validate.require_choice(
             "model.aggregation", self.aggregation, point_net.AGGREGATIONS
         )
+        validate.require_choice("model.origin", self.origin, ("corner", "center"))
         validate.require_choice("model.head", self.head, point_net.HEADS)
         validate.require_choice("model.dtype", self.dtype, ("float32", "bfloat16"))
         levels = (2, 3, 4) if self.encoder in point_net.VGG_WIDTHS else (2, 3, 4, 5)

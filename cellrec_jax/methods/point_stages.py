@@ -42,16 +42,18 @@ def propose(
       outputs: of the image padded to whole feature cells.
       batch: the images, before padding.
       grid_hw: height and width of the feature map.
-      model: anchor layout and offset scale.
+      model: anchor layout, origin and offset scale.
 
     Returns:
-      Proposals of all anchor points; those in the padding are masked.
+      Proposals of all anchor points; those outside the image are masked.
     """
-    points_yx = anchors.anchor_points(grid_hw, 2**model.level, model.anchors)
-    row, column = np.floor(points_yx).astype(np.int64).T
-    height, width = batch.valid.shape[1:]
-    inside = (row < height) & (column < width)
-    row, column = np.minimum(row, height - 1), np.minimum(column, width - 1)
+    stride, (height, width) = 2**model.level, batch.valid.shape[1:]
+    points_yx = anchors.anchor_points(grid_hw, stride, model.anchors)
+    if model.origin == "center":
+        points_yx -= np.array([-height % stride, -width % stride], np.float32) / 2
+    pixel = np.floor(points_yx).astype(np.int64)
+    inside = geometry.inside(points_yx, (height, width))
+    row, column = np.clip(pixel, 0, (height - 1, width - 1)).T
     mask = batch.valid[:, row, column] & inside[None] & batch.image_mask[:, None]
     moved = jnp.asarray(points_yx)[None] + model.offset_scale * outputs.offsets_yx
     return Proposals(moved, outputs.objectness, outputs.classes, mask)

@@ -185,12 +185,13 @@ def fit_operating_point(
     for distance in sorted({float(distance) for distance in distances}):
         thinned = results_lib.suppress(results, distance)
         thresholds, num_labels = fit_thresholds(thinned, radius_px, class_names)
-        f1 = _pooled_f1(point_counts(thinned, thresholds, radius_px))
+        f1 = pooled_f1(point_counts(thinned, thresholds, radius_px))
         fitted.append(OperatingPoint(distance, thresholds, num_labels, f1))
     # The first of equal ones, so the smallest distance.
     return max(fitted, key=lambda point: point.f1 or 0.0)
 
 
-def _pooled_f1(counts: PointCounts) -> float | None:
+def pooled_f1(counts: PointCounts) -> float | None:
+    """F1 of the counts of all images and classes; None without cells and predictions."""
     pooled = PointCounts(*(part.sum() for part in counts))
     return samples.number(float(ratios(pooled)["F1"]))

@@ -157,6 +157,37 @@ def radius_px(config: EvalConfig, mpp: float) -> float:
     return geometry.um_to_px(config.radius_um, mpp)
 
 
+def fit(
+    results: list[ImageResult],
+    class_names: tuple[str, ...],
+    config: EvalConfig,
+    radius: float,
+) -> counting.OperatingPoint:
+    """Chooses the operating point by the best F1.
+
+    Args:
+      results: of the validation images, all predictions; none gives defaults.
+      class_names: names of the K classes.
+      config: candidates of the least distance; a fixed threshold, if any.
+      radius: of a match, px.
+
+    Returns:
+      The point; with a fixed threshold it stands on no labels.
+    """
+    fitted = counting.fit_operating_point(
+        results, radius, class_names, config.min_distances
+    )
+    if not config.threshold:
+        return fitted
+    thinned = results_lib.suppress(results, fitted.min_distance)
+    fixed = np.full(len(class_names), config.threshold, np.float32)
+    counts = counting.point_counts(thinned, fixed, radius)
+    f1 = counting.pooled_f1(counts) if results else None
+    return fitted._replace(
+        thresholds=fixed, num_labels=np.zeros(len(class_names), np.int64), f1=f1
+    )
+
+
 def to_json(fitted: counting.OperatingPoint) -> dict[str, Any]:
     """An operating point as it is stored in a checkpoint; px of the images on disk."""
     return {
@@ -229,9 +260,7 @@ def validator(
             len(class_names),
             batch_size=config.batch_size,
         )
-        fitted = counting.fit_operating_point(
-            found, radius, class_names, config.min_distances
-        )
+        fitted = fit(found, class_names, config, radius)
         if not any(result.pred_boxes_yxyx is not None for result in found):
             return fitted, {f"F1@{radius:g}px": fitted.f1 or 0.0}
         thinned = results_lib.suppress(found, fitted.min_distance)

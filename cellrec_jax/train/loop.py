@@ -14,7 +14,6 @@ from cellrec_jax import config as config_lib
 from cellrec_jax import errors
 from cellrec_jax.config import Experiment
 from cellrec_jax.data import augment, feed, sets
-from cellrec_jax.metrics import counting
 from cellrec_jax.train import checkpoint, evaluate, interrupt, parallel, writer
 from cellrec_jax.train import model as model_lib
 from cellrec_jax.train import step as step_lib
@@ -255,7 +254,7 @@ def _make_meta(
 ) -> dict[str, Any]:
     """What prediction needs besides the weights."""
     radius = evaluate.radius_px(experiment.eval, source.mpp)
-    default = counting.fit_operating_point([], radius, class_names, (0.0,))
+    default = evaluate.fit([], class_names, experiment.eval, radius)
     return {
         "config": config_lib.to_json(experiment),
         "class_names": list(class_names),

@@ -62,7 +62,9 @@ class Model:
         default = (
             "the default: no validation labels; name some by --config.data.val_ids"
         )
-        if self.meta.get("fit_pending"):
+        if self.experiment.eval.threshold:
+            default = "fixed by --config.eval.threshold"
+        elif self.meta.get("fit_pending"):
             default = (
                 f"the default: not fitted yet at step {self.step} of "
                 f"{self.experiment.total_steps}; train to the end"

@@ -1,5 +1,6 @@
 """Proposals, matching, logs and decoding of matched points, by hand."""
 
+import dataclasses
 import functools
 
 import chex
@@ -76,6 +77,16 @@ def test_propose_moves_anchors_and_masks_padding_and_invalid_regions():
     np.testing.assert_array_equal(proposals.mask[0, at_home], expected)
     assert not proposals.mask[0, 5]  # where its anchor is counts
     assert expected.sum() == 2 * 5  # rows 6 and 10; columns 2, 6, 10, 14, 18
+
+
+def test_a_centred_grid_sticks_out_alike_on_both_sides():
+    """12 x 20 px in cells of 8 px: the grid of 16 x 24 starts at -2, -2."""
+    model = dataclasses.replace(MODEL, origin="center", anchors="1x1")
+    outputs = PointOutputs(jnp.zeros((1, 6, 2)), jnp.zeros((1, 6, 2)), None)
+    proposals = stages.propose(outputs, _batch([[1, 1]], [0]), (2, 3), model)
+    points = [[2, 2], [2, 10], [2, 18], [10, 2], [10, 10], [10, 18]]
+    np.testing.assert_allclose(proposals.points_yx[0], points)
+    assert proposals.mask.all()
 
 
 def test_propose_masks_filler_images():

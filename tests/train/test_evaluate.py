@@ -157,3 +157,15 @@ def test_seconds_per_image_is_a_time():
     decode = Decode(jnp.zeros(1), jnp.zeros(()))
     seconds = evaluate.seconds_per_image(jax.jit(_predict), {}, {}, _eval_set(), decode)
     assert 0 < seconds < 10
+
+
+def test_a_fixed_threshold_is_not_fitted():
+    config = EvalConfig(threshold=0.5)
+    fitted = evaluate.fit(_results(1), ("cell",), config, 12.0)
+    assert evaluate.to_json(fitted) == {
+        "thresholds": [0.5],
+        "num_labels": [0],
+        "min_distance": 0.0,
+    }
+    assert fitted.f1 == pytest.approx(0.8)
+    assert evaluate.fit([], ("cell",), config, 12.0).thresholds.tolist() == [0.5]
