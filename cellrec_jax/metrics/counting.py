@@ -192,6 +192,6 @@ def fit_operating_point(
 
 
 def pooled_f1(counts: PointCounts) -> float | None:
-    """F1 of the counts of all images and classes; None without cells and predictions."""
+    """F1 of the counts of all images and classes; None if it is undefined."""
     pooled = PointCounts(*(part.sum() for part in counts))
     return samples.number(float(ratios(pooled)["F1"]))
