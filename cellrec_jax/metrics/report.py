@@ -15,6 +15,9 @@ from cellrec_jax.metrics import counting, curves, proportion, recognition, sampl
 from cellrec_jax.metrics import results as results_lib
 from cellrec_jax.metrics.results import ImageResult as ImageResult
 
+BOX_METRICS = ("AP11", "AP", "recall")
+"""Names of the metrics that a method without boxes leaves undefined."""
+
 
 def evaluate(
     results: Sequence[ImageResult],
@@ -202,10 +205,9 @@ def _box_samples(
         )
         if pooled is not None:
             by_class[:, label] = _curve_samples(pooled, weights)
-    names = ("AP11", "AP", "recall")
     found = {
         name: (samples.mean_defined(by_class[..., i]), by_class[..., i])
-        for i, name in enumerate(names)
+        for i, name in enumerate(BOX_METRICS)
     }
     return found, detected, truth
 

@@ -130,7 +130,8 @@ def print_metrics(
     for name, entry in found.items():
         value, low, high = (entry[key] for key in ("value", "low", "high"))
         if value is None:
-            console.line(f"{name:>24}  undefined")
+            if name.partition("/")[0] not in report.BOX_METRICS:
+                console.line(f"{name:>24}  undefined")
             continue
         between = "" if low is None else f"  [{low:.3f}, {high:.3f}]"
         console.line(f"{name:>24}  {value:.3f}{between}")
