@@ -10,7 +10,7 @@ import pytest
 
 from cellrec_jax import methods
 from cellrec_jax.config import OptimConfig
-from cellrec_jax.data import arrays, augment, example, synthetic
+from cellrec_jax.data import arrays, augment, example, readers, synthetic
 from cellrec_jax.methods.point_options import LossOptions
 from cellrec_jax.metrics import matching
 from cellrec_jax.nn import resnet
@@ -262,21 +262,10 @@ def test_steps_on_1x4_2x2_and_4x1_devices_agree(tiny_batch):
         chex.assert_trees_all_close(results[0], other, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("choice", ["shui", "p2pnet"])
-def test_overfits_one_image(choice):
-    """Matching, targets, decoding and metric agree: every cell with its class."""
-    record = synthetic.make_image(7, 0, size_hw=(128, 160))  # 7 cells of 2 classes
-    spec = example.ExampleSpec(size_hw=(128, 160), max_cells=32, training=False)
-    prepared = example.prepare(record, spec)
-    batch = augment.prepare_eval(arrays.stack([prepared]))
-    model, loss = {"encoder": "tiny", "channels": 32}, {}
-    if choice == "p2pnet":
-        model, loss = {**P2P, "channels": 16}, P2P_LOSS
-    steps = 300
-    method = build(model, loss, num_classes=2)
+def _overfit(method, batch, steps, learning_rate=2e-3):
+    """Trains on one batch; returns weights, state and the last step's metrics."""
     params, state = method.init(jax.random.key(0), batch.image)
-    config = OptimConfig("adamw", 2e-3, schedule="cosine", clip_norm=1.0)
+    config = OptimConfig("adamw", learning_rate, schedule="cosine", clip_norm=1.0)
     tx = optim.make_optimizer(config, steps, method.trainable(params))
     opt_state = tx.init(params)
 
@@ -289,6 +278,22 @@ def test_overfits_one_image(choice):
 
     for i in range(steps):
         params, opt_state, metrics = step(params, opt_state, i)
+    return params, state, metrics
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("choice", ["shui", "p2pnet"])
+def test_overfits_one_image(choice):
+    """Matching, targets, decoding and metric agree: every cell with its class."""
+    record = synthetic.make_image(7, 0, size_hw=(128, 160))  # 7 cells of 2 classes
+    spec = example.ExampleSpec(size_hw=(128, 160), max_cells=32, training=False)
+    prepared = example.prepare(record, spec)
+    batch = augment.prepare_eval(arrays.stack([prepared]))
+    model, loss = {"encoder": "tiny", "channels": 32}, {}
+    if choice == "p2pnet":
+        model, loss = {**P2P, "channels": 16}, P2P_LOSS
+    method = build(model, loss, num_classes=2)
+    params, state, metrics = _overfit(method, batch, steps=300)
     assert metrics["matched_px"][0] / metrics["matched_px"][1] < 1
     decode = Decode(jnp.full(2, 0.5), jnp.zeros(()))
     found = jax.jit(method.predict)(params, state, batch, decode)
@@ -300,3 +305,31 @@ def test_overfits_one_image(choice):
     np.testing.assert_array_equal(
         labels[pairs[:, 0]], prepared.labels[prepared.points_mask][pairs[:, 1]]
     )
+
+
+@pytest.mark.slow
+def test_overfits_one_real_image(real_data):
+    """Ki-67, 640 x 640 px, two classes: F1 of cells with their class within 12 px."""
+    folder = real_data / "A_bcdata26"
+    if not folder.is_dir():
+        pytest.skip("no A_bcdata26 among the real images")
+    source = readers.open_source(folder, "bcdata")
+    record = source.load(source.image_ids[0])
+    spec = example.ExampleSpec(size_hw=(640, 640), max_cells=256, training=False)
+    prepared = example.prepare(record, spec)
+    batch = augment.prepare_eval(arrays.stack([prepared]))
+    model = {"encoder": "small", "channels": 64, "level": 4, "anchors": "1x1"}
+    method = build({**model, "offset_scale": 8.0}, {}, num_classes=2)
+    params, state, _ = _overfit(method, batch, steps=250, learning_rate=3e-3)
+    found = jax.jit(method.predict)(
+        params, state, batch, Decode(jnp.full(2, 0.5), jnp.zeros(()))
+    )
+    kept = np.asarray(found.mask[0])
+    points, labels = np.asarray(found.points_yx[0])[kept], found.labels[0][kept]
+    truth = prepared.points_yx[prepared.points_mask]
+    classes = prepared.labels[prepared.points_mask]
+    matched = sum(
+        len(matching.match_points(points[labels == k], truth[classes == k], 12.0))
+        for k in range(2)
+    )
+    assert 2 * matched / (len(points) + len(truth)) >= 0.95
