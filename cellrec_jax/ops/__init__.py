@@ -1,6 +1,6 @@
 """Array operations of detectors: fixed shapes, one image each, vmapped by callers.
 
-`matching` is the exception: it takes the batch.
+Exceptions: `matching` takes the batch, `watershed_seeds` is NumPy and SciPy.
 """
 
 from cellrec_jax.ops import (
@@ -12,7 +12,10 @@ from cellrec_jax.ops import (
     matching,
     nms,
     peaks,
+    phase_optics,
+    restoration,
     roi_align,
+    watershed_seeds,
 )
 
 __all__ = [
@@ -24,5 +27,8 @@ __all__ = [
     "matching",
     "nms",
     "peaks",
+    "phase_optics",
+    "restoration",
     "roi_align",
+    "watershed_seeds",
 ]

@@ -1,0 +1,155 @@
+"""Fits the image-processing comparison of Vicar et al. 2019 on training frames.
+
+Restoration, then seeds; nothing is trained by gradients. What is fitted are the four
+values of `watershed_seeds.SeedOptions`, by the F1 of the found points.
+"""
+
+from collections.abc import Sequence
+import functools
+import itertools
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from cellrec_jax.metrics import matching
+from cellrec_jax.ops import phase_optics, restoration, watershed_seeds
+
+_FRAMES_AT_ONCE = 8
+"""Bounds the memory: the links of a frame of 1024 x 1024 px alone take 32 MB."""
+
+
+class SeedGrid(NamedTuple):
+    """Values to try of each field of `SeedOptions`."""
+
+    threshold: tuple[float, ...] = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
+    """Restored images of the default optics reach about 0.2."""
+    min_area_px: tuple[float, ...] = (20.0, 80.0, 180.0)
+    max_hole_px: tuple[float, ...] = (0.0, 80.0, 230.0)
+    h_px: tuple[float, ...] = (0.5, 1.5, 3.0, 4.7, 7.0)
+
+
+DEFAULT_GRID = SeedGrid()
+
+
+class SearchResult(NamedTuple):
+    """The best combination of a grid, and all of them."""
+
+    options: watershed_seeds.SeedOptions
+    """The first in the grid's order among equally good ones."""
+    f1: float
+    """On the frames searched, counts pooled; in [0, 1]."""
+    tried: tuple[tuple[watershed_seeds.SeedOptions, float], ...]
+    """Every combination and its F1, in the grid's order."""
+
+
+@functools.partial(jax.jit, static_argnames="options")
+def _restore(images: jax.Array, options: phase_optics.PhaseOptions) -> jax.Array:
+    return jax.vmap(lambda image: restoration.restore(image, options).image)(images)
+
+
+def restore_all(
+    images: Sequence[np.ndarray],
+    options: phase_optics.PhaseOptions = phase_optics.DEFAULTS,
+) -> list[np.ndarray]:
+    """Restores frames, those of one size together.
+
+    Args:
+      images: each [H, W], 8-, 16-bit or float; sizes and types may differ.
+      options: optics and weights.
+
+    Returns:
+      f32 [H, W] >= 0 of each, in order.
+
+    Raises:
+      ValueError: for frames that are not grey or have values that are not finite,
+        naming the frame.
+    """
+    by_size: dict[tuple[int, ...], list[int]] = {}
+    for index, image in enumerate(images):
+        if image.ndim != 2 or not np.isfinite(image).all():
+            raise ValueError(
+                f"frame {index} is {image.shape} {image.dtype}; it should be grey "
+                "[H, W] with finite values"
+            )
+        by_size.setdefault(image.shape, []).append(index)
+    restored: dict[int, np.ndarray] = {}
+    groups = [
+        indices[start : start + _FRAMES_AT_ONCE]
+        for indices in by_size.values()
+        for start in range(0, len(indices), _FRAMES_AT_ONCE)
+    ]
+    for indices in groups:
+        stack = np.stack([images[index].astype(np.float32) for index in indices])
+        found = np.asarray(_restore(stack, options))
+        restored |= dict(zip(indices, found, strict=True))
+    return [restored[index] for index in range(len(images))]
+
+
+def search(
+    images: Sequence[np.ndarray],
+    points_yx: Sequence[np.ndarray],
+    radius_px: float,
+    grid: SeedGrid = DEFAULT_GRID,
+    *,
+    options: phase_optics.PhaseOptions = phase_optics.DEFAULTS,
+    protocol: str = "nearest",
+    strict: bool = True,
+) -> SearchResult:
+    """Finds the four values with the highest F1 on annotated frames.
+
+    Args:
+      images: training frames as for `restore_all`.
+      points_yx: [N, 2] cells of each frame, px.
+      radius_px: largest distance of a match, px.
+      grid: the values to try.
+      options: optics and weights of the restoration.
+      protocol: a method of `metrics.matching.match_points` that needs no scores.
+      strict: whether a match is nearer than the radius, not up to it.
+
+    Returns:
+      The best combination; F1 is of the counts of all frames.
+
+    Raises:
+      ValueError: for no frames, no cells, an empty grid, or other numbers of frames
+        and of point sets.
+    """
+    if len(images) != len(points_yx) or not len(images):
+        raise ValueError(
+            f"{len(images)} frames and {len(points_yx)} sets of points: give one set "
+            "to each of at least one frame"
+        )
+    if not sum(map(len, points_yx)):
+        raise ValueError("no frame has a cell: annotate some to search by")
+    if not all(grid):
+        raise ValueError(f"a value has nothing to try in {grid}")
+    combinations = list(
+        itertools.starmap(watershed_seeds.SeedOptions, itertools.product(*grid))
+    )
+    num_matched = np.zeros(len(combinations), int)
+    num_points = np.zeros(len(combinations), int)
+    match = functools.partial(
+        matching.match_points, radius=radius_px, method=protocol, strict=strict
+    )
+    for restored, true_yx in zip(restore_all(images, options), points_yx, strict=True):
+        found = _seeds_of_grid(restored, grid)
+        num_matched += [len(match(seeds, true_yx)) for seeds in found]
+        num_points += [len(seeds) + len(true_yx) for seeds in found]
+    f1 = (2 * num_matched / num_points).tolist()
+    best = int(np.argmax(f1))
+    tried = tuple(zip(combinations, f1, strict=True))
+    return SearchResult(combinations[best], f1[best], tried)
+
+
+def _seeds_of_grid(restored: np.ndarray, grid: SeedGrid) -> list[np.ndarray]:
+    """Points for each combination in order; `h_px`, the last, reuses the distances."""
+    *of_mask, heights = grid
+    found = []
+    for values in itertools.product(*of_mask):
+        mask = watershed_seeds.foreground(restored, *values)
+        distance = watershed_seeds.distance_map(mask)
+        found += [
+            watershed_seeds.centroids(watershed_seeds.h_maxima(distance, h_px))
+            for h_px in heights
+        ]
+    return found
