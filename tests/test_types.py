@@ -22,5 +22,6 @@ def test_detections_without_boxes():
 
 def test_methods_need_only_three_functions():
     method = types.Method(init=print, loss_fn=print, predict=print)
-    optional = set(types.Method._fields) - {"init", "loss_fn", "predict"}
+    assert method.stride == 1
+    optional = set(types.Method._fields) - {"init", "loss_fn", "predict", "stride"}
     assert all(getattr(method, name) is None for name in optional)
