@@ -5,20 +5,16 @@ Matplotlib is imported when the first figure is drawn; benchmarks run without it
 
 from collections.abc import Mapping, Sequence
 import importlib.util
-import io
 import os
 from typing import TYPE_CHECKING, Any
 
 from cellrec_jax import errors
 from cellrec_jax.bench.report import Report, Row
-from cellrec_jax.io import atomic
+from cellrec_jax.io import drawing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_DPI = 150
-_INK = "#333333"
-_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 _COPY_STYLE = {"color": "#8c8c8c", "ls": ":"}  # a bound, not a rival
 _PANELS_A_ROW = 4
 
@@ -49,16 +45,11 @@ def draw(
     Raises:
       RunError: if the file cannot be written.
     """
-    # The figure class alone, without pyplot: no global state, no display is asked for.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     panels = _panels(report.rows, report.x)
     names = list(dict.fromkeys(row["contestant"] for row in report.rows))
     width = min(len(panels), _PANELS_A_ROW) or 1
     height = -(-len(panels) // width) or 1
-    size = (1.2 + 3.4 * max(width, 1.5), 1.1 + 3.0 * height)
-    figure = Figure(figsize=size, dpi=_DPI, layout="constrained")
+    figure = drawing.new_figure(1.2 + 3.4 * max(width, 1.5), 1.1 + 3.0 * height)
     grid = figure.subplots(height, width, squeeze=False, sharex=True, sharey=True)
     for axes in grid.flat[len(panels) :]:
         axes.set_axis_off()
@@ -67,17 +58,15 @@ def draw(
         for position, contestant in enumerate(names):
             own = [row for row in rows if row["contestant"] == contestant]
             _draw_line(axes, contestant, position, own, report.x)
-    figure.supxlabel(report.x.replace("_", " "), color=_INK, fontsize=10)
-    figure.supylabel("time a call, ms", color=_INK, fontsize=10)
+    figure.supxlabel(report.x.replace("_", " "), color=drawing.INK, fontsize=10)
+    figure.supylabel("time a call, ms", color=drawing.INK, fontsize=10)
     figure.suptitle(
         f"{name}: median and quartiles on {facts['device']} ({facts['cores']} cores)",
-        color=_INK,
+        color=drawing.INK,
         fontsize=11,
     )
     _legend(figure, list(grid.flat), names)
-    encoded = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(encoded)
-    atomic.write_bytes(path, encoded.getvalue())
+    drawing.save(path, figure)
 
 
 def _panels(rows: Sequence[Row], x: str) -> dict[str, list[Row]]:
@@ -115,7 +104,7 @@ def _point_columns(rows: Sequence[Row]) -> list[str]:
 def _draw_line(
     axes: "Axes", name: str, position: int, rows: Sequence[Row], x: str
 ) -> None:
-    style: dict[str, Any] = {"color": _COLORS[position % len(_COLORS)], "ls": "-"}
+    style: dict[str, Any] = {"color": drawing.color(position), "ls": "-"}
     if name == "copy":
         style |= _COPY_STYLE
     elif name.startswith("torch"):
@@ -131,12 +120,8 @@ def _draw_line(
 def _style(axes: "Axes", title: str) -> None:
     axes.set_xscale("log")
     axes.set_yscale("log")
-    axes.set_title(title, loc="left", fontsize=9.5, color=_INK)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color("#888888")
-    axes.tick_params(colors=_INK, labelsize=8.5)
-    axes.grid(color="#e3e3e3", lw=0.8)
-    axes.set_axisbelow(True)
+    drawing.title(axes, title)
+    drawing.style(axes)
 
 
 def _legend(figure: Any, grid: Sequence["Axes"], names: Sequence[str]) -> None:
@@ -146,7 +131,7 @@ def _legend(figure: Any, grid: Sequence["Axes"], names: Sequence[str]) -> None:
         for line, label in zip(*axes.get_legend_handles_labels(), strict=True):
             handles.setdefault(label, line)
     if not names:
-        grid[0].text(0.5, 0.5, "nothing was timed", ha="center", color=_INK)
+        grid[0].text(0.5, 0.5, "nothing was timed", ha="center", color=drawing.INK)
         return
     figure.legend(
         handles.values(),

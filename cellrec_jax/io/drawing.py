@@ -26,7 +26,7 @@ def new_figure(width_inch: float, height_inch: float) -> "Figure":
     return Figure(figsize=(width_inch, height_inch), dpi=_DPI, layout="constrained")
 
 
-def style(axes: "Axes", x_label: str, y_label: str) -> None:
+def style(axes: "Axes", x_label: str = "", y_label: str = "") -> None:
     """Names the axes, and draws a light frame and grid."""
     axes.set_xlabel(x_label, color=INK)
     axes.set_ylabel(y_label, color=INK)

@@ -1,22 +1,17 @@
 """One figure a sweep: bars of its rows, or lines along an axis of numbers."""
 
 from collections.abc import Sequence
-import io
 import math
 import os
 from typing import TYPE_CHECKING, Any
 
-from cellrec_jax.io import atomic
+from cellrec_jax.io import drawing
 from cellrec_jax.sweep.plan import Sweep
 from cellrec_jax.sweep.table import Cell, Line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
-_DPI = 150
-_INK = "#333333"
-_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 _DASHES = ("-", "--", ":", "-.")
 _PANELS_A_ROW = 3
 
@@ -36,25 +31,21 @@ def draw(path: str | os.PathLike[str], sweep: Sweep, lines: Sequence[Line]) -> N
     Raises:
       RunError: if the file cannot be written.
     """
-    # The figure class alone, without pyplot: no global state, no display is asked for.
-    from matplotlib.figure import Figure
-
     width = min(len(sweep.metrics), _PANELS_A_ROW)
     height = -(-len(sweep.metrics) // width)
     panel = 3.2 if sweep.x else 1.0 + 0.28 * len(lines)
-    size = (1.6 + 3.6 * width, 0.8 + height * panel)
-    figure = Figure(figsize=size, dpi=_DPI, layout="constrained")
+    figure = drawing.new_figure(1.6 + 3.6 * width, 0.8 + height * panel)
     grid = figure.subplots(height, width, squeeze=False, sharey=not sweep.x)
     for axes in grid.flat[len(sweep.metrics) :]:
         axes.set_axis_off()
     for axes, name in zip(grid.flat, sweep.metrics, strict=False):
-        _style(axes)
+        drawing.style(axes)
         (_draw_lines if sweep.x else _draw_bars)(axes, sweep, lines, name)
     if sweep.x and lines:
         named = grid.flat[0].get_legend_handles_labels()
         figure.legend(*named, loc="outside lower center", ncols=3, fontsize=8.5)
-    figure.suptitle(_plain(sweep.title), color=_INK, fontsize=11)
-    _save(path, figure)
+    figure.suptitle(drawing.plain(sweep.title), color=drawing.INK, fontsize=11)
+    drawing.save(path, figure)
 
 
 def series(sweep: Sweep, lines: Sequence[Line]) -> dict[str, list[Line]]:
@@ -70,14 +61,14 @@ def _draw_lines(axes: "Axes", sweep: Sweep, lines: Sequence[Line], name: str) ->
     for label, own in series(sweep, lines).items():
         means, halves = _numbers([line.cells[name] for line in own])
         look: dict[str, Any] = _look(sweep, lines, own[0])
-        look["label"] = _plain(label)
+        look["label"] = drawing.plain(label)
         if sweep.x not in own[0].axes:
             axes.axhline(means[0], **look)
             continue
         x = [float(line.axes[sweep.x]) for line in own]
         axes.errorbar(x, means, halves, marker="o", ms=4, capsize=2.5, **look)
-    axes.set_xlabel(_plain(sweep.x), color=_INK)
-    axes.set_ylabel(_plain(name), color=_INK)
+    axes.set_xlabel(drawing.plain(sweep.x), color=drawing.INK)
+    axes.set_ylabel(drawing.plain(name), color=drawing.INK)
 
 
 def _look(sweep: Sweep, lines: Sequence[Line], line: Line) -> dict[str, Any]:
@@ -86,10 +77,10 @@ def _look(sweep: Sweep, lines: Sequence[Line], line: Line) -> dict[str, Any]:
     row = list(sweep.rows).index(line.row)
     if len(values) == 1:
         dashes = "-" if sweep.x in line.axes else "--"
-        return {"color": _COLORS[row % len(_COLORS)], "ls": dashes, "lw": 1.4}
+        return {"color": drawing.color(row), "ls": dashes, "lw": 1.4}
     position = values.index(_others(sweep, line))
     dashes = _DASHES[row % len(_DASHES)]
-    return {"color": _COLORS[position % len(_COLORS)], "ls": dashes, "lw": 1.4}
+    return {"color": drawing.color(position), "ls": dashes, "lw": 1.4}
 
 
 def _others(sweep: Sweep, line: Line) -> tuple[str, ...]:
@@ -98,44 +89,28 @@ def _others(sweep: Sweep, line: Line) -> tuple[str, ...]:
 
 
 def _draw_bars(axes: "Axes", sweep: Sweep, lines: Sequence[Line], name: str) -> None:
-    labels = [_plain(label) for label in series(sweep, lines)]
+    labels = [drawing.plain(label) for label in series(sweep, lines)]
     means, halves = _numbers([line.cells[name] for line in lines])
     places = range(len(lines))
-    axes.barh(places, means, height=0.65, color=_COLORS[0], alpha=0.45)
-    axes.errorbar(means, places, xerr=halves, fmt="o", ms=3, color=_INK, capsize=2.5)
+    axes.barh(places, means, height=0.65, color=drawing.color(0), alpha=0.45)
+    axes.errorbar(
+        means, places, xerr=halves, fmt="o", ms=3, color=drawing.INK, capsize=2.5
+    )
     for place, line in enumerate(lines):
         paper = sweep.rows[line.row].paper.get(name)
         if paper is not None:
-            axes.plot(paper, place, "D", ms=4.5, color=_COLORS[1])
+            axes.plot(paper, place, "D", ms=4.5, color=drawing.color(1))
     axes.set_yticks(places, labels)
     axes.set_ylim(max(len(lines), 1) - 0.5, -0.5)  # the first row on top
     axes.set_xlim(left=0)
     printed = any(name in row.paper for row in sweep.rows.values())
-    axes.set_xlabel(_plain(name) + (" (diamond: paper)" if printed else ""), color=_INK)
+    axes.set_xlabel(
+        drawing.plain(name) + (" (diamond: paper)" if printed else ""),
+        color=drawing.INK,
+    )
 
 
 def _numbers(cells: Sequence[Cell]) -> tuple[list[float], list[float]]:
     """Means and half intervals; NaN, which is not drawn, where there is none."""
     means = [math.nan if cell.mean is None else cell.mean for cell in cells]
     return means, [math.nan if cell.half is None else cell.half for cell in cells]
-
-
-def _style(axes: "Axes") -> None:
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color("#888888")
-    axes.tick_params(colors=_INK, labelsize=9)
-    axes.grid(color="#e3e3e3", lw=0.8)
-    axes.set_axisbelow(True)
-
-
-def _plain(name: str) -> str:
-    """A name as a label: no formulas."""
-    return name.replace("$", r"\$")
-
-
-def _save(path: str | os.PathLike[str], figure: "Figure") -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    encoded = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(encoded)
-    atomic.write_bytes(path, encoded.getvalue())
