@@ -133,14 +133,12 @@ def solve_lbfgs(
     References:
       Liu and Nocedal, On the Limited Memory BFGS Method, 1989, with `optax`'s memory.
     """
-    ranking_checks.check_problem(features, positive, negative, p, ridge, initial)
-    ranking_checks.check_descent(max_steps, tolerance)
-    start = _start(features, initial)
-    return _descend(
-        *(features, positive, negative, p, ridge, start, tolerance),
+    return _solve_by(
+        ranking_descent.lbfgs,
+        *(features, positive, negative, p, ridge, initial),
         literal=literal,
-        rule=ranking_descent.lbfgs,
         max_steps=max_steps,
+        tolerance=tolerance,
     )
 
 
@@ -183,13 +181,36 @@ def solve_boosting(
       Ertekin and Rudin 2011, P-classification. Differs from the paper: a ridge can be
       added.
     """
+    return _solve_by(
+        ranking_descent.coordinate,
+        *(features, positive, negative, p, ridge, initial),
+        literal=literal,
+        max_steps=max_steps,
+        tolerance=tolerance,
+    )
+
+
+def _solve_by(
+    rule: ranking_descent.Rule,
+    features: jax.Array,
+    positive: jax.Array,
+    negative: jax.Array,
+    p: jax.Array | float,
+    ridge: jax.Array | float,
+    initial: jax.Array | None,
+    *,
+    literal: bool,
+    max_steps: int,
+    tolerance: jax.Array | float,
+) -> Solution:
+    """Checks the arguments and descends the convex problem."""
     ranking_checks.check_problem(features, positive, negative, p, ridge, initial)
     ranking_checks.check_descent(max_steps, tolerance)
     start = _start(features, initial)
     return _descend(
         *(features, positive, negative, p, ridge, start, tolerance),
         literal=literal,
-        rule=ranking_descent.coordinate,
+        rule=rule,
         max_steps=max_steps,
     )
 
