@@ -8,12 +8,12 @@ dropped by `data.sparse`.
 """
 
 import dataclasses
-import hashlib
 import math
 
 import numpy as np
 
 from cellrec_jax import errors
+from cellrec_jax.data import keyed
 from cellrec_jax.data.record import Record
 
 SHIFT_FORMS = ("disc", "gaussian")
@@ -163,13 +163,9 @@ def _uniform(
     The k-th cell by y, x and label gets words 2 k and 2 k + 1 of a stream of its own
     for each purpose, so that purposes are independent of each other and of sparse sets.
     """
-    points_yx = np.asarray(points_yx, np.float32).reshape(-1, 2)
-    by_place = np.lexsort((np.asarray(labels), points_yx[:, 1], points_yx[:, 0]))
-    text = f"{purpose}/{int(seed)}/{image_id}"
-    key = hashlib.blake2b(text.encode(), digest_size=16)
-    # Raw Philox words are the same in all NumPy versions; Generator methods may not be.
-    bits = np.random.Philox(key=int.from_bytes(key.digest(), "little"))
-    words = bits.random_raw(2 * len(points_yx)).reshape(-1, 2) >> np.uint64(11)
+    by_place = keyed.by_place(points_yx, labels)
+    words = keyed.words(f"{purpose}/{int(seed)}/{image_id}", 2 * len(by_place))
+    words = words.reshape(-1, 2) >> np.uint64(11)
     drawn = np.empty(words.shape)
     drawn[by_place] = words * 2.0**-53
     return drawn[:, 0], drawn[:, 1]

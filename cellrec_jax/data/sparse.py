@@ -7,12 +7,12 @@ Paper: Boxes Density Energy, Section 4 (random subsets of the annotations).
 by added annotations alone.
 """
 
-import hashlib
 import math
 
 import numpy as np
 
 from cellrec_jax import errors
+from cellrec_jax.data import keyed
 
 _ROUNDING = 1e-9  # 0.1 * 30 is 3.0000000000000004: its ceiling must be 3
 
@@ -31,12 +31,9 @@ def keep_order(
     Returns:
       int64 [N] indices into `points_yx`, the first to be kept first.
     """
-    points_yx = np.asarray(points_yx, np.float32).reshape(-1, 2)
-    by_place = np.lexsort((np.asarray(labels), points_yx[:, 1], points_yx[:, 0]))
-    key = hashlib.blake2b(f"{int(seed)}/{image_id}".encode(), digest_size=16)
-    # Raw Philox words are the same in all NumPy versions; Generator methods may not be.
-    bits = np.random.Philox(key=int.from_bytes(key.digest(), "little"))
-    return by_place[np.argsort(bits.random_raw(len(points_yx)), kind="stable")]
+    by_place = keyed.by_place(points_yx, labels)
+    words = keyed.words(f"{int(seed)}/{image_id}", len(by_place))
+    return by_place[np.argsort(words, kind="stable")]
 
 
 def num_kept(num_cells: int, rate: float, *, keep_one: bool = False) -> int:
