@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from cellrec_jax import errors, geometry
 from cellrec_jax.data import arrays, example, images, sets, tiles, transforms
 from cellrec_jax.data.record import Record
 from cellrec_jax.io import geojson, overlay, palette, table
+from cellrec_jax.metrics import suppression
 from cellrec_jax.train import evaluate
 from cellrec_jax.train import model as model_lib
 from cellrec_jax.train.console import Console
@@ -250,18 +250,11 @@ def _drop_twins(cells: Cells, tile: np.ndarray, distance: float) -> Cells:
 
     Two cells of one tile stay: the model has told them apart.
     """
-    if len(cells.scores) < 2:
-        return cells
-    pairs = cKDTree(cells.points_yx).query_pairs(distance, output_type="ndarray")
-    pairs = pairs[tile[pairs[:, 0]] != tile[pairs[:, 1]]]
-    keep = np.ones(len(cells.scores), bool)
-    order = np.argsort(-cells.scores, kind="stable")
-    rank = np.argsort(order, kind="stable")
-    pairs = np.sort(rank[pairs], axis=1)
-    for better, lesser in pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]:
-        if keep[order[better]]:
-            keep[order[lesser]] = False
-    return _select(_select(cells, keep), np.argsort(-cells.scores[keep], kind="stable"))
+    # The next number up, so that a pair at the distance itself counts.
+    distance = np.nextafter(distance, np.inf)
+    kept = suppression.suppress(cells.points_yx, cells.scores, distance, groups=tile)
+    cells = _select(cells, kept)
+    return _select(cells, np.argsort(-cells.scores, kind="stable"))
 
 
 def _select(cells: Cells, index: np.ndarray) -> Cells:

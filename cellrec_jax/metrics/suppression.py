@@ -4,7 +4,13 @@ import numpy as np
 from scipy import spatial
 
 
-def suppress(points_yx: np.ndarray, scores: np.ndarray, distance: float) -> np.ndarray:
+def suppress(
+    points_yx: np.ndarray,
+    scores: np.ndarray,
+    distance: float,
+    *,
+    groups: np.ndarray | None = None,
+) -> np.ndarray:
     """Keeps points, best first, that are not nearer than a distance to a kept one.
 
     The rule of `ops.nms.point_nms`, exact and in NumPy, for points of any number: a
@@ -14,6 +20,8 @@ def suppress(points_yx: np.ndarray, scores: np.ndarray, distance: float) -> np.n
       points_yx: [M, 2] px, finite.
       scores: [M]; ties keep the earlier point.
       distance: least distance of two kept points in px, finite; 0 keeps all.
+      groups: [M] ids; points of one group do not drop each other. None is one for each
+        point.
 
     Returns:
       bool [M], in the order given.
@@ -38,6 +46,9 @@ def suppress(points_yx: np.ndarray, scores: np.ndarray, distance: float) -> np.n
     pairs = spatial.cKDTree(ranked_yx).query_pairs(
         distance * (1 + 1e-9), output_type="ndarray"
     )
+    if groups is not None:
+        ranked = np.asarray(groups)[order]
+        pairs = pairs[ranked[pairs[:, 0]] != ranked[pairs[:, 1]]]
     squared = np.sum((ranked_yx[pairs[:, 0]] - ranked_yx[pairs[:, 1]]) ** 2, axis=1)
     # Each pair is (better, worse); sorted, a point is settled before it drops others.
     pairs = np.sort(pairs[squared < distance**2], axis=1)

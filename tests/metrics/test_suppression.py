@@ -77,3 +77,13 @@ def test_too_few_to_drop(num):
 def test_bad_distance(distance):
     with pytest.raises(ValueError, match="distance"):
         suppression.suppress(np.zeros((2, 2)), np.zeros(2), distance)
+
+
+def test_points_of_one_group_do_not_drop_each_other():
+    points_yx = np.array([[0.0, 0.0], [0.0, 1.0], [0.0, 1.5], [0.0, 0.5]])
+    scores = np.array([0.9, 0.8, 0.7, 0.6])
+    groups = np.array([0, 0, 1, 1])
+    kept = suppression.suppress(points_yx, scores, 2.0, groups=groups)
+    assert kept.tolist() == [True, True, False, False]
+    kept = suppression.suppress(points_yx, scores, 2.0, groups=np.zeros(4))
+    assert kept.all()
