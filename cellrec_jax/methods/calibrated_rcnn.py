@@ -14,13 +14,12 @@ otherwise; the readings of Eq. 8 and 9 are described in `losses.density` and
 import functools
 from typing import Any
 
-import flax
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from cellrec_jax import masking
-from cellrec_jax.methods import rcnn_decode
+from cellrec_jax.methods import encoder, rcnn_decode
 from cellrec_jax.methods import rcnn_stages as stages
 from cellrec_jax.methods.rcnn_options import LossOptions, ModelOptions, Options
 from cellrec_jax.nn import convert, resnet, two_stage
@@ -57,7 +56,9 @@ def make(options: Options, *, num_classes: int, total_steps: int) -> Method:
         loss_fn=bind(_loss_fn, total_steps=total_steps),
         predict=bind(_predict),
         trainable=functools.partial(_trainable, options=options.model),
-        load_pretrained=functools.partial(_load_pretrained, options=options.model),
+        load_pretrained=functools.partial(
+            encoder.load_pretrained, options.model.pretrained, "resnet"
+        ),
     )
 
 
@@ -102,11 +103,8 @@ def _init(
     """Initial parameters and batch statistics; no weight depends on the image size."""
     model = options.model
     pooled = jnp.zeros((1, 1, model.roi_size, model.roi_size, model.channels))
-    network = _network(options, num_classes)
-    initialise = jax.jit(functools.partial(network.init, method="both"))
-    variables = flax.core.unfreeze(initialise(rng, image, pooled))
-    params = variables.pop("params")
-    return params, variables
+    init = functools.partial(_network(options, num_classes).init, method="both")
+    return encoder.initialise(init, rng, image, pooled)
 
 
 def _pool(
@@ -296,21 +294,3 @@ def _trainable(params: Params, *, options: ModelOptions) -> Any:
         params["resnet"], options.norm_kind, options.stem_is_frozen
     )
     return {**everything, "resnet": backbone}
-
-
-def _load_pretrained(
-    params: Params, model_state: ModelState, *, options: ModelOptions
-) -> tuple[Params, ModelState, tuple[str, ...]]:
-    """Fills the backbone from `options.pretrained`, if given; the rest is a report."""
-    if not options.pretrained:
-        return params, model_state, ()
-    stats = model_state.get("batch_stats", {})
-    loaded = convert.load_torchvision_resnet(
-        options.pretrained, params["resnet"], stats.get("resnet", {})
-    )
-    if stats:
-        model_state = {
-            **model_state,
-            "batch_stats": {**stats, "resnet": loaded.batch_stats},
-        }
-    return {**params, "resnet": loaded.params}, model_state, loaded.report

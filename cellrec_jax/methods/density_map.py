@@ -13,13 +13,13 @@ dropout in DeepLabv3+, which would draw differently on other numbers of devices.
 import functools
 from typing import Any
 
-import flax
 from flax import linen as nn
 import jax
 import jax.numpy as jnp
 
 from cellrec_jax import masking
 from cellrec_jax.losses import heatmap
+from cellrec_jax.methods import encoder
 from cellrec_jax.methods.map_options import LossOptions, ModelOptions, Options
 from cellrec_jax.nn import deeplab, fcrn, res_unet, resnet, unet
 from cellrec_jax.ops import heatmaps, peaks
@@ -87,12 +87,8 @@ def _init(
     rng: jax.Array, image: jax.Array, *, options: Options, num_classes: int
 ) -> tuple[Params, ModelState]:
     """Initial parameters and batch statistics; no weight depends on the image size."""
-    network = _network(options.model, num_classes)
-    small = jnp.zeros((1, 32, 32, image.shape[-1]))
-    initialise = jax.jit(functools.partial(network.init, train=False))
-    variables = flax.core.unfreeze(initialise(rng, small))
-    params = variables.pop("params")
-    return params, variables
+    init = functools.partial(_network(options.model, num_classes).init, train=False)
+    return encoder.initialise(init, rng, jnp.zeros((1, 32, 32, image.shape[-1])))
 
 
 def _loss_fn(
@@ -117,6 +113,7 @@ def _loss_fn(
         True,
         mutable=list(model_state),
     )
+    logits = _START + logits
     paint = functools.partial(
         target_maps,
         size_hw=(batch.image.shape[1], batch.image.shape[2]),
@@ -130,9 +127,9 @@ def _loss_fn(
         iou_weight=loss.iou_weight,
         form=loss.iou_form,
     )
-    costs = jax.vmap(per_image)(_START + logits, targets, batch.valid)
+    costs = jax.vmap(per_image)(logits, targets, batch.valid)
     total = masking.masked_mean(costs, batch.image_mask, axis_name=axis_name)
-    highest = jnp.max(jax.nn.sigmoid(_START + logits), axis=(1, 2, 3))
+    highest = jnp.max(jax.nn.sigmoid(logits), axis=(1, 2, 3))
     metrics: Metrics = {
         "loss/map": (total, jnp.ones(())),
         "highest": masking.masked_sum_count(highest, batch.image_mask),

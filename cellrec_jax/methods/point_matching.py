@@ -12,11 +12,11 @@ P2PNet, from which it descends, is another choice of the same options.
 import functools
 from typing import Any
 
-import flax
 import jax
 import jax.numpy as jnp
 
 from cellrec_jax.losses import matched
+from cellrec_jax.methods import encoder
 from cellrec_jax.methods import point_stages as stages
 from cellrec_jax.methods.point_options import LossOptions, ModelOptions, Options
 from cellrec_jax.nn import convert, layers, point_net, resnet
@@ -56,7 +56,9 @@ def make(options: Options, *, num_classes: int, total_steps: int) -> Method:
         loss_fn=bind(_loss_fn),
         predict=bind(_predict),
         trainable=functools.partial(_trainable, options=options.model),
-        load_pretrained=functools.partial(_load_pretrained, options=options.model),
+        load_pretrained=functools.partial(
+            encoder.load_pretrained, options.model.pretrained, "encoder"
+        ),
         stride=_MULTIPLE,
     )
 
@@ -85,12 +87,8 @@ def _init(
 ) -> tuple[Params, ModelState]:
     """Initial parameters and batch statistics; no weight depends on the image size."""
     del image
-    network = _network(options.model, num_classes)
-    small = jnp.zeros((1, _MULTIPLE, _MULTIPLE, 3))
-    initialise = jax.jit(functools.partial(network.init, train=False))
-    variables = flax.core.unfreeze(initialise(rng, small))
-    params = variables.pop("params")
-    return params, variables
+    init = functools.partial(_network(options.model, num_classes).init, train=False)
+    return encoder.initialise(init, rng, jnp.zeros((1, _MULTIPLE, _MULTIPLE, 3)))
 
 
 def _loss_fn(
@@ -166,23 +164,5 @@ def _trainable(params: Params, *, options: ModelOptions) -> Any:
     everything = jax.tree.map(lambda _: True, params)
     if options.encoder not in resnet.STAGES:
         return everything
-    encoder = resnet.trainable_mask(params["encoder"], options.norm_kind, False)
-    return {**everything, "encoder": encoder}
-
-
-def _load_pretrained(
-    params: Params, model_state: ModelState, *, options: ModelOptions
-) -> tuple[Params, ModelState, tuple[str, ...]]:
-    """Fills the encoder from `options.pretrained`, if given; the rest is a report."""
-    if not options.pretrained:
-        return params, model_state, ()
-    stats = model_state.get("batch_stats", {})
-    loaded = convert.load_torchvision_resnet(
-        options.pretrained, params["encoder"], stats.get("encoder", {})
-    )
-    if stats:
-        model_state = {
-            **model_state,
-            "batch_stats": {**stats, "encoder": loaded.batch_stats},
-        }
-    return {**params, "encoder": loaded.params}, model_state, loaded.report
+    some = resnet.trainable_mask(params["encoder"], options.norm_kind, False)
+    return {**everything, "encoder": some}

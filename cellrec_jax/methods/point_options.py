@@ -9,10 +9,9 @@ import dataclasses
 
 from cellrec_jax import errors, validate
 from cellrec_jax.losses.matched import PointLossOptions
+from cellrec_jax.methods import encoder
 from cellrec_jax.nn import point_net, resnet
 from cellrec_jax.ops import anchors, matching
-
-NORMS = ("auto", "frozen_batch", "sync_batch", "group")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +53,7 @@ class ModelOptions:
     def __post_init__(self) -> None:
         """Refuses impossible combinations."""
         validate.require_choice("model.encoder", self.encoder, point_net.ENCODERS)
-        validate.require_choice("model.norm", self.norm, NORMS)
+        encoder.check_norm(self.norm, self.pretrained)
         validate.require_choice(
             "model.aggregation", self.aggregation, point_net.AGGREGATIONS
         )
@@ -78,18 +77,11 @@ class ModelOptions:
             anchors.points_per_cell(self.anchors)
         except ValueError as error:
             raise errors.ConfigError(f"--config.model.anchors: {error}") from error
-        if self.norm == "frozen_batch" and not self.pretrained:
-            raise errors.ConfigError(
-                "--config.model.norm=frozen_batch needs statistics to freeze: give "
-                "--config.model.pretrained=FILE, or use --config.model.norm=group"
-            )
 
     @property
     def norm_kind(self) -> str:
-        """The kind of norm that "auto" stands for."""
-        if self.norm != "auto":
-            return self.norm
-        return "frozen_batch" if self.pretrained else "group"
+        """The kind of `nn.norm` that `norm` stands for."""
+        return encoder.norm_kind(self.norm, self.pretrained)
 
 
 @dataclasses.dataclass(frozen=True)

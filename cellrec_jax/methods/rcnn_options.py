@@ -7,6 +7,7 @@ likely used (its "80 layers" are that code's 80 trainable tensors).
 import dataclasses
 
 from cellrec_jax import validate
+from cellrec_jax.methods import encoder
 from cellrec_jax.nn import resnet
 
 _COUNTS = (
@@ -93,8 +94,7 @@ class ModelOptions:
     def __post_init__(self) -> None:
         """Refuses impossible combinations."""
         validate.require_choice("model.backbone", self.backbone, tuple(resnet.STAGES))
-        norms = ("auto", "frozen_batch", "sync_batch", "group")
-        validate.require_choice("model.norm", self.norm, norms)
+        encoder.check_norm(self.norm, self.pretrained)
         validate.require_choice("model.merge", self.merge, ("half", "add"))
         validate.require_choice("model.dtype", self.dtype, ("float32", "bfloat16"))
         validate.require_choice("model.roi_pool", self.roi_pool, ("average", "max"))
@@ -115,18 +115,11 @@ class ModelOptions:
             f"model.anchor_sizes has {len(self.anchor_sizes)} sizes for {levels} "
             f"pyramid levels ({self.min_level} to 6): give one a level",
         )
-        validate.require(
-            bool(self.pretrained) or self.norm != "frozen_batch",
-            "model.norm=frozen_batch needs statistics to freeze: give "
-            "--config.model.pretrained=FILE, or use --config.model.norm=group",
-        )
 
     @property
     def norm_kind(self) -> str:
         """The kind of `nn.norm` that `norm` stands for."""
-        if self.norm != "auto":
-            return self.norm
-        return "frozen_batch" if self.pretrained else "group"
+        return encoder.norm_kind(self.norm, self.pretrained)
 
     @property
     def stem_is_frozen(self) -> bool:

@@ -1,0 +1,77 @@
+"""What methods with an encoder share: its norm, its pretrained weights, a fresh start.
+
+An encoder is the part of a network's parameters that a ResNet's weights fit.
+"""
+
+from typing import Any
+
+import flax
+import jax
+
+from cellrec_jax import validate
+from cellrec_jax.nn import convert
+
+NORMS = ("auto", "frozen_batch", "sync_batch", "group")
+
+
+def check_norm(norm: str, pretrained: str) -> None:
+    """Checks the options `model.norm` and `model.pretrained`.
+
+    Raises:
+      ConfigError: for an unknown norm, or frozen statistics without weights.
+    """
+    validate.require_choice("model.norm", norm, NORMS)
+    validate.require(
+        bool(pretrained) or norm != "frozen_batch",
+        "model.norm=frozen_batch needs statistics to freeze: give "
+        "--config.model.pretrained=FILE, or use --config.model.norm=group",
+    )
+
+
+def norm_kind(norm: str, pretrained: str) -> str:
+    """The kind of `nn.norm` that the option `model.norm` stands for."""
+    if norm != "auto":
+        return norm
+    return "frozen_batch" if pretrained else "group"
+
+
+def initialise(init: Any, rng: jax.Array, *inputs: jax.Array) -> tuple[Any, Any]:
+    """Draws initial weights, compiled.
+
+    Args:
+      init: a network's `init`, with its options bound.
+      rng: a key.
+      *inputs: arrays of the network's call.
+
+    Returns:
+      Parameters, and the other collections (batch statistics).
+    """
+    variables = flax.core.unfreeze(jax.jit(init)(rng, *inputs))
+    params = variables.pop("params")
+    return params, variables
+
+
+def load_pretrained(
+    file: str, name: str, params: Any, model_state: Any
+) -> tuple[Any, Any, tuple[str, ...]]:
+    """Fills an encoder from a file of a ResNet's weights.
+
+    Args:
+      file: the weights; "" leaves all as it is.
+      name: of the encoder in `params` and in the batch statistics.
+      params: of the whole network.
+      model_state: of the whole network.
+
+    Returns:
+      The same with the encoder filled, and a report for the user.
+    """
+    if not file:
+        return params, model_state, ()
+    stats = model_state.get("batch_stats", {})
+    loaded = convert.load_torchvision_resnet(file, params[name], stats.get(name, {}))
+    if stats:
+        model_state = {
+            **model_state,
+            "batch_stats": {**stats, name: loaded.batch_stats},
+        }
+    return {**params, name: loaded.params}, model_state, loaded.report
