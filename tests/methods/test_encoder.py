@@ -18,9 +18,9 @@ def test_auto_freezes_what_was_trained():
 
 def test_frozen_statistics_need_weights():
     encoder.check_norm("frozen_batch", "weights.npz")
-    with pytest.raises(errors.ConfigError, match="model.pretrained=FILE"):
+    with pytest.raises(errors.ConfigError, match=r"model\.pretrained=FILE"):
         encoder.check_norm("frozen_batch", "")
-    with pytest.raises(errors.ConfigError, match="model.norm=batch: choose one of"):
+    with pytest.raises(errors.ConfigError, match=r"model\.norm=batch: choose one of"):
         encoder.check_norm("batch", "")
 
 
