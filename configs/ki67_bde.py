@@ -44,9 +44,7 @@ def get_config(preset: str = "") -> ConfigDict:
 
 def _small(config: ConfigDict) -> None:
     """A network of 0.9 M parameters, trained on crops, for two CPU cores."""
-    config.note = ""
-    config.total_steps = 600
-    config.batch_size = 4
+    config_lib.for_two_cores(config)
     model = config.model
     model.backbone = "small"
     model.channels = 48
@@ -60,14 +58,3 @@ def _small(config: ConfigDict) -> None:
     model.pre_nms_test, model.post_nms_test = 2000, 800
     model.roi_batch = 64
     model.max_detections = 400
-    config.data.size_hw = (640, 640)
-    config.data.crop_hw = (256, 256)
-    config.data.turn = True
-    config.data.hed_jitter = 0.05
-    config.optim.name = "adamw"
-    config.optim.learning_rate = 1e-3
-    config.optim.schedule = "cosine"
-    config.optim.warmup_steps = 50
-    config.optim.clip_norm = 10.0
-    config.checkpoint.every = 200
-    config.eval.overlay_score = 0.0  # the fitted threshold

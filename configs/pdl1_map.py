@@ -51,25 +51,7 @@ def get_config(preset: str = "unet") -> ConfigDict:
         f"--config configs/pdl1_map.py:small_{name} for real images."
     )
     if preset != name:
-        _small(config)
+        config_lib.for_two_cores(config)
+        config.model.width = _SMALL_WIDTHS[config.model.network]
+        config.model.backbone = "small"
     return config
-
-
-def _small(config: ConfigDict) -> None:
-    """As configs/pdl1_point.py:small: rows of one table differ in the method alone."""
-    config.note = ""
-    config.total_steps = 600
-    config.batch_size = 4
-    config.model.width = _SMALL_WIDTHS[config.model.network]
-    config.model.backbone = "small"
-    config.data.size_hw = (640, 640)
-    config.data.crop_hw = (256, 256)
-    config.data.scale_jitter = 0.0
-    config.data.turn = True
-    config.data.hed_jitter = 0.05
-    config.optim.learning_rate = 1e-3
-    config.optim.schedule = "cosine"
-    config.optim.warmup_steps = 50
-    config.optim.clip_norm = 10.0
-    config.checkpoint.every = 200
-    config.eval.overlay_score = 0.0  # the fitted threshold
