@@ -128,8 +128,8 @@ def evaluate_workdir(
         protocol=config.protocol,
     )
     content = {"metrics": found, "tables": tables, "run": facts}
+    _write_results(output, content)
     if jax.process_index() == 0:
-        _write_results(output, content)
         outputs.write_tables(output, results, model, radius)
         outputs.draw_figures(output, workdir, results, model, config)
         outputs.draw_recognition(output, tables, model)
