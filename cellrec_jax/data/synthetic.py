@@ -5,8 +5,6 @@ haze, stroma, lymphocytes, spindle nuclei, debris and out-of-focus ghosts are no
 image is a function of (seed, index) alone, whatever else has been drawn before.
 """
 
-import numpy as np
-
 from cellrec_jax import errors
 from cellrec_jax.data import (
     record,
@@ -40,7 +38,7 @@ def make_image(
       exact centroid of the nucleus's outline; where nuclei overlap or leave the image
       its mask is only part of it.
     """
-    rng = np.random.Generator(np.random.Philox(key=np.array([seed, index], np.uint64)))
+    rng = synthetic_layout.image_rng(seed, index)
     layout = synthetic_layout.plan(rng, size_hw, mpp)
     scanner = synthetic_stain.draw_scanner(rng, mpp)
     canvas = synthetic_nuclei.make_canvas(rng, size_hw, mpp)
@@ -48,14 +46,7 @@ def make_image(
     synthetic_nuclei.draw(rng, canvas, layout.distractors, annotated=False)
     synthetic_nuclei.draw(rng, canvas, layout.cells, annotated=True)
     image = synthetic_stain.scan(rng, canvas.haematoxylin, canvas.dab, scanner)
-    return record.Record(
-        image_id=str(index),
-        image=image,
-        points_yx=np.array([cell.center_yx for cell in layout.cells], np.float32),
-        labels=layout.labels,
-        masks=canvas.masks,
-        mpp=mpp,
-    )
+    return synthetic_nuclei.make_record(index, image, layout, canvas, mpp)
 
 
 def open_source(

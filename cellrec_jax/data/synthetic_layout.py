@@ -100,6 +100,11 @@ def noise_field(
     return zoomed.astype(np.float32, copy=False)
 
 
+def image_rng(seed: int, index: int) -> np.random.Generator:
+    """Source of all draws of image `index` of the set `seed`; both are >= 0."""
+    return np.random.Generator(np.random.Philox(key=np.array([seed, index], np.uint64)))
+
+
 def plan(rng: np.random.Generator, size_hw: tuple[int, int], mpp: float) -> Layout:
     """Draws all nuclei of one image.
 

@@ -65,7 +65,7 @@ def make_image(
       `CLASS_NAMES`, and instance masks of the nuclei; the image id is `index` as text.
       A point is the exact centroid of the nucleus's outline.
     """
-    rng = np.random.Generator(np.random.Philox(key=np.array([seed, index], np.uint64)))
+    rng = synthetic_layout.image_rng(seed, index)
     tissue = plan(rng, size_hw, mpp)
     layout = tissue.layout
     scanner = synthetic_stain.draw_scanner(rng, mpp)
@@ -76,14 +76,7 @@ def make_image(
     synthetic_nuclei.draw(rng, canvas, layout.cells, annotated=True)
     synthetic_nuclei.draw(rng, canvas, tissue.nucleoli, annotated=False)
     image = synthetic_stain.scan(rng, canvas.haematoxylin, canvas.dab, scanner)
-    return record.Record(
-        image_id=str(index),
-        image=image,
-        points_yx=np.array([cell.center_yx for cell in layout.cells], np.float32),
-        labels=layout.labels,
-        masks=canvas.masks,
-        mpp=mpp,
-    )
+    return synthetic_nuclei.make_record(index, image, layout, canvas, mpp)
 
 
 def plan(rng: np.random.Generator, size_hw: tuple[int, int], mpp: float) -> Tissue:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
-from cellrec_jax.data import synthetic_layout
+from cellrec_jax.data import record, synthetic_layout
 
 _NUM_ANGLES = 96
 _MODES = np.arange(2, 8)  # Fourier modes of an outline; 1 would only move it
@@ -44,6 +44,24 @@ def make_canvas(
         np.zeros(size_hw, np.int32),
         np.zeros(size_hw, np.float32),
         grain * (2 * np.sqrt(np.pi)),
+    )
+
+
+def make_record(
+    index: int,
+    image: np.ndarray,
+    layout: synthetic_layout.Layout,
+    canvas: Canvas,
+    mpp: float,
+) -> record.Record:
+    """A scanned image with its annotations; the image id is `index` as text."""
+    return record.Record(
+        image_id=str(index),
+        image=image,
+        points_yx=np.array([cell.center_yx for cell in layout.cells], np.float32),
+        labels=layout.labels,
+        masks=canvas.masks,
+        mpp=mpp,
     )
 
 
