@@ -152,6 +152,60 @@ class EvalConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class RefineConfig:
+    """Rounds of pseudo labels, for methods that have them; the defaults are those of
+    Fujii et al. 2021 and their code. Distances are in px of the network's images."""
+
+    rounds: int = 0
+    """Times that pseudo labels are added and the detector is trained anew; 0 is none
+    (the paper takes 2)."""
+    seeds_per_round: int = 1
+    """Detectors trained in each round; the one that finds most peaks on the training
+    images is kept (the paper's code takes 5)."""
+    warm_start: bool = False
+    """Start each round's detector from the last one's weights, not anew."""
+    carry_over: bool = True
+    """Keep peaks of the last round that have no new peak within match_px."""
+    match_px: float = 15.0
+    """Largest distance of a peak and the label that it matches."""
+    network: str = "alexnet"
+    """Feature extractor of patches: alexnet or small (see `nn.patch_net`)."""
+    patch_px: int = 27
+    """Side of a patch."""
+    epochs: int = 200
+    """Of the feature extractor."""
+    batch_size: int = 4000
+    """Patches a step of the feature extractor."""
+    learning_rate: float = 1e-4
+    weight_decay: float = 0.005
+    prior_rule: str = "fixed"
+    """fixed (all labelled and unlabeled_share of the unlabelled peaks are cells) or
+    penl1 (estimated, du Plessis et al. 2016)."""
+    unlabeled_share: float = 0.5
+    """Share of the unlabelled peaks that the fixed rule takes for cells."""
+    prior: float = 0.0
+    """Share of cells among all peaks, in (0, 1); 0 follows prior_rule."""
+    estimator: str = "clip"
+    """clip (the code), non_negative or unbiased; see `losses.pu`."""
+    surrogate: str = "logistic"
+    """logistic (the code) or sigmoid (Kiryo et al.); see `losses.surrogates`."""
+    p: float = 4.0
+    """P-classification: how much the top of the list counts, at least 1."""
+    ridge: float = 0.1
+    solver: str = "lbfgs"
+    """lbfgs, or sgd as the code (which stops far from the optimum)."""
+    moved_share: float = 0.2
+    """Share of unlabelled peaks, best first, that joins the positives when negatives
+    are ranked; 0 as the paper prints it."""
+    top_share: float = 0.05
+    """alpha: share of the unlabelled peaks that become pseudo-positive a round."""
+    bottom_share: float = 0.05
+    """beta: share of the unlabelled peaks that become pseudo-negative a round."""
+    pooled: bool = True
+    """Select among the peaks of all images together, else image by image."""
+
+
+@dataclasses.dataclass(frozen=True)
 class CheckpointConfig:
     """When the state is saved."""
 
@@ -188,6 +242,7 @@ class Experiment:
     data: DataConfig = DataConfig()
     optim: OptimConfig = OptimConfig()
     eval: EvalConfig = EvalConfig()
+    refine: RefineConfig = RefineConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
     log: LogConfig = LogConfig()
 
@@ -196,6 +251,7 @@ _SECTIONS = {
     "data": DataConfig,
     "optim": OptimConfig,
     "eval": EvalConfig,
+    "refine": RefineConfig,
     "checkpoint": CheckpointConfig,
     "log": LogConfig,
 }

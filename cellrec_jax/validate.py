@@ -18,6 +18,12 @@ _POSITIVE = (
     "optim.learning_rate",
     "eval.batch_size",
     "eval.radius_px",
+    "refine.seeds_per_round",
+    "refine.match_px",
+    "refine.patch_px",
+    "refine.epochs",
+    "refine.batch_size",
+    "refine.learning_rate",
     "checkpoint.every",
     "checkpoint.keep",
     "log.every",
@@ -38,6 +44,9 @@ _NOT_NEGATIVE = (
     "eval.radius_um",
     "eval.bootstrap",
     "eval.overlays",
+    "refine.rounds",
+    "refine.weight_decay",
+    "refine.ridge",
     "log.seconds",
 )
 _BELOW_ONE = (
@@ -51,6 +60,11 @@ _BELOW_ONE = (
     "eval.iou",
     "eval.overlay_score",
     "eval.threshold",
+    "refine.unlabeled_share",
+    "refine.prior",
+    "refine.moved_share",
+    "refine.top_share",
+    "refine.bottom_share",
 )
 _CHOICES = {
     "data.fold_by": ("group", "image"),
@@ -62,6 +76,11 @@ _CHOICES = {
     "optim.name": ("momentum", "adam", "adamw"),
     "optim.schedule": ("piecewise", "cosine", "constant"),
     "eval.weights": ("last", "best"),
+    "refine.network": ("alexnet", "small"),
+    "refine.prior_rule": ("fixed", "penl1"),
+    "refine.estimator": ("clip", "non_negative", "unbiased"),
+    "refine.surrogate": ("logistic", "sigmoid"),
+    "refine.solver": ("lbfgs", "sgd"),
     "eval.protocol": ("max", "hungarian", "nearest", "greedy_score"),
 }
 
@@ -122,6 +141,8 @@ def validate(experiment: "Experiment") -> None:
         f"eval.min_distances={_text(distances)} must be distances of 0 px or more; 0 "
         "alone keeps all detections",
     )
+    p = experiment.refine.p
+    require(1 <= p < float("inf"), f"refine.p={p} must be at least 1")
     _check_annotations(experiment)
     _check_sizes(experiment)
     _check_folds(experiment)
