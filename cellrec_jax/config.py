@@ -153,8 +153,11 @@ class EvalConfig:
 
 @dataclasses.dataclass(frozen=True)
 class RefineConfig:
-    """Rounds of pseudo labels, for methods that have them; the defaults are those of
-    Fujii et al. 2021 and their code. Distances are in px of the network's images."""
+    """Rounds of pseudo labels, for methods that have them.
+
+    The defaults are those of Fujii et al. 2021 and their code. Distances are in px of
+    the network's images.
+    """
 
     rounds: int = 0
     """Times that pseudo labels are added and the detector is trained anew; 0 is none
