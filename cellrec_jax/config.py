@@ -137,6 +137,11 @@ class EvalConfig:
     protocol: str = "max"
     """Which pairs within the radius count: max (as many as can be), hungarian (by least
     distance, then the radius), nearest or greedy_score; see `metrics.matching`."""
+    strict: bool = False
+    """A pair counts below the radius, not at it."""
+    beside: str = ""
+    """A second protocol, reported beside the first as NAME(protocol)@radius; empty is
+    none."""
     iou: float = 0.5
     """Overlap above which a box is right (AP)."""
     voc_plus_one: bool = False
@@ -206,6 +211,8 @@ class RefineConfig:
     """beta: share of the unlabelled peaks that become pseudo-negative a round."""
     pooled: bool = True
     """Select among the peaks of all images together, else image by image."""
+    pause: bool = False
+    """Stop after each selection, for a person to edit the labels of the next round."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -258,7 +265,15 @@ _SECTIONS = {
     "checkpoint": CheckpointConfig,
     "log": LogConfig,
 }
-MAY_CHANGE = ("eval", "log", "checkpoint", "note", "data.loader", "data.device_mib")
+MAY_CHANGE = (
+    "eval",
+    "log",
+    "checkpoint",
+    "note",
+    "data.loader",
+    "data.device_mib",
+    "refine.pause",
+)
 """Keys that a resumed run may change: they do not alter the training."""
 
 

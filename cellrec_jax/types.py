@@ -88,5 +88,6 @@ class Method(NamedTuple):
     stride: int = 1
     """px; tiles of an image that start at its multiples have the features of the
     whole image, but for what lies near their edges."""
-    refine: Callable[..., Any] | None = None
-    """One round of pseudo labels; only for methods that train in rounds."""
+    candidates: Callable[..., Detections] | None = None
+    """(params, model_state, batch, decode) -> what a round of pseudo labels selects
+    from; only for methods that train in rounds."""

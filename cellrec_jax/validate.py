@@ -66,6 +66,7 @@ _BELOW_ONE = (
     "refine.top_share",
     "refine.bottom_share",
 )
+_PROTOCOLS = ("max", "hungarian", "nearest", "greedy_score")
 _CHOICES = {
     "data.fold_by": ("group", "image"),
     "data.loader": ("auto", "arrays", "tf"),
@@ -81,7 +82,8 @@ _CHOICES = {
     "refine.estimator": ("clip", "non_negative", "unbiased"),
     "refine.surrogate": ("logistic", "sigmoid"),
     "refine.solver": ("lbfgs", "sgd"),
-    "eval.protocol": ("max", "hungarian", "nearest", "greedy_score"),
+    "eval.protocol": _PROTOCOLS,
+    "eval.beside": ("", *_PROTOCOLS),
 }
 
 
@@ -111,7 +113,8 @@ def require_share(key: str, value: Any, *, one: bool = True) -> None:
 def require_choice(key: str, value: str, allowed: Iterable[str]) -> None:
     """Requires one of some words."""
     allowed = tuple(allowed)
-    require(value in allowed, f"{key}={value}: choose one of {', '.join(allowed)}")
+    words = ", ".join(word or "''" for word in allowed)
+    require(value in allowed, f"{key}={value}: choose one of {words}")
 
 
 def validate(experiment: "Experiment") -> None:

@@ -80,7 +80,7 @@ def test_predict_writes_csv_geojson_and_overlay(trained, tmp_path, capsys):
 
 
 BAD = [
-    (["--config", "nothing"], "there are ki67_bde, mitos_bde"),
+    (["--config", "nothing"], "ki67_bde, mitos_bde"),
     (["--config", "ki67_bde:tiny"], "no preset :tiny"),
     ([], "--mode train needs --config FILE"),
     (["--mode", "predict", "--workdir", "x"], "needs --input"),
@@ -93,6 +93,7 @@ BAD = [
     (["--config", "ki67_bde", "--config.data.keep_rate=0"], "data.keep_one=true"),
     (["--config", "ki67_bde", "--config.data.keep_rate=2"], "in (0, 1]"),
     (["--config", "ki67_bde", "--config.model.backbone=vgg"], "resnet50"),
+    (["--config", "pdl1_point", "--config.model.encoder=vgg"], "resnet50"),
     (["--config", "ki67_bde", "--config.loss.calibration=x"], "plain, bde"),
     (["--config", "ki67_bde", "--config.data.root=/none"], "/none"),
     (["--config", "ki67_bde", "--config.batch_size"], "needs a value"),

@@ -88,6 +88,29 @@ def test_tiles_find_every_cell_once(predictor, size, rng):
     del rng
 
 
+@pytest.mark.parametrize(("margin_px", "largest"), [(0, (64, 96)), (20, (104, 104))])
+def test_the_network_never_sees_more_than_a_tile(predictor, margin_px, largest):
+    """However large the image is; a last tile may be longer by less than a stride."""
+    seen = []
+
+    def spy(params, model_state, batch, decode):
+        seen.append(batch.image.shape[1:3])
+        return _find_dots(params, model_state, batch, decode)
+
+    method = predictor.model.method._replace(stride=16)
+    made = dataclasses.replace(predictor.model, method=method)
+    spied = dataclasses.replace(predictor, compiled=spy, model=made)
+    spied.predict(_image(700, 1000, []), margin_px=margin_px)
+    assert len(seen) > 50
+    longer = 15 if margin_px else 0
+    assert np.all(np.max(seen, axis=0) <= np.add(largest, longer))
+
+
+def test_a_negative_margin_is_refused(predictor):
+    with pytest.raises(ValueError, match="margin_px is -1: give 0 or more"):
+        predictor.predict(_image(300, 400, []), margin_px=-1)
+
+
 def test_a_margin_enlarges_and_aligns_the_tiles(predictor):
     """Tiles start where the features of the whole image do, and none is padded."""
     seen = []

@@ -73,6 +73,8 @@ def changed(**fields) -> config_lib.Experiment:
         ({"optim__name": "sgd"}, "choose one of momentum, adam, adamw"),
         ({"optim__schedule": "step"}, "choose one of piecewise, cosine, constant"),
         ({"eval__weights": "mean"}, "choose one of last, best"),
+        ({"eval__protocol": ""}, "choose one of max, hungarian, nearest"),
+        ({"eval__beside": "all"}, "choose one of '', max, hungarian, nearest"),
     ],
 )
 def test_impossible_values(fields, message):
@@ -92,6 +94,7 @@ def test_impossible_values(fields, message):
         {"data__synthetic_kind": "membrane"},
         {"data__num_folds": 2, "data__fold": 1},
         {"data__crop_hw": (0, 0)},
+        {"eval__protocol": "nearest", "eval__beside": "max", "eval__strict": True},
         {"data__train_ids": "0-3", "data__test_ids": "4"},
     ],
 )

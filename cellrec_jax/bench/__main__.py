@@ -20,6 +20,7 @@ BENCHMARKS = {
     "matching": "cellrec_jax.bench.matching",
     "matching_step": "cellrec_jax.bench.matching_step",
     "ranking": "cellrec_jax.bench.ranking",
+    "refine": "cellrec_jax.bench.refine",
     "nms": "cellrec_jax.bench.nms",
     "roi_align": "cellrec_jax.bench.roi_align",
 }
@@ -71,7 +72,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--batch-size", type=_positive, default=0)
     parser.add_argument(
-        "--presets", type=_words, default=(), help="train: tiny,demo,small,paper,..."
+        "--presets",
+        type=_words,
+        default=(),
+        help="train: tiny,demo,small,paper,...; refine: small,alexnet",
     )
     parser.add_argument(
         "--limit-s", type=_seconds, default=2.0, help="slower kernels are left out (2)"

@@ -27,7 +27,7 @@ class Settings:
 
     sizes: tuple[int, ...] = ()
     """What varies: boxes (density, nms), RoIs (roi_align), px a side (data), scores
-    (pu), rows (points, ranking), proposals (matching, matching_step)."""
+    (pu), rows (points, ranking, refine), proposals (matching, matching_step)."""
     repeats: int = 0
     """Samples behind each median: 20 of kernels, 7 of others."""
     steps: int = 0
@@ -35,7 +35,7 @@ class Settings:
     batch_size: int = 0
     """Images a batch."""
     presets: tuple[str, ...] = ()
-    """train: which settings; see `bench.train`."""
+    """Which settings (`bench.train`), which classifiers (`bench.refine`)."""
     limit_s: float = 2.0
     """Seconds a call; a kernel's contestant that takes longer is left out."""
     budget_s: float = math.inf

@@ -27,6 +27,7 @@ class Feed(NamedTuple):
     num_total: int
     num_dropped: int
     """Cells that did not fit `data.max_cells`."""
+    num_per_class: tuple[int, ...]
     native_hw: tuple[int, int]
     """Median size of the images on disk."""
     mpp: float
@@ -98,6 +99,7 @@ def open_feed(
         seen.num_kept,
         seen.num_total,
         seen.num_dropped,
+        seen.num_per_class,
         (height, width),
         seen.mpp,
     )

@@ -70,6 +70,8 @@ class Survey(NamedTuple):
     """Annotated cells of these images."""
     num_dropped: int
     """Cells that did not fit `data.max_cells`."""
+    num_per_class: tuple[int, ...]
+    """K numbers of annotated cells that training sees."""
     num_slots: int
     """Slots that the fullest image needs, a multiple of 8: the N of its batches. Every
     pair of anchor and slot costs time, so `data.max_cells` is only an upper bound."""
@@ -211,8 +213,10 @@ def _survey(
     split: Split, track: Track[str] | None, kept_examples: list[Example] | None
 ) -> Survey:
     counts, sizes, mpps = [], [], set()
+    per_class: Counter[int] = Counter()
     for record in _records(split, track, "training images"):
         example = prepare(record, split.spec)
+        per_class.update(example.labels[example.points_mask].tolist())
         counts.append((example.num_cells, example.num_total, example.num_dropped))
         sizes.append(record.image.shape[:2])
         mpps.add(record.mpp or split.spec.mpp)
@@ -227,7 +231,15 @@ def _survey(
     mpp = mpps.pop() if len(mpps) == 1 else 0.0
     fullest = max(int(count[0]) for count in counts)
     num_slots = min(split.spec.max_cells, -(-fullest // 8) * 8)
-    return Survey(num_kept, num_total, num_dropped, num_slots, np.asarray(sizes), mpp)
+    return Survey(
+        num_kept,
+        num_total,
+        num_dropped,
+        tuple(per_class[label] for label in range(len(split.source.class_names))),
+        num_slots,
+        np.asarray(sizes),
+        mpp,
+    )
 
 
 def load_eval(split: Split, track: Track[str] | None = None) -> EvalSet | None:

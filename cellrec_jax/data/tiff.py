@@ -1,5 +1,6 @@
 """The first page of a TIFF file as plain colour channels; slides are not meant."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,24 @@ def read_first_page(path: Path, max_pixels: int) -> np.ndarray:
         _check_complete(path, page)
         pixels = _channels_last(page.asarray(), page.axes)
         return _to_color(path, page, pixels)
+
+
+def check_one_plane(path: Path) -> None:
+    """Raises DataError if a TIFF file is a volume or a film, not one image.
+
+    For sets in which that is a mistake; elsewhere the first page counts, since what
+    follows may be a thumbnail.
+    """
+    import tifffile
+
+    with tifffile.TiffFile(path) as file:
+        series = file.series[0]
+        sizes = zip(series.axes, series.shape, strict=True)
+        num_planes = math.prod(size for axis, size in sizes if axis not in "YXS")
+    if num_planes > 1:
+        raise DataError(
+            f"{path} is a stack of {num_planes} planes: save one plane a file"
+        )
 
 
 def _check_complete(path: Path, page: Any) -> None:

@@ -33,7 +33,7 @@ def draw_overlay(
     be seen on pale and on dark cells.
 
     Args:
-      image: uint8 [H, W, 3]; not changed.
+      image: uint8 [H, W, 3], or grey [H, W, 1]; not changed.
       points_yx: [M, 2] detections in px.
       scores: [M].
       true_boxes_yxyx: [N, 4] annotated boxes in px.
@@ -49,8 +49,9 @@ def draw_overlay(
     Raises:
       ValueError: if the image is not uint8 [H, W, 3].
     """
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (1, 3):
         raise ValueError(f"uint8 [H, W, 3] wanted, not {image.dtype} {image.shape}")
+    image = np.broadcast_to(image, (*image.shape[:2], 3))
     if true_boxes_yxyx is None and true_points_yx is not None:
         points = np.asarray(true_points_yx, np.float32).reshape(-1, 2)
         true_boxes_yxyx = geometry.boxes_around(points, _BOX_HW)

@@ -12,6 +12,7 @@ from cellrec_jax import errors, types
 METHODS = {
     "calibrated_rcnn": "cellrec_jax.methods.calibrated_rcnn",
     "density_map": "cellrec_jax.methods.density_map",
+    "heatmap_pu": "cellrec_jax.methods.heatmap_pu",
     "point_matching": "cellrec_jax.methods.point_matching",
 }
 

@@ -107,10 +107,13 @@ def _loss_fn(
     del rng, step, ema_params
     network = _network(options.model, num_classes, axis_name)
     padded = _padded(batch.image)
+    grid_hw = _grid(padded, options)
+    size_hw = batch.image.shape[1], batch.image.shape[2]
+    stages.check_anchors(size_hw, grid_hw, options.model)
     outputs, new_state = network.apply(
         {"params": params, **model_state}, padded, True, mutable=list(model_state)
     )
-    proposals = stages.propose(outputs, batch, _grid(padded, options), options.model)
+    proposals = stages.propose(outputs, batch, grid_hw, options.model)
     found = stages.match(proposals, batch, options.loss)
     losses = stages.losses(proposals, batch, found, options.loss)
     total, terms = matched.total_loss(

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cellrec_jax import geometry, masking
+from cellrec_jax import errors, geometry, masking
 from cellrec_jax.losses import density, matched
 from cellrec_jax.methods.point_options import LossOptions, ModelOptions
 from cellrec_jax.nn.point_net import PointOutputs
@@ -33,6 +33,45 @@ class Proposals(NamedTuple):
     """bool [B, M]; False where the anchor point lies outside the valid region."""
 
 
+def anchor_grid(
+    size_hw: tuple[int, int], grid_hw: tuple[int, int], model: ModelOptions
+) -> tuple[np.ndarray, np.ndarray]:
+    """Anchor points of an image, in px of it.
+
+    Args:
+      size_hw: of the image, before padding.
+      grid_hw: height and width of the feature map.
+      model: anchor layout and origin.
+
+    Returns:
+      f32 [M, 2] points and bool [M], whether they lie in the image. In one smaller
+      than a feature cell none may: nothing is detected there.
+    """
+    stride, (height, width) = 2**model.level, size_hw
+    points_yx = anchors.anchor_points(grid_hw, stride, model.anchors)
+    if model.origin == "center":
+        points_yx -= np.array([-height % stride, -width % stride], np.float32) / 2
+    return points_yx, geometry.inside(points_yx, size_hw)
+
+
+def check_anchors(
+    size_hw: tuple[int, int], grid_hw: tuple[int, int], model: ModelOptions
+) -> None:
+    """Refuses images to train on that hold no anchor point.
+
+    Raises:
+      ConfigError: naming what to enlarge.
+    """
+    if not anchor_grid(size_hw, grid_hw, model)[1].any():
+        stride = 2**model.level
+        raise errors.ConfigError(
+            f"images of {size_hw[0]} x {size_hw[1]} px hold no anchor point: set "
+            "--config.data.size_hw and --config.data.crop_hw (if not 0,0) to at least "
+            f"{stride},{stride}, a cell of the grid at --config.model.level="
+            f"{model.level}"
+        )
+
+
 def propose(
     outputs: PointOutputs, batch: Batch, grid_hw: tuple[int, int], model: ModelOptions
 ) -> Proposals:
@@ -47,12 +86,9 @@ def propose(
     Returns:
       Proposals of all anchor points; those outside the image are masked.
     """
-    stride, (height, width) = 2**model.level, batch.valid.shape[1:]
-    points_yx = anchors.anchor_points(grid_hw, stride, model.anchors)
-    if model.origin == "center":
-        points_yx -= np.array([-height % stride, -width % stride], np.float32) / 2
+    height, width = batch.valid.shape[1:]
+    points_yx, inside = anchor_grid((height, width), grid_hw, model)
     pixel = np.floor(points_yx).astype(np.int64)
-    inside = geometry.inside(points_yx, (height, width))
     row, column = np.clip(pixel, 0, (height - 1, width - 1)).T
     mask = batch.valid[:, row, column] & inside[None] & batch.image_mask[:, None]
     moved = jnp.asarray(points_yx)[None] + model.offset_scale * outputs.offsets_yx

@@ -27,6 +27,7 @@ def point_counts(
     radius_px: float,
     *,
     protocol: str = "max",
+    strict: bool = False,
 ) -> PointCounts:
     """Counts predictions, cells and matches of each image and class.
 
@@ -35,6 +36,7 @@ def point_counts(
       thresholds: [K] least score of a prediction that counts, per class.
       radius_px: largest distance of a match in px.
       protocol: how points are matched, one of `matching.METHODS`.
+      strict: whether a match must be nearer than the radius, not up to it.
 
     Returns:
       The counts. Ignored predictions are left out; classes are matched separately.
@@ -48,6 +50,7 @@ def point_counts(
                 result.true_points_yx[true],
                 radius_px,
                 method=protocol,
+                strict=strict,
                 scores=result.pred_scores[pred],
             )
             counts[:, i, label] = len(pairs), len(pred), len(true)
@@ -75,6 +78,36 @@ def ratios(counts: PointCounts) -> dict[str, np.ndarray]:
         "precision": samples.ratio(matched, predicted),
         "recall": samples.ratio(matched, truth),
     }
+
+
+def count_samples(
+    counts: PointCounts, weights: np.ndarray, radius_px: float
+) -> samples.ByClass:
+    """Measures resampled sets of images by their counts.
+
+    Args:
+      counts: each [I, K].
+      weights: int64 [S, I] how often each image is in each set.
+      radius_px: of a match, for the names.
+
+    Returns:
+      `F1@12px`, `precision@12px`, `recall@12px` of the pooled counts and `count_mae`,
+      the mean absolute error of the number of cells an image.
+    """
+    drawn = pool(counts, weights)
+    together = PointCounts(*(part.sum(axis=1) for part in drawn))
+    by_class = ratios(drawn)
+    found = {
+        f"{name}@{radius_px:g}px": (values, by_class[name])
+        for name, values in ratios(together).items()
+    }
+    num_images = weights.sum(axis=1)
+    errors = counts.num_predicted - counts.num_truth
+    found["count_mae"] = (
+        samples.ratio(weights @ np.abs(errors.sum(axis=1)), num_images),
+        samples.ratio(weights @ np.abs(errors), num_images[:, None]),
+    )
+    return found
 
 
 class OperatingPoint(NamedTuple):
@@ -130,6 +163,8 @@ def fit_thresholds(
     results: Sequence[results_lib.ImageResult],
     radius_px: float,
     class_names: Sequence[str],
+    *,
+    strict: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Chooses the operating score threshold of each class on validation images.
 
@@ -140,6 +175,7 @@ def fit_thresholds(
       results: the validation images; may be empty.
       radius_px: largest distance of a match in px.
       class_names: names of the K classes.
+      strict: whether a match must be nearer than the radius, not up to it.
 
     Returns:
       f32 [K] thresholds, `DEFAULT_THRESHOLD` where nothing can choose one, and
@@ -148,7 +184,7 @@ def fit_thresholds(
     thresholds = np.full(len(class_names), DEFAULT_THRESHOLD, np.float32)
     num_labels = np.zeros(len(class_names), np.int64)
     for label in range(len(class_names)):
-        pooled = results_lib.pool_points(results, label, radius_px)
+        pooled = results_lib.pool_points(results, label, radius_px, strict=strict)
         num_labels[label] = pooled.num_truth.sum()
         thresholds[label] = best_threshold(
             pooled.scores, pooled.is_tp, int(num_labels[label])
@@ -161,6 +197,8 @@ def fit_operating_point(
     radius_px: float,
     class_names: Sequence[str],
     distances: Sequence[float],
+    *,
+    strict: bool = False,
 ) -> OperatingPoint:
     """Chooses the least distance of two predictions together with the thresholds.
 
@@ -172,6 +210,7 @@ def fit_operating_point(
       radius_px: largest distance of a match in px.
       class_names: names of the K classes.
       distances: candidates in px, each >= 0; 0 keeps all predictions.
+      strict: whether a match must be nearer than the radius, not up to it.
 
     Returns:
       The candidate with the largest pooled F1, of equal ones the smallest.
@@ -184,8 +223,10 @@ def fit_operating_point(
     fitted = []
     for distance in sorted({float(distance) for distance in distances}):
         thinned = results_lib.suppress(results, distance)
-        thresholds, num_labels = fit_thresholds(thinned, radius_px, class_names)
-        f1 = pooled_f1(point_counts(thinned, thresholds, radius_px))
+        thresholds, num_labels = fit_thresholds(
+            thinned, radius_px, class_names, strict=strict
+        )
+        f1 = pooled_f1(point_counts(thinned, thresholds, radius_px, strict=strict))
         fitted.append(OperatingPoint(distance, thresholds, num_labels, f1))
     # The first of equal ones, so the smallest distance.
     return max(fitted, key=lambda point: point.f1 or 0.0)

@@ -35,10 +35,12 @@ def score_definition(class_names: Sequence[str]) -> ScoreDefinition | None:
     """Finds the score that class names stand for.
 
     Names are read without regard to case, and a word denied by "non", "not" or "no"
-    ("non-tumour") is not said. "TPS": with classes that say tumor (or tumour) and
-    positive, and classes that say tumor and negative, the former / both; tumour
-    classes that say neither are left out. "positive_index": of two classes, none of
-    them a tumour, one that says positive and one that says negative, positive / both.
+    ("non-tumour") is not said; "pos" and "neg", where they stand alone ("tumor_pos",
+    "TumorNeg"), say positive and negative. "TPS": with classes that say tumor (or
+    tumour) and positive, and classes that say tumor and negative, the former / both;
+    tumour classes that say neither are left out. "positive_index": of two classes,
+    none of them a tumour, one that says positive and one that says negative, positive
+    / both.
 
     Args:
       class_names: names of the K classes.
@@ -51,8 +53,8 @@ def score_definition(class_names: Sequence[str]) -> ScoreDefinition | None:
       ScoreDefinition(name='positive_index', numerator=(0,), denominator=(0, 1))
     """
     tumour = _classes_that_say("tumou?r", class_names)
-    positive = _classes_that_say("positive", class_names)
-    negative = _classes_that_say("negative", class_names)
+    positive = _classes_that_say(_word_or_short("positive", "pos"), class_names)
+    negative = _classes_that_say(_word_or_short("negative", "neg"), class_names)
     positive, negative = positive - negative, negative - positive
     if positive & tumour and negative & tumour:
         above, below = positive & tumour, (positive | negative) & tumour
@@ -144,6 +146,11 @@ def image_columns(
         f"{definition.name}_annotated": annotated,
         f"{definition.name}_error": np.abs(predicted - annotated),
     }
+
+
+def _word_or_short(word: str, short: str) -> str:
+    """Pattern of a word anywhere, or of its abbreviation between other than letters."""
+    return f"(?:{word}|(?<![a-z]){short}(?![a-z]))"
 
 
 def _classes_that_say(word: str, class_names: Sequence[str]) -> set[int]:

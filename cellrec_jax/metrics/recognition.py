@@ -28,6 +28,7 @@ def confusion_matrices(
     radius_px: float,
     *,
     protocol: str = "max",
+    strict: bool = False,
 ) -> np.ndarray:
     """Counts annotated against predicted classes of cells matched whatever the class.
 
@@ -37,6 +38,7 @@ def confusion_matrices(
       radius_px: largest distance of a match in px.
       protocol: one of `matching.METHODS`; "max" pairs as many as possible at the least
         total distance.
+      strict: whether a match must be nearer than the radius, not up to it.
 
     Returns:
       int64 [I, K + 1, K + 1]: row the annotated, column the predicted class. The last
@@ -51,6 +53,7 @@ def confusion_matrices(
             result.true_points_yx,
             radius_px,
             method=protocol,
+            strict=strict,
             scores=result.pred_scores,
         )
         pred, true = pairs.T
@@ -147,6 +150,8 @@ def threshold_curves(
     class_names: Sequence[str],
     radius_px: float,
     thresholds: np.ndarray = CURVE_THRESHOLDS,
+    *,
+    strict: bool = False,
 ) -> dict[str, Curve]:
     """Measures every class at many score thresholds, maximum matching at each.
 
@@ -155,6 +160,7 @@ def threshold_curves(
       class_names: names of the K classes.
       radius_px: largest distance of a match in px.
       thresholds: [T] least scores.
+      strict: whether a match must be nearer than the radius, not up to it.
 
     Returns:
       Class name -> its curve, matched inside the class. With several classes the first
@@ -164,10 +170,10 @@ def threshold_curves(
     if len(class_names) > 1:
         merged = results_lib.as_one_class(results)
         curves[ALL_CLASSES] = _curve(
-            results_lib.pool_points(merged, 0, radius_px), thresholds
+            results_lib.pool_points(merged, 0, radius_px, strict=strict), thresholds
         )
     for label, name in enumerate(class_names):
-        pooled = results_lib.pool_points(results, label, radius_px)
+        pooled = results_lib.pool_points(results, label, radius_px, strict=strict)
         curves[name] = _curve(pooled, thresholds)
     return curves
 

@@ -7,6 +7,7 @@ way round.
 """
 
 from collections.abc import Sequence
+import functools
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,8 @@ def evaluate(
     seed: int = 0,
     num_threshold_labels: np.ndarray | None = None,
     protocol: str = "max",
+    strict: bool = False,
+    beside: str = "",
 ) -> dict[str, dict[str, Any]]:
     """Computes every metric of a set, with bootstrap 95 % intervals over images.
 
@@ -58,35 +61,28 @@ def evaluate(
       num_threshold_labels: [K] validation cells that chose the thresholds, to be
         reported beside the metrics that depend on them; None if unknown.
       protocol: how points are matched, one of `matching.METHODS`.
+      strict: whether a match must be nearer than the radius, not up to it.
+      beside: a second protocol: the metrics with the radius in their names come twice,
+        once more as `F1(nearest)@12px`; empty for none.
 
     Returns:
       Name -> `value`, `low`, `high` (floats or None), `num_images`, `num_truth`,
       `num_predicted` (those the metric looks at), and for metrics at the operating
-      thresholds `protocol`, `thresholds` and `num_threshold_labels` (class name ->
-      number). Everything can be written as JSON.
+      thresholds `protocol`, `strict`, `thresholds` and `num_threshold_labels` (class
+      name -> number). Everything can be written as JSON.
     """
     weights = samples.draw(len(results), num_bootstrap, seed)
     by_box, detected, truth = _box_samples(
         results, len(class_names), weights, iou, voc_plus_one
     )
-    metrics = _entries(by_box, class_names, detected, truth, len(results))
-    counts = counting.point_counts(results, thresholds, radius_px, protocol=protocol)
-    at_thresholds = _entries(
-        _count_samples(counts, weights, radius_px),
-        class_names,
-        counts.num_predicted.sum(axis=0),
-        counts.num_truth.sum(axis=0),
-        len(results),
+    metrics = samples.entries(by_box, class_names, detected, truth, len(results))
+    matched = functools.partial(
+        _matched_entries, results, class_names, thresholds, radius_px, weights, strict
     )
-    if len(class_names) > 1:
-        confusion = recognition.confusion_matrices(
-            results, thresholds, radius_px, protocol=protocol
-        )
-        at_thresholds |= recognition.entries(confusion, counts, weights, radius_px)
-    if definition := proportion.score_definition(class_names):
-        at_thresholds |= proportion.entries(definition, counts, weights)
-    chosen: dict[str, Any] = {"protocol": protocol}
-    chosen["thresholds"] = _by_class(class_names, thresholds, float)
+    at_thresholds = matched(protocol)
+    if beside:
+        at_thresholds |= _named_beside(matched(beside), beside)
+    chosen = {"thresholds": _by_class(class_names, thresholds, float)}
     if num_threshold_labels is not None:
         chosen["num_threshold_labels"] = _by_class(
             class_names, num_threshold_labels, int
@@ -101,6 +97,7 @@ def tables(
     radius_px: float,
     thresholds: np.ndarray,
     protocol: str = "max",
+    strict: bool = False,
 ) -> dict[str, Any]:
     """What one number cannot say: who is mistaken for whom, and at which score.
 
@@ -110,6 +107,7 @@ def tables(
       radius_px: largest distance of a match in px.
       thresholds: [K] operating score thresholds, for the confusion matrix.
       protocol: how points are matched there, one of `matching.METHODS`.
+      strict: whether a match must be nearer than the radius, not up to it.
 
     Returns:
       `confusion` (see `recognition.confusion_to_json`), `threshold_curves` (see
@@ -117,9 +115,11 @@ def tables(
       names) of the score of `proportion`, or None. Can be written as JSON.
     """
     confusion = recognition.confusion_matrices(
-        results, thresholds, radius_px, protocol=protocol
+        results, thresholds, radius_px, protocol=protocol, strict=strict
     )
-    curves_by_class = recognition.threshold_curves(results, class_names, radius_px)
+    curves_by_class = recognition.threshold_curves(
+        results, class_names, radius_px, strict=strict
+    )
     definition = proportion.score_definition(class_names)
     return {
         "confusion": recognition.confusion_to_json(confusion, class_names),
@@ -140,6 +140,7 @@ def per_image_rows(
     radius_px: float,
     thresholds: np.ndarray,
     protocol: str = "max",
+    strict: bool = False,
 ) -> list[dict[str, Any]]:
     """Describes each image at the operating thresholds, for a table.
 
@@ -149,6 +150,7 @@ def per_image_rows(
       radius_px: largest distance of a match in px.
       thresholds: [K] operating score thresholds.
       protocol: how points are matched, one of `matching.METHODS`.
+      strict: whether a match must be nearer than the radius, not up to it.
 
     Returns:
       One dict an image with equal keys: `image`, `group`, `num_truth`,
@@ -157,7 +159,9 @@ def per_image_rows(
       with several classes the counts follow again per class (`num_truth/NAME`), and
       where these define a score `TPS_predicted`, `TPS_annotated`, `TPS_error`.
     """
-    counts = counting.point_counts(results, thresholds, radius_px, protocol=protocol)
+    counts = counting.point_counts(
+        results, thresholds, radius_px, protocol=protocol, strict=strict
+    )
     together = counting.PointCounts(*(part.sum(axis=1) for part in counts))
     matched, predicted, truth = together
     ratios = counting.ratios(together)
@@ -180,9 +184,45 @@ def per_image_rows(
     return rows
 
 
-# Metric name -> ([S] of all classes together, [S, K] per class); S sets, NaN where
-# undefined.
-_Samples = dict[str, tuple[np.ndarray, np.ndarray]]
+def _matched_entries(
+    results: Sequence[ImageResult],
+    class_names: Sequence[str],
+    thresholds: np.ndarray,
+    radius_px: float,
+    weights: np.ndarray,
+    strict: bool,
+    protocol: str,
+) -> dict[str, dict[str, Any]]:
+    """Entries of the metrics at the operating thresholds, by one protocol."""
+    rule: dict[str, Any] = {"protocol": protocol, "strict": strict}
+    counts = counting.point_counts(results, thresholds, radius_px, **rule)
+    found = samples.entries(
+        counting.count_samples(counts, weights, radius_px),
+        class_names,
+        counts.num_predicted.sum(axis=0),
+        counts.num_truth.sum(axis=0),
+        len(results),
+    )
+    if len(class_names) > 1:
+        confusion = recognition.confusion_matrices(
+            results, thresholds, radius_px, **rule
+        )
+        found |= recognition.entries(confusion, counts, weights, radius_px)
+    if definition := proportion.score_definition(class_names):
+        found |= proportion.entries(definition, counts, weights)
+    return {name: entry | rule for name, entry in found.items()}
+
+
+def _named_beside(
+    entries: dict[str, dict[str, Any]], protocol: str
+) -> dict[str, dict[str, Any]]:
+    """Entries that depend on the matching, under names that tell the protocol."""
+    found = {}
+    for name, entry in entries.items():
+        metric, at, rest = name.partition("@")
+        if at and "/" not in metric:  # an @ behind a / belongs to a class's name
+            found[f"{metric}({protocol})@{rest}"] = entry
+    return found
 
 
 def _box_samples(
@@ -191,7 +231,7 @@ def _box_samples(
     weights: np.ndarray,
     iou: float,
     voc_plus_one: bool,
-) -> tuple[_Samples, np.ndarray, np.ndarray]:
+) -> tuple[samples.ByClass, np.ndarray, np.ndarray]:
     """Samples of the box metrics, and [K] numbers of detections and of cells."""
     by_class = np.full((len(weights), num_classes, 3), np.nan)
     detected, truth = np.zeros((2, num_classes), np.int64)
@@ -229,54 +269,6 @@ def _curve_samples(pooled: results_lib.Pooled, weights: np.ndarray) -> np.ndarra
         row[1] = curves.average_precision(recall, precision)
         row[2] = recall[-1] if len(recall) else 0.0
     return found
-
-
-def _count_samples(
-    counts: counting.PointCounts, weights: np.ndarray, radius_px: float
-) -> _Samples:
-    """Samples of the metrics at the operating thresholds."""
-    drawn = counting.pool(counts, weights)
-    together = counting.PointCounts(*(part.sum(axis=1) for part in drawn))
-    by_class = counting.ratios(drawn)
-    found = {
-        f"{name}@{radius_px:g}px": (values, by_class[name])
-        for name, values in counting.ratios(together).items()
-    }
-    num_images = weights.sum(axis=1)
-    errors = counts.num_predicted - counts.num_truth
-    found["count_mae"] = (
-        samples.ratio(weights @ np.abs(errors.sum(axis=1)), num_images),
-        samples.ratio(weights @ np.abs(errors), num_images[:, None]),
-    )
-    return found
-
-
-def _entries(
-    found: _Samples,
-    class_names: Sequence[str],
-    num_predicted: np.ndarray,
-    num_truth: np.ndarray,
-    num_images: int,
-) -> dict[str, dict[str, Any]]:
-    """Turns samples into values, intervals and counts."""
-    entries = {}
-    for name, (together, by_class) in found.items():
-        entries[name] = samples.entry(
-            together,
-            num_images=num_images,
-            num_truth=num_truth.sum(),
-            num_predicted=num_predicted.sum(),
-        )
-        if len(class_names) == 1:
-            continue
-        for label, class_name in enumerate(class_names):
-            entries[f"{name}/{class_name}"] = samples.entry(
-                by_class[:, label],
-                num_images=num_images,
-                num_truth=num_truth[label],
-                num_predicted=num_predicted[label],
-            )
-    return entries
 
 
 def _by_class(

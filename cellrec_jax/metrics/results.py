@@ -49,7 +49,13 @@ class Pooled(NamedTuple):
     """int64 [I] annotated cells of the class in each image."""
 
 
-def pool_points(results: Sequence[ImageResult], label: int, radius_px: float) -> Pooled:
+def pool_points(
+    results: Sequence[ImageResult],
+    label: int,
+    radius_px: float,
+    *,
+    strict: bool = False,
+) -> Pooled:
     """Pools one class, true where a prediction raises the maximum point matching.
 
     The number of true positives above any score cut equals the number of pairs that
@@ -59,6 +65,7 @@ def pool_points(results: Sequence[ImageResult], label: int, radius_px: float) ->
       results: the images.
       label: the class id.
       radius_px: largest distance of a match in px.
+      strict: whether a match must be nearer than that, as in `matching.match_points`.
 
     Returns:
       The detections of the class; ignored ones are left out.
@@ -72,6 +79,7 @@ def pool_points(results: Sequence[ImageResult], label: int, radius_px: float) ->
                 result.true_points_yx[true],
                 radius_px,
                 result.pred_scores[pred],
+                strict=strict,
             )
         )
     return _pool(results, label, flags)

@@ -4,11 +4,16 @@ Axis S of every array here: row 0 is the set itself, the others are bootstrap dr
 that values and their samples share one code. NaN is undefined.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from cellrec_jax.metrics import bootstrap
+
+ByClass = dict[str, tuple[np.ndarray, np.ndarray]]
+"""Metric name -> ([S] of all classes together, [S, K] per class); NaN where undefined.
+"""
 
 
 def draw(num_images: int, num_bootstrap: int, seed: int) -> np.ndarray:
@@ -52,6 +57,45 @@ def entry(
         "num_truth": int(num_truth),
         "num_predicted": int(num_predicted),
     }
+
+
+def entries(
+    found: ByClass,
+    class_names: Sequence[str],
+    num_predicted: np.ndarray,
+    num_truth: np.ndarray,
+    num_images: int,
+) -> dict[str, dict[str, Any]]:
+    """Describes metrics of all classes together and, of several, of each class.
+
+    Args:
+      found: the samples.
+      class_names: names of the K classes.
+      num_predicted: [K] predictions that the metrics look at.
+      num_truth: [K] annotated cells.
+      num_images: images.
+
+    Returns:
+      Metric name and, for several classes, `NAME/CLASS` -> entry, see `entry`.
+    """
+    described = {}
+    for name, (together, by_class) in found.items():
+        described[name] = entry(
+            together,
+            num_images=num_images,
+            num_truth=num_truth.sum(),
+            num_predicted=num_predicted.sum(),
+        )
+        if len(class_names) == 1:
+            continue
+        for label, class_name in enumerate(class_names):
+            described[f"{name}/{class_name}"] = entry(
+                by_class[:, label],
+                num_images=num_images,
+                num_truth=num_truth[label],
+                num_predicted=num_predicted[label],
+            )
+    return described
 
 
 def ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:

@@ -138,17 +138,43 @@ def disc_mask(
     References:
       Fujii et al. 2021, masked loss; 12 px (2 sigma) is the public code's radius.
     """
+    ones = jnp.ones(mask.shape)
+    return disc_values(points_yx, mask, ones, size_hw, radius_px=radius_px) > 0
+
+
+def disc_values(
+    points_yx: jax.Array,
+    mask: jax.Array,
+    values: jax.Array,
+    size_hw: tuple[int, int],
+    *,
+    radius_px: float,
+) -> jax.Array:
+    """Paints a disc of one value around each point; the highest where they overlap.
+
+    Args:
+      points_yx: [N, 2] px; points outside the image have no disc.
+      mask: bool [N].
+      values: [N] >= 0.
+      size_hw: height and width, px; static.
+      radius_px: the radius, inclusive, px; static.
+
+    Returns:
+      f32 [H, W], 0 outside all discs, without gradient.
+
+    Raises:
+      ValueError: if the radius is negative.
+    """
     chex.assert_shape(points_yx, (None, 2))
+    chex.assert_equal_shape([mask, values])
     if not radius_px >= 0:
         raise ValueError(f"radius_px is {radius_px}: give at least 0")
     points_yx, drawn = _inside(points_yx, mask, size_hw)
     squared, first = _windows(points_yx, math.ceil(radius_px))
-    near = (squared <= radius_px**2) & drawn[:, None, None]
+    values = jax.lax.stop_gradient(jnp.where(drawn, values.astype(jnp.float32), 0.0))
+    discs = jnp.where(squared <= radius_px**2, values[:, None, None], 0.0)
     planes = jnp.zeros(mask.shape, jnp.int32)
-    return (
-        _paint(near.astype(jnp.float32), first, planes, (*size_hw, 1), "max")[..., 0]
-        > 0
-    )
+    return _paint(discs, first, planes, (*size_hw, 1), "max")[..., 0]
 
 
 def _inside(

@@ -14,7 +14,7 @@ from cellrec_jax.io import table as io_table
 from cellrec_jax.sweep.plan import Row, Run, Sweep
 
 _CONFIDENCE = 0.95
-_FACTS = ("seconds", "parameters")
+_FACTS = ("seconds", "predict_s", "parameters")
 
 
 class Record(NamedTuple):
@@ -24,7 +24,7 @@ class Record(NamedTuple):
     values: Mapping[str, float | None]
     """Of the sweep's metrics; None where undefined or not measured."""
     facts: Mapping[str, Any]
-    """seconds, parameters and versions, as far as they are known."""
+    """seconds, predict_s, parameters and versions, as far as they are known."""
 
 
 class Cell(NamedTuple):
@@ -51,12 +51,14 @@ def record(run: Run, results: Mapping[str, Any], metrics: Sequence[str]) -> Reco
     Args:
       run: which one.
       results: content of its results.json.
-      metrics: keys of its `metrics`; or seconds (of training) or parameters (of the
-        network).
+      metrics: keys of its `metrics`; or seconds (of training), predict_s (an image's)
+        or parameters (of the network).
     """
     found, run_facts = results.get("metrics", {}), results.get("run", {})
+    timing = run_facts.get("timing", {})
     facts = {
-        "seconds": run_facts.get("timing", {}).get("seconds"),
+        "seconds": timing.get("seconds"),
+        "predict_s": timing.get("predict_s"),
         "parameters": run_facts.get("parameters"),
     }
     values = {

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 import dataclasses
+import functools
 import time
 from typing import Any, NamedTuple
 
@@ -39,6 +40,7 @@ class Cells(NamedTuple):
     """f32 [M, 4], for methods that predict boxes."""
 
 
+@functools.lru_cache(maxsize=2)  # a method in use is compiled once
 def jit_predict(method: Method) -> Predict:
     """Compiles a method's prediction, from raw images on."""
 
@@ -175,13 +177,13 @@ def fit(
       The point; with a fixed threshold it stands on no labels.
     """
     fitted = counting.fit_operating_point(
-        results, radius, class_names, config.min_distances
+        results, radius, class_names, config.min_distances, strict=config.strict
     )
     if not config.threshold:
         return fitted
     thinned = results_lib.suppress(results, fitted.min_distance)
     fixed = np.full(len(class_names), config.threshold, np.float32)
-    counts = counting.point_counts(thinned, fixed, radius)
+    counts = counting.point_counts(thinned, fixed, radius, strict=config.strict)
     f1 = counting.pooled_f1(counts) if results else None
     return fitted._replace(
         thresholds=fixed, num_labels=np.zeros(len(class_names), np.int64), f1=f1
@@ -209,7 +211,7 @@ def metrics(
     Args:
       results: thinned to the stored least distance.
       class_names: names of the K classes.
-      config: overlap, protocol and resamples.
+      config: overlap, protocols and resamples.
       radius: of a match, px.
       decode: from `to_json`.
     """
@@ -223,6 +225,8 @@ def metrics(
         num_bootstrap=config.bootstrap,
         num_threshold_labels=np.asarray(decode["num_labels"]),
         protocol=config.protocol,
+        strict=config.strict,
+        beside=config.beside,
     )
 
 

@@ -1,6 +1,6 @@
 """The training loop, read from top to bottom."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 import dataclasses
 import functools
 from pathlib import Path
@@ -34,6 +34,8 @@ class Outcome:
     """0 when finished, 130 or 143 when interrupted (the state is saved)."""
     timing: Mapping[str, float]
     """compile_s, seconds, from_step, steps, steps_per_s of this process alone."""
+    paused: bool = False
+    """Stopped between two rounds of pseudo labels, for a person to look at them."""
 
 
 def train(  # noqa: PLR0915 - one story, read in one sitting
@@ -65,17 +67,12 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
     augment.check(augment_options, experiment.data.size_hw)
     source = feed.open_feed(experiment, data.train, console.track)
     val_set = sets.load_eval(data.val, console.track)
-    for note in (*data.notes, *sets.repair_lines(data.train.source.repairs)):
+    class_names = data.train.source.class_names
+    for note in _notes(experiment, data, source):
         console.line(note)
-    if source.num_dropped:
-        console.line(
-            f"{source.num_dropped} cells beyond --config.data.max_cells="
-            f"{experiment.data.max_cells} are left out of training"
-        )
     console.line(_summary(experiment, data, source))
 
     # 2. Method, optimiser, fresh state.
-    class_names = data.train.source.class_names
     method = model_lib.build_method(experiment, len(class_names))
     state, optimizer = model_lib.make_state(experiment, method)
     manager = checkpoint.open_manager(workdir, experiment.checkpoint)
@@ -264,6 +261,21 @@ def _make_meta(
         "cells_kept": source.num_kept,
         "cells_total": source.num_total,
     }
+
+
+def _notes(experiment: Experiment, data: sets.Sets, source: feed.Feed) -> Iterator[str]:
+    """What the user should know of the images before training."""
+    yield from data.notes
+    yield from sets.repair_lines(data.train.source.repairs)
+    if source.num_dropped:
+        yield (
+            f"{source.num_dropped} cells beyond --config.data.max_cells="
+            f"{experiment.data.max_cells} are left out of training"
+        )
+    class_names = data.train.source.class_names
+    for name, count in zip(class_names, source.num_per_class, strict=True):
+        if not count:
+            yield f"warning: no training cell of class {name}: it stays unknown"
 
 
 def _summary(experiment: Experiment, data: sets.Sets, source: feed.Feed) -> str:

@@ -22,11 +22,17 @@ def write_tables(
     results: list[results_lib.ImageResult],
     model: model_lib.Model,
     radius: float,
+    config: EvalConfig,
 ) -> None:
     """Writes predictions/per_image.csv and predictions/detections.csv."""
     thresholds = np.asarray(model.decode.thresholds)
     rows = report.per_image_rows(
-        results, model.class_names, radius_px=radius, thresholds=thresholds
+        results,
+        model.class_names,
+        radius_px=radius,
+        thresholds=thresholds,
+        protocol=config.protocol,
+        strict=config.strict,
     )
     table.write_rows(output / "predictions" / "per_image.csv", rows, list(rows[0]))
     detections = []

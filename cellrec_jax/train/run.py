@@ -15,7 +15,7 @@ from cellrec_jax.config import Experiment
 from cellrec_jax.data import sets
 from cellrec_jax.metrics import report
 from cellrec_jax.metrics import results as results_lib
-from cellrec_jax.train import directory, evaluate, loop, outputs, writer
+from cellrec_jax.train import directory, evaluate, loop, outputs, refine, writer
 from cellrec_jax.train import model as model_lib
 from cellrec_jax.train.console import Console
 
@@ -54,8 +54,11 @@ def train_and_evaluate(
         console.line(f"{workdir} is trained already; evaluating it again")
         timing: Mapping[str, Any] = {}
     else:
-        outcome = loop.train(experiment, workdir, data, console, init_from)
+        train = refine.train if refine.wanted(experiment) else loop.train
+        outcome = train(experiment, workdir, data, console, init_from)
         timing = outcome.timing
+        if outcome.paused:
+            return 0
         if outcome.exit_code:
             console.line(
                 f"interrupted at step {int(outcome.state.step)}; saved. Start again "
@@ -126,11 +129,12 @@ def evaluate_workdir(
         radius_px=radius,
         thresholds=np.asarray(decode["thresholds"]),
         protocol=config.protocol,
+        strict=config.strict,
     )
     content = {"metrics": found, "tables": tables, "run": facts}
     _write_results(output, content)
     if jax.process_index() == 0:
-        outputs.write_tables(output, results, model, radius)
+        outputs.write_tables(output, results, model, radius, config)
         outputs.draw_figures(output, workdir, results, model, config)
         outputs.draw_recognition(output, tables, model)
         outputs.draw_overlays(output, results, model, config, split)
@@ -144,13 +148,16 @@ def _write_results(output: Path, content: Mapping[str, Any]) -> None:
 
 
 def _check_classes(model: model_lib.Model, split: sets.Split) -> None:
-    if tuple(split.source.class_names) != model.class_names:
-        raise errors.DataError(
-            f"the set's classes ({', '.join(split.source.class_names)}) are not the "
-            f"model's ({', '.join(model.class_names)}); map them with "
-            "--config.data.classes, such as "
-            f"{model.class_names[0]}={'+'.join(split.source.class_names)}"
-        )
+    found, wanted = split.source.class_names, model.class_names
+    if tuple(found) == wanted:
+        return
+    example = f"{wanted[0]}={'+'.join(found)}"
+    if sorted(found) == sorted(wanted):  # in another order
+        example = ",".join(f"{name}={name}" for name in wanted)
+    raise errors.DataError(
+        f"the set's classes ({', '.join(found)}) are not the model's "
+        f"({', '.join(wanted)}); map them with --config.data.classes, such as {example}"
+    )
 
 
 def _scale_lines(model: model_lib.Model, eval_set: sets.EvalSet) -> list[str]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from cellrec_jax.data.tiff import check_size, read_first_page
+from cellrec_jax.data.tiff import check_one_plane, check_size, read_first_page
 from cellrec_jax.errors import DataError
 
 
@@ -15,6 +15,21 @@ def test_volume_gives_its_first_plane(tmp_path: Path) -> None:
     )
     pixels = read_first_page(tmp_path / "a.tif", 10**6)
     np.testing.assert_array_equal(pixels[..., 0], volume[0])
+
+
+def test_volumes_and_films_are_not_one_plane(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    for pixels, options in (
+        (np.zeros((5, 7), np.uint16), {}),
+        (np.zeros((5, 7, 3), np.uint8), {"photometric": "rgb"}),
+    ):
+        tifffile.imwrite(path, pixels, **options)
+        check_one_plane(path)
+    volume = np.zeros((16, 32, 48), np.uint16)
+    for options in ({}, {"volumetric": True, "tile": (16, 16, 16)}, {"imagej": True}):
+        tifffile.imwrite(path, volume, **options)
+        with pytest.raises(DataError, match=r"a\.tif is a stack of 16 planes"):
+            check_one_plane(path)
 
 
 def test_premultiplied_alpha_is_composited(tmp_path: Path) -> None:

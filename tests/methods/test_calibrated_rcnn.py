@@ -134,6 +134,12 @@ def test_paper_setting_trains_80_tensors(tmp_path):
     assert sum(jax.tree.leaves(method.trainable(params))) == 80
 
 
+@pytest.mark.slow
+def test_steps_on_1x4_2x2_and_4x1_devices_agree(built, tiny_batch, check_devices_agree):
+    """With unequal cell counts."""
+    assert check_devices_agree(built[0], tiny_batch)["rpn_positives"] > 0
+
+
 def test_unknown_method_names_the_nearest():
     with pytest.raises(Exception, match="did you mean calibrated_rcnn"):
         methods.module("calibrated_rnn")

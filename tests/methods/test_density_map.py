@@ -14,8 +14,7 @@ from cellrec_jax.data import arrays, augment, example, synthetic
 from cellrec_jax.methods import density_map
 from cellrec_jax.methods.map_options import NETWORKS, LossOptions, ModelOptions
 from cellrec_jax.metrics import matching
-from cellrec_jax.train import optim, parallel
-from cellrec_jax.train import step as step_lib
+from cellrec_jax.train import optim
 from cellrec_jax.types import Decode
 
 TINY = {"network": "fcrn_a", "width": 2, "backbone": "tiny", "max_detections": 20}
@@ -231,29 +230,11 @@ def test_networks_give_finite_gradients(network, tiny_batch):
 
 
 @pytest.mark.slow
-def test_steps_on_1x4_2x2_and_4x1_devices_agree(tiny_batch):
-    """Three steps in float32, one image a filler."""
+def test_steps_on_1x4_2x2_and_4x1_devices_agree(tiny_batch, check_devices_agree):
+    """With norms over the batch; one image is a filler."""
     method = build({**TINY, "norm": "sync_batch"}, {"iou_form": "dice"})
-    params, model_state = method.init(jax.random.key(0), tiny_batch.image)
     batch = tiny_batch._replace(image_mask=np.array([True, True, False, True]))
-    everything = jax.tree.map(lambda _: True, params)
-    tx = optim.make_optimizer(OptimConfig(), 10, everything)
-    options = augment.AugmentOptions(crop_hw=(64, 64), turn=True)
-    results = []
-    for number in (1, 2, 4):
-        devices = jax.devices()[:number]
-        step = step_lib.make_step(
-            method, tx, lambda b, r: augment.augment(b, r, options), seed=0
-        )
-        pmapped = parallel.pmap_step(step, devices)
-        state = step_lib.init_state(tx, params, model_state)
-        state = parallel.place(state, devices)
-        for _ in range(3):
-            state, metrics = pmapped(state, parallel.shard(batch, devices))
-        kept = {name: total / count for name, (total, count) in metrics.items()}
-        results.append(jax.device_get((state.params, state.model_state, kept)))
-    for other in results[1:]:
-        chex.assert_trees_all_close(results[0], other, rtol=1e-5, atol=1e-6)
+    check_devices_agree(method, batch)
 
 
 def test_training_starts_from_low_maps(built, tiny_batch):

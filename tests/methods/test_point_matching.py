@@ -8,14 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cellrec_jax import methods
+from cellrec_jax import errors, methods
 from cellrec_jax.config import OptimConfig
 from cellrec_jax.data import arrays, augment, example, readers, synthetic
 from cellrec_jax.methods.point_options import LossOptions
 from cellrec_jax.metrics import matching
 from cellrec_jax.nn import resnet
-from cellrec_jax.train import optim, parallel
-from cellrec_jax.train import step as step_lib
+from cellrec_jax.train import optim
 from cellrec_jax.types import Decode
 
 TINY = {"encoder": "tiny", "channels": 4, "max_detections": 100}
@@ -145,6 +144,38 @@ def test_more_cells_than_proposals_are_left_over(built, tiny_batch):
     assert all(np.all(np.isfinite(g)) for g in jax.tree.leaves(grads))
 
 
+def test_a_class_without_cells_is_no_error(built, tiny_batch):
+    """Its probability only falls; every head is still trained."""
+    labels = np.where(tiny_batch.points_mask, 1, -1).astype(np.int32)
+    (loss, _), grads = _call(built, tiny_batch._replace(labels=labels))
+    assert np.isfinite(loss)
+    for path, leaf in jax.tree_util.tree_flatten_with_path(grads)[0]:
+        assert np.all(np.isfinite(leaf)), path
+        assert np.any(leaf != 0), path
+    absent, present = grads["classes"]["output"]["bias"].reshape(-1, 2).sum(axis=0)
+    assert absent > 0 > present  # descent goes the other way
+
+
+def _small(batch):
+    """Images of 7 x 5 px, less than a quarter of a cell of the grid."""
+    return batch._replace(image=batch.image[:, :7, :5], valid=batch.valid[:, :7, :5])
+
+
+def test_training_on_less_than_a_cell_of_the_grid_is_refused(built, tiny_batch):
+    method, params, state, _, _ = built
+    rng, step = jax.random.key(0), jnp.int32(0)
+    with pytest.raises(errors.ConfigError, match=r"7 x 5 px .*data.crop_hw"):
+        method.loss_fn(params, state, _small(tiny_batch), rng, step)
+
+
+@pytest.mark.slow
+def test_nothing_is_found_in_less_than_a_cell_of_the_grid(built, tiny_batch):
+    _, params, state, _, predict = built
+    found = predict(params, state, _small(tiny_batch), KEEP_ALL)
+    assert not np.any(found.mask)
+    assert np.all(np.isfinite(found.points_yx))
+
+
 def test_predict_gives_sorted_slots(built, tiny_batch):
     _, params, state, _, predict = built
     found = predict(params, state, tiny_batch, KEEP_ALL)
@@ -237,29 +268,11 @@ def test_p2pnets_choice_trains_every_parameter(tiny_batch):
 
 
 @pytest.mark.slow
-def test_steps_on_1x4_2x2_and_4x1_devices_agree(tiny_batch):
-    """Three steps with unequal cell counts, calibration and norms over the batch."""
+def test_steps_on_1x4_2x2_and_4x1_devices_agree(tiny_batch, check_devices_agree):
+    """With unequal cell counts, calibration and norms over the batch."""
     loss = {"calibration": "bde", "normalizer": "weights"}
     method = build({**TINY, "norm": "sync_batch"}, loss, num_classes=2)
-    params, model_state = method.init(jax.random.key(0), tiny_batch.image)
-    tx = optim.make_optimizer(OptimConfig(), 10, method.trainable(params))
-    options = augment.AugmentOptions(crop_hw=(64, 64), turn=True)
-    results = []
-    for number in (1, 2, 4):
-        devices = jax.devices()[:number]
-        step = step_lib.make_step(
-            method, tx, lambda b, r: augment.augment(b, r, options), seed=0
-        )
-        pmapped = parallel.pmap_step(step, devices)
-        state = step_lib.init_state(tx, params, model_state)
-        state = parallel.place(state, devices)
-        for _ in range(3):
-            state, metrics = pmapped(state, parallel.shard(tiny_batch, devices))
-        kept = {name: metrics[name][0] / metrics[name][1] for name in sorted(metrics)}
-        results.append(jax.device_get((state.params, state.model_state, kept)))
-    assert results[0][2]["matched_px"] > 0
-    for other in results[1:]:
-        chex.assert_trees_all_close(results[0], other, rtol=1e-5, atol=1e-6)
+    assert check_devices_agree(method, tiny_batch)["matched_px"] > 0
 
 
 def _overfit(method, batch, steps, learning_rate=2e-3):

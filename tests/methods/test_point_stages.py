@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from cellrec_jax import errors
 from cellrec_jax.losses import matched
 from cellrec_jax.methods import point_stages as stages
 from cellrec_jax.methods.point_options import LossOptions, ModelOptions
@@ -87,6 +88,21 @@ def test_a_centred_grid_sticks_out_alike_on_both_sides():
     points = [[2, 2], [2, 10], [2, 18], [10, 2], [10, 10], [10, 18]]
     np.testing.assert_allclose(proposals.points_yx[0], points)
     assert proposals.mask.all()
+
+
+def test_an_image_smaller_than_a_cell_may_hold_no_anchor_point():
+    """Five points in 32 x 32 px, the first at (8, 8); centred, the middle one stays."""
+    model = ModelOptions()
+    points, inside = stages.anchor_grid((8, 31), (1, 1), model)
+    np.testing.assert_allclose(points[0], [16, 16])
+    assert not inside.any()
+    with pytest.raises(errors.ConfigError, match=r"8 x 31 px hold no .* least 32,32"):
+        stages.check_anchors((8, 31), (1, 1), model)
+    stages.check_anchors((9, 31), (1, 1), model)
+    centred = dataclasses.replace(model, origin="center")
+    points, inside = stages.anchor_grid((8, 31), (1, 1), centred)
+    np.testing.assert_allclose(points[inside], [[4, 15.5]])
+    stages.check_anchors((8, 31), (1, 1), centred)
 
 
 def test_propose_masks_filler_images():

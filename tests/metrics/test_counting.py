@@ -179,6 +179,15 @@ def test_one_distance_of_zero_is_fit_thresholds(results):
     assert found.min_distance == 0.0
 
 
+def test_strict_thresholds_find_nothing_at_exactly_the_radius():
+    """No match: the default threshold, and an F1 of 0 there."""
+    for strict, threshold, f1 in ((False, 0.4, 1.0), (True, 0.5, 0.0)):
+        result = line_result([5], [0.8], [0])
+        found = counting.fit_operating_point([result], 5.0, ["a"], [0.0], strict=strict)
+        assert found.thresholds == pytest.approx([threshold])
+        assert found.f1 == f1
+
+
 def test_without_images_the_smallest_distance():
     found = counting.fit_operating_point([], 5.0, ["a"], [6.0, 3.0])
     assert (found.min_distance, found.f1) == (3.0, None)

@@ -174,6 +174,46 @@ def test_protocols_reach_every_metric_at_the_thresholds():
         assert tables["confusion"]["counts"][0][0] == 2 * expected
 
 
+def test_a_second_protocol_beside_the_first():
+    """Both predictions want the cell between them; the other cell is second choice."""
+    results = [make_result([[5, 8], [5, 13]], [0.9, 0.6], [[5, 10], [5, 22]])]
+    options = {"radius_px": 15.0, "thresholds": np.array([0.5]), "num_bootstrap": 0}
+    alone = report.evaluate(results, ["a@b"], **options)
+    both = report.evaluate(results, ["a@b"], beside="nearest", **options)
+    assert {name: both[name] for name in alone} == alone
+    assert both.keys() - alone.keys() == {
+        f"{name}(nearest)@15px" for name in ("F1", "precision", "recall")
+    }
+    assert both["F1@15px"]["value"] == 1.0
+    assert both["F1(nearest)@15px"]["value"] == 0.5
+    assert both["F1(nearest)@15px"]["protocol"] == "nearest"
+    two = report.evaluate(
+        results, ["a@b", "c"], beside="nearest", **options | {"thresholds": [0.5] * 2}
+    )
+    names = {name for name in two if "(nearest)" in name}
+    assert {"F1(nearest)@15px/a@b", "detection_F1(nearest)@15px"} < names
+    assert len(names) == 3 * (3 + 2)  # F1, precision, recall: 3 of classes, 2 others
+
+
+def test_strict_reaches_every_metric_at_the_thresholds():
+    """A prediction at exactly the radius."""
+    results = [make_result([[5, 25]], [0.9], [[5, 10]])]
+    options = {"radius_px": 15.0, "thresholds": np.array([0.5])}
+    for strict, expected in {False: 1.0, True: 0.0}.items():
+        metrics = report.evaluate(
+            results, ["a"], strict=strict, beside="nearest", **options
+        )
+        assert metrics["F1@15px"]["value"] == expected
+        assert metrics["F1(nearest)@15px"]["value"] == expected
+        assert metrics["F1@15px"]["strict"] is strict
+        rows = report.per_image_rows(results, ["a"], strict=strict, **options)
+        assert rows[0]["F1"] == expected
+        tables = report.tables(results, ["a"], strict=strict, **options)
+        assert tables["confusion"]["counts"][0][0] == expected
+        curve = tables["threshold_curves"]["curves"]["a"]["F1"]
+        assert curve[50] == expected
+
+
 def test_tables_are_json():
     options = {"radius_px": 12.0, "thresholds": np.array([0.5, 0.5])}
     names = ["tumour positive", "tumour negative"]

@@ -3,7 +3,6 @@
 import flax.errors
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
 
 from cellrec_jax.errors import ConfigError
@@ -113,29 +112,11 @@ def test_training_with_dropout_needs_a_key():
 
 
 @pytest.mark.slow
-def test_training_step_reaches_every_layer_and_moves_the_statistics(rng):
+def test_training_step_reaches_every_layer_and_moves_the_statistics(
+    rng, check_training_step
+):
     model = _tiny(norm="sync_batch")
     image = jnp.asarray(rng.normal(size=(2, 29, 38, 3)), jnp.float32)
     variables = jax.jit(model.init)(jax.random.key(0), image)
-
-    def loss(params, key):
-        logits, new = model.apply(
-            {**variables, "params": params},
-            image,
-            True,
-            mutable=["batch_stats"],
-            rngs={"dropout": key},
-        )
-        return jnp.mean(logits**2), new["batch_stats"]
-
-    step = jax.jit(jax.value_and_grad(loss, has_aux=True))
-    (value, stats), grads = step(variables["params"], jax.random.key(1))
-    for leaf in jax.tree.leaves(grads):
-        assert np.isfinite(leaf).all()
-        assert np.any(leaf)
-    for new, old in zip(
-        jax.tree.leaves(stats), jax.tree.leaves(variables["batch_stats"]), strict=True
-    ):
-        assert np.any(new != old)
-    (other, _), _ = step(variables["params"], jax.random.key(2))
-    assert value != other
+    loss_of = check_training_step(model, variables, image)
+    assert loss_of(1) != loss_of(2)  # another draw of the dropout

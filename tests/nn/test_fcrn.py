@@ -46,28 +46,16 @@ def test_unknown_variant_names_the_known_ones():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("variant", ["a", "b"])
-def test_training_step_reaches_every_layer_and_moves_the_statistics(rng, variant):
+def test_training_step_reaches_every_layer_and_moves_the_statistics(
+    rng, variant, check_training_step
+):
     model = fcrn.FCRN(2, variant, width=2, norm="sync_batch")
     image = jnp.asarray(rng.normal(size=(2, 13, 22, 3)), jnp.float32)
     variables = jax.tree.map(
         lambda leaf: jnp.asarray(rng.uniform(0.1, 0.5, leaf.shape), jnp.float32),
         _shapes(model)[1],
     )
-
-    def loss(params):
-        logits, new = model.apply(
-            {**variables, "params": params}, image, True, mutable=["batch_stats"]
-        )
-        return jnp.mean(logits**2), new["batch_stats"]
-
-    grads, stats = jax.jit(jax.grad(loss, has_aux=True))(variables["params"])
-    for leaf in jax.tree.leaves(grads):
-        assert np.isfinite(leaf).all()
-        assert np.any(leaf)
-    for new, old in zip(
-        jax.tree.leaves(stats), jax.tree.leaves(variables["batch_stats"]), strict=True
-    ):
-        assert np.all(new != old)
+    check_training_step(model, variables, image)
 
 
 @pytest.mark.slow

@@ -25,7 +25,7 @@ def record(value, seed, row="ours", q="0.4", fold=None, parameters=1234):
     results = {
         "metrics": {"F1": {"value": value}},
         "run": {
-            "timing": {"seconds": 12.5},
+            "timing": {"seconds": 12.5, "predict_s": 0.25},
             "parameters": parameters,
             "versions": {"jax": "1.2"},
         },
@@ -113,6 +113,7 @@ def test_csv_has_a_line_a_run(tmp_path):
         "F1": "0.8",
         "parameters": "1234",
         "seconds": "12.5",
+        "predict_s": "0.25",
         "jax": "1.2",
     }
     assert rows[0]["q"] == ""

@@ -1,5 +1,6 @@
-"""Overlays; the other files are tested in test_run."""
+"""Overlays and the rule of the tables; the other files are tested in test_run."""
 
+import csv
 from types import SimpleNamespace
 
 import jax.numpy as jnp
@@ -45,3 +46,36 @@ def test_each_class_is_drawn_from_its_own_threshold(tmp_path, overlay_score, dra
         if (pixels[y - 9 : y + 9, x - 9 : x + 9] != 255).any()
     ]
     assert changed == drawn
+
+
+@pytest.mark.parametrize(
+    ("config", "matched"),
+    [
+        (EvalConfig(), 2),
+        (EvalConfig(protocol="nearest"), 1),
+        (EvalConfig(strict=True), 1),
+    ],
+)
+def test_the_table_of_images_counts_by_the_rule_of_the_metrics(
+    tmp_path, config, matched
+):
+    """Both predictions are nearest to one cell; the other cell is at the radius."""
+    result = ImageResult(
+        image_id="a",
+        group="",
+        pred_points_yx=np.array([[5, 10], [5, 13]], np.float32),
+        pred_scores=np.array([0.9, 0.7], np.float32),
+        pred_labels=np.zeros(2, np.int32),
+        pred_boxes_yxyx=None,
+        pred_ignored=np.zeros(2, bool),
+        true_points_yx=np.array([[5, 10], [5, 25]], np.float32),
+        true_labels=np.zeros(2, np.int32),
+        true_boxes_yxyx=None,
+    )
+    model = SimpleNamespace(
+        class_names=("cell",), decode=SimpleNamespace(thresholds=jnp.array([0.5]))
+    )
+    outputs.write_tables(tmp_path, [result], model, 12.0, config)
+    with (tmp_path / "predictions" / "per_image.csv").open() as table:
+        (row,) = csv.DictReader(table)
+    assert int(row["num_matched"]) == matched

@@ -61,13 +61,19 @@ def test_everything_is_there(workdir):
 
 
 def test_a_finished_run_is_only_evaluated_again(workdir, experiment, capsys):
+    """By another rule, if wanted: how to measure may change after training."""
     before = (workdir / "metrics.jsonl").read_bytes()
-    code = run.train_and_evaluate(experiment, workdir, Console())
+    rule = dataclasses.replace(experiment.eval, strict=True, beside="nearest")
+    again = dataclasses.replace(experiment, eval=rule)
+    code = run.train_and_evaluate(again, workdir, Console())
     assert code == 0
     assert "is trained already" in capsys.readouterr().out
     assert (workdir / "metrics.jsonl").read_bytes() == before
     results = json.loads((workdir / "results.json").read_text())
     assert results["run"]["timing"]["steps"] == 4  # kept from the training
+    for name, protocol in {"F1@12px": "max", "F1(nearest)@12px": "nearest"}.items():
+        assert results["metrics"][name]["protocol"] == protocol
+        assert results["metrics"][name]["strict"] is True
 
 
 def test_other_weights_for_a_finished_run_are_refused(workdir, experiment, tmp_path):

@@ -4,11 +4,8 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 
-from cellrec_jax import methods
 from cellrec_jax.config import OptimConfig
-from cellrec_jax.data import augment
 from cellrec_jax.train import optim, parallel
 from cellrec_jax.train import step as step_lib
 from cellrec_jax.types import Method
@@ -60,30 +57,3 @@ def test_average_is_kept_only_when_asked():
     state, _ = _run_toy(1, ema=0.5)
     assert state.eval_params is state.ema_params
     assert state.ema_params["w"] != state.params["w"]
-
-
-@pytest.mark.slow
-def test_detector_on_1x4_2x2_and_4x1_devices(tiny_model, tiny_batch):
-    """Three steps with unequal cell counts, float32, rtol 1e-5."""
-    method = methods.build(
-        "calibrated_rcnn", tiny_model, {}, num_classes=2, total_steps=10
-    )
-    params, model_state = method.init(jax.random.key(0), tiny_batch.image)
-    trainable = method.trainable(params)
-    tx = optim.make_optimizer(OptimConfig(), 10, trainable)
-    options = augment.AugmentOptions(crop_hw=(64, 64), turn=True)
-    results = []
-    for number in (1, 2, 4):
-        devices = jax.devices()[:number]
-        step = step_lib.make_step(
-            method, tx, lambda b, r: augment.augment(b, r, options), seed=0
-        )
-        pmapped = parallel.pmap_step(step, devices)
-        state = step_lib.init_state(tx, params, model_state)
-        state = parallel.place(state, devices)
-        for _ in range(3):
-            state, metrics = pmapped(state, parallel.shard(tiny_batch, devices))
-        assert metrics["rpn_positives"][0] > 0
-        results.append(jax.device_get(state.params))
-    for other in results[1:]:
-        chex.assert_trees_all_close(results[0], other, rtol=1e-5, atol=1e-7)

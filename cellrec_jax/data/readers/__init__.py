@@ -1,4 +1,4 @@
-"""Annotated folders of nine layouts, each read by the module named in `FORMATS`.
+"""Annotated folders of ten layouts, each read by the module named in `FORMATS`.
 
 A reader module has `NAME`, `matches(root) -> bool` (a look at names) and
 `open_source(root) -> Source` (images and annotations are read by `Source.load`).
@@ -25,6 +25,7 @@ FORMATS: dict[str, str] = {
     "instance_masks": "cellrec_jax.data.readers.instance_masks",
     "label_images": "cellrec_jax.data.readers.label_images",
     "mitos": "cellrec_jax.data.readers.mitos",
+    "cell_tracking": "cellrec_jax.data.readers.cell_tracking",
 }
 """Name for `data.format` -> module; imported when needed."""
 
@@ -38,6 +39,7 @@ LAYOUTS: dict[str, str] = {
     "instance_masks": "ID/images/*.png + ID/masks/*.png",
     "label_images": "images/ + labels/ or masks/*.png",
     "mitos": "A03/frames/x40/*.tiff + A03/mitosis/*.csv",
+    "cell_tracking": "01/t*.tif + 01_GT/TRA/*.tif or 01_ST/SEG/*.tif",
 }
 """Name -> its usual layout in few words, for messages."""
 

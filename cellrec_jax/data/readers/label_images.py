@@ -12,9 +12,10 @@ import numpy as np
 from PIL import Image
 import tifffile
 
+from cellrec_jax.data import tiff
 from cellrec_jax.data.clean import clean
 from cellrec_jax.data.images import IMAGE_ENDINGS, load_image, natural_key
-from cellrec_jax.data.instances import instances_from_ids
+from cellrec_jax.data.instances import Instances, instances_from_ids
 from cellrec_jax.data.layout import check_pairs, index_files
 from cellrec_jax.data.readers import instance_masks
 from cellrec_jax.data.record import Record, Source
@@ -71,20 +72,7 @@ def open_source(root: Path) -> Source:
 
     def load(image_id: str) -> Record:
         image = load_image(images[image_id])
-        ids = _load_ids(labels[image_id])
-        if ids.shape != image.shape[:2]:
-            raise DataError(
-                f"{labels[image_id]} is {ids.shape[0]} x {ids.shape[1]} px but its "
-                f"image is {image.shape[0]} x {image.shape[1]}: export it again"
-            )
-        found = instances_from_ids(ids)
-        if len(found.parts) == 1 and found.parts[0] > MAX_PARTS_OF_ONE_ID:
-            raise DataError(
-                f"{labels[image_id]} has a single id in {found.parts[0]} parts: it "
-                "marks cells, not each cell; number its parts first"
-            )
-        if (found.parts > 1).any():
-            repairs[SEVERAL_PARTS] += int((found.parts > 1).sum())
+        found = read_instances(labels[image_id], image.shape[:2], repairs)
         class_ids = np.zeros(len(found.points_yx), np.int32)
         record = Record(image_id, image, found.points_yx, class_ids, masks=found.masks)
         return attach_regions(clean(record, repairs), root)
@@ -109,18 +97,53 @@ def _find_files(root: Path) -> tuple[dict[str, Path], dict[str, Path]]:
     return images, labels
 
 
-def _load_ids(file: Path) -> np.ndarray:
+def read_instances(
+    file: Path, size_hw: tuple[int, ...], repairs: Counter[str]
+) -> Instances:
+    """Reads a label image and finds its cells.
+
+    Args:
+      file: of 1, 8, 16 or 32 bits.
+      size_hw: of its image.
+      repairs: description -> count; ids in several parts are added in place.
+
+    Raises:
+      DataError: as `load_ids`, and for a single id in many parts.
+    """
+    found = instances_from_ids(load_ids(file, size_hw))
+    if len(found.parts) == 1 and found.parts[0] > MAX_PARTS_OF_ONE_ID:
+        raise DataError(
+            f"{file} has a single id in {found.parts[0]} parts: it marks cells, not "
+            "each cell; number its parts first"
+        )
+    if (found.parts > 1).any():
+        repairs[SEVERAL_PARTS] += int((found.parts > 1).sum())
+    return found
+
+
+def load_ids(file: Path, size_hw: tuple[int, ...]) -> np.ndarray:
     """Reads the ids as stored: palettes and 32 bits are kept, unlike in `load_image`.
 
+    Args:
+      file: a label image; a TIFF file may hold one plane only.
+      size_hw: of its image.
+
     Returns:
-      [H, W] integers.
+      [H, W] integers of 0 or more.
+
+    Raises:
+      DataError: if it is unreadable, coloured, of floats, negative numbers or several
+        planes, or of another size.
     """
     try:
         if file.suffix.lower() in (".tif", ".tiff"):
             ids = _load_tiff(file)
+            tiff.check_one_plane(file)
         else:
             with Image.open(file) as image:
                 ids = np.asarray(image)
+    except DataError:
+        raise
     # Decoders raise every kind of error on damaged files.
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
@@ -132,12 +155,17 @@ def _load_ids(file: Path) -> np.ndarray:
         )
     if ids.min(initial=0) < 0:
         raise DataError(f"{file} has negative ids: number the cells from 1")
+    if ids.shape != tuple(size_hw):
+        raise DataError(
+            f"{file} is {ids.shape[0]} x {ids.shape[1]} px but its image is "
+            f"{size_hw[0]} x {size_hw[1]}: export it again"
+        )
     return ids
 
 
 def _load_tiff(file: Path) -> np.ndarray:
-    with tifffile.TiffFile(file) as tiff:
-        page = tiff.pages.first
+    with tifffile.TiffFile(file) as opened:
+        page = opened.pages.first
         # tifffile takes what lies behind the end of a truncated file for zeros.
         ends = np.add(page.dataoffsets, page.databytecounts)
         if ends.max() > file.stat().st_size:

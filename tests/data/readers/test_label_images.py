@@ -5,6 +5,7 @@ from PIL import Image
 import pytest
 import tifffile
 
+from cellrec_jax.data import arrays, example
 from cellrec_jax.data.readers import label_images
 from cellrec_jax.errors import DataError
 
@@ -82,6 +83,41 @@ def test_usiigaci_folders(tmp_path: Path) -> None:
     np.testing.assert_allclose(record.points_yx, [[3, 0.5], [1, 2]])
 
 
+def test_usiigaci_frames_of_mixed_size_and_depth_and_without_contrast(
+    tmp_path: Path,
+) -> None:
+    """They become one batch of finite floats; a flat 16-bit frame becomes black."""
+    ramp = np.linspace(1000, 5000, 24).reshape(4, 6)
+    frames = {
+        "set1": ramp.astype(np.uint16),
+        "set2": (ramp / 20).astype(np.uint8),
+        "set3": np.full((8, 6), 999, np.uint16),
+        "set4": np.full((4, 12), 51, np.uint8),
+    }
+    for name, frame in frames.items():
+        (tmp_path / name).mkdir()
+        tifffile.imwrite(tmp_path / name / "raw.tif", frame)
+        ids = np.zeros(frame.shape, np.uint8)
+        ids[:4, :6] = _IDS
+        Image.fromarray(ids).save(tmp_path / name / "instances_ids.png")
+    source = label_images.open_source(tmp_path)
+    assert source.image_ids == tuple(frames)
+    spec = example.ExampleSpec(size_hw=(8, 12), max_cells=4)
+    batch = arrays.stack(
+        [example.prepare(source.load(image_id), spec) for image_id in frames]
+    )
+    assert batch.image.dtype == np.float32
+    assert np.isfinite(batch.image).all()
+    assert batch.image[0].min() == 0.0
+    assert batch.image[0].max() == 1.0
+    assert not batch.image[2].any()
+    np.testing.assert_allclose(batch.image[3], 0.2)
+    # The cell at (3, 0.5) of each frame, in px of the frame's own squeezed image.
+    np.testing.assert_allclose(
+        batch.points_yx[:, 0], [[6, 1], [6, 1], [3, 1], [6, 0.5]], rtol=1e-6
+    )
+
+
 def test_no_cells(tmp_path: Path) -> None:
     _write(tmp_path, np.zeros((4, 6), np.uint8))
     record = label_images.open_source(tmp_path).load("1")
@@ -94,6 +130,7 @@ def test_no_cells(tmp_path: Path) -> None:
         (np.zeros((4, 6, 3), np.uint8), "no label image"),
         (np.zeros((4, 6), np.float32), "no label image"),
         (-_IDS.astype(np.int32), "negative ids"),
+        (np.stack([_IDS] * 5).astype(np.uint16), "is a stack of 5 planes"),
         (np.tile([[0, 255], [0, 0]], (2, 5)).astype(np.uint8), "single id in 10 parts"),
     ],
 )

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from cellrec_jax.data.readers import (
+    cell_tracking,
     coco,
     find_format,
     instance_masks,
@@ -13,7 +14,7 @@ from cellrec_jax.data.readers import (
     voc,
 )
 
-_READERS = (coco, voc, instance_masks, label_images, mitos)
+_READERS = (coco, voc, instance_masks, label_images, mitos, cell_tracking)
 _COCO_HEAD = b'{"info": {"year": 2020}, "images": [], "annotations": []}'
 _LAYOUTS = {
     "coco": [
@@ -44,6 +45,11 @@ _LAYOUTS = {
         ["H03/frames/x40/H03_00Aa.tiff", "H03/mitosis/H03_00Aa_mitosis.csv"],
         ["A03/A03/frames/x40/A03_00Aa.tiff"],
         ["training/Hamamatsu/H03/frames/x40/H03_00Aa.tiff"],
+    ],
+    "cell_tracking": [
+        ["01/t000.tif", "01_GT/TRA/man_track000.tif", "01_GT/TRA/man_track.txt"],
+        ["BF-C2DL-HSC/02/t0000.tif", "BF-C2DL-HSC/02_ST/SEG/man_seg0000.tif"],
+        ["01/t000.tif", "01_GT/SEG/man_seg000.tif", "02/t000.tif"],
     ],
     "bcdata": [
         ["images/1.png", "annotations/positive/1.h5", "annotations/negative/1.h5"],
@@ -89,6 +95,7 @@ def test_one_reader_matches(name: str, files: list[str], tmp_path: Path) -> None
         ["images/1.png", "annotations.xml"],
         ["images/1.png", "labels/1.txt"],
         ["A03/notes.txt", "frames/1.png"],
+        ["01/t000.tif", "01_GT/TRA/man_track001.tif", "02/t001.tif"],
     ],
 )
 def test_nothing_to_match(reader: object, files: list[str], tmp_path: Path) -> None:

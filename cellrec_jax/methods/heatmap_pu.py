@@ -1,0 +1,374 @@
+"""Cell detection by a position heat map, for sparse labels and rounds of pseudo labels.
+
+Fujii et al., Cell Detection from Imperfect Annotation by Pseudo Label Selection Using
+P-classification, MICCAI 2021. A U-Net regresses a map with a Gaussian at each cell. The
+masked loss counts pixels near labels alone, so that unlabelled cells are not taught to
+be background; the network then finds nearly all cells, and much else. Rounds of pseudo
+labels (`train.refine`) mend that. One class; a point of class 1 is known background,
+as the rounds add it.
+
+The comparisons of the paper are options: `loss.form=plain` (Nishimura et al.),
+`model.classifier` (Yang et al.), and others that the paper does not have.
+"""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from cellrec_jax import masking, validate
+from cellrec_jax.losses import pu, sparse_heatmap
+from cellrec_jax.methods import encoder
+from cellrec_jax.methods.heatmap_options import LossOptions, ModelOptions, Options
+from cellrec_jax.nn import patch_net, unet
+from cellrec_jax.ops import patches, peaks
+from cellrec_jax.types import Batch, Decode, Detections, Method, Metrics
+
+__all__ = ["BACKGROUND", "LossOptions", "ModelOptions", "Options", "make"]
+
+Params = Any
+ModelState = Any
+
+BACKGROUND = 1
+"""Label of a point that is known to be no cell."""
+
+_PRIOR_MOMENTUM = 0.9
+_START_PRIOR = 0.1
+_LEAST_PRIOR = 0.01
+_TAKEN = 0.5  # probability from which a pixel is taken for a cell
+
+
+def make(options: Options, *, num_classes: int, total_steps: int) -> Method:
+    """Builds the method's functions.
+
+    Args:
+      options: see `heatmap_options`.
+      num_classes: must be 1.
+      total_steps: length of training, for the mean teacher's burn-in.
+
+    Returns:
+      A `Method` of pure functions. Parameters are {"detector": ...}, and "classifier"
+      where there is one: it gets no gradient here, see `train.refine`.
+
+    Raises:
+      ConfigError: for more than one class.
+    """
+    validate.require(
+        num_classes == 1,
+        f"method=heatmap_pu finds cells of one class, not {num_classes}: merge them "
+        "with --config.data.classes, such as cell=positive+negative",
+    )
+    bind = functools.partial(functools.partial, options=options)
+    return Method(
+        init=bind(_init),
+        loss_fn=bind(_loss_fn, total_steps=total_steps),
+        predict=bind(_predict),
+        trainable=_trainable,
+        stride=unet.MULTIPLE,
+        candidates=bind(_candidates),
+    )
+
+
+def _network(model: ModelOptions, axis_name: str | None = None) -> unet.UNet:
+    return unet.UNet(
+        num_outputs=1,
+        width=model.width,
+        norm=model.norm,
+        resize=model.resize,
+        dtype=jnp.dtype(model.dtype),
+        axis_name=axis_name,
+    )
+
+
+def _init(
+    rng: jax.Array, image: jax.Array, *, options: Options
+) -> tuple[Params, ModelState]:
+    """Initial parameters and batch statistics; no weight depends on the image size."""
+    del image  # always one channel, see `normalize`
+    model = options.model
+    init = functools.partial(_network(model).init, train=False)
+    blank = jnp.zeros((1, unet.MULTIPLE, unet.MULTIPLE, 1))
+    detector, model_state = encoder.initialise(init, rng, blank)
+    params = {"detector": detector}
+    if model.classifier:
+        net = patch_net.PatchNet(model.classifier)
+        init = functools.partial(net.init, train=False)
+        blank = jnp.zeros((1, model.patch_px, model.patch_px, 1))
+        params["classifier"], _ = encoder.initialise(init, rng, blank)
+    if options.loss.form == "pu":
+        model_state = {**model_state, "prior": {"value": jnp.array(_START_PRIOR)}}
+    return params, model_state
+
+
+def _trainable(params: Params) -> Any:
+    """Only the detector is trained by the loop."""
+    return {
+        name: jax.tree.map(lambda _, name=name: name == "detector", part)
+        for name, part in params.items()
+    }
+
+
+def normalize(image: jax.Array) -> jax.Array:
+    """Grey image over its own highest value, as the paper's code.
+
+    Args:
+      image: [B, H, W, C] in [0, 1].
+
+    Returns:
+      f32 [B, H, W, 1] in [0, 1].
+    """
+    grey = jnp.mean(image.astype(jnp.float32), axis=-1, keepdims=True)
+    highest = jnp.max(grey, axis=(1, 2, 3), keepdims=True)
+    return grey / jnp.where(highest > 0, highest, 1.0)
+
+
+def _apply(
+    detector: Params,
+    model_state: ModelState,
+    image: jax.Array,
+    model: ModelOptions,
+    *,
+    train: bool,
+    axis_name: str | None = None,
+) -> tuple[jax.Array, ModelState]:
+    """Returns outputs [B, H, W] before the activation, and new batch statistics."""
+    stats = {name: part for name, part in model_state.items() if name != "prior"}
+    outputs, updated = _network(model, axis_name).apply(
+        {"params": detector, **stats},
+        normalize(image),
+        train,
+        mutable=list(stats) if train else [],
+    )
+    return outputs[..., 0], {**model_state, **updated}
+
+
+def _activate(outputs: jax.Array, model: ModelOptions) -> jax.Array:
+    return jax.nn.sigmoid(outputs) if model.activation == "sigmoid" else outputs
+
+
+def _loss_fn(
+    params: Params,
+    model_state: ModelState,
+    batch: Batch,
+    rng: jax.Array,
+    step: jax.Array,
+    *,
+    options: Options,
+    total_steps: int,
+    axis_name: str | None = None,
+    ema_params: Params | None = None,
+) -> tuple[jax.Array, tuple[ModelState, Metrics]]:
+    """Mean cost of the batch's pixels that count: over all of them, not image by image.
+
+    References:
+      Fujii et al. 2021, masked loss; their code divides by the batch's pixels.
+    """
+    del rng
+    model, loss = options.model, options.loss
+    outputs, new_state = _apply(
+        params["detector"],
+        model_state,
+        batch.image,
+        model,
+        train=True,
+        axis_name=axis_name,
+    )
+    valid = batch.valid & batch.image_mask[:, None, None]
+    painted = jax.vmap(functools.partial(_paint, loss=loss))(batch)
+    if loss.form == "pu":
+        return _pixel_risk(outputs, painted, valid, new_state, loss, axis_name)
+    heights = _activate(outputs, model)
+    if loss.form == "mean_teacher":
+        validate.require(
+            ema_params is not None,
+            "loss.form=mean_teacher asks averaged weights: set --config.optim.ema=0.99",
+        )
+        assert ema_params is not None  # for mypy
+        teacher = _heights(ema_params["detector"], model_state, batch, model)
+        sure = step >= loss.burn_in * total_steps
+        pixels = jax.vmap(
+            functools.partial(_taught, sure=sure, loss=loss, window_px=model.window_px)
+        )(heights, teacher, painted, valid)
+    else:
+        form = _form(loss, model.window_px)
+        pixels = jax.vmap(form)(heights, painted, valid)
+    total = masking.masked_mean(pixels.costs, pixels.weights, axis_name=axis_name)
+    metrics: Metrics = {
+        "loss/map": (total, jnp.ones(())),
+        "counted": masking.masked_sum_count(pixels.weights, valid),
+        "highest": masking.masked_sum_count(
+            jnp.max(heights, axis=(1, 2)), batch.image_mask
+        ),
+    }
+    return total, (new_state, metrics)
+
+
+def _paint(example: Batch, loss: LossOptions) -> sparse_heatmap.Painted:
+    return sparse_heatmap.paint(
+        example.points_yx,
+        example.points_mask & (example.labels == 0),
+        example.points_mask & (example.labels == BACKGROUND),
+        (example.image.shape[0], example.image.shape[1]),
+        sigma_px=loss.sigma_px,
+        radius_px=loss.radius_px,
+    )
+
+
+def _form(loss: LossOptions, window_px: int) -> Any:
+    """The loss of one image: (heights, painted, valid) -> PixelLoss."""
+    if loss.form == "bde":
+        return functools.partial(
+            sparse_heatmap.energy_weighted,
+            window_px=window_px,
+            radius_px=loss.radius_px,
+            threshold=loss.threshold,
+        )
+    if loss.form == "recalibrated":
+        return functools.partial(
+            sparse_heatmap.recalibrated,
+            threshold=loss.threshold,
+            weight=loss.recalibrated_weight,
+        )
+    return {"masked": sparse_heatmap.masked, "plain": sparse_heatmap.plain}[loss.form]
+
+
+def _taught(
+    heights: jax.Array,
+    teacher: jax.Array,
+    painted: sparse_heatmap.Painted,
+    valid: jax.Array,
+    *,
+    sure: jax.Array,
+    loss: LossOptions,
+    window_px: int,
+) -> sparse_heatmap.PixelLoss:
+    """The masked loss during burn-in, then the teacher's."""
+    taught = sparse_heatmap.mean_teacher(
+        heights,
+        teacher,
+        painted,
+        valid,
+        sigma_px=loss.sigma_px,
+        window_px=window_px,
+        threshold=loss.threshold,
+    )
+    alone = sparse_heatmap.masked(heights, painted, valid)
+    return jax.tree.map(lambda a, b: jnp.where(sure, a, b), taught, alone)
+
+
+def _pixel_risk(
+    logits: jax.Array,
+    painted: sparse_heatmap.Painted,
+    valid: jax.Array,
+    model_state: ModelState,
+    loss: LossOptions,
+    axis_name: str | None,
+) -> tuple[jax.Array, tuple[ModelState, Metrics]]:
+    """Non-negative risk of pixels: those near a labelled cell, and all the others.
+
+    The prior is fixed, or a running share of the pixels that are taken for cells.
+
+    References:
+      Yang et al., Object Detection as a Positive-Unlabeled Problem, BMVC 2020. Differs
+      from the paper: pixels of the heat map in place of anchors.
+    """
+    positive = valid & painted.known & (painted.target > 0)
+    unlabeled = valid & ~positive
+    prior = model_state["prior"]["value"]
+    taken = masking.masked_mean(
+        jax.nn.sigmoid(logits) > _TAKEN, valid, axis_name=axis_name
+    )
+    prior = _PRIOR_MOMENTUM * prior + (1.0 - _PRIOR_MOMENTUM) * taken
+    prior = jax.lax.stop_gradient(jnp.clip(prior, _LEAST_PRIOR, 1.0 - _LEAST_PRIOR))
+    used = jnp.asarray(loss.prior) if loss.prior else prior
+    risk = pu.pu_risk(logits, positive, unlabeled, used, axis_name=axis_name)
+    one = jnp.ones(())
+    metrics: Metrics = {
+        "loss/risk": (risk.risk, one),
+        "negative_risk": (risk.negative_risk, one),
+        "prior": (used, one),
+    }
+    return risk.risk, ({**model_state, "prior": {"value": prior}}, metrics)
+
+
+def _predict(
+    params: Params,
+    model_state: ModelState,
+    batch: Batch,
+    decode: Decode,
+    *,
+    options: Options,
+) -> Detections:
+    """Detections of whole images: max_detections slots, highest peak first."""
+    model = options.model
+    heights = _heights(params["detector"], model_state, batch, model)
+    found = _detect_all(heights, batch, decode, model)
+    if model.classifier:
+        keep = functools.partial(_classify, params["classifier"], model=model)
+        kept = jax.vmap(keep)(normalize(batch.image), found.points_yx)
+        found = found._replace(mask=found.mask & kept)
+    return found
+
+
+def _candidates(
+    params: Params,
+    model_state: ModelState,
+    batch: Batch,
+    decode: Decode,
+    *,
+    options: Options,
+) -> Detections:
+    """Peaks of training images, whatever a classifier says of them.
+
+    References:
+      Fujii et al. 2021, whose code cuts off values below 0 here, but not in testing.
+    """
+    heights = _heights(params["detector"], model_state, batch, options.model)
+    return _detect_all(jax.nn.relu(heights), batch, decode, options.model)
+
+
+def _heights(
+    detector: Params, model_state: ModelState, batch: Batch, model: ModelOptions
+) -> jax.Array:
+    """Maps [B, H, W] of a network that is not trained now."""
+    outputs, _ = _apply(detector, model_state, batch.image, model, train=False)
+    return _activate(outputs, model)
+
+
+def _detect_all(
+    heights: jax.Array, batch: Batch, decode: Decode, model: ModelOptions
+) -> Detections:
+    found = jax.vmap(functools.partial(_detect, decode=decode, model=model))(heights)
+    return found._replace(mask=found.mask & batch.image_mask[:, None])
+
+
+def _detect(heights: jax.Array, *, decode: Decode, model: ModelOptions) -> Detections:
+    """Peaks of one image's map [H, W]; scores follow the peak rule."""
+    if model.peak_rule == "relative":
+        heights = peaks.rescale(heights)
+    found = peaks.find_peaks(
+        heights,
+        max_peaks=model.max_detections,
+        window_px=model.window_px,
+        min_distance=decode.min_distance,
+        threshold_abs=0.0,
+    )
+    scores = jnp.clip(found.scores, 0.0, 1.0)
+    return Detections(
+        found.points_yx,
+        scores,
+        jnp.zeros(scores.shape, jnp.int32),
+        scores[:, None],
+        found.mask & (scores >= decode.thresholds[0]),
+    )
+
+
+def _classify(
+    classifier: Params, image: jax.Array, points_yx: jax.Array, model: ModelOptions
+) -> jax.Array:
+    """Whether the classifier takes each point's patch for a cell; bool [M]."""
+    cut = patches.cut(image, points_yx, model.patch_px)
+    net = patch_net.PatchNet(model.classifier)
+    scores, _ = net.apply({"params": classifier}, cut, train=False)
+    return scores > 0

@@ -1,0 +1,89 @@
+"""Peaks of the detector as candidates for pseudo labels, those of all images pooled.
+
+Source: the public code of Fujii et al., Cell Detection from Imperfect Annotation by
+Pseudo Label Selection Using P-classification, MICCAI 2021.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy import spatial
+
+from cellrec_jax.io import round_labels
+from cellrec_jax.metrics import matching
+
+UNLABELED, POSITIVE, REMOVED = 0, 1, 2
+"""Kinds of peaks: at no label, at a given or pseudo-positive one, at a negative one."""
+
+
+class Candidates(NamedTuple):
+    """Peaks of all images, N together."""
+
+    image: np.ndarray  # i32 [N], the position of its image in the training set
+    points_yx: np.ndarray  # f32 [N, 2] px
+    heights: np.ndarray  # f32 [N]
+
+
+def carry_over(new: Candidates, previous: Candidates, distance_px: float) -> Candidates:
+    """Appends the previous round's peaks that were not found again.
+
+    Args:
+      new: peaks of this round.
+      previous: peaks of the last round, with what it carried over itself.
+      distance_px: a previous peak stays if no new one of its image is within it.
+
+    Returns:
+      New peaks, then those that stay.
+
+    References:
+      The public code of Fujii et al. Differs from it: there a previous peak stays also
+      where another one is nearer to the only new peak within the distance.
+    """
+    stays = np.ones(len(previous.image), bool)
+    for image in np.intersect1d(new.image, previous.image):
+        here = np.flatnonzero(previous.image == image)
+        tree = spatial.KDTree(new.points_yx[new.image == image])
+        stays[here] = tree.query(previous.points_yx[here])[0] > distance_px
+    pairs = zip(new, previous, strict=True)
+    return Candidates(*(np.concatenate([ours, old[stays]]) for ours, old in pairs))
+
+
+def divide(
+    candidates: Candidates,
+    labels: Sequence[round_labels.ImageLabels],
+    match_px: float,
+) -> np.ndarray:
+    """Tells which peaks are at labels.
+
+    In each image peaks are matched one to one with the positive labels, and again with
+    the pseudo-negative ones, each peak with its nearest label or none (method "nearest"
+    of `matching.match_points`). So a second peak at one cell stays unlabelled.
+
+    Args:
+      candidates: N peaks.
+      labels: those of each image, in the order that `candidates.image` counts in.
+      match_px: largest distance of a match.
+
+    Returns:
+      i8 [N] of POSITIVE, REMOVED and UNLABELED.
+
+    References:
+      The public code of Fujii et al. Differs from it: it removes a peak matched on both
+      sides, here the nearer label decides; so background selected at the rim of a
+      labelled cell does not take the cell's own peak away.
+    """
+    distances = np.full((2, len(candidates.image)), np.inf)
+    for image in np.unique(candidates.image):
+        peaks = np.flatnonzero(candidates.image == image)
+        peaks_yx = candidates.points_yx[peaks]
+        points_yx = labels[image].points_yx
+        negative = np.array(labels[image].origins, np.str_) == round_labels.NEGATIVE
+        for side, chosen in enumerate((~negative, negative)):
+            side_yx = points_yx[chosen]
+            pairs = matching.match_points(peaks_yx, side_yx, match_px, method="nearest")
+            offsets_yx = peaks_yx[pairs[:, 0]] - side_yx[pairs[:, 1]]
+            distances[side, peaks[pairs[:, 0]]] = np.hypot(*offsets_yx.T)
+    kinds = np.where(distances[0] <= distances[1], POSITIVE, REMOVED)
+    kinds[np.isinf(distances).all(axis=0)] = UNLABELED
+    return kinds.astype(np.int8)

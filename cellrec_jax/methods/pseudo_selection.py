@@ -1,0 +1,260 @@
+"""Selects pseudo labels among the detector's peaks by P-classification.
+
+Peaks at a label are positives, the others unlabelled (see `pseudo_candidates`). Two
+rankings of the latter, one for each end, tell which are surely cells and which surely
+background. Everything is on the host, but for the rankings.
+
+Source: Fujii et al., Cell Detection from Imperfect Annotation by Pseudo Label Selection
+Using P-classification, MICCAI 2021, and its public code, where both differ.
+"""
+
+from collections.abc import Callable, Sequence
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from cellrec_jax.io import round_labels
+from cellrec_jax.losses import ranking_solvers
+from cellrec_jax.methods.pseudo_candidates import POSITIVE, UNLABELED, Candidates
+
+_SOLVERS: dict[str, Callable[..., ranking_solvers.Solution]] = {
+    "lbfgs": ranking_solvers.solve_lbfgs,
+    "sgd": ranking_solvers.solve_sgd,
+}
+
+
+class Ranking(NamedTuple):
+    """Scores of the peaks; NaN where nothing could be ranked."""
+
+    positive_scores: np.ndarray
+    """f32 [N]; high is surely a cell."""
+    negative_scores: np.ndarray
+    """f32 [N]; low is surely background. Of a scale of its own."""
+    notes: tuple[str, ...]
+    """What did not go as planned, for the log."""
+
+
+class Selection(NamedTuple):
+    """Peaks that become labels, the surest first."""
+
+    positive_index: np.ndarray  # i64 [n]
+    negative_index: np.ndarray  # i64 [m]
+    notes: tuple[str, ...]
+
+
+def rank(
+    features: jax.Array,
+    kinds: np.ndarray,
+    *,
+    p: float = 4.0,
+    ridge: float = 0.1,
+    solver: str = "lbfgs",
+    moved_share: float = 0.2,
+    literal: bool = False,
+) -> Ranking:
+    """Ranks peaks from both ends, by two runs of P-classification.
+
+    The P-run takes labelled peaks for positive and unlabelled ones for negative. The
+    N-run has opposed labels, after the best `moved_share` of unlabelled peaks by the
+    P-run joined the labelled ones; its scores are stored with opposed sign.
+
+    Args:
+      features: float [N, F] of the patches at the peaks, from the feature extractor,
+        finite but where REMOVED. They are divided by the highest one, if above 0.
+      kinds: i8 [N], see `pseudo_candidates.divide`.
+      p: >= 1, how much the top of the list counts.
+      ridge: >= 0, of the squared weights.
+      solver: "lbfgs" or "sgd", see `losses.ranking_solvers`.
+      moved_share: in [0, 1); 0 as the paper prints it.
+      literal: see `ranking.p_classification`.
+
+    Returns:
+      Scores of all peaks; only those of unlabelled ones serve to select. All are NaN,
+      and the notes say why, without positives or unlabelled peaks, or where the
+      features tell none apart.
+
+    Raises:
+      ValueError: for an unknown solver, a share or other number out of range, unequal
+        lengths, or features of used peaks that are not finite.
+
+    References:
+      Fujii et al. 2021, Eq. 2 and their code. Differs from the paper: the moved share
+      is in the code only.
+    """
+    if solver not in _SOLVERS:
+        raise ValueError(f"unknown solver {solver!r}; use one of {tuple(_SOLVERS)}")
+    if not 0 <= moved_share < 1:
+        raise ValueError(f"moved_share must be in [0, 1), not {moved_share}")
+    if len(features) != len(kinds):
+        raise ValueError(f"{len(features)} rows of features for {len(kinds)} peaks")
+    positive, unlabeled = kinds == POSITIVE, kinds == UNLABELED
+    problem = _why_not(positive, unlabeled)
+    if problem:
+        return _unranked(len(kinds), problem)
+    design = _design(jnp.asarray(features), jnp.asarray(positive | unlabeled))
+    solve = functools.partial(_SOLVERS[solver], p=p, ridge=ridge, literal=literal)
+    notes: list[str] = []
+
+    def run(name: str, upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
+        found = solve(design, jnp.asarray(upper), jnp.asarray(lower))
+        if solver == "lbfgs" and not found.converged:
+            notes.append(
+                f"the {name}-run stopped unconverged after {found.steps} steps"
+            )
+        return np.asarray(_score(design, found.weights))
+
+    up = run("P", positive, unlabeled)
+    if _is_flat(up[unlabeled]):
+        return _unranked(len(kinds), "the features tell no two unlabelled peaks apart")
+    moved = _lowest(-up, np.flatnonzero(unlabeled), moved_share)
+    upper = positive.copy()
+    upper[moved] = True
+    down = -run("N", unlabeled & ~upper, upper)
+    return Ranking(up, down, tuple(notes))
+
+
+def select(
+    ranking: Ranking,
+    kinds: np.ndarray,
+    image: np.ndarray,
+    *,
+    top_share: float = 0.05,
+    bottom_share: float = 0.05,
+    pooled: bool = True,
+) -> Selection:
+    """Takes the ends of both rankings as labels.
+
+    Of n unlabelled peaks the int(share n) surest become labels, peaks at both ends
+    neither.
+
+    Args:
+      ranking: of N peaks.
+      kinds: i8 [N], see `pseudo_candidates.divide`.
+      image: i32 [N], as in `Candidates`.
+      top_share: alpha in [0, 1], of the unlabelled peaks, to become pseudo-positive.
+      bottom_share: beta in [0, 1], to become pseudo-negative.
+      pooled: whether n counts the peaks of all images together, else image by image.
+
+    Returns:
+      Indices into the peaks; empty ones where nothing was ranked or a share selects
+      none, which the notes then tell.
+
+    Raises:
+      ValueError: for a share out of range.
+
+    References:
+      Fujii et al. 2021; that it is pooled, and what becomes of peaks at both ends, is
+      in their code only.
+    """
+    for name, share in (("top_share", top_share), ("bottom_share", bottom_share)):
+        if not 0 <= share <= 1:
+            raise ValueError(f"{name} must be in [0, 1], not {share}")
+    ranked = np.isfinite(ranking.positive_scores) & np.isfinite(ranking.negative_scores)
+    unlabeled = np.flatnonzero((kinds == UNLABELED) & ranked)
+    images = np.zeros(1, np.int32) if pooled else np.unique(image[unlabeled])
+    groups = [unlabeled if pooled else unlabeled[image[unlabeled] == i] for i in images]
+
+    def surest(scores: np.ndarray, share: float) -> np.ndarray:
+        ends = [_lowest(scores, group, share) for group in groups]
+        index = np.concatenate([np.zeros(0, np.int64), *ends])
+        return index[np.argsort(scores[index], kind="stable")]
+
+    top = surest(-ranking.positive_scores, top_share)
+    bottom = surest(ranking.negative_scores, bottom_share)
+    both = np.intersect1d(top, bottom)
+    notes = []
+    for kind, share, index in (
+        ("pseudo-positive", top_share, top),
+        ("pseudo-negative", bottom_share, bottom),
+    ):
+        if share > 0 and len(unlabeled) and not len(index):
+            where = "" if pooled else " in any image"
+            notes.append(
+                f"no {kind} label: {share:g} of {len(unlabeled)} unlabelled peaks is "
+                f"less than one{where}"
+            )
+    if len(both):
+        notes.append(f"peaks at both ends, left unlabelled: {len(both)}")
+    return Selection(
+        top[~np.isin(top, both)], bottom[~np.isin(bottom, both)], tuple(notes)
+    )
+
+
+def add_labels(
+    labels: Sequence[round_labels.ImageLabels],
+    candidates: Candidates,
+    ranking: Ranking,
+    selection: Selection,
+    round_number: int,
+) -> list[round_labels.ImageLabels]:
+    """Appends the selected peaks to the labels of their images.
+
+    Args:
+      labels: those of each image, in the order that `candidates.image` counts in.
+      candidates: N peaks.
+      ranking: their scores.
+      selection: the chosen peaks.
+      round_number: the round that will train on them, >= 1.
+
+    Returns:
+      The labels of each image, old ones first.
+    """
+    sides = (
+        (round_labels.POSITIVE, selection.positive_index, ranking.positive_scores),
+        (round_labels.NEGATIVE, selection.negative_index, ranking.negative_scores),
+    )
+    extended = list(labels)
+    for origin, index, scores in sides:
+        for image in np.unique(candidates.image[index]):
+            here, old = index[candidates.image[index] == image], extended[image]
+            extended[image] = round_labels.ImageLabels(
+                np.concatenate([old.points_yx, candidates.points_yx[here]]),
+                old.origins + (origin,) * len(here),
+                np.append(old.rounds, np.full(len(here), round_number, np.int32)),
+                np.append(old.ranks, scores[here]),
+            )
+    return extended
+
+
+@jax.jit
+def _design(features: jax.Array, used: jax.Array) -> jax.Array:
+    """Features f32 over the highest of the used rows, then a column of ones."""
+    features = features.astype(jnp.float32)
+    # A bad value must not spoil all rows: the solver says which ones are bad.
+    counts = used[:, None] & jnp.isfinite(features)
+    highest = jnp.max(jnp.where(counts, features, 0.0))
+    scaled = features / jnp.where(highest > 0, highest, 1.0)
+    return jnp.pad(scaled, ((0, 0), (0, 1)), constant_values=1.0)
+
+
+@jax.jit
+def _score(design: jax.Array, weights: jax.Array) -> jax.Array:
+    return jnp.matmul(design, weights, precision=jax.lax.Precision.HIGHEST)
+
+
+def _why_not(positive: np.ndarray, unlabeled: np.ndarray) -> str:
+    """Why these peaks cannot be ranked, "" if they can."""
+    if not len(positive):
+        return "the detector found no peak"
+    if not unlabeled.any():
+        return "every peak is at a label, none is unlabelled"
+    return "" if positive.any() else "no peak is at a label that marks a cell"
+
+
+def _unranked(num: int, problem: str) -> Ranking:
+    scores = np.full(num, np.nan, np.float32)
+    return Ranking(scores, scores, (f"nothing was ranked: {problem}",))
+
+
+def _is_flat(scores: np.ndarray) -> bool:
+    """Whether scores differ by rounding only."""
+    return len(scores) > 1 and np.ptp(scores) <= 1e-6 * np.abs(scores).max()
+
+
+def _lowest(scores: np.ndarray, group: np.ndarray, share: float) -> np.ndarray:
+    """The share of `group` with the lowest scores; ties in the order given."""
+    num = int(share * len(group) + 1e-9)  # 0.29 of 100 is 28.999999999999996
+    return group[np.argsort(scores[group], kind="stable")[:num]]

@@ -1,0 +1,132 @@
+"""Classifier of small patches, whose features rank peaks: the g of Fujii et al.
+
+Fujii et al., Cell Detection from Imperfect Annotation by Pseudo Label Selection Using
+P-classification, MICCAI 2021, whose public code has the "alexnet" kind: the network of
+Krizhevsky et al., ImageNet Classification with Deep Convolutional Neural Networks,
+2012, with smaller kernels and poolings. "small" is ours, for CPUs.
+"""
+
+from flax import linen as nn
+import jax
+import jax.numpy as jnp
+
+from cellrec_jax.errors import ConfigError
+from cellrec_jax.nn import layers
+
+KINDS = ("alexnet", "small")
+MIN_SIDE_PX = 13
+"""Of a patch."""
+
+# The small network; sides in px.
+_WIDTHS = (32, 64, 64)
+_HEAD_WIDTH = 64
+_STRIDED_FROM = 24  # larger patches are read at half the resolution
+_POOLED_FROM = 6  # smaller maps stay as they are
+
+
+class PatchNet(nn.Module):
+    """Scores patches, and returns the features that the score is made of.
+
+    - "alexnet": five convolutions, three poolings and a head of two hidden layers of
+      4096 with dropout; 2304 features of 27 x 27 px, 28,674,881 parameters.
+    - "small": three convolutions and a head of one hidden layer; 64 features for each
+      px of a last map of 3 x 3 px or more: 576 of 13 x 13 or 27 x 27 px.
+
+    Attributes:
+      kind: one of `KINDS`.
+      input_scale: what patches are multiplied by. The public code has 255: the risk
+        then falls sooner and further, but the features rank worse. On phase-contrast
+        patches, AUC of P-classification among the unlabelled: 0.95 to 0.96 by 1, 0.85
+        to 0.94 by 255 (both kinds, two and three seeds); of the score itself, 0.96 to
+        0.98 by either.
+    """
+
+    kind: str = "alexnet"
+    input_scale: float = 1.0
+
+    @nn.compact
+    def __call__(
+        self, patches: jax.Array, train: bool = False
+    ) -> tuple[jax.Array, jax.Array]:
+        """Computes scores and features.
+
+        Args:
+          patches: f32 [N, S, S, C] in [0, 1], as shares of the data set's largest
+            value; C is 1 or 3.
+          train: whether to drop out, for which the key "dropout" is needed.
+
+        Returns:
+          f32 [N] scores, positive for a cell; f32 [N, F] features, not negative.
+
+        Raises:
+          ConfigError: for an unknown kind or patches below `MIN_SIDE_PX`.
+        """
+        if self.kind not in KINDS:
+            raise ConfigError(
+                f"network {self.kind!r} is unknown; use one of {', '.join(KINDS)}"
+            )
+        if min(patches.shape[1:3]) < MIN_SIDE_PX:
+            raise ConfigError(
+                f"patches of {patches.shape[1]} x {patches.shape[2]} px are too small: "
+                f"use sides of at least {MIN_SIDE_PX} px"
+            )
+        x = patches.astype(jnp.float32) * self.input_scale
+        convolve, classify = {
+            "alexnet": (_convolve_alexnet, _classify_alexnet),
+            "small": (_convolve_small, _classify_small),
+        }[self.kind]
+        maps = convolve(x)
+        features = maps.reshape(len(maps), -1)
+        return classify(features, train)[:, 0], features
+
+
+def _convolve_alexnet(x: jax.Array) -> jax.Array:
+    if x.shape[-1] == 1:
+        x = jnp.repeat(x, 3, axis=-1)
+    for i, (features, size, pooled) in enumerate(
+        (
+            (64, 3, True),
+            (192, 5, True),
+            (384, 3, False),
+            (256, 3, False),
+            (256, 3, True),
+        )
+    ):
+        x = layers.conv(
+            features,
+            size,
+            use_bias=True,
+            kernel_init=layers.torch_uniform,
+            name=f"conv{i + 1}",
+        )(x)
+        x = nn.relu(x)
+        x = layers.max_pool(x) if pooled else x
+    return x
+
+
+def _classify_alexnet(x: jax.Array, train: bool) -> jax.Array:
+    # U(-1, 1) / sqrt(fan-in), as PyTorch's linear layers start.
+    init = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+    for i in (1, 2):
+        x = nn.Dropout(0.5, deterministic=not train)(x)
+        x = nn.relu(nn.Dense(4096, kernel_init=init, name=f"dense{i}")(x))
+    return nn.Dense(1, kernel_init=init, name="output")(x)
+
+
+def _convolve_small(x: jax.Array) -> jax.Array:
+    stride = 2 if min(x.shape[1:3]) >= _STRIDED_FROM else 1
+    for i, features in enumerate(_WIDTHS):
+        size, stride_now = (5, stride) if i == 0 else (3, 1)
+        x = layers.conv(
+            features, size, stride=stride_now, use_bias=True, name=f"conv{i + 1}"
+        )(x)
+        x = nn.relu(x)
+        if min(x.shape[1:3]) >= _POOLED_FROM:
+            x = layers.max_pool(x)
+    return x
+
+
+def _classify_small(x: jax.Array, train: bool) -> jax.Array:
+    del train
+    x = nn.relu(nn.Dense(_HEAD_WIDTH, name="dense1")(x))
+    return nn.Dense(1, name="output")(x)

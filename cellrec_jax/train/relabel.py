@@ -1,0 +1,281 @@
+"""From a trained detector to the labels of the next round.
+
+Peaks on the training images are cut out, a classifier that knows positive and
+unlabelled ones only learns their features, and P-classification of these picks those
+that are surely cells or surely background.
+
+Source: Fujii et al., Cell Detection from Imperfect Annotation by Pseudo Label Selection
+Using P-classification, MICCAI 2021.
+"""
+
+from collections.abc import Mapping
+import dataclasses
+import functools
+import time
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from cellrec_jax.config import RefineConfig
+from cellrec_jax.data import arrays, augment, sets
+from cellrec_jax.data.record import Record
+from cellrec_jax.io import round_labels
+from cellrec_jax.io.round_labels import ImageLabels
+from cellrec_jax.losses import class_prior
+from cellrec_jax.methods import heatmap_pu, pseudo_candidates, pseudo_selection
+from cellrec_jax.methods.pseudo_candidates import (
+    POSITIVE,
+    REMOVED,
+    UNLABELED,
+    Candidates,
+)
+from cellrec_jax.ops import patches as patches_lib
+from cellrec_jax.train import evaluate, patch_classifier
+from cellrec_jax.train import model as model_lib
+from cellrec_jax.train.console import Console
+from cellrec_jax.types import Batch, Decode, Detections, Method
+
+_BAR = "patch classifier"
+
+
+class Judged(NamedTuple):
+    """Peaks of the training images, as the classifier sees them."""
+
+    candidates: Candidates
+    """N peaks, px of the network's images."""
+    kinds: np.ndarray
+    """i8 [N], see `pseudo_candidates.divide`."""
+    classifier: Any
+    """Parameters; None where there was nothing to learn from."""
+    scores: np.ndarray
+    """f32 [N] of the classifier; NaN without one."""
+    features: jax.Array
+    """f32 [N, F]."""
+    prior: float
+    """Of the classifier's training; 0 without one."""
+    seconds: dict[str, float]
+    """Of each stage."""
+
+
+class Relabeled(NamedTuple):
+    """Labels of the next round and what led to them."""
+
+    labels: dict[str, ImageLabels]
+    """Image id -> labels, px of the images on disk."""
+    ranking: pseudo_selection.Ranking
+    selection: pseudo_selection.Selection
+    seconds: dict[str, float]
+
+
+def with_labels(split: sets.Split, labels: Mapping[str, ImageLabels]) -> sets.Split:
+    """The same images with other labels, which are all kept as they are.
+
+    Args:
+      split: training images.
+      labels: of each image, px of the images on disk; pseudo-negative ones become
+        points of the class `heatmap_pu.BACKGROUND`.
+    """
+
+    def load(image_id: str) -> Record:
+        own = labels[image_id]
+        background = np.array(own.origins, np.str_) == round_labels.NEGATIVE
+        return dataclasses.replace(
+            split.source.load(image_id),
+            points_yx=own.points_yx,
+            labels=np.where(background, heatmap_pu.BACKGROUND, 0).astype(np.int32),
+            boxes_yxyx=None,
+            masks=None,
+        )
+
+    spec = dataclasses.replace(
+        split.spec, keep_rate=1.0, keep_one=False, flip_labels=0.0, jitter_px=0.0
+    )
+    return split._replace(
+        source=dataclasses.replace(split.source, load=load), spec=spec
+    )
+
+
+def find_candidates(model: model_lib.Model, eval_set: sets.EvalSet) -> Candidates:
+    """Peaks of every training image, image by image.
+
+    Args:
+      model: a trained detector; its method has `candidates`.
+      eval_set: the training images.
+
+    Returns:
+      N peaks, px of the network's images.
+    """
+    find = _jit_candidates(model.method)
+    image, points, heights = [], [], []
+    for index, batch in enumerate(arrays.eval_batches(eval_set.images, 1)):
+        found = find(model.params, model.model_state, batch, model.decode)
+        kept = np.asarray(found.mask[0])
+        image.append(np.full(kept.sum(), index, np.int32))
+        points.append(np.asarray(found.points_yx[0])[kept])
+        heights.append(np.asarray(found.scores[0])[kept])
+    return Candidates(*(np.concatenate(part) for part in (image, points, heights)))
+
+
+@functools.lru_cache(maxsize=1)  # compiled once for all rounds
+def _jit_candidates(method: Method) -> evaluate.Predict:
+    """Compiles a method's peaks of training images, from raw images on."""
+
+    def find(params: Any, model_state: Any, batch: Batch, decode: Decode) -> Detections:
+        assert method.candidates is not None  # `refine` checks
+        batch = augment.prepare_eval(batch)
+        return method.candidates(params, model_state, batch, decode)
+
+    return jax.jit(find)
+
+
+def to_network(
+    labels: Mapping[str, ImageLabels], eval_set: sets.EvalSet
+) -> list[ImageLabels]:
+    """Labels of each image in px of the network's images."""
+    return [
+        labels[image_id]._replace(points_yx=labels[image_id].points_yx * scale[None])
+        for image_id, scale in zip(eval_set.image_ids, eval_set.scale_yx, strict=True)
+    ]
+
+
+def judge(
+    candidates: Candidates,
+    labels: Mapping[str, ImageLabels],
+    eval_set: sets.EvalSet,
+    config: RefineConfig,
+    seed: int,
+    console: Console,
+) -> Judged:
+    """Trains the classifier on the peaks and extracts their features.
+
+    Args:
+      candidates: N peaks, px of the network's images.
+      labels: image id -> labels, px of the images on disk.
+      eval_set: the training images.
+      config: options of rounds.
+      seed: of the classifier.
+      console: shows progress.
+
+    Returns:
+      The peaks with their kinds, scores and features.
+    """
+    kinds = pseudo_candidates.divide(
+        candidates, to_network(labels, eval_set), config.match_px
+    )
+    used = kinds != REMOVED
+    num = len(kinds)
+    if not ((kinds == POSITIVE).any() and (kinds == UNLABELED).any()):
+        blank = np.full(num, np.nan, np.float32)
+        return Judged(candidates, kinds, None, blank, jnp.zeros((num, 1)), 0.0, {})
+    begin = time.monotonic()
+    patches = _cut(candidates, eval_set, config.patch_px)
+    positive = jnp.asarray(kinds == POSITIVE)
+    prior = _prior(patches, kinds, config, seed)
+    options = patch_classifier.Options.from_config(config, seed)
+    console.line(
+        f"training the {_BAR} on {(kinds == POSITIVE).sum()} labelled and "
+        f"{(kinds == UNLABELED).sum()} unlabelled peaks, prior {prior:.2f}"
+    )
+    with console.training(0, options.epochs) as show:
+
+        def on_epoch(epoch: int, loss: float) -> None:
+            rate = epoch / (time.monotonic() - begin)
+            show(epoch, rate, {"loss": loss})
+
+        trained = patch_classifier.train(
+            patches[used], positive[used], prior, options, on_epoch
+        )
+    middle = time.monotonic()
+    scores, features = patch_classifier.extract(trained.params, patches, options)
+    host_scores = np.asarray(scores)
+    seconds = {"classifier_s": middle - begin, "extract_s": time.monotonic() - middle}
+    return Judged(
+        candidates, kinds, trained.params, host_scores, features, prior, seconds
+    )
+
+
+def relabel(
+    judged: Judged,
+    labels: Mapping[str, ImageLabels],
+    eval_set: sets.EvalSet,
+    config: RefineConfig,
+    round_number: int,
+) -> Relabeled:
+    """Ranks the peaks and adds the surest ones to the labels.
+
+    Args:
+      judged: from `judge`.
+      labels: image id -> labels of this round.
+      eval_set: the training images.
+      config: options of rounds.
+      round_number: the round that will train on the result, >= 1.
+    """
+    begin = time.monotonic()
+    ranking = pseudo_selection.rank(
+        judged.features,
+        judged.kinds,
+        p=config.p,
+        ridge=config.ridge,
+        solver=config.solver,
+        moved_share=config.moved_share,
+    )
+    found = judged.candidates
+    selection = pseudo_selection.select(
+        ranking,
+        judged.kinds,
+        found.image,
+        top_share=config.top_share,
+        bottom_share=config.bottom_share,
+        pooled=config.pooled,
+    )
+    on_disk = found._replace(points_yx=found.points_yx / eval_set.scale_yx[found.image])
+    extended = pseudo_selection.add_labels(
+        [labels[image_id] for image_id in eval_set.image_ids],
+        on_disk,
+        ranking,
+        selection,
+        round_number,
+    )
+    return Relabeled(
+        dict(zip(eval_set.image_ids, extended, strict=True)),
+        ranking,
+        selection,
+        {"rank_s": time.monotonic() - begin},
+    )
+
+
+def _cut(candidates: Candidates, eval_set: sets.EvalSet, side_px: int) -> jax.Array:
+    """Patches [N, S, S, 1] of the peaks, cut on the device."""
+
+    @jax.jit
+    def cut(image: jax.Array, points_yx: jax.Array) -> jax.Array:
+        image = heatmap_pu.normalize(augment.to_unit(image)[None])[0]
+        return patches_lib.cut(image, points_yx, side_px)
+
+    counts = np.bincount(candidates.image, minlength=len(eval_set.image_ids))
+    slots = -(-int(counts.max()) // 64) * 64  # few shapes, so few compilations
+    parts = []
+    for index, count in enumerate(counts):
+        points = np.zeros((slots, 2), np.float32)
+        points[:count] = candidates.points_yx[candidates.image == index]
+        parts.append(cut(eval_set.images.image[index], points)[:count])
+    order = np.argsort(np.argsort(candidates.image, kind="stable"), kind="stable")
+    return jnp.concatenate(parts)[order]
+
+
+def _prior(
+    patches: jax.Array, kinds: np.ndarray, config: RefineConfig, seed: int
+) -> float:
+    """Share of cells among the labelled and unlabelled peaks."""
+    positive, unlabeled = kinds == POSITIVE, kinds == UNLABELED
+    if config.prior:
+        return config.prior
+    if config.prior_rule == "fixed":
+        return class_prior.fixed_prior(
+            int(positive.sum()), int(unlabeled.sum()), config.unlabeled_share
+        )
+    flat = np.asarray(patches).reshape(len(patches), -1)
+    estimate = class_prior.penl1_prior(flat[positive], flat[unlabeled], seed=seed)
+    return float(estimate.prior)

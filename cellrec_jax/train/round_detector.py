@@ -1,0 +1,145 @@
+"""The detector of a round of pseudo labels: trained, chosen, made the run's own.
+
+Source: Fujii et al., Cell Detection from Imperfect Annotation by Pseudo Label Selection
+Using P-classification, MICCAI 2021, and its code, which trains five and keeps one.
+"""
+
+from collections.abc import Mapping
+import dataclasses
+from pathlib import Path
+import time
+from typing import NamedTuple
+
+from cellrec_jax import config as config_lib
+from cellrec_jax.config import Experiment
+from cellrec_jax.data import sets
+from cellrec_jax.io import atomic
+from cellrec_jax.io.round_labels import ImageLabels
+from cellrec_jax.methods import pseudo_candidates
+from cellrec_jax.methods.pseudo_candidates import Candidates
+from cellrec_jax.train import checkpoint, loop, relabel
+from cellrec_jax.train import model as model_lib
+from cellrec_jax.train.console import Console
+from cellrec_jax.train.round_files import RoundFiles
+from cellrec_jax.types import Method
+
+
+class Images(NamedTuple):
+    """What the rounds look at."""
+
+    data: sets.Sets
+    train: sets.EvalSet
+    """The training images with all their annotations; only measures use these."""
+    test: sets.EvalSet | None
+
+
+class Detector(NamedTuple):
+    """The chosen detector of a round."""
+
+    number: int
+    """Of the round."""
+    outcome: loop.Outcome
+    model: model_lib.Model
+    candidates: Candidates
+    """Its peaks on the training images, px of the network's images."""
+    seconds: dict[str, float]
+
+
+def train_round(
+    experiment: Experiment,
+    method: Method,
+    files: RoundFiles,
+    images: Images,
+    labels: Mapping[str, ImageLabels],
+    number: int,
+    console: Console,
+    init_from: Path | None,
+) -> Detector | loop.Outcome:
+    """Trains a round's detectors and keeps the one that finds most peaks.
+
+    Args:
+      experiment: with `refine`.
+      method: with `candidates`.
+      files: of the run; this round's peaks are written.
+      images: to train on and to look at.
+      labels: image id -> labels of this round, px of the images on disk.
+      number: of the round.
+      console: shows progress.
+      init_from: work directory whose weights detectors start from.
+
+    Returns:
+      The detector, or the outcome of a training that was interrupted.
+    """
+    config = experiment.refine
+    data = images.data._replace(train=relabel.with_labels(images.data.train, labels))
+    if config.warm_start and number:
+        seed = files.read_summaries()[number - 1]["seed"]
+        init_from = files.detector(number - 1, seed)
+    best: Detector | None = None
+    seconds = {"detector_s": 0.0, "peaks_s": 0.0}
+    for seed in range(experiment.seed, experiment.seed + config.seeds_per_round):
+        begin = time.monotonic()
+        own = dataclasses.replace(experiment, seed=seed)
+        outcome = loop.train(
+            own, files.detector(number, seed), data, console, init_from
+        )
+        if outcome.exit_code:
+            return outcome
+        model = _model_of(own, method, outcome)
+        middle = time.monotonic()
+        peaks = relabel.find_candidates(model, images.train)
+        seconds["detector_s"] += middle - begin
+        seconds["peaks_s"] += time.monotonic() - middle
+        if best is None or len(peaks.image) > len(best.candidates.image):
+            best = Detector(number, outcome, model, peaks, seconds)
+    assert best is not None  # there is at least one seed
+    candidates = best.candidates
+    before = files.read_candidates(number - 1) if number else None
+    if config.carry_over and before is not None:
+        candidates = pseudo_candidates.carry_over(candidates, before, config.match_px)
+    files.write_candidates(number, candidates)
+    return best._replace(candidates=candidates)
+
+
+def _model_of(
+    experiment: Experiment, method: Method, outcome: loop.Outcome
+) -> model_lib.Model:
+    state = outcome.state
+    return model_lib.Model(
+        experiment,
+        method,
+        state.eval_params,
+        state.model_state,
+        outcome.meta,
+        int(state.step),
+    )
+
+
+def with_classifier(model: model_lib.Model, judged: relabel.Judged) -> model_lib.Model:
+    """The model with the trained classifier, if it is one that asks it."""
+    if "classifier" not in model.params or judged.classifier is None:
+        return model
+    params = {**model.params, "classifier": judged.classifier}
+    return dataclasses.replace(model, params=params)
+
+
+def publish(experiment: Experiment, files: RoundFiles, found: Detector) -> loop.Outcome:
+    """Saves the last round's detector as the run's own, and adds up all seconds."""
+    outcome, workdir = found.outcome, files.workdir
+    own = files.detector(found.number, found.model.experiment.seed)
+    atomic.write_bytes(workdir / "metrics.jsonl", (own / "metrics.jsonl").read_bytes())
+    meta = {**outcome.meta, "config": config_lib.to_json(experiment)}
+    state = outcome.state.replace(params=found.model.params)
+    if state.ema_params:
+        state = state.replace(ema_params=found.model.params)
+    manager = checkpoint.open_manager(workdir, experiment.checkpoint)
+    checkpoint.save(manager, state, meta)
+    manager.wait_until_finished()
+    manager.close()
+    rounds = [summary["seconds"] for summary in files.read_summaries()]
+    total = {
+        name: round(sum(one.get(name, 0.0) for one in rounds), 2)
+        for name in dict.fromkeys(name for one in rounds for name in one)
+    }
+    timing = {**outcome.timing, **total, "seconds": round(sum(total.values()), 2)}
+    return dataclasses.replace(outcome, state=state, meta=meta, timing=timing)

@@ -1,0 +1,125 @@
+"""Where rounds of pseudo labels keep what they found.
+
+labels/round_0.json ...     given labels, then those of each round; may be edited
+rounds/0/labels.json        the labels that round was trained on
+rounds/0/seed_0/            checkpoints and metrics of a detector
+rounds/0/peaks.npz          its peaks on the training images
+rounds/0/summary.json       what the round found, and how long each stage took
+"""
+
+from collections.abc import Mapping
+import dataclasses
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cellrec_jax import errors
+from cellrec_jax.data import sets
+from cellrec_jax.io import atomic, round_labels
+from cellrec_jax.io.round_labels import ImageLabels
+from cellrec_jax.methods.pseudo_candidates import Candidates
+from cellrec_jax.train import writer
+
+
+@dataclasses.dataclass(frozen=True)
+class RoundFiles:
+    """The files of one run's rounds."""
+
+    workdir: Path
+    sizes: Mapping[str, tuple[int, int]]
+    """(H, W) of each training image on disk, in the set's order."""
+
+    def labels_path(self, number: int) -> Path:
+        """Labels that a round trains on."""
+        return self.workdir / "labels" / f"round_{number}.json"
+
+    def folder(self, number: int) -> Path:
+        """Everything else of a round."""
+        return self.workdir / "rounds" / str(number)
+
+    def detector(self, number: int, seed: int) -> Path:
+        """Checkpoints of one detector of a round; made if needed."""
+        path = self.folder(number) / f"seed_{seed}"
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def latest(self, rounds: int) -> int:
+        """The last round that there are labels for, at most `rounds`."""
+        found = [t for t in range(rounds + 1) if self.labels_path(t).exists()]
+        return max(found, default=0)
+
+    def write_labels(self, number: int, labels: Mapping[str, ImageLabels]) -> None:
+        """Writes the labels that a round will train on."""
+        round_labels.write(self.labels_path(number), number, labels, self.sizes)
+
+    def read_labels(self, number: int) -> dict[str, ImageLabels]:
+        """Reads a round's labels, which may have been edited before it began.
+
+        Raises:
+          DataError: if the file cannot be used.
+          ConfigError: if it was edited after the round had begun.
+        """
+        path = self.labels_path(number)
+        labels = round_labels.read(path, self.sizes).images
+        used = self.folder(number) / "labels.json"
+        if not used.exists():
+            atomic.write_bytes(used, path.read_bytes())
+            return labels
+        before = round_labels.read(used, self.sizes).images
+        changed = round_labels.difference(before, labels)
+        if changed.added or changed.removed:
+            raise errors.ConfigError(
+                f"{path}: {changed.added} labels were added and {changed.removed} "
+                f"removed after round {number} had begun; undo that, or delete "
+                f"{self.folder(number)} and what later rounds wrote to train on them"
+            )
+        return labels
+
+    def write_candidates(self, number: int, candidates: Candidates) -> None:
+        """Writes a round's peaks, px of the network's images."""
+        buffer = io.BytesIO()
+        np.savez(buffer, **candidates._asdict())
+        atomic.write_bytes(self.folder(number) / "peaks.npz", buffer.getvalue())
+
+    def read_candidates(self, number: int) -> Candidates | None:
+        """Reads a round's peaks; None if there are none."""
+        path = self.folder(number) / "peaks.npz"
+        if not path.exists():
+            return None
+        with np.load(path, allow_pickle=False) as arrays:
+            return Candidates(**{name: arrays[name] for name in Candidates._fields})
+
+    def write_summary(self, number: int, summary: Mapping[str, Any]) -> None:
+        """Writes what a round found."""
+        writer.write_json(self.folder(number) / "summary.json", summary)
+
+    def read_summaries(self) -> list[dict[str, Any]]:
+        """What each round found, from round 0 on."""
+        found: list[dict[str, Any]] = []
+        while summary := writer.read_json(self.folder(len(found)) / "summary.json"):
+            found.append(summary)
+        return found
+
+
+def given_labels(split: sets.Split, eval_set: sets.EvalSet) -> dict[str, ImageLabels]:
+    """The annotations that training keeps, px of the images on disk.
+
+    Args:
+      split: training images, with their keep rate.
+      eval_set: the same images, for their sizes.
+
+    Raises:
+      DataError: if no image has one.
+    """
+    loaded = sets.load_train(split).images
+    labels = {}
+    for index, image_id in enumerate(split.image_ids):
+        kept = np.asarray(loaded.points_mask[index])
+        points_yx = np.asarray(loaded.points_yx[index])[kept]
+        points_yx = points_yx / eval_set.scale_yx[index][None]
+        # Rounding must not move a point over the edge.
+        last = np.nextafter(eval_set.native_hw[index].astype(np.float32), np.float32(0))
+        labels[image_id] = round_labels.given(np.minimum(points_yx, last[None]))
+    return labels

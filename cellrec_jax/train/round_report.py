@@ -1,0 +1,228 @@
+"""What a round of pseudo labels found: figures, numbers and lines for a person."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from cellrec_jax.config import EvalConfig
+from cellrec_jax.data import example, sets
+from cellrec_jax.io import refine_figures, round_labels
+from cellrec_jax.io.round_labels import ImageLabels
+from cellrec_jax.methods.pseudo_candidates import POSITIVE, UNLABELED, Candidates
+from cellrec_jax.metrics import counting, matching
+from cellrec_jax.metrics import results as results_lib
+from cellrec_jax.train import evaluate
+from cellrec_jax.train import model as model_lib
+from cellrec_jax.train.relabel import Judged, Relabeled
+from cellrec_jax.train.round_files import RoundFiles
+
+_MEASURES = ("precision", "recall", "F1")
+
+
+def label_line(number: int, rounds: int, labels: Mapping[str, ImageLabels]) -> str:
+    """One line on the labels that a round trains on."""
+    counts = Counter(origin for image in labels.values() for origin in image.origins)
+    found = ", ".join(
+        f"{counts[origin]} {origin.replace('_', '-')}"
+        for origin in round_labels.ORIGINS
+    )
+    return f"round {number} of {rounds}: training on {found} labels"
+
+
+def measure(
+    model: model_lib.Model, eval_set: sets.EvalSet, config: EvalConfig
+) -> dict[str, float | None]:
+    """Precision, recall and F1 of a detector, pooled over a set's images.
+
+    Args:
+      model: a trained detector.
+      eval_set: images with all their annotations.
+      config: radius and protocol.
+
+    Returns:
+      Name -> value in [0, 1]; None where undefined.
+    """
+    found = evaluate.predict_set(
+        evaluate.jit_predict(model.method),
+        model.params,
+        model.model_state,
+        eval_set,
+        1,
+        batch_size=1,
+    )
+    decode = model.meta["decode"]
+    counts = counting.point_counts(
+        results_lib.suppress(found, decode["min_distance"]),
+        np.asarray(decode["thresholds"]),
+        evaluate.radius_px(config, eval_set.mpp),
+        protocol=config.protocol,
+        strict=config.strict,
+    )
+    pooled = counting.ratios(counting.pool(counts, np.ones((1, len(found)), np.int64)))
+    values = {name: float(pooled[name][0, 0]) for name in _MEASURES}
+    return {name: v if np.isfinite(v) else None for name, v in values.items()}
+
+
+def purity(
+    candidates: Candidates,
+    index: np.ndarray,
+    eval_set: sets.EvalSet,
+    match_px: float,
+    *,
+    cells: bool,
+) -> float | None:
+    """Share of selected peaks that are what they are taken for, by all annotations.
+
+    Args:
+      candidates: peaks, px of the network's images.
+      index: those selected.
+      eval_set: training images with all their annotations.
+      match_px: a peak within this of a cell is one.
+      cells: whether they are taken for cells, else for background.
+
+    Returns:
+      In [0, 1]; None where none was selected.
+    """
+    right = 0
+    for image in np.unique(candidates.image[index]):
+        here = index[candidates.image[index] == image]
+        real = np.asarray(eval_set.images.points_mask[image])
+        truth = np.asarray(eval_set.images.points_yx[image])[real]
+        pairs = matching.match_points(
+            candidates.points_yx[here], truth, match_px, method="max"
+        )
+        right += len(pairs) if cells else len(here) - len(pairs)
+    return right / len(index) if len(index) else None
+
+
+def summarize(
+    number: int,
+    labels: Mapping[str, ImageLabels],
+    candidates: Candidates,
+    judged: Judged | None,
+    following: Relabeled | None,
+    eval_set: sets.EvalSet,
+    match_px: float,
+) -> dict[str, Any]:
+    """Numbers of a round for its summary.json.
+
+    Args:
+      number: of the round.
+      labels: it was trained on.
+      candidates: its detector's peaks on the training images.
+      judged: what the classifier said, if it was asked.
+      following: the next round's labels, if there are any.
+      eval_set: training images with all their annotations.
+      match_px: largest distance of a peak and its cell.
+    """
+    counts = Counter(origin for image in labels.values() for origin in image.origins)
+    summary: dict[str, Any] = {
+        "round": number,
+        "labels": {origin: counts[origin] for origin in round_labels.ORIGINS},
+        "peaks": len(candidates.image),
+    }
+    if judged is not None:
+        summary["prior"] = judged.prior
+        summary["peaks_at_labels"] = int((judged.kinds == POSITIVE).sum())
+        summary["peaks_unlabeled"] = int((judged.kinds == UNLABELED).sum())
+    if following is not None:
+        top, bottom, _ = following.selection
+        summary["selected"] = {
+            "positive": len(top),
+            "negative": len(bottom),
+            "positive_purity": purity(candidates, top, eval_set, match_px, cells=True),
+            "negative_purity": purity(
+                candidates, bottom, eval_set, match_px, cells=False
+            ),
+        }
+        summary["notes"] = [*following.ranking.notes, *following.selection.notes]
+    return summary
+
+
+def lines(summary: Mapping[str, Any]) -> list[str]:
+    """A round's summary for the console."""
+    found = []
+    for name in ("train", "test"):
+        if measures := summary.get(name):
+            values = ", ".join(
+                f"{key} {'undefined' if value is None else format(value, '.3f')}"
+                for key, value in measures.items()
+            )
+            found.append(f"round {summary['round']}, {name} images: {values}")
+    if selected := summary.get("selected"):
+        found.append(
+            f"round {summary['round']}: selected {selected['positive']} as cells"
+            f"{_right(selected['positive_purity'])} and {selected['negative']} as "
+            f"background{_right(selected['negative_purity'])} of "
+            f"{summary['peaks_unlabeled']} unlabelled peaks"
+        )
+    return found + [f"note: {note}" for note in summary.get("notes", ())]
+
+
+def _right(share: float | None) -> str:
+    return "" if share is None else f" ({100 * share:.0f} % right)"
+
+
+def draw(
+    files: RoundFiles,
+    number: int,
+    judged: Judged,
+    following: Relabeled,
+    eval_set: sets.EvalSet,
+    split: sets.Split,
+) -> None:
+    """Draws a round's selection on the image with most labels, and the scores."""
+    folder = files.workdir / "figures"
+    image_id = max(following.labels, key=lambda i: len(following.labels[i].origins))
+    index = eval_set.image_ids.index(image_id)
+    found = judged.candidates
+    free = (found.image == index) & (judged.kinds == UNLABELED)
+    chosen = np.concatenate(following.selection[:2])
+    free[chosen[found.image[chosen] == index]] = False
+    panels = [
+        refine_figures.RoundPanel(
+            f"round {number}",
+            following.labels[image_id],
+            found.points_yx[free] / eval_set.scale_yx[index][None],
+        )
+    ]
+    image = example.to_uint8(split.source.load(image_id).image)
+    refine_figures.selected_labels(folder / f"labels_{number}.png", image, panels)
+    rest = judged.kinds == UNLABELED
+    rest[chosen] = False
+    kinds = {
+        round_labels.GIVEN: judged.kinds == POSITIVE,
+        round_labels.POSITIVE: following.selection.positive_index,
+        round_labels.NEGATIVE: following.selection.negative_index,
+        refine_figures.UNSELECTED: rest,
+    }
+    scores = {
+        "patch classifier": judged.scores,
+        "ranking of cells": following.ranking.positive_scores,
+        "ranking of background": following.ranking.negative_scores,
+    }
+    refine_figures.score_histograms(
+        folder / f"scores_{number}.png",
+        {
+            title: {kind: values[chosen] for kind, chosen in kinds.items()}
+            for title, values in scores.items()
+        },
+    )
+
+
+def draw_rounds(files: RoundFiles, summaries: Sequence[Mapping[str, Any]]) -> None:
+    """Draws precision, recall and F1 over the rounds."""
+    curves = {
+        f"{name}ing images" if name == "train" else f"{name} images": {
+            key: [
+                np.nan if (value := summary[name][key]) is None else value
+                for summary in summaries
+            ]
+            for key in _MEASURES
+        }
+        for name in ("train", "test")
+        if summaries and all(summary.get(name) for summary in summaries)
+    }
+    refine_figures.round_curves(files.workdir / "figures" / "rounds.png", curves)

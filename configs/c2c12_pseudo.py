@@ -1,0 +1,127 @@
+"""Cell detection from sparse points by rounds of pseudo labels: phase contrast.
+
+Fujii et al., Cell Detection from Imperfect Annotation by Pseudo Label Selection Using
+P-classification, MICCAI 2021.
+
+    python -m cellrec_jax.main --config c2c12_pseudo --config.data.root=FOLDER
+
+The default is the paper's setting on C2C12 (1040 x 1392 px), of which a tenth of the
+cells is labelled: for a GPU. Presets, of which two can be joined as small_plain:
+    :demo    all rounds on generated images: minutes on two cores
+    :small   frames at half resolution and small networks, for a CPU
+and the comparisons:
+    :masked      round 0: the masked loss, no pseudo labels
+    :plain       the same detector on all pixels (Nishimura et al.)
+    :supervised  all labels, all pixels
+    :yang        positive-unlabelled learning decides on each peak
+    :yang_pixels the same risk on the pixels of the map
+    :bde, :recalibrated, :mean_teacher   gentler losses, not in the paper
+"""
+
+from ml_collections import ConfigDict
+
+from cellrec_jax import config as config_lib
+from cellrec_jax import errors
+from cellrec_jax.methods import heatmap_pu
+
+SIZES = ("demo", "small")
+ROWS = (
+    "masked",
+    "plain",
+    "supervised",
+    "yang",
+    "yang_pixels",
+    "bde",
+    "recalibrated",
+    "mean_teacher",
+)
+
+
+def get_config(preset: str = "") -> ConfigDict:
+    size, row = "", preset
+    if preset.startswith(SIZES):
+        size, _, row = preset.partition("_")
+    if size not in ("", *SIZES) or row not in ("", *ROWS):
+        raise errors.ConfigError(
+            f"no preset :{preset}; there are "
+            + ", ".join(f":{name}" for name in (*SIZES, *ROWS))
+            + f" and pairs such as :{SIZES[1]}_{ROWS[0]}"
+        )
+    config = config_lib.base("heatmap_pu", heatmap_pu.Options())
+    config.total_steps = 150  # 30 epochs of 10 frames
+    config.batch_size = 2
+    config.data.size_hw = (1040, 1392)
+    config.data.flip = False
+    config.data.keep_rate = 0.1
+    config.data.max_cells = 512
+    config.optim.name = "adam"
+    config.optim.learning_rate = 1e-3
+    config.optim.weight_decay = 0.0
+    config.optim.schedule = "constant"
+    config.checkpoint.every = 50
+    config.eval.radius_px = 15.0
+    config.eval.protocol = "nearest"
+    config.eval.strict = True
+    config.eval.beside = "max"
+    config.eval.threshold = 128 / 255  # of each image's own range
+    config.eval.overlay_score = 0.0
+    config.refine.rounds = 2
+    config.refine.seeds_per_round = 5
+    config.note = (
+        "The paper's setting is for a GPU. On a CPU use "
+        "--config c2c12_pseudo:small for real images, or :demo for a trial."
+    )
+    if size:
+        _small(config)
+    if size == "demo":
+        _demo(config)
+    if row:
+        _compare(config, row)
+    return config
+
+
+def _small(config: ConfigDict) -> None:
+    """Half resolution: px of the network are halved, those on disk stay."""
+    config.note = ""
+    config.total_steps = 300
+    config.data.size_hw = (512, 512)
+    config.model.width = 8
+    config.model.window_px = 3
+    config.model.patch_px = 13
+    config.loss.sigma_px = 3.0
+    config.loss.radius_px = 6.0
+    config.refine.network = "small"
+    config.refine.patch_px = 13
+    config.refine.match_px = 7.5
+    config.refine.seeds_per_round = 1
+    config.refine.learning_rate = 1e-3
+    config.refine.batch_size = 500
+
+
+def _demo(config: ConfigDict) -> None:
+    config.total_steps = 150
+    config.data.synthetic_kind = "hsc"
+    config.data.synthetic_hw = (512, 512)
+    config.data.synthetic_train = 5
+    config.data.synthetic_val = 0
+    config.data.synthetic_test = 3
+    config.data.size_hw = (256, 256)
+    config.checkpoint.every = 50
+
+
+def _compare(config: ConfigDict, row: str) -> None:
+    config.refine.rounds = 0
+    if row == "supervised":
+        config.data.keep_rate = 1.0
+    if row in ("plain", "supervised"):
+        config.loss.form = "plain"
+    elif row == "yang":
+        config.model.classifier = config.refine.network
+        config.refine.prior_rule = "penl1"
+    elif row == "yang_pixels":
+        config.loss.form = "pu"
+        config.model.activation = "sigmoid"
+    elif row != "masked":
+        config.loss.form = row
+    if row == "mean_teacher":
+        config.optim.ema = 0.98

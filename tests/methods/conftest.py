@@ -1,0 +1,52 @@
+"""What every method is tested for."""
+
+from collections.abc import Callable, Mapping
+
+import chex
+import jax
+import numpy as np
+import pytest
+
+from cellrec_jax.config import OptimConfig
+from cellrec_jax.data import augment
+from cellrec_jax.train import optim, parallel
+from cellrec_jax.train import step as step_lib
+from cellrec_jax.types import Batch, Method
+
+
+def _check_devices_agree(method: Method, batch: Batch) -> Mapping[str, np.ndarray]:
+    """Three steps give the same on 1 x 4, 2 x 2 and 4 x 1 devices and images.
+
+    Args:
+      method: in float32; batch norms, if any, synchronised.
+      batch: four images, at least 64 x 64 px, better with unequal numbers of cells.
+
+    Returns:
+      The metrics of the last step.
+    """
+    params, model_state = method.init(jax.random.key(0), batch.image)
+    everything = jax.tree.map(lambda _: True, params)
+    trainable = method.trainable(params) if method.trainable else everything
+    tx = optim.make_optimizer(OptimConfig(), 10, trainable)
+    options = augment.AugmentOptions(crop_hw=(64, 64), turn=True)
+    step = step_lib.make_step(
+        method, tx, lambda b, r: augment.augment(b, r, options), seed=0
+    )
+    results = []
+    for number in (1, 2, 4):
+        devices = jax.devices()[:number]
+        pmapped = parallel.pmap_step(step, devices)
+        state = step_lib.init_state(tx, params, model_state)
+        state = parallel.place(state, devices)
+        for _ in range(3):
+            state, metrics = pmapped(state, parallel.shard(batch, devices))
+        means = {name: total / count for name, (total, count) in metrics.items()}
+        results.append(jax.device_get((state.params, state.model_state, means)))
+    for other in results[1:]:
+        chex.assert_trees_all_close(results[0], other, rtol=1e-5, atol=1e-6)
+    return results[0][2]
+
+
+@pytest.fixture
+def check_devices_agree() -> Callable[[Method, Batch], Mapping[str, np.ndarray]]:
+    return _check_devices_agree

@@ -1,0 +1,269 @@
+"""Position heat maps as a method: losses, peaks, masks, devices, and learning."""
+
+import functools
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cellrec_jax import errors, methods
+from cellrec_jax.config import OptimConfig
+from cellrec_jax.data import arrays, augment, example, synthetic
+from cellrec_jax.methods import heatmap_pu
+from cellrec_jax.methods.heatmap_options import FORMS, LossOptions, ModelOptions
+from cellrec_jax.metrics import matching
+from cellrec_jax.nn import unet
+from cellrec_jax.ops import heatmaps
+from cellrec_jax.train import optim, parallel
+from cellrec_jax.train import step as step_lib
+from cellrec_jax.types import Decode
+
+TINY = {"width": 2, "window_px": 3, "max_detections": 30, "patch_px": 13}
+RADII = {"sigma_px": 2.0, "radius_px": 4.0}
+jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+"""Compiles in half the time."""
+HALF = Decode(jnp.full(1, 0.5), jnp.zeros(()))
+build = functools.partial(methods.build, "heatmap_pu", num_classes=1, total_steps=10)
+
+
+@pytest.fixture(scope="module")
+def built():
+    """Method, weights and a compiled gradient of the masked loss."""
+    method = build(TINY, RADII)
+    params, state = method.init(jax.random.key(0), jnp.zeros((1, 64, 96, 3)))
+    grad = jit(jax.value_and_grad(method.loss_fn, has_aux=True))
+    return method, params, state, grad
+
+
+def _call(built, batch, step=0):
+    _, params, state, grad = built
+    return grad(params, state, batch, jax.random.key(0), jnp.int32(step))
+
+
+def test_published_detector_has_its_parameters():
+    method = build({}, {})
+    image = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)
+    params, _ = jax.eval_shape(method.init, jax.random.key(0), image)
+    assert sum(x.size for x in jax.tree.leaves(params)) == 13_394_177
+
+
+def test_masked_loss_is_the_mean_over_the_pixels_of_all_discs(built, tiny_batch):
+    _, params, state, _ = built
+    (total, (_, metrics)), _ = _call(built, tiny_batch)
+    net = unet.UNet(num_outputs=1, width=2, norm="sync_batch")
+    grey = tiny_batch.image.mean(axis=-1, keepdims=True)
+    image = grey / grey.max(axis=(1, 2, 3), keepdims=True)
+    variables = {"params": params["detector"], **state}
+    outputs, _ = jit(
+        lambda x: net.apply(variables, x, train=True, mutable=["batch_stats"])
+    )(image)
+    squares, count = 0.0, 0
+    for i, mask in enumerate(tiny_batch.points_mask):
+        points, labels = tiny_batch.points_yx[i][mask], tiny_batch.labels[i][mask]
+        for y, x in np.ndindex(64, 96):
+            squared = ((points - np.array([y + 0.5, x + 0.5])) ** 2).sum(axis=1)
+            if not (squared <= 16).any():
+                continue
+            cells = squared[labels == 0]
+            cells = cells[cells <= 64]  # Gaussians end at 4 sigma
+            target = np.exp(-cells / 8).max(initial=0.0)
+            squares += (float(outputs[i, y, x, 0]) - target) ** 2
+            count += 1
+    np.testing.assert_allclose(total, squares / count, rtol=1e-4)
+    assert metrics["counted"][0] == count
+
+
+def test_garbage_in_padding_and_invalid_regions_changes_nothing(built, tiny_batch):
+    valid = tiny_batch.valid.copy()
+    valid[:, :, 70:] = False
+    batch = tiny_batch._replace(valid=valid)
+    padded = ~batch.points_mask
+    points = np.where(padded[..., None], np.nan, batch.points_yx)
+    labels = np.where(padded, 7, batch.labels).astype(np.int32)
+    other = batch._replace(points_yx=points, labels=labels)
+    (loss, _), grads = _call(built, batch)
+    (other_loss, _), other_grads = _call(built, other)
+    assert loss == other_loss
+    chex.assert_trees_all_equal(grads, other_grads)
+
+
+def test_an_image_without_labels_costs_nothing(built, tiny_batch):
+    batch = tiny_batch._replace(points_mask=np.zeros_like(tiny_batch.points_mask))
+    (loss, _), grads = _call(built, batch)
+    assert loss == 0.0
+    assert not any(np.any(leaf) for leaf in jax.tree.leaves(grads))
+
+
+@pytest.mark.parametrize(
+    "form",
+    [pytest.param(f, marks=[] if f == "bde" else pytest.mark.slow) for f in FORMS],
+)
+def test_forms_give_finite_gradients(form, tiny_batch):
+    model = {**TINY, "activation": "sigmoid" if form == "pu" else "linear"}
+    method = build(model, {**RADII, "form": form})
+    params, state = method.init(jax.random.key(0), tiny_batch.image)
+    grad = jit(jax.value_and_grad(method.loss_fn, has_aux=True))
+    for step in (0, 9):
+        (loss, (new_state, _)), grads = grad(
+            params, state, tiny_batch, jax.random.key(0), step, ema_params=params
+        )
+        assert np.isfinite(loss)
+        chex.assert_trees_all_equal_structs(state, new_state)
+        for path, leaf in jax.tree_util.tree_flatten_with_path(grads)[0]:
+            assert np.all(np.isfinite(leaf)), path
+        assert any(np.any(leaf) for leaf in jax.tree.leaves(grads))
+
+
+def test_running_prior_follows_the_pixels_taken_for_cells(tiny_batch):
+    method = build({**TINY, "activation": "sigmoid"}, {**RADII, "form": "pu"})
+    params, state = method.init(jax.random.key(0), tiny_batch.image)
+    _, (new_state, metrics) = jit(method.loss_fn)(
+        params, state, tiny_batch, jax.random.key(0), 0
+    )
+    assert state["prior"]["value"] == pytest.approx(0.1)
+    assert new_state["prior"]["value"] == pytest.approx(metrics["prior"][0])
+    # 0.9 of the old and 0.1 of a share.
+    assert 0.09 - 1e-6 <= new_state["prior"]["value"] <= 0.19 + 1e-6
+
+
+def test_teacher_is_asked_after_burn_in(tiny_batch):
+    method = build(TINY, {**RADII, "form": "mean_teacher", "burn_in": 0.5})
+    params, state = method.init(jax.random.key(0), tiny_batch.image)
+    masked = build(TINY, RADII)
+    call = (params, state, tiny_batch, jax.random.key(0))
+    before, _ = jit(method.loss_fn)(*call, 4, ema_params=params)
+    after, _ = jit(method.loss_fn)(*call, 5, ema_params=params)
+    alone, _ = jit(masked.loss_fn)(*call, 4)
+    np.testing.assert_allclose(before, alone, rtol=1e-6)
+    assert not np.isclose(after, alone, rtol=1e-3)
+
+
+def detect(heights, decode=HALF, **model):
+    options = ModelOptions(**{**TINY, **model})
+    found = heatmap_pu._detect(jnp.asarray(heights), decode=decode, model=options)
+    return np.asarray(found.points_yx)[np.asarray(found.mask)].tolist(), found.scores
+
+
+def test_relative_peaks_are_measured_by_the_image_itself():
+    points = jnp.array([[10.5, 10.5], [10.5, 30.5], [30.5, 20.5]])
+    full = heatmaps.position_map(points[:1], jnp.ones(1, bool), (40, 48))
+    low = heatmaps.position_map(points, jnp.ones(3, bool), (40, 48))
+    heights = np.maximum(0.2 * full, 0.11 * np.asarray(low)) - 0.02
+    found, scores = detect(heights)
+    assert found == [[10.5, 10.5], [10.5, 30.5], [30.5, 20.5]]
+    assert scores[0] == 1.0
+    assert detect(heights, peak_rule="absolute")[0] == []
+    assert detect(5 * heights, peak_rule="absolute")[0][0] == [10.5, 10.5]
+    assert detect(np.full((40, 48), 0.7))[0] == []  # a map of one value
+
+
+def test_peaks_for_the_next_round_ignore_heights_below_0(built, tiny_batch):
+    """A range that starts at 0 instead of the lowest value."""
+    method, params, state, _ = built
+    heights = heatmap_pu._heights(
+        params["detector"], state, tiny_batch, ModelOptions(**TINY)
+    )
+    cut = Decode(jnp.full(1, 0.3), jnp.zeros(()))
+    found = method.candidates(params, state, tiny_batch, cut)
+    for i in range(4):
+        high = np.maximum(np.asarray(heights[i]), 0)
+        rows = np.asarray(found.points_yx[i])[np.asarray(found.mask[i])] - 0.5
+        got = high[tuple(rows.astype(int).T)]
+        assert (got >= 0.3 * high.max() - 1e-6 + 0.7 * high.min()).all()
+
+
+def test_classifier_decides_and_is_not_trained_here(tiny_batch):
+    method = build({**TINY, "classifier": "small"}, RADII)
+    params, state = method.init(jax.random.key(0), tiny_batch.image)
+    trainable = method.trainable(params)
+    assert all(jax.tree.leaves(trainable["detector"]))
+    assert not any(jax.tree.leaves(trainable["classifier"]))
+    predict = jit(method.predict)
+    *_, last = params["classifier"]
+    for sign in (-1.0, 1.0):
+        sure = jax.tree.map(jnp.zeros_like, params["classifier"])
+        sure[last]["bias"] = sign * jnp.ones_like(sure[last]["bias"])
+        found = predict({**params, "classifier": sure}, state, tiny_batch, HALF)
+        assert bool(found.mask.any()) == (sign > 0)
+
+
+def test_impossible_options_are_refused():
+    with pytest.raises(errors.ConfigError, match=r"data.classes"):
+        methods.build("heatmap_pu", {}, {}, num_classes=2, total_steps=1)
+    with pytest.raises(errors.ConfigError, match=r"activation=sigmoid"):
+        build({}, {"form": "pu"})
+    with pytest.raises(errors.ConfigError, match=r"loss.form=other"):
+        LossOptions(form="other")
+    with pytest.raises(errors.ConfigError, match=r"model.width=0"):
+        ModelOptions(width=0)
+
+
+def test_teacher_needs_averaged_weights(tiny_batch):
+    method = build(TINY, {"form": "mean_teacher"})
+    params, state = method.init(jax.random.key(0), tiny_batch.image)
+    with pytest.raises(errors.ConfigError, match=r"optim.ema"):
+        method.loss_fn(params, state, tiny_batch, jax.random.key(0), 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["masked", "pu"])
+def test_steps_on_1x4_2x2_and_4x1_devices_agree(form, tiny_batch):
+    """Three steps; discs differ from image to image, one image is a filler."""
+    model = {**TINY, "activation": "sigmoid" if form == "pu" else "linear"}
+    method = build(model, {**RADII, "form": form})
+    params, model_state = method.init(jax.random.key(0), tiny_batch.image)
+    batch = tiny_batch._replace(image_mask=np.array([True, True, False, True]))
+    tx = optim.make_optimizer(OptimConfig(), 10, method.trainable(params))
+    options = augment.AugmentOptions(flip=False)
+    results = []
+    for number in (1, 2, 4):
+        devices = jax.devices()[:number]
+        step = step_lib.make_step(
+            method, tx, lambda b, r: augment.augment(b, r, options), seed=0
+        )
+        pmapped = parallel.pmap_step(step, devices)
+        state = step_lib.init_state(tx, params, model_state)
+        state = parallel.place(state, devices)
+        for _ in range(3):
+            state, metrics = pmapped(state, parallel.shard(batch, devices))
+        kept = {name: total / count for name, (total, count) in metrics.items()}
+        results.append(jax.device_get((state.params, state.model_state, kept)))
+    for other in results[1:]:
+        chex.assert_trees_all_close(results[0], other, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_overfits_one_image():
+    """Every cell is found when all are labelled."""
+    record = synthetic.make_image(7, 0, size_hw=(128, 160))
+    spec = example.ExampleSpec(size_hw=(128, 160), max_cells=32, training=False)
+    prepared = example.prepare(record, spec)
+    batch = augment.prepare_eval(arrays.stack([prepared]))
+    batch = batch._replace(labels=np.minimum(batch.labels, 0))
+    method = build({**TINY, "width": 8, "norm": "group"}, {"form": "plain", **RADII})
+    params, state = method.init(jax.random.key(0), batch.image)
+    steps = 200
+    tx = optim.make_optimizer(
+        OptimConfig("adam", 3e-3, schedule="cosine", weight_decay=0.0),
+        steps,
+        method.trainable(params),
+    )
+    opt_state = tx.init(params)
+
+    @functools.partial(jax.jit, donate_argnums=(0, 1))
+    def step(params, opt_state, i):
+        grads, _ = jax.grad(method.loss_fn, has_aux=True)(
+            params, state, batch, jax.random.key(0), i
+        )
+        updates, opt_state = tx.update(grads, opt_state, params)
+        return jax.tree.map(jnp.add, params, updates), opt_state
+
+    for i in range(steps):
+        params, opt_state = step(params, opt_state, i)
+    found = jax.jit(method.predict)(params, state, batch, HALF)
+    points = np.asarray(found.points_yx[0])[np.asarray(found.mask[0])]
+    truth = prepared.points_yx[prepared.points_mask]
+    pairs = matching.match_points(points, truth, 8.0)
+    assert len(pairs) == len(points) == len(truth)

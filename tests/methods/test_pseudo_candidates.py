@@ -1,0 +1,109 @@
+import hypothesis
+from hypothesis import strategies as st
+import numpy as np
+import pytest
+
+from cellrec_jax.io import round_labels
+from cellrec_jax.methods.pseudo_candidates import (
+    POSITIVE,
+    REMOVED,
+    UNLABELED,
+    Candidates,
+    carry_over,
+    divide,
+)
+
+
+def peaks(*rows):
+    """Candidates from (image, y, x); the n-th has height n / 8."""
+    table = np.array(rows, np.float32).reshape(-1, 3)
+    heights = np.arange(len(table), dtype=np.float32) / 8
+    return Candidates(table[:, 0].astype(np.int32), table[:, 1:], heights)
+
+
+def marked(positive=(), negative=()):
+    """Labels of an image from (y, x)."""
+    points_yx = np.array([*positive, *negative], np.float32).reshape(-1, 2)
+    origins = [round_labels.POSITIVE] * len(positive)
+    origins += [round_labels.NEGATIVE] * len(negative)
+    return round_labels.given(points_yx)._replace(origins=tuple(origins))
+
+
+def test_what_was_not_found_again_stays():
+    new = peaks((0, 10, 50), (2, 5, 8))
+    previous = peaks(
+        (0, 10, 65),  # 15 px from a new peak: found again
+        (0, 10, 66),
+        (1, 10, 50),  # an image without new peaks
+        (2, 14, 20),  # sqrt(81 + 144) = 15
+        (2, 14, 21),
+    )
+    both = carry_over(new, previous, 15.0)
+    assert both.image.tolist() == [0, 2, 0, 1, 2]
+    assert both.points_yx[2:].tolist() == [[10, 66], [10, 50], [14, 21]]
+    assert both.heights.tolist() == [0, 0.125, 0.125, 0.25, 0.5]
+    for field, wanted in zip(both, new, strict=True):
+        assert field.dtype == wanted.dtype
+
+
+@pytest.mark.parametrize("num", [0, 2])
+def test_carrying_over_nothing_and_to_nothing(num):
+    some, none = peaks(*[(0, 3, 7), (1, 3, 9)][:num]), peaks()
+    for found in (carry_over(some, none, 15.0), carry_over(none, some, 15.0)):
+        for field, wanted in zip(found, some, strict=True):
+            np.testing.assert_array_equal(field, wanted)
+
+
+def test_kinds():
+    found = peaks(
+        (0, 10, 50),  # at a label
+        (0, 10, 57),  # a second peak at the same cell
+        (0, 40, 50),  # 15 px from a label
+        (0, 70, 50),  # 15.1 px from one
+        (1, 10, 50),  # the other image has a label here
+        (1, 31, 52),  # at known background
+    )
+    given = round_labels.given([[11, 50], [55, 50], [85.1, 50]])
+    kinds = divide(found, [given, marked(negative=[[30, 50]])], 15.0)
+    assert kinds.dtype == np.int8
+    wanted = [POSITIVE, UNLABELED, POSITIVE, UNLABELED, UNLABELED, REMOVED]
+    assert kinds.tolist() == wanted
+
+
+def test_the_nearer_label_decides():
+    found = peaks((0, 10, 50), (0, 10, 61), (1, 10, 60))
+    # Image 0: a cell, and background 12 px aside. The cell's peak is within 15 px of
+    # both; one peak each is found. Image 1: only one peak, nearer to the background.
+    both = marked([[10, 50]], [[10, 62]])
+    assert divide(found, [both, both], 15.0).tolist() == [POSITIVE, REMOVED, REMOVED]
+    assert divide(peaks((0, 10, 50)), [both], 15.0).tolist() == [POSITIVE]
+
+
+def test_a_peak_that_lost_a_cell_is_removed_at_background():
+    found = peaks((0, 10, 50), (0, 10, 56))
+    labels = marked([[10, 50]], [[10, 64]])
+    assert divide(found, [labels], 15.0).tolist() == [POSITIVE, REMOVED]
+
+
+def test_no_peaks_and_no_labels():
+    none = round_labels.given([])
+    assert divide(peaks(), [none], 15.0).shape == (0,)
+    assert divide(peaks((0, 1, 2), (1, 3, 4)), [none, none], 15.0).tolist() == [0, 0]
+
+
+@hypothesis.given(st.integers(0, 10_000))
+def test_order_of_peaks_does_not_matter(seed):
+    rng = np.random.default_rng(seed)
+    table = np.column_stack([rng.integers(0, 2, 9), rng.uniform(0, 60, (9, 2))])
+    labels = [
+        marked(rng.uniform(0, 60, (3, 2)), rng.uniform(0, 60, (2, 2))) for _ in "ab"
+    ]
+    order = rng.permutation(9)
+    kinds = divide(peaks(*table), labels, 15.0)
+    np.testing.assert_array_equal(
+        divide(peaks(*table[order]), labels, 15.0), kinds[order]
+    )
+    for image in (0, 1):  # one to one
+        here = kinds[table[:, 0] == image]
+        assert (here == POSITIVE).sum() <= 3
+        assert (here == REMOVED).sum() <= 2

@@ -1,0 +1,293 @@
+"""Rounds of pseudo labels on tiny images of bright blobs, some of them labelled."""
+
+import dataclasses
+import itertools
+import json
+import shutil
+
+import chex
+import jax
+import numpy as np
+import pytest
+
+from cellrec_jax import config as config_lib
+from cellrec_jax import errors
+from cellrec_jax.data import arrays, sets
+from cellrec_jax.io import round_labels
+from cellrec_jax.methods import heatmap_pu
+from cellrec_jax.train import checkpoint, loop, refine, relabel, round_detector, run
+from cellrec_jax.train import model as model_lib
+from cellrec_jax.train.console import Console
+from cellrec_jax.train.round_files import RoundFiles
+
+SIZE_HW = (64, 80)
+CELLS = np.array(
+    [[12, 12], [12, 40], [12, 66], [32, 24], [34, 54], [52, 14], [52, 40], [50, 68]],
+    np.float32,
+)
+
+
+def _image(seed: int) -> np.ndarray:
+    """Blobs at CELLS + seed, on noise; [H, W, 1] uint8."""
+    rng = np.random.default_rng(seed)
+    y, x = np.meshgrid(*(np.arange(n) + 0.5 for n in SIZE_HW), indexing="ij")
+    points = CELLS + seed % 3
+    blobs = [np.exp(-((y - py) ** 2 + (x - px) ** 2) / 18) for py, px in points]
+    image = 40 + 180 * np.max(blobs, axis=0) + rng.normal(0, 4, SIZE_HW)
+    return np.clip(image, 0, 255).astype(np.uint8)[..., None]
+
+
+def _experiment(**sections) -> config_lib.Experiment:
+    model = heatmap_pu.ModelOptions(
+        width=4, window_px=3, max_detections=64, patch_px=13, norm="group"
+    )
+    loss = heatmap_pu.LossOptions(sigma_px=2.0, radius_px=6.0)
+    base = config_lib.Experiment(
+        method="heatmap_pu",
+        total_steps=30,
+        batch_size=4,
+        model=dataclasses.asdict(model),
+        loss=dataclasses.asdict(loss),
+        data=config_lib.DataConfig(
+            size_hw=SIZE_HW, keep_rate=0.25, max_cells=32, flip=False
+        ),
+        optim=config_lib.OptimConfig("adam", 1e-2, schedule="constant"),
+        eval=config_lib.EvalConfig(radius_px=5.0, threshold=0.4, bootstrap=10),
+        refine=config_lib.RefineConfig(
+            rounds=2,
+            match_px=5.0,
+            network="small",
+            patch_px=13,
+            epochs=5,
+            batch_size=64,
+            learning_rate=1e-3,
+            top_share=0.2,
+            bottom_share=0.2,
+        ),
+        checkpoint=config_lib.CheckpointConfig(every=15),
+    )
+    changes = {
+        name: (
+            {**getattr(base, name), **change}
+            if name in ("model", "loss")
+            else dataclasses.replace(getattr(base, name), **change)
+        )
+        for name, change in sections.items()
+    }
+    return dataclasses.replace(base, **changes)
+
+
+def _data(experiment: config_lib.Experiment) -> sets.Sets:
+    source = arrays.from_arrays(
+        [_image(seed) for seed in range(5)], [CELLS + seed % 3 for seed in range(5)]
+    )
+    spec = sets.evaluation_spec(experiment.data)
+    training = dataclasses.replace(
+        spec, training=True, keep_rate=experiment.data.keep_rate
+    )
+    ids = source.image_ids
+    return sets.Sets(
+        sets.Split(source, ids[:4], training),
+        sets.Split(source, (), spec),
+        sets.Split(source, ids[4:], spec),
+        (),
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run of two rounds; tests must not write there."""
+    workdir = tmp_path_factory.mktemp("rounds")
+    experiment = _experiment()
+    code = run.train_and_evaluate(experiment, workdir, data=_data(experiment))
+    assert code == 0
+    return workdir, experiment
+
+
+def _summaries(workdir):
+    return RoundFiles(workdir, {}).read_summaries()
+
+
+@pytest.mark.slow
+def test_every_round_leaves_its_labels_and_what_it_found(finished):
+    workdir, _ = finished
+    summaries = _summaries(workdir)
+    assert [one["round"] for one in summaries] == [0, 1, 2]
+    for number, one in enumerate(summaries):
+        assert one["labels"]["given"] == 8  # ceil(0.25 * 8) of four images
+        assert (workdir / "labels" / f"round_{number}.json").exists()
+        assert (workdir / "rounds" / str(number) / "peaks.npz").exists()
+        assert set(one["train"]) == {"precision", "recall", "F1"}
+    assert not (workdir / "labels" / "round_3.json").exists()
+    for before, after in itertools.pairwise(summaries):
+        added = before["selected"]["positive"]
+        assert (
+            added
+            == after["labels"]["pseudo_positive"] - before["labels"]["pseudo_positive"]
+        )
+        assert {"detector_s", "peaks_s", "classifier_s", "extract_s", "rank_s"} <= set(
+            before["seconds"]
+        )
+    assert summaries[0]["selected"]["positive"] >= 1
+    assert (workdir / "figures" / "labels_0.png").exists()
+    assert (workdir / "figures" / "rounds.png").exists()
+
+
+@pytest.mark.slow
+def test_the_last_detector_is_the_run_s(finished):
+    workdir, experiment = finished
+    model = model_lib.restore(workdir)
+    assert model.step == experiment.total_steps
+    last = model_lib.restore(workdir / "rounds" / "2" / "seed_0")
+    chex.assert_trees_all_equal(model.params, last.params)
+    results = json.loads((workdir / "results.json").read_text())
+    assert results["run"]["timing"]["detector_s"] > 0
+    assert results["metrics"]["recall@5px"]["value"] >= 0.5
+
+
+@pytest.mark.slow
+def test_a_repeated_command_goes_on_where_it_was(finished, tmp_path):
+    """Killed in round 2: rounds 0 and 1 are not trained again."""
+    workdir, experiment = finished
+    copy = tmp_path / "copy"
+    shutil.copytree(workdir, copy)
+    shutil.rmtree(copy / "checkpoints")
+    shutil.rmtree(copy / "rounds" / "2")
+    stamps = {
+        path: path.stat().st_mtime_ns
+        for path in copy.glob("rounds/[01]/**/*")
+        if path.is_file()
+    }
+    code = run.train_and_evaluate(experiment, copy, data=_data(experiment))
+    assert code == 0
+    for path, stamp in stamps.items():
+        assert path.stat().st_mtime_ns == stamp, path
+    ours, theirs = (model_lib.restore(folder).params for folder in (copy, workdir))
+    chex.assert_trees_all_close(ours, theirs, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_labels_that_a_person_edited_are_trained_on(finished, tmp_path):
+    workdir, experiment = finished
+    experiment = dataclasses.replace(
+        experiment, refine=dataclasses.replace(experiment.refine, rounds=1, pause=True)
+    )
+    copy = tmp_path / "copy"
+    shutil.copytree(workdir, copy)
+    for folder in ("checkpoints", "rounds/1", "rounds/2"):
+        shutil.rmtree(copy / folder)
+    (copy / "labels" / "round_2.json").unlink()
+    (copy / "config.json").unlink()
+    path = copy / "labels" / "round_1.json"
+    content = json.loads(path.read_text())
+    point = {"x": 12.0, "y": 12.0, "origin": "given"}
+    content["images"]["000000"]["points"].append(point)
+    path.write_text(json.dumps(content))
+    refine.train(experiment, copy, _data(experiment), Console(quiet=True))
+    (before, after) = _summaries(copy)[0], _summaries(copy)[1]
+    assert after["labels"]["given"] == before["labels"]["given"] + 1
+    # Once trained on, the file is history.
+    content["images"]["000000"]["points"].pop()
+    path.write_text(json.dumps(content))
+    shutil.rmtree(copy / "checkpoints")
+    with pytest.raises(errors.ConfigError, match="after round 1 had begun"):
+        refine.train(experiment, copy, _data(experiment), Console(quiet=True))
+
+
+@pytest.mark.slow
+def test_pause_stops_before_the_next_round(tmp_path):
+    experiment = _experiment(refine={"pause": True})
+    experiment = dataclasses.replace(experiment, total_steps=2)
+    experiment = dataclasses.replace(
+        experiment,
+        refine=dataclasses.replace(experiment.refine, epochs=1, top_share=0.9),
+    )
+    outcome = refine.train(experiment, tmp_path, _data(experiment), Console(quiet=True))
+    selected = _summaries(tmp_path)[0].get("selected", {})
+    assert outcome.paused == bool(selected["positive"] or selected["negative"])
+    assert outcome.exit_code == 0
+
+
+def test_labels_reach_training_as_cells_and_background():
+    experiment = _experiment()
+    data = _data(experiment)
+    labels = {
+        image_id: round_labels.ImageLabels(
+            CELLS[:3],
+            ("given", "pseudo_positive", "pseudo_negative"),
+            np.array([0, 1, 1], np.int32),
+            np.array([np.nan, 1, -1], np.float32),
+        )
+        for image_id in data.train.image_ids
+    }
+    split = relabel.with_labels(data.train, labels)
+    loaded = sets.load_train(split)
+    assert loaded.survey.num_kept == 12  # all of them, whatever the keep rate
+    kept = loaded.images.labels[0][loaded.images.points_mask[0]]
+    np.testing.assert_array_equal(kept, [0, 0, heatmap_pu.BACKGROUND])
+
+
+@pytest.mark.slow
+def test_classifier_of_the_model_is_trained_and_decides(tmp_path):
+    """The comparison with Yang et al.: no rounds, but a second network."""
+    experiment = _experiment(
+        refine={"rounds": 0, "epochs": 2}, model={"classifier": "small"}
+    )
+    code = run.train_and_evaluate(experiment, tmp_path, data=_data(experiment))
+    assert code == 0
+    model = model_lib.restore(tmp_path)
+    fresh = model_lib.restore(tmp_path / "rounds" / "0" / "seed_0")
+    pairs = zip(
+        jax.tree.leaves(model.params["classifier"]),
+        jax.tree.leaves(fresh.params["classifier"]),
+        strict=True,
+    )
+    moved = [np.any(np.asarray(a) != np.asarray(b)) for a, b in pairs]
+    assert any(moved)
+    assert not (tmp_path / "labels" / "round_1.json").exists()
+
+
+@pytest.mark.slow
+def test_most_peaks_choose_among_seeds(tmp_path):
+    experiment = _experiment(refine={"rounds": 0, "seeds_per_round": 2})
+    experiment = dataclasses.replace(experiment, total_steps=6)
+    data = _data(experiment)
+    images = refine._load(data, Console(quiet=True))
+    files = RoundFiles(tmp_path, refine._sizes(images.train))
+    labels = {
+        image_id: round_labels.given(CELLS[:2]) for image_id in data.train.image_ids
+    }
+    found = round_detector.train_round(
+        experiment,
+        refine._check(experiment),
+        files,
+        images,
+        labels,
+        0,
+        Console(quiet=True),
+        None,
+    )
+    counts = []
+    for seed in (0, 1):
+        model = model_lib.restore(files.detector(0, seed))
+        counts.append(len(relabel.find_candidates(model, images.train).image))
+    assert len(found.candidates.image) == max(counts)
+    assert found.model.experiment.seed == int(np.argmax(counts))
+
+
+def test_what_rounds_cannot_do_is_refused():
+    plain = _experiment(loss={"form": "plain"})
+    with pytest.raises(errors.ConfigError, match=r"loss.form=masked"):
+        refine._check(plain)
+    other = dataclasses.replace(plain, method="density_map", model={}, loss={})
+    with pytest.raises(errors.ConfigError, match="no rounds"):
+        refine._check(other)
+
+
+def test_interruption_is_passed_on(tmp_path, monkeypatch):
+    experiment = _experiment()
+
+    monkeypatch.setattr(loop, "train", lambda *_: loop.Outcome(None, {}, 143, {}))
+    outcome = refine.train(experiment, tmp_path, _data(experiment), Console(quiet=True))
+    assert outcome.exit_code == 143
+    assert checkpoint.complete_steps(tmp_path) == []
