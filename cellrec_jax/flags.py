@@ -20,6 +20,7 @@ _READ_BY = {
     "init_from": ("train",),
     "distributed": ("train",),
     "input": ("predict",),
+    "margin": ("predict",),
     "mpp": ("predict",),
     "output": ("evaluate", "predict"),
 }
@@ -71,6 +72,14 @@ def _parser() -> _Parser:
         help="predict: result folder, default WORKDIR/predict; evaluate: default "
         "WORKDIR, for another folder WORKDIR/evaluate-FOLDER",
     )
+    parser.add_argument(
+        "--margin",
+        type=int,
+        default=0,
+        metavar="PX",
+        help="predict: px that the tiles of a large image overlap; default: a cell's "
+        "box. From the network's receptive radius on as if there were no tiles",
+    )
     parser.add_argument("--mpp", type=float, default=0.0, help="predict: um per px")
     parser.add_argument(
         "--init-from",
@@ -90,6 +99,8 @@ def _parser() -> _Parser:
 
 def _refuse_unread(flags: argparse.Namespace, pairs: Mapping[str, str]) -> None:
     """Raises a ConfigError for what the mode would silently pass over."""
+    if flags.margin < 0:
+        raise errors.ConfigError(f"--margin {flags.margin}: give 0 px or more")
     for name, modes in _READ_BY.items():
         if getattr(flags, name) and flags.mode not in modes:
             raise errors.ConfigError(

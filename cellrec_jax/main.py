@@ -140,7 +140,9 @@ def _predict(flags: argparse.Namespace, pairs: dict[str, str]) -> int:
     screen = console.Console()
     for line in predictor.model.threshold_lines():
         screen.line(line)
-    failed = predict.predict_files(predictor, paths, output, screen, flags.mpp)
+    failed = predict.predict_files(
+        predictor, paths, output, screen, flags.mpp, flags.margin
+    )
     for message in failed:
         print(f"error: {message}", file=sys.stderr)  # noqa: T201
     return errors.DataError.exit_code if failed else 0

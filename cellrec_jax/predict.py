@@ -170,6 +170,7 @@ def predict_files(
     output: Path,
     console: Console,
     mpp: float = 0.0,
+    margin_px: int = 0,
 ) -> list[str]:
     """Predicts files; writes one CSV, and a GeoJSON and an overlay for each.
 
@@ -182,6 +183,7 @@ def predict_files(
       output: folder, made if needed.
       console: shows progress.
       mpp: micrometres per px of the files; 0 is unknown.
+      margin_px: of tiles, see `Predictor.predict`.
 
     Returns:
       One message for each file that could not be read.
@@ -195,7 +197,7 @@ def predict_files(
         except errors.DataError as error:
             failed.append(str(error))
             continue
-        cells = predictor.predict(image, mpp)
+        cells = predictor.predict(image, mpp, margin_px)
         name = path.relative_to(root).as_posix()
         rows += table.detection_rows(
             name, cells.points_yx, cells.scores, cells.labels, predictor.class_names

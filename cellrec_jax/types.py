@@ -83,8 +83,10 @@ class Method(NamedTuple):
     load_pretrained: Callable[..., tuple[Any, Any, tuple[str, ...]]] | None = None
     """(params, model_state) -> the same with pretrained weights filled in, and what
     to tell the user about them."""
-    fit: Callable[..., Any] | None = None
-    """Replaces gradient training where nothing is trained by gradients."""
+    fit: Callable[..., tuple[Any, str]] | None = None
+    """(images f32 [I, H, W, C], points_yx [I, N, 2], points_mask [I, N], radius_px) ->
+    (params, a line for the user): replaces training where nothing is trained by
+    gradients. `predict` then runs on the host."""
     stride: int = 1
     """px; tiles of an image that start at its multiples have the features of the
     whole image, but for what lies near their edges."""

@@ -19,6 +19,8 @@ def test_keys_are_split_from_flags():
     [
         ("train", ["--input", "x"], "--input: --mode train does not read it"),
         ("train", ["--mpp", "0.5"], "--mpp: --mode train does not read it"),
+        ("train", ["--margin", "64"], "--margin: --mode train does not read it"),
+        ("predict", ["--margin", "-1"], "--margin -1: give 0 px or more"),
         ("train", ["--output", "x"], "only evaluate and predict"),
         ("evaluate", ["--config", "x"], "--config: --mode evaluate does not"),
         ("evaluate", ["--init-from", "x"], "--init-from: --mode evaluate does not"),
@@ -49,7 +51,7 @@ def test_what_a_mode_does_not_read_is_refused(mode, words, message):
             ["--config.data.root=x", "--config.eval.iou=0.4", "--output", "x"],
         ),
         ("evaluate", ["--config.log.seconds=1"]),
-        ("predict", ["--input", "x", "--output", "y", "--mpp", "0.5"]),
+        ("predict", ["--input", "x", "--output", "y", "--mpp", "0.5", "--margin", "9"]),
     ],
 )
 def test_what_a_mode_reads_is_taken(mode, words):

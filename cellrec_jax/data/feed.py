@@ -93,9 +93,14 @@ def open_feed(
             **processes,
         )
 
+    return describe(seen)._replace(batches=batches)
+
+
+def describe(seen: sets.Survey) -> Feed:
+    """What is known of training images, without batches."""
     height, width = (int(side) for side in np.median(seen.native_hw, axis=0))
     return Feed(
-        batches,
+        _no_batches,
         seen.num_kept,
         seen.num_total,
         seen.num_dropped,
@@ -103,3 +108,7 @@ def open_feed(
         (height, width),
         seen.mpp,
     )
+
+
+def _no_batches(start_step: int) -> Iterator[Batch]:
+    raise ValueError(f"no batches from step {start_step} on: use `open_feed`")

@@ -14,6 +14,7 @@ METHODS = {
     "density_map": "cellrec_jax.methods.density_map",
     "heatmap_pu": "cellrec_jax.methods.heatmap_pu",
     "point_matching": "cellrec_jax.methods.point_matching",
+    "vicar": "cellrec_jax.methods.vicar",
 }
 
 

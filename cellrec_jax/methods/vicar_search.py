@@ -30,13 +30,14 @@ class SeedGrid(NamedTuple):
 
 
 DEFAULT_GRID = SeedGrid()
+LABELS = ("given", "sampled")
 
 
 class SearchResult(NamedTuple):
     """The best combination of a grid, and all of them."""
 
     options: watershed_seeds.SeedOptions
-    """The first in the grid's order among equally good ones."""
+    """The first in the grid's order among equally good ones, by the labels' rule."""
     f1: float
     """On the frames searched, counts pooled; in [0, 1]."""
     tried: tuple[tuple[watershed_seeds.SeedOptions, float], ...]
@@ -95,8 +96,14 @@ def search(
     options: phase_optics.PhaseOptions = phase_optics.DEFAULTS,
     protocol: str = "nearest",
     strict: bool = True,
+    labels: str = "given",
 ) -> SearchResult:
-    """Finds the four values with the highest F1 on annotated frames.
+    """Finds the four best values on annotated frames.
+
+    Where the points are a random part of the cells, F1 would count the other cells as
+    false. There recall^2 / found is compared, which is proportional to precision times
+    recall whatever the number of cells; of L points and T matches, T (T - 1) /
+    (L (L - 1)) estimates recall^2 without bias.
 
     Args:
       images: training frames as for `restore_all`.
@@ -106,9 +113,10 @@ def search(
       options: optics and weights of the restoration.
       protocol: a method of `metrics.matching.match_points` that needs no scores.
       strict: whether a match is nearer than the radius, not up to it.
+      labels: "given", by F1: the points are all cells; "sampled": maybe a part.
 
     Returns:
-      The best combination; F1 is of the counts of all frames.
+      The best combination; F1 is of the counts of all frames and the given points.
 
     Raises:
       ValueError: for no frames, no cells, an empty grid, or other numbers of frames
@@ -121,6 +129,8 @@ def search(
         )
     if not sum(map(len, points_yx)):
         raise ValueError("no frame has a cell: annotate some to search by")
+    if labels == "sampled" and sum(map(len, points_yx)) < 2:
+        raise ValueError("one cell is annotated; sampled labels need two")
     if not all(grid):
         raise ValueError(f"a value has nothing to try in {grid}")
     combinations = list(
@@ -136,7 +146,10 @@ def search(
         num_matched += [len(match(seeds, true_yx)) for seeds in found]
         num_points += [len(seeds) + len(true_yx) for seeds in found]
     f1 = (2 * num_matched / num_points).tolist()
-    best = int(np.argmax(f1))
+    num_found = num_points - sum(map(len, points_yx))
+    pairs = num_matched * (num_matched - 1)
+    by = f1 if labels == "given" else pairs / np.maximum(num_found, 1)
+    best = int(np.argmax(by))
     tried = tuple(zip(combinations, f1, strict=True))
     return SearchResult(combinations[best], f1[best], tried)
 

@@ -42,7 +42,10 @@ class Cells(NamedTuple):
 
 @functools.lru_cache(maxsize=2)  # a method in use is compiled once
 def jit_predict(method: Method) -> Predict:
-    """Compiles a method's prediction, from raw images on."""
+    """Compiles a method's prediction, from raw images on.
+
+    A method with a `fit` predicts on the host and is not compiled.
+    """
 
     def predict(
         params: Any, model_state: Any, batch: Batch, decode: Decode
@@ -50,7 +53,7 @@ def jit_predict(method: Method) -> Predict:
         batch = augment.prepare_eval(batch)
         return method.predict(params, model_state, batch, decode)
 
-    return jax.jit(predict)
+    return jax.jit(predict) if method.fit is None else predict
 
 
 def predict_set(

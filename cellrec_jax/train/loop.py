@@ -68,9 +68,9 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
     source = feed.open_feed(experiment, data.train, console.track)
     val_set = sets.load_eval(data.val, console.track)
     class_names = data.train.source.class_names
-    for note in _notes(experiment, data, source):
+    for note in notes(experiment, data, source):
         console.line(note)
-    console.line(_summary(experiment, data, source))
+    console.line(summary(experiment, data, source))
 
     # 2. Method, optimiser, fresh state.
     method = model_lib.build_method(experiment, len(class_names))
@@ -78,7 +78,7 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
     manager = checkpoint.open_manager(workdir, experiment.checkpoint)
 
     # 3. Restore, or start from other weights.
-    meta = _make_meta(experiment, class_names, source)
+    meta = make_meta(experiment, class_names, source)
     meta |= {"fit_pending": val_set is not None, "init_from": _absolute(init_from)}
     if (last := manager.latest_step()) is not None:
         saved = checkpoint.restore(manager, state, last)
@@ -246,10 +246,10 @@ def _carried(meta: Mapping[str, Any]) -> dict[str, Any]:
     return {name: meta[name] for name in names if name in meta}
 
 
-def _make_meta(
+def make_meta(
     experiment: Experiment, class_names: tuple[str, ...], source: feed.Feed
 ) -> dict[str, Any]:
-    """What prediction needs besides the weights."""
+    """What prediction needs besides the weights; JSON-serialisable."""
     radius = evaluate.radius_px(experiment.eval, source.mpp)
     default = evaluate.fit([], class_names, experiment.eval, radius)
     return {
@@ -263,8 +263,8 @@ def _make_meta(
     }
 
 
-def _notes(experiment: Experiment, data: sets.Sets, source: feed.Feed) -> Iterator[str]:
-    """What the user should know of the images before training."""
+def notes(experiment: Experiment, data: sets.Sets, source: feed.Feed) -> Iterator[str]:
+    """What the user should know of the images before training, one line each."""
     yield from data.notes
     yield from sets.repair_lines(data.train.source.repairs)
     if source.num_dropped:
@@ -278,7 +278,8 @@ def _notes(experiment: Experiment, data: sets.Sets, source: feed.Feed) -> Iterat
             yield f"warning: no training cell of class {name}: it stays unknown"
 
 
-def _summary(experiment: Experiment, data: sets.Sets, source: feed.Feed) -> str:
+def summary(experiment: Experiment, data: sets.Sets, source: feed.Feed) -> str:
+    """One line on devices, images, annotations and the length of training."""
     devices = jax.devices()
     share = 100.0 * source.num_kept / max(source.num_total, 1)
     return (

@@ -15,7 +15,7 @@ from cellrec_jax.config import Experiment
 from cellrec_jax.data import sets
 from cellrec_jax.metrics import report
 from cellrec_jax.metrics import results as results_lib
-from cellrec_jax.train import directory, evaluate, loop, outputs, refine, writer
+from cellrec_jax.train import directory, evaluate, fit, loop, outputs, refine, writer
 from cellrec_jax.train import model as model_lib
 from cellrec_jax.train.console import Console
 
@@ -54,7 +54,7 @@ def train_and_evaluate(
         console.line(f"{workdir} is trained already; evaluating it again")
         timing: Mapping[str, Any] = {}
     else:
-        train = refine.train if refine.wanted(experiment) else loop.train
+        train = _trainer(experiment, len(data.train.source.class_names))
         outcome = train(experiment, workdir, data, console, init_from)
         timing = outcome.timing
         if outcome.paused:
@@ -68,6 +68,14 @@ def train_and_evaluate(
     split = data.test if data.test.image_ids else data.val
     evaluate_workdir(workdir, split, console, experiment.eval, timing)
     return 0
+
+
+def _trainer(experiment: Experiment, num_classes: int) -> Any:
+    """The loop, rounds of it, or the method's own fit."""
+    if refine.wanted(experiment):
+        return refine.train
+    method = model_lib.build_method(experiment, num_classes)
+    return loop.train if method.fit is None else fit.train
 
 
 def evaluate_workdir(

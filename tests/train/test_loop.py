@@ -71,7 +71,7 @@ def test_the_first_line_tells_what_is_trained(tiny_experiment):
     source = Source("any", ("cell",), ("1", "2", "3"), lambda _: None)
     data = sets.Sets(*(sets.Split(source, ids, None) for ids in ("12", "3", "")), ())
     source = feed.Feed(None, 5, 20, 0, (5,), (96, 128), 0.0)
-    assert loop._summary(tiny_experiment, data, source) == (
+    assert loop.summary(tiny_experiment, data, source) == (
         "4 x cpu; images: 2 train, 1 val, 0 test; annotated cells kept 5 of 20 (25 %); "
         "global batch 4; 4 steps"
     )
@@ -90,7 +90,7 @@ def test_a_class_without_training_cells_is_said(tiny_experiment):
     source = Source("any", ("a", "b"), ("1",), lambda _: None)
     data = sets.Sets(*(sets.Split(source, ids, None) for ids in "1  "), ("drawn",))
     found = feed.Feed(None, 5, 9, 2, (5, 0), (96, 128), 0.0)
-    notes = list(loop._notes(tiny_experiment, data, found))
+    notes = list(loop.notes(tiny_experiment, data, found))
     assert notes[0] == "drawn"
     assert "2 cells beyond --config.data.max_cells" in notes[1]
     assert "no training cell of class b" in notes[2]

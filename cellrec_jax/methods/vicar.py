@@ -1,0 +1,239 @@
+"""Cells by image processing: restored phase contrast, threshold, distance transform.
+
+The comparison "Vicar" of Fujii et al., Cell detection from imperfect annotation by
+pseudo label selection using P-classification, MICCAI 2021, after Vicar et al., Cell
+segmentation methods for label-free contrast microscopy, BMC Bioinformatics 2019.
+Nothing is trained by gradients: `fit` searches four values on the training images.
+
+One set of values serves images of one kind of culture: where some images show compact
+and others spread cells, no values suit both, however the images are scaled.
+"""
+
+import dataclasses
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy import ndimage
+
+from cellrec_jax import errors, validate
+from cellrec_jax.methods import vicar_search
+from cellrec_jax.ops import phase_optics, watershed_seeds
+from cellrec_jax.types import Batch, Decode, Detections, Method
+
+__all__ = ["LossOptions", "ModelOptions", "Options", "make"]
+
+Params = dict[str, jax.Array]
+
+_START = watershed_seeds.SeedOptions(0.02, 180.0, 0.0, 4.7)
+"""Of an unfitted model."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelOptions:
+    """Restoration and the values to search; the paper's unless said otherwise."""
+
+    sparsity: float = 0.2
+    """0.5 as published by Vicar et al. loses flat cells (F1 0.63, not 0.76, on a frame
+    of usiigaci)."""
+    smoothness: float = 1.0
+    epsilon: float = 100.0
+    gamma: float = 3.0
+    max_iterations: int = 100
+    bright: bool = False
+    """Whether bodies are brighter than the background (negative phase contrast)."""
+    max_detections: int = 1000
+    """Seeds of an image that are kept, those deepest inside cells first."""
+    search_labels: str = "sampled"
+    """given (highest F1: the annotated points are all cells) or sampled (they may be a
+    random part of them; see `vicar_search.search`). From a tenth of three frames'
+    labels F1 falls from 0.73 to 0.66 by sampled, to 0.52 by given; from all not."""
+    threshold: tuple[float, ...] = (0.01, 0.02, 0.04, 0.08)
+    """Values to try; restored images reach about 0.3."""
+    min_area_px: tuple[float, ...] = (80.0, 180.0)
+    max_hole_px: tuple[float, ...] = (0.0, 230.0)
+    h_px: tuple[float, ...] = (1.5, 3.0, 4.7, 6.0)
+
+    def __post_init__(self) -> None:
+        """Refuses impossible choices."""
+        validate.require_choice(
+            "model.search_labels", self.search_labels, vicar_search.LABELS
+        )
+        for key in ("gamma", "max_iterations", "max_detections"):
+            validate.require_positive(f"model.{key}", getattr(self, key))
+        for key in ("sparsity", "smoothness", "epsilon"):
+            validate.require_not_negative(f"model.{key}", getattr(self, key))
+        for key in watershed_seeds.SeedOptions._fields:
+            values = getattr(self, key)
+            validate.require(len(values) > 0, f"model.{key} has nothing to try")
+            for value in values:
+                validate.require_not_negative(f"model.{key}", value)
+
+    def optics(self) -> phase_optics.PhaseOptions:
+        """Of the restoration."""
+        keys = ("sparsity", "smoothness", "epsilon", "gamma")
+        values = {key: getattr(self, key) for key in keys}
+        return phase_optics.PhaseOptions(
+            **values, max_iterations=self.max_iterations, bright=self.bright
+        )
+
+    def grid(self) -> vicar_search.SeedGrid:
+        """Of the search."""
+        return vicar_search.SeedGrid(
+            self.threshold, self.min_area_px, self.max_hole_px, self.h_px
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class LossOptions:
+    """No fields: nothing is trained by gradients."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """All options of the method."""
+
+    model: ModelOptions = ModelOptions()
+    loss: LossOptions = LossOptions()
+
+
+def make(options: Options, *, num_classes: int, total_steps: int) -> Method:
+    """Builds the method's functions; `predict` runs on the host, not under jit.
+
+    Args:
+      options: see `ModelOptions`.
+      num_classes: must be 1.
+      total_steps: not used.
+
+    Returns:
+      A `Method` with `fit`.
+
+    Raises:
+      ConfigError: for more than one class.
+    """
+    del total_steps
+    if num_classes != 1:
+        raise errors.ConfigError(
+            f"--config.method=vicar finds cells of one class, not of {num_classes}: "
+            "merge them with --config.data.classes=cell=a+b"
+        )
+    return Method(
+        init=_init,
+        loss_fn=_loss_fn,
+        predict=functools.partial(_predict, model=options.model),
+        fit=functools.partial(fit, model=options.model),
+    )
+
+
+def _init(rng: jax.Array, image: jax.Array) -> tuple[Params, dict[str, Any]]:
+    """Values that work before any search; nothing is drawn."""
+    del rng, image
+    return _to_params(_START), {}
+
+
+def _to_params(seeds: watershed_seeds.SeedOptions) -> Params:
+    return {name: jnp.float32(value) for name, value in seeds._asdict().items()}
+
+
+def _loss_fn(*args: Any, **kwargs: Any) -> Any:
+    del args, kwargs
+    raise errors.ConfigError(
+        "--config.method=vicar is not trained by gradients: its values are searched "
+        "by `fit`"
+    )
+
+
+def fit(
+    images: np.ndarray,
+    points_yx: np.ndarray,
+    points_masks: np.ndarray,
+    radius_px: float,
+    *,
+    model: ModelOptions,
+) -> tuple[Params, str]:
+    """Searches the four values on training images.
+
+    Args:
+      images: f32 [B, H, W, C] in [0, 1].
+      points_yx: f32 [B, N, 2] px.
+      points_masks: bool [B, N].
+      radius_px: a match is nearer than this.
+      model: the grid, and what the points are.
+
+    Returns:
+      The values, and a line for the user.
+
+    Raises:
+      DataError: if too few cells are annotated to search by.
+    """
+    given = [
+        np.asarray(points)[np.asarray(mask)]
+        for points, mask in zip(points_yx, points_masks, strict=True)
+    ]
+    try:
+        found = vicar_search.search(
+            _grey(images),
+            given,
+            radius_px,
+            model.grid(),
+            options=model.optics(),
+            labels=model.search_labels,
+        )
+    except ValueError as error:
+        raise errors.DataError(f"vicar cannot search its values: {error}") from error
+    values = ", ".join(f"{k} {v:g}" for k, v in found.options._asdict().items())
+    line = (
+        f"searched {len(found.tried)} combinations on {len(given)} images: {values} "
+        f"(F1 {found.f1:.3f} against the annotated points)"
+    )
+    return _to_params(found.options), line
+
+
+def _grey(images: Any) -> list[np.ndarray]:
+    """The mean over channels of each image."""
+    return list(np.asarray(images, np.float32).mean(axis=-1))
+
+
+def _predict(
+    params: Params,
+    model_state: Any,
+    batch: Batch,
+    decode: Decode,
+    *,
+    model: ModelOptions,
+) -> Detections:
+    """Detections of whole images: max_detections slots, highest score first."""
+    del model_state
+    seeds = watershed_seeds.SeedOptions(**{k: float(v) for k, v in params.items()})
+    restored = vicar_search.restore_all(_grey(batch.image), model.optics())
+    shape = (len(restored), model.max_detections)
+    points_yx, scores = np.zeros((*shape, 2), np.float32), np.zeros(shape, np.float32)
+    mask = np.zeros(shape, bool)
+    for row, image in enumerate(restored):
+        found_yx, found = _scored_seeds(image, seeds)
+        order = np.argsort(-found, kind="stable")[: model.max_detections]
+        points_yx[row, : len(order)] = found_yx[order]
+        scores[row, : len(order)] = found[order]
+        mask[row, : len(order)] = found[order] >= float(decode.thresholds[0])
+    mask &= np.asarray(batch.image_mask)[:, None]
+    labels = np.zeros(shape, np.int32)
+    found_all = (points_yx, scores, labels, scores[..., None], mask)
+    return Detections(*map(jnp.asarray, found_all))
+
+
+def _scored_seeds(
+    restored: np.ndarray, seeds: watershed_seeds.SeedOptions
+) -> tuple[np.ndarray, np.ndarray]:
+    """Points [N, 2], and scores [N] in (0.5, 1) that grow with the distance inside.
+
+    Above 0.5, so that the threshold where no validation cell chooses one keeps all.
+    """
+    threshold, min_area_px, max_hole_px, h_px = seeds
+    mask = watershed_seeds.foreground(restored, threshold, min_area_px, max_hole_px)
+    distance = watershed_seeds.distance_map(mask)
+    tops = watershed_seeds.h_maxima(distance, h_px)
+    index = np.arange(1, tops.max(initial=0) + 1)
+    heights = np.asarray(ndimage.maximum(distance, tops, index), np.float32)
+    return watershed_seeds.centroids(tops), 1 - 0.5 / (1 + heights.reshape(-1))

@@ -1,0 +1,72 @@
+"""Runs of methods that are not trained by gradients: their `fit`, then a checkpoint."""
+
+import math
+from pathlib import Path
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from cellrec_jax import validate
+from cellrec_jax.config import Experiment
+from cellrec_jax.data import augment, feed, sets
+from cellrec_jax.train import checkpoint, evaluate, loop
+from cellrec_jax.train import model as model_lib
+from cellrec_jax.train.console import Console
+
+
+def train(
+    experiment: Experiment,
+    workdir: Path,
+    data: sets.Sets,
+    console: Console,
+    init_from: Path | None = None,
+) -> loop.Outcome:
+    """Fits a method to the training images and saves what it found.
+
+    Args:
+      experiment: what to fit; its total_steps is the step of the checkpoint.
+      workdir: exists; gets checkpoints/.
+      data: from `sets.open_sets`.
+      console: shows progress.
+      init_from: must be None.
+
+    Returns:
+      The fitted state.
+
+    Raises:
+      ConfigError, DataError: if it cannot be fitted.
+    """
+    validate.require(
+        init_from is None,
+        f"method={experiment.method} starts from no weights: leave --init-from out",
+    )
+    begin = time.monotonic()
+    loaded = sets.load_train(data.train, console.track)
+    source = feed.describe(loaded.survey)
+    for note in loop.notes(experiment, data, source):
+        console.line(note)
+    console.line(loop.summary(experiment, data, source))
+    class_names = data.train.source.class_names
+    method = model_lib.build_method(experiment, len(class_names))
+    assert method.fit is not None  # the caller asked for it
+    sides = zip(experiment.data.size_hw, source.native_hw, strict=True)
+    scale = math.sqrt(math.prod(size / native for size, native in sides))
+    console.line(f"fitting {experiment.method} to {len(data.train.image_ids)} images")
+    params, line = method.fit(
+        np.asarray(augment.to_unit(jnp.asarray(loaded.images.image))),
+        loaded.images.points_yx,
+        loaded.images.points_mask,
+        scale * evaluate.radius_px(experiment.eval, source.mpp),
+    )
+    console.line(line)
+    fresh, _ = model_lib.make_state(experiment, method)
+    state = fresh.replace(step=jnp.int32(experiment.total_steps), params=params)
+    meta = loop.make_meta(experiment, class_names, source)
+    manager = checkpoint.open_manager(workdir, experiment.checkpoint)
+    checkpoint.save(manager, state, meta)
+    manager.wait_until_finished()
+    manager.close()
+    seconds = round(time.monotonic() - begin, 2)
+    return loop.Outcome(jax.device_get(state), meta, 0, {"seconds": seconds})

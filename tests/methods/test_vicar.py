@@ -1,0 +1,115 @@
+"""Image processing finds dark discs; nothing is trained."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cellrec_jax import errors, methods
+from cellrec_jax.methods import vicar
+from cellrec_jax.types import Batch, Decode
+
+SIZE_HW = (36, 48)
+CELLS_YX = np.array([[10.5, 13.0], [26.0, 15.5], [15.5, 36.0]], np.float32)
+MODEL = vicar.ModelOptions(
+    threshold=(10.0, 0.05),
+    min_area_px=(30.0,),
+    max_hole_px=(5.0,),
+    h_px=(1.0,),
+    max_detections=5,
+)
+METHOD = vicar.make(vicar.Options(MODEL), num_classes=1, total_steps=1)
+
+
+@pytest.fixture
+def images(rng):
+    """One frame with three cells, one of a single value."""
+    y, x = np.mgrid[: SIZE_HW[0], : SIZE_HW[1]] + 0.5
+    grey = 0.6 + rng.normal(0, 0.01, SIZE_HW)
+    for cy, cx in CELLS_YX:
+        grey[np.hypot(y - cy, x - cx) < 5] -= 0.35
+    both = np.stack([grey, np.full(SIZE_HW, 0.5)])
+    return np.repeat(both[..., None], 3, axis=-1).astype(np.float32)
+
+
+def _batch(images):
+    empty = np.zeros((len(images), 0), np.float32)
+    return Batch(
+        image=images,
+        image_mask=np.ones(len(images), bool),
+        points_yx=np.zeros((len(images), 0, 2), np.float32),
+        labels=empty.astype(np.int32),
+        points_mask=empty.astype(bool),
+        boxes_yxyx=np.zeros((len(images), 0, 4), np.float32),
+        trust=empty,
+        valid=np.ones(images.shape[:3], bool),
+        example_index=np.arange(len(images), dtype=np.int32),
+    )
+
+
+def _decode(threshold=0.0):
+    return Decode(jnp.full(1, threshold), jnp.zeros(()))
+
+
+@pytest.mark.parametrize("labels", ["given", "sampled"])
+def test_fit_and_predict(images, labels):
+    options = vicar.Options(vicar.dataclasses.replace(MODEL, search_labels=labels))
+    method = vicar.make(options, num_classes=1, total_steps=1)
+    points_yx = np.stack([np.vstack([CELLS_YX, [[1e9, -3]]])] * 2)
+    masks = np.array([[True, True, True, False], [False] * 4])
+    params, line = method.fit(images, points_yx, masks, 4.0)
+    assert "2 combinations on 2 images: threshold 0.05" in line
+    found = method.predict(params, {}, _batch(images), _decode(0.5))
+    assert found.mask.tolist() == [[True] * 3 + [False] * 2, [False] * 5]
+    order = np.argsort(found.points_yx[0, :3, 0])
+    expected = CELLS_YX[np.argsort(CELLS_YX[:, 0])]
+    np.testing.assert_allclose(found.points_yx[0, :3][order], expected, atol=1.0)
+    assert all(np.isfinite(leaf).all() for leaf in found if leaf is not None)
+    assert (np.diff(found.scores, axis=1) <= 0).all()
+
+
+def test_masks_and_thresholds_drop_detections(images):
+    params = {"threshold": 0.05, "min_area_px": 30, "max_hole_px": 5, "h_px": 1}
+    batch = _batch(images)
+    assert METHOD.predict(params, {}, batch, _decode()).mask.sum() == 3
+    assert not METHOD.predict(params, {}, batch, _decode(0.999)).mask.any()
+    filler = batch._replace(image_mask=np.zeros(2, bool))
+    assert not METHOD.predict(params, {}, filler, _decode()).mask.any()
+
+
+def test_init_holds_four_values():
+    params, state = jax.eval_shape(METHOD.init, jax.random.key(0), jnp.zeros(4))
+    assert set(params) == {"threshold", "min_area_px", "max_hole_px", "h_px"}
+    assert all(leaf.dtype == jnp.float32 for leaf in params.values())
+    assert state == {}
+
+
+def test_nothing_is_trained_by_gradients():
+    with pytest.raises(errors.ConfigError, match="not trained by gradients"):
+        METHOD.loss_fn({}, {}, None, None, 0)
+
+
+def test_bad_input_is_refused(images):
+    with pytest.raises(errors.ConfigError, match=r"classes=cell=a\+b"):
+        methods.build("vicar", {}, {}, num_classes=2, total_steps=1)
+    none = np.zeros((2, 1), bool)
+    with pytest.raises(errors.DataError, match="no frame has a cell"):
+        METHOD.fit(images, np.zeros((2, 1, 2)), none, 4.0)
+    one = np.array([[True], [False]])
+    with pytest.raises(errors.DataError, match="need two"):
+        METHOD.fit(images, np.zeros((2, 1, 2)), one, 4.0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"search_labels": "all"}, "model.search_labels=all.*sampled"),
+        ({"gamma": 0.0}, "model.gamma=0.0"),
+        ({"sparsity": -1.0}, "model.sparsity=-1.0"),
+        ({"h_px": ()}, "model.h_px has nothing to try"),
+        ({"h_px": (-1.0,)}, "model.h_px=-1.0"),
+    ],
+)
+def test_impossible_options_name_the_flag(changes, message):
+    with pytest.raises(errors.ConfigError, match=message):
+        vicar.ModelOptions(**changes)
