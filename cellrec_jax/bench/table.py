@@ -14,10 +14,10 @@ from typing import Any
 
 from cellrec_jax import errors
 from cellrec_jax.bench import report
-from cellrec_jax.io import atomic
+from cellrec_jax.io import markers
 
 RESULTS = Path(__file__).parent / "results"
-BEGIN, END = "<!-- bench -->", "<!-- /bench -->"
+MARKER = "bench"
 GOALS: Mapping[str, Mapping[str, int]] = {
     "density": {"boxes": 8000, "batch": 1},
     "matching": {"proposals": 5120, "batch": 4},
@@ -48,26 +48,6 @@ def markdown(files: Iterable[Mapping[str, Any]]) -> str:
       Markdown without a line break at its end.
     """
     return "\n\n".join("\n\n".join(_of_machine(content)) for content in files)
-
-
-def replace_between(text: str, table: str, path: Path) -> str:
-    """Puts a table between the two markers.
-
-    Args:
-      text: of a file with one `BEGIN` and, after it, one `END`.
-      table: what shall stand between them.
-      path: for the message.
-
-    Raises:
-      ConfigError: if the file does not have the markers so.
-    """
-    before, found_begin, rest = text.partition(BEGIN)
-    _, found_end, after = rest.partition(END)
-    if not (found_begin and found_end) or BEGIN in rest or END in after:
-        raise errors.ConfigError(
-            f"{path}: needs one line {BEGIN} and, after it, one line {END}"
-        )
-    return f"{before}{BEGIN}\n{table}\n{END}{after}"
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -180,7 +160,10 @@ def run(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("files", nargs="*", type=Path, help="default: bench/results")
     parser.add_argument(
-        "--readme", type=Path, metavar="FILE", help=f"write between {BEGIN} and {END}"
+        "--readme",
+        type=Path,
+        metavar="FILE",
+        help=f"write between <!-- {MARKER} --> and <!-- /{MARKER} -->",
     )
     flags = parser.parse_args(arguments)
     paths = flags.files or sorted(RESULTS.glob("*.json"))
@@ -190,12 +173,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
     if not flags.readme:
         print(table)  # noqa: T201
         return
-    try:
-        text = flags.readme.read_text()
-    except OSError as error:
-        raise errors.ConfigError(f"cannot read {flags.readme}: {error}") from error
-    changed = replace_between(text, table, flags.readme)
-    atomic.write_bytes(flags.readme, changed.encode())
+    markers.replace(flags.readme, MARKER, table)
 
 
 def cli() -> None:

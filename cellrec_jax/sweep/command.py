@@ -7,6 +7,7 @@ import shlex
 import sys
 
 from cellrec_jax import errors
+from cellrec_jax.io import markers
 from cellrec_jax.sweep import figure, parse, plan, runner, state, table
 
 _USAGE = """\
@@ -53,6 +54,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--dry-run", action="store_true", help="print the commands")
     parser.add_argument("--table-only", action="store_true", help="run nothing")
     parser.add_argument(
+        "--publish",
+        type=Path,
+        metavar="FOLDER",
+        help="also write FOLDER/results/SWEEP.csv and .png, and the table into "
+        "FOLDER/README.md between <!-- SWEEP --> and <!-- /SWEEP -->",
+    )
+    parser.add_argument(
         "--set",
         action="append",
         default=[],
@@ -79,7 +87,8 @@ def _run(flags: argparse.Namespace, main: Sequence[str]) -> int:
         return 0
     if flags.table_only:
         # The table needs no images: without --root any folder's results are meant.
-        _write(sweep, jobs, folder, () if flags.root else ("data.root",))
+        ignored = () if flags.root else ("data.root",)
+        _write(sweep, jobs, folder, flags.publish, ignored)
         return 0
     progress = runner.Progress(
         missing,
@@ -90,7 +99,7 @@ def _run(flags: argparse.Namespace, main: Sequence[str]) -> int:
     )
     with runner.locked(folder) as lock:
         summary = runner.run_all(missing, progress, lock, flags.workers, main)
-        _write(sweep, jobs, folder)
+        _write(sweep, jobs, folder, flags.publish)
     _report(summary, len(wanted) - len(missing))
     return summary.exit_code
 
@@ -136,6 +145,7 @@ def _write(
     sweep: plan.Sweep,
     jobs: Sequence[state.Job],
     folder: Path,
+    publish: Path | None,
     ignored: Sequence[str] = (),
 ) -> None:
     """Table and figure of all that is done, whatever was chosen this time."""
@@ -148,6 +158,11 @@ def _write(
     table.write_csv(stem.with_suffix(".csv"), sweep, records)
     text = table.write_markdown(stem.with_suffix(".md"), sweep, lines)
     figure.draw(stem.with_suffix(".png"), sweep, lines)
+    if publish is not None:
+        copy = publish / "results" / sweep.name
+        table.write_csv(copy.with_suffix(".csv"), sweep, records)
+        figure.draw(copy.with_suffix(".png"), sweep, lines)
+        markers.replace(publish / "README.md", sweep.name, text)
     _say(f"\n{text}\n\n{len(records)} of {len(jobs)} runs; {stem}.csv, .md and .png")
 
 

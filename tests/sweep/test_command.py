@@ -88,6 +88,24 @@ def test_table_only_needs_no_root(sweep, order, tmp_path, capsys):
     assert "| BDE |" in (tmp_path / "out/trial/trial.md").read_text()
 
 
+def test_publishing_leaves_the_rest_of_the_readme(sweep, tmp_path, capsys):
+    folder = tmp_path / "configs"
+    folder.mkdir()
+    assert sweep("--only", "bde", "--publish", str(folder)) == 2
+    assert f"cannot read {folder / 'README.md'}" in capsys.readouterr().err
+    readme = folder / "README.md"
+    readme.write_text("before\n<!-- trial -->\nold\n<!-- /trial -->\nafter\n")
+    assert sweep("--table-only", "--publish", str(folder)) == 0
+    text = readme.read_text()
+    assert text.startswith("before\n<!-- trial -->\n| row |")
+    assert text.endswith("|\n<!-- /trial -->\nafter\n")
+    assert "| BDE |" in text
+    assert "old" not in text
+    rows = (folder / "results" / "trial.csv").read_text().splitlines()
+    assert len(rows) == 1 + 2
+    assert (folder / "results" / "trial.png").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
