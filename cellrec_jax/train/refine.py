@@ -130,6 +130,12 @@ def _check(experiment: Experiment) -> Method:
         f"refine.rounds={config.rounds} needs --config.loss.form=masked: {form} takes "
         "all that is not labelled for background",
     )
+    patch_px = _classifier_config(experiment).patch_px
+    validate.require(
+        patch_px <= min(experiment.data.size_hw),
+        f"refine.patch_px={patch_px}: a patch must fit into data.size_hw="
+        f"{experiment.data.size_hw[0]},{experiment.data.size_hw[1]}",
+    )
     validate.require(
         jax.process_count() == 1,
         "refine.rounds: rounds run on the devices of one process; start only one",

@@ -279,6 +279,9 @@ def test_what_rounds_cannot_do_is_refused():
     plain = _experiment(loss={"form": "plain"})
     with pytest.raises(errors.ConfigError, match=r"loss.form=masked"):
         refine._check(plain)
+    large = _experiment(refine={"patch_px": 65})
+    with pytest.raises(errors.ConfigError, match=r"refine.patch_px=65.*64,80"):
+        refine._check(large)
     other = dataclasses.replace(plain, method="density_map", model={}, loss={})
     with pytest.raises(errors.ConfigError, match="no rounds"):
         refine._check(other)

@@ -1,0 +1,116 @@
+"""From peaks to labels: patches in their order, and rounds with nothing to select."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from cellrec_jax.config import RefineConfig
+from cellrec_jax.data import arrays, sets
+from cellrec_jax.data.example import ExampleSpec
+from cellrec_jax.io import round_labels
+from cellrec_jax.methods import pseudo_candidates as pc
+from cellrec_jax.train import relabel
+from cellrec_jax.train.console import Console
+
+QUIET = Console(quiet=True)
+CONFIG = RefineConfig(match_px=3.0, network="small", patch_px=13, epochs=1)
+
+
+def _eval_set(images, size_hw=(40, 60)) -> sets.EvalSet:
+    points = [np.array([[10.0, 10.0]], np.float32)] * len(images)
+    source = arrays.from_arrays(images, points)
+    spec = ExampleSpec(size_hw=size_hw, max_cells=8, training=False)
+    found = sets.load_eval(sets.Split(source, source.image_ids, spec))
+    assert found is not None
+    return found
+
+
+def _labels(eval_set, points):
+    return {image_id: round_labels.given(points) for image_id in eval_set.image_ids}
+
+
+def _candidates(image, points):
+    points = np.array(points, np.float32).reshape(-1, 2)
+    return pc.Candidates(np.array(image, np.int32), points, np.ones(len(points)))
+
+
+def test_patches_keep_the_order_of_peaks():
+    """Peaks of two images in turn; each image is normalised by its own maximum."""
+    dark, bright = (np.full((40, 60, 1), value, np.uint8) for value in (100, 200))
+    dark[20, 30], bright[5, 7] = 50, 20
+    eval_set = _eval_set([dark, bright])
+    found = _candidates([1, 0, 1, 0], [[5.5, 7.5], [20.5, 30.5], [30, 30], [9, 9]])
+    patches = np.asarray(relabel._cut(found, eval_set, 13))
+    assert patches.shape == (4, 13, 13, 1)
+    # The first window is shifted down to lie inside.
+    np.testing.assert_allclose(patches[0, 5, 6, 0], 0.1, rtol=1e-5)
+    np.testing.assert_allclose(patches[1, 6, 6, 0], 0.5, rtol=1e-5)
+    assert (patches[2:] == 1.0).all()
+
+
+def test_labels_move_to_the_network_s_frame():
+    eval_set = _eval_set([np.zeros((40, 60, 1), np.uint8)], size_hw=(20, 30))
+    (moved,) = relabel.to_network(_labels(eval_set, [[10.0, 20.0]]), eval_set)
+    np.testing.assert_allclose(moved.points_yx, [[5.0, 10.0]])
+
+
+@pytest.mark.parametrize(
+    ("image", "points", "note"),
+    [
+        ([], [], "the detector found no peak"),
+        ([0, 0], [[30, 30], [20, 50]], "no peak is at a label"),
+        ([0], [[10, 10]], "every peak is at a label"),
+    ],
+)
+def test_rounds_with_nothing_to_select_say_so(image, points, note):
+    eval_set = _eval_set([np.zeros((40, 60, 1), np.uint8)])
+    labels = _labels(eval_set, [[10.0, 10.0]])
+    judged = relabel.judge(
+        _candidates(image, points), labels, eval_set, CONFIG, 0, QUIET
+    )
+    assert judged.classifier is None
+    assert np.isnan(judged.scores).all()
+    found = relabel.relabel(judged, labels, eval_set, CONFIG, 1)
+    changed = round_labels.difference(labels, found.labels)
+    assert (changed.added, changed.removed) == (0, 0)
+    assert note in " ".join(found.ranking.notes)
+
+
+@pytest.mark.slow
+def test_selected_peaks_are_written_in_the_frame_of_the_file():
+    """Two blobs and two empty places at half size; the shares select one of each."""
+    image = np.full((80, 120, 1), 40, np.uint8)
+    places = np.array([[20, 20], [20, 90], [60, 30], [60, 90]], np.float32)
+    for y, x in places[:2].astype(int):
+        image[y - 4 : y + 4, x - 4 : x + 4] = 220
+    eval_set = _eval_set([image], size_hw=(40, 60))
+    labels = _labels(eval_set, places[:1])
+    config = dataclasses.replace(
+        CONFIG, top_share=0.4, bottom_share=0.4, moved_share=0.0, epochs=3
+    )
+    found = _candidates([0, 0, 0, 0], places / 2)
+    judged = relabel.judge(found, labels, eval_set, config, 0, QUIET)
+    np.testing.assert_array_equal(judged.kinds, [pc.POSITIVE] + [pc.UNLABELED] * 3)
+    result = relabel.relabel(judged, labels, eval_set, config, 1)
+    (own,) = result.labels.values()
+    assert own.origins[0] == round_labels.GIVEN
+    chosen = dict(zip(own.origins[1:], own.points_yx[1:].tolist(), strict=True))
+    assert chosen[round_labels.POSITIVE] == places[1].tolist()
+    assert chosen[round_labels.NEGATIVE] in places[2:].tolist()
+
+
+def test_the_prior_can_be_fixed_counted_or_estimated():
+    kinds = np.array([pc.POSITIVE] * 20 + [pc.UNLABELED] * 60, np.int8)
+    rng = np.random.default_rng(0)
+    patches = rng.normal(0, 0.1, (80, 2, 1, 1)) + np.where(
+        kinds == 1, 3.0, 0.0
+    ).reshape(-1, 1, 1, 1)
+    patches[20:50] += 3.0  # half of the unlabelled ones are cells
+    for change, low, high in (
+        ({"prior": 0.3}, 0.3, 0.3),
+        ({"unlabeled_share": 0.5}, 50 / 80, 50 / 80),
+        ({"prior_rule": "penl1"}, 0.35, 0.65),
+    ):
+        config = dataclasses.replace(CONFIG, **change)
+        assert low <= relabel._prior(patches, kinds, config, 0) <= high
