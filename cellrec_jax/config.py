@@ -86,7 +86,8 @@ class DataConfig:
     brightness: float = 0.0
     contrast: float = 0.0
     synthetic_kind: str = "nuclei"
-    """What is generated: nuclei (Ki-67, two classes) or membrane (PD-L1, four)."""
+    """What is generated: nuclei (Ki-67, two classes), membrane (PD-L1, four), or
+    phase contrast with one class: c2c12 (elongated cells) or hsc (round and dark)."""
     synthetic_train: int = 16
     """Generated training images."""
     synthetic_val: int = 4

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Speed of all kernels, then of the models, on a device: under eight minutes. Needs jax,
-# flax, optax, chex, orbax, numpy and scipy; what else is missing is skipped by name.
+# Speed of all kernels, then of training and prediction, on a device: under ten minutes.
+# Needs jax, flax, optax, chex, orbax, numpy and scipy (and pillow, to predict); what else
+# is missing is skipped by name.
 #
 #   launch/device_bench.sh [--quick] [--out DIR]
 #
@@ -16,7 +17,7 @@ while (($#)); do
   case $1 in
     --quick) quick=1 ;;
     --out) out=${2:?--out needs a folder} && shift ;;
-    *) sed -n '5p' "$0" >&2 && exit 2 ;;
+    *) sed -n '6p' "$0" >&2 && exit 2 ;;
   esac
   shift
 done
@@ -38,13 +39,15 @@ PY
 
 # Seconds for all; a kernel starts no further size after its share, and is stopped only
 # if one size takes much longer than that.
-total=450 most=80
+total=560 most=80
 # Calls that take longer tell little on a GPU and cost 20 times as much.
 kernels=(--limit-s 0.3 --budget-s 25)
 models=(--presets paper_bf16,paper --steps 20 --repeats 5)
+rows=(--full --repeats 20 --budget-s 100)  # no network is compiled after that
 if ((quick)); then
   kernels=(--sizes 64 --batch-size 1 --repeats 2)
   models=(--presets tiny --steps 1 --repeats 1)
+  rows=(--presets ours,fcrn_a --sizes 64x96 --repeats 2)
 fi
 
 # Runs one benchmark for as long as there is time; keeps its exit status and seconds.
@@ -66,6 +69,7 @@ for kernel in pu points density matching matching_step ranking nms roi_align; do
 done
 most=$total
 part train "${models[@]}"
+part predict "${rows[@]}"
 
 "$python" - "$out" "${finished[@]}" <<'PY'
 import json

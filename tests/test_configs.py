@@ -18,7 +18,15 @@ PRESETS = [
     *(path.stem for path in FILES),
     *("ki67_bde:demo", "ki67_bde:small"),
     *(f"pdl1_point:{name}" for name in ("demo", "small", "p2pnet", "p2pnet_small")),
+    *(
+        "c2c12_vicar:published",
+        "c2c12_vicar:demo",
+        "c2c12_pseudo:demo",
+        "c2c12_pseudo:small_yang",
+        "c2c12_pseudo:mean_teacher",
+    ),
 ]
+ONE_CLASS = ("heatmap_pu", "vicar")
 SMALL_ROWS = [
     "pdl1_point:p2pnet_small",
     *("pdl1_map:small_fcrn_a", "pdl1_map:small_fcrn_b", "pdl1_map:small_unet"),
@@ -43,13 +51,21 @@ def test_config_builds_and_survives_json(name):
         valid=_shape(1, 64, 64, dtype=bool),
         example_index=_shape(1, dtype=np.int32),
     )
-    found = jax.eval_shape(method.predict, params, state, batch, model.keep_all(2))
-    assert found.class_probs.shape == (*found.scores.shape, 2)
+    if method.fit is None:  # else it is not traced
+        num = _num_classes(experiment)
+        found = jax.eval_shape(
+            method.predict, params, state, batch, model.keep_all(num)
+        )
+        assert found.class_probs.shape == (*found.scores.shape, num)
+
+
+def _num_classes(experiment):
+    return 1 if experiment.method in ONE_CLASS else 2
 
 
 def _build(experiment):
-    """Method and shapes of its weights, for two classes; computes nothing."""
-    method = model.build_method(experiment, num_classes=2)
+    """Method and shapes of its weights; computes nothing."""
+    method = model.build_method(experiment, num_classes=_num_classes(experiment))
     image = _shape(1, 64, 64, 3)
     return method, *jax.eval_shape(method.init, jax.random.key(0), image)
 

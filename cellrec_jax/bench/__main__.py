@@ -13,6 +13,7 @@ from cellrec_jax.bench import plot, report
 
 BENCHMARKS = {
     "train": "cellrec_jax.bench.train",  # first, for its peak of memory
+    "predict": "cellrec_jax.bench.predict",
     "data": "cellrec_jax.bench.data",
     "density": "cellrec_jax.bench.density",
     "pu": "cellrec_jax.bench.pu",
@@ -27,18 +28,21 @@ BENCHMARKS = {
 """Name -> module, imported when it is asked for; each has run(settings, say)."""
 
 
-def _numbers(text: str) -> tuple[int, ...]:
-    words = text.split(",")
-    if not all(word.isdecimal() and int(word) > 0 for word in words):
-        raise argparse.ArgumentTypeError(f"{text}: give whole numbers above 0")
-    return tuple(map(int, words))
+def _sizes(text: str) -> tuple[tuple[int, ...], ...]:
+    """One number each, or a height and a width."""
+    words = [word.split("x") for word in text.split(",")]
+    right = all(w.isdecimal() and int(w) > 0 for word in words for w in word)
+    if not right or max(map(len, words)) > 2:
+        raise argparse.ArgumentTypeError(
+            f"{text}: give whole numbers above 0, or HEIGHTxWIDTH for predict"
+        )
+    return tuple(tuple(map(int, word)) for word in words)
 
 
 def _positive(text: str) -> int:
-    numbers = _numbers(text)
-    if len(numbers) > 1:
-        raise argparse.ArgumentTypeError(f"{text}: give one number")
-    return numbers[0]
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: give one whole number above 0")
+    return int(text)
 
 
 def _seconds(text: str) -> float:
@@ -62,7 +66,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("name", choices=(*BENCHMARKS, "all"))
     parser.add_argument(
-        "--sizes", type=_numbers, default=(), help="256,1024,...: see each benchmark"
+        "--sizes",
+        type=_sizes,
+        default=(),
+        help="256,1024,...: see each benchmark; predict: 640x640,1080x1920,...",
     )
     parser.add_argument(
         "--repeats", type=_positive, default=0, help="samples (kernels 20, others 7)"
@@ -75,7 +82,11 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--presets",
         type=_words,
         default=(),
-        help="train: tiny,demo,small,paper,...; refine: small,alexnet",
+        help="train: tiny,demo,small,paper,...; refine: small,alexnet; "
+        "predict: ours,p2pnet,deeplab,...",
+    )
+    parser.add_argument(
+        "--full", action="store_true", help="predict: networks of published size"
     )
     parser.add_argument(
         "--limit-s", type=_seconds, default=2.0, help="slower kernels are left out (2)"
@@ -93,6 +104,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     flags = parser.parse_args(arguments)
     if flags.name == "all" and flags.sizes:
         parser.error("--sizes means something else to each benchmark: name one")
+    if flags.name != "predict" and any(len(size) > 1 for size in flags.sizes):
+        parser.error(f"--sizes HEIGHTxWIDTH is for predict, not {flags.name}")
     return flags
 
 
@@ -117,7 +130,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     facts = report.machine()
     _write(report.machine_line(facts))
     settings = report.Settings(
-        sizes=flags.sizes,
+        sizes=tuple(size[0] for size in flags.sizes),
+        sizes_hw=tuple((size[0], size[-1]) for size in flags.sizes),
+        full=flags.full,
         repeats=flags.repeats,
         steps=flags.steps,
         batch_size=flags.batch_size,

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 import functools
 import os
 from pathlib import Path
+import resource
+import sys
 from typing import Any, NamedTuple
 
 import jax
@@ -61,6 +63,18 @@ def memory_bytes() -> int:
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     limits = [Path(name).read_text().strip() for name in _existing(_CGROUP_LIMITS)]
     return min([physical, *(int(text) for text in limits if text.isdecimal())])
+
+
+def peak_mib() -> float:
+    """Most memory used so far: of the first device if it says so, else of the process.
+
+    Never falls, so what is measured later shows its own peak only if it needs more.
+    """
+    stats = jax.local_devices()[0].memory_stats() or {}
+    if "peak_bytes_in_use" in stats:
+        return stats["peak_bytes_in_use"] / 2**20
+    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss: bytes there, else KiB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
 
 def _existing(names: tuple[str, ...]) -> list[str]:

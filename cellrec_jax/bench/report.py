@@ -28,6 +28,10 @@ class Settings:
     sizes: tuple[int, ...] = ()
     """What varies: boxes (density, nms), RoIs (roi_align), px a side (data), scores
     (pu), rows (points, ranking, refine), proposals (matching, matching_step)."""
+    sizes_hw: tuple[tuple[int, int], ...] = ()
+    """The same as heights and widths of images, px (predict); 640 is 640 x 640."""
+    full: bool = False
+    """predict: networks of published size."""
     repeats: int = 0
     """Samples behind each median: 20 of kernels, 7 of others."""
     steps: int = 0
@@ -35,7 +39,7 @@ class Settings:
     batch_size: int = 0
     """Images a batch."""
     presets: tuple[str, ...] = ()
-    """Which settings (`bench.train`), which classifiers (`bench.refine`)."""
+    """Which settings (train), classifiers (refine) or rows (predict)."""
     limit_s: float = 2.0
     """Seconds a call; a kernel's contestant that takes longer is left out."""
     budget_s: float = math.inf

@@ -65,7 +65,19 @@ def compile_call(function: Callable[..., Any], *args: Any) -> Call:
     compiled = jax.jit(function).lower(*args).compile()
     seconds = time.perf_counter() - begin
     return Call(
-        lambda: jax.block_until_ready(compiled(*args)), seconds, _held_bytes(compiled)
+        lambda: jax.block_until_ready(compiled(*args)), seconds, held_bytes(compiled)
+    )
+
+
+def held_bytes(compiled: jax.stages.Compiled) -> int:
+    """Memory of a call: arguments, result and what lies between; 0 if not known."""
+    found: Any = compiled.memory_analysis()
+    if found is None:  # some platforms do not say
+        return 0
+    return (
+        found.argument_size_in_bytes
+        + found.output_size_in_bytes
+        + found.temp_size_in_bytes
     )
 
 
@@ -117,17 +129,6 @@ def summarize(samples: list[float], compile_s: float = 0.0) -> Timing:
     """
     low, middle, high = map(float, np.percentile(samples, (25, 50, 75)))
     return Timing(middle, low, high, len(samples), compile_s)
-
-
-def _held_bytes(compiled: jax.stages.Compiled) -> int:
-    found: Any = compiled.memory_analysis()
-    if found is None:  # some platforms do not say
-        return 0
-    return (
-        found.argument_size_in_bytes
-        + found.output_size_in_bytes
-        + found.temp_size_in_bytes
-    )
 
 
 def _calls_a_sample(call: Call) -> int:

@@ -7,8 +7,6 @@ need no configuration file; the others are read from theirs.
 
 from collections.abc import Callable, Iterator
 import dataclasses
-import resource
-import sys
 import time
 from typing import Any, NamedTuple
 
@@ -16,7 +14,7 @@ import jax
 import numpy as np
 
 from cellrec_jax import errors
-from cellrec_jax.bench import timing
+from cellrec_jax.bench import machine, timing
 from cellrec_jax.bench.report import Report, Row, Settings
 from cellrec_jax.config import Experiment
 from cellrec_jax.data import arrays, augment, synthetic
@@ -29,7 +27,7 @@ from cellrec_jax.train import step as step_lib
 FILES = {"demo": "ki67_bde:demo", "small": "ki67_bde:small"}
 PAPER = {"paper_bf16": "bfloat16", "paper": "float32"}
 PRESETS = ("tiny", *FILES, *PAPER)
-"""tiny only tries the benchmark; the order is that of memory: see `_peak_mib`."""
+"""tiny only tries the benchmark; the order is that of memory: see `peak_mib`."""
 
 _STEPS = 10  # a sample, where --steps does not say
 _NUM_IMAGES = 4
@@ -163,7 +161,7 @@ def _row(setup: Setup, batch_size: int, timed: timing.Timing, losses: Any) -> Ro
         "step_iqr_s": timed.iqr_s,
         "steps_per_s": 1.0 / timed.median_s,
         "images_per_s": batch_size / timed.median_s,
-        "peak_mib": _peak_mib(),
+        "peak_mib": machine.peak_mib(),
         "steps": len(means),
         "loss_first": _finite(means[0]),
         "loss_last": _finite(means[-1]),
@@ -200,18 +198,6 @@ def _batches(experiment: Experiment, batch_size: int) -> Iterator[Any]:
     ]
     stacked = arrays.to_device(arrays.stack(examples), _DEVICE_BYTES)
     return arrays.train_batches(stacked, batch_size, experiment.seed)
-
-
-def _peak_mib() -> float:
-    """Most memory used so far: of the first device if it says so, else of the process.
-
-    Never falls, so later presets show their own peak only if they need more.
-    """
-    stats = jax.local_devices()[0].memory_stats() or {}
-    if "peak_bytes_in_use" in stats:
-        return stats["peak_bytes_in_use"] / 2**20
-    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss: bytes there, else KiB
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
 
 def _with_model(**changes: Any) -> Experiment:

@@ -5,18 +5,23 @@ haze, stroma, lymphocytes, spindle nuclei, debris and out-of-focus ghosts are no
 image is a function of (seed, index) alone, whatever else has been drawn before.
 """
 
+from collections.abc import Callable
+import functools
+
 from cellrec_jax import errors
 from cellrec_jax.data import (
     record,
     synthetic_layout,
     synthetic_membrane,
     synthetic_nuclei,
+    synthetic_phase,
     synthetic_stain,
 )
 
 CLASS_NAMES = ("positive", "negative")
-KINDS = ("nuclei", "membrane")
-"""What can be generated: the images of this module, or `synthetic_membrane`'s."""
+KINDS = ("nuclei", "membrane", *synthetic_phase.KINDS)
+"""What can be generated: the images of this module, `synthetic_membrane`'s, or
+`synthetic_phase`'s."""
 MPP = 0.3
 MIN_SIZE_PX = 32
 
@@ -77,10 +82,13 @@ def open_source(
         raise errors.ConfigError(
             f"data.synthetic_kind is {kind!r}: use {' or '.join(KINDS)}"
         )
-    make = make_image
+    make: Callable[..., record.Record] = make_image
     names: tuple[str, ...] = CLASS_NAMES
     if kind == "membrane":
         make, names = synthetic_membrane.make_image, synthetic_membrane.CLASS_NAMES
+    elif kind in synthetic_phase.KINDS:
+        make = functools.partial(synthetic_phase.make_image, kind=kind)
+        names = synthetic_phase.CLASS_NAMES
     classes = names if classes is None else tuple(classes)
     _check(num_images, size_hw, seed, classes, names)
     image_ids = tuple(str(index) for index in range(num_images))

@@ -73,8 +73,10 @@ def test_a_missing_package_is_a_skip(monkeypatch, capsys):
     [
         (["densty"], "invalid choice"),
         (["density", "--sizes", "8,x"], "8,x: give whole numbers above 0"),
-        (["density", "--repeats", "0"], "0: give whole numbers above 0"),
-        (["density", "--repeats", "1,2"], "1,2: give one number"),
+        (["predict", "--sizes", "8x8x3"], "8x8x3: give whole numbers above 0, or HE"),
+        (["density", "--sizes", "8x9"], "HEIGHTxWIDTH is for predict, not density"),
+        (["density", "--repeats", "0"], "0: give one whole number above 0"),
+        (["density", "--repeats", "1,2"], "1,2: give one whole number above 0"),
         (["density", "--limit-s", "0"], "0: give seconds above 0"),
         (["density", "--limit-s", "x"], "x: give seconds above 0"),
         (["all", "--sizes", "8"], "--sizes means something else"),

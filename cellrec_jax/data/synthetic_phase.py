@@ -1,0 +1,124 @@
+"""Synthetic phase-contrast images with exact centres and masks, one class.
+
+Two kinds: "c2c12" (elongated cells in sheets, some round and bright before they divide)
+and "hsc" (round, dark cells between dirt that looks like them, often in wells). Dirt
+and walls of wells are not annotated. An image is a function of (kind, seed, index).
+
+Made for the setting of Wei et al., Pseudo-label selection for cell detection with
+partial annotations: C2C12 (1040 x 1392 px) and BF-C2DL-HSC (1010 x 1010 px).
+"""
+
+import dataclasses
+from typing import NamedTuple
+
+import numpy as np
+
+from cellrec_jax import errors
+from cellrec_jax.data import (
+    record,
+    synthetic_layout,
+    synthetic_phase_cells,
+    synthetic_phase_layout,
+    synthetic_phase_optics,
+)
+
+CLASS_NAMES = ("cell",)
+KINDS = tuple(synthetic_phase_layout.PRESETS)
+
+
+class Film(NamedTuple):
+    """Frames of one dish; every cell is seen in all of them."""
+
+    records: tuple[record.Record, ...]
+    """T records; point i and mask id i + 1 are the same cell in all."""
+    tracks_yx: np.ndarray
+    """f32 [T, N, 2] centres, px."""
+
+
+def make_image(
+    seed: int, index: int, *, kind: str = "c2c12", size_hw: tuple[int, int] = (640, 640)
+) -> record.Record:
+    """Makes one image.
+
+    Args:
+      seed: of the set.
+      index: of the image in the set; both are >= 0.
+      kind: one of `KINDS`.
+      size_hw: height and width in px, at least 32 each. Cells keep their size in px;
+        their number grows with the area.
+
+    Returns:
+      A record with a uint16 image of three equal channels in 0..4095, at least one
+      cell, label 0 throughout, and instance masks; the image id is `index` as text. A
+      point is the exact centre of the cell's body, where it is thickest. Arms are part
+      of its mask, so that the centroid of a spindle's mask may lie elsewhere.
+
+    Raises:
+      errors.ConfigError: if `kind` is unknown.
+    """
+    film = make_sequence(seed, index, 1, kind=kind, size_hw=size_hw)
+    return dataclasses.replace(film.records[0], image_id=str(index), group="")
+
+
+def make_sequence(
+    seed: int,
+    index: int,
+    num_frames: int,
+    *,
+    kind: str = "c2c12",
+    size_hw: tuple[int, int] = (640, 640),
+) -> Film:
+    """Makes the frames of a dish whose cells crawl about.
+
+    Cells keep their direction for a while and turn at borders, walls and each other;
+    none divides, enters or leaves. A shorter sequence is the start of a longer one.
+
+    Args:
+      seed: of the set.
+      index: of the sequence in the set; its first frame is `make_image`'s.
+      num_frames: T, at least 1.
+      kind: one of `KINDS`.
+      size_hw: height and width in px, at least 32 each.
+
+    Returns:
+      The film; image ids are "index/frame", and the group is `index`, both as text.
+
+    Raises:
+      errors.ConfigError: if `kind` is unknown or there is no frame.
+    """
+    if kind not in KINDS or num_frames < 1:
+        raise errors.ConfigError(
+            f"synthetic phase contrast: {num_frames} frames of kind {kind!r} asked "
+            f"for; give at least 1 frame of {' or '.join(KINDS)}"
+        )
+    preset = synthetic_phase_layout.PRESETS[kind]
+    rng = synthetic_layout.image_rng(seed, index)
+    empty = synthetic_phase_cells.make_dish(rng, size_hw)
+    inside_px = synthetic_phase_layout.draw_well(rng, empty, preset.well_chance)
+    synthetic_phase_layout.litter(rng, empty, preset)
+    cells = synthetic_phase_layout.plan(rng, preset, inside_px)
+    microscope = synthetic_phase_optics.draw_microscope(rng, size_hw, preset.brightness)
+    speeds_yx = rng.normal(0, preset.speed_px, (len(cells), 2))
+    records = []
+    for frame in range(num_frames):
+        if frame:
+            cells, speeds_yx = synthetic_phase_layout.move(
+                rng, cells, speeds_yx, preset, inside_px
+            )
+        dish = synthetic_phase_cells.copy_dish(empty)
+        synthetic_phase_cells.draw(dish, cells, annotated=True)
+        image = synthetic_phase_optics.expose(
+            rng, microscope, dish.phase, dish.absorption
+        )
+        records.append(
+            record.Record(
+                image_id=f"{index}/{frame}",
+                image=np.repeat(image[..., None], 3, axis=-1),
+                points_yx=np.array([cell.center_yx for cell in cells], np.float32),
+                labels=np.zeros(len(cells), np.int32),
+                masks=dish.masks,
+                group=str(index),
+                mpp=preset.mpp,
+            )
+        )
+    return Film(tuple(records), np.stack([made.points_yx for made in records]))
