@@ -10,6 +10,7 @@ from cellrec_jax import validate
 
 FORMS = ("masked", "plain", "bde", "recalibrated", "mean_teacher", "pu")
 PEAK_RULES = ("relative", "absolute")
+CUTS = ("candidates", "always", "never")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +29,10 @@ class ModelOptions:
     """relative: each image's own lowest and highest value become 0 and 1, as in the
     code, so that an image without cells has peaks too; absolute: heights as they are,
     so that an empty image may stay empty."""
+    cut_negative: str = "candidates"
+    """Where heights below 0 become 0 before peaks are looked for: candidates (on
+    training images between rounds only, as in the code), always or never. It moves the
+    relative threshold: where background is far below 0, half of the range is low."""
     window_px: int = 6
     """A peak is the highest pixel up to this far away in y and x."""
     max_detections: int = 1000
@@ -50,6 +55,7 @@ class ModelOptions:
             "model.activation", self.activation, ("linear", "sigmoid")
         )
         validate.require_choice("model.peak_rule", self.peak_rule, PEAK_RULES)
+        validate.require_choice("model.cut_negative", self.cut_negative, CUTS)
         validate.require_choice(
             "model.classifier", self.classifier, ("", "alexnet", "small")
         )

@@ -303,6 +303,8 @@ def _predict(
     """Detections of whole images: max_detections slots, highest peak first."""
     model = options.model
     heights = _heights(params["detector"], model_state, batch, model)
+    if model.cut_negative == "always":
+        heights = jax.nn.relu(heights)
     found = _detect_all(heights, batch, decode, model)
     if model.classifier:
         keep = functools.partial(_classify, params["classifier"], model=model)
@@ -324,8 +326,11 @@ def _candidates(
     References:
       Fujii et al. 2021, whose code cuts off values below 0 here, but not in testing.
     """
-    heights = _heights(params["detector"], model_state, batch, options.model)
-    return _detect_all(jax.nn.relu(heights), batch, decode, options.model)
+    model = options.model
+    heights = _heights(params["detector"], model_state, batch, model)
+    if model.cut_negative != "never":
+        heights = jax.nn.relu(heights)
+    return _detect_all(heights, batch, decode, model)
 
 
 def _heights(

@@ -267,3 +267,26 @@ def test_overfits_one_image():
     truth = prepared.points_yx[prepared.points_mask]
     pairs = matching.match_points(points, truth, 8.0)
     assert len(pairs) == len(points) == len(truth)
+
+
+@pytest.mark.parametrize(
+    ("cut", "in_candidates", "in_prediction"),
+    [("candidates", True, False), ("always", True, True), ("never", False, False)],
+)
+def test_where_negative_heights_are_cut(
+    monkeypatch, tiny_batch, cut, in_candidates, in_prediction
+):
+    """A map from -1 to 1 with a bump of 0.2: above half of its range, not of [0, 1]."""
+    one = tiny_batch._replace(image=tiny_batch.image[:1], image_mask=np.ones(1, bool))
+    heights = np.zeros((1, 64, 96), np.float32)
+    heights[0, 5, 5], heights[0, 40, 60], heights[0, 20, 30] = -1.0, 1.0, 0.2
+    monkeypatch.setattr(heatmap_pu, "_heights", lambda *_: jnp.asarray(heights))
+    method = build({**TINY, "cut_negative": cut}, {})
+    for call, is_cut in (
+        (method.candidates, in_candidates),
+        (method.predict, in_prediction),
+    ):
+        found = call({"detector": {}}, {}, one, HALF)
+        points = np.asarray(found.points_yx[0])[np.asarray(found.mask[0])].tolist()
+        assert points[0] == [40.5, 60.5]
+        assert ([20.5, 30.5] in points) == (not is_cut)
