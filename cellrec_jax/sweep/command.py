@@ -8,13 +8,14 @@ import sys
 
 from cellrec_jax import errors
 from cellrec_jax.io import markers
-from cellrec_jax.sweep import figure, parse, plan, runner, state, table
+from cellrec_jax.sweep import figure, overlays, parse, plan, runner, state, table
 
 _USAGE = """\
-Writes WORKDIR/SWEEP/SWEEP.csv, .md and .png beside the runs' work directories. Runs
-whose results.json is there, of the same configuration, are skipped; Ctrl-C lets those
-that run save, and the same command goes on. With --workers above 1 the runs share the
-machine. Ends with 0, with 1 if a run failed, 2 for wrong usage, 130 after Ctrl-C."""
+Writes WORKDIR/SWEEP/SWEEP.csv, .md and .png beside the runs' work directories, and
+SWEEP_overlays.png, all rows on one test image. Runs whose results.json is there, of the
+same configuration, are skipped; Ctrl-C lets those that run save, and the same command
+goes on. With --workers above 1 the runs share the machine. Ends with 0, with 1 if a run
+failed, 2 for wrong usage, 130 after Ctrl-C."""
 
 
 def run(arguments: Sequence[str], main: Sequence[str] = runner.MAIN) -> int:
@@ -158,6 +159,14 @@ def _write(
     table.write_csv(stem.with_suffix(".csv"), sweep, records)
     text = table.write_markdown(stem.with_suffix(".md"), sweep, lines)
     figure.draw(stem.with_suffix(".png"), sweep, lines)
+    workdirs = {  # of the first run of each row that is done
+        sweep.rows[job.run.row].label: job.workdir
+        for job, (_, content) in reversed(list(zip(jobs, found, strict=True)))
+        if content
+    }
+    _, drawn = overlays.find(dict(reversed(workdirs.items())))
+    if drawn:
+        overlays.draw(folder / f"{sweep.name}_overlays.png", drawn)
     if publish is not None:
         copy = publish / "results" / sweep.name
         table.write_csv(copy.with_suffix(".csv"), sweep, records)
