@@ -90,6 +90,8 @@ def _small(config: ConfigDict) -> None:
     config.model.patch_px = 13
     config.loss.sigma_px = 3.0
     config.loss.radius_px = 6.0
+    # Not in the paper. Few labels leave background far below 0; see `losses`.
+    config.loss.range_weight = 1.0
     config.refine.network = "small"
     config.refine.patch_px = 13
     config.refine.match_px = 7.5

@@ -228,6 +228,24 @@ def mean_teacher(
     return _squared(pred, target, valid & (painted.known | ~unsure))
 
 
+def outside_range(pred: jax.Array, valid: jax.Array) -> jax.Array:
+    """Squared distance of heights to [0, 1], for pixels with or without a label.
+
+    A masked loss leaves heights far from labels free. A linear output then falls far
+    below 0 on the background, and half of an image's range, the relative threshold of
+    its peaks, is reached by much that is no cell.
+
+    Args:
+      pred: [..., H, W] heights.
+      valid: bool [..., H, W].
+
+    Returns:
+      f32 [..., H, W], 0 where not valid; not reduced.
+    """
+    pred = jnp.where(valid, pred.astype(jnp.float32), 0.0)
+    return (pred - jnp.clip(pred, 0.0, 1.0)) ** 2
+
+
 def _squared(pred: jax.Array, target: jax.Array, counted: jax.Array) -> PixelLoss:
     chex.assert_rank([pred, target, counted], 2)
     chex.assert_equal_shape([pred, target, counted])

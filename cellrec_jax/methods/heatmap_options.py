@@ -77,6 +77,9 @@ class LossOptions:
     """Of the Gaussian at each cell."""
     radius_px: float = 12.0
     """Of the discs around labels: 2 sigma."""
+    range_weight: float = 0.0
+    """Of heights outside [0, 1] on any pixel, labelled or not: no target lies there.
+    Not in the paper; see `losses.sparse_heatmap.outside_range`."""
     threshold: float = 0.5
     """bde, recalibrated, mean_teacher: height from which a pixel may be an unlabelled
     cell."""
@@ -94,9 +97,8 @@ class LossOptions:
         validate.require_choice("loss.form", self.form, FORMS)
         for key in ("sigma_px", "radius_px"):
             validate.require_positive(f"loss.{key}", getattr(self, key))
-        validate.require_not_negative(
-            "loss.recalibrated_weight", self.recalibrated_weight
-        )
+        for key in ("range_weight", "recalibrated_weight"):
+            validate.require_not_negative(f"loss.{key}", getattr(self, key))
         for key in ("threshold", "burn_in", "prior"):
             validate.require_share(f"loss.{key}", getattr(self, key), one=False)
 

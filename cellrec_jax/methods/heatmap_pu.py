@@ -194,13 +194,19 @@ def _loss_fn(
         form = _form(loss, model.window_px)
         pixels = jax.vmap(form)(heights, painted, valid)
     total = masking.masked_mean(pixels.costs, pixels.weights, axis_name=axis_name)
+    one = jnp.ones(())
     metrics: Metrics = {
-        "loss/map": (total, jnp.ones(())),
+        "loss/map": (total, one),
         "counted": masking.masked_sum_count(pixels.weights, valid),
         "highest": masking.masked_sum_count(
             jnp.max(heights, axis=(1, 2)), batch.image_mask
         ),
     }
+    if loss.range_weight:
+        beyond = sparse_heatmap.outside_range(heights, valid)
+        mean = masking.masked_mean(beyond, valid, axis_name=axis_name)
+        metrics["loss/range"] = (mean, one)
+        total += loss.range_weight * mean
     return total, (new_state, metrics)
 
 

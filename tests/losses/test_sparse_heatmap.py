@@ -169,3 +169,12 @@ def test_batch_equals_loop():
         )
         np.testing.assert_allclose(both.weights[i], one.weights, rtol=1e-6)
         np.testing.assert_allclose(both.costs[i], one.costs, rtol=1e-6)
+
+
+def test_only_heights_that_no_target_has_are_outside_the_range():
+    pred = jnp.array([[-0.5, 0.0, 0.3], [1.0, 1.5, jnp.nan]])
+    valid = jnp.array([[True, True, True], [True, True, False]])
+    cost = sparse_heatmap.outside_range(pred, valid)
+    np.testing.assert_allclose(cost, [[0.25, 0, 0], [0, 0.25, 0]])
+    slope = jax.grad(lambda x: sparse_heatmap.outside_range(x, valid).sum())(pred)
+    np.testing.assert_allclose(slope, [[-1.0, 0, 0], [0, 1.0, 0]])

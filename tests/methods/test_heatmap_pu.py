@@ -290,3 +290,15 @@ def test_where_negative_heights_are_cut(
         points = np.asarray(found.points_yx[0])[np.asarray(found.mask[0])].tolist()
         assert points[0] == [40.5, 60.5]
         assert ([20.5, 30.5] in points) == (not is_cut)
+
+
+@pytest.mark.slow
+def test_range_term_counts_pixels_far_from_labels(tiny_batch):
+    nothing = tiny_batch._replace(points_mask=np.zeros_like(tiny_batch.points_mask))
+    method = build(TINY, {**RADII, "range_weight": 2.0})
+    params, state = method.init(jax.random.key(0), tiny_batch.image)
+    call = (params, state, nothing, jax.random.key(0), 0)
+    loss, (_, metrics) = jit(method.loss_fn)(*call)
+    assert metrics["loss/map"][0] == 0.0
+    np.testing.assert_allclose(loss, 2 * metrics["loss/range"][0])
+    assert loss > 0
