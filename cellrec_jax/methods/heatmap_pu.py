@@ -282,9 +282,10 @@ def _pixel_risk(
     positive = valid & painted.known & (painted.target > 0)
     unlabeled = valid & ~positive
     prior = model_state["prior"]["value"]
-    taken = masking.masked_mean(
-        jax.nn.sigmoid(logits) > _TAKEN, valid, axis_name=axis_name
-    )
+    share = jax.lax.stop_gradient(jax.nn.sigmoid(logits) > _TAKEN)
+    taken = masking.masked_mean(share, valid, axis_name=axis_name)
+    if axis_name is not None:
+        taken = jax.lax.pmean(taken, axis_name)  # the prior is one number for all
     prior = _PRIOR_MOMENTUM * prior + (1.0 - _PRIOR_MOMENTUM) * taken
     prior = jax.lax.stop_gradient(jnp.clip(prior, _LEAST_PRIOR, 1.0 - _LEAST_PRIOR))
     used = jnp.asarray(loss.prior) if loss.prior else prior
