@@ -1,5 +1,6 @@
 """Four CPU devices, no silent broadcasting, TensorFlow kept off the GPU."""
 
+from collections.abc import Iterator
 import os
 from pathlib import Path
 
@@ -45,6 +46,22 @@ TINY_MODEL = {
     "max_detections": 12,
 }
 """A detector that compiles in seconds; the other options are the paper's."""
+
+
+_MANY_MAPS = 30_000
+_MAPS = Path("/proc/self/maps")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_memory_maps() -> Iterator[None]:
+    """Forgets compiled functions before they crash the process.
+
+    Each holds about ten memory maps, of which Linux allows a process 65,530; XLA's
+    compiler ends with a segmentation fault when it gets no more.
+    """
+    yield
+    if _MAPS.exists() and len(_MAPS.read_bytes().splitlines()) > _MANY_MAPS:
+        jax.clear_caches()
 
 
 @pytest.fixture
