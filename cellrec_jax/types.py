@@ -84,9 +84,10 @@ class Method(NamedTuple):
     """(params, model_state) -> the same with pretrained weights filled in, and what
     to tell the user about them."""
     fit: Callable[..., tuple[Any, str]] | None = None
-    """(images f32 [I, H, W, C], points_yx [I, N, 2], points_mask [I, N], radius_px) ->
-    (params, a line for the user): replaces training where nothing is trained by
-    gradients. `predict` then runs on the host."""
+    """(images f32 [I, H, W, C], points_yx [I, N, 2], points_mask [I, N], radius_px,
+    track) -> (params, a line for the user): replaces training where nothing is trained
+    by gradients. `predict` then runs on the host. `track` passes items through and
+    shows how far it is, as `Console.track`."""
     stride: int = 1
     """px; tiles of an image that start at its multiples have the features of the
     whole image, but for what lies near their edges."""

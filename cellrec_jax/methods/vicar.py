@@ -150,6 +150,7 @@ def fit(
     points_yx: np.ndarray,
     points_masks: np.ndarray,
     radius_px: float,
+    track: vicar_search.Track = lambda items, _: items,
     *,
     model: ModelOptions,
 ) -> tuple[Params, str]:
@@ -160,6 +161,7 @@ def fit(
       points_yx: f32 [B, N, 2] px.
       points_masks: bool [B, N].
       radius_px: a match is nearer than this.
+      track: shows how far the search is, such as `Console.track`.
       model: the grid, and what the points are.
 
     Returns:
@@ -180,6 +182,7 @@ def fit(
             model.grid(),
             options=model.optics(),
             labels=model.search_labels,
+            track=track,
         )
     except ValueError as error:
         raise errors.DataError(f"vicar cannot search its values: {error}") from error

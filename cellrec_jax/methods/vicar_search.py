@@ -4,10 +4,10 @@ Restoration, then seeds; nothing is trained by gradients. What is fitted are the
 values of `watershed_seeds.SeedOptions`, by the F1 of the found points.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 import functools
 import itertools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 from cellrec_jax.metrics import matching
 from cellrec_jax.ops import phase_optics, restoration, watershed_seeds
 
+Track = Callable[[Iterable[Any], str], Iterable[Any]]
 _FRAMES_AT_ONCE = 8
 """Bounds the memory: the links of a frame of 1024 x 1024 px alone take 32 MB."""
 
@@ -97,6 +98,7 @@ def search(
     protocol: str = "nearest",
     strict: bool = True,
     labels: str = "given",
+    track: Track = lambda items, _: items,
 ) -> SearchResult:
     """Finds the four best values on annotated frames.
 
@@ -114,6 +116,7 @@ def search(
       protocol: a method of `metrics.matching.match_points` that needs no scores.
       strict: whether a match is nearer than the radius, not up to it.
       labels: "given", by F1: the points are all cells; "sampled": maybe a part.
+      track: passes items through and shows how far it is, such as `Console.track`.
 
     Returns:
       The best combination; F1 is of the counts of all frames and the given points.
@@ -141,10 +144,14 @@ def search(
     match = functools.partial(
         matching.match_points, radius=radius_px, method=protocol, strict=strict
     )
-    for restored, true_yx in zip(restore_all(images, options), points_yx, strict=True):
-        found = _seeds_of_grid(restored, grid)
-        num_matched += [len(match(seeds, true_yx)) for seeds in found]
-        num_points += [len(seeds) + len(true_yx) for seeds in found]
+    restored = restore_all(images, options)
+    of_masks = list(enumerate(itertools.product(*grid[:-1])))
+    work = itertools.product(zip(restored, points_yx, strict=True), of_masks)
+    for (image, true_yx), (row, of_mask) in track(list(work), "values on images"):
+        found = _seeds_of_mask(image, of_mask, grid.h_px)
+        those = slice(row * len(grid.h_px), (row + 1) * len(grid.h_px))
+        num_matched[those] += [len(match(seeds, true_yx)) for seeds in found]
+        num_points[those] += [len(seeds) + len(true_yx) for seeds in found]
     f1 = (2 * num_matched / num_points).tolist()
     num_found = num_points - sum(map(len, points_yx))
     pairs = num_matched * (num_matched - 1)
@@ -154,15 +161,13 @@ def search(
     return SearchResult(combinations[best], f1[best], tried)
 
 
-def _seeds_of_grid(restored: np.ndarray, grid: SeedGrid) -> list[np.ndarray]:
-    """Points for each combination in order; `h_px`, the last, reuses the distances."""
-    *of_mask, heights = grid
-    found = []
-    for values in itertools.product(*of_mask):
-        mask = watershed_seeds.foreground(restored, *values)
-        distance = watershed_seeds.distance_map(mask)
-        found += [
-            watershed_seeds.centroids(watershed_seeds.h_maxima(distance, h_px))
-            for h_px in heights
-        ]
-    return found
+def _seeds_of_mask(
+    restored: np.ndarray, of_mask: tuple[float, ...], heights_px: Sequence[float]
+) -> list[np.ndarray]:
+    """Points for each value of `h_px`, all of one mask and so of one distance map."""
+    mask = watershed_seeds.foreground(restored, *of_mask)
+    distance = watershed_seeds.distance_map(mask)
+    return [
+        watershed_seeds.centroids(watershed_seeds.h_maxima(distance, h_px))
+        for h_px in heights_px
+    ]

@@ -5,7 +5,7 @@ import contextlib
 import dataclasses
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import orbax.checkpoint as ocp
@@ -13,14 +13,21 @@ from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 from cellrec_jax import errors
 from cellrec_jax.config import CheckpointConfig
-from cellrec_jax.train.state import TrainState
+
+
+class State(Protocol):
+    """A pytree of arrays with the number of steps that led to it."""
+
+    @property
+    def step(self) -> Any:
+        """i32 scalar."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Saved:
     """A restored checkpoint."""
 
-    state: TrainState
+    state: Any
     """NumPy arrays."""
     meta: Mapping[str, Any]
     """What prediction needs besides the weights; see `loop`."""
@@ -86,7 +93,7 @@ def open_manager(
 
 def save(
     manager: ocp.CheckpointManager,
-    state: TrainState,
+    state: State,
     meta: Mapping[str, Any],
     score: float | None = None,
 ) -> None:
@@ -129,7 +136,7 @@ def restore_meta(manager: ocp.CheckpointManager, step: int) -> dict[str, Any]:
         return dict(manager.restore(step, args=args)["meta"])
 
 
-def restore(manager: ocp.CheckpointManager, template: TrainState, step: int) -> Saved:
+def restore(manager: ocp.CheckpointManager, template: State, step: int) -> Saved:
     """Reads a checkpoint into the shapes and types of `template`.
 
     Args:

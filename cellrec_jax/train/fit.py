@@ -59,6 +59,7 @@ def train(
         loaded.images.points_yx,
         loaded.images.points_mask,
         scale * evaluate.radius_px(experiment.eval, source.mpp),
+        console.track,
     )
     console.line(line)
     fresh, _ = model_lib.make_state(experiment, method)

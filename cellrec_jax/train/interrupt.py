@@ -9,6 +9,14 @@ from types import FrameType
 EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
+class Interrupted(Exception):  # noqa: N818, not an error
+    """Work inside functions was saved and left, after a signal."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__(f"interrupted, exit code {exit_code}")
+        self.exit_code = exit_code
+
+
 class Interrupt:
     """Remembers the first signal; a second one ends the process at once."""
 

@@ -57,6 +57,16 @@ class Trained(NamedTuple):
     """f32 [epochs], mean risk of each epoch, measured while it trained."""
 
 
+class Progress(NamedTuple):
+    """Training after some epochs: arrays, so that it can be saved and gone on from."""
+
+    step: np.ndarray
+    """i32, epochs done."""
+    state: "_State"
+    losses: tuple[float, ...]
+    """One an epoch."""
+
+
 class _Data(NamedTuple):
     patches: jax.Array  # f32 [N, S, S, C]
     positive: jax.Array  # bool [N]
@@ -75,7 +85,8 @@ def train(
     positive: jax.Array,
     prior: float,
     options: Options,
-    on_epoch: Callable[[int, float], None] | None = None,
+    on_epoch: Callable[[Progress], None] | None = None,
+    resume: Progress | None = None,
 ) -> Trained:
     """Trains the classifier and keeps the epoch of least training loss.
 
@@ -90,7 +101,8 @@ def train(
       positive: bool [N], True where labelled as a cell; the rest is unlabelled.
       prior: in (0, 1), the share of cells among all N.
       options: how to train.
-      on_epoch: told the number of each epoch, from 1, and its loss.
+      on_epoch: told of training after each epoch; it may raise to end it there.
+      resume: of the same patches and options, to go on from; the result is the same.
 
     Returns:
       The parameters after the epoch of least loss, and all losses.
@@ -106,23 +118,28 @@ def train(
       epoch before that of least loss.
     """
     data = _check(patches, positive, prior)
-    rng_init, rng_epochs = jax.random.split(jax.random.key(options.seed))
-    # What is compiled serves all seeds and numbers of epochs.
-    compiled_for = dataclasses.replace(options, seed=0, epochs=1)
-    state = _start(rng_init, data.patches[:1], compiled_for)
-    losses = []
-    for epoch in range(1, options.epochs + 1):
+    _, rng_epochs = jax.random.split(jax.random.key(options.seed))
+    compiled_for = _for_all(options)
+    _, state, losses = resume or begin(data.patches[:1], options)
+    for epoch in range(len(losses) + 1, options.epochs + 1):
         rng = jax.random.fold_in(rng_epochs, epoch)
         state, loss = _epoch(state, data, rng, compiled_for)
-        losses.append(float(loss))
+        losses += (float(loss),)
         if on_epoch is not None:
-            on_epoch(epoch, losses[-1])
+            on_epoch(Progress(np.asarray(epoch, np.int32), state, losses))
     if not np.isfinite(state.best_loss):
         raise errors.RunError(
             "the patch classifier's loss is not finite in any epoch: lower its "
             "learning_rate, or look for patches that are not finite"
         )
     return Trained(state.best_params, np.asarray(losses, np.float32))
+
+
+def begin(patches: jax.Array, options: Options) -> Progress:
+    """Training before its first epoch; of `patches` only the last three sizes count."""
+    rng_init, _ = jax.random.split(jax.random.key(options.seed))
+    state = _start(rng_init, jnp.asarray(patches[:1], jnp.float32), _for_all(options))
+    return Progress(np.zeros((), np.int32), state, ())
 
 
 def extract(
@@ -176,6 +193,11 @@ def _check(patches: jax.Array, positive: jax.Array, prior: float) -> _Data:
         jnp.asarray(positive, bool),
         jnp.float32(prior),
     )
+
+
+def _for_all(options: Options) -> Options:
+    """What is compiled serves all seeds and numbers of epochs."""
+    return dataclasses.replace(options, seed=0, epochs=1)
 
 
 def _optimizer(options: Options) -> optax.GradientTransformation:

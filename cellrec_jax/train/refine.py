@@ -22,8 +22,10 @@ from cellrec_jax.data import sets
 from cellrec_jax.io import round_labels
 from cellrec_jax.io.round_labels import ImageLabels
 from cellrec_jax.train import (
+    interrupt,
     loop,
     relabel,
+    round_classifier,
     round_detector,
     round_files,
     round_report,
@@ -84,14 +86,19 @@ def train(
         judged = following = None
         last = number == config.rounds
         if not last or experiment.model.get("classifier"):
-            judged = relabel.judge(
-                found.candidates,
-                labels,
-                images.train,
-                config,
-                experiment.seed,
-                console,
-            )
+            try:
+                judged = relabel.judge(
+                    found.candidates,
+                    labels,
+                    images.train,
+                    config,
+                    experiment.seed,
+                    files.classifier(number),
+                    experiment.checkpoint,
+                    console,
+                )
+            except interrupt.Interrupted as stop:
+                return dataclasses.replace(found.outcome, exit_code=stop.exit_code)
             found = found._replace(
                 model=round_detector.with_classifier(found.model, judged)
             )
@@ -100,6 +107,7 @@ def train(
                 judged, labels, images.train, config, number + 1
             )
         _report(experiment, files, images, labels, found, judged, following, console)
+        round_classifier.forget(files.classifier(number))
         if following is None or _is_same(labels, following.labels):
             break
         files.write_labels(number + 1, following.labels)

@@ -11,6 +11,7 @@ Using P-classification, MICCAI 2021.
 from collections.abc import Mapping
 import dataclasses
 import functools
+from pathlib import Path
 import time
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cellrec_jax.config import RefineConfig
+from cellrec_jax.config import CheckpointConfig, RefineConfig
 from cellrec_jax.data import arrays, augment, sets
 from cellrec_jax.data.record import Record
 from cellrec_jax.io import round_labels
@@ -32,12 +33,10 @@ from cellrec_jax.methods.pseudo_candidates import (
     Candidates,
 )
 from cellrec_jax.ops import patches as patches_lib
-from cellrec_jax.train import evaluate, patch_classifier
+from cellrec_jax.train import evaluate, patch_classifier, round_classifier
 from cellrec_jax.train import model as model_lib
 from cellrec_jax.train.console import Console
 from cellrec_jax.types import Batch, Decode, Detections, Method
-
-_BAR = "patch classifier"
 
 
 class Judged(NamedTuple):
@@ -146,6 +145,8 @@ def judge(
     eval_set: sets.EvalSet,
     config: RefineConfig,
     seed: int,
+    folder: Path,
+    checkpoints: CheckpointConfig,
     console: Console,
 ) -> Judged:
     """Trains the classifier on the peaks and extracts their features.
@@ -156,10 +157,15 @@ def judge(
       eval_set: the training images.
       config: options of rounds.
       seed: of the classifier.
+      folder: of the classifier's checkpoints.
+      checkpoints: how often it is saved.
       console: shows progress.
 
     Returns:
       The peaks with their kinds, scores and features.
+
+    Raises:
+      Interrupted: see `round_classifier.train`.
     """
     kinds = pseudo_candidates.divide(
         candidates, to_network(labels, eval_set), config.match_px
@@ -175,18 +181,12 @@ def judge(
     prior = _prior(patches, kinds, config, seed)
     options = patch_classifier.Options.from_config(config, seed)
     console.line(
-        f"training the {_BAR} on {(kinds == POSITIVE).sum()} labelled and "
+        f"training the patch classifier on {(kinds == POSITIVE).sum()} labelled and "
         f"{(kinds == UNLABELED).sum()} unlabelled peaks, prior {prior:.2f}"
     )
-    with console.training(0, options.epochs) as show:
-
-        def on_epoch(epoch: int, loss: float) -> None:
-            rate = epoch / (time.monotonic() - begin)
-            show(epoch, rate, {"loss": loss})
-
-        trained = patch_classifier.train(
-            patches[used], positive[used], prior, options, on_epoch
-        )
+    trained = round_classifier.train(
+        patches[used], positive[used], prior, options, folder, checkpoints, console
+    )
     middle = time.monotonic()
     scores, features = patch_classifier.extract(trained.params, patches, options)
     host_scores = np.asarray(scores)

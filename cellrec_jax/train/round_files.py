@@ -3,6 +3,7 @@
 labels/round_0.json ...     given labels, then those of each round; may be edited
 rounds/0/labels.json        the labels that round was trained on
 rounds/0/seed_0/            checkpoints and metrics of a detector
+rounds/0/classifier/        checkpoints of the patch classifier while it trains
 rounds/0/peaks.npz          its peaks on the training images
 rounds/0/summary.json       what the round found, and how long each stage took
 """
@@ -42,6 +43,12 @@ class RoundFiles:
     def detector(self, number: int, seed: int) -> Path:
         """Checkpoints of one detector of a round; made if needed."""
         path = self.folder(number) / f"seed_{seed}"
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def classifier(self, number: int) -> Path:
+        """Checkpoints of a round's patch classifier; made if needed."""
+        path = self.folder(number) / "classifier"
         path.mkdir(parents=True, exist_ok=True)
         return path
 

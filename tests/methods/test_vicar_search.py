@@ -54,6 +54,19 @@ def test_scores_are_those_of_the_found_points(frames):
     assert result.f1 == pytest.approx(2 * 7 / 16)
 
 
+def test_progress_is_told_of_each_mask_on_each_frame(frames):
+    seen = []
+
+    def track(items, what):
+        seen.append((len(items), what))
+        yield from items
+
+    points_yx = [CELLS_YX] * 3
+    shown = vicar_search.search(frames, points_yx, 3.0, GRID, track=track)
+    assert shown == vicar_search.search(frames, points_yx, 3.0, GRID)
+    assert seen == [(3 * 6 // len(GRID.h_px), "values on images")]
+
+
 def test_types_agree(frames):
     image = frames[0]
     copies = [image, image.astype(np.uint16) * 257, image / np.float32(255)]

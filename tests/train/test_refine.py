@@ -15,7 +15,16 @@ from cellrec_jax import errors
 from cellrec_jax.data import arrays, sets
 from cellrec_jax.io import round_labels
 from cellrec_jax.methods import heatmap_pu
-from cellrec_jax.train import checkpoint, loop, refine, relabel, round_detector, run
+from cellrec_jax.train import (
+    checkpoint,
+    interrupt,
+    loop,
+    refine,
+    relabel,
+    round_classifier,
+    round_detector,
+    run,
+)
 from cellrec_jax.train import model as model_lib
 from cellrec_jax.train.console import Console
 from cellrec_jax.train.round_files import RoundFiles
@@ -294,3 +303,26 @@ def test_interruption_is_passed_on(tmp_path, monkeypatch):
     outcome = refine.train(experiment, tmp_path, _data(experiment), Console(quiet=True))
     assert outcome.exit_code == 143
     assert checkpoint.complete_steps(tmp_path) == []
+
+
+@pytest.mark.slow
+def test_a_signal_while_the_classifier_trains_ends_the_run_until_repeated(
+    finished, tmp_path, monkeypatch
+):
+    """The round's detector is not trained again, and the result is the same."""
+    workdir, experiment = finished
+
+    def stop(*_):
+        raise interrupt.Interrupted(143)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(round_classifier, "train", stop)
+        code = run.train_and_evaluate(experiment, tmp_path, data=_data(experiment))
+    assert code == 143
+    assert (tmp_path / "rounds" / "0" / "peaks.npz").exists()
+    assert not (tmp_path / "labels" / "round_1.json").exists()
+    code = run.train_and_evaluate(experiment, tmp_path, data=_data(experiment))
+    assert code == 0
+    last = f"labels/round_{experiment.refine.rounds}.json"
+    assert (tmp_path / last).read_bytes() == (workdir / last).read_bytes()
+    assert not checkpoint.complete_steps(tmp_path / "rounds" / "0" / "classifier")

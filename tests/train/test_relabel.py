@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from cellrec_jax.config import RefineConfig
+from cellrec_jax.config import CheckpointConfig, RefineConfig
 from cellrec_jax.data import arrays, sets
 from cellrec_jax.data.example import ExampleSpec
 from cellrec_jax.io import round_labels
@@ -13,7 +13,6 @@ from cellrec_jax.methods import pseudo_candidates as pc
 from cellrec_jax.train import relabel
 from cellrec_jax.train.console import Console
 
-QUIET = Console(quiet=True)
 CONFIG = RefineConfig(match_px=3.0, network="small", patch_px=13, epochs=1)
 
 
@@ -33,6 +32,13 @@ def _labels(eval_set, points):
 def _candidates(image, points):
     points = np.array(points, np.float32).reshape(-1, 2)
     return pc.Candidates(np.array(image, np.int32), points, np.ones(len(points)))
+
+
+def _judge(candidates, labels, eval_set, config, folder):
+    checkpoints, quiet = CheckpointConfig(), Console(quiet=True)
+    return relabel.judge(
+        candidates, labels, eval_set, config, 0, folder, checkpoints, quiet
+    )
 
 
 def test_patches_keep_the_order_of_peaks():
@@ -63,12 +69,10 @@ def test_labels_move_to_the_network_s_frame():
         ([0], [[10, 10]], "every peak is at a label"),
     ],
 )
-def test_rounds_with_nothing_to_select_say_so(image, points, note):
+def test_rounds_with_nothing_to_select_say_so(image, points, note, tmp_path):
     eval_set = _eval_set([np.zeros((40, 60, 1), np.uint8)])
     labels = _labels(eval_set, [[10.0, 10.0]])
-    judged = relabel.judge(
-        _candidates(image, points), labels, eval_set, CONFIG, 0, QUIET
-    )
+    judged = _judge(_candidates(image, points), labels, eval_set, CONFIG, tmp_path)
     assert judged.classifier is None
     assert np.isnan(judged.scores).all()
     found = relabel.relabel(judged, labels, eval_set, CONFIG, 1)
@@ -78,7 +82,7 @@ def test_rounds_with_nothing_to_select_say_so(image, points, note):
 
 
 @pytest.mark.slow
-def test_selected_peaks_are_written_in_the_frame_of_the_file():
+def test_selected_peaks_are_written_in_the_frame_of_the_file(tmp_path):
     """Two blobs and two empty places at half size; the shares select one of each."""
     image = np.full((80, 120, 1), 40, np.uint8)
     places = np.array([[20, 20], [20, 90], [60, 30], [60, 90]], np.float32)
@@ -90,7 +94,7 @@ def test_selected_peaks_are_written_in_the_frame_of_the_file():
         CONFIG, top_share=0.4, bottom_share=0.4, moved_share=0.0, epochs=3
     )
     found = _candidates([0, 0, 0, 0], places / 2)
-    judged = relabel.judge(found, labels, eval_set, config, 0, QUIET)
+    judged = _judge(found, labels, eval_set, config, tmp_path)
     np.testing.assert_array_equal(judged.kinds, [pc.POSITIVE] + [pc.UNLABELED] * 3)
     result = relabel.relabel(judged, labels, eval_set, config, 1)
     (own,) = result.labels.values()
