@@ -135,6 +135,8 @@ class EvalConfig:
     min_distances: tuple[float, ...] = (0.0,)
     """Least distances of two detections that are tried on the validation images, px of
     the image on disk; 0 keeps all."""
+    min_distances_um: tuple[float, ...] = ()
+    """The same in micrometres, instead of min_distances; none is off."""
     protocol: str = "max"
     """Which pairs within the radius count: max (as many as can be), hungarian (by least
     distance, then the radius), nearest or greedy_score; see `metrics.matching`."""
@@ -169,8 +171,9 @@ class RefineConfig:
     """Times that pseudo labels are added and the detector is trained anew; 0 is none
     (the paper takes 2)."""
     seeds_per_round: int = 1
-    """Detectors trained in each round; the one that finds most peaks on the training
-    images is kept (the paper's code takes 5)."""
+    """Detectors trained in each round, with seeds of their own from seed *
+    seeds_per_round on; the one that finds most peaks on the training images is kept
+    (the paper's code takes 5)."""
     warm_start: bool = False
     """Start each round's detector from the last one's weights, not anew."""
     carry_over: bool = True
@@ -188,18 +191,21 @@ class RefineConfig:
     learning_rate: float = 1e-4
     weight_decay: float = 0.005
     prior_rule: str = "fixed"
-    """fixed (all labelled and unlabeled_share of the unlabelled peaks are cells) or
-    penl1 (estimated, du Plessis et al. 2016)."""
+    """fixed (all labelled and unlabeled_share of the unlabelled peaks, as a share of
+    all peaks: the code) or penl1 (the share of cells among the unlabelled peaks,
+    estimated; du Plessis et al. 2015)."""
     unlabeled_share: float = 0.5
     """Share of the unlabelled peaks that the fixed rule takes for cells."""
     prior: float = 0.0
-    """Share of cells among all peaks, in (0, 1); 0 follows prior_rule."""
+    """Prior of the patch classifier's risk, in (0, 1), which is unbiased by the share
+    of cells among the unlabelled peaks; 0 follows prior_rule."""
     estimator: str = "clip"
     """clip (the code), non_negative or unbiased; see `losses.pu`."""
     surrogate: str = "logistic"
     """logistic (the code) or sigmoid (Kiryo et al.); see `losses.surrogates`."""
     p: float = 4.0
-    """P-classification: how much the top of the list counts, at least 1."""
+    """P-classification: how much the top of the list counts, at least 1. The paper
+    prints exp(f) for exp(p f), which ranks as p = 1 with sqrt(p) times the ridge."""
     ridge: float = 0.1
     solver: str = "lbfgs"
     """lbfgs, or sgd as the code (which stops far from the optimum)."""
@@ -275,7 +281,8 @@ MAY_CHANGE = (
     "data.device_mib",
     "refine.pause",
 )
-"""Keys that a resumed run may change: they do not alter the training."""
+"""Keys that a resumed run may change: they do not alter the training. But `eval` does
+until rounds of pseudo labels are done: it makes the detections they choose among."""
 
 
 def base(method: str, options: Any) -> "ConfigDict":

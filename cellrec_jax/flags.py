@@ -77,8 +77,9 @@ def _parser() -> _Parser:
         type=int,
         default=0,
         metavar="PX",
-        help="predict: px that the tiles of a large image overlap; default: a cell's "
-        "box. From the network's receptive radius on as if there were no tiles",
+        help="predict: px, at the training images' scale, that each tile of a large "
+        "image sees beyond its own part; default: a cell's box. From the network's "
+        "receptive radius on as if there were no tiles (README, Point annotations)",
     )
     parser.add_argument("--mpp", type=float, default=0.0, help="predict: um per px")
     parser.add_argument(

@@ -7,21 +7,31 @@ cells = model.predict(image)          # uint8 or uint16 [H, W, 3]
 from collections.abc import Sequence
 import dataclasses
 import glob
-import itertools
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cellrec_jax import errors, geometry
+from cellrec_jax import cells, errors, geometry
 from cellrec_jax.data import arrays, example, images, sets, tiles, transforms
 from cellrec_jax.data.record import Record
 from cellrec_jax.io import geojson, overlay, palette, table
-from cellrec_jax.metrics import suppression
 from cellrec_jax.train import evaluate
 from cellrec_jax.train import model as model_lib
 from cellrec_jax.train.console import Console
 from cellrec_jax.train.evaluate import Cells
+
+_SAME_SIZE = 0.05  # difference to the training images' size that resizing may hide
+_ONE_PASS = 1.5  # times the training images' sides, up to which nothing is cut
+# With a short margin two tiles may place one cell on either side of their seam, hardly
+# further apart than this; two cells are. Where the caller sets the margin nothing is
+# dropped, so that from the receptive radius on tiles give what the whole image does.
+_TWINS_PX = 2.0  # px of the network
+_RELATIVE = (
+    "warning: images are cut into tiles, and model.peak_rule=relative takes each "
+    "tile's own range of heights, so that cells are found in empty tiles too; train "
+    "with --config.model.peak_rule=absolute"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,19 +49,27 @@ class Predictor:
     def predict(self, image: np.ndarray, mpp: float = 0.0, margin_px: int = 0) -> Cells:
         """Detects cells above the thresholds that were fitted on validation images.
 
-        Where `mpp` and the training images' are both known, the image is rescaled to
-        the latter. An image of about the training images' size is predicted whole, as
-        in evaluation; others in overlapping tiles of that size.
+        An image within 5 % of the training images' size is resized as those were. Any
+        other is brought to their scale, so that a cell has as many px; where `mpp` and
+        the training images' are both known, by these. It is predicted in one pass if
+        neither side is more than 1.5 times theirs, else in overlapping tiles. Smaller
+        ones are widened to their size by mirroring, so that all of them share what is
+        compiled; each larger size of a pass is compiled once, which takes longer than
+        predicting.
+
+        `heatmap_pu` divides each tile by its own brightest pixel. Where
+        `model.peak_rule` is relative each also sets its own range of heights, so that
+        one without cells has peaks too: train with "absolute" if images need tiles.
 
         Args:
           image: uint8 or uint16 [H, W, 3] (or [H, W, 1], repeated).
           mpp: micrometres per px; 0 is unknown.
           margin_px: of tiles, px of the training images; 0 is the side of a box. From
             the receptive radius of the network on (352 for a ResNet-50 and the heads of
-            `point_matching`) tiles give what the whole image does. Not quite so with
-            GroupNorm, which averages over what it sees: F1 within 12 px moved by 0.002
-            at most (README, Point annotations). Tiles grow with the margin, and those
-            at the far edges have sizes of their own, each compiled once.
+            `point_matching`; twice that if `data.size_hw` halves the images) tiles give
+            what the whole image does, with the exceptions of the README, Point
+            annotations. Tiles grow with the margin, and those at the far edges have
+            sizes of their own, each compiled once.
 
         Returns:
           The cells, in px of `image`.
@@ -62,29 +80,41 @@ class Predictor:
         """
         if margin_px < 0:
             raise ValueError(f"margin_px is {margin_px}: give 0 or more")
-        # Scaled once for the whole image: tiles must not differ in contrast.
         data = self.model.experiment.data
+        # Scaled for the whole image, so that equal pixels are equal in all tiles.
         image = example.scale_intensity(_check_image(image), data.intensity)
-        trained = float(self.model.meta["mpp"])
-        scale = mpp / trained if mpp and trained else 1.0
-        size_hw = tuple(max(1, round(side * scale)) for side in image.shape[:2])
-        scaled = image
-        if size_hw != image.shape[:2]:
-            scaled = transforms.resize_image(image, size_hw)
-        if self.model.takes_whole(size_hw):
-            cells = self._predict_tile(scaled, self.model.experiment.data.size_hw)
+        size_hw = self._trained_size(image.shape[:2], mpp)
+        if self.model.takes_whole(size_hw.tolist(), _SAME_SIZE):
+            found = self._predict_pass(image, data.size_hw)
         else:
-            cells = self._predict_tiles(scaled, margin_px)
-        back = np.asarray(image.shape[:2], np.float32) / np.asarray(size_hw, np.float32)
-        return _rescale(cells, back)
+            found = self._predict_scaled(image, mpp, margin_px)
+        return cells.select(found, geometry.inside(found.points_yx, image.shape[:2]))
 
-    def _predict_tile(self, tile: np.ndarray, size_hw: tuple[int, int]) -> Cells:
+    def needs_tiles(self, image_hw: tuple[int, int], mpp: float = 0.0) -> bool:
+        """Whether `predict` cuts an image of this size, px, into tiles."""
+        most_hw = _ONE_PASS * np.asarray(self.model.meta["native_hw"])
+        return bool(np.any(self._trained_size(image_hw, mpp) > most_hw))
+
+    def _trained_size(self, image_hw: tuple[int, ...], mpp: float) -> np.ndarray:
+        """Size, f64 [2], that an image has at the training images' px."""
+        trained = float(self.model.meta["mpp"])
+        return np.asarray(image_hw) * (mpp / trained if mpp and trained else 1.0)
+
+    def _network_scale(self) -> np.ndarray:
+        """Px of the network per px of the training images, f64 [2]."""
+        data = self.model.experiment.data
+        scale_yx = np.asarray(data.size_hw) / np.asarray(self.model.meta["native_hw"])
+        return np.full(2, scale_yx.min()) if data.resize == "pad" else scale_yx
+
+    def _predict_pass(self, image: np.ndarray, size_hw: tuple[int, ...]) -> Cells:
         """Predicts one image as evaluation does, resized to `size_hw`."""
         record = Record(
-            "image", tile, np.zeros((0, 2), np.float32), np.zeros(0, np.int32)
+            "image", image, np.zeros((0, 2), np.float32), np.zeros(0, np.int32)
         )
         spec = sets.evaluation_spec(self.model.experiment.data)
-        spec = dataclasses.replace(spec, size_hw=size_hw)
+        spec = dataclasses.replace(
+            spec, size_hw=(size_hw[0], size_hw[1]), boxes="points"
+        )
         prepared = example.prepare(record, spec)
         detections = self.compiled(
             self.model.params,
@@ -92,38 +122,49 @@ class Predictor:
             arrays.stack([prepared]),
             self.model.decode,
         )
-        cells = evaluate.cells_of(detections, 0)
-        cells = _rescale(cells, 1.0 / prepared.scale_yx)
-        return _select(cells, geometry.inside(cells.points_yx, tile.shape[:2]))
+        return cells.rescale(evaluate.cells_of(detections, 0), 1.0 / prepared.scale_yx)
+
+    def _predict_scaled(self, image: np.ndarray, mpp: float, margin_px: int) -> Cells:
+        """Predicts one image at the training images' scale, in a pass or in tiles."""
+        image_hw = image.shape[:2]
+        size_hw = self._trained_size(image_hw, mpp) * self._network_scale()
+        height, width = (max(1, round(side)) for side in size_hw.tolist())
+        # Resized before it is cut, so that tiles start on whole px of the network.
+        scaled = transforms.resize_image(image, (height, width))
+        scaled = tiles.pad_mirror(scaled, self.model.experiment.data.size_hw)
+        if self.needs_tiles(image_hw, mpp):
+            found = self._predict_tiles(scaled, margin_px)
+        else:
+            found = self._predict_pass(scaled, scaled.shape[:2])
+        back = np.divide(image_hw, (height, width)).astype(np.float32)
+        return cells.rescale(found, back)
 
     def _predict_tiles(self, image: np.ndarray, margin_px: int) -> Cells:
-        """Predicts overlapping tiles; each keeps what lies nearer to its middle."""
-        box = max(1, round(self.model.experiment.data.box_size))
-        native_hw = np.asarray(self.model.meta["native_hw"])
-        margin, stride, tile_hw = box, 1, native_hw  # one shape, so one compilation
-        if margin_px:
-            margin, stride = margin_px, self.model.method.stride
-            tile_hw = np.maximum(native_hw, 2 * margin + 4 * stride)
-        scale_yx = np.asarray(self.model.experiment.data.size_hw) / native_hw
-        padded = tiles.pad_white(image, native_hw)
-        rows, columns = (
-            tiles.spans(length, min(int(tile), length), margin, stride)
-            for length, tile in zip(padded.shape[:2], tile_hw, strict=True)
-        )
-        parts: list[Cells] = []
-        for (y0, y1, top, bottom), (x0, x1, left, right) in itertools.product(
-            rows, columns
-        ):
-            height, width = np.rint(scale_yx * (y1 - y0, x1 - x0)).astype(int)
-            tile = padded[y0:y1, x0:x1]
-            cells = self._predict_tile(tile, (int(height), int(width)))
-            cells = _shift(cells, np.array([[y0, x0]], np.float32))
-            y, x = cells.points_yx.T
-            own = (y >= top) & (y < bottom) & (x >= left) & (x < right)
-            parts.append(_select(cells, own))
+        """Predicts an image, px of the network, in tiles that overlap."""
+        parts = []
+        for tile in self._tiles(image.shape[:2], margin_px):
+            window = tile.cut(image)
+            found = self._predict_pass(window, window.shape[:2])
+            found = cells.shift(found, tile.origin_yx)
+            parts.append(cells.select(found, tile.owns(found.points_yx)))
         number = np.repeat(np.arange(len(parts)), [len(p.scores) for p in parts])
-        merged = _drop_twins(_concatenate(parts), number, box / 4)
-        return _select(merged, geometry.inside(merged.points_yx, image.shape[:2]))
+        merged = cells.concatenate(parts)
+        if not margin_px:
+            merged = cells.drop_twins(merged, number, _TWINS_PX)
+        return cells.sort(merged)
+
+    def _tiles(self, size_hw: tuple[int, ...], margin_px: int) -> list[tiles.Tile]:
+        """Tiles of an image, all in px of the network but for `margin_px`."""
+        data = self.model.experiment.data
+        least_hw = np.asarray(data.size_hw)
+        margin = (margin_px or data.box_size) * self._network_scale()
+        margin_yx = np.ceil(margin).astype(int)
+        if not margin_px:  # one shape, so one compilation; margins fill half at most
+            margin_yx = np.clip(margin_yx, 1, least_hw // 4)
+            return tiles.grid(size_hw, least_hw.tolist(), margin_yx.tolist())
+        stride = self.model.method.stride
+        tile_hw = np.maximum(least_hw, 2 * margin_yx + 4 * stride)
+        return tiles.grid(size_hw, tile_hw.tolist(), margin_yx.tolist(), stride)
 
 
 def load(workdir: str | Path, which: str = "last") -> Predictor:
@@ -191,18 +232,23 @@ def predict_files(
     rows: list[dict[str, Any]] = []
     failed: list[str] = []
     root = _common_root(paths)
+    relative = predictor.model.experiment.model.get("peak_rule") == "relative"
+    warning = _RELATIVE if relative else ""
     for path in console.track(paths, "predicting"):
         try:
             image = images.load_image(path)
         except errors.DataError as error:
             failed.append(str(error))
             continue
-        cells = predictor.predict(image, mpp, margin_px)
+        if warning and predictor.needs_tiles(image.shape[:2], mpp):
+            console.line(warning)
+            warning = ""
+        found = predictor.predict(image, mpp, margin_px)
         name = path.relative_to(root).as_posix()
         rows += table.detection_rows(
-            name, cells.points_yx, cells.scores, cells.labels, predictor.class_names
+            name, found.points_yx, found.scores, found.labels, predictor.class_names
         )
-        _write_image(output / name, image, cells, predictor.class_names)
+        _write_image(output / name, image, found, predictor.class_names)
     table.write_detections(output / "detections.csv", rows)
     console.line(
         f"{len(rows)} cells in {len(paths) - len(failed)} images; results: {output}"
@@ -211,23 +257,23 @@ def predict_files(
 
 
 def _write_image(
-    path: Path, image: np.ndarray, cells: Cells, class_names: tuple[str, ...]
+    path: Path, image: np.ndarray, found: Cells, class_names: tuple[str, ...]
 ) -> None:
     """Writes `path`.geojson and `path`.overlay.png."""
     colors = palette.class_colors(len(class_names))
     geojson.write_geojson(
         path.with_name(f"{path.name}.geojson"),
-        cells.points_yx,
-        cells.scores,
-        cells.labels,
+        found.points_yx,
+        found.scores,
+        found.labels,
         class_names,
         colors,
     )
     drawn = overlay.draw_overlay(
         example.to_uint8(image),
-        cells.points_yx,
-        cells.scores,
-        labels=cells.labels if len(class_names) > 1 else None,
+        found.points_yx,
+        found.scores,
+        labels=found.labels if len(class_names) > 1 else None,
         score_threshold=0.0,
     )
     overlay.write_png(path.with_name(f"{path.name}.overlay.png"), drawn)
@@ -249,53 +295,3 @@ def _check_image(image: np.ndarray) -> np.ndarray:
             "[height, width, 3]"
         )
     return np.repeat(image, 3, axis=2) if image.shape[2] == 1 else image
-
-
-def _drop_twins(cells: Cells, tile: np.ndarray, distance: float) -> Cells:
-    """Drops the lesser of two cells of different tiles that are one cell.
-
-    Two cells of one tile stay: the model has told them apart.
-    """
-    # The next number up, so that a pair at the distance itself counts.
-    distance = np.nextafter(distance, np.inf)
-    kept = suppression.suppress(cells.points_yx, cells.scores, distance, groups=tile)
-    cells = _select(cells, kept)
-    return _select(cells, np.argsort(-cells.scores, kind="stable"))
-
-
-def _select(cells: Cells, index: np.ndarray) -> Cells:
-    boxes = cells.boxes_yxyx
-    return Cells(
-        cells.points_yx[index],
-        cells.scores[index],
-        cells.labels[index],
-        cells.class_probs[index],
-        None if boxes is None else boxes[index],
-    )
-
-
-def _concatenate(parts: Sequence[Cells]) -> Cells:
-    boxes = [part.boxes_yxyx for part in parts if part.boxes_yxyx is not None]
-    return Cells(
-        np.concatenate([part.points_yx for part in parts]),
-        np.concatenate([part.scores for part in parts]),
-        np.concatenate([part.labels for part in parts]),
-        np.concatenate([part.class_probs for part in parts]),
-        np.concatenate(boxes) if boxes else None,
-    )
-
-
-def _shift(cells: Cells, origin_yx: np.ndarray) -> Cells:
-    boxes = cells.boxes_yxyx
-    return cells._replace(
-        points_yx=geometry.tile_to_slide(cells.points_yx, origin_yx),
-        boxes_yxyx=None if boxes is None else boxes + np.tile(origin_yx, 2),
-    )
-
-
-def _rescale(cells: Cells, scale_yx: np.ndarray) -> Cells:
-    boxes = cells.boxes_yxyx
-    return cells._replace(
-        points_yx=geometry.resize_points(cells.points_yx, scale_yx[None]),
-        boxes_yxyx=None if boxes is None else boxes * np.tile(scale_yx, 2)[None],
-    )

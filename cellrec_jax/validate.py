@@ -138,12 +138,14 @@ def validate(experiment: "Experiment") -> None:
         all(0 < drop < 1 for drop in drops),
         f"optim.drops={_text(drops)} must be shares of total_steps, in (0, 1)",
     )
-    distances = experiment.eval.min_distances
-    require(
-        len(distances) > 0 and all(0 <= d < float("inf") for d in distances),
-        f"eval.min_distances={_text(distances)} must be distances of 0 px or more; 0 "
-        "alone keeps all detections",
-    )
+    for key in ("min_distances", "min_distances_um"):
+        distances = getattr(experiment.eval, key)
+        require(
+            (len(distances) > 0 or key.endswith("_um"))
+            and all(0 <= d < float("inf") for d in distances),
+            f"eval.{key}={_text(distances)} must be distances of 0 or more; 0 alone "
+            "keeps all detections",
+        )
     p = experiment.refine.p
     require(1 <= p < float("inf"), f"refine.p={p} must be at least 1")
     _check_annotations(experiment)

@@ -88,6 +88,9 @@ def _small(config: ConfigDict) -> None:
     config.model.width = 8
     config.model.window_px = 3
     config.model.patch_px = 13
+    # The peaks that detection finds are those to choose among: the code's cut of
+    # heights below 0 hides most false ones (configs/README.md has what it changes).
+    config.model.cut_negative = "never"
     config.loss.sigma_px = 3.0
     config.loss.radius_px = 6.0
     config.optim.learning_rate = 1e-2  # a small network learns little at 1e-3
@@ -95,6 +98,9 @@ def _small(config: ConfigDict) -> None:
     config.refine.patch_px = 13
     config.refine.match_px = 7.5
     config.refine.seeds_per_round = 1
+    config.refine.top_share = 0.1
+    config.refine.bottom_share = 0.1
+    config.refine.epochs = 100
     config.refine.learning_rate = 1e-3
     config.refine.batch_size = 500
 
@@ -103,7 +109,7 @@ def _demo(config: ConfigDict) -> None:
     config.total_steps = 150
     config.data.synthetic_kind = "hsc"
     config.data.synthetic_hw = (512, 512)
-    config.data.synthetic_train = 5
+    config.data.synthetic_train = 10
     config.data.synthetic_val = 0
     config.data.synthetic_test = 3
     config.data.size_hw = (256, 256)

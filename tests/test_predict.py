@@ -2,13 +2,13 @@
 
 import dataclasses
 
-import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 import pytest
 
 from cellrec_jax import config, errors, main, predict
 from cellrec_jax.config import DataConfig, Experiment
+from cellrec_jax.data import transforms
 from cellrec_jax.train import evaluate, model
 from cellrec_jax.train.console import Console
 from cellrec_jax.types import Detections, Method
@@ -62,6 +62,20 @@ def predictor():
     return predict.Predictor(made, _find_dots)
 
 
+def _change(predictor, spy=None, *, native_hw=None, stride=1, model=None, **data):
+    """The predictor with another network, or trained on other images."""
+    made, data_config = predictor.model, predictor.model.experiment.data
+    experiment = dataclasses.replace(
+        made.experiment,
+        model=model or made.experiment.model,
+        data=dataclasses.replace(data_config, **data),
+    )
+    meta = {**made.meta, "native_hw": native_hw or made.meta["native_hw"]}
+    method = made.method._replace(stride=stride)
+    made = dataclasses.replace(made, experiment=experiment, meta=meta, method=method)
+    return predict.Predictor(made, spy or predictor.compiled)
+
+
 def _image(height, width, dots):
     image = np.full((height, width, 3), 255, np.uint8)
     for y, x in dots:
@@ -97,9 +111,7 @@ def test_the_network_never_sees_more_than_a_tile(predictor, margin_px, largest):
         seen.append(batch.image.shape[1:3])
         return _find_dots(params, model_state, batch, decode)
 
-    method = predictor.model.method._replace(stride=16)
-    made = dataclasses.replace(predictor.model, method=method)
-    spied = dataclasses.replace(predictor, compiled=spy, model=made)
+    spied = _change(predictor, spy, stride=16)
     spied.predict(_image(700, 1000, []), margin_px=margin_px)
     assert len(seen) > 50
     longer = 15 if margin_px else 0
@@ -111,29 +123,118 @@ def test_a_negative_margin_is_refused(predictor):
         predictor.predict(_image(300, 400, []), margin_px=-1)
 
 
-def test_a_margin_enlarges_and_aligns_the_tiles(predictor):
-    """Tiles start where the features of the whole image do, and none is padded."""
+@pytest.mark.parametrize("scale", [1, 2])
+def test_a_margin_enlarges_and_aligns_the_tiles(predictor, scale):
+    """Tiles start where the features of the whole image do, and none is padded.
+
+    Also where the network sees the images at half their size.
+    """
     seen = []
 
     def spy(params, model_state, batch, decode):
-        seen.append(np.asarray(batch.image)[0, :, :, 0])
+        seen.append(np.asarray(batch.image)[0])
         return _find_dots(params, model_state, batch, decode)
 
-    method = predictor.model.method._replace(stride=16)
-    made = dataclasses.replace(predictor.model, method=method)
-    spied = dataclasses.replace(predictor, compiled=spy, model=made)
+    native_hw = [64 * scale, 96 * scale]
+    spied = _change(predictor, spy, native_hw=native_hw, stride=16)
     dots = [(y, x) for y in range(3, 296, 17) for x in range(5, 396, 23)]
     image = _image(300, 400, dots)
-    cells = spied.predict(image, margin_px=30)
-    assert len(cells.scores) == len(dots)
+    native = image.repeat(scale, axis=0).repeat(scale, axis=1)
+    cells = spied.predict(native, margin_px=30 * scale)
+    if scale == 1:
+        assert len(cells.scores) == len(dots)
+    whole = transforms.resize_image(native, (300, 400))
     for tile in seen:
-        height, width = tile.shape
+        height, width, _ = tile.shape
         assert min(height, width) >= 2 * 30
         assert any(
-            np.array_equal(image[y : y + height, x : x + width, 0], tile)
+            np.array_equal(whole[y : y + height, x : x + width], tile)
             for y in range(0, 301 - height, 16)
             for x in range(0, 401 - width, 16)
         )
+
+
+@pytest.mark.parametrize(
+    ("size", "seen"),
+    [
+        ((66, 92), (64, 96)),  # within 5 %: resized, as in evaluation
+        ((68, 96), (68, 96)),
+        ((96, 128), (96, 128)),
+        ((96, 144), (96, 144)),
+        ((90, 48), (90, 96)),
+        ((40, 50), (64, 96)),
+        ((97, 96), (64, 96)),  # above 1.5 times: tiles
+    ],
+)
+def test_cells_keep_their_size_in_one_pass(predictor, size, seen):
+    """Images up to 1.5 times the training size are neither squeezed nor cut."""
+    shapes = []
+
+    def spy(params, model_state, batch, decode):
+        shapes.append(batch.image.shape[1:3])
+        return _find_dots(params, model_state, batch, decode)
+
+    image = _image(*size, [(10, 20), (24, 30)])
+    cells = _change(predictor, spy).predict(image)
+    assert set(shapes) == {seen}
+    assert len(shapes) == 1 + (size[0] == 97)
+    if size != (66, 92):
+        np.testing.assert_allclose(cells.points_yx, [[12, 22], [26, 32]], atol=1e-5)
+
+
+def test_each_side_is_brought_to_the_networks_scale(predictor):
+    """Trained on 64 x 192 px, seen as 64 x 96: x is halved, in tiles too."""
+    shapes = []
+
+    def spy(params, model_state, batch, decode):
+        shapes.append(batch.image.shape[1:3])
+        return _find_dots(params, model_state, batch, decode)
+
+    spied = _change(predictor, spy, native_hw=[64, 192])
+    assert not spied.needs_tiles((96, 288))
+    assert spied.needs_tiles((96, 289))
+    image = _image(184, 90, [(60, 40)]).repeat(2, axis=1)
+    np.testing.assert_allclose(spied.predict(image).points_yx, [[62, 84]], atol=1e-5)
+    assert set(shapes) == {(64, 96)}
+
+
+def test_padded_images_have_one_scale(predictor):
+    """Those of 64 x 192 px fit into 64 x 96 at half their size."""
+    changed = _change(predictor, native_hw=[64, 192], resize="pad")
+    assert changed._network_scale().tolist() == [0.5, 0.5]
+    image = _image(64, 128, [(20, 30)]).repeat(2, axis=0).repeat(2, axis=1)
+    np.testing.assert_allclose(changed.predict(image).points_yx, [[44, 64]], atol=1e-5)
+
+
+def test_cells_that_are_apart_survive_the_seams(predictor):
+    """A column of cells 5 px apart crosses every seam; boxes are 20 px."""
+    dots = [(y, 40) for y in range(1, 395, 5)]
+    cells = _change(predictor, box_size=20.0).predict(_image(400, 96, dots))
+    found = np.sort(cells.points_yx[:, 0])
+    np.testing.assert_allclose(found, np.array(dots)[:, 0] + 2, atol=1e-5)
+    assert (np.diff(cells.scores) <= 0).all()
+
+
+def test_one_cell_on_a_seam_is_found_once(predictor):
+    """Two tiles place it on either side, 1.5 px apart; a caller's margin keeps both."""
+    changed = _change(predictor, _find_off_centre)
+    image = _image(112, 96, [(54, 40)])  # its centre, 56, is the seam
+    assert [tile.own_yxyx[2] for tile in changed._tiles((112, 96), 0)] == [56, 112]
+    assert len(changed.predict(image).scores) == 1
+    assert len(changed.predict(image, margin_px=8).scores) == 2
+
+
+def _find_off_centre(params, model_state, batch, decode):
+    """Detects a cell 0.75 px nearer to the middle of the tile than it is."""
+    found = _find_dots(params, model_state, batch, decode)
+    middle = batch.image.shape[1] / 2
+    moved = found.points_yx + 0.75 * np.sign(middle - found.points_yx) * [1, 0]
+    return found._replace(points_yx=moved)
+
+
+def test_wide_margins_leave_room_for_tiles(predictor):
+    """Boxes as large as a tile do not give a tile for each px."""
+    assert len(_change(predictor, box_size=64.0)._tiles((300, 96), 0)) < 10
 
 
 def test_known_pixel_sizes_rescale(predictor):
@@ -190,6 +291,28 @@ def test_files_are_written_and_bad_ones_reported(predictor, tmp_path):
     assert lines == ["image,x,y,score,class", "a.png,52.0,12.0,1.0,cell"]
 
 
+@pytest.mark.parametrize(
+    ("rule", "height", "number"),
+    [("relative", 300, 1), ("relative", 90, 0), ("absolute", 300, 0)],
+)
+def test_tiles_of_their_own_range_are_warned_of_once(
+    predictor, tmp_path, capsys, rule, height, number
+):
+    for name in ("a", "b"):
+        Image.fromarray(_image(height, 96, [])).save(tmp_path / f"{name}.png")
+    paths = predict.find_inputs(str(tmp_path))
+    changed = _change(predictor, model={"peak_rule": rule})
+    predict.predict_files(changed, paths, tmp_path / "out", Console())
+    printed = capsys.readouterr().out
+    assert printed.count("train with --config.model.peak_rule=absolute") == number
+
+
+def test_images_need_no_boxes_of_their_own(predictor):
+    """As training on `data.boxes=annotated` does."""
+    changed = _change(predictor, boxes="annotated")
+    assert len(changed.predict(_image(64, 96, [(10, 50)])).scores) == 1
+
+
 def test_names_that_differ_by_a_slash_are_two_files(predictor, tmp_path):
     (tmp_path / "a").mkdir()
     for name in ("a/b.png", "a_b.png"):
@@ -198,32 +321,6 @@ def test_names_that_differ_by_a_slash_are_two_files(predictor, tmp_path):
     out = tmp_path / "out"
     predict.predict_files(predictor, paths, out, Console(quiet=True))
     assert len(list(out.rglob("*.geojson"))) == len(list(out.rglob("*.png"))) == 2
-
-
-def test_twins_at_a_seam_become_one():
-    cells = predict.Cells(
-        np.array([[0, 0], [0, 1], [0, 5.5], [0, 1.5]], np.float32),
-        np.array([0.5, 0.9, 0.7, 0.8], np.float32),
-        np.zeros(4, np.int32),
-        np.zeros((4, 1), np.float32),
-        None,
-    )
-    kept = predict._drop_twins(cells, np.array([0, 1, 0, 2]), 2.0)
-    assert kept.scores.tolist() == pytest.approx([0.9, 0.7])
-    assert jnp.asarray(kept.points_yx).shape == (2, 2)
-
-
-def test_neighbours_of_one_tile_both_stay():
-    """The model told them apart; only a cell of another tile can be the same one."""
-    cells = predict.Cells(
-        np.array([[0, 0], [0, 1], [0, 0.5]], np.float32),
-        np.array([0.5, 0.9, 0.4], np.float32),
-        np.zeros(3, np.int32),
-        np.zeros((3, 1), np.float32),
-        None,
-    )
-    kept = predict._drop_twins(cells, np.array([0, 0, 1]), 2.0)
-    assert kept.scores.tolist() == pytest.approx([0.9, 0.5])
 
 
 def test_16_bits_are_scaled_once_for_all_tiles(predictor):
@@ -245,37 +342,41 @@ def test_16_bits_are_scaled_once_for_all_tiles(predictor):
 
 
 @pytest.mark.slow
-def test_tiles_of_matched_points_are_the_whole_image(rng):
-    """With batch norm and a margin of the receptive radius (160 px here)."""
+@pytest.mark.parametrize("scale", [1, 2])
+def test_tiles_of_matched_points_are_the_whole_image(rng, scale):
+    """With batch norm and a margin of the receptive radius, 160 px of the network.
+
+    Images are `scale` times as large as what the network sees of them.
+    """
     experiment = config.freeze(main.load_config("pdl1_point:small"))
     changed = {**experiment.model, "norm": "sync_batch", "max_detections": 4000}
-    experiment = dataclasses.replace(
-        experiment,
-        model=changed,
-        data=dataclasses.replace(experiment.data, size_hw=(256, 256)),
-    )
+    experiment = dataclasses.replace(experiment, model=changed)
     method = model.build_method(experiment, 2)
     state, _ = model.make_state(experiment, method)
-    made = model.Model(
-        experiment,
-        method,
-        state.params,
-        state.model_state,
-        {
-            "class_names": ["a", "b"],
-            "native_hw": [256, 256],
-            "mpp": 0.0,
-            "decode": {"thresholds": [0.0, 0.0], "min_distance": 0.0},
-        },
-        1,
-    )
-    predictor = predict.Predictor(made, evaluate.jit_predict(method))
-    image = rng.integers(0, 256, (700, 610, 3)).astype(np.uint8)
-    whole = predictor._predict_tile(image, (700, 610))
-    tiled = predictor._predict_tiles(image, 176)
+
+    def make(size_hw):
+        data = dataclasses.replace(experiment.data, size_hw=size_hw)
+        made = model.Model(
+            dataclasses.replace(experiment, data=data),
+            method,
+            state.params,
+            state.model_state,
+            {
+                "class_names": ["a", "b"],
+                "native_hw": [scale * side for side in size_hw],
+                "mpp": 0.0,
+                "decode": {"thresholds": [0.0, 0.0], "min_distance": 0.0},
+            },
+            1,
+        )
+        return predict.Predictor(made, evaluate.jit_predict(method))
+
+    image = rng.integers(0, 256, (scale * 700, scale * 610, 3)).astype(np.uint8)
+    whole = make((700, 610)).predict(image)
+    tiled = make((256, 256)).predict(image, margin_px=scale * 176)
     assert len(whole.scores) == 44 * 38  # an anchor point each 16 px, none in padding
     order, again = (np.lexsort(cells.points_yx.T) for cells in (whole, tiled))
     np.testing.assert_allclose(
-        tiled.points_yx[again], whole.points_yx[order], atol=1e-3
+        tiled.points_yx[again], whole.points_yx[order], atol=1e-3 * scale
     )
     np.testing.assert_allclose(tiled.scores[again], whole.scores[order], atol=1e-4)

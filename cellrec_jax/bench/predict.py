@@ -2,8 +2,9 @@
 
 Shui et al., End-to-end cell recognition by point annotation, MICCAI 2022, Table 1: on
 patches of 1920 x 1080 px theirs takes 110 ms, P2PNet 120, the regressed maps 2310 to
-3040 (they do not name the device). By default the rows have the small networks of
-`launch/sweeps/point_table1.toml`; `--full` takes those of published size, for a GPU.
+3040 (they name an A100 for training, no device for these times). By default the rows
+have the small networks of `launch/sweeps/point_table1.toml`; `--full` takes those of
+published size, for a GPU.
 
 One uint8 image of noise goes through what evaluation compiles (`evaluate.jit_predict`):
 network, peaks or proposals, least distance, thresholds. Weights are initial ones, which

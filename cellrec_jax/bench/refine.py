@@ -1,6 +1,7 @@
 """Stages of a round of pseudo labels: detector, classifier of patches, ranking.
 
-"train D" and "predict D": the paper's U-Net, on batches of two images and on one.
+"train D": a step of the paper's U-Net on two images, with the masked loss, targets
+painted. "predict D": the U-Net on one image, without looking for peaks.
 "train g" and "extract": epochs of the classifier of patches, and scores and features of
 as many. "rank": P-classification of 2,304 features and a constant by L-BFGS, to within
 1 % of the least loss (`bench.ranking`), and by the paper's SGD of 2,000 epochs in
@@ -21,8 +22,10 @@ from cellrec_jax.bench import machine, ranking, timing
 from cellrec_jax.bench.ranking_reference import RIDGE, P
 from cellrec_jax.bench.report import Report, Row, Settings
 from cellrec_jax.losses import ranking_solvers
+from cellrec_jax.methods import heatmap_pu
 from cellrec_jax.nn import patch_net, unet
 from cellrec_jax.train import patch_classifier
+from cellrec_jax.types import Batch
 
 SIZES = (10**3, 10**4, 10**5)
 
@@ -34,6 +37,7 @@ _PAPER_PATCH_BATCH = 4000
 _IMAGE_PX = {"cpu": 256}  # a side
 _PAPER_IMAGE_PX = 1024
 _IMAGE_BATCH = 2
+_NUM_LABELS = 64  # of an image
 _WIDTH = 64  # of the U-Net
 _SGD_EPOCHS = 2000
 _SGD_BATCH = 1000
@@ -85,6 +89,7 @@ def _row(
         "call_s": timed.median_s,
         "call_iqr_s": timed.iqr_s,
         "units_per_s": number / timed.median_s,
+        "peak_mib": machine.peak_mib(),
         "repeats": timed.repeats,
     }
 
@@ -92,32 +97,26 @@ def _row(
 def _detector(settings: Settings) -> list[Row]:
     """A training step and a prediction; pixels do not matter."""
     side = _IMAGE_PX.get(jax.default_backend(), _PAPER_IMAGE_PX)
-    images = jnp.zeros((_IMAGE_BATCH, side, side, 1))
-    model = unet.UNet(1, width=_WIDTH, norm="sync_batch")
-    variables = jax.jit(model.init)(jax.random.key(0), images[:1])
+    options = heatmap_pu.Options(heatmap_pu.ModelOptions(width=_WIDTH))
+    method = heatmap_pu.make(options, num_classes=1, total_steps=1)
+    batch = _batch(side)
+    params, state = jax.jit(method.init)(jax.random.key(0), batch.image)
     optimizer = optax.adam(1e-3)
 
-    def loss(params: Any, stats: Any, images: jax.Array) -> tuple[jax.Array, Any]:
-        logits, new = model.apply(
-            {"params": params, "batch_stats": stats},
-            images,
-            True,
-            mutable="batch_stats",
-        )
-        return jnp.mean((logits - 1.0) ** 2), new
-
-    def step(variables: Any, moments: Any, images: jax.Array) -> Any:
-        params = variables["params"]
-        grads, new = jax.grad(loss, has_aux=True)(
-            params, variables["batch_stats"], images
+    def step(params: Any, state: Any, moments: Any, batch: Batch) -> Any:
+        grads, (state, _) = jax.grad(method.loss_fn, has_aux=True)(
+            params, state, batch, jax.random.key(0), 0
         )
         updates, moments = optimizer.update(grads, moments)
-        return optax.apply_updates(params, updates), new, moments
+        return optax.apply_updates(params, updates), state, moments
 
-    moments = optimizer.init(variables["params"])
+    network = unet.UNet(1, width=_WIDTH, norm="sync_batch")
+    variables = {"params": params["detector"], **state}
     calls = {
-        "train D": timing.compile_call(step, variables, moments, images),
-        "predict D": timing.compile_call(model.apply, variables, images[:1]),
+        "train D": timing.compile_call(
+            step, params, state, optimizer.init(params), batch
+        ),
+        "predict D": timing.compile_call(network.apply, variables, batch.image[:1]),
     }
     found = timing.compare(calls, settings.repeats or timing.REPEATS)
     what = f"U-Net, {side} px"
@@ -125,6 +124,24 @@ def _detector(settings: Settings) -> list[Row]:
         _row(task, what, "image", number, number, found[task])
         for task, number in (("train D", _IMAGE_BATCH), ("predict D", 1))
     ]
+
+
+def _batch(side: int) -> Batch:
+    """Blank images with labels anywhere, a fifth of them known background."""
+    rng = np.random.default_rng(0)
+    shape = (_IMAGE_BATCH, _NUM_LABELS)
+    labels = (np.arange(_NUM_LABELS) % 5 == 0) * heatmap_pu.BACKGROUND
+    return Batch(
+        image=jnp.zeros((_IMAGE_BATCH, side, side, 1)),
+        image_mask=jnp.ones(_IMAGE_BATCH, bool),
+        points_yx=jnp.asarray(rng.uniform(0, side, (*shape, 2)), jnp.float32),
+        labels=jnp.broadcast_to(jnp.asarray(labels, jnp.int32)[None], shape),
+        points_mask=jnp.ones(shape, bool),
+        boxes_yxyx=jnp.zeros((*shape, 4)),
+        trust=jnp.ones(shape),
+        valid=jnp.ones((_IMAGE_BATCH, side, side), bool),
+        example_index=jnp.arange(_IMAGE_BATCH),
+    )
 
 
 def _classifier(kind: str, settings: Settings) -> list[Row]:

@@ -4,8 +4,9 @@ Two kinds: "c2c12" (elongated cells in sheets, some round and bright before they
 and "hsc" (round, dark cells between dirt that looks like them, often in wells). Dirt
 and walls of wells are not annotated. An image is a function of (kind, seed, index).
 
-Made for the setting of Wei et al., Pseudo-label selection for cell detection with
-partial annotations: C2C12 (1040 x 1392 px) and BF-C2DL-HSC (1010 x 1010 px).
+Made for the setting of Fujii et al., Cell Detection from Imperfect Annotation by Pseudo
+Label Selection Using P-classification, MICCAI 2021: C2C12 (1040 x 1392 px) and
+BF-C2DL-HSC (1010 x 1010 px).
 """
 
 import dataclasses

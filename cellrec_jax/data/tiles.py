@@ -1,6 +1,57 @@
 """Overlapping tiles of images that are larger than a network was trained on."""
 
+from collections.abc import Sequence
+import itertools
+from typing import NamedTuple
+
 import numpy as np
+
+
+class Tile(NamedTuple):
+    """A window of an image and the part of it that no other tile answers for, px."""
+
+    origin_yx: tuple[int, int]
+    """First row and column."""
+    end_yx: tuple[int, int]
+    """Row and column after the last."""
+    own_yxyx: tuple[float, float, float, float]
+    """(y0, x0, y1, x1), half open; those of all tiles cover the image once."""
+
+    def cut(self, image: np.ndarray) -> np.ndarray:
+        """The tile's pixels, of an image [H, W, C]."""
+        (top, left), (bottom, right) = self.origin_yx, self.end_yx
+        return image[top:bottom, left:right]
+
+    def owns(self, points_yx: np.ndarray) -> np.ndarray:
+        """Whether points [M, 2], px of the image, lie in the tile's own part; [M]."""
+        low, high = np.split(np.asarray(self.own_yxyx), 2)
+        return np.all((points_yx >= low) & (points_yx < high), axis=1)
+
+
+def grid(
+    size_hw: Sequence[int],
+    tile_hw: Sequence[int],
+    margin_yx: Sequence[int],
+    stride: int = 1,
+) -> list[Tile]:
+    """Cuts an image into tiles that overlap, row by row.
+
+    Args:
+      size_hw: of the image, px; a side shorter than the tile's is not cut.
+      tile_hw: least size of a tile, px.
+      margin_yx: px, see `spans`.
+      stride: px, see `spans`.
+    """
+    rows, columns = (
+        spans(size, min(tile, size), margin, stride)
+        for size, tile, margin in zip(size_hw, tile_hw, margin_yx, strict=True)
+    )
+    return [
+        Tile((y0, x0), (y1, x1), (top, left, bottom, right))
+        for (y0, y1, top, bottom), (x0, x1, left, right) in itertools.product(
+            rows, columns
+        )
+    ]
 
 
 def spans(
@@ -37,17 +88,18 @@ def spans(
     ]
 
 
-def pad_white(image: np.ndarray, least_hw: np.ndarray) -> np.ndarray:
-    """Extends an image to the right and below with white, as glass would be.
+def pad_mirror(image: np.ndarray, least_hw: Sequence[int]) -> np.ndarray:
+    """Extends an image to the right and below by its mirror image, again and again.
+
+    Brightness and contrast stay the image's own, which white would change for networks
+    that average over all they see (GroupNorm) or divide by the brightest pixel.
 
     Args:
-      image: uint8, uint16 or f32 in [0, 1], [H, W, C].
-      least_hw: int [2] least height and width, px.
+      image: [H, W, C] of any type.
+      least_hw: least height and width, px.
 
     Returns:
       The image, at least that large.
     """
-    short = np.maximum(least_hw - np.asarray(image.shape[:2]), 0)
-    white = 1 if image.dtype == np.float32 else np.iinfo(image.dtype).max
-    widths = ((0, int(short[0])), (0, int(short[1])), (0, 0))
-    return np.pad(image, widths, constant_values=white)
+    height, width = np.maximum(np.subtract(least_hw, image.shape[:2]), 0).tolist()
+    return np.pad(image, ((0, height), (0, width), (0, 0)), mode="symmetric")

@@ -19,10 +19,26 @@ def replace(path: Path, name: str, text: str) -> None:
         in this order.
       RunError: if it cannot be written.
     """
-    begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+    before, after = _around(path, name)
+    begin, end = _markers(name)
+    atomic.write_bytes(path, f"{before}{begin}\n{text}\n{end}{after}".encode())
+
+
+def require(path: Path, name: str) -> None:
+    """Checks that `replace` will find the file and its markers.
+
+    Raises:
+      ConfigError: as `replace` does.
+    """
+    _around(path, name)
+
+
+def _around(path: Path, name: str) -> tuple[str, str]:
+    """What stands before and after the markers."""
+    begin, end = _markers(name)
     try:
-        content = path.read_text(encoding="utf-8")
-    except OSError as error:
+        content = path.read_bytes().decode()  # as it is, with its line breaks
+    except (OSError, UnicodeDecodeError) as error:
         raise errors.ConfigError(f"cannot read {path}: {error}") from error
     before, found_begin, rest = content.partition(begin)
     _, found_end, after = rest.partition(end)
@@ -30,4 +46,8 @@ def replace(path: Path, name: str, text: str) -> None:
         raise errors.ConfigError(
             f"{path}: needs one line {begin} and, after it, one line {end}"
         )
-    atomic.write_bytes(path, f"{before}{begin}\n{text}\n{end}{after}".encode())
+    return before, after
+
+
+def _markers(name: str) -> tuple[str, str]:
+    return f"<!-- {name} -->", f"<!-- /{name} -->"

@@ -80,10 +80,7 @@ def selected_labels(
 
 
 def score_histograms(
-    path: str | os.PathLike[str],
-    scores: Mapping[str, Mapping[str, np.ndarray]],
-    *,
-    cuts: Mapping[str, float] | None = None,
+    path: str | os.PathLike[str], scores: Mapping[str, Mapping[str, np.ndarray]]
 ) -> None:
     """Draws how scores are spread, a panel a score, each kind of peak by itself.
 
@@ -95,7 +92,6 @@ def score_histograms(
       scores: title, such as "ranking of positives" -> kind of peak, such as
         "unselected" or an origin of labels -> scores [N]; those not finite are left
         out.
-      cuts: title -> the score from which on peaks were selected, drawn as a line.
 
     Raises:
       RunError: if the file cannot be written.
@@ -108,8 +104,6 @@ def score_histograms(
         drawing.style(axes, "score", "share of its kind" if not index % columns else "")
         drawing.title(axes, drawing.plain(title))
         _draw_bars(axes, {name: _finite(values) for name, values in kinds.items()})
-        if cuts and title in cuts:
-            axes.axvline(cuts[title], color=drawing.INK, lw=1.2, ls="--")
     if not scores:
         drawing.say_empty(figure.add_subplot(), "nothing was scored")
     drawing.save(path, figure)

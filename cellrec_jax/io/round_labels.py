@@ -89,7 +89,8 @@ def write(
 
     Args:
       path: the JSON file; the files for QuPath go to a folder of its name without
-        suffix. There the rank is the measurement "score", 1 for given labels.
+        suffix, in sub-folders where ids have "/". There the rank is the measurement
+        "score", 1 for given labels.
       round_number: >= 0.
       labels: image id -> its labels, in px of the image on disk.
       sizes: image id -> (H, W) of the image on disk, of the same images.
@@ -103,9 +104,8 @@ def write(
     _decode(orjson.loads(content), sizes, f"cannot write {path}")
     path = Path(path)
     for image_id, image in labels.items():
-        name = image_id.replace("/", "_") + ".geojson"
         geojson.write_geojson(
-            path.with_suffix("") / name,
+            path.with_suffix("") / f"{image_id}.geojson",
             image.points_yx,
             np.where(np.isnan(image.ranks), 1.0, image.ranks),
             np.array([ORIGINS.index(origin) for origin in image.origins], np.int64),

@@ -44,8 +44,10 @@ def fixed_prior(
 ) -> float:
     """Prior from counts: (N_P + share N_U) / (N_P + N_U).
 
-    This is the share of positives among labelled and unlabelled together; among the
-    unlabelled alone, which the risk of Kiryo et al. is about, it is just the share.
+    This is the share of positives among labelled and unlabelled together. Among the
+    unlabelled alone, which `pu.pu_risk` and Kiryo et al. are about, it is just the
+    share: with this one the risk takes too many of them for positive, unless the share
+    was guessed too low.
 
     Args:
       num_positive: N_P >= 1, labelled samples.
@@ -88,6 +90,8 @@ def penl1_prior(
     lambdas: Sequence[float] = LAMBDAS,
 ) -> PriorEstimate:
     """Estimates the share of positives among unlabelled samples (penL1).
+
+    That is the prior of `pu.pu_risk`, whose negative part is about these alone.
 
     Finds the prior whose multiple of the positive density comes nearest to the density
     of all, in an L1 distance that forbids going above it. With Gaussian kernels at

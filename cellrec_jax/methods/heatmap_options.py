@@ -111,8 +111,20 @@ class Options:
     loss: LossOptions = LossOptions()
 
     def __post_init__(self) -> None:
-        """Refuses combinations that do nothing."""
+        """Refuses combinations that contradict each other or do nothing."""
+        model, loss = self.model, self.loss
         validate.require(
-            self.loss.form != "pu" or self.model.activation == "sigmoid",
+            loss.form != "pu" or model.activation == "sigmoid",
             "loss.form=pu is a risk of logits: set --config.model.activation=sigmoid",
+        )
+        validate.require(
+            not loss.range_weight or model.activation == "linear",
+            f"loss.range_weight={loss.range_weight} does nothing: with "
+            "model.activation=sigmoid no height is outside [0, 1]; set it to 0",
+        )
+        validate.require(
+            not loss.prior or loss.form == "pu",
+            f"loss.prior={loss.prior} does nothing: loss.form={loss.form} has no "
+            "prior; set it to 0, or --config.loss.form=pu (refine.prior is that of "
+            "the patch classifier)",
         )

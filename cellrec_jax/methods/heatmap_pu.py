@@ -18,8 +18,9 @@ import jax
 import jax.numpy as jnp
 
 from cellrec_jax import masking, validate
-from cellrec_jax.losses import pu, sparse_heatmap
-from cellrec_jax.methods import encoder
+from cellrec_jax.losses import sparse_heatmap
+from cellrec_jax.methods import encoder, heatmap_forms
+from cellrec_jax.methods.heatmap_forms import BACKGROUND
 from cellrec_jax.methods.heatmap_options import LossOptions, ModelOptions, Options
 from cellrec_jax.nn import patch_net, unet
 from cellrec_jax.ops import patches, peaks
@@ -30,13 +31,7 @@ __all__ = ["BACKGROUND", "LossOptions", "ModelOptions", "Options", "make"]
 Params = Any
 ModelState = Any
 
-BACKGROUND = 1
-"""Label of a point that is known to be no cell."""
-
-_PRIOR_MOMENTUM = 0.9
 _START_PRIOR = 0.1
-_LEAST_PRIOR = 0.01
-_TAKEN = 0.5  # probability from which a pixel is taken for a cell
 
 
 def make(options: Options, *, num_classes: int, total_steps: int) -> Method:
@@ -112,6 +107,9 @@ def _trainable(params: Params) -> Any:
 def normalize(image: jax.Array) -> jax.Array:
     """Grey image over its own highest value, as the paper's code.
 
+    That of 16-bit frames is of what `data.intensity` made of them: "auto" has mapped
+    the 0.5th and 99.5th percentile to 0 and 1, only "full" leaves the paper's value.
+
     Args:
       image: [B, H, W, C] in [0, 1].
 
@@ -175,9 +173,11 @@ def _loss_fn(
         axis_name=axis_name,
     )
     valid = batch.valid & batch.image_mask[:, None, None]
-    painted = jax.vmap(functools.partial(_paint, loss=loss))(batch)
+    painted = jax.vmap(functools.partial(heatmap_forms.paint, loss=loss))(batch)
     if loss.form == "pu":
-        return _pixel_risk(outputs, painted, valid, new_state, loss, axis_name)
+        return heatmap_forms.pixel_risk(
+            outputs, painted, valid, new_state, loss, axis_name
+        )
     heights = _activate(outputs, model)
     if loss.form == "mean_teacher":
         validate.require(
@@ -188,10 +188,12 @@ def _loss_fn(
         teacher = _heights(ema_params["detector"], model_state, batch, model)
         sure = step >= loss.burn_in * total_steps
         pixels = jax.vmap(
-            functools.partial(_taught, sure=sure, loss=loss, window_px=model.window_px)
+            functools.partial(
+                heatmap_forms.taught, sure=sure, loss=loss, window_px=model.window_px
+            )
         )(heights, teacher, painted, valid)
     else:
-        form = _form(loss, model.window_px)
+        form = heatmap_forms.form(loss, model.window_px)
         pixels = jax.vmap(form)(heights, painted, valid)
     total = masking.masked_mean(pixels.costs, pixels.weights, axis_name=axis_name)
     one = jnp.ones(())
@@ -208,95 +210,6 @@ def _loss_fn(
         metrics["loss/range"] = (mean, one)
         total += loss.range_weight * mean
     return total, (new_state, metrics)
-
-
-def _paint(example: Batch, loss: LossOptions) -> sparse_heatmap.Painted:
-    return sparse_heatmap.paint(
-        example.points_yx,
-        example.points_mask & (example.labels == 0),
-        example.points_mask & (example.labels == BACKGROUND),
-        (example.image.shape[0], example.image.shape[1]),
-        sigma_px=loss.sigma_px,
-        radius_px=loss.radius_px,
-    )
-
-
-def _form(loss: LossOptions, window_px: int) -> Any:
-    """The loss of one image: (heights, painted, valid) -> PixelLoss."""
-    if loss.form == "bde":
-        return functools.partial(
-            sparse_heatmap.energy_weighted,
-            window_px=window_px,
-            radius_px=loss.radius_px,
-            threshold=loss.threshold,
-        )
-    if loss.form == "recalibrated":
-        return functools.partial(
-            sparse_heatmap.recalibrated,
-            threshold=loss.threshold,
-            weight=loss.recalibrated_weight,
-        )
-    return {"masked": sparse_heatmap.masked, "plain": sparse_heatmap.plain}[loss.form]
-
-
-def _taught(
-    heights: jax.Array,
-    teacher: jax.Array,
-    painted: sparse_heatmap.Painted,
-    valid: jax.Array,
-    *,
-    sure: jax.Array,
-    loss: LossOptions,
-    window_px: int,
-) -> sparse_heatmap.PixelLoss:
-    """The masked loss during burn-in, then the teacher's."""
-    taught = sparse_heatmap.mean_teacher(
-        heights,
-        teacher,
-        painted,
-        valid,
-        sigma_px=loss.sigma_px,
-        window_px=window_px,
-        threshold=loss.threshold,
-    )
-    alone = sparse_heatmap.masked(heights, painted, valid)
-    return jax.tree.map(lambda a, b: jnp.where(sure, a, b), taught, alone)
-
-
-def _pixel_risk(
-    logits: jax.Array,
-    painted: sparse_heatmap.Painted,
-    valid: jax.Array,
-    model_state: ModelState,
-    loss: LossOptions,
-    axis_name: str | None,
-) -> tuple[jax.Array, tuple[ModelState, Metrics]]:
-    """Non-negative risk of pixels: those near a labelled cell, and all the others.
-
-    The prior is fixed, or a running share of the pixels that are taken for cells.
-
-    References:
-      Yang et al., Object Detection as a Positive-Unlabeled Problem, BMVC 2020. Differs
-      from the paper: pixels of the heat map in place of anchors.
-    """
-    positive = valid & painted.known & (painted.target > 0)
-    unlabeled = valid & ~positive
-    prior = model_state["prior"]["value"]
-    share = jax.lax.stop_gradient(jax.nn.sigmoid(logits) > _TAKEN)
-    taken = masking.masked_mean(share, valid, axis_name=axis_name)
-    if axis_name is not None:
-        taken = jax.lax.pmean(taken, axis_name)  # the prior is one number for all
-    prior = _PRIOR_MOMENTUM * prior + (1.0 - _PRIOR_MOMENTUM) * taken
-    prior = jax.lax.stop_gradient(jnp.clip(prior, _LEAST_PRIOR, 1.0 - _LEAST_PRIOR))
-    used = jnp.asarray(loss.prior) if loss.prior else prior
-    risk = pu.pu_risk(logits, positive, unlabeled, used, axis_name=axis_name)
-    one = jnp.ones(())
-    metrics: Metrics = {
-        "loss/risk": (risk.risk, one),
-        "negative_risk": (risk.negative_risk, one),
-        "prior": (used, one),
-    }
-    return risk.risk, ({**model_state, "prior": {"value": prior}}, metrics)
 
 
 def _predict(
@@ -351,20 +264,27 @@ def _heights(
 def _detect_all(
     heights: jax.Array, batch: Batch, decode: Decode, model: ModelOptions
 ) -> Detections:
-    found = jax.vmap(functools.partial(_detect, decode=decode, model=model))(heights)
+    detect = functools.partial(_detect, decode=decode, model=model)
+    found = jax.vmap(detect)(heights, batch.valid)
     return found._replace(mask=found.mask & batch.image_mask[:, None])
 
 
-def _detect(heights: jax.Array, *, decode: Decode, model: ModelOptions) -> Detections:
-    """Peaks of one image's map [H, W]; scores follow the peak rule."""
+def _detect(
+    heights: jax.Array, valid: jax.Array, *, decode: Decode, model: ModelOptions
+) -> Detections:
+    """Peaks of one image's map [H, W] where it is valid; scores follow the peak rule.
+
+    What lies elsewhere, such as padding, sets no range and has no peaks.
+    """
     if model.peak_rule == "relative":
-        heights = peaks.rescale(heights)
+        heights = peaks.rescale(heights, valid)
     found = peaks.find_peaks(
         heights,
         max_peaks=model.max_detections,
         window_px=model.window_px,
         min_distance=decode.min_distance,
         threshold_abs=0.0,
+        valid=valid,
     )
     scores = jnp.clip(found.scores, 0.0, 1.0)
     return Detections(

@@ -70,17 +70,12 @@ class LossOptions:
         validate.require_choice("loss.target", self.target, TARGETS)
         validate.require_choice("loss.iou_form", self.iou_form, IOU_FORMS)
         for key in ("sigma_px", "radius_px"):
-            if not getattr(self, key) > 0:
-                raise errors.ConfigError(
-                    f"--config.loss.{key}={getattr(self, key)} must be above 0"
-                )
+            validate.require_positive(f"loss.{key}", getattr(self, key))
+        for key in ("bce_weight", "iou_weight"):
+            validate.require_not_negative(f"loss.{key}", getattr(self, key))
         if self.side_px < 1 or self.side_px % 2 == 0:
             raise errors.ConfigError(
                 f"--config.loss.side_px={self.side_px} must be odd and at least 1"
-            )
-        if min(self.bce_weight, self.iou_weight) < 0:
-            raise errors.ConfigError(
-                "--config.loss.bce_weight and iou_weight must not be negative"
             )
 
     def maps(self) -> heatmaps.MapOptions:

@@ -106,7 +106,7 @@ def _loss_fn(
     """Sum of the three losses, Eq. 7; nothing is drawn at random."""
     del rng, step, ema_params
     network = _network(options.model, num_classes, axis_name)
-    padded = _padded(batch.image)
+    padded = _padded(batch.image, options.model)
     grid_hw = _grid(padded, options)
     size_hw = batch.image.shape[1], batch.image.shape[2]
     stages.check_anchors(size_hw, grid_hw, options.model)
@@ -137,7 +137,7 @@ def _predict(
     """Detections of whole images: max_detections slots, best first."""
     model = options.model
     network = _network(model, num_classes)
-    padded = _padded(batch.image)
+    padded = _padded(batch.image, model)
     outputs: Any = network.apply({"params": params, **model_state}, padded, False)
     everywhere = batch._replace(valid=jnp.ones_like(batch.valid))
     proposals = stages.propose(outputs, everywhere, _grid(padded, options), model)
@@ -152,9 +152,11 @@ def _predict(
     )
 
 
-def _padded(image: jax.Array) -> jax.Array:
+def _padded(image: jax.Array, model: ModelOptions) -> jax.Array:
     """Normalised, with zeros (the mean colour) to whole feature cells."""
-    return layers.pad_to_multiple(resnet.normalize_imagenet(image), _MULTIPLE)
+    return layers.pad_to_multiple(
+        resnet.normalize_imagenet(image), _MULTIPLE, centered=model.origin == "center"
+    )
 
 
 def _grid(padded: jax.Array, options: Options) -> tuple[int, int]:

@@ -35,8 +35,9 @@ class ModelOptions:
     anchors: str = "five"
     """Anchor points of a feature cell: five, or RxC as 2x2; see `ops.anchors`."""
     origin: str = "corner"
-    """Where the grid of anchor points starts if it is larger than the image: corner, or
-    center (it sticks out alike on both sides, as in the authors' later code)."""
+    """Where images lie that are no whole number of feature cells: corner (padded at the
+    bottom and the right) or center (on all sides alike, so that the grid of anchor
+    points sticks out on all, as in the authors' later code)."""
     head: str = "residual"
     """residual (two blocks and a 1x1 convolution) or plain (P2PNet's three 3x3)."""
     class_head: bool = True
@@ -138,9 +139,7 @@ class LossOptions:
         if not 0.0 < self.q <= 1.0:
             raise errors.ConfigError(f"--config.loss.q={self.q} must be in (0, 1]")
         for key in ("distance_cost", "negative_weight", "gamma", "regression_weight"):
-            value = getattr(self, key)
-            if not value >= 0:
-                raise errors.ConfigError(f"--config.loss.{key}={value} must be >= 0")
+            validate.require_not_negative(f"loss.{key}", getattr(self, key))
 
     def terms(self) -> PointLossOptions:
         """The part that `losses.points` reads."""

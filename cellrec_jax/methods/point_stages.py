@@ -47,10 +47,10 @@ def anchor_grid(
       f32 [M, 2] points and bool [M], whether they lie in the image. In one smaller
       than a feature cell none may: nothing is detected there.
     """
-    stride, (height, width) = 2**model.level, size_hw
+    stride = 2**model.level
     points_yx = anchors.anchor_points(grid_hw, stride, model.anchors)
-    if model.origin == "center":
-        points_yx -= np.array([-height % stride, -width % stride], np.float32) / 2
+    if model.origin == "center":  # as `layers.pad_to_multiple` pads
+        points_yx -= (np.array(grid_hw) * stride - size_hw) // 2
     return points_yx, geometry.inside(points_yx, size_hw)
 
 
@@ -101,7 +101,9 @@ def probabilities(
     """Returns objectness [..., M] and joint class probabilities [..., M, K].
 
     The latter sum to the former: with a class head they are its softmax times the
-    objectness.
+    objectness. Without one, 0.5 is likelier than background in
+    two classes only; of more classes the authors' later code takes the likeliest of
+    all, background included.
     """
     softmax = jax.nn.softmax(objectness)
     if classes is None:

@@ -45,6 +45,21 @@ class Selection(NamedTuple):
     notes: tuple[str, ...]
 
 
+def why_not(kinds: np.ndarray) -> str:
+    """Why nothing can be learned from these peaks; "" if it can.
+
+    Args:
+      kinds: i8 [N], see `pseudo_candidates.divide`.
+    """
+    if not len(kinds):
+        return "the detector found no peak"
+    if not (kinds == UNLABELED).any():
+        return "every peak is at a label, none is unlabelled"
+    if not (kinds == POSITIVE).any():
+        return "no peak is at a label that marks a cell"
+    return ""
+
+
 def rank(
     features: jax.Array,
     kinds: np.ndarray,
@@ -53,7 +68,6 @@ def rank(
     ridge: float = 0.1,
     solver: str = "lbfgs",
     moved_share: float = 0.2,
-    literal: bool = False,
 ) -> Ranking:
     """Ranks peaks from both ends, by two runs of P-classification.
 
@@ -69,7 +83,6 @@ def rank(
       ridge: >= 0, of the squared weights.
       solver: "lbfgs" or "sgd", see `losses.ranking_solvers`.
       moved_share: in [0, 1); 0 as the paper prints it.
-      literal: see `ranking.p_classification`.
 
     Returns:
       Scores of all peaks; only those of unlabelled ones serve to select. All are NaN,
@@ -82,7 +95,8 @@ def rank(
 
     References:
       Fujii et al. 2021, Eq. 2 and their code. Differs from the paper: the moved share
-      is in the code only.
+      is in the code only, and so is p in the exponent. Without it, as printed, p only
+      scales the ridge: the ranking is that of p=1 with sqrt(p) times the ridge.
     """
     if solver not in _SOLVERS:
         raise ValueError(f"unknown solver {solver!r}; use one of {tuple(_SOLVERS)}")
@@ -91,11 +105,10 @@ def rank(
     if len(features) != len(kinds):
         raise ValueError(f"{len(features)} rows of features for {len(kinds)} peaks")
     positive, unlabeled = kinds == POSITIVE, kinds == UNLABELED
-    problem = _why_not(positive, unlabeled)
-    if problem:
+    if problem := why_not(kinds):
         return _unranked(len(kinds), problem)
     design = _design(jnp.asarray(features), jnp.asarray(positive | unlabeled))
-    solve = functools.partial(_SOLVERS[solver], p=p, ridge=ridge, literal=literal)
+    solve = functools.partial(_SOLVERS[solver], p=p, ridge=ridge)
     notes: list[str] = []
 
     def run(name: str, upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
@@ -233,15 +246,6 @@ def _design(features: jax.Array, used: jax.Array) -> jax.Array:
 @jax.jit
 def _score(design: jax.Array, weights: jax.Array) -> jax.Array:
     return jnp.matmul(design, weights, precision=jax.lax.Precision.HIGHEST)
-
-
-def _why_not(positive: np.ndarray, unlabeled: np.ndarray) -> str:
-    """Why these peaks cannot be ranked, "" if they can."""
-    if not len(positive):
-        return "the detector found no peak"
-    if not unlabeled.any():
-        return "every peak is at a label, none is unlabelled"
-    return "" if positive.any() else "no peak is at a label that marks a cell"
 
 
 def _unranked(num: int, problem: str) -> Ranking:

@@ -191,6 +191,8 @@ def fit(
         f"searched {len(found.tried)} combinations on {len(given)} images: {values} "
         f"(F1 {found.f1:.3f} against the annotated points)"
     )
+    if found.rule != model.search_labels:
+        line += "; chosen by F1, since no combination finds two of the points"
     return _to_params(found.options), line
 
 

@@ -23,14 +23,12 @@ _FRAMES_AT_ONCE = 8
 class SeedGrid(NamedTuple):
     """Values to try of each field of `SeedOptions`."""
 
-    threshold: tuple[float, ...] = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
-    """Restored images of the default optics reach about 0.2."""
-    min_area_px: tuple[float, ...] = (20.0, 80.0, 180.0)
-    max_hole_px: tuple[float, ...] = (0.0, 80.0, 230.0)
-    h_px: tuple[float, ...] = (0.5, 1.5, 3.0, 4.7, 7.0)
+    threshold: tuple[float, ...]
+    min_area_px: tuple[float, ...]
+    max_hole_px: tuple[float, ...]
+    h_px: tuple[float, ...]
 
 
-DEFAULT_GRID = SeedGrid()
 LABELS = ("given", "sampled")
 
 
@@ -43,6 +41,8 @@ class SearchResult(NamedTuple):
     """On the frames searched, counts pooled; in [0, 1]."""
     tried: tuple[tuple[watershed_seeds.SeedOptions, float], ...]
     """Every combination and its F1, in the grid's order."""
+    rule: str
+    """The one of `LABELS` that was followed."""
 
 
 @functools.partial(jax.jit, static_argnames="options")
@@ -92,7 +92,7 @@ def search(
     images: Sequence[np.ndarray],
     points_yx: Sequence[np.ndarray],
     radius_px: float,
-    grid: SeedGrid = DEFAULT_GRID,
+    grid: SeedGrid,
     *,
     options: phase_optics.PhaseOptions = phase_optics.DEFAULTS,
     protocol: str = "nearest",
@@ -105,7 +105,8 @@ def search(
     Where the points are a random part of the cells, F1 would count the other cells as
     false. There recall^2 / found is compared, which is proportional to precision times
     recall whatever the number of cells; of L points and T matches, T (T - 1) /
-    (L (L - 1)) estimates recall^2 without bias.
+    (L (L - 1)) estimates recall^2 without bias. If it is 0 for all combinations, which
+    is where none matches two points, F1 decides.
 
     Args:
       images: training frames as for `restore_all`.
@@ -155,10 +156,10 @@ def search(
     f1 = (2 * num_matched / num_points).tolist()
     num_found = num_points - sum(map(len, points_yx))
     pairs = num_matched * (num_matched - 1)
-    by = f1 if labels == "given" else pairs / np.maximum(num_found, 1)
-    best = int(np.argmax(by))
+    rule = labels if pairs.any() else "given"
+    best = int(np.argmax(f1 if rule == "given" else pairs / np.maximum(num_found, 1)))
     tried = tuple(zip(combinations, f1, strict=True))
-    return SearchResult(combinations[best], f1[best], tried)
+    return SearchResult(combinations[best], f1[best], tried, rule)
 
 
 def _seeds_of_mask(

@@ -198,18 +198,20 @@ def fit_operating_point(
     class_names: Sequence[str],
     distances: Sequence[float],
     *,
+    threshold: float = 0.0,
     strict: bool = False,
 ) -> OperatingPoint:
     """Chooses the least distance of two predictions together with the thresholds.
 
     For each candidate the predictions are thinned (`results.suppress`), then
-    `fit_thresholds` chooses the scores.
+    `fit_thresholds` chooses the scores, unless they are fixed.
 
     Args:
       results: the validation images, all predictions; may be empty.
       radius_px: largest distance of a match in px.
       class_names: names of the K classes.
       distances: candidates in px, each >= 0; 0 keeps all predictions.
+      threshold: a fixed one of all classes, that stands on no labels; 0 fits them.
       strict: whether a match must be nearer than the radius, not up to it.
 
     Returns:
@@ -223,9 +225,13 @@ def fit_operating_point(
     fitted = []
     for distance in sorted({float(distance) for distance in distances}):
         thinned = results_lib.suppress(results, distance)
-        thresholds, num_labels = fit_thresholds(
-            thinned, radius_px, class_names, strict=strict
-        )
+        if threshold:
+            thresholds = np.full(len(class_names), threshold, np.float32)
+            num_labels = np.zeros(len(class_names), np.int64)
+        else:
+            thresholds, num_labels = fit_thresholds(
+                thinned, radius_px, class_names, strict=strict
+            )
         f1 = pooled_f1(point_counts(thinned, thresholds, radius_px, strict=strict))
         fitted.append(OperatingPoint(distance, thresholds, num_labels, f1))
     # The first of equal ones, so the smallest distance.

@@ -236,16 +236,21 @@ def _resize_aligned(x: jax.Array, size_hw: tuple[int, int]) -> jax.Array:
     )
 
 
-def pad_to_multiple(image: jax.Array, multiple: int, extra: int = 0) -> jax.Array:
+def pad_to_multiple(
+    image: jax.Array, multiple: int, extra: int = 0, *, centered: bool = False
+) -> jax.Array:
     """Adds zeros at the bottom and the right until both sides have the right length.
 
     Args:
       image: [B, H, W, C].
       multiple: what divides the sides of the result less `extra`.
       extra: px past the multiple.
+      centered: add half of them, rounded down, at the top and the left.
 
     Returns:
       [B, H', W', C] with the least H' = n * multiple + extra >= H; W' likewise.
     """
-    pads = [(0, (extra - side) % multiple) for side in image.shape[1:3]]
+    totals = [(extra - side) % multiple for side in image.shape[1:3]]
+    fronts = [total // 2 if centered else 0 for total in totals]
+    pads = [(front, all_ - front) for front, all_ in zip(fronts, totals, strict=True)]
     return jnp.pad(image, ((0, 0), *pads, (0, 0)))

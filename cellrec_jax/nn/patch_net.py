@@ -16,6 +16,11 @@ from cellrec_jax.nn import layers
 KINDS = ("alexnet", "small")
 MIN_SIDE_PX = 13
 """Of a patch."""
+INPUT_SCALE = 1.0
+"""What patches are multiplied by. The public code has 255: the risk then falls sooner
+and further, but the features rank worse. On phase-contrast patches, AUC of
+P-classification among the unlabelled: 0.95 to 0.96 by 1, 0.85 to 0.94 by 255 (both
+kinds, two and three seeds); of the score itself, 0.96 to 0.98 by either."""
 
 # The small network; sides in px.
 _WIDTHS = (32, 64, 64)
@@ -34,15 +39,9 @@ class PatchNet(nn.Module):
 
     Attributes:
       kind: one of `KINDS`.
-      input_scale: what patches are multiplied by. The public code has 255: the risk
-        then falls sooner and further, but the features rank worse. On phase-contrast
-        patches, AUC of P-classification among the unlabelled: 0.95 to 0.96 by 1, 0.85
-        to 0.94 by 255 (both kinds, two and three seeds); of the score itself, 0.96 to
-        0.98 by either.
     """
 
     kind: str = "alexnet"
-    input_scale: float = 1.0
 
     @nn.compact
     def __call__(
@@ -51,8 +50,8 @@ class PatchNet(nn.Module):
         """Computes scores and features.
 
         Args:
-          patches: f32 [N, S, S, C] in [0, 1], as shares of the data set's largest
-            value; C is 1 or 3.
+          patches: f32 [N, S, S, C] in [0, 1], as shares of the largest value of the
+            image that each is from (the public code: of the data set); C is 1 or 3.
           train: whether to drop out, for which the key "dropout" is needed.
 
         Returns:
@@ -70,7 +69,7 @@ class PatchNet(nn.Module):
                 f"patches of {patches.shape[1]} x {patches.shape[2]} px are too small: "
                 f"use sides of at least {MIN_SIDE_PX} px"
             )
-        x = patches.astype(jnp.float32) * self.input_scale
+        x = patches.astype(jnp.float32) * INPUT_SCALE
         convolve, classify = {
             "alexnet": (_convolve_alexnet, _classify_alexnet),
             "small": (_convolve_small, _classify_small),

@@ -7,14 +7,15 @@ import shlex
 import sys
 
 from cellrec_jax import errors
-from cellrec_jax.io import markers
+from cellrec_jax.io import atomic, markers
 from cellrec_jax.sweep import figure, overlays, parse, plan, runner, state, table
 
 _USAGE = """\
 Writes WORKDIR/SWEEP/SWEEP.csv, .md and .png beside the runs' work directories, and
-SWEEP_overlays.png, all rows on one test image. Runs whose results.json is there, of the
-same configuration, are skipped; Ctrl-C lets those that run save, and the same command
-goes on. With --workers above 1 the runs share the machine. Ends with 0, with 1 if a run
+SWEEP_overlays.png, all rows on one test image; --publish copies them into another
+folder, the overlays as a smaller file. Runs whose results.json is there, of the same
+configuration, are skipped; Ctrl-C lets those that run save, and the same command goes
+on. With --workers above 1 the runs share the machine. Ends with 0, with 1 if a run
 failed, 2 for wrong usage, 130 after Ctrl-C."""
 
 
@@ -58,8 +59,9 @@ def _parser() -> argparse.ArgumentParser:
         "--publish",
         type=Path,
         metavar="FOLDER",
-        help="also write FOLDER/results/SWEEP.csv and .png, and the table into "
-        "FOLDER/README.md between <!-- SWEEP --> and <!-- /SWEEP -->",
+        help="also write FOLDER/results/SWEEP.csv, .png and _overlays.png, and the "
+        "table into FOLDER/README.md between <!-- SWEEP --> and <!-- /SWEEP -->, which "
+        "must be there",
     )
     parser.add_argument(
         "--set",
@@ -75,6 +77,8 @@ def _run(flags: argparse.Namespace, main: Sequence[str]) -> int:
     if flags.workers < 1:
         raise errors.ConfigError(f"--workers {flags.workers}: give 1 or more")
     sweep = parse.read(flags.sweep)
+    if flags.publish is not None:  # now, not after hours of runs
+        markers.require(flags.publish / "README.md", sweep.name)
     folder = flags.workdir / sweep.name
     runs = plan.expand(sweep, _overrides(flags))
     chosen = {one.name for one in plan.select(runs, flags.only)}
@@ -100,8 +104,8 @@ def _run(flags: argparse.Namespace, main: Sequence[str]) -> int:
     )
     with runner.locked(folder) as lock:
         summary = runner.run_all(missing, progress, lock, flags.workers, main)
+        _report(summary, len(wanted) - len(missing))
         _write(sweep, jobs, folder, flags.publish)
-    _report(summary, len(wanted) - len(missing))
     return summary.exit_code
 
 
@@ -150,29 +154,34 @@ def _write(
     ignored: Sequence[str] = (),
 ) -> None:
     """Table and figure of all that is done, whatever was chosen this time."""
-    found = [(job.run, state.results(job, ignored)) for job in jobs]
-    records = [
-        table.record(one, content, sweep.metrics) for one, content in found if content
-    ]
+    found = [(job, state.results(job, ignored)) for job in jobs]
+    done = [(job, content) for job, content in found if content]
+    records = [table.record(job.run, one, sweep.metrics) for job, one in done]
     lines = table.summarize(sweep, records)
     stem = folder / sweep.name
-    table.write_csv(stem.with_suffix(".csv"), sweep, records)
-    text = table.write_markdown(stem.with_suffix(".md"), sweep, lines)
-    figure.draw(stem.with_suffix(".png"), sweep, lines)
-    workdirs = {  # of the first run of each row that is done
-        sweep.rows[job.run.row].label: job.workdir
-        for job, (_, content) in reversed(list(zip(jobs, found, strict=True)))
-        if content
-    }
-    _, drawn = overlays.find(dict(reversed(workdirs.items())))
+    table.write_csv(f"{stem}.csv", sweep, records)
+    text = table.write_markdown(Path(f"{stem}.md"), sweep, lines)
+    figure.draw(f"{stem}.png", sweep, lines)
+    drawn = _overlays(sweep, [job for job, _ in done])
     if drawn:
-        overlays.draw(folder / f"{sweep.name}_overlays.png", drawn)
+        overlays.draw(f"{stem}_overlays.png", drawn)
     if publish is not None:
         copy = publish / "results" / sweep.name
-        table.write_csv(copy.with_suffix(".csv"), sweep, records)
-        figure.draw(copy.with_suffix(".png"), sweep, lines)
+        for suffix in (".csv", ".png"):
+            atomic.write_bytes(f"{copy}{suffix}", Path(f"{stem}{suffix}").read_bytes())
+        if drawn:
+            overlays.publish(f"{copy}_overlays.png", f"{stem}_overlays.png")
         markers.replace(publish / "README.md", sweep.name, text)
     _say(f"\n{text}\n\n{len(records)} of {len(jobs)} runs; {stem}.csv, .md and .png")
+
+
+def _overlays(sweep: plan.Sweep, done: Sequence[state.Job]) -> Mapping[str, Path]:
+    """Label -> overlay of each row's first run that is done; rows as in the file."""
+    workdirs: dict[str, Path] = {}
+    rows = list(sweep.rows)
+    for job in sorted(done, key=lambda job: rows.index(job.run.row)):
+        workdirs.setdefault(sweep.rows[job.run.row].label, job.workdir)
+    return overlays.find(workdirs)[1]
 
 
 def _report(summary: runner.Summary, num_before: int) -> None:

@@ -1,16 +1,19 @@
 """One figure a sweep: bars of its rows, or lines along an axis of numbers."""
 
 from collections.abc import Sequence
+import dataclasses
 import math
 import os
 from typing import TYPE_CHECKING, Any
 
 from cellrec_jax.io import drawing
+from cellrec_jax.sweep import plan
 from cellrec_jax.sweep.plan import Sweep
 from cellrec_jax.sweep.table import Cell, Line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import FigureBase
 
 _DASHES = ("-", "--", ":", "-.")
 _PANELS_A_ROW = 3
@@ -21,7 +24,7 @@ def draw(path: str | os.PathLike[str], sweep: Sweep, lines: Sequence[Line]) -> N
 
     Along `sweep.x` there is one line for each row and each other axis value; a row
     without that axis is a level. Without `x` there are bars, and the paper's values are
-    diamonds.
+    diamonds. Rows that share no axis are drawn below each other, each over its own.
 
     Args:
       path: the PNG file.
@@ -31,21 +34,37 @@ def draw(path: str | os.PathLike[str], sweep: Sweep, lines: Sequence[Line]) -> N
     Raises:
       RunError: if the file cannot be written.
     """
-    width = min(len(sweep.metrics), _PANELS_A_ROW)
-    height = -(-len(sweep.metrics) // width)
-    panel = 3.2 if sweep.x else 1.0 + 0.28 * len(lines)
-    figure = drawing.new_figure(1.6 + 3.6 * width, 0.8 + height * panel)
-    grid = figure.subplots(height, width, squeeze=False, sharey=not sweep.x)
-    for axes in grid.flat[len(sweep.metrics) :]:
-        axes.set_axis_off()
-    for axes, name in zip(grid.flat, sweep.metrics, strict=False):
-        drawing.style(axes)
-        (_draw_lines if sweep.x else _draw_bars)(axes, sweep, lines, name)
-    if sweep.x and lines:
-        named = grid.flat[0].get_legend_handles_labels()
-        figure.legend(*named, loc="outside lower center", ncols=3, fontsize=8.5)
+    drawn = [
+        (part, [line for line in lines if line.row in part.rows])
+        for part in parts(sweep)
+    ]
+    columns = len(sweep.metrics)
+    if len(drawn) == 1:
+        columns = min(columns, _PANELS_A_ROW)
+    heights = [_height(part, own, columns) for part, own in drawn]
+    figure = drawing.new_figure(1.6 + 3.6 * columns, 0.8 + sum(heights))
+    areas = figure.subfigures(len(drawn), squeeze=False, height_ratios=heights).flat
+    for area, (part, own) in zip(areas, drawn, strict=True):
+        _draw_part(area, part, own, columns)
     figure.suptitle(drawing.plain(sweep.title), color=drawing.INK, fontsize=11)
     drawing.save(path, figure)
+
+
+def parts(sweep: Sweep) -> list[Sweep]:
+    """Sweeps of the rows that share axes, each with its first axis of numbers as `x`.
+
+    One that has an `x`, or whose rows share an axis, is its only part.
+    """
+    groups = plan.groups(sweep.rows)
+    if sweep.x or len(groups) == 1:
+        return [sweep]
+    found = []
+    for rows in groups:
+        crossed = next(iter(rows.values())).axes  # all rows of a group have the same
+        numeric = [axis for axis in crossed if sweep.axes[axis].numbers]
+        x = numeric[0] if numeric else ""
+        found.append(dataclasses.replace(sweep, rows=rows, x=x))
+    return found
 
 
 def series(sweep: Sweep, lines: Sequence[Line]) -> dict[str, list[Line]]:
@@ -55,6 +74,32 @@ def series(sweep: Sweep, lines: Sequence[Line]) -> dict[str, list[Line]]:
         label = ", ".join([sweep.rows[line.row].label, *_others(sweep, line)])
         found.setdefault(label, []).append(line)
     return found
+
+
+def _height(sweep: Sweep, lines: Sequence[Line], columns: int) -> float:
+    """Height in inches of the panels of a part."""
+    panel = 3.2 if sweep.x else 1.0 + 0.28 * len(lines)
+    return -(-len(sweep.metrics) // columns) * panel
+
+
+def _draw_part(
+    area: "FigureBase", sweep: Sweep, lines: Sequence[Line], columns: int
+) -> None:
+    """One panel a metric, and the legend of the lines; one alone is a title."""
+    rows = -(-len(sweep.metrics) // columns)
+    grid = area.subplots(rows, columns, squeeze=False, sharey=not sweep.x)
+    for axes in grid.flat[len(sweep.metrics) :]:
+        axes.set_axis_off()
+    for axes, name in zip(grid.flat, sweep.metrics, strict=False):
+        drawing.style(axes)
+        (_draw_lines if sweep.x else _draw_bars)(axes, sweep, lines, name)
+    if not (sweep.x and lines):
+        return
+    named = grid.flat[0].get_legend_handles_labels()
+    if len(sweep.rows) == len(named[1]) == 1:
+        drawing.title(grid.flat[0], named[1][0])
+    else:
+        area.legend(*named, loc="outside lower center", ncols=3, fontsize=8.5)
 
 
 def _draw_lines(axes: "Axes", sweep: Sweep, lines: Sequence[Line], name: str) -> None:

@@ -43,7 +43,7 @@ class Sweep:
     seed_keys: tuple[str, ...] = ("seed",)
     folds: int = 0
     x: str = ""
-    """Axis along which the figure is drawn; "" draws bars."""
+    """Axis of the figure; "" draws bars, or each of several `groups` over its own."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +66,21 @@ class Run:
         if self.fold is not None:
             parts.append(f"fold{self.fold}")
         return str(PurePath(*parts))
+
+
+def groups(rows: Mapping[str, Row]) -> list[dict[str, Row]]:
+    """Rows that one drawing can hold.
+
+    That is all of them if those with axes have one in common; else the rows of each
+    combination of axes, and those without any.
+    """
+    crossed = [set(row.axes) for row in rows.values() if row.axes]
+    if not crossed or set.intersection(*crossed):
+        return [dict(rows)]
+    found: dict[frozenset[str], dict[str, Row]] = {}
+    for name, row in rows.items():
+        found.setdefault(frozenset(row.axes), {})[name] = row
+    return list(found.values())
 
 
 def expand(sweep: Sweep, extra: Mapping[str, str]) -> tuple[Run, ...]:

@@ -22,12 +22,13 @@ _POLL_S = 0.1
 
 
 class Failure(NamedTuple):
-    """A run that ended with an error."""
+    """A run that ended with an error, or could not be started."""
 
     name: str
     code: int
     log: Path
     last_line: str
+    """Of the log, or why it was not started."""
 
 
 class Summary(NamedTuple):
@@ -101,7 +102,7 @@ def run_all(
     workers: int = 1,
     main: Sequence[str] = MAIN,
 ) -> Summary:
-    """Runs every job; one that fails does not stop the others.
+    """Runs every job; one that fails or cannot be started does not stop the others.
 
     Ctrl-C and SIGTERM start nothing more and pass SIGTERM on, upon which runs save; a
     second signal ends this process at once, the runs still save.
@@ -121,8 +122,13 @@ def run_all(
     with interrupt.catch() as caught:
         while running or (waiting and not caught.signal):
             while waiting and len(running) < workers and not caught.signal:
-                running.append(_start(waiting.popleft(), lock, main))
-                progress.started(running[-1].job)
+                job = waiting.popleft()
+                try:
+                    running.append(_start(job, lock, main))
+                except OSError as error:  # no folder, no space, no process
+                    progress.failed(job, 1, f"cannot be started: {error}")
+                else:
+                    progress.started(job)
             if caught.signal and not progress.stopping:
                 progress.stop(len(running))
                 for process in running:
@@ -195,25 +201,27 @@ class Progress:
         """Takes note of a run that ended with an exit code."""
         if code and self.stopping:
             return
-        self.left.remove(job.run.row)
         if code:
-            path = job.workdir / LOG
-            failure = Failure(job.run.name, code, path, _last_line(path))
-            self.failures.append(failure)
-            what = f"FAILED with {code}: {failure.last_line}"
-        else:
-            self.num_done += 1
-            self.seconds.setdefault(job.run.row, []).append(seconds)
-            what = f"{self.result_of(job)} ({format_seconds(seconds)})"
-        self.say(f"[{self._count()}] {job.run.name}: {what}{self._ahead()}")
+            self.failed(job, code, _last_line(job.workdir / LOG))
+            return
+        self.num_done += 1
+        self.seconds.setdefault(job.run.row, []).append(seconds)
+        self._over(job, f"{self.result_of(job)} ({format_seconds(seconds)})")
+
+    def failed(self, job: Job, code: int, reason: str) -> None:
+        """Takes note of a run that ended with an error or could not be started."""
+        self.failures.append(Failure(job.run.name, code, job.workdir / LOG, reason))
+        self._over(job, f"FAILED with {code}: {reason}")
 
     def summary(self, signal_code: int) -> Summary:
         """How it ended."""
         code = signal_code or (1 if self.failures else 0)
         return Summary(self.num_done, tuple(self.failures), len(self.left), code)
 
-    def _count(self) -> str:
-        return f"{self.total - len(self.left)}/{self.total}"
+    def _over(self, job: Job, what: str) -> None:
+        self.left.remove(job.run.row)
+        count = f"{self.total - len(self.left)}/{self.total}"
+        self.say(f"[{count}] {job.run.name}: {what}{self._ahead()}")
 
     def _ahead(self) -> str:
         if not self.left or not self.seconds:

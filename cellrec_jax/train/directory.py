@@ -11,6 +11,7 @@ from cellrec_jax import errors, overrides
 from cellrec_jax.config import Experiment
 from cellrec_jax.data import sets
 from cellrec_jax.train import checkpoint, writer
+from cellrec_jax.train.round_files import RoundFiles
 
 _NUM_SHOWN = 3  # ids named in a message
 
@@ -18,16 +19,20 @@ _NUM_SHOWN = 3  # ids named in a message
 def check(experiment: Experiment, workdir: Path) -> None:
     """Makes a work directory, or checks that it belongs to this configuration.
 
-    One without a complete checkpoint holds nothing that another configuration could
-    spoil: a start that failed may be mended and repeated.
+    One without a complete checkpoint or labels of rounds holds nothing that another
+    configuration could spoil: a start that failed may be mended and repeated. Until
+    rounds are done, how detections are made (`eval`) is part of their training.
 
     Raises:
       ConfigError: if it holds a run of another configuration, naming what differs.
       RunError: if it cannot be made.
     """
     _mkdir(workdir)
-    if not checkpoint.complete_steps(workdir):
+    if not _begun(workdir):
         return
+    free = set(config_lib.MAY_CHANGE)
+    if not checkpoint.complete_steps(workdir):
+        free -= {"eval"}
     path = workdir / "config.json"
     rows = writer.read_json(path)
     if not isinstance(rows, dict):
@@ -37,7 +42,7 @@ def check(experiment: Experiment, workdir: Path) -> None:
     differing = [
         f"{key} ({stored.get(key)} there, {wanted.get(key)} now)"
         for key in sorted(stored.keys() | wanted.keys())
-        if not key.startswith(config_lib.MAY_CHANGE)
+        if not key.startswith(tuple(free))
         and _plain(stored.get(key)) != _plain(wanted.get(key))
     ]
     if differing:
@@ -57,7 +62,7 @@ def claim(experiment: Experiment, workdir: Path, data: sets.Sets) -> None:
     """
     path = workdir / "splits.json"
     found = {name: getattr(data, name).image_ids for name in ("train", "val", "test")}
-    stored = _stored_splits(workdir) if checkpoint.complete_steps(workdir) else {}
+    stored = _stored_splits(workdir) if _begun(workdir) else {}
     for name, ids in found.items():
         before = stored.get(name, list(ids))
         if list(ids) != before:
@@ -85,6 +90,12 @@ def refuse_training_images(workdir: Path, image_ids: Sequence[str]) -> None:
 def is_finished(workdir: Path, experiment: Experiment) -> bool:
     """Whether there is a checkpoint of the last step."""
     return experiment.total_steps in checkpoint.complete_steps(workdir)
+
+
+def _begun(workdir: Path) -> bool:
+    """Whether there are weights, or labels that rounds of training go by."""
+    labels = RoundFiles(workdir, {}).labels_path(0)
+    return bool(checkpoint.complete_steps(workdir)) or labels.exists()
 
 
 def _stored_splits(workdir: Path) -> Mapping[str, list[str]]:

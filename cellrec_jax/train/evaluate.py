@@ -153,43 +153,54 @@ def radius_px(config: EvalConfig, mpp: float) -> float:
     """
     if not config.radius_um:
         return config.radius_px
+    return _to_px("radius", config.radius_um, mpp)
+
+
+def min_distances_px(config: EvalConfig, mpp: float) -> tuple[float, ...]:
+    """Least distances to try, as `radius_px` in px of the images on disk.
+
+    Raises:
+      ConfigError: if they are in micrometres and the pixel size is unknown.
+    """
+    if not config.min_distances_um:
+        return config.min_distances
+    key = "min_distances"
+    return tuple(_to_px(key, one, mpp) for one in config.min_distances_um)
+
+
+def _to_px(key: str, micrometres: float, mpp: float) -> float:
     if not mpp:
         raise errors.ConfigError(
-            f"--config.eval.radius_um={config.radius_um:g} needs the pixel size, which "
-            "the files do not give (or not all the same): set --config.data.mpp, or "
-            "--config.eval.radius_um=0 to use eval.radius_px"
+            f"--config.eval.{key}_um needs the pixel size, which the files do not give "
+            "(or not all the same): set --config.data.mpp, or leave it out and give px"
         )
-    return geometry.um_to_px(config.radius_um, mpp)
+    return geometry.um_to_px(micrometres, mpp)
 
 
 def fit(
     results: list[ImageResult],
     class_names: tuple[str, ...],
     config: EvalConfig,
-    radius: float,
+    mpp: float,
 ) -> counting.OperatingPoint:
     """Chooses the operating point by the best F1.
 
     Args:
       results: of the validation images, all predictions; none gives defaults.
       class_names: names of the K classes.
-      config: candidates of the least distance; a fixed threshold, if any.
-      radius: of a match, px.
+      config: radius; candidates of the least distance; a fixed threshold, if any.
+      mpp: micrometres per px; 0 is unknown.
 
     Returns:
       The point; with a fixed threshold it stands on no labels.
     """
-    fitted = counting.fit_operating_point(
-        results, radius, class_names, config.min_distances, strict=config.strict
-    )
-    if not config.threshold:
-        return fitted
-    thinned = results_lib.suppress(results, fitted.min_distance)
-    fixed = np.full(len(class_names), config.threshold, np.float32)
-    counts = counting.point_counts(thinned, fixed, radius, strict=config.strict)
-    f1 = counting.pooled_f1(counts) if results else None
-    return fitted._replace(
-        thresholds=fixed, num_labels=np.zeros(len(class_names), np.int64), f1=f1
+    return counting.fit_operating_point(
+        results,
+        radius_px(config, mpp),
+        class_names,
+        min_distances_px(config, mpp),
+        threshold=config.threshold,
+        strict=config.strict,
     )
 
 
@@ -253,7 +264,7 @@ def validator(
       undefined.
     """
     predict = jit_predict(method)
-    radius = radius_px(config, val_set.mpp) if val_set is not None else 0.0
+    mpp = val_set.mpp if val_set is not None else 0.0
 
     def validate(
         state: TrainState,
@@ -267,7 +278,7 @@ def validator(
             len(class_names),
             batch_size=config.batch_size,
         )
-        fitted = fit(found, class_names, config, radius)
+        fitted, radius = fit(found, class_names, config, mpp), radius_px(config, mpp)
         if not any(result.pred_boxes_yxyx is not None for result in found):
             return fitted, {f"F1@{radius:g}px": fitted.f1 or 0.0}
         thinned = results_lib.suppress(found, fitted.min_distance)

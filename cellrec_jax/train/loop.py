@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Mapping
 import dataclasses
 import functools
 from pathlib import Path
-import time
 from typing import Any
 
 import jax
@@ -33,7 +32,7 @@ class Outcome:
     exit_code: int
     """0 when finished, 130 or 143 when interrupted (the state is saved)."""
     timing: Mapping[str, float]
-    """compile_s, seconds, from_step, steps, steps_per_s of this process alone."""
+    """See `Clock.timing`."""
     paused: bool = False
     """Stopped between two rounds of pseudo labels, for a person to look at them."""
 
@@ -80,6 +79,7 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
     # 3. Restore, or start from other weights.
     meta = make_meta(experiment, class_names, source)
     meta |= {"fit_pending": val_set is not None, "init_from": _absolute(init_from)}
+    meta["seconds"] = 0.0
     if (last := manager.latest_step()) is not None:
         saved = checkpoint.restore(manager, state, last)
         check_init_from(init_from, saved.meta)
@@ -106,7 +106,7 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
     # 5. The loop.
     pending: list[Any] = []
     losses: dict[str, float] = {}
-    clock = Clock(start)
+    clock = Clock(start, meta["seconds"])
     with (
         interrupt.catch() as caught,
         console.training(start, experiment.total_steps) as show,
@@ -134,6 +134,7 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
                 write({"step": step} | {f"val/{k}": v for k, v in scores.items()})
                 (score,) = scores.values()
             if saving or due:
+                meta["seconds"] = round(clock.seconds, 2)
                 checkpoint.save(manager, state, meta, score)
             if stopped:
                 break
@@ -216,7 +217,7 @@ def _diverged(what: str, manager: Any) -> errors.RunError:
 def _row(step: int, losses: Mapping[str, float], clock: Clock) -> dict[str, Any]:
     return {
         "step": step,
-        "seconds": round(time.monotonic() - clock.begin, 3),
+        "seconds": round(clock.seconds, 3),
         **{f"train/{name}": value for name, value in losses.items()},
     }
 
@@ -242,7 +243,7 @@ def _absolute(path: Path | None) -> str:
 
 def _carried(meta: Mapping[str, Any]) -> dict[str, Any]:
     """What a resumed run takes over: it fits thresholds only when they are due."""
-    names = ("decode", "fit_pending", "init_from")
+    names = ("decode", "fit_pending", "init_from", "seconds")
     return {name: meta[name] for name in names if name in meta}
 
 
@@ -250,8 +251,7 @@ def make_meta(
     experiment: Experiment, class_names: tuple[str, ...], source: feed.Feed
 ) -> dict[str, Any]:
     """What prediction needs besides the weights; JSON-serialisable."""
-    radius = evaluate.radius_px(experiment.eval, source.mpp)
-    default = evaluate.fit([], class_names, experiment.eval, radius)
+    default = evaluate.fit([], class_names, experiment.eval, source.mpp)
     return {
         "config": config_lib.to_json(experiment),
         "class_names": list(class_names),
@@ -281,13 +281,15 @@ def notes(experiment: Experiment, data: sets.Sets, source: feed.Feed) -> Iterato
 def summary(experiment: Experiment, data: sets.Sets, source: feed.Feed) -> str:
     """One line on devices, images, annotations and the length of training."""
     devices = jax.devices()
-    share = 100.0 * source.num_kept / max(source.num_total, 1)
+    labels = f"{source.num_kept} labels"
+    if source.num_kept < source.num_total:
+        share = 100.0 * source.num_kept / source.num_total
+        labels += f" of {source.num_total} annotated cells ({share:.0f} %)"
     return (
         f"{len(devices)} x {devices[0].device_kind}; images: "
         f"{len(data.train.image_ids)} train, {len(data.val.image_ids)} val, "
-        f"{len(data.test.image_ids)} test; annotated cells kept {source.num_kept} of "
-        f"{source.num_total} ({share:.0f} %); global batch {experiment.batch_size}; "
-        f"{experiment.total_steps} steps"
+        f"{len(data.test.image_ids)} test; {labels}; global batch "
+        f"{experiment.batch_size}; {experiment.total_steps} steps"
     )
 
 

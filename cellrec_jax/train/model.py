@@ -17,8 +17,6 @@ from cellrec_jax.train import step as step_lib
 from cellrec_jax.train.state import TrainState
 from cellrec_jax.types import Decode, Method
 
-_WHOLE = (0.5, 1.5)  # sizes, against the training images', that are not tiled
-
 
 @dataclasses.dataclass(frozen=True)
 class Model:
@@ -48,13 +46,16 @@ class Model:
             jnp.asarray(scale * fitted["min_distance"], jnp.float32),
         )
 
-    def takes_whole(self, size_hw: Sequence[int]) -> bool:
-        """Whether an image, px, is of about the training images' size.
+    def takes_whole(self, size_hw: Sequence[float], within: float = 0.5) -> bool:
+        """Whether an image is so near to the training images' size.
 
-        Then it is resized whole, as they were; others are tiled.
+        Args:
+          size_hw: of the image, px.
+          within: largest share by which either side may differ. Resized as training
+            resized its images, cells change size by that share.
         """
         sides = zip(size_hw, self.meta["native_hw"], strict=True)
-        return all(_WHOLE[0] <= side / native <= _WHOLE[1] for side, native in sides)
+        return all(abs(side - native) <= within * native for side, native in sides)
 
     def threshold_lines(self) -> list[str]:
         """Each class's score threshold and where it comes from, for printing."""

@@ -99,7 +99,7 @@ def train(
     Args:
       patches: f32 [N, S, S, C], see `PatchNet`.
       positive: bool [N], True where labelled as a cell; the rest is unlabelled.
-      prior: in (0, 1), the share of cells among all N.
+      prior: in (0, 1), of the risk; see `round_classifier.prior_of`.
       options: how to train.
       on_epoch: told of training after each epoch; it may raise to end it there.
       resume: of the same patches and options, to go on from; the result is the same.

@@ -15,12 +15,14 @@ from pathlib import Path
 import time
 
 import jax
+import numpy as np
 
 from cellrec_jax import validate
 from cellrec_jax.config import Experiment, RefineConfig
 from cellrec_jax.data import sets
 from cellrec_jax.io import round_labels
 from cellrec_jax.io.round_labels import ImageLabels
+from cellrec_jax.nn import patch_net
 from cellrec_jax.train import (
     interrupt,
     loop,
@@ -55,7 +57,8 @@ def train(
       workdir: exists.
       data: from `sets.open_sets`.
       console: shows progress.
-      init_from: work directory whose weights the first round starts from.
+      init_from: work directory whose weights each round's detectors start from (with
+        `warm_start` those of the first one).
 
     Returns:
       The last round's outcome, with the seconds of all stages.
@@ -107,10 +110,10 @@ def train(
                 judged, labels, images.train, config, number + 1
             )
         _report(experiment, files, images, labels, found, judged, following, console)
-        round_classifier.forget(files.classifier(number))
         if following is None or _is_same(labels, following.labels):
             break
         files.write_labels(number + 1, following.labels)
+        round_classifier.forget(files.classifier(number))
         if config.pause:
             console.line(
                 f"edit {files.labels_path(number + 1)} if you like, then repeat the "
@@ -121,7 +124,10 @@ def train(
         console.line(f"nothing new was selected: round {number} is the last one")
 
     # 3. The last detector is the run's.
-    return round_detector.publish(experiment, files, found)
+    num_cells = int(np.sum(images.train.images.points_mask))
+    outcome = round_detector.publish(experiment, files, found, num_cells)
+    round_classifier.forget(files.classifier(found.number))
+    return outcome
 
 
 def _check(experiment: Experiment) -> Method:
@@ -135,14 +141,16 @@ def _check(experiment: Experiment) -> Method:
     )
     validate.require(
         not config.rounds or form == "masked",
-        f"refine.rounds={config.rounds} needs --config.loss.form=masked: {form} takes "
-        "all that is not labelled for background",
+        f"refine.rounds={config.rounds} needs --config.loss.form=masked: {form} makes "
+        "use of all that is not labelled by itself",
     )
-    patch_px = _classifier_config(experiment).patch_px
+    key = "model" if experiment.model.get("classifier") else "refine"
+    patch_px, size_hw = _classifier_config(experiment).patch_px, experiment.data.size_hw
     validate.require(
-        patch_px <= min(experiment.data.size_hw),
-        f"refine.patch_px={patch_px}: a patch must fit into data.size_hw="
-        f"{experiment.data.size_hw[0]},{experiment.data.size_hw[1]}",
+        patch_net.MIN_SIDE_PX <= patch_px <= min(size_hw),
+        f"{key}.patch_px={patch_px}: the classifier of patches needs at least "
+        f"{patch_net.MIN_SIDE_PX}, and a patch must fit into data.size_hw="
+        f"{size_hw[0]},{size_hw[1]}",
     )
     validate.require(
         jax.process_count() == 1,

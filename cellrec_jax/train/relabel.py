@@ -24,7 +24,6 @@ from cellrec_jax.data import arrays, augment, sets
 from cellrec_jax.data.record import Record
 from cellrec_jax.io import round_labels
 from cellrec_jax.io.round_labels import ImageLabels
-from cellrec_jax.losses import class_prior
 from cellrec_jax.methods import heatmap_pu, pseudo_candidates, pseudo_selection
 from cellrec_jax.methods.pseudo_candidates import (
     POSITIVE,
@@ -53,9 +52,11 @@ class Judged(NamedTuple):
     features: jax.Array
     """f32 [N, F]."""
     prior: float
-    """Of the classifier's training; 0 without one."""
+    """Of the classifier's risk; 0 without one."""
     seconds: dict[str, float]
     """Of each stage."""
+    notes: tuple[str, ...]
+    """What did not go as planned; why there is no classifier, if there is none."""
 
 
 class Relabeled(NamedTuple):
@@ -162,7 +163,8 @@ def judge(
       console: shows progress.
 
     Returns:
-      The peaks with their kinds, scores and features.
+      The peaks with their kinds, scores and features. Without positive or without
+      unlabelled peaks there is no classifier, and the notes say why.
 
     Raises:
       Interrupted: see `round_classifier.train`.
@@ -170,15 +172,12 @@ def judge(
     kinds = pseudo_candidates.divide(
         candidates, to_network(labels, eval_set), config.match_px
     )
-    used = kinds != REMOVED
-    num = len(kinds)
-    if not ((kinds == POSITIVE).any() and (kinds == UNLABELED).any()):
-        blank = np.full(num, np.nan, np.float32)
-        return Judged(candidates, kinds, None, blank, jnp.zeros((num, 1)), 0.0, {})
-    begin = time.monotonic()
+    if problem := pseudo_selection.why_not(kinds):
+        return _unjudged(candidates, kinds, problem)
+    begin, used = time.monotonic(), kinds != REMOVED
     patches = _cut(candidates, eval_set, config.patch_px)
     positive = jnp.asarray(kinds == POSITIVE)
-    prior = _prior(patches, kinds, config, seed)
+    prior, notes = round_classifier.prior_of(patches, kinds, config, seed)
     options = patch_classifier.Options.from_config(config, seed)
     console.line(
         f"training the patch classifier on {(kinds == POSITIVE).sum()} labelled and "
@@ -192,7 +191,7 @@ def judge(
     host_scores = np.asarray(scores)
     seconds = {"classifier_s": middle - begin, "extract_s": time.monotonic() - middle}
     return Judged(
-        candidates, kinds, trained.params, host_scores, features, prior, seconds
+        candidates, kinds, trained.params, host_scores, features, prior, seconds, notes
     )
 
 
@@ -265,17 +264,9 @@ def _cut(candidates: Candidates, eval_set: sets.EvalSet, side_px: int) -> jax.Ar
     return jnp.concatenate(parts)[order]
 
 
-def _prior(
-    patches: jax.Array, kinds: np.ndarray, config: RefineConfig, seed: int
-) -> float:
-    """Share of cells among the labelled and unlabelled peaks."""
-    positive, unlabeled = kinds == POSITIVE, kinds == UNLABELED
-    if config.prior:
-        return config.prior
-    if config.prior_rule == "fixed":
-        return class_prior.fixed_prior(
-            int(positive.sum()), int(unlabeled.sum()), config.unlabeled_share
-        )
-    flat = np.asarray(patches).reshape(len(patches), -1)
-    estimate = class_prior.penl1_prior(flat[positive], flat[unlabeled], seed=seed)
-    return float(estimate.prior)
+def _unjudged(candidates: Candidates, kinds: np.ndarray, problem: str) -> Judged:
+    num = len(kinds)
+    blank = np.full(num, np.nan, np.float32)
+    note = f"the patch classifier had nothing to learn from: {problem}"
+    features = jnp.zeros((num, 1))
+    return Judged(candidates, kinds, None, blank, features, 0.0, {}, (note,))

@@ -1,15 +1,58 @@
-"""The patch classifier of a round: shown while it trains, saved, gone on from."""
+"""The patch classifier of a round: its prior; shown as it trains, saved, resumed."""
 
 from pathlib import Path
 import shutil
 import time
 
 import jax
+import numpy as np
 
-from cellrec_jax.config import CheckpointConfig
+from cellrec_jax.config import CheckpointConfig, RefineConfig
+from cellrec_jax.losses import class_prior
+from cellrec_jax.methods.pseudo_candidates import POSITIVE, UNLABELED
 from cellrec_jax.train import checkpoint, interrupt, patch_classifier
 from cellrec_jax.train.console import Console
 from cellrec_jax.train.patch_classifier import Options, Progress, Trained
+
+
+def prior_of(
+    patches: jax.Array, kinds: np.ndarray, config: RefineConfig, seed: int
+) -> tuple[float, tuple[str, ...]]:
+    """The prior of the classifier's risk, as the options say.
+
+    The negative part of that risk (`pu.pu_risk`) is the mean over unlabelled peaks
+    alone, less what their cells have in it: unbiased with the share of cells among
+    these, which is what penL1 estimates. The fixed rule is the share among labelled
+    and unlabelled ones together, which is higher, as in the code of Fujii et al.
+
+    Args:
+      patches: [N, S, S, C].
+      kinds: i8 [N], see `pseudo_candidates.divide`; some positive, some unlabelled.
+      config: options of rounds.
+      seed: of the estimate.
+
+    Returns:
+      The prior, in (0, 1), and what did not go as planned.
+    """
+    positive, unlabeled = kinds == POSITIVE, kinds == UNLABELED
+    if config.prior:
+        return config.prior, ()
+    fixed = class_prior.fixed_prior(
+        int(positive.sum()), int(unlabeled.sum()), config.unlabeled_share
+    )
+    if config.prior_rule == "fixed":
+        return fixed, ()
+    flat = np.asarray(patches).reshape(len(patches), -1)
+    try:
+        estimate = class_prior.penl1_prior(flat[positive], flat[unlabeled], seed=seed)
+    except ValueError as error:
+        note = (
+            f"refine.prior_rule=penl1 cannot estimate a prior ({error}): {fixed:.2f} "
+            "by the fixed rule was taken; set --config.refine.prior for another one, "
+            "or --config.refine.prior_rule=fixed"
+        )
+        return fixed, (note,)
+    return estimate.prior, ()
 
 
 def train(
@@ -26,7 +69,7 @@ def train(
     Args:
       patches: f32 [N, S, S, C].
       positive: bool [N].
-      prior: share of cells.
+      prior: of the risk, in (0, 1).
       options: how to train.
       folder: gets checkpoints/; only ever used for these patches and options.
       config: `every` counts steps; saved is at the ends of epochs.

@@ -8,12 +8,13 @@ from collections.abc import Mapping
 import dataclasses
 from pathlib import Path
 import time
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from cellrec_jax import config as config_lib
-from cellrec_jax.config import Experiment
+from cellrec_jax import errors
+from cellrec_jax.config import CheckpointConfig, Experiment
 from cellrec_jax.data import sets
-from cellrec_jax.io import atomic
+from cellrec_jax.io import atomic, round_labels
 from cellrec_jax.io.round_labels import ImageLabels
 from cellrec_jax.methods import pseudo_candidates
 from cellrec_jax.methods.pseudo_candidates import Candidates
@@ -65,40 +66,55 @@ def train_round(
       labels: image id -> labels of this round, px of the images on disk.
       number: of the round.
       console: shows progress.
-      init_from: work directory whose weights detectors start from.
+      init_from: work directory whose weights detectors start from, but those of later
+        rounds under `warm_start`.
 
     Returns:
       The detector, or the outcome of a training that was interrupted.
     """
     config = experiment.refine
     data = images.data._replace(train=relabel.with_labels(images.data.train, labels))
-    if config.warm_start and number:
-        seed = files.read_summaries()[number - 1]["seed"]
-        init_from = files.detector(number - 1, seed)
+    before = _chosen(files, number - 1) if config.warm_start and number else None
     best: Detector | None = None
     seconds = {"detector_s": 0.0, "peaks_s": 0.0}
-    for seed in range(experiment.seed, experiment.seed + config.seeds_per_round):
-        begin = time.monotonic()
-        own = dataclasses.replace(experiment, seed=seed)
-        outcome = loop.train(
-            own, files.detector(number, seed), data, console, init_from
+    # No two runs of a table share a detector.
+    first = experiment.seed * config.seeds_per_round
+    for seed in range(first, first + config.seeds_per_round):
+        own, folder = (
+            dataclasses.replace(experiment, seed=seed),
+            files.detector(number, seed),
         )
+        start = before or init_from
+        if before and checkpoint.complete_steps(folder):
+            start = None  # it goes on, and the work directory may have been moved
+        outcome = loop.train(own, folder, data, console, start)
         if outcome.exit_code:
             return outcome
         model = _model_of(own, method, outcome)
-        middle = time.monotonic()
+        begin = time.monotonic()
         peaks = relabel.find_candidates(model, images.train)
-        seconds["detector_s"] += middle - begin
-        seconds["peaks_s"] += time.monotonic() - middle
+        seconds["detector_s"] += outcome.timing["seconds"]
+        seconds["peaks_s"] += time.monotonic() - begin
         if best is None or len(peaks.image) > len(best.candidates.image):
             best = Detector(number, outcome, model, peaks, seconds)
     assert best is not None  # there is at least one seed
     candidates = best.candidates
-    before = files.read_candidates(number - 1) if number else None
-    if config.carry_over and before is not None:
-        candidates = pseudo_candidates.carry_over(candidates, before, config.match_px)
+    earlier = files.read_candidates(number - 1) if number else None
+    if config.carry_over and earlier is not None:
+        candidates = pseudo_candidates.carry_over(candidates, earlier, config.match_px)
     files.write_candidates(number, candidates)
     return best._replace(candidates=candidates)
+
+
+def _chosen(files: RoundFiles, number: int) -> Path:
+    """Work directory of the detector that a round kept."""
+    return files.detector(number, files.read_summaries()[number]["seed"])
+
+
+def _restore_meta(workdir: Path) -> Mapping[str, Any]:
+    read = CheckpointConfig()
+    with checkpoint.open_manager(workdir, read, read_only=True) as manager:
+        return checkpoint.restore_meta(manager, manager.latest_step())
 
 
 def _model_of(
@@ -116,19 +132,45 @@ def _model_of(
 
 
 def with_classifier(model: model_lib.Model, judged: relabel.Judged) -> model_lib.Model:
-    """The model with the trained classifier, if it is one that asks it."""
-    if "classifier" not in model.params or judged.classifier is None:
+    """The model with the trained classifier, if it is one that asks it.
+
+    Raises:
+      DataError: if it asks one, and there was nothing to train it on.
+    """
+    if "classifier" not in model.params:
         return model
+    if judged.classifier is None:
+        raise errors.DataError(
+            f"{'; '.join(judged.notes)}; label more cells, raise "
+            "--config.refine.match_px, or let the heat map decide "
+            "(--config.model.classifier=)"
+        )
     params = {**model.params, "classifier": judged.classifier}
     return dataclasses.replace(model, params=params)
 
 
-def publish(experiment: Experiment, files: RoundFiles, found: Detector) -> loop.Outcome:
-    """Saves the last round's detector as the run's own, and adds up all seconds."""
+def publish(
+    experiment: Experiment, files: RoundFiles, found: Detector, num_cells: int
+) -> loop.Outcome:
+    """Saves the last round's detector as the run's own, and adds up all seconds.
+
+    Args:
+      experiment: with `refine`.
+      files: of the run.
+      found: the last round's detector.
+      num_cells: annotated in the training images, with or without a given label.
+    """
     outcome, workdir = found.outcome, files.workdir
     own = files.detector(found.number, found.model.experiment.seed)
     atomic.write_bytes(workdir / "metrics.jsonl", (own / "metrics.jsonl").read_bytes())
-    meta = {**outcome.meta, "config": config_lib.to_json(experiment)}
+    given = [image.origins for image in files.read_labels(0).values()]
+    meta = {
+        **outcome.meta,
+        "config": config_lib.to_json(experiment),
+        "init_from": _restore_meta(_chosen(files, 0))["init_from"],
+        "cells_kept": sum(origins.count(round_labels.GIVEN) for origins in given),
+        "cells_total": num_cells,
+    }
     state = outcome.state.replace(params=found.model.params)
     if state.ema_params:
         state = state.replace(ema_params=found.model.params)

@@ -75,11 +75,14 @@ def purity(
 ) -> float | None:
     """Share of selected peaks that are what they are taken for, by all annotations.
 
+    A cell counts for one peak: a second one that is taken for it is wrong. Background
+    is a peak without any cell near it.
+
     Args:
       candidates: peaks, px of the network's images.
       index: those selected.
       eval_set: training images with all their annotations.
-      match_px: a peak within this of a cell is one.
+      match_px: a cell is within this of its peak; background has none within it.
       cells: whether they are taken for cells, else for background.
 
     Returns:
@@ -87,13 +90,14 @@ def purity(
     """
     right = 0
     for image in np.unique(candidates.image[index]):
-        here = index[candidates.image[index] == image]
+        points_yx = candidates.points_yx[index[candidates.image[index] == image]]
         real = np.asarray(eval_set.images.points_mask[image])
-        truth = np.asarray(eval_set.images.points_yx[image])[real]
-        pairs = matching.match_points(
-            candidates.points_yx[here], truth, match_px, method="max"
-        )
-        right += len(pairs) if cells else len(here) - len(pairs)
+        truth_yx = np.asarray(eval_set.images.points_yx[image])[real]
+        if cells:
+            right += len(matching.match_points(points_yx, truth_yx, match_px))
+        else:
+            between = np.linalg.norm(points_yx[:, None] - truth_yx[None], axis=-1)
+            right += int((between > match_px).all(axis=1).sum())
     return right / len(index) if len(index) else None
 
 
@@ -137,7 +141,11 @@ def summarize(
                 candidates, bottom, eval_set, match_px, cells=False
             ),
         }
-        summary["notes"] = [*following.ranking.notes, *following.selection.notes]
+    summary["notes"] = [
+        *(judged.notes if judged is not None else ()),
+        *(following.ranking.notes if following is not None else ()),
+        *(following.selection.notes if following is not None else ()),
+    ]
     return summary
 
 

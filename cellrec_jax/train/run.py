@@ -199,7 +199,7 @@ def _run_facts(
     before = writer.read_json(workdir / "results.json")
     earlier = before.get("run", {}).get("timing", {}) if before else {}
     return {
-        "timing": dict(timing) or dict(earlier),
+        "timing": dict(timing or earlier or {"seconds": model.meta.get("seconds")}),
         "parameters": sum(x.size for x in jax.tree.leaves(model.params)),
         "step": model.step,
         "seed": model.experiment.seed,

@@ -1,5 +1,7 @@
 """Rows of the stages of a round, at sizes that say nothing about speed."""
 
+import jax
+import jax.numpy as jnp
 import pytest
 
 from cellrec_jax.bench import machine, ranking, ranking_reference, refine, timing
@@ -20,6 +22,7 @@ def tiny(monkeypatch):
         "_PATCHES": {"cpu": 24},
         "_IMAGE_PX": {"cpu": 16},
         "_WIDTH": 1,
+        "_NUM_LABELS": 5,
     }.items():
         monkeypatch.setattr(refine, name, value)
 
@@ -33,9 +36,34 @@ def test_rows_of_all_stages():
     assert [row["number"] for row in found.rows] == [2, 1, 24, 24, 20, 20]
     assert [row["batch"] for row in found.rows] == [2, 1, 16, 16, 20, 20]
     assert all(row["units_per_s"] > 0 for row in found.rows)
+    assert all(row["peak_mib"] > 10 for row in found.rows)
     assert found.notes[0].startswith("alexnet skipped")
     assert found.notes[1].startswith("rank, 20 rows: SGD takes")
     assert said[-1] == "refine: ranking of 20 rows"
+
+
+@pytest.mark.slow
+def test_a_step_of_the_detector_is_the_method_s(monkeypatch):
+    """Its loss counts pixels near labels alone: without labels nothing is learned."""
+    compiled = {}
+    once = timing.Timing(2.0, 1.0, 4.0, 3)
+
+    def compile_call(function, *args):
+        compiled.setdefault("train D", (function, args))
+
+    monkeypatch.setattr(timing, "compile_call", compile_call)
+    monkeypatch.setattr(timing, "compare", lambda calls, _: dict.fromkeys(calls, once))
+    train, predict = refine._detector(Settings())
+    assert (train["units_per_s"], predict["units_per_s"]) == (1.0, 0.5)
+    assert train["peak_mib"] > 10
+    step, (params, state, moments, batch) = compiled["train D"]
+    assert batch.labels.tolist() == [[1, 0, 0, 0, 0]] * 2
+    step = jax.jit(step, compiler_options={"xla_backend_optimization_level": 0})
+    for labeled in (True, False):
+        points_mask = jnp.full(batch.points_mask.shape, labeled)
+        new, *_ = step(params, state, moments, batch._replace(points_mask=points_mask))
+        changed = jax.tree.map(lambda a, b: bool((a != b).any()), params, new)
+        assert any(jax.tree.leaves(changed)) == labeled
 
 
 def test_ranking_counts_all_epochs(monkeypatch):

@@ -84,7 +84,7 @@ def test_tumor_cells_form_nests_and_immune_cells_do_not(images):
         np.fill_diagonal(gaps, np.inf)
         tumor = image.labels < 2
         same.append(np.mean(tumor[gaps.argmin(axis=1)] == tumor))
-        # Cells do not lie on each other: nearest centres are more than 1.7 um apart.
+        # Cells do not lie on each other: nearest centres are more than 5 um apart.
         assert gaps.min() * image.mpp > 5
     assert np.mean(same) > 0.75
 

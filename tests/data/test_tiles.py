@@ -34,11 +34,29 @@ def test_tiles_start_at_multiples_of_the_stride():
         assert low - start >= 10
 
 
-@pytest.mark.parametrize(
-    ("dtype", "white"), [(np.uint8, 255), (np.uint16, 65535), (np.float32, 1.0)]
-)
-def test_short_images_get_white(dtype, white):
-    padded = tiles.pad_white(np.zeros((3, 9, 1), dtype), np.array([5, 7]))
-    assert (padded.shape, padded.dtype) == ((5, 9, 1), dtype)
-    assert (padded[3:] == white).all()
-    assert not padded[:3].any()
+def test_a_grid_owns_each_point_once(rng):
+    image = np.arange(30 * 21).reshape(30, 21, 1)
+    cut = tiles.grid((30, 21), (12, 40), (2, 3), 4)
+    points_yx = rng.uniform(0, (30, 21), (200, 2))
+    owners = np.stack([tile.owns(points_yx) for tile in cut])
+    assert (owners.sum(axis=0) == 1).all()
+    assert owners.any(axis=1).all()
+    for tile in cut:
+        (y0, _), (y1, _) = tile.origin_yx, tile.end_yx
+        np.testing.assert_array_equal(tile.cut(image), image[y0:y1])
+
+
+def test_parts_are_half_open():
+    left, right = tiles.grid((6, 10), (6, 6), (1, 1))
+    points_yx = np.array([[0, 4.99], [0, 5]])
+    assert left.owns(points_yx).tolist() == [True, False]
+    assert right.owns(points_yx).tolist() == [False, True]
+
+
+def test_short_images_are_mirrored():
+    image = np.arange(6, dtype=np.uint8).reshape(2, 3, 1)
+    padded = tiles.pad_mirror(image, (5, 4))
+    assert padded.dtype == np.uint8
+    rows = [[0, 1, 2, 2], [3, 4, 5, 5]]
+    assert padded[:, :, 0].tolist() == [rows[0], rows[1], rows[1], rows[0], rows[0]]
+    assert tiles.pad_mirror(image, (1, 3)).shape == (2, 3, 1)

@@ -73,11 +73,11 @@ def test_histograms(tmp_path):
         "$rank_{ing}": {"pseudo_negative": scores[:1], "pseudo_positive": np.zeros(0)},
         "constant": {"pseudo_positive": np.zeros(9), "other": np.full(9, -1e9)},
     }
-    refine_figures.score_histograms(path, panels, cuts={"classifier": 1.0})
+    refine_figures.score_histograms(path, panels)
     drawn = pixels(path)
     for color in (YELLOW, GREEN, BLUE, RED):
         assert len(where(drawn, color)) > 50
-    refine_figures.score_histograms(path, {}, cuts={"classifier": np.nan})
+    refine_figures.score_histograms(path, {})
     pixels(path)
 
 

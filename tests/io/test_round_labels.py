@@ -65,15 +65,27 @@ def test_a_point_is_a_line(path):
 
 def test_files_for_qupath(path):
     folder = path.with_suffix("")
-    names = ["b.geojson", "c.geojson", "slide_a.geojson"]
-    assert sorted(os.listdir(folder)) == names
-    read = geojson.read_points(folder / "slide_a.geojson")
+    found = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*.geojson"))
+    assert found == ["b.geojson", "c.geojson", "slide/a.geojson"]
+    read = geojson.read_points(folder / "slide/a.geojson")
     assert read.class_names == (GIVEN, POSITIVE, NEGATIVE)
     np.testing.assert_allclose(read.scores, [1.0, 3.25, -0.1], rtol=1e-6)
     np.testing.assert_allclose(read.points_yx, LABELS["slide/a"].points_yx, atol=0.0006)
     feature = json.loads((folder / "c.geojson").read_text())["features"][0]
     classification = feature["properties"]["classification"]
     assert classification == {"name": GIVEN, "color": [255, 214, 10]}
+
+
+def test_images_of_sub_folders_have_files_of_their_own(tmp_path):
+    labels = {
+        "a/b": round_labels.given([[1, 2]]),
+        "a_b": round_labels.given([[3, 4]]),
+        "a/b.c": round_labels.given([[5, 6]]),
+    }
+    round_labels.write(tmp_path / "r.json", 0, labels, dict.fromkeys(labels, (9, 9)))
+    for image_id, wanted in labels.items():
+        read = geojson.read_points(tmp_path / "r" / f"{image_id}.geojson")
+        np.testing.assert_array_equal(read.points_yx, wanted.points_yx)
 
 
 def test_sizes_may_be_numpy_integers(tmp_path):

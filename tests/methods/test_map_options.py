@@ -19,7 +19,7 @@ from cellrec_jax.ops import heatmaps
         ("model", {"window_px": 0}, "model.window_px=0 must be at least 1"),
         ("loss", {"target": "square"}, "loss.target=square.*stamp"),
         ("loss", {"iou_form": "jaccard"}, "loss.iou_form=jaccard.*dice"),
-        ("loss", {"sigma_px": 0.0}, "loss.sigma_px=0.0 must be above 0"),
+        ("loss", {"sigma_px": 0.0}, "loss.sigma_px=0.0 must be more than 0"),
         ("loss", {"radius_px": float("nan")}, "loss.radius_px=nan"),
         ("loss", {"side_px": 8}, "loss.side_px=8 must be odd"),
         ("loss", {"side_px": -1}, "loss.side_px=-1"),

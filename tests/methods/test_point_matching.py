@@ -71,6 +71,26 @@ def test_every_parameter_receives_gradient(built, tiny_batch):
         assert np.any(leaf != 0), path
 
 
+def test_centred_points_lie_on_what_the_features_saw(built, tiny_batch, rng):
+    """54 x 87 px go to 64 x 96: 5 rows and 4 columns of mean colour come first."""
+    _, params, state, _, predict = built
+    centred = build({**TINY, "origin": "center"}, {}, num_classes=2)
+    image = rng.uniform(size=(1, 54, 87, 3)).astype(np.float32)
+    mean = np.asarray(resnet.IMAGENET_MEAN, np.float32)
+    around = np.broadcast_to(mean, (1, 64, 96, 3)).copy()
+    around[:, 5:59, 4:91] = image
+    one = jax.tree.map(lambda leaf: leaf[:1], tiny_batch)
+    small = one._replace(image=image, valid=np.ones((1, 54, 87), bool))
+    found = jit(centred.predict)(params, state, small, KEEP_ALL)
+    whole = predict(params, state, one._replace(image=around), KEEP_ALL)
+    points_yx = np.asarray(found.points_yx[0])[found.mask[0]] + (5, 4)
+    assert len(points_yx)
+    apart = np.abs(points_yx[:, None] - np.asarray(whole.points_yx)).max(axis=-1)
+    np.testing.assert_allclose(apart.min(axis=1), 0, atol=1e-3)
+    same = np.asarray(whole.scores)[0, apart.argmin(axis=1)]
+    np.testing.assert_allclose(found.scores[0][found.mask[0]], same, atol=1e-4)
+
+
 def test_the_loss_is_the_weighted_sum_of_its_terms(built, tiny_batch):
     (loss, (_, metrics)), _ = _call(built, tiny_batch)
     terms = {name: float(total / count) for name, (total, count) in metrics.items()}

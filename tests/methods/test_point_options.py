@@ -39,7 +39,7 @@ from cellrec_jax.methods.point_options import LossOptions, ModelOptions, Options
         ("loss", {"density_form": "fast"}, "loss.density_form=fast.*sorted"),
         ("loss", {"q": 0.0}, r"loss.q=0.0 must be in \(0, 1\]"),
         ("loss", {"q": 1.5}, "loss.q=1.5"),
-        ("loss", {"distance_cost": -1.0}, "loss.distance_cost=-1.0 must be >= 0"),
+        ("loss", {"distance_cost": -1.0}, "loss.distance_cost=-1.0 must be 0 or more"),
         ("loss", {"gamma": float("nan")}, "loss.gamma=nan"),
     ],
 )

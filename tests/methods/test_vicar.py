@@ -59,6 +59,7 @@ def test_fit_and_predict(images, labels):
     masks = np.array([[True, True, True, False], [False] * 4])
     params, line = method.fit(images, points_yx, masks, 4.0)
     assert "2 combinations on 2 images: threshold 0.05" in line
+    assert "chosen by F1" not in line
     found = method.predict(params, {}, _batch(images), _decode(0.5))
     assert found.mask.tolist() == [[True] * 3 + [False] * 2, [False] * 5]
     order = np.argsort(found.points_yx[0, :3, 0])
@@ -66,6 +67,14 @@ def test_fit_and_predict(images, labels):
     np.testing.assert_allclose(found.points_yx[0, :3][order], expected, atol=1.0)
     assert all(np.isfinite(leaf).all() for leaf in found if leaf is not None)
     assert (np.diff(found.scores, axis=1) <= 0).all()
+
+
+def test_fit_says_when_another_rule_chose(images):
+    points_yx = np.array([[[10.5, 13.0], [33.0, 45.0]]] * 2, np.float32)
+    masks = np.array([[True, True], [False, False]])
+    params, line = METHOD.fit(images, points_yx, masks, 4.0)
+    assert params["threshold"] == np.float32(0.05)
+    assert "chosen by F1, since no combination finds two of the points" in line
 
 
 def test_masks_and_thresholds_drop_detections(images):

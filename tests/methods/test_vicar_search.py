@@ -38,9 +38,22 @@ def test_search_finds_the_best_of_the_grid(frames):
     assert result.options == watershed_seeds.SeedOptions(0.05, 10.0, 5.0, 1.0)
     assert result.f1 == 1.0
     assert len(result.tried) == 6
+    assert result.rule == "given"
     assert dict(result.tried)[result.options._replace(threshold=10.0)] == 0.0
     worst = dict(result.tried)[result.options._replace(min_area_px=400.0)]
     assert worst == 0.0
+
+
+def test_f1_decides_where_no_combination_matches_two_points(frames):
+    """One real cell, one place without: recall^2 cannot be estimated from one match."""
+    points_yx = [np.array([[10.5, 13.0], [33.0, 45.0]]), CELLS_YX[:0], CELLS_YX[:0]]
+    result = vicar_search.search(frames, points_yx, 3.0, GRID, labels="sampled")
+    assert result.options == watershed_seeds.SeedOptions(0.05, 10.0, 5.0, 1.0)
+    assert result.f1 == pytest.approx(2 / 9)  # one match of seven found and two given
+    assert result.rule == "given"
+    points_yx = [CELLS_YX[:2], CELLS_YX[:0], CELLS_YX[:0]]
+    result = vicar_search.search(frames, points_yx, 3.0, GRID, labels="sampled")
+    assert result.rule == "sampled"
 
 
 def test_scores_are_those_of_the_found_points(frames):
@@ -96,11 +109,11 @@ def test_frames_of_mixed_size_keep_their_order(monkeypatch):
 def test_bad_input_is_refused(frames):
     grey, empty = frames[0], np.zeros((0, 2))
     with pytest.raises(ValueError, match="1 frames and 2 sets"):
-        vicar_search.search([grey], [CELLS_YX, CELLS_YX], 3.0)
+        vicar_search.search([grey], [CELLS_YX, CELLS_YX], 3.0, GRID)
     with pytest.raises(ValueError, match="at least one frame"):
-        vicar_search.search([], [], 3.0)
+        vicar_search.search([], [], 3.0, GRID)
     with pytest.raises(ValueError, match="no frame has a cell"):
-        vicar_search.search([grey], [empty], 3.0)
+        vicar_search.search([grey], [empty], 3.0, GRID)
     with pytest.raises(ValueError, match="nothing to try"):
         vicar_search.search([grey], [CELLS_YX], 3.0, GRID._replace(h_px=()))
     with pytest.raises(ValueError, match="frame 1"):

@@ -170,6 +170,18 @@ def test_fit_operating_point(distances, chosen, f1):
     assert found.num_labels.tolist() == [2]
 
 
+def test_the_distance_fits_a_fixed_threshold():
+    """Above 0.85 there is one prediction: nothing to thin, so the smallest distance."""
+    for threshold, chosen, f1 in ((0.85, 0.0, 2 / 3), (0.65, 8.0, 1.0)):
+        found = counting.fit_operating_point(
+            DOUBLED, 5.0, ["cell"], [8.0, 0.0], threshold=threshold
+        )
+        assert found.min_distance == chosen
+        assert found.f1 == pytest.approx(f1)
+        assert found.thresholds == pytest.approx([threshold])
+        assert found.num_labels.tolist() == [0]
+
+
 @pytest.mark.parametrize("results", [DOUBLED, []])
 def test_one_distance_of_zero_is_fit_thresholds(results):
     found = counting.fit_operating_point(results, 5.0, ["a", "b"], [0.0])

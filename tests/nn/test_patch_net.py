@@ -69,18 +69,6 @@ def test_training_step_reaches_every_layer(kind, rng):
     assert (features >= 0).all()
 
 
-def test_input_scale(rng):
-    """It is as if the patches had been multiplied."""
-    patches = jnp.asarray(rng.uniform(size=(4, 13, 13, 1)), jnp.float32)
-    plain, scaled = (patch_net.PatchNet("small", scale) for scale in (1.0, 5.0))
-    variables = jax.jit(plain.init)(jax.random.key(0), patches)
-    found = jax.jit(scaled.apply)(variables, patches)
-    for got, expected in zip(
-        found, jax.jit(plain.apply)(variables, 5.0 * patches), strict=True
-    ):
-        np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5)
-
-
 @pytest.mark.slow
 def test_alexnet_drops_out_only_in_training(rng):
     patches = jnp.asarray(rng.uniform(size=(2, 13, 13, 1)), jnp.float32)

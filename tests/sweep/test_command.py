@@ -1,8 +1,9 @@
 """The whole sweep with a stand-in for training."""
 
+from PIL import Image
 import pytest
 
-from cellrec_jax.sweep import command, figure
+from cellrec_jax.sweep import command, figure, parse, plan, state
 
 NAMES = [
     "plain/kept=0.1/seed0",
@@ -88,14 +89,38 @@ def test_table_only_needs_no_root(sweep, order, tmp_path, capsys):
     assert "| BDE |" in (tmp_path / "out/trial/trial.md").read_text()
 
 
-def test_publishing_leaves_the_rest_of_the_readme(sweep, tmp_path, capsys):
+@pytest.mark.parametrize("more", [[], ["--table-only"], ["--dry-run"]])
+def test_a_readme_without_markers_shows_first(sweep, order, tmp_path, capsys, more):
+    folder = tmp_path / "configs"
+    words = ["--only", "bde", "--publish", str(folder), *more]
+    assert sweep(*words) == 2
+    assert f"cannot read {folder / 'README.md'}" in capsys.readouterr().err
+    folder.mkdir()
+    (folder / "README.md").write_text("<!-- trial -->\n")
+    assert sweep(*words) == 2
+    assert "after it, one line <!-- /trial -->" in capsys.readouterr().err
+    assert order() == []
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("no_figure")
+def test_failures_are_reported_even_if_nothing_can_be_written(
+    sweep, tmp_path, monkeypatch, capsys
+):
+    (tmp_path / "out/trial/trial.csv").mkdir(parents=True)
+    monkeypatch.setenv("FAIL", "bde/seed0")
+    assert sweep("--only", "bde") == 1
+    said = capsys.readouterr()
+    assert "failed: bde/seed0: error: boom (" in said.out
+    assert "trial.csv" in said.err
+
+
+def test_publishing_leaves_the_rest_of_the_readme(sweep, tmp_path):
     folder = tmp_path / "configs"
     folder.mkdir()
-    assert sweep("--only", "bde", "--publish", str(folder)) == 2
-    assert f"cannot read {folder / 'README.md'}" in capsys.readouterr().err
     readme = folder / "README.md"
     readme.write_text("before\n<!-- trial -->\nold\n<!-- /trial -->\nafter\n")
-    assert sweep("--table-only", "--publish", str(folder)) == 0
+    assert sweep("--only", "bde", "--publish", str(folder)) == 0
     text = readme.read_text()
     assert text.startswith("before\n<!-- trial -->\n| row |")
     assert text.endswith("|\n<!-- /trial -->\nafter\n")
@@ -104,6 +129,31 @@ def test_publishing_leaves_the_rest_of_the_readme(sweep, tmp_path, capsys):
     rows = (folder / "results" / "trial.csv").read_text().splitlines()
     assert len(rows) == 1 + 2
     assert (folder / "results" / "trial.png").exists()
+    assert not (folder / "results" / "trial_overlays.png").exists()  # none was drawn
+    _write_overlay(tmp_path / "out/trial/bde/seed0")
+    assert sweep("--table-only", "--publish", str(folder)) == 0
+    with Image.open(folder / "results" / "trial_overlays.png") as published:
+        assert published.mode == "P"
+
+
+def _write_overlay(workdir):
+    (workdir / "figures").mkdir(parents=True)
+    Image.new("RGB", (8, 8)).save(workdir / "figures" / "overlay_1.png")
+
+
+def test_overlays_are_of_each_rows_first_run(sweep_file, tmp_path):
+    """In the order of the file, though the first row is the last that was done."""
+    sweep = parse.read(sweep_file)
+    runs = {run.name: run for run in plan.expand(sweep, {})}
+    names = ("bde/seed0", "plain/kept=1.0/seed1", "bde/seed1")
+    done = [state.Job(runs[name], tmp_path / name, {}) for name in names]
+    for job in done:
+        _write_overlay(job.workdir)
+    found = command._overlays(sweep, done)
+    assert list(found.items()) == [
+        ("plain", tmp_path / "plain/kept=1.0/seed1/figures/overlay_1.png"),
+        ("BDE", tmp_path / "bde/seed0/figures/overlay_1.png"),
+    ]
 
 
 @pytest.mark.parametrize(

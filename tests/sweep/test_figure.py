@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from cellrec_jax.io import drawing
 from cellrec_jax.sweep import figure, plan, table
 
 ROWS = {
@@ -24,6 +25,54 @@ def test_series_differ_in_x_alone():
         "Ours, flipped 0.2": 2,
         "$level, flipped 0.2": 1,
     }
+
+
+APART = plan.Sweep(
+    "s",
+    "Options",
+    {
+        "exponent": plan.Row("c", "exponent", {}, ("p",), {}),
+        "kinds": plan.Row("c", "kinds", {}, ("kind",), {}),
+        "both": plan.Row("c", "both", {}, ("kind", "p"), {}),
+        "rounds": plan.Row("c", "rounds", {}, (), {}),
+    },
+    ("F1", "AP"),
+    axes={"p": plan.Axis({"1": {}, "2": {}}, (1, 2)), "kind": plan.Axis({"a": {}})},
+)
+
+
+def test_rows_without_a_common_axis_have_their_own():
+    found = figure.parts(APART)
+    assert [(list(part.rows), part.x) for part in found] == [
+        (["exponent"], "p"),
+        (["kinds"], ""),
+        (["both"], "p"),
+        (["rounds"], ""),
+    ]
+    chosen = dataclasses.replace(APART, x="p")
+    assert figure.parts(chosen) == [chosen]
+    assert figure.parts(SWEEP) == [SWEEP]
+
+
+def test_each_part_is_drawn_over_its_own_axis(tmp_path, monkeypatch):
+    """Labels of the panels of two metrics, from the top."""
+    drawn = []
+    monkeypatch.setattr(drawing, "save", lambda _, figure: drawn.append(figure))
+    combinations = [
+        ("exponent", {"p": "1"}),
+        ("exponent", {"p": "2"}),
+        ("kinds", {"kind": "a"}),
+        ("both", {"kind": "a", "p": "1"}),
+        ("rounds", {}),
+    ]
+    lines = [table.Line(row, axes, 3, CELLS) for row, axes in combinations]
+    figure.draw(tmp_path / "figure.png", APART, lines)
+    panels = drawn[0].axes
+    labels = [(axes.get_xlabel(), axes.get_ylabel()) for axes in panels]
+    lines_over_p, bars = [("p", "F1"), ("p", "AP")], [("F1", ""), ("AP", "")]
+    assert labels == [*lines_over_p, *bars, *lines_over_p, *bars]
+    assert panels[0].get_title(loc="left") == "exponent"
+    assert list(panels[0].lines[0].get_xdata()) == [1, 2]
 
 
 @pytest.mark.parametrize("x", ["q", ""])

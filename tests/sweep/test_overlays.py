@@ -37,3 +37,20 @@ def test_every_row_is_a_panel(tmp_path):
     drawn = np.asarray(Image.open(tmp_path / "all.png").convert("RGB"))
     for grey in greys:
         assert (drawn == grey).all(axis=-1).sum() > 1000
+
+
+def test_the_published_copy_is_small(tmp_path):
+    """1620 x 300 px of noise become 1080 x 200 px of 256 colours."""
+    noise = np.random.default_rng(0).integers(0, 256, (300, 1620, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "all.png")
+    overlays.publish(tmp_path / "results" / "copy.png", tmp_path / "all.png")
+    with Image.open(tmp_path / "results" / "copy.png") as copy:
+        assert (copy.size, copy.mode) == ((1080, 200), "P")
+
+
+def test_a_narrow_figure_keeps_its_size_when_published(tmp_path):
+    Image.new("RGB", (540, 1000), (10, 20, 30)).save(tmp_path / "all.png")
+    overlays.publish(tmp_path / "copy.png", tmp_path / "all.png")
+    with Image.open(tmp_path / "copy.png") as copy:
+        assert copy.size == (540, 1000)
+        assert copy.convert("RGB").getpixel((0, 0)) == (10, 20, 30)

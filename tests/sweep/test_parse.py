@@ -17,13 +17,30 @@ def test_a_file(sweep_file):
     assert (bde.label, bde.axes, bde.paper) == ("BDE", (), {})
 
 
+def test_rows_that_share_no_axis_have_no_common_x(tmp_path):
+    """An axis of several keys has numbers, too."""
+    path = tmp_path / "trial.toml"
+    path.write_text(
+        """
+        metrics = ["F1"]
+        axes.p = { key = "a", values = [1.0, 2.0] }
+        axes.share = { key = ["b", "c"], values = [0.1, 1] }
+        rows.exponent = { config = "c", axes = ["p"] }
+        rows.shares = { config = "c", axes = ["share"] }
+        """
+    )
+    sweep = parse.read(path)
+    assert sweep.x == ""
+    assert sweep.axes["share"].numbers == (0.1, 1.0)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("x = ", "no TOML"),
         ('metrics = ["F1"]', "lacks 'rows'"),
-        ('metrics = []\n[rows.a]\nconfig = "c"', "one metric"),
-        ('metrics = ["F1"]\n[rows.a]\nlabel = "c"', "rows.a lacks a config"),
+        ('metrics = []\n[rows.a]\nconfig = "c"', "metrics is empty"),
+        ('metrics = ["F1"]\n[rows.a]\nlabel = "c"', "rows.a lacks 'config'"),
         ('metrics = ["F1"]\n[rows.a]\nconfigs = "c"', "rows.a has 'configs'"),
         ('metrics = ["F1"]\nrow = 1\n[rows.a]\nconfig = "c"', "has 'row'"),
         ('metrics = ["F1"]\n[rows."../a"]\nconfig = "c"', "use letters"),
@@ -35,7 +52,6 @@ def test_a_file(sweep_file):
             'metrics = ["F1"]\n[rows.a]\nconfig="c"\n[rows.b]\nconfig="c"\nlabel="a"',
             "two rows have one label",
         ),
-        ('metrics = ["F1"]\nseeds = 3\n[rows.a]\nconfig = "c"', "trial.toml"),
     ],
 )
 def test_mistakes_name_the_file(tmp_path, text, message):
@@ -44,6 +60,67 @@ def test_mistakes_name_the_file(tmp_path, text, message):
     with pytest.raises(errors.ConfigError, match=r"trial\.toml: ") as caught:
         parse.read(path)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("rows = 3", "rows = 3: give a table"),
+        ("rows = {}", "rows has none"),
+        ("set = 3", "set = 3: give a table"),
+        ('axes = ["q"]', "axes = ['q']: give a table"),
+        ("title = 3", "title = 3: give a text"),
+        ('metrics = "F1"', "metrics = 'F1': give a list of texts"),
+        ('metrics = ["F1", "F1"]', "metrics has 'F1' twice"),
+        ("seeds = 3", "seeds = 3: give a list of whole numbers"),
+        ("seeds = [0.5]", "seeds = [0.5]: give a list of whole numbers"),
+        ("seeds = [true]", "seeds = [True]: give a list of whole numbers"),
+        ("seeds = [0, 0]", "seeds has 0 twice"),
+        ("seeds = []", "seeds is empty"),
+        ('seed_keys = "seed"', "seed_keys = 'seed': give a list of texts"),
+        ("folds = -1", "folds = -1: give 2 or more, or 0"),
+        ("folds = 1", "folds = 1: give 2 or more, or 0"),
+        ("folds = 2.5", "folds = 2.5: give 2 or more, or 0"),
+        ("axes.q = 3", "axes.q = 3: give a table"),
+        ("axes.q = { values = [1] }", "axes.q lacks 'key'"),
+        ("axes.q = { key = 3, values = [1] }", "axes.q.key = 3: give a list of texts"),
+        ('axes.q = { key = "a", values = [] }', "axes.q has no values"),
+        ('axes.q = { key = "a", values = "ab" }', "axes.q.values = 'ab': give a list"),
+        ('axes.q = { key = "a", values = [1, 1] }', "axes.q.values has '1' twice"),
+        ("axes.q.choices = 3", "axes.q.choices = 3: give a table"),
+        ("axes.q.choices = {}", "axes.q has no values"),
+        ("axes.q.choices.a = 3", "axes.q.choices.a = 3: give a table"),
+        ("rows.a = 3", "rows.a = 3: give a table"),
+        ("rows.a.config = 3", "rows.a.config = 3: give a text"),
+        ('rows.a = { config = "c", label = 3 }', "rows.a.label = 3: give a text"),
+        ('rows.a = { config = "c", set = 3 }', "rows.a.set = 3: give a table"),
+        ('rows.a = { config = "c", paper = 3 }', "rows.a.paper = 3: give a table"),
+        ('rows.a.paper.F1 = "1"', "rows.a.paper.F1 = '1': give a number"),
+        ('rows.a.axes = "q"', "rows.a.axes = 'q': give a list of texts"),
+    ],
+)
+def test_mistakes_name_the_place(tmp_path, line, message):
+    """The line takes its key's place in a file that is right."""
+    right = {"metrics": 'metrics = ["F1"]', "rows": "rows.b.config = 'c'"}
+    right[line.partition(" ")[0]] = line
+    path = tmp_path / "trial.toml"
+    path.write_text("\n".join(right.values()))
+    with pytest.raises(errors.ConfigError) as caught:
+        parse.read(path)
+    assert str(caught.value).startswith(f"{path}: {message}")
+
+
+def test_an_axis_is_crossed_once(tmp_path):
+    path = tmp_path / "trial.toml"
+    path.write_text(
+        """
+        metrics = ["F1"]
+        axes.q = { key = "a", values = [1, 2] }
+        rows.a = { config = "c", axes = ["q", "q"] }
+        """
+    )
+    with pytest.raises(errors.ConfigError, match=r"rows\.a\.axes has 'q' twice"):
+        parse.read(path)
 
 
 def test_no_such_file(tmp_path):

@@ -101,6 +101,21 @@ def test_what_varies_is_not_set(sweep_file, key, kind):
         plan.expand(parse.read(sweep_file), {key: "1"})
 
 
+def _groups(*crossed):
+    rows = {
+        str(k): plan.Row("c", str(k), {}, axes, {}) for k, axes in enumerate(crossed)
+    }
+    return [list(group) for group in plan.groups(rows)]
+
+
+def test_groups():
+    """One of all if there is a common axis; rows without axes are levels there."""
+    assert _groups(("q", "flipped"), ("flipped",), ()) == [["0", "1", "2"]]
+    assert _groups((), ()) == [["0", "1"]]
+    assert _groups(("p",), ("q",), (), ("p",)) == [["0", "3"], ["1"], ["2"]]
+    assert _groups(("p", "q"), ("q", "p"), ("r",)) == [["0", "1"], ["2"]]
+
+
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_shipped_sweeps_have_distinct_runs(path):
     runs = plan.expand(parse.read(path), {})

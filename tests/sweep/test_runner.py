@@ -67,6 +67,26 @@ def test_a_failure_does_not_stop_the_others(tmp_path, fake_main, monkeypatch):
     assert "[2/3] a/seed1: FAILED with 1: error: boom; 1 left, about 0 s" in said
 
 
+def test_a_run_without_a_folder_fails_alone(tmp_path, fake_main, order):
+    """A file stands where the second run's folder is to be."""
+    (tmp_path / "trial/a").mkdir(parents=True)
+    (tmp_path / "trial/a/seed1").touch()
+    said = []
+    summary = execute(tmp_path, fake_main, 3, said)
+    assert (summary.num_done, summary.num_left, summary.exit_code) == (2, 0, 1)
+    (failure,) = summary.failures
+    assert (failure.name, failure.code) == ("a/seed1", 1)
+    assert failure.last_line.startswith("cannot be started: ")
+    assert str(tmp_path / "trial/a/seed1") in failure.last_line
+    assert f"[2/3] a/seed1: FAILED with 1: {failure.last_line}; 1 left" in said[2]
+    assert order() == ["a/seed0", "a/seed2"]
+
+
+def test_a_command_that_is_not_there(tmp_path):
+    summary = execute(tmp_path, [str(tmp_path / "none")], 2)
+    assert (summary.num_done, len(summary.failures), summary.num_left) == (0, 2, 0)
+
+
 def test_two_at_a_time(tmp_path, fake_main, monkeypatch):
     monkeypatch.setenv("MEET", "1")
     assert execute(tmp_path, fake_main, 2, workers=2).num_done == 2

@@ -17,3 +17,11 @@ def test_the_clock_keeps_the_first_step_apart():
     timing = clock.timing()
     assert timing["compile_s"] >= 0.05
     assert (timing["from_step"], timing["steps"]) == (10, 3)
+
+
+def test_seconds_of_earlier_processes_count():
+    clock = Clock(10, 100.0)
+    assert 100.0 <= clock.seconds < 110.0
+    timing = clock.timing()
+    assert 100.0 <= timing["seconds"] < 110.0
+    assert timing["compile_s"] < 10.0

@@ -51,6 +51,23 @@ def test_a_failed_start_may_be_mended(tiny_experiment, tmp_path):
     assert splits == {"train": ["0"], "val": ["4"], "test": ["1"]}
 
 
+def test_labels_of_rounds_belong_to_one_configuration(tiny_experiment, tmp_path):
+    """Even before the first checkpoint, and to how detections are made."""
+    labels = tmp_path / "labels" / "round_0.json"
+    labels.parent.mkdir()
+    directory.claim(tiny_experiment, tmp_path, _sets(("0", "1"), ("2",)))
+    labels.write_text("{}")
+    directory.check(tiny_experiment, tmp_path)
+    with pytest.raises(errors.ConfigError, match=r"seed \(0 there, 1 now\)"):
+        directory.check(dataclasses.replace(tiny_experiment, seed=1), tmp_path)
+    evaluation = dataclasses.replace(tiny_experiment.eval, threshold=0.25)
+    other = dataclasses.replace(tiny_experiment, eval=evaluation)
+    with pytest.raises(errors.ConfigError, match=r"eval.threshold .* 0.25 now"):
+        directory.check(other, tmp_path)
+    with pytest.raises(errors.ConfigError, match="train images were others"):
+        directory.claim(tiny_experiment, tmp_path, _sets(("0",), ("2",)))
+
+
 def test_a_folder_that_changed_is_refused(workdir, experiment):
     same = _sets(("0", "1", "2", "3"), ("5",))
     directory.claim(experiment, workdir, same)

@@ -101,7 +101,7 @@ def test_protocols_and_strictness_of_the_config():
     """Predictions lie exactly on the cells: at radius 0 only strict misses them."""
     decode = {"thresholds": [0.0], "num_labels": [2], "min_distance": 0.0}
     for strict, expected in {False: 0.8, True: 0.0}.items():
-        config = EvalConfig(bootstrap=0, strict=strict, beside="nearest")
+        config = EvalConfig(bootstrap=0, radius_px=0.0, strict=strict, beside="nearest")
         found = evaluate.metrics(_results(1), ("cell",), config, 0.0, decode)
         for name in ("F1@0px", "F1(nearest)@0px"):
             assert found[name]["value"] == pytest.approx(expected)
@@ -115,6 +115,14 @@ def test_radius_in_micrometres_needs_a_pixel_size():
     with pytest.raises(errors.ConfigError, match=r"--config\.data\.mpp"):
         evaluate.radius_px(config, 0.0)
     assert evaluate.radius_px(EvalConfig(radius_px=5.0), 0.25) == 5.0
+
+
+def test_distances_in_micrometres_need_a_pixel_size():
+    config = EvalConfig(min_distances_um=(0.0, 2.0))
+    assert evaluate.min_distances_px(config, 0.25) == (0.0, 8.0)
+    with pytest.raises(errors.ConfigError, match=r"min_distances_um .*data\.mpp"):
+        evaluate.min_distances_px(config, 0.0)
+    assert evaluate.min_distances_px(EvalConfig(), 0.25) == (0.0,)
 
 
 def test_batches_are_not_held_for_the_progress_bar():
@@ -173,11 +181,11 @@ def test_seconds_per_image_is_a_time():
 
 def test_a_fixed_threshold_is_not_fitted():
     config = EvalConfig(threshold=0.5)
-    fitted = evaluate.fit(_results(1), ("cell",), config, 12.0)
+    fitted = evaluate.fit(_results(1), ("cell",), config, 0.0)
     assert evaluate.to_json(fitted) == {
         "thresholds": [0.5],
         "num_labels": [0],
         "min_distance": 0.0,
     }
     assert fitted.f1 == pytest.approx(0.8)
-    assert evaluate.fit([], ("cell",), config, 12.0).thresholds.tolist() == [0.5]
+    assert evaluate.fit([], ("cell",), config, 0.0).thresholds.tolist() == [0.5]

@@ -72,8 +72,8 @@ def test_the_first_line_tells_what_is_trained(tiny_experiment):
     data = sets.Sets(*(sets.Split(source, ids, None) for ids in ("12", "3", "")), ())
     source = feed.Feed(None, 5, 20, 0, (5,), (96, 128), 0.0)
     assert loop.summary(tiny_experiment, data, source) == (
-        "4 x cpu; images: 2 train, 1 val, 0 test; annotated cells kept 5 of 20 (25 %); "
-        "global batch 4; 4 steps"
+        "4 x cpu; images: 2 train, 1 val, 0 test; 5 labels of 20 annotated cells "
+        "(25 %); global batch 4; 4 steps"
     )
 
 

@@ -22,6 +22,17 @@ def test_decode_is_in_px_of_the_network(tiny_experiment):
     assert not model.keep_all(2).thresholds.any()
 
 
+def test_sizes_near_the_training_images(tiny_experiment):
+    """Of 200 x 100 px; both sides count, and the limit itself is near."""
+    meta = {"native_hw": [200, 100]}
+    made = model.Model(tiny_experiment, None, None, None, meta, 1)
+    assert made.takes_whole((100, 150))
+    assert not made.takes_whole((99, 100))
+    assert not made.takes_whole((200, 151))
+    assert made.takes_whole((210, 95), 0.05)
+    assert not made.takes_whole((210, 94), 0.05)
+
+
 def test_merge_takes_equal_shapes_only():
     fresh = {
         "a": np.zeros(2, np.float32),

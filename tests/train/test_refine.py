@@ -205,16 +205,17 @@ def test_labels_that_a_person_edited_are_trained_on(finished, tmp_path):
 
 @pytest.mark.slow
 def test_pause_stops_before_the_next_round(tmp_path):
-    experiment = _experiment(refine={"pause": True})
-    experiment = dataclasses.replace(experiment, total_steps=2)
-    experiment = dataclasses.replace(
-        experiment,
-        refine=dataclasses.replace(experiment.refine, epochs=1, top_share=0.9),
+    experiment = _experiment(
+        refine={"pause": True, "rounds": 1, "epochs": 1, "top_share": 0.9}
     )
-    outcome = refine.train(experiment, tmp_path, _data(experiment), Console(quiet=True))
-    selected = _summaries(tmp_path)[0].get("selected", {})
-    assert outcome.paused == bool(selected["positive"] or selected["negative"])
-    assert outcome.exit_code == 0
+    train = (experiment, tmp_path, _data(experiment), Console(quiet=True))
+    outcome = refine.train(*train)
+    assert (outcome.paused, outcome.exit_code) == (True, 0)
+    assert (tmp_path / "labels" / "round_1.json").exists()
+    assert not (tmp_path / "rounds" / "1").exists()
+    assert not checkpoint.complete_steps(tmp_path)
+    assert refine.train(*train).paused is False
+    assert len(_summaries(tmp_path)) == 2
 
 
 def test_labels_reach_training_as_cells_and_background():
@@ -288,9 +289,15 @@ def test_what_rounds_cannot_do_is_refused():
     plain = _experiment(loss={"form": "plain"})
     with pytest.raises(errors.ConfigError, match=r"loss.form=masked"):
         refine._check(plain)
-    large = _experiment(refine={"patch_px": 65})
-    with pytest.raises(errors.ConfigError, match=r"refine.patch_px=65.*64,80"):
-        refine._check(large)
+    for patch_px in (12, 65):
+        model = {"classifier": "small", "patch_px": patch_px}
+        for key, odd in {
+            "refine": _experiment(refine={"patch_px": patch_px}),
+            "model": _experiment(model=model),
+        }.items():
+            message = rf"{key}.patch_px={patch_px}.*64,80"
+            with pytest.raises(errors.ConfigError, match=message):
+                refine._check(odd)
     other = dataclasses.replace(plain, method="density_map", model={}, loss={})
     with pytest.raises(errors.ConfigError, match="no rounds"):
         refine._check(other)

@@ -5,11 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 
-from cellrec_jax.config import CheckpointConfig, RefineConfig
+from cellrec_jax.config import CheckpointConfig, Experiment, RefineConfig
 from cellrec_jax.data import arrays, sets
 from cellrec_jax.data.example import ExampleSpec
 from cellrec_jax.io import round_labels
+from cellrec_jax.methods import heatmap_pu
 from cellrec_jax.methods import pseudo_candidates as pc
+from cellrec_jax.train import model as model_lib
 from cellrec_jax.train import relabel
 from cellrec_jax.train.console import Console
 
@@ -75,6 +77,9 @@ def test_rounds_with_nothing_to_select_say_so(image, points, note, tmp_path):
     judged = _judge(_candidates(image, points), labels, eval_set, CONFIG, tmp_path)
     assert judged.classifier is None
     assert np.isnan(judged.scores).all()
+    (reason,) = judged.notes
+    assert reason.startswith("the patch classifier had nothing to learn from: ")
+    assert note in reason
     found = relabel.relabel(judged, labels, eval_set, CONFIG, 1)
     changed = round_labels.difference(labels, found.labels)
     assert (changed.added, changed.removed) == (0, 0)
@@ -104,17 +109,45 @@ def test_selected_peaks_are_written_in_the_frame_of_the_file(tmp_path):
     assert chosen[round_labels.NEGATIVE] in places[2:].tolist()
 
 
-def test_the_prior_can_be_fixed_counted_or_estimated():
-    kinds = np.array([pc.POSITIVE] * 20 + [pc.UNLABELED] * 60, np.int8)
-    rng = np.random.default_rng(0)
-    patches = rng.normal(0, 0.1, (80, 2, 1, 1)) + np.where(
-        kinds == 1, 3.0, 0.0
-    ).reshape(-1, 1, 1, 1)
-    patches[20:50] += 3.0  # half of the unlabelled ones are cells
-    for change, low, high in (
-        ({"prior": 0.3}, 0.3, 0.3),
-        ({"unlabeled_share": 0.5}, 50 / 80, 50 / 80),
-        ({"prior_rule": "penl1"}, 0.35, 0.65),
-    ):
-        config = dataclasses.replace(CONFIG, **change)
-        assert low <= relabel._prior(patches, kinds, config, 0) <= high
+@pytest.mark.slow
+def test_judged_peaks_keep_the_note_of_their_prior(tmp_path):
+    eval_set = _eval_set([np.zeros((40, 60, 1), np.uint8)])
+    config = dataclasses.replace(CONFIG, prior_rule="penl1")
+    found = _candidates([0, 0, 0], [[10, 10], [30, 30], [20, 50]])
+    judged = _judge(found, _labels(eval_set, [[10, 10]]), eval_set, config, tmp_path)
+    assert judged.classifier is not None
+    assert judged.prior == pytest.approx(2 / 3)
+    assert "too few for 5 folds" in judged.notes[0]
+
+
+def test_peaks_in_the_padding_are_no_candidates():
+    """A wide image in a square frame: the map's highest and lowest lie below it."""
+    image = np.full((32, 64, 1), 100, np.uint8)
+    source = arrays.from_arrays([image], [np.array([[10.5, 20.5]], np.float32)])
+    spec = ExampleSpec(size_hw=(64, 64), max_cells=8, training=False, resize="pad")
+    eval_set = sets.load_eval(sets.Split(source, source.image_ids, spec))
+    heights = np.zeros((1, 64, 64), np.float32)
+    heights[0, 10, 20], heights[0, 20, 50] = 0.8, 0.6
+    model = _model_of_a_map()
+    find = relabel.find_candidates
+    alone = find(dataclasses.replace(model, params=heights.copy()), eval_set)
+    assert alone.points_yx.tolist() == [[10.5, 20.5], [20.5, 50.5]]
+    heights[0, 50, 30], heights[0, 60, 5] = 9.0, -9.0
+    padded = find(dataclasses.replace(model, params=heights), eval_set)
+    for one, other in zip(alone, padded, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def _model_of_a_map():
+    """A detector whose parameters are its map."""
+    options = heatmap_pu.ModelOptions(window_px=3, max_detections=8)
+
+    def candidates(params, model_state, batch, decode):
+        del model_state
+        return heatmap_pu._detect_all(params, batch, decode, options)
+
+    method = heatmap_pu.make(heatmap_pu.Options(), num_classes=1, total_steps=1)
+    method = method._replace(candidates=candidates)
+    decode = {"thresholds": [0.5], "min_distance": 0.0}
+    meta = {"decode": decode, "native_hw": (64, 64)}
+    return model_lib.Model(Experiment(), method, None, {}, meta, 0)

@@ -1,12 +1,17 @@
 """What is said of a round: hand-worked purity, lines, and figures that exist."""
 
+import functools
+
 import numpy as np
+import pytest
 
 from cellrec_jax.data import arrays, sets
 from cellrec_jax.data.example import ExampleSpec
 from cellrec_jax.io import round_labels
 from cellrec_jax.methods.pseudo_candidates import Candidates
+from cellrec_jax.methods.pseudo_selection import Ranking, Selection
 from cellrec_jax.train import round_report
+from cellrec_jax.train.relabel import Judged, Relabeled
 from cellrec_jax.train.round_files import RoundFiles
 
 CELLS = [np.array([[10, 10], [10, 30]], np.float32), np.array([[20, 20]], np.float32)]
@@ -17,25 +22,65 @@ PEAKS = Candidates(
 )
 
 
-def _eval_set() -> sets.EvalSet:
+def _eval_set(cells=CELLS) -> sets.EvalSet:
     images = [np.zeros((40, 60, 1), np.uint8)] * 2
-    source = arrays.from_arrays(images, CELLS)
+    source = arrays.from_arrays(images, cells)
     spec = ExampleSpec(size_hw=(40, 60), max_cells=8, training=False)
     found = sets.load_eval(sets.Split(source, source.image_ids, spec))
     assert found is not None
     return found
 
 
+def _purity(index, match_px, *, cells):
+    return round_report.purity(PEAKS, index, _eval_set(), match_px, cells=cells)
+
+
 def test_purity_counts_a_cell_once():
     """Two peaks at the first cell are one cell; the fourth lies 4 px off its own."""
+    purity = functools.partial(_purity, cells=True)
+    assert purity(np.arange(5), 3.0) == 1 / 5
+    assert purity(np.arange(5), 5.0) == 2 / 5
+    assert purity(np.arange(1, 3), 3.0) == 1 / 2
+    assert purity(np.zeros(0, np.int64), 5.0) is None
+
+
+def test_background_has_no_cell_near():
+    """Both peaks at the first cell are wrong; the fourth is 4 px from its own."""
+    purity = functools.partial(_purity, cells=False)
+    assert purity(np.arange(5), 3.0) == 3 / 5
+    assert purity(np.arange(5), 4.0) == purity(np.arange(5), 5.0) == 2 / 5
+    assert purity(np.array([0, 1]), 5.0) == 0.0
+    assert purity(np.array([0, 1]), 0.5) == 1.0
+    assert purity(np.zeros(0, np.int64), 5.0) is None
+
+
+def test_background_of_images_without_cells_is_right():
+    blank = _eval_set([np.zeros((0, 2), np.float32)] * 2)
     index = np.arange(5)
-    eval_set = _eval_set()
-    cells = round_report.purity(PEAKS, index, eval_set, 3.0, cells=True)
-    assert cells == 1 / 5
-    assert round_report.purity(PEAKS, index, eval_set, 5.0, cells=True) == 2 / 5
-    assert round_report.purity(PEAKS, index, eval_set, 5.0, cells=False) == 3 / 5
-    nothing = np.zeros(0, np.int64)
-    assert round_report.purity(PEAKS, nothing, eval_set, 5.0, cells=True) is None
+    assert round_report.purity(PEAKS, index, blank, 5.0, cells=False) == 1.0
+    assert round_report.purity(PEAKS, index, blank, 5.0, cells=True) == 0.0
+
+
+@pytest.mark.parametrize("more", [False, True])
+def test_a_summary_has_the_notes_of_all_stages(more):
+    """Also of the classifier alone, where no selection follows."""
+    kinds, scores = np.ones(5, np.int8), np.full(5, np.nan, np.float32)
+    features = np.zeros((5, 1))
+    judged = Judged(PEAKS, kinds, None, scores, features, 0.0, {}, ("no classifier",))
+    none = np.zeros(0, np.int64)
+    ranking = Ranking(scores, scores, ("not ranked",))
+    following = Relabeled({}, ranking, Selection(none, none, ("none",)), {})
+    summary = round_report.summarize(
+        0, {}, PEAKS, judged, following if more else None, _eval_set(), 5.0
+    )
+    notes = ["no classifier", "not ranked", "none"] if more else ["no classifier"]
+    assert summary["notes"] == notes
+    assert round_report.lines(summary)[-len(notes) :] == [f"note: {n}" for n in notes]
+
+
+def test_a_summary_without_a_classifier_has_no_notes():
+    summary = round_report.summarize(0, {}, PEAKS, None, None, _eval_set(), 5.0)
+    assert summary["notes"] == []
 
 
 def test_lines_name_what_was_found():

@@ -1,0 +1,57 @@
+"""Options that contradict each other or do nothing are refused, with the key."""
+
+import pytest
+
+from cellrec_jax import errors
+from cellrec_jax.methods.heatmap_options import LossOptions, ModelOptions, Options
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: LossOptions(form="other"), r"loss\.form=other: choose one of masked"),
+        (lambda: LossOptions(range_weight=-1.0), r"loss\.range_weight=-1\.0"),
+        (lambda: LossOptions(prior=1.0), r"loss\.prior=1\.0"),
+        (lambda: ModelOptions(width=0), r"model\.width=0"),
+        (lambda: ModelOptions(peak_rule="high"), r"model\.peak_rule=high"),
+    ],
+)
+def test_impossible_values(make, message):
+    with pytest.raises(errors.ConfigError, match=message):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("activation", "loss", "message"),
+    [
+        ("linear", {"form": "pu"}, r"set --config\.model\.activation=sigmoid"),
+        ("sigmoid", {"range_weight": 2.0}, r"loss\.range_weight=2\.0 does nothing"),
+        (
+            "sigmoid",
+            {"form": "pu", "range_weight": 2.0},
+            r"loss\.range_weight=2\.0 does nothing",
+        ),
+        ("linear", {"prior": 0.3}, r"loss\.prior=0\.3 does nothing: loss\.form=masked"),
+        (
+            "sigmoid",
+            {"form": "plain", "prior": 0.3},
+            r"loss\.prior=0\.3 does nothing: loss\.form=plain",
+        ),
+    ],
+)
+def test_combinations_that_do_nothing(activation, loss, message):
+    with pytest.raises(errors.ConfigError, match=message):
+        Options(ModelOptions(activation=activation), LossOptions(**loss))
+
+
+@pytest.mark.parametrize(
+    ("activation", "loss"),
+    [
+        ("linear", {"range_weight": 2.0}),
+        ("linear", {"form": "plain", "range_weight": 2.0}),
+        ("sigmoid", {"form": "pu", "prior": 0.3}),
+    ],
+)
+def test_combinations_that_do_something(activation, loss):
+    options = Options(ModelOptions(activation=activation), LossOptions(**loss))
+    assert options.loss == LossOptions(**loss)
