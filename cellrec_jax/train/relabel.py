@@ -174,7 +174,7 @@ def judge(
     )
     if problem := pseudo_selection.why_not(kinds):
         return _unjudged(candidates, kinds, problem)
-    begin, used = time.monotonic(), kinds != REMOVED
+    used = kinds != REMOVED
     patches = _cut(candidates, eval_set, config.patch_px)
     positive = jnp.asarray(kinds == POSITIVE)
     prior, notes = round_classifier.prior_of(patches, kinds, config, seed)
@@ -183,13 +183,13 @@ def judge(
         f"training the patch classifier on {(kinds == POSITIVE).sum()} labelled and "
         f"{(kinds == UNLABELED).sum()} unlabelled peaks, prior {prior:.2f}"
     )
-    trained = round_classifier.train(
+    trained, classifier_s = round_classifier.train(
         patches[used], positive[used], prior, options, folder, checkpoints, console
     )
-    middle = time.monotonic()
+    begin = time.monotonic()
     scores, features = patch_classifier.extract(trained.params, patches, options)
     host_scores = np.asarray(scores)
-    seconds = {"classifier_s": middle - begin, "extract_s": time.monotonic() - middle}
+    seconds = {"classifier_s": classifier_s, "extract_s": time.monotonic() - begin}
     return Judged(
         candidates, kinds, trained.params, host_scores, features, prior, seconds, notes
     )

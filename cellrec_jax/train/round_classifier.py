@@ -63,7 +63,7 @@ def train(
     folder: Path,
     config: CheckpointConfig,
     console: Console,
-) -> Trained:
+) -> tuple[Trained, float]:
     """Trains as `patch_classifier.train` does, from where `folder` says it was.
 
     Args:
@@ -75,22 +75,31 @@ def train(
       config: `every` counts steps; saved is at the ends of epochs.
       console: shows progress.
 
+    Returns:
+      The classifier, and the seconds it took; of earlier processes those until they
+      last saved.
+
     Raises:
       Interrupted: after Ctrl-C or SIGTERM, when the epoch is done and saved.
       DataError, RunError: as `patch_classifier.train`.
     """
     manager = checkpoint.open_manager(folder, config)
-    last, resume = manager.latest_step(), None
+    last, resume, seconds_before = manager.latest_step(), None, 0.0
     if last is not None:
         # Losses are of the epochs done, so they are no part of the arrays' shapes.
         fresh = patch_classifier.begin(patches, options)
         saved = checkpoint.restore(manager, fresh, last)
         resume = saved.state._replace(losses=tuple(saved.meta["losses"]))
+        seconds_before = saved.meta["seconds"]
         console.line(f"resumed at epoch {last} of {options.epochs}")
     start = last or 0
     steps_per_epoch = -(-len(patches) // options.batch_size)
     every = max(1, config.every // steps_per_epoch)
-    clock = time.monotonic()
+    begin = time.monotonic()
+
+    def seconds() -> float:
+        return seconds_before + time.monotonic() - begin
+
     with (
         interrupt.catch() as caught,
         console.training(start, options.epochs) as show,
@@ -98,20 +107,21 @@ def train(
 
         def on_epoch(progress: Progress) -> None:
             epoch = int(progress.step)
-            rate = (epoch - start) / (time.monotonic() - clock)
+            rate = (epoch - start) / (time.monotonic() - begin)
             show(epoch, rate, {"loss": progress.losses[-1]})
             finished = epoch == options.epochs
             stopped = caught.signal is not None and not finished
             if finished or stopped or epoch % every == 0:
-                meta = {"losses": list(progress.losses)}
+                meta = {"losses": list(progress.losses), "seconds": seconds()}
                 checkpoint.save(manager, progress._replace(losses=()), meta)
             if stopped:
                 raise interrupt.Interrupted(caught.exit_code)
 
         try:
-            return patch_classifier.train(
+            trained = patch_classifier.train(
                 patches, positive, prior, options, on_epoch, resume
             )
+            return trained, seconds()
         finally:
             manager.wait_until_finished()
             manager.close()

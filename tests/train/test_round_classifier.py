@@ -48,16 +48,16 @@ def _train(folder, then=print):
     patches = rng.uniform(size=(20, 13, 13, 1)).astype(np.float32)
     positive = np.arange(20) % 3 == 0
     console = Watched(then)
-    trained = round_classifier.train(
+    trained, seconds = round_classifier.train(
         patches, positive, 0.5, OPTIONS, folder, EVERY_TWO_EPOCHS, console
     )
-    return trained, console.lines
+    return trained, console.lines, seconds
 
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
-    trained, lines = _train(folder)
+    trained, lines, _ = _train(folder)
     assert checkpoint.complete_steps(folder) == [2, 4]
     assert lines == []
     return trained
@@ -72,8 +72,11 @@ def test_a_signal_ends_it_after_the_epoch_and_nothing_is_lost(tmp_path, uninterr
         _train(tmp_path, press)
     assert stop.value.exit_code == 143
     assert checkpoint.complete_steps(tmp_path) == [2, 3]
+    with checkpoint.open_manager(tmp_path, EVERY_TWO_EPOCHS) as manager:
+        before = checkpoint.restore_meta(manager, 3)["seconds"]
     seen = []
-    trained, lines = _train(tmp_path, seen.append)
+    trained, lines, seconds = _train(tmp_path, seen.append)
+    assert seconds > before > 0
     assert lines == ["resumed at epoch 3 of 4"]
     assert seen == [4]
     chex.assert_trees_all_equal(trained, uninterrupted)
@@ -86,10 +89,10 @@ def test_after_a_kill_it_goes_on_at_the_last_checkpoint(tmp_path, uninterrupted)
 
     with pytest.raises(MemoryError):
         _train(tmp_path, die)
-    trained, lines = _train(tmp_path)
+    trained, lines, _ = _train(tmp_path)
     assert lines == ["resumed at epoch 2 of 4"]
     chex.assert_trees_all_equal(trained, uninterrupted)
-    again, lines = _train(tmp_path, pytest.fail)
+    again, lines, _ = _train(tmp_path, pytest.fail)
     assert lines == ["resumed at epoch 4 of 4"]
     chex.assert_trees_all_equal(again, uninterrupted)
 
