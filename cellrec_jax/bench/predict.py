@@ -95,8 +95,10 @@ def _small(
 
 
 FULL = {
-    "ours": _points("pdl1_point", _MATCHED),
-    "p2pnet": _p2pnet("pdl1_point:p2pnet", encoder="vgg16", offset_scale=100.0),
+    "ours": _points("pdl1_point", _MATCHED, max_detections=2048),
+    "p2pnet": _p2pnet(
+        "pdl1_point:p2pnet", encoder="vgg16", offset_scale=100.0, max_detections=2048
+    ),
     "deeplab": _maps("deeplab", "deeplab"),
     "multitask": _maps("multitask", "deeplab", _DISCS),
     "unet": _maps("unet", "unet"),
