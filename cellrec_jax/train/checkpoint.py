@@ -136,6 +136,16 @@ def restore_meta(manager: ocp.CheckpointManager, step: int) -> dict[str, Any]:
         return dict(manager.restore(step, args=args)["meta"])
 
 
+def latest_meta(workdir: Path) -> dict[str, Any]:
+    """Reads the metadata of a work directory's latest checkpoint.
+
+    Raises:
+      CheckpointError: if there is none, or as `restore_meta`.
+    """
+    with open_manager(workdir, CheckpointConfig(), read_only=True) as manager:
+        return restore_meta(manager, complete_steps(workdir)[-1])
+
+
 def restore(manager: ocp.CheckpointManager, template: State, step: int) -> Saved:
     """Reads a checkpoint into the shapes and types of `template`.
 

@@ -14,6 +14,7 @@ from cellrec_jax.train import checkpoint, writer
 from cellrec_jax.train.round_files import RoundFiles
 
 _NUM_SHOWN = 3  # ids named in a message
+_ROUNDS = "refine.rounds"
 
 
 def check(experiment: Experiment, workdir: Path) -> None:
@@ -30,15 +31,18 @@ def check(experiment: Experiment, workdir: Path) -> None:
     _mkdir(workdir)
     if not _begun(workdir):
         return
-    free = set(config_lib.MAY_CHANGE)
-    if not checkpoint.complete_steps(workdir):
-        free -= {"eval"}
     path = workdir / "config.json"
     rows = writer.read_json(path)
     if not isinstance(rows, dict):
         raise errors.ConfigError(f"{path}: is no configuration; choose a new --workdir")
     stored = overrides.flatten(rows)
     wanted = overrides.flatten(config_lib.to_json(experiment))
+    free = set(config_lib.MAY_CHANGE)
+    more_rounds = 0 < stored.get(_ROUNDS, 0) < experiment.refine.rounds
+    if more_rounds:
+        free |= {_ROUNDS}
+    if more_rounds or not checkpoint.complete_steps(workdir):
+        free -= {"eval"}
     differing = [
         f"{key} ({stored.get(key)} there, {wanted.get(key)} now)"
         for key in sorted(stored.keys() | wanted.keys())
@@ -88,8 +92,13 @@ def refuse_training_images(workdir: Path, image_ids: Sequence[str]) -> None:
 
 
 def is_finished(workdir: Path, experiment: Experiment) -> bool:
-    """Whether there is a checkpoint of the last step."""
-    return experiment.total_steps in checkpoint.complete_steps(workdir)
+    """Whether there is a checkpoint of the last step, and of the last round."""
+    if experiment.total_steps not in checkpoint.complete_steps(workdir):
+        return False
+    if not experiment.refine.rounds:
+        return True
+    done = overrides.flatten(checkpoint.latest_meta(workdir)["config"])
+    return done[_ROUNDS] == experiment.refine.rounds
 
 
 def _begun(workdir: Path) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from cellrec_jax import config as config_lib
 from cellrec_jax import errors
-from cellrec_jax.config import CheckpointConfig, Experiment
+from cellrec_jax.config import Experiment
 from cellrec_jax.data import sets
 from cellrec_jax.io import atomic, round_labels
 from cellrec_jax.io.round_labels import ImageLabels
@@ -111,12 +111,6 @@ def _chosen(files: RoundFiles, number: int) -> Path:
     return files.detector(number, files.read_summaries()[number]["seed"])
 
 
-def _restore_meta(workdir: Path) -> Mapping[str, Any]:
-    read = CheckpointConfig()
-    with checkpoint.open_manager(workdir, read, read_only=True) as manager:
-        return checkpoint.restore_meta(manager, manager.latest_step())
-
-
 def _model_of(
     experiment: Experiment, method: Method, outcome: loop.Outcome
 ) -> model_lib.Model:
@@ -167,7 +161,7 @@ def publish(
     meta = {
         **outcome.meta,
         "config": config_lib.to_json(experiment),
-        "init_from": _restore_meta(_chosen(files, 0))["init_from"],
+        "init_from": checkpoint.latest_meta(_chosen(files, 0))["init_from"],
         "cells_kept": sum(origins.count(round_labels.GIVEN) for origins in given),
         "cells_total": num_cells,
     }
@@ -175,6 +169,8 @@ def publish(
     if state.ema_params:
         state = state.replace(ema_params=found.model.params)
     manager = checkpoint.open_manager(workdir, experiment.checkpoint)
+    for step in manager.all_steps():  # of fewer rounds
+        manager.delete(step)
     checkpoint.save(manager, state, meta)
     manager.wait_until_finished()
     manager.close()

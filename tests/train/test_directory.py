@@ -68,6 +68,25 @@ def test_labels_of_rounds_belong_to_one_configuration(tiny_experiment, tmp_path)
         directory.claim(tiny_experiment, tmp_path, _sets(("0",), ("2",)))
 
 
+def test_rounds_may_be_added_but_not_how_detections_are_made(tiny_experiment, tmp_path):
+    def with_rounds(number, **evaluation):
+        return dataclasses.replace(
+            tiny_experiment,
+            refine=dataclasses.replace(tiny_experiment.refine, rounds=number),
+            eval=dataclasses.replace(tiny_experiment.eval, **evaluation),
+        )
+
+    directory.claim(with_rounds(2), tmp_path, _sets(("0", "1"), ("2",)))
+    (tmp_path / "checkpoints" / "2").mkdir(parents=True)
+    directory.check(with_rounds(2, threshold=0.25), tmp_path)
+    directory.check(with_rounds(4), tmp_path)
+    with pytest.raises(errors.ConfigError, match=r"eval.threshold"):
+        directory.check(with_rounds(4, threshold=0.25), tmp_path)
+    for fewer in (0, 1):
+        with pytest.raises(errors.ConfigError, match=r"refine.rounds \(2 there"):
+            directory.check(with_rounds(fewer), tmp_path)
+
+
 def test_a_folder_that_changed_is_refused(workdir, experiment):
     same = _sets(("0", "1", "2", "3"), ("5",))
     directory.claim(experiment, workdir, same)

@@ -176,6 +176,35 @@ def test_a_repeated_command_goes_on_where_it_was(finished, tmp_path):
 
 
 @pytest.mark.slow
+def test_rounds_may_be_added(finished, tmp_path):
+    """The detectors of those that are done are not trained again."""
+    workdir, experiment = finished
+    more = dataclasses.replace(
+        experiment, refine=dataclasses.replace(experiment.refine, rounds=3)
+    )
+    copy = shutil.copytree(workdir, tmp_path / "copy")
+    stamps = {
+        path: path.stat().st_mtime_ns
+        for path in copy.glob("rounds/*/seed_0/checkpoints/**/*")
+        if path.is_file()
+    }
+    assert run.train_and_evaluate(more, copy, data=_data(more)) == 0
+    for path, stamp in stamps.items():
+        assert path.stat().st_mtime_ns == stamp, path
+    assert [one["round"] for one in _summaries(copy)] == [0, 1, 2, 3]
+    ours, last = (
+        model_lib.restore(folder).params
+        for folder in (copy, copy / "rounds" / "3" / "seed_0")
+    )
+    chex.assert_trees_all_equal(ours, last)
+    before = (copy / "checkpoints").stat().st_mtime_ns
+    assert run.train_and_evaluate(more, copy, data=_data(more)) == 0
+    assert (copy / "checkpoints").stat().st_mtime_ns == before
+    with pytest.raises(errors.ConfigError, match=r"refine.rounds \(3 there, 2 now\)"):
+        run.train_and_evaluate(experiment, copy, data=_data(experiment))
+
+
+@pytest.mark.slow
 def test_labels_that_a_person_edited_are_trained_on(finished, tmp_path):
     workdir, experiment = finished
     experiment = dataclasses.replace(
