@@ -4,6 +4,7 @@ import collections
 from collections.abc import Callable, Iterator, Mapping, Sequence
 import contextlib
 import fcntl
+import itertools
 import os
 from pathlib import Path
 import subprocess
@@ -46,6 +47,7 @@ class _Process(NamedTuple):
     job: Job
     popen: subprocess.Popen
     start: float
+    cores: frozenset[int]
 
 
 def command(job: Job, main: Sequence[str] = MAIN) -> list[str]:
@@ -104,6 +106,10 @@ def run_all(
 ) -> Summary:
     """Runs every job; one that fails or cannot be started does not stop the others.
 
+    Runs at a time get cores of their own where there are enough: two trainings with a
+    core each do 1.25 times the steps of one after the other with both (a U-Net of 8
+    channels; 2 cores, jax 0.10.1), and with both cores each far less.
+
     Ctrl-C and SIGTERM start nothing more and pass SIGTERM on, upon which runs save; a
     second signal ends this process at once, the runs still save.
 
@@ -119,15 +125,17 @@ def run_all(
     """
     waiting = collections.deque(jobs)
     running: list[_Process] = []
+    free = core_shares(workers)
     with interrupt.catch() as caught:
         while running or (waiting and not caught.signal):
             while waiting and len(running) < workers and not caught.signal:
                 job = waiting.popleft()
                 try:
-                    running.append(_start(job, lock, main))
+                    running.append(_start(job, lock, main, free[-1]))
                 except OSError as error:  # no folder, no space, no process
                     progress.failed(job, 1, f"cannot be started: {error}")
                 else:
+                    free.pop()
                     progress.started(job)
             if caught.signal and not progress.stopping:
                 progress.stop(len(running))
@@ -135,13 +143,30 @@ def run_all(
                     process.popen.terminate()
             for process in [one for one in running if one.popen.poll() is not None]:
                 running.remove(process)
+                free.append(process.cores)
                 seconds = time.monotonic() - process.start
                 progress.ended(process.job, process.popen.returncode, seconds)
             time.sleep(_POLL_S)
     return progress.summary(caught.exit_code)
 
 
-def _start(job: Job, lock: int, main: Sequence[str]) -> _Process:
+def core_shares(workers: int) -> list[frozenset[int]]:
+    """Splits the cores that this process may use among workers.
+
+    Returns:
+      For each worker its cores, as even as can be; empty ones, which leave a run where
+      it likes, for a single worker, more workers than cores, and but for Linux.
+    """
+    if workers == 1 or not hasattr(os, "sched_getaffinity"):
+        return [frozenset()] * workers
+    cores = sorted(os.sched_getaffinity(0))
+    if workers > len(cores):
+        return [frozenset()] * workers
+    ends = [len(cores) * k // workers for k in range(workers + 1)]
+    return [frozenset(cores[a:b]) for a, b in itertools.pairwise(ends)]
+
+
+def _start(job: Job, lock: int, main: Sequence[str], cores: frozenset[int]) -> _Process:
     job.workdir.mkdir(parents=True, exist_ok=True)
     with (job.workdir / LOG).open("ab") as log:
         popen = subprocess.Popen(
@@ -154,7 +179,10 @@ def _start(job: Job, lock: int, main: Sequence[str]) -> _Process:
             # Out of reach of the terminal's Ctrl-C: a second signal would kill.
             start_new_session=True,
         )
-    return _Process(job, popen, time.monotonic())
+    if cores:
+        with contextlib.suppress(ProcessLookupError):  # it ended at once
+            os.sched_setaffinity(popen.pid, cores)
+    return _Process(job, popen, time.monotonic(), cores)
 
 
 class Progress:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import dataclasses
 from pathlib import Path
 import time
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from cellrec_jax import config as config_lib
 from cellrec_jax import errors

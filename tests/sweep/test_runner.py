@@ -92,6 +92,26 @@ def test_two_at_a_time(tmp_path, fake_main, monkeypatch):
     assert execute(tmp_path, fake_main, 2, workers=2).num_done == 2
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="needs Linux")
+def test_workers_have_cores_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {7, 1, 3, 4, 6})
+    assert runner.core_shares(1) == [frozenset()]
+    assert runner.core_shares(2) == [{1, 3}, {4, 6, 7}]
+    assert runner.core_shares(3) == [{1}, {3, 4}, {6, 7}]
+    assert runner.core_shares(6) == [frozenset()] * 6
+    monkeypatch.undo()
+    code = (
+        "import os, pathlib, sys, time; time.sleep(0.2);"
+        "pathlib.Path(sys.argv[4], 'cores').write_text(str(os.sched_getaffinity(0)))"
+    )
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("needs two cores")
+    execute(tmp_path, [sys.executable, "-c", code], 3, workers=2)
+    found = [path.read_text() for path in tmp_path.glob("trial/a/*/cores")]
+    assert len(found) == 3
+    assert set(found) <= {str(set(cores)) for cores in runner.core_shares(2)}
+
+
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
 )
