@@ -27,15 +27,34 @@ GOALS: Mapping[str, Mapping[str, int]] = {
     "ranking": {"rows": 10**4},
 }
 """Kernel -> the size that a goal was set for; always shown."""
-_TRAIN_COLUMNS = {
-    "preset": "training",
-    "image_px": "px",
-    "batch": "batch",
-    "steps_per_s": "steps/s",
-    "images_per_s": "images/s",
-    "compile_s": "compile, s",
-    "peak_mib": "peak memory, MiB",
+_OTHERS: Mapping[str, Mapping[str, str]] = {
+    "train": {
+        "preset": "training",
+        "image_px": "px",
+        "batch": "batch",
+        "steps_per_s": "steps/s",
+        "images_per_s": "images/s",
+        "compile_s": "compile, s",
+        "peak_mib": "peak memory, MiB",
+    },
+    "predict": {
+        "row": "image in, points out",
+        "image_px": "px",
+        "parameters": "parameters",
+        "compile_s": "compile, s",
+        "median_ms": "ms",
+        "ratio": "ratio",
+    },
+    "refine": {
+        "task": "stage of a round",
+        "what": "of",
+        "number": "number",
+        "unit": "unit",
+        "call_s": "s",
+        "units_per_s": "units/s",
+    },
 }
+"""Benchmark -> the columns that are shown of it, and their heads."""
 
 
 def markdown(files: Iterable[Mapping[str, Any]]) -> str:
@@ -75,9 +94,10 @@ def _of_machine(content: Mapping[str, Any]) -> list[str]:
     ]
     if kernels:
         blocks.append(_table(("kernel", "size", "pass", "ms a call, ratio"), kernels))
-    if trained := results.get("train", {}).get("rows"):
-        lines = [[_number(row.get(key)) for key in _TRAIN_COLUMNS] for row in trained]
-        blocks.append(_table(tuple(_TRAIN_COLUMNS.values()), lines))
+    for name, columns in _OTHERS.items():
+        if rows := results.get(name, {}).get("rows"):
+            lines = [[_number(row.get(key)) for key in columns] for row in rows]
+            blocks.append(_table(tuple(columns.values()), lines))
     return blocks
 
 
@@ -136,6 +156,8 @@ def _times(rows: Sequence[Mapping[str, Any]]) -> str:
 def _number(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:,.0f}" if abs(value) >= 99.5 else f"{value:.2g}"
+    if isinstance(value, int):
+        return f"{value:,}"
     return "-" if value is None else str(value)
 
 

@@ -36,11 +36,15 @@ ROWS = [
     _row(10000, "copy", 2.0, 1.0),
 ]
 TRAINED = {"preset": "paper", "steps_per_s": 12.5, "compile_s": 130.4, "peak_mib": None}
+PREDICTED = {"row": "unet", "parameters": 839794, "median_ms": 1198.2, "ratio": 13.0}
+RANKED = {"task": "rank", "what": "SGD", "unit": "row", "number": 1000, "call_s": 0.1}
 CONTENT = {
     "machine": MACHINE,
     "results": {
         "pu": {"rows": ROWS},
         "nms": {"rows": [{"boxes": 5, "loop_ms": 1.0}]},  # another form: not shown
+        "refine": {"rows": [RANKED]},
+        "predict": {"rows": [PREDICTED]},
         "train": {"rows": [TRAINED]},
     },
 }
@@ -55,7 +59,15 @@ EXPECTED = """\
 
 | training | px | batch | steps/s | images/s | compile, s | peak memory, MiB |
 | --- | --- | --- | --- | --- | --- | --- |
-| paper | - | - | 12 | - | 130 | - |"""
+| paper | - | - | 12 | - | 130 | - |
+
+| image in, points out | px | parameters | compile, s | ms | ratio |
+| --- | --- | --- | --- | --- | --- |
+| unet | - | 839,794 | - | 1,198 | 13 |
+
+| stage of a round | of | number | unit | s | units/s |
+| --- | --- | --- | --- | --- | --- |
+| rank | SGD | 1,000 | row | 0.1 | - |"""
 
 
 @pytest.fixture
