@@ -1,0 +1,55 @@
+"""What all figures share."""
+
+import io
+
+import numpy as np
+from PIL import Image
+import pytest
+
+from cellrec_jax.io import drawing
+
+
+def test_saves_a_whole_png_or_nothing(tmp_path, monkeypatch):
+    figure = drawing.new_figure(2, 1)
+    axes = figure.add_subplot()
+    drawing.style(axes, "recall", "precision")
+    drawing.title(axes, "all")
+    drawing.unit_square(axes)
+    axes.plot([0, 1], [1, 0], color=drawing.color(0), label="row")
+    drawing.legend(axes, "upper right")
+    path = tmp_path / "figure.png"
+    drawing.save(path, figure)
+    with Image.open(path) as image:
+        assert image.size == (300, 150)  # 150 px an inch
+        assert np.asarray(image.convert("L")).std() > 0
+    before = path.read_bytes()
+
+    def fail(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", fail)
+    monkeypatch.setattr("pathlib.Path.replace", fail)
+    with pytest.raises(Exception, match=r"No space left|space"):
+        drawing.save(path, figure)
+    assert path.read_bytes() == before
+    assert [one.name for one in tmp_path.iterdir()] == ["figure.png"]
+
+
+def test_words_instead_of_lines():
+    figure = drawing.new_figure(2, 1)
+    axes = figure.add_subplot()
+    drawing.say_empty(axes, "no cells")
+    assert [text.get_text() for text in axes.texts] == ["no cells"]
+    figure.savefig(io.BytesIO())
+
+
+def test_colors_repeat_after_seven():
+    assert len({drawing.color(position) for position in range(7)}) == 7
+    assert drawing.color(7) == drawing.color(0)
+
+
+@pytest.mark.parametrize(
+    ("name", "label"), [("_hidden", "hidden"), ("a$b$", r"a\$b\$"), ("", "(no name)")]
+)
+def test_names_are_plain_labels(name, label):
+    assert drawing.plain(name) == label
