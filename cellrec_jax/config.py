@@ -282,7 +282,8 @@ MAY_CHANGE = (
     "refine.pause",
 )
 """Keys that a resumed run may change: they do not alter the training. But `eval` does
-until rounds of pseudo labels are done: it makes the detections they choose among."""
+until rounds of pseudo labels are done: it makes the detections they choose among. More
+rounds may be added, see `train.directory`."""
 
 
 def base(method: str, options: Any) -> "ConfigDict":

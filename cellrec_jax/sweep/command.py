@@ -15,8 +15,9 @@ Writes WORKDIR/SWEEP/SWEEP.csv, .md and .png beside the runs' work directories, 
 SWEEP_overlays.png, all rows on one test image; --publish copies them into another
 folder, the overlays as a smaller file. Runs whose results.json is there, of the same
 configuration, are skipped; Ctrl-C lets those that run save, and the same command goes
-on. With --workers above 1 each run has its share of the cores. Ends with 0, with 1 if
-a run failed, 2 for wrong usage, 130 after Ctrl-C."""
+on. With --workers above 1 each run has its share of the cores (on Linux, where there
+are as many). Ends with 0, with 1 if a run failed, 2 for wrong usage, 130 after
+Ctrl-C."""
 
 
 def run(arguments: Sequence[str], main: Sequence[str] = runner.MAIN) -> int:

@@ -125,7 +125,7 @@ def run_all(
     """
     waiting = collections.deque(jobs)
     running: list[_Process] = []
-    free = core_shares(workers)
+    free = core_shares(max(1, min(workers, len(jobs))))
     with interrupt.catch() as caught:
         while running or (waiting and not caught.signal):
             while waiting and len(running) < workers and not caught.signal:
@@ -168,7 +168,7 @@ def core_shares(workers: int) -> list[frozenset[int]]:
 
 def _start(job: Job, lock: int, main: Sequence[str], cores: frozenset[int]) -> _Process:
     job.workdir.mkdir(parents=True, exist_ok=True)
-    with (job.workdir / LOG).open("ab") as log:
+    with (job.workdir / LOG).open("ab") as log, _on(cores):
         popen = subprocess.Popen(
             command(job, main),
             stdin=subprocess.DEVNULL,
@@ -179,10 +179,23 @@ def _start(job: Job, lock: int, main: Sequence[str], cores: frozenset[int]) -> _
             # Out of reach of the terminal's Ctrl-C: a second signal would kill.
             start_new_session=True,
         )
-    if cores:
-        with contextlib.suppress(ProcessLookupError):  # it ended at once
-            os.sched_setaffinity(popen.pid, cores)
     return _Process(job, popen, time.monotonic(), cores)
+
+
+@contextlib.contextmanager
+def _on(cores: frozenset[int]) -> Iterator[None]:
+    """Processes that are started inside inherit these cores, where they may be had."""
+    if not cores:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    with contextlib.suppress(OSError):
+        os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            os.sched_setaffinity(0, before)
 
 
 class Progress:

@@ -38,11 +38,14 @@ def check(experiment: Experiment, workdir: Path) -> None:
     stored = overrides.flatten(rows)
     wanted = overrides.flatten(config_lib.to_json(experiment))
     free = set(config_lib.MAY_CHANGE)
-    more_rounds = 0 < stored.get(_ROUNDS, 0) < experiment.refine.rounds
-    if more_rounds:
-        free |= {_ROUNDS}
-    if more_rounds or not checkpoint.complete_steps(workdir):
+    rounds = experiment.refine.rounds
+    if not _is_over(workdir, rounds):
         free -= {"eval"}
+        # What rounds were made with; they may have been evaluated in other ways since.
+        ended = _ended_rounds(workdir) if rounds else {}
+        stored |= {key: ended[key] for key in ended if key.startswith("eval.")}
+    if stored.get(_ROUNDS) and 0 < rounds >= _latest_labels(workdir, stored[_ROUNDS]):
+        free |= {_ROUNDS}
     differing = [
         f"{key} ({stored.get(key)} there, {wanted.get(key)} now)"
         for key in sorted(stored.keys() | wanted.keys())
@@ -76,6 +79,8 @@ def claim(experiment: Experiment, workdir: Path, data: sets.Sets) -> None:
                 "--workdir"
             )
     if jax.process_index() == 0:
+        if _rounds_of(workdir) != experiment.refine.rounds:
+            (workdir / "results.json").unlink(missing_ok=True)
         writer.write_json(workdir / "config.json", config_lib.to_json(experiment))
         writer.write_json(path, found)
 
@@ -93,18 +98,39 @@ def refuse_training_images(workdir: Path, image_ids: Sequence[str]) -> None:
 
 def is_finished(workdir: Path, experiment: Experiment) -> bool:
     """Whether there is a checkpoint of the last step, and of the last round."""
-    if experiment.total_steps not in checkpoint.complete_steps(workdir):
-        return False
-    if not experiment.refine.rounds:
-        return True
-    done = overrides.flatten(checkpoint.latest_meta(workdir)["config"])
-    return done[_ROUNDS] == experiment.refine.rounds
+    steps = checkpoint.complete_steps(workdir)
+    return experiment.total_steps in steps and _is_over(
+        workdir, experiment.refine.rounds
+    )
+
+
+def _is_over(workdir: Path, rounds: int) -> bool:
+    """Whether there is a checkpoint, if there are rounds that of the last one."""
+    if not rounds:
+        return bool(checkpoint.complete_steps(workdir))
+    return _ended_rounds(workdir).get(_ROUNDS) == rounds
+
+
+def _ended_rounds(workdir: Path) -> dict[str, Any]:
+    """Dotted key -> value of the configuration that rounds ended with; or nothing."""
+    if not checkpoint.complete_steps(workdir):
+        return {}
+    return overrides.flatten(checkpoint.latest_meta(workdir)["config"])
+
+
+def _latest_labels(workdir: Path, rounds: int) -> int:
+    return RoundFiles(workdir, {}).latest(rounds)
 
 
 def _begun(workdir: Path) -> bool:
     """Whether there are weights, or labels that rounds of training go by."""
     labels = RoundFiles(workdir, {}).labels_path(0)
     return bool(checkpoint.complete_steps(workdir)) or labels.exists()
+
+
+def _rounds_of(workdir: Path) -> int | None:
+    rows = writer.read_json(workdir / "config.json")
+    return rows.get("refine", {}).get("rounds") if isinstance(rows, dict) else None
 
 
 def _stored_splits(workdir: Path) -> Mapping[str, list[str]]:

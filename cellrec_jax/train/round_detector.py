@@ -106,6 +106,19 @@ def train_round(
     return best._replace(candidates=candidates)
 
 
+def started_from(files: RoundFiles, init_from: Path | None) -> Path | None:
+    """The weights that detectors start from: those of the first round, once it is done.
+
+    Raises:
+      ConfigError: if other ones are asked for.
+    """
+    if not files.read_summaries():
+        return init_from
+    meta = checkpoint.latest_meta(_chosen(files, 0))
+    loop.check_init_from(init_from, meta)
+    return Path(meta["init_from"]) if meta["init_from"] else None
+
+
 def _chosen(files: RoundFiles, number: int) -> Path:
     """Work directory of the detector that a round kept."""
     return files.detector(number, files.read_summaries()[number]["seed"])
@@ -171,9 +184,15 @@ def publish(
     manager = checkpoint.open_manager(workdir, experiment.checkpoint)
     for step in manager.all_steps():  # of fewer rounds
         manager.delete(step)
-    checkpoint.save(manager, state, meta)
-    manager.wait_until_finished()
-    manager.close()
+    try:
+        checkpoint.save(manager, state, meta)
+        manager.wait_until_finished()
+    except errors.RunError as error:
+        raise errors.RunError(
+            f"{error}; this detector's are in {own}: repeat the command to try again"
+        ) from error
+    finally:
+        manager.close()
     rounds = [summary["seconds"] for summary in files.read_summaries()]
     total = {
         name: round(sum(one.get(name, 0.0) for one in rounds), 2)

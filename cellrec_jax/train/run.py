@@ -54,8 +54,6 @@ def train_and_evaluate(
         console.line(f"{workdir} is trained already; evaluating it again")
         timing: Mapping[str, Any] = {}
     else:
-        if jax.process_index() == 0:  # of fewer rounds
-            (workdir / "results.json").unlink(missing_ok=True)
         train = _trainer(experiment, len(data.train.source.class_names))
         outcome = train(experiment, workdir, data, console, init_from)
         timing = outcome.timing

@@ -100,16 +100,31 @@ def test_workers_have_cores_of_their_own(tmp_path, monkeypatch):
     assert runner.core_shares(3) == [{1}, {3, 4}, {6, 7}]
     assert runner.core_shares(6) == [frozenset()] * 6
     monkeypatch.undo()
-    code = (
-        "import os, pathlib, sys, time; time.sleep(0.2);"
-        "pathlib.Path(sys.argv[4], 'cores').write_text(str(os.sched_getaffinity(0)))"
-    )
     if len(os.sched_getaffinity(0)) < 2:
         pytest.skip("needs two cores")
+    code = (
+        "import os, pathlib, sys, time; time.sleep(0.2);"
+        "cores = sorted(os.sched_getaffinity(0));"
+        "pathlib.Path(sys.argv[4], 'cores').write_text(str(cores))"
+    )
+    before = os.sched_getaffinity(0)
     execute(tmp_path, [sys.executable, "-c", code], 3, workers=2)
+    assert os.sched_getaffinity(0) == before
     found = [path.read_text() for path in tmp_path.glob("trial/a/*/cores")]
     assert len(found) == 3
-    assert set(found) <= {str(set(cores)) for cores in runner.core_shares(2)}
+    assert set(found) == {str(sorted(cores)) for cores in runner.core_shares(2)}
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="needs Linux")
+def test_a_lone_run_has_all_cores(tmp_path):
+    code = (
+        "import os, pathlib, sys;"
+        "cores = sorted(os.sched_getaffinity(0));"
+        "pathlib.Path(sys.argv[4], 'cores').write_text(str(cores))"
+    )
+    execute(tmp_path, [sys.executable, "-c", code], 1, workers=2)
+    found = (tmp_path / "trial/a/seed0/cores").read_text()
+    assert found == str(sorted(os.sched_getaffinity(0)))
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from cellrec_jax import config, errors
 from cellrec_jax.data import sets
 from cellrec_jax.data.record import Source
-from cellrec_jax.train import directory
+from cellrec_jax.train import checkpoint, directory
 
 
 @pytest.fixture(scope="module")
@@ -68,23 +68,67 @@ def test_labels_of_rounds_belong_to_one_configuration(tiny_experiment, tmp_path)
         directory.claim(tiny_experiment, tmp_path, _sets(("0",), ("2",)))
 
 
-def test_rounds_may_be_added_but_not_how_detections_are_made(tiny_experiment, tmp_path):
-    def with_rounds(number, **evaluation):
+@pytest.fixture
+def with_rounds(tiny_experiment):
+    """Makes an experiment of so many rounds."""
+
+    def make(number, **evaluation):
         return dataclasses.replace(
             tiny_experiment,
             refine=dataclasses.replace(tiny_experiment.refine, rounds=number),
             eval=dataclasses.replace(tiny_experiment.eval, **evaluation),
         )
 
+    return make
+
+
+@pytest.fixture
+def two_rounds(with_rounds, tmp_path, monkeypatch):
+    """A folder with two finished rounds, as far as `directory` looks."""
     directory.claim(with_rounds(2), tmp_path, _sets(("0", "1"), ("2",)))
-    (tmp_path / "checkpoints" / "2").mkdir(parents=True)
-    directory.check(with_rounds(2, threshold=0.25), tmp_path)
-    directory.check(with_rounds(4), tmp_path)
+    step = with_rounds(2).total_steps
+    (tmp_path / "checkpoints" / str(step)).mkdir(parents=True)
+    (tmp_path / "labels").mkdir()
+    for number in range(3):
+        (tmp_path / "labels" / f"round_{number}.json").write_text("{}")
+    (tmp_path / "results.json").write_text("{}")
+    meta = {"config": config.to_json(with_rounds(2))}
+    monkeypatch.setattr(checkpoint, "latest_meta", lambda _: meta)
+    return tmp_path
+
+
+def test_rounds_may_be_added(with_rounds, two_rounds):
+    assert directory.is_finished(two_rounds, with_rounds(2))
+    directory.check(with_rounds(4), two_rounds)
+    assert not directory.is_finished(two_rounds, with_rounds(4))
+    directory.claim(with_rounds(2), two_rounds, _sets(("0", "1"), ("2",)))
+    assert (two_rounds / "results.json").exists()
+    directory.claim(with_rounds(4), two_rounds, _sets(("0", "1"), ("2",)))
+    assert not (two_rounds / "results.json").exists()
+
+
+def test_added_rounds_may_be_given_up_before_they_have_labels(with_rounds, two_rounds):
+    directory.claim(with_rounds(40), two_rounds, _sets(("0", "1"), ("2",)))
+    directory.check(with_rounds(2), two_rounds)
+    (two_rounds / "labels" / "round_3.json").write_text("{}")
+    directory.check(with_rounds(3), two_rounds)
+    for fewer in (0, 1, 2):
+        with pytest.raises(errors.ConfigError, match=r"refine.rounds \(40 there"):
+            directory.check(with_rounds(fewer), two_rounds)
+
+
+def test_added_rounds_make_detections_as_before(with_rounds, two_rounds):
+    """Whatever way the finished ones have been evaluated in since."""
+    other = with_rounds(2, threshold=0.25)
+    directory.check(other, two_rounds)
+    directory.claim(other, two_rounds, _sets(("0", "1"), ("2",)))
+    directory.check(with_rounds(4), two_rounds)
     with pytest.raises(errors.ConfigError, match=r"eval.threshold"):
-        directory.check(with_rounds(4, threshold=0.25), tmp_path)
-    for fewer in (0, 1):
-        with pytest.raises(errors.ConfigError, match=r"refine.rounds \(2 there"):
-            directory.check(with_rounds(fewer), tmp_path)
+        directory.check(with_rounds(4, threshold=0.25), two_rounds)
+    # Neither while they are being trained.
+    directory.claim(with_rounds(4), two_rounds, _sets(("0", "1"), ("2",)))
+    with pytest.raises(errors.ConfigError, match=r"eval.threshold"):
+        directory.check(with_rounds(4, threshold=0.25), two_rounds)
 
 
 def test_a_folder_that_changed_is_refused(workdir, experiment):

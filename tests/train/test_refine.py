@@ -197,6 +197,7 @@ def test_rounds_may_be_added(finished, tmp_path):
         for folder in (copy, copy / "rounds" / "3" / "seed_0")
     )
     chex.assert_trees_all_equal(ours, last)
+    assert (copy / "results.json").exists()
     before = (copy / "checkpoints").stat().st_mtime_ns
     assert run.train_and_evaluate(more, copy, data=_data(more)) == 0
     assert (copy / "checkpoints").stat().st_mtime_ns == before
@@ -230,6 +231,28 @@ def test_labels_that_a_person_edited_are_trained_on(finished, tmp_path):
     shutil.rmtree(copy / "checkpoints")
     with pytest.raises(errors.ConfigError, match="after round 1 had begun"):
         refine.train(experiment, copy, _data(experiment), Console(quiet=True))
+
+
+@pytest.mark.slow
+def test_every_round_starts_from_the_weights_of_the_first(finished, tmp_path):
+    workdir, experiment = finished
+    copy = shutil.copytree(workdir, tmp_path / "copy")
+    files = RoundFiles(copy, {})
+    assert round_detector.started_from(files, None) is None
+    with pytest.raises(errors.ConfigError, match=r"--init-from .* fresh weights"):
+        round_detector.started_from(files, workdir)
+    experiment = dataclasses.replace(
+        experiment,
+        total_steps=15,
+        refine=dataclasses.replace(experiment.refine, rounds=1, epochs=1),
+    )
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    data, console = _data(experiment), Console(quiet=True)
+    refine.train(experiment, moved, data, console, init_from=workdir)
+    files = RoundFiles(moved, {})
+    assert round_detector.started_from(files, None) == workdir.absolute()
+    assert round_detector.started_from(files, workdir) == workdir.absolute()
 
 
 @pytest.mark.slow
