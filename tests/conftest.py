@@ -1,9 +1,26 @@
-"""Four CPU devices, no silent broadcasting, TensorFlow kept off the GPU."""
+"""Four CPU devices, cores shared out, no silent broadcasting, no TensorFlow on GPUs."""
 
 from collections.abc import Iterator
 import os
 from pathlib import Path
 
+
+
+def _take_share_of_cores() -> None:
+    """Gives each of several test processes (`pytest -n`) cores of its own.
+
+    Most of the time goes into compiling, which uses one; with all cores each, threads
+    of one process keep those of the others waiting.
+    """
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")
+    if not worker or not hasattr(os, "sched_getaffinity"):
+        return
+    count = int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+    if own := sorted(os.sched_getaffinity(0))[int(worker) :: count]:
+        os.sched_setaffinity(0, own)
+
+
+_take_share_of_cores()  # before JAX counts them
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
