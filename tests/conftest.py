@@ -4,6 +4,20 @@ from collections.abc import Iterator
 import os
 from pathlib import Path
 
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+
+import h5py
+import hypothesis
+import jax
+import numpy as np
+from PIL import Image
+import pytest
+
+from cellrec_jax import config, geometry, main
+from cellrec_jax.data import synthetic
+from cellrec_jax.methods import rcnn_options
+from cellrec_jax.types import Batch
 
 
 def _take_share_of_cores() -> None:
@@ -20,22 +34,7 @@ def _take_share_of_cores() -> None:
         os.sched_setaffinity(0, own)
 
 
-_take_share_of_cores()  # before JAX counts them
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
-
-import h5py
-import hypothesis
-import jax
-import numpy as np
-from PIL import Image
-import pytest
-
-from cellrec_jax import config, geometry, main
-from cellrec_jax.data import synthetic
-from cellrec_jax.methods import rcnn_options
-from cellrec_jax.types import Batch
-
+_take_share_of_cores()  # before JAX makes its devices
 jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
