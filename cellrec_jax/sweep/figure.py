@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _DASHES = ("-", "--", ":", "-.")
 _PANELS_A_ROW = 3
+_BEYOND = 1.3  # times the longest bar that an interval is drawn to
 
 
 def draw(path: str | os.PathLike[str], sweep: Sweep, lines: Sequence[Line]) -> None:
@@ -141,13 +142,13 @@ def _draw_bars(axes: "Axes", sweep: Sweep, lines: Sequence[Line], name: str) -> 
     axes.errorbar(
         means, places, xerr=halves, fmt="o", ms=3, color=drawing.INK, capsize=2.5
     )
-    for place, line in enumerate(lines):
-        paper = sweep.rows[line.row].paper.get(name)
-        if paper is not None:
-            axes.plot(paper, place, "D", ms=4.5, color=drawing.color(1))
+    papers = [sweep.rows[line.row].paper.get(name, math.nan) for line in lines]
+    axes.plot(papers, places, "D", ms=4.5, color=drawing.color(1))
     axes.set_yticks(places, labels)
     axes.set_ylim(max(len(lines), 1) - 0.5, -0.5)  # the first row on top
-    axes.set_xlim(left=0)
+    if shown := [value for value in (*means, *papers) if value > 0]:  # not NaN
+        # An interval of two seeds is as wide as it is honest: it would hide the rest.
+        axes.set_xlim(0, min(axes.get_xlim()[1], _BEYOND * max(shown)))
     printed = any(name in row.paper for row in sweep.rows.values())
     axes.set_xlabel(
         drawing.plain(name) + (" (diamond: paper)" if printed else ""),

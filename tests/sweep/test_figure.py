@@ -75,6 +75,21 @@ def test_each_part_is_drawn_over_its_own_axis(tmp_path, monkeypatch):
     assert list(panels[0].lines[0].get_xdata()) == [1, 2]
 
 
+@pytest.mark.parametrize(
+    ("half", "right"),
+    [(0.02, pytest.approx(0.525, abs=0.03)), (3.0, 0.65), (None, 0.525)],
+)
+def test_wide_intervals_are_cut(tmp_path, monkeypatch, half, right):
+    """Beyond 1.3 times the longest bar, of 0.5."""
+    drawn = []
+    monkeypatch.setattr(drawing, "save", lambda _, figure: drawn.append(figure))
+    cells = {"F1": table.Cell(0.5, half, 2), "AP": table.Cell(None, None, 0)}
+    line = table.Line("rounds", {}, 2, cells)
+    rows = {"rounds": APART.rows["rounds"]}
+    figure.draw(tmp_path / "x.png", dataclasses.replace(APART, rows=rows), [line])
+    assert drawn[0].axes[0].get_xlim() == pytest.approx((0, right))
+
+
 @pytest.mark.parametrize("x", ["q", ""])
 @pytest.mark.parametrize("lines", [LINES, []], ids=["runs", "none"])
 def test_draws_a_png(tmp_path, x, lines):
