@@ -17,20 +17,15 @@ import pytest
 from cellrec_jax import config, geometry, main
 from cellrec_jax.data import synthetic
 from cellrec_jax.methods import rcnn_options
+from cellrec_jax.sweep import runner
 from cellrec_jax.types import Batch
 
 
 def _take_share_of_cores() -> None:
-    """Gives each of several test processes (`pytest -n`) cores of its own.
-
-    Most of the time goes into compiling, which uses one; with all cores each, threads
-    of one process keep those of the others waiting.
-    """
-    worker = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")
-    if not worker or not hasattr(os, "sched_getaffinity"):
-        return
-    count = int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
-    if own := sorted(os.sched_getaffinity(0))[int(worker) :: count]:
+    """Gives each of several test processes (`pytest -n`) cores of its own."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    count = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if own := runner.core_shares(count)[worker]:
         os.sched_setaffinity(0, own)
 
 

@@ -146,9 +146,10 @@ def _draw_bars(axes: "Axes", sweep: Sweep, lines: Sequence[Line], name: str) -> 
     axes.plot(papers, places, "D", ms=4.5, color=drawing.color(1))
     axes.set_yticks(places, labels)
     axes.set_ylim(max(len(lines), 1) - 0.5, -0.5)  # the first row on top
+    axes.set_xlim(left=0)
     if shown := [value for value in (*means, *papers) if value > 0]:  # not NaN
         # An interval of two seeds is as wide as it is honest: it would hide the rest.
-        axes.set_xlim(0, min(axes.get_xlim()[1], _BEYOND * max(shown)))
+        axes.set_xlim(right=min(axes.get_xlim()[1], _BEYOND * max(shown)))
     printed = any(name in row.paper for row in sweep.rows.values())
     axes.set_xlabel(
         drawing.plain(name) + (" (diamond: paper)" if printed else ""),

@@ -108,7 +108,7 @@ def run_all(
 
     Runs at a time get cores of their own where there are enough: two trainings with a
     core each do 1.25 times the steps of one after the other with both (a U-Net of 8
-    channels; 2 cores, jax 0.10.1), and with both cores each far less.
+    channels; 2 cores, jax 0.10.1).
 
     Ctrl-C and SIGTERM start nothing more and pass SIGTERM on, upon which runs save; a
     second signal ends this process at once, the runs still save.
@@ -157,10 +157,9 @@ def core_shares(workers: int) -> list[frozenset[int]]:
       For each worker its cores, as even as can be; empty ones, which leave a run where
       it likes, for a single worker, more workers than cores, and but for Linux.
     """
-    if workers == 1 or not hasattr(os, "sched_getaffinity"):
-        return [frozenset()] * workers
-    cores = sorted(os.sched_getaffinity(0))
-    if workers > len(cores):
+    has_cores = hasattr(os, "sched_getaffinity")
+    cores = sorted(os.sched_getaffinity(0)) if has_cores else []
+    if workers == 1 or workers > len(cores):
         return [frozenset()] * workers
     ends = [len(cores) * k // workers for k in range(workers + 1)]
     return [frozenset(cores[a:b]) for a, b in itertools.pairwise(ends)]

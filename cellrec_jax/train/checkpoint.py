@@ -143,7 +143,7 @@ def latest_meta(workdir: Path) -> dict[str, Any]:
       CheckpointError: if there is none, or as `restore_meta`.
     """
     with open_manager(workdir, CheckpointConfig(), read_only=True) as manager:
-        return restore_meta(manager, complete_steps(workdir)[-1])
+        return restore_meta(manager, manager.latest_step())
 
 
 def restore(manager: ocp.CheckpointManager, template: State, step: int) -> Saved:

@@ -22,7 +22,8 @@ def check(experiment: Experiment, workdir: Path) -> None:
 
     One without a complete checkpoint or labels of rounds holds nothing that another
     configuration could spoil: a start that failed may be mended and repeated. Until
-    rounds are done, how detections are made (`eval`) is part of their training.
+    rounds are done, how detections are made (`eval`) is part of their training. Their
+    number may change as long as there are no labels of later ones.
 
     Raises:
       ConfigError: if it holds a run of another configuration, naming what differs.
@@ -39,12 +40,14 @@ def check(experiment: Experiment, workdir: Path) -> None:
     wanted = overrides.flatten(config_lib.to_json(experiment))
     free = set(config_lib.MAY_CHANGE)
     rounds = experiment.refine.rounds
-    if not _is_over(workdir, rounds):
+    ended = _ended_rounds(workdir) if rounds else {}
+    over = ended.get(_ROUNDS) == rounds if rounds else _has_weights(workdir)
+    if not over:
         free -= {"eval"}
         # What rounds were made with; they may have been evaluated in other ways since.
-        ended = _ended_rounds(workdir) if rounds else {}
         stored |= {key: ended[key] for key in ended if key.startswith("eval.")}
-    if stored.get(_ROUNDS) and 0 < rounds >= _latest_labels(workdir, stored[_ROUNDS]):
+    last = RoundFiles(workdir, {}).latest(stored.get(_ROUNDS, 0))
+    if stored.get(_ROUNDS) and 0 < rounds >= last:
         free |= {_ROUNDS}
     differing = [
         f"{key} ({stored.get(key)} there, {wanted.get(key)} now)"
@@ -61,6 +64,8 @@ def check(experiment: Experiment, workdir: Path) -> None:
 
 def claim(experiment: Experiment, workdir: Path, data: sets.Sets) -> None:
     """Writes config.json and splits.json, once the images are known to be there.
+
+    Removes results of another number of rounds.
 
     Raises:
       ConfigError: if a run in this directory was split in another way, as a folder
@@ -79,7 +84,8 @@ def claim(experiment: Experiment, workdir: Path, data: sets.Sets) -> None:
                 "--workdir"
             )
     if jax.process_index() == 0:
-        if _rounds_of(workdir) != experiment.refine.rounds:
+        before = _read(workdir / "config.json").get("refine", {}).get("rounds")
+        if before != experiment.refine.rounds:
             (workdir / "results.json").unlink(missing_ok=True)
         writer.write_json(workdir / "config.json", config_lib.to_json(experiment))
         writer.write_json(path, found)
@@ -98,44 +104,37 @@ def refuse_training_images(workdir: Path, image_ids: Sequence[str]) -> None:
 
 def is_finished(workdir: Path, experiment: Experiment) -> bool:
     """Whether there is a checkpoint of the last step, and of the last round."""
-    steps = checkpoint.complete_steps(workdir)
-    return experiment.total_steps in steps and _is_over(
-        workdir, experiment.refine.rounds
-    )
-
-
-def _is_over(workdir: Path, rounds: int) -> bool:
-    """Whether there is a checkpoint, if there are rounds that of the last one."""
-    if not rounds:
-        return bool(checkpoint.complete_steps(workdir))
-    return _ended_rounds(workdir).get(_ROUNDS) == rounds
+    if experiment.total_steps not in checkpoint.complete_steps(workdir):
+        return False
+    rounds = experiment.refine.rounds
+    return not rounds or _ended_rounds(workdir).get(_ROUNDS) == rounds
 
 
 def _ended_rounds(workdir: Path) -> dict[str, Any]:
     """Dotted key -> value of the configuration that rounds ended with; or nothing."""
-    if not checkpoint.complete_steps(workdir):
+    if not _has_weights(workdir):
         return {}
     return overrides.flatten(checkpoint.latest_meta(workdir)["config"])
-
-
-def _latest_labels(workdir: Path, rounds: int) -> int:
-    return RoundFiles(workdir, {}).latest(rounds)
 
 
 def _begun(workdir: Path) -> bool:
     """Whether there are weights, or labels that rounds of training go by."""
     labels = RoundFiles(workdir, {}).labels_path(0)
-    return bool(checkpoint.complete_steps(workdir)) or labels.exists()
+    return _has_weights(workdir) or labels.exists()
 
 
-def _rounds_of(workdir: Path) -> int | None:
-    rows = writer.read_json(workdir / "config.json")
-    return rows.get("refine", {}).get("rounds") if isinstance(rows, dict) else None
+def _has_weights(workdir: Path) -> bool:
+    return bool(checkpoint.complete_steps(workdir))
 
 
 def _stored_splits(workdir: Path) -> Mapping[str, list[str]]:
     """Split -> image ids; empty where nothing is known."""
-    rows = writer.read_json(workdir / "splits.json")
+    return _read(workdir / "splits.json")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Content of a file of named values; empty where it is none."""
+    rows = writer.read_json(path)
     return rows if isinstance(rows, dict) else {}
 
 

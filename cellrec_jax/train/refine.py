@@ -75,7 +75,6 @@ def train(
     if not files.labels_path(0).exists():
         given = round_files.given_labels(data.train, images.train)
         files.write_labels(0, given)
-    init_from = round_detector.started_from(files, init_from)
 
     # 2. Rounds, from the latest labels on.
     for number in range(files.latest(config.rounds), config.rounds + 1):

@@ -74,6 +74,8 @@ def train_round(
     """
     config = experiment.refine
     data = images.data._replace(train=relabel.with_labels(images.data.train, labels))
+    if number:
+        init_from = started_from(files, init_from)
     before = _chosen(files, number - 1) if config.warm_start and number else None
     best: Detector | None = None
     seconds = {"detector_s": 0.0, "peaks_s": 0.0}
@@ -107,13 +109,15 @@ def train_round(
 
 
 def started_from(files: RoundFiles, init_from: Path | None) -> Path | None:
-    """The weights that detectors start from: those of the first round, once it is done.
+    """The weights that the first round's detectors started from, and so all others'.
+
+    Args:
+      files: of a run whose first round is done.
+      init_from: what the command asks for, or None.
 
     Raises:
       ConfigError: if other ones are asked for.
     """
-    if not files.read_summaries():
-        return init_from
     meta = checkpoint.latest_meta(_chosen(files, 0))
     loop.check_init_from(init_from, meta)
     return Path(meta["init_from"]) if meta["init_from"] else None
@@ -174,7 +178,7 @@ def publish(
     meta = {
         **outcome.meta,
         "config": config_lib.to_json(experiment),
-        "init_from": checkpoint.latest_meta(_chosen(files, 0))["init_from"],
+        "init_from": str(started_from(files, None) or ""),
         "cells_kept": sum(origins.count(round_labels.GIVEN) for origins in given),
         "cells_total": num_cells,
     }

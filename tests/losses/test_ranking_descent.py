@@ -10,11 +10,6 @@ from cellrec_jax.losses import ranking_descent
 P, RIDGE = 4.0, 0.1
 
 
-@pytest.fixture
-def rng():
-    return np.random.default_rng(0)
-
-
 def draw(rng, num_rows=30, num_features=4):
     """Features with a constant column, and masks; a third of the rows is padding."""
     features = rng.normal(size=(num_rows, num_features))
@@ -35,7 +30,7 @@ def problem_of(features, positive, negative):
 
 
 def log_total(features, positive, negative, weights):
-    """Fujii et al. 2021, Eq. 4, with the ridge term, row by row in float64."""
+    """Fujii et al. 2021, Eq. 2, with p in the exponent, row by row in float64."""
     total = RIDGE * sum(weight**2 for weight in weights[:-1])
     for row, is_positive, is_negative in zip(features, positive, negative, strict=True):
         score = float(row @ weights)

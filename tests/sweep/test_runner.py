@@ -13,6 +13,12 @@ import pytest
 from cellrec_jax import errors
 from cellrec_jax.sweep import plan, runner, state
 
+WRITE_CORES = (
+    "import os, pathlib, sys;"
+    "cores = sorted(os.sched_getaffinity(0));"
+    "pathlib.Path(sys.argv[4], 'cores').write_text(str(cores))"
+)
+
 
 def jobs_of(tmp_path, count):
     runs = [plan.Run("a", "c", {}, k, None, {"seed": str(k)}) for k in range(count)]
@@ -102,13 +108,8 @@ def test_workers_have_cores_of_their_own(tmp_path, monkeypatch):
     monkeypatch.undo()
     if len(os.sched_getaffinity(0)) < 2:
         pytest.skip("needs two cores")
-    code = (
-        "import os, pathlib, sys, time; time.sleep(0.2);"
-        "cores = sorted(os.sched_getaffinity(0));"
-        "pathlib.Path(sys.argv[4], 'cores').write_text(str(cores))"
-    )
     before = os.sched_getaffinity(0)
-    execute(tmp_path, [sys.executable, "-c", code], 3, workers=2)
+    execute(tmp_path, [sys.executable, "-c", WRITE_CORES], 3, workers=2)
     assert os.sched_getaffinity(0) == before
     found = [path.read_text() for path in tmp_path.glob("trial/a/*/cores")]
     assert len(found) == 3
@@ -117,12 +118,7 @@ def test_workers_have_cores_of_their_own(tmp_path, monkeypatch):
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="needs Linux")
 def test_a_lone_run_has_all_cores(tmp_path):
-    code = (
-        "import os, pathlib, sys;"
-        "cores = sorted(os.sched_getaffinity(0));"
-        "pathlib.Path(sys.argv[4], 'cores').write_text(str(cores))"
-    )
-    execute(tmp_path, [sys.executable, "-c", code], 1, workers=2)
+    execute(tmp_path, [sys.executable, "-c", WRITE_CORES], 1, workers=2)
     found = (tmp_path / "trial/a/seed0/cores").read_text()
     assert found == str(sorted(os.sched_getaffinity(0)))
 
