@@ -103,8 +103,8 @@ class Predictor:
     def _network_scale(self) -> np.ndarray:
         """Px of the network per px of the training images, f64 [2]."""
         data = self.model.experiment.data
-        scale_yx = np.asarray(data.size_hw) / np.asarray(self.model.meta["native_hw"])
-        return np.full(2, scale_yx.min()) if data.resize == "pad" else scale_yx
+        native_hw = self.model.meta["native_hw"]
+        return transforms.resize_scale(native_hw, data.size_hw, data.resize)
 
     def _predict_pass(self, image: np.ndarray, size_hw: tuple[int, ...]) -> Cells:
         """Predicts one image as evaluation does, resized to `size_hw`."""

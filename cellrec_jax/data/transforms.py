@@ -6,7 +6,7 @@ by `data.augment`. The crops, flips and turns of this module are for preparing s
 are the reference that `data.augment` is tested against.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import dataclasses
 
 import numpy as np
@@ -97,6 +97,20 @@ def resize_record(
         lambda points_yx: geometry.resize_points(points_yx, scale_yx),
     )
     return _pad_record(resized, size_hw), scale_yx, np.zeros(2, np.float32)
+
+
+def resize_scale(
+    native_hw: Sequence[float], size_hw: Sequence[int], mode: str
+) -> np.ndarray:
+    """Px after `resize_record` per px before, f64 [2], but for rounding by "pad".
+
+    Args:
+      native_hw: height and width of the images, px.
+      size_hw: that they are brought to, px.
+      mode: as of `resize_record`.
+    """
+    scale_yx = np.divide(size_hw, native_hw)
+    return np.full(2, scale_yx.min()) if mode == "pad" else scale_yx
 
 
 def crop_record(
@@ -213,8 +227,8 @@ def _content_size(
     native_hw: tuple[int, ...], size_hw: tuple[int, int]
 ) -> tuple[int, int]:
     """Largest size of the native aspect that fits into `size_hw`."""
-    scale = min(size_hw[0] / native_hw[0], size_hw[1] / native_hw[1])
-    height, width = (max(1, round(native * scale)) for native in native_hw)
+    sides = np.multiply(native_hw, resize_scale(native_hw, size_hw, "pad"))
+    height, width = (max(1, round(side)) for side in sides.tolist())
     return min(height, size_hw[0]), min(width, size_hw[1])
 
 

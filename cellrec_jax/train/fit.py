@@ -10,7 +10,7 @@ import numpy as np
 
 from cellrec_jax import validate
 from cellrec_jax.config import Experiment
-from cellrec_jax.data import augment, feed, sets
+from cellrec_jax.data import augment, feed, sets, transforms
 from cellrec_jax.train import checkpoint, evaluate, loop
 from cellrec_jax.train import model as model_lib
 from cellrec_jax.train.console import Console
@@ -51,14 +51,14 @@ def train(
     class_names = data.train.source.class_names
     method = model_lib.build_method(experiment, len(class_names))
     assert method.fit is not None  # the caller asked for it
-    sides = zip(experiment.data.size_hw, source.native_hw, strict=True)
-    scale = math.sqrt(math.prod(size / native for size, native in sides))
+    config = experiment.data
+    scale_yx = transforms.resize_scale(source.native_hw, config.size_hw, config.resize)
     console.line(f"fitting {experiment.method} to {len(data.train.image_ids)} images")
     params, line = method.fit(
         np.asarray(augment.to_unit(jnp.asarray(loaded.images.image))),
         loaded.images.points_yx,
         loaded.images.points_mask,
-        scale * evaluate.radius_px(experiment.eval, source.mpp),
+        math.sqrt(scale_yx.prod()) * evaluate.radius_px(experiment.eval, source.mpp),
         console.track,
     )
     console.line(line)

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from cellrec_jax import config as config_lib
 from cellrec_jax import methods
 from cellrec_jax.config import Experiment
+from cellrec_jax.data import transforms
 from cellrec_jax.train import checkpoint, optim
 from cellrec_jax.train import step as step_lib
 from cellrec_jax.train.state import TrainState
@@ -39,8 +40,10 @@ class Model:
     def decode(self) -> Decode:
         """The operating point fitted on validation images, in px of the network."""
         fitted = self.meta["decode"]
-        sides = zip(self.experiment.data.size_hw, self.meta["native_hw"], strict=True)
-        scale = math.sqrt(math.prod(size / native for size, native in sides))
+        data = self.experiment.data
+        native_hw = self.meta["native_hw"]
+        scale_yx = transforms.resize_scale(native_hw, data.size_hw, data.resize)
+        scale = math.sqrt(scale_yx.prod())
         return Decode(
             jnp.asarray(fitted["thresholds"], jnp.float32),
             jnp.asarray(scale * fitted["min_distance"], jnp.float32),

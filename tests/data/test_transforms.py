@@ -135,6 +135,14 @@ def test_resize_nearest_takes_the_pixel_under_the_centre():
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("mode", transforms.RESIZE_MODES)
+def test_resize_scale_is_that_of_a_record(mode):
+    size_hw = (80, 90)
+    _, scale_yx, _ = transforms.resize_record(blob_record(), size_hw, mode)
+    told = transforms.resize_scale(SIZE_HW, size_hw, mode)
+    np.testing.assert_allclose(told, scale_yx, atol=0.5 / min(SIZE_HW))
+
+
 def test_pad_keeps_the_aspect_and_ignores_the_padding():
     record, scale_yx, _ = transforms.resize_record(blob_record(), (80, 90), "pad")
     # 90 / 56 = 1.607 is the smaller factor: 40 rows become 64.

@@ -1,17 +1,18 @@
 """Methods with weights; restoring is tested in test_run."""
 
+import dataclasses
+
 import numpy as np
+import pytest
 
 from cellrec_jax.train import model
+
+DECODE = {"thresholds": [0.25, 0.5], "min_distance": 3.0, "num_labels": [1, 2]}
 
 
 def test_decode_is_in_px_of_the_network(tiny_experiment):
     meta = {
-        "decode": {
-            "thresholds": [0.25, 0.5],
-            "min_distance": 3.0,
-            "num_labels": [1, 2],
-        },
+        "decode": DECODE,
         "native_hw": [2 * side for side in tiny_experiment.data.size_hw],
         "class_names": ["a", "b"],
     }
@@ -20,6 +21,17 @@ def test_decode_is_in_px_of_the_network(tiny_experiment):
     assert made.decode.min_distance == 1.5
     assert made.threshold_lines()[-1] == "least distance of two cells: 3 px"
     assert not model.keep_all(2).thresholds.any()
+
+
+@pytest.mark.parametrize(("mode", "distance"), [("squeeze", 3 / 8**0.5), ("pad", 0.75)])
+def test_decode_where_sides_are_scaled_unlike(tiny_experiment, mode, distance):
+    """By 1/2 and 1/4: squeezed cells shrink by the mean, padded images by 1/4."""
+    data = dataclasses.replace(tiny_experiment.data, resize=mode)
+    height, width = data.size_hw
+    meta = {"decode": DECODE, "native_hw": [2 * height, 4 * width]}
+    experiment = dataclasses.replace(tiny_experiment, data=data)
+    made = model.Model(experiment, None, None, None, meta, 1)
+    np.testing.assert_allclose(made.decode.min_distance, distance, rtol=1e-6)
 
 
 def test_sizes_near_the_training_images(tiny_experiment):
