@@ -15,6 +15,9 @@ from cellrec_jax.sweep.plan import Row, Run, Sweep
 
 _CONFIDENCE = 0.95
 _FACTS = ("seconds", "predict_s", "parameters")
+BEST_F1 = "F1(best)"
+"""A metric: F1 at the score threshold that suits the test images best. An upper bound,
+since it is chosen on them; beside F1 it says what the threshold costs."""
 
 
 class Record(NamedTuple):
@@ -51,8 +54,8 @@ def record(run: Run, results: Mapping[str, Any], metrics: Sequence[str]) -> Reco
     Args:
       run: which one.
       results: content of its results.json.
-      metrics: keys of its `metrics`; or seconds (of training), predict_s (an image's)
-        or parameters (of the network).
+      metrics: keys of its `metrics`; or seconds (of training), predict_s (an image's),
+        parameters (of the network) or `BEST_F1`.
     """
     found, run_facts = results.get("metrics", {}), results.get("run", {})
     timing = run_facts.get("timing", {})
@@ -61,11 +64,23 @@ def record(run: Run, results: Mapping[str, Any], metrics: Sequence[str]) -> Reco
         "predict_s": timing.get("predict_s"),
         "parameters": run_facts.get("parameters"),
     }
+    known = {**facts, BEST_F1: _best_f1(results.get("tables", {}))}
     values = {
-        name: facts[name] if name in facts else found.get(name, {}).get("value")
+        name: known[name] if name in known else found.get(name, {}).get("value")
         for name in metrics
     }
     return Record(run, values, {**facts, **run_facts.get("versions", {})})
+
+
+def _best_f1(tables: Mapping[str, Any]) -> float | None:
+    """Mean over classes of the highest point of each one's threshold curve."""
+    curves = tables.get("threshold_curves", {}).get("curves", {})
+    peaks = [
+        max((f1 for f1 in curve["F1"] if f1 is not None), default=None)
+        for curve in curves.values()
+    ]
+    defined = [peak for peak in peaks if peak is not None]
+    return statistics.fmean(defined) if defined else None
 
 
 def interval(values: Sequence[float]) -> Cell:

@@ -59,6 +59,17 @@ def test_one_value_has_no_interval():
     assert table.interval([]) == (None, None, 0)
 
 
+def test_best_f1_is_the_mean_of_the_curves_highest_points():
+    run = plan.Run("ours", "c", {}, 0, None, {})
+    curves = {"a": {"F1": [0.2, 0.6, None]}, "b": {"F1": [0.1, 0.0]}}
+    results = {"tables": {"threshold_curves": {"curves": curves}}}
+    values = table.record(run, results, (table.BEST_F1,)).values
+    np.testing.assert_allclose(values[table.BEST_F1], 0.35)
+    curves["a"] = curves["b"] = {"F1": [None]}
+    assert table.record(run, results, (table.BEST_F1,)).values == {table.BEST_F1: None}
+    assert table.record(run, {}, (table.BEST_F1,)).values == {table.BEST_F1: None}
+
+
 def test_lines_follow_the_file():
     lines = table.summarize(SWEEP, RECORDS)
     assert [(line.row, line.axes, line.num_seeds) for line in lines] == [
