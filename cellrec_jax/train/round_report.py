@@ -13,12 +13,16 @@ from cellrec_jax.io.round_labels import ImageLabels
 from cellrec_jax.methods.pseudo_candidates import POSITIVE, UNLABELED, Candidates
 from cellrec_jax.metrics import counting, matching
 from cellrec_jax.metrics import results as results_lib
-from cellrec_jax.train import evaluate
+from cellrec_jax.train import evaluate, relabel
 from cellrec_jax.train import model as model_lib
 from cellrec_jax.train.relabel import Judged, Relabeled
 from cellrec_jax.train.round_files import RoundFiles
 
 _MEASURES = ("precision", "recall", "F1")
+_NOT_KNOWN = (
+    "all annotated cells are labels, so that unlabelled ones that are found count as "
+    "wrong on the training images"
+)
 
 
 def label_line(number: int, rounds: int, labels: Mapping[str, ImageLabels]) -> str:
@@ -68,12 +72,12 @@ def measure(
 def purity(
     candidates: Candidates,
     index: np.ndarray,
-    eval_set: sets.EvalSet,
+    truth_yx: Sequence[np.ndarray],
     match_px: float,
     *,
     cells: bool,
 ) -> float | None:
-    """Share of selected peaks that are what they are taken for, by all annotations.
+    """Share of selected peaks that are what they are taken for.
 
     A cell counts for one peak: a second one that is taken for it is wrong. Background
     is a peak without any cell near it.
@@ -81,7 +85,8 @@ def purity(
     Args:
       candidates: peaks, px of the network's images.
       index: those selected.
-      eval_set: training images with all their annotations.
+      truth_yx: f32 [N, 2] of each image, its cells, in the same px; for peaks taken for
+        cells those that no label marks yet.
       match_px: a cell is within this of its peak; background has none within it.
       cells: whether they are taken for cells, else for background.
 
@@ -91,14 +96,31 @@ def purity(
     right = 0
     for image in np.unique(candidates.image[index]):
         points_yx = candidates.points_yx[index[candidates.image[index] == image]]
-        real = np.asarray(eval_set.images.points_mask[image])
-        truth_yx = np.asarray(eval_set.images.points_yx[image])[real]
+        real_yx = truth_yx[image]
         if cells:
-            right += len(matching.match_points(points_yx, truth_yx, match_px))
+            right += len(matching.match_points(points_yx, real_yx, match_px))
         else:
-            between = np.linalg.norm(points_yx[:, None] - truth_yx[None], axis=-1)
+            between = np.linalg.norm(points_yx[:, None] - real_yx[None], axis=-1)
             right += int((between > match_px).all(axis=1).sum())
     return right / len(index) if len(index) else None
+
+
+def unlabeled_cells(
+    truth_yx: Sequence[np.ndarray], labels: Sequence[ImageLabels], match_px: float
+) -> list[np.ndarray]:
+    """The cells of each image that no label marks.
+
+    Args:
+      truth_yx: f32 [N, 2] of each image, all cells.
+      labels: of each image, in the same px.
+      match_px: a label marks one cell within this.
+    """
+    free = []
+    for cells_yx, image in zip(truth_yx, labels, strict=True):
+        marks = np.array(image.origins, np.str_) != round_labels.NEGATIVE
+        pairs = matching.match_points(image.points_yx[marks], cells_yx, match_px)
+        free.append(np.delete(cells_yx, pairs[:, 1], axis=0))
+    return free
 
 
 def summarize(
@@ -118,7 +140,8 @@ def summarize(
       candidates: its detector's peaks on the training images.
       judged: what the classifier said, if it was asked.
       following: the next round's labels, if there are any.
-      eval_set: training images with all their annotations.
+      eval_set: training images with all their annotations. If these are no more than
+        the given labels, nothing tells which of the selected peaks are right.
       match_px: largest distance of a peak and its cell.
     """
     counts = Counter(origin for image in labels.values() for origin in image.origins)
@@ -131,17 +154,29 @@ def summarize(
         summary["prior"] = judged.prior
         summary["peaks_at_labels"] = int((judged.kinds == POSITIVE).sum())
         summary["peaks_unlabeled"] = int((judged.kinds == UNLABELED).sum())
+    truth_yx = [
+        np.asarray(points_yx)[np.asarray(mask)]
+        for points_yx, mask in zip(
+            eval_set.images.points_yx, eval_set.images.points_mask, strict=True
+        )
+    ]
+    known = counts[round_labels.GIVEN] < sum(map(len, truth_yx))
     if following is not None:
         top, bottom, _ = following.selection
-        summary["selected"] = {
-            "positive": len(top),
-            "negative": len(bottom),
-            "positive_purity": purity(candidates, top, eval_set, match_px, cells=True),
-            "negative_purity": purity(
-                candidates, bottom, eval_set, match_px, cells=False
-            ),
-        }
+        summary["selected"] = {"positive": len(top), "negative": len(bottom)}
+        if known:
+            own = relabel.to_network(labels, eval_set)
+            free_yx = unlabeled_cells(truth_yx, own, match_px)
+            summary["selected"] |= {
+                "positive_purity": purity(
+                    candidates, top, free_yx, match_px, cells=True
+                ),
+                "negative_purity": purity(
+                    candidates, bottom, truth_yx, match_px, cells=False
+                ),
+            }
     summary["notes"] = [
+        *(() if known else (_NOT_KNOWN,)),
         *(judged.notes if judged is not None else ()),
         *(following.ranking.notes if following is not None else ()),
         *(following.selection.notes if following is not None else ()),
@@ -162,8 +197,8 @@ def lines(summary: Mapping[str, Any]) -> list[str]:
     if selected := summary.get("selected"):
         found.append(
             f"round {summary['round']}: selected {selected['positive']} as cells"
-            f"{_right(selected['positive_purity'])} and {selected['negative']} as "
-            f"background{_right(selected['negative_purity'])} of "
+            f"{_right(selected.get('positive_purity'))} and {selected['negative']} as "
+            f"background{_right(selected.get('negative_purity'))} of "
             f"{summary['peaks_unlabeled']} unlabelled peaks"
         )
     return found + [f"note: {note}" for note in summary.get("notes", ())]

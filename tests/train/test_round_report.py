@@ -32,7 +32,7 @@ def _eval_set(cells=CELLS) -> sets.EvalSet:
 
 
 def _purity(index, match_px, *, cells):
-    return round_report.purity(PEAKS, index, _eval_set(), match_px, cells=cells)
+    return round_report.purity(PEAKS, index, CELLS, match_px, cells=cells)
 
 
 def test_purity_counts_a_cell_once():
@@ -55,10 +55,44 @@ def test_background_has_no_cell_near():
 
 
 def test_background_of_images_without_cells_is_right():
-    blank = _eval_set([np.zeros((0, 2), np.float32)] * 2)
+    blank = [np.zeros((0, 2), np.float32)] * 2
     index = np.arange(5)
     assert round_report.purity(PEAKS, index, blank, 5.0, cells=False) == 1.0
     assert round_report.purity(PEAKS, index, blank, 5.0, cells=True) == 0.0
+
+
+def test_labelled_cells_are_no_finds():
+    """The first image's first cell has a label, and a second peak 1 px further."""
+    labels = [round_labels.given(CELLS[0][:1] + 1), round_labels.given(CELLS[1][:0])]
+    free = round_report.unlabeled_cells(CELLS, labels, 3.0)
+    np.testing.assert_array_equal(free[0], CELLS[0][1:])
+    np.testing.assert_array_equal(free[1], CELLS[1])
+    index = np.array([1, 3])
+    assert round_report.purity(PEAKS, index, CELLS, 5.0, cells=True) == 1.0
+    assert round_report.purity(PEAKS, index, free, 5.0, cells=True) == 0.5
+    background = [one._replace(origins=("pseudo_negative",)) for one in labels[:1]]
+    same = round_report.unlabeled_cells(CELLS[:1], background, 3.0)
+    np.testing.assert_array_equal(same[0], CELLS[0])
+
+
+@pytest.mark.parametrize("num_given", [1, 2])
+def test_shares_right_need_cells_that_are_held_back(num_given):
+    """Of three cells; with all of them given, finds cannot be told from mistakes."""
+    given = [round_labels.given(CELLS[0][:num_given]), round_labels.given(CELLS[1])]
+    labels = dict(zip(_eval_set().image_ids, given, strict=True))
+    scores = np.zeros(5, np.float32)
+    selection = Selection(np.array([1]), np.array([4]), ())
+    following = Relabeled({}, Ranking(scores, scores, ()), selection, {})
+    summary = round_report.summarize(
+        0, labels, PEAKS, None, following, _eval_set(), 5.0
+    )
+    if num_given == 1:
+        shares = {"positive_purity": 0.0, "negative_purity": 1.0}
+        assert summary["notes"] == []
+    else:
+        shares = {}
+        assert "all annotated cells are labels" in summary["notes"][0]
+    assert summary["selected"] == {"positive": 1, "negative": 1, **shares}
 
 
 @pytest.mark.parametrize("more", [False, True])
@@ -70,8 +104,9 @@ def test_a_summary_has_the_notes_of_all_stages(more):
     none = np.zeros(0, np.int64)
     ranking = Ranking(scores, scores, ("not ranked",))
     following = Relabeled({}, ranking, Selection(none, none, ("none",)), {})
+    none_given = dict.fromkeys(_eval_set().image_ids, round_labels.given(CELLS[0][:0]))
     summary = round_report.summarize(
-        0, {}, PEAKS, judged, following if more else None, _eval_set(), 5.0
+        0, none_given, PEAKS, judged, following if more else None, _eval_set(), 5.0
     )
     notes = ["no classifier", "not ranked", "none"] if more else ["no classifier"]
     assert summary["notes"] == notes
