@@ -149,6 +149,7 @@ def fit(
     images: np.ndarray,
     points_yx: np.ndarray,
     points_masks: np.ndarray,
+    valid: np.ndarray,
     radius_px: float,
     track: vicar_search.Track = lambda items, _: items,
     *,
@@ -160,6 +161,7 @@ def fit(
       images: f32 [B, H, W, C] in [0, 1].
       points_yx: f32 [B, N, 2] px.
       points_masks: bool [B, N].
+      valid: bool [B, H, W]; what lies elsewhere, such as padding, changes nothing.
       radius_px: a match is nearer than this.
       track: shows how far the search is, such as `Console.track`.
       model: the grid, and what the points are.
@@ -182,6 +184,7 @@ def fit(
             model.grid(),
             options=model.optics(),
             labels=model.search_labels,
+            valid=list(np.asarray(valid)),
             track=track,
         )
     except ValueError as error:
@@ -212,7 +215,9 @@ def _predict(
     """Detections of whole images: max_detections slots, highest score first."""
     del model_state
     seeds = watershed_seeds.SeedOptions(**{k: float(v) for k, v in params.items()})
-    restored = vicar_search.restore_all(_grey(batch.image), model.optics())
+    restored = vicar_search.restore_all(
+        _grey(batch.image), model.optics(), list(np.asarray(batch.valid))
+    )
     shape = (len(restored), model.max_detections)
     points_yx, scores = np.zeros((*shape, 2), np.float32), np.zeros(shape, np.float32)
     mask = np.zeros(shape, bool)

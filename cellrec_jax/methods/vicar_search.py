@@ -53,20 +53,25 @@ def _restore(images: jax.Array, options: phase_optics.PhaseOptions) -> jax.Array
 def restore_all(
     images: Sequence[np.ndarray],
     options: phase_optics.PhaseOptions = phase_optics.DEFAULTS,
+    valid: Sequence[np.ndarray] | None = None,
 ) -> list[np.ndarray]:
     """Restores frames, those of one size together.
 
     Args:
       images: each [H, W], 8-, 16-bit or float; sizes and types may differ.
       options: optics and weights.
+      valid: bool [H, W] of each; None is everywhere. What lies elsewhere, such as
+        padding, changes nothing.
 
     Returns:
-      f32 [H, W] >= 0 of each, in order.
+      f32 [H, W] >= 0 of each, in order; 0 where not valid.
 
     Raises:
       ValueError: for frames that are not grey or have values that are not finite,
         naming the frame.
     """
+    if valid is not None:
+        images = [_fill(*pair) for pair in zip(images, valid, strict=True)]
     by_size: dict[tuple[int, ...], list[int]] = {}
     for index, image in enumerate(images):
         if image.ndim != 2 or not np.isfinite(image).all():
@@ -85,7 +90,15 @@ def restore_all(
         stack = np.stack([images[index].astype(np.float32) for index in indices])
         found = np.asarray(_restore(stack, options))
         restored |= dict(zip(indices, found, strict=True))
-    return [restored[index] for index in range(len(images))]
+    ordered = [restored[index] for index in range(len(images))]
+    if valid is None:
+        return ordered
+    return [np.where(mask, one, 0) for one, mask in zip(ordered, valid, strict=True)]
+
+
+def _fill(image: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """The image with the median of its valid pixels everywhere else."""
+    return np.where(valid, image, np.median(image[valid]) if valid.any() else 0)
 
 
 def search(
@@ -98,6 +111,7 @@ def search(
     protocol: str = "nearest",
     strict: bool = True,
     labels: str = "given",
+    valid: Sequence[np.ndarray] | None = None,
     track: Track = lambda items, _: items,
 ) -> SearchResult:
     """Finds the four best values on annotated frames.
@@ -117,6 +131,7 @@ def search(
       protocol: a method of `metrics.matching.match_points` that needs no scores.
       strict: whether a match is nearer than the radius, not up to it.
       labels: "given", by F1: the points are all cells; "sampled": maybe a part.
+      valid: as for `restore_all`.
       track: passes items through and shows how far it is, such as `Console.track`.
 
     Returns:
@@ -145,7 +160,7 @@ def search(
     match = functools.partial(
         matching.match_points, radius=radius_px, method=protocol, strict=strict
     )
-    restored = restore_all(images, options)
+    restored = restore_all(images, options, valid)
     of_masks = list(enumerate(itertools.product(*grid[:-1])))
     work = itertools.product(zip(restored, points_yx, strict=True), of_masks)
     for (image, true_yx), (row, of_mask) in track(list(work), "values on images"):

@@ -58,6 +58,7 @@ def train(
         np.asarray(augment.to_unit(jnp.asarray(loaded.images.image))),
         loaded.images.points_yx,
         loaded.images.points_mask,
+        loaded.images.valid,
         math.sqrt(scale_yx.prod()) * evaluate.radius_px(experiment.eval, source.mpp),
         console.track,
     )

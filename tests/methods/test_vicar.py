@@ -42,9 +42,13 @@ def _batch(images):
         points_mask=empty.astype(bool),
         boxes_yxyx=np.zeros((len(images), 0, 4), np.float32),
         trust=empty,
-        valid=np.ones(images.shape[:3], bool),
+        valid=_valid(images),
         example_index=np.arange(len(images), dtype=np.int32),
     )
+
+
+def _valid(images):
+    return np.ones(images.shape[:3], bool)
 
 
 def _decode(threshold=0.0):
@@ -57,7 +61,7 @@ def test_fit_and_predict(images, labels):
     method = vicar.make(options, num_classes=1, total_steps=1)
     points_yx = np.stack([np.vstack([CELLS_YX, [[1e9, -3]]])] * 2)
     masks = np.array([[True, True, True, False], [False] * 4])
-    params, line = method.fit(images, points_yx, masks, 4.0)
+    params, line = method.fit(images, points_yx, masks, _valid(images), 4.0)
     assert "2 combinations on 2 images: threshold 0.05" in line
     assert "chosen by F1" not in line
     found = method.predict(params, {}, _batch(images), _decode(0.5))
@@ -72,7 +76,7 @@ def test_fit_and_predict(images, labels):
 def test_fit_says_when_another_rule_chose(images):
     points_yx = np.array([[[10.5, 13.0], [33.0, 45.0]]] * 2, np.float32)
     masks = np.array([[True, True], [False, False]])
-    params, line = METHOD.fit(images, points_yx, masks, 4.0)
+    params, line = METHOD.fit(images, points_yx, masks, _valid(images), 4.0)
     assert params["threshold"] == np.float32(0.05)
     assert "chosen by F1, since no combination finds two of the points" in line
 
@@ -84,6 +88,30 @@ def test_masks_and_thresholds_drop_detections(images):
     assert not METHOD.predict(params, {}, batch, _decode(0.999)).mask.any()
     filler = batch._replace(image_mask=np.zeros(2, bool))
     assert not METHOD.predict(params, {}, filler, _decode()).mask.any()
+
+
+def test_garbage_outside_of_the_valid_region_changes_nothing(images, rng):
+    """What fills up is taken for the median, and holds no cells."""
+    valid = np.pad(_valid(images), ((0, 0), (0, 12), (0, 8)))
+    fills = [
+        np.pad(images, ((0, 0), (0, 12), (0, 8), (0, 0)), constant_values=value)
+        for value in (0.0, 1.0)
+    ]
+    fills[1][:, SIZE_HW[0] :, :, :] = rng.random((2, 12, SIZE_HW[1] + 8, 3))
+    points_yx, masks = np.stack([CELLS_YX] * 2), np.array([[True] * 3, [False] * 3])
+    found = [METHOD.fit(fill, points_yx, masks, valid, 4.0) for fill in fills]
+    assert found[0] == found[1]
+    assert "F1 1.000" in found[0][1]
+    batches = [_batch(fill)._replace(valid=valid) for fill in fills]
+    first, second = (METHOD.predict(found[0][0], {}, b, _decode()) for b in batches)
+    jax.tree.map(np.testing.assert_array_equal, first, second)
+    assert np.asarray(first.mask).sum(axis=1).tolist() == [3, 0]
+
+
+def test_nothing_valid_is_nothing_found(images):
+    batch = _batch(images)._replace(valid=~_valid(images))
+    params, _ = METHOD.init(jax.random.key(0), jnp.asarray(images))
+    assert not METHOD.predict(params, {}, batch, _decode()).mask.any()
 
 
 def test_init_holds_four_values():
@@ -103,10 +131,10 @@ def test_bad_input_is_refused(images):
         methods.build("vicar", {}, {}, num_classes=2, total_steps=1)
     none = np.zeros((2, 1), bool)
     with pytest.raises(errors.DataError, match="no frame has a cell"):
-        METHOD.fit(images, np.zeros((2, 1, 2)), none, 4.0)
+        METHOD.fit(images, np.zeros((2, 1, 2)), none, _valid(images), 4.0)
     one = np.array([[True], [False]])
     with pytest.raises(errors.DataError, match="need two"):
-        METHOD.fit(images, np.zeros((2, 1, 2)), one, 4.0)
+        METHOD.fit(images, np.zeros((2, 1, 2)), one, _valid(images), 4.0)
 
 
 @pytest.mark.parametrize(
