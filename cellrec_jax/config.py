@@ -87,7 +87,8 @@ class DataConfig:
     contrast: float = 0.0
     synthetic_kind: str = "nuclei"
     """What is generated: nuclei (Ki-67, two classes), membrane (PD-L1, four), or
-    phase contrast with one class: c2c12 (elongated cells) or hsc (round and dark)."""
+    phase contrast with one class: c2c12 (elongated cells), hsc (round and dark) or
+    hsc_bright (the same by negative contrast)."""
     synthetic_train: int = 16
     """Generated training images."""
     synthetic_val: int = 4
@@ -173,7 +174,7 @@ class RefineConfig:
     seeds_per_round: int = 1
     """Detectors trained in each round, with seeds of their own from seed *
     seeds_per_round on; the one that finds most peaks on the training images is kept
-    (the paper's code takes 5)."""
+    (the paper's code takes 5). Without rounds or a classifier of peaks it is one."""
     warm_start: bool = False
     """Start each round's detector from the last one's weights, not anew."""
     carry_over: bool = True

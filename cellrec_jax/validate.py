@@ -72,7 +72,7 @@ _CHOICES = {
     "data.loader": ("auto", "arrays", "tf"),
     "data.resize": ("squeeze", "pad"),
     "data.boxes": ("auto", "points", "annotated"),
-    "data.synthetic_kind": ("nuclei", "membrane", "c2c12", "hsc"),
+    "data.synthetic_kind": ("nuclei", "membrane", "c2c12", "hsc", "hsc_bright"),
     "data.intensity": ("auto", "percentile", "full"),
     "optim.name": ("momentum", "adam", "adamw"),
     "optim.schedule": ("piecewise", "cosine", "constant"),

@@ -1,8 +1,9 @@
 """Synthetic phase-contrast images with exact centres and masks, one class.
 
-Two kinds: "c2c12" (elongated cells in sheets, some round and bright before they divide)
-and "hsc" (round, dark cells between dirt that looks like them, often in wells). Dirt
-and walls of wells are not annotated. An image is a function of (kind, seed, index).
+Kinds are "c2c12" (elongated cells in sheets, some round and bright before they divide),
+"hsc" (round, dark cells between dirt that looks like them, often in wells), and
+"hsc_bright" (the same by negative phase contrast). Dirt and walls of wells are not
+annotated. An image is a function of (kind, seed, index).
 
 Made for the setting of Fujii et al., Cell Detection from Imperfect Annotation by Pseudo
 Label Selection Using P-classification, MICCAI 2021: C2C12 (1040 x 1392 px) and
@@ -99,6 +100,8 @@ def make_sequence(
     synthetic_phase_layout.litter(rng, empty, preset)
     cells = synthetic_phase_layout.plan(rng, preset, inside_px)
     microscope = synthetic_phase_optics.draw_microscope(rng, size_hw, preset.brightness)
+    if preset.negative:
+        microscope = microscope._replace(ring=-microscope.ring)
     speeds_yx = rng.normal(0, preset.speed_px, (len(cells), 2))
     records = []
     for frame in range(num_frames):

@@ -39,6 +39,8 @@ class Preset(NamedTuple):
     speed_px: float
     """Typical way from frame to frame, along each axis."""
     mpp: float
+    negative: bool = False
+    """Negative phase contrast: bodies are bright and halos dark."""
 
 
 PRESETS = {
@@ -87,6 +89,9 @@ PRESETS = {
         mpp=0.645,
     ),
 }
+PRESETS["hsc_bright"] = PRESETS["hsc"]._replace(
+    absorption=(0.0, 0.05), brightness=0.25, negative=True
+)
 
 
 def plan(

@@ -21,7 +21,8 @@ class Microscope(NamedTuple):
     """What is fixed while one specimen is looked at."""
 
     ring: float
-    """Amplitude that the ring lets pass, in (0, 1); a low one gives more contrast."""
+    """Amplitude that the ring lets pass, in (0, 1); a low one gives more contrast.
+    Below 0 light is delayed the other way, by which cells are bright."""
     halos: tuple[tuple[float, float], ...]
     """Width in px, and share of bent light that the ring catches, of each halo."""
     light: np.ndarray

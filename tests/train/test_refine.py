@@ -256,6 +256,29 @@ def test_every_round_starts_from_the_weights_of_the_first(finished, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_warm_start_takes_the_last_rounds_weights(tmp_path):
+    """Killed inside round 1 and moved, it goes on from its own checkpoint."""
+    experiment = _experiment(
+        refine={"warm_start": True, "rounds": 1, "epochs": 1, "top_share": 0.9}
+    )
+    workdir, data = tmp_path / "run", _data(experiment)
+    refine.train(experiment, workdir, data, Console(quiet=True))
+    first, second = (RoundFiles(workdir, {}).detector(k, 0) for k in (0, 1))
+    assert checkpoint.latest_meta(first)["init_from"] == ""
+    assert checkpoint.latest_meta(second)["init_from"] == str(first.absolute())
+    moved = shutil.move(workdir, tmp_path / "moved")
+    last = moved / second.relative_to(workdir) / "checkpoints" / "30"
+    wanted = model_lib.restore(moved).params
+    for folder in (last, moved / "checkpoints"):
+        shutil.rmtree(folder)
+    for name in ("summary.json", "peaks.npz"):
+        (moved / "rounds" / "1" / name).unlink()
+    outcome = refine.train(experiment, moved, data, Console(quiet=True))
+    assert outcome.timing["from_step"] == 15
+    chex.assert_trees_all_close(model_lib.restore(moved).params, wanted, atol=1e-6)
+
+
+@pytest.mark.slow
 def test_pause_stops_before_the_next_round(tmp_path):
     experiment = _experiment(
         refine={"pause": True, "rounds": 1, "epochs": 1, "top_share": 0.9}
