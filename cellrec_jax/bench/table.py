@@ -52,6 +52,7 @@ _OTHERS: Mapping[str, Mapping[str, str]] = {
         "unit": "unit",
         "call_s": "s",
         "units_per_s": "units/s",
+        "peak_mib": "peak memory so far, MiB",
     },
 }
 """Benchmark -> the columns that are shown of it, and their heads."""

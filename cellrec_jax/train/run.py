@@ -1,6 +1,6 @@
 """A work directory from start to results: train, evaluate, write what was found."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import importlib.metadata
 from pathlib import Path
 import platform
@@ -128,6 +128,8 @@ def evaluate_workdir(
     facts["timing"]["predict_s"] = evaluate.seconds_per_image(
         predict, *weights, eval_set, model.decode
     )
+    for line in _slot_lines(model, results):
+        console.line(line)
     decode = dict(model.meta["decode"])
     results = results_lib.suppress(results, decode["min_distance"])
     found = evaluate.metrics(results, model.class_names, config, radius, decode)
@@ -190,6 +192,26 @@ def _scale_lines(model: model_lib.Model, eval_set: sets.EvalSet) -> list[str]:
             f"{trained:g}; resample them to {trained:g} (--mode predict does so)"
         )
     return lines
+
+
+def _slot_lines(
+    model: model_lib.Model, results: Sequence[results_lib.ImageResult]
+) -> list[str]:
+    """Warns of images with more cells of a class than a prediction can hold."""
+    slots = model.experiment.model["max_detections"]
+    thresholds = np.asarray(model.meta["decode"]["thresholds"])
+    full = []
+    for one in results:
+        counted = one.pred_labels[one.pred_scores >= thresholds[one.pred_labels]]
+        if np.bincount(counted, minlength=1).max() >= slots:
+            full.append(one.image_id)
+    if not full:
+        return []
+    return [
+        f"warning: {len(full)} of {len(results)} images (such as {full[0]}) have more "
+        f"detections than the {slots} that are kept: raise model.max_detections or "
+        "the threshold"
+    ]
 
 
 def _run_facts(

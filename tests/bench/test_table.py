@@ -65,9 +65,9 @@ EXPECTED = """\
 | --- | --- | --- | --- | --- | --- |
 | unet | - | 839,794 | - | 1,198 | 13 |
 
-| stage of a round | of | number | unit | s | units/s |
-| --- | --- | --- | --- | --- | --- |
-| rank | SGD | 1,000 | row | 0.1 | - |"""
+| stage of a round | of | number | unit | s | units/s | peak memory so far, MiB |
+| --- | --- | --- | --- | --- | --- | --- |
+| rank | SGD | 1,000 | row | 0.1 | - | - |"""
 
 
 @pytest.fixture

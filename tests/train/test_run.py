@@ -16,6 +16,7 @@ import pytest
 
 from cellrec_jax import config, errors
 from cellrec_jax.data import arrays, sets
+from cellrec_jax.metrics import results
 from cellrec_jax.train import model, run, writer
 from cellrec_jax.train.console import Console
 
@@ -151,6 +152,29 @@ def test_images_of_another_scale_are_named(workdir):
     assert "about 96 x 128 px" in size
     (pixel,) = lines((96, 128), 0.3)
     assert "0.3 um per px, the training images 0.25" in pixel
+
+
+def test_images_that_fill_all_slots_are_named(workdir):
+    """Three are kept of each class; what is below the threshold 0.5 does not count."""
+    restored = model.restore(workdir)
+    options = {**restored.experiment.model, "max_detections": 3}
+    experiment = dataclasses.replace(restored.experiment, model=options)
+    meta = {**restored.meta, "decode": {"thresholds": [0.5, 0.5]}}
+    restored = dataclasses.replace(restored, experiment=experiment, meta=meta)
+
+    def lines(scores, labels):
+        none = np.zeros((0, 2), np.float32)
+        one = results.ImageResult(
+            "a", "", none, np.array(scores), np.array(labels, np.int32), None,
+            np.zeros(len(scores), bool), none, np.zeros(0, np.int32), None,
+        )  # fmt: skip
+        return run._slot_lines(restored, [one])
+
+    assert lines([], []) == lines([0.9, 0.8, 0.4], [0, 0, 0]) == []
+    assert lines([0.9, 0.8, 0.7], [0, 0, 1]) == []
+    (line,) = lines([0.9, 0.8, 0.5], [1, 1, 1])
+    assert "1 of 1 images (such as a)" in line
+    assert "the 3 that are kept" in line
 
 
 def test_thresholds_say_where_they_come_from(workdir):
