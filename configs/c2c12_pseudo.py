@@ -125,10 +125,6 @@ def _compare(config: ConfigDict, row: str) -> None:
     elif row == "yang":
         config.model.classifier = config.refine.network
         config.refine.prior_rule = "penl1"
-        # By the code's logistic clip, which rounds need features of only, scores grow
-        # without end and all peaks may have positive ones: see configs/README.md.
-        config.refine.surrogate = "sigmoid"
-        config.refine.estimator = "non_negative"
     elif row == "yang_pixels":
         config.loss.form = "pu"
         config.model.activation = "sigmoid"
