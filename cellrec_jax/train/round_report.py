@@ -154,27 +154,15 @@ def summarize(
         summary["prior"] = judged.prior
         summary["peaks_at_labels"] = int((judged.kinds == POSITIVE).sum())
         summary["peaks_unlabeled"] = int((judged.kinds == UNLABELED).sum())
-    truth_yx = [
-        np.asarray(points_yx)[np.asarray(mask)]
-        for points_yx, mask in zip(
-            eval_set.images.points_yx, eval_set.images.points_mask, strict=True
-        )
-    ]
-    known = counts[round_labels.GIVEN] < sum(map(len, truth_yx))
+    known = counts[round_labels.GIVEN] < int(np.sum(eval_set.images.points_mask))
     if following is not None:
         top, bottom, _ = following.selection
         summary["selected"] = {"positive": len(top), "negative": len(bottom)}
         if known:
             own = relabel.to_network(labels, eval_set)
-            free_yx = unlabeled_cells(truth_yx, own, match_px)
-            summary["selected"] |= {
-                "positive_purity": purity(
-                    candidates, top, free_yx, match_px, cells=True
-                ),
-                "negative_purity": purity(
-                    candidates, bottom, truth_yx, match_px, cells=False
-                ),
-            }
+            summary["selected"] |= _purities(
+                candidates, top, bottom, eval_set, own, match_px
+            )
     summary["notes"] = [
         *(() if known else (_NOT_KNOWN,)),
         *(judged.notes if judged is not None else ()),
@@ -182,6 +170,27 @@ def summarize(
         *(following.selection.notes if following is not None else ()),
     ]
     return summary
+
+
+def _purities(
+    candidates: Candidates,
+    top: np.ndarray,
+    bottom: np.ndarray,
+    eval_set: sets.EvalSet,
+    labels: Sequence[ImageLabels],
+    match_px: float,
+) -> dict[str, float | None]:
+    """Shares of the selected cells and background that are right."""
+    images = eval_set.images
+    truth_yx = [
+        np.asarray(points_yx)[np.asarray(mask)]
+        for points_yx, mask in zip(images.points_yx, images.points_mask, strict=True)
+    ]
+    free_yx = unlabeled_cells(truth_yx, labels, match_px)
+    return {
+        "positive_purity": purity(candidates, top, free_yx, match_px, cells=True),
+        "negative_purity": purity(candidates, bottom, truth_yx, match_px, cells=False),
+    }
 
 
 def lines(summary: Mapping[str, Any]) -> list[str]:
