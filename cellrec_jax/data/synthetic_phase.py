@@ -99,9 +99,9 @@ def make_sequence(
     inside_px = synthetic_phase_layout.draw_well(rng, empty, preset.well_chance)
     synthetic_phase_layout.litter(rng, empty, preset)
     cells = synthetic_phase_layout.plan(rng, preset, inside_px)
-    microscope = synthetic_phase_optics.draw_microscope(rng, size_hw, preset.brightness)
-    if preset.negative:
-        microscope = microscope._replace(ring=-microscope.ring)
+    microscope = synthetic_phase_optics.draw_microscope(
+        rng, size_hw, preset.brightness, negative=preset.negative
+    )
     speeds_yx = rng.normal(0, preset.speed_px, (len(cells), 2))
     records = []
     for frame in range(num_frames):

@@ -36,7 +36,11 @@ class Microscope(NamedTuple):
 
 
 def draw_microscope(
-    rng: np.random.Generator, size_hw: tuple[int, int], brightness: float
+    rng: np.random.Generator,
+    size_hw: tuple[int, int],
+    brightness: float,
+    *,
+    negative: bool = False,
 ) -> Microscope:
     """Draws a microscope with uneven illumination.
 
@@ -44,6 +48,7 @@ def draw_microscope(
       rng: source of all draws.
       size_hw: height and width in px.
       brightness: of an empty place, as a share of `FULL_SCALE`.
+      negative: whether cells are bright, else dark.
 
     Returns:
       The microscope.
@@ -54,7 +59,7 @@ def draw_microscope(
     light = 1.04 - falloff * ((y[:, None] - lamp_y) ** 2 + (x[None] - lamp_x) ** 2)
     clouds = synthetic_layout.noise_field(rng, size_hw, max(8.0, min(size_hw) / 6))
     return Microscope(
-        ring=rng.uniform(0.65, 0.8),
+        ring=rng.uniform(0.65, 0.8) * (-1 if negative else 1),
         halos=(
             (rng.uniform(2.6, 3.4), rng.uniform(0.6, 0.7)),
             (rng.uniform(10, 14), rng.uniform(0.4, 0.5)),

@@ -113,6 +113,13 @@ def resize_scale(
     return np.full(2, scale_yx.min()) if mode == "pad" else scale_yx
 
 
+def length_scale(
+    native_hw: Sequence[float], size_hw: Sequence[int], mode: str
+) -> float:
+    """The same for lengths of any direction: the geometric mean of both axes."""
+    return float(np.sqrt(resize_scale(native_hw, size_hw, mode).prod()))
+
+
 def crop_record(
     record: Record, origin_yx: tuple[int, int], size_hw: tuple[int, int]
 ) -> Record:

@@ -76,11 +76,11 @@ def _best_f1(tables: Mapping[str, Any]) -> float | None:
     """Mean over classes of the highest point of each one's threshold curve."""
     curves = tables.get("threshold_curves", {}).get("curves", {})
     peaks = [
-        max((f1 for f1 in curve["F1"] if f1 is not None), default=None)
+        max(defined)
         for curve in curves.values()
+        if (defined := [f1 for f1 in curve["F1"] if f1 is not None])
     ]
-    defined = [peak for peak in peaks if peak is not None]
-    return statistics.fmean(defined) if defined else None
+    return statistics.fmean(peaks) if peaks else None
 
 
 def interval(values: Sequence[float]) -> Cell:

@@ -1,6 +1,5 @@
 """Runs of methods that are not trained by gradients: their `fit`, then a checkpoint."""
 
-import math
 from pathlib import Path
 import time
 
@@ -52,14 +51,14 @@ def train(
     method = model_lib.build_method(experiment, len(class_names))
     assert method.fit is not None  # the caller asked for it
     config = experiment.data
-    scale_yx = transforms.resize_scale(source.native_hw, config.size_hw, config.resize)
+    scale = transforms.length_scale(source.native_hw, config.size_hw, config.resize)
     console.line(f"fitting {experiment.method} to {len(data.train.image_ids)} images")
     params, line = method.fit(
         np.asarray(augment.to_unit(jnp.asarray(loaded.images.image))),
         loaded.images.points_yx,
         loaded.images.points_mask,
         loaded.images.valid,
-        math.sqrt(scale_yx.prod()) * evaluate.radius_px(experiment.eval, source.mpp),
+        scale * evaluate.radius_px(experiment.eval, source.mpp),
         console.track,
     )
     console.line(line)

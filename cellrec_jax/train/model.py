@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 import dataclasses
-import math
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +41,7 @@ class Model:
         fitted = self.meta["decode"]
         data = self.experiment.data
         native_hw = self.meta["native_hw"]
-        scale_yx = transforms.resize_scale(native_hw, data.size_hw, data.resize)
-        scale = math.sqrt(scale_yx.prod())
+        scale = transforms.length_scale(native_hw, data.size_hw, data.resize)
         return Decode(
             jnp.asarray(fitted["thresholds"], jnp.float32),
             jnp.asarray(scale * fitted["min_distance"], jnp.float32),

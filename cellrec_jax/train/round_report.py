@@ -159,9 +159,8 @@ def summarize(
         top, bottom, _ = following.selection
         summary["selected"] = {"positive": len(top), "negative": len(bottom)}
         if known:
-            own = relabel.to_network(labels, eval_set)
             summary["selected"] |= _purities(
-                candidates, top, bottom, eval_set, own, match_px
+                candidates, top, bottom, labels, eval_set, match_px
             )
     summary["notes"] = [
         *(() if known else (_NOT_KNOWN,)),
@@ -176,8 +175,8 @@ def _purities(
     candidates: Candidates,
     top: np.ndarray,
     bottom: np.ndarray,
+    labels: Mapping[str, ImageLabels],
     eval_set: sets.EvalSet,
-    labels: Sequence[ImageLabels],
     match_px: float,
 ) -> dict[str, float | None]:
     """Shares of the selected cells and background that are right."""
@@ -186,7 +185,8 @@ def _purities(
         np.asarray(points_yx)[np.asarray(mask)]
         for points_yx, mask in zip(images.points_yx, images.points_mask, strict=True)
     ]
-    free_yx = unlabeled_cells(truth_yx, labels, match_px)
+    own = relabel.to_network(labels, eval_set)
+    free_yx = unlabeled_cells(truth_yx, own, match_px)
     return {
         "positive_purity": purity(candidates, top, free_yx, match_px, cells=True),
         "negative_purity": purity(candidates, bottom, truth_yx, match_px, cells=False),
