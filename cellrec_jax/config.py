@@ -132,7 +132,10 @@ class EvalConfig:
     radius_um: float = 0.0
     """The same in micrometres, instead of radius_px; 0 is off."""
     threshold: float = 0.0
-    """Least score of a detection of any class; 0 fits one for each class."""
+    """Least score of a detection of any class; 0 fits it on the validation images."""
+    shared_threshold: bool = False
+    """Fit one threshold of all classes, by detection whatever the class, in place of
+    one for each: for methods whose score says cell or not, and for rare classes."""
     min_distances: tuple[float, ...] = (0.0,)
     """Least distances of two detections that are tried on the validation images, px of
     the image on disk; 0 keeps all."""
@@ -353,14 +356,18 @@ def to_json(experiment: Experiment) -> dict[str, Any]:
 def from_json(fields: Mapping[str, Any]) -> Experiment:
     """Inverse of `to_json`, for configurations stored with a run.
 
+    What an older version did not have gets its default.
+
     Raises:
       ConfigError: if a field is unknown, as one of another version would be.
     """
     plain = _tuples(fields)
     try:
-        parts = {name: section(**plain[name]) for name, section in _SECTIONS.items()}
+        parts = {
+            name: section(**plain.get(name, {})) for name, section in _SECTIONS.items()
+        }
         return Experiment(**{**plain, **parts})
-    except (KeyError, TypeError) as error:
+    except TypeError as error:
         raise errors.ConfigError(
             f"stored configuration does not fit this version of cellrec_jax ({error})"
         ) from error

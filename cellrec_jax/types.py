@@ -91,6 +91,8 @@ class Method(NamedTuple):
     stride: int = 1
     """px; tiles of an image that start at its multiples have the features of the
     whole image, but for what lies near their edges."""
+    slots_per_class: bool = False
+    """Whether the `max_detections` of its options are for each class, not for all."""
     candidates: Callable[..., Detections] | None = None
     """(params, model_state, batch, decode) -> what a round of pseudo labels selects
     from; only for methods that train in rounds."""

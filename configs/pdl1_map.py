@@ -41,17 +41,20 @@ def get_config(preset: str = "unet") -> ConfigDict:
     config.data.crop_hw = (512, 512)
     config.data.scale_jitter = 0.25
     config.data.max_cells = 1024
+    config.model.max_detections = 4096  # before peaks of the same cell are thinned
     config.optim.name = "adamw"
     config.optim.learning_rate = 1e-4
     config.optim.weight_decay = 1e-4
     config.optim.schedule = "constant"
     config.eval.min_distances = (4.0, 6.0, 8.0, 10.0, 12.0)
+    config.eval.shared_threshold = True
     config.note = (
         "This setting is for a GPU. On a CPU use "
         f"--config configs/pdl1_map.py:small_{name} for real images."
     )
     if preset != name:
         config_lib.for_two_cores(config)
+        config.model.max_detections = 1000
         config.model.width = _SMALL_WIDTHS[config.model.network]
         config.model.backbone = "small"
     return config

@@ -38,6 +38,7 @@ def get_config(preset: str = "") -> ConfigDict:
     config.optim.weight_decay = 1e-4
     config.optim.schedule = "constant"
     config.eval.threshold = 0.5  # likelier than background
+    config.eval.shared_threshold = True  # where it is fitted: scores say cell or not
     config.eval.overlay_score = 0.0  # the same
     config.note = (
         "The paper's setting is for a GPU. On a CPU use "
@@ -51,6 +52,7 @@ def get_config(preset: str = "") -> ConfigDict:
         config.optim.clip_norm = 1.0
         config.model.encoder = "vgg_small"
         config.model.channels = 56
+        config.model.score_rule = "mass"  # the threshold is fitted
         # At 3e-3, or with offsets of 100 px, it stays at the share of background.
         config.model.offset_scale = 8.0
         config.optim.learning_rate = 1e-3
@@ -73,6 +75,7 @@ def _p2pnet(config: ConfigDict) -> None:
     model.level = 3
     model.anchors = "2x2"
     model.class_head = False
+    model.score_rule = "argmax"
     model.offset_scale = 100.0
     loss.negative_weight = 0.5
     loss.normalizer = "weights"

@@ -88,6 +88,10 @@ def _maps(
     return Setup(f"pdl1_map:{preset}", "density_map", options)
 
 
+def _full(preset: str, network: str, loss: map_options.LossOptions = _MAPPED) -> Setup:
+    return _maps(preset, network, loss, max_detections=4096)
+
+
 def _small(
     preset: str, network: str, width: int, loss: map_options.LossOptions = _MAPPED
 ) -> Setup:
@@ -97,14 +101,18 @@ def _small(
 FULL = {
     "ours": _points("pdl1_point", _MATCHED, max_detections=2048),
     "p2pnet": _p2pnet(
-        "pdl1_point:p2pnet", encoder="vgg16", offset_scale=100.0, max_detections=2048
+        "pdl1_point:p2pnet",
+        encoder="vgg16",
+        offset_scale=100.0,
+        max_detections=2048,
+        score_rule="argmax",
     ),
-    "deeplab": _maps("deeplab", "deeplab"),
-    "multitask": _maps("multitask", "deeplab", _DISCS),
-    "unet": _maps("unet", "unet"),
-    "res_unet": _maps("res_unet", "res_unet"),
-    "fcrn_a": _maps("fcrn_a", "fcrn_a"),
-    "fcrn_b": _maps("fcrn_b", "fcrn_b"),
+    "deeplab": _full("deeplab", "deeplab"),
+    "multitask": _full("multitask", "deeplab", _DISCS),
+    "unet": _full("unet", "unet"),
+    "res_unet": _full("res_unet", "res_unet"),
+    "fcrn_a": _full("fcrn_a", "fcrn_a"),
+    "fcrn_b": _full("fcrn_b", "fcrn_b"),
 }
 """Row of the sweep -> its network of published size."""
 

@@ -38,6 +38,21 @@ def module(name: str) -> ModuleType:
     return importlib.import_module(METHODS[name])
 
 
+def options(name: str, model: Mapping[str, Any], loss: Mapping[str, Any]) -> Any:
+    """A method's `Options`; arguments as `build`, what they leave out is the default.
+
+    Raises:
+      ConfigError: for an unknown method or an impossible combination of options.
+      TypeError: for a field that the method does not have.
+    """
+    chosen = module(name)
+    return dataclasses.replace(
+        chosen.Options(),
+        model=chosen.ModelOptions(**model),
+        loss=chosen.LossOptions(**loss),
+    )
+
+
 def build(
     name: str,
     model: Mapping[str, Any],
@@ -61,10 +76,6 @@ def build(
     Raises:
       ConfigError: for an unknown method or an impossible combination of options.
     """
-    chosen = module(name)
-    options = dataclasses.replace(
-        chosen.Options(),
-        model=chosen.ModelOptions(**model),
-        loss=chosen.LossOptions(**loss),
-    )
-    return chosen.make(options, num_classes=num_classes, total_steps=total_steps)
+    chosen = options(name, model, loss)
+    make = module(name).make
+    return make(chosen, num_classes=num_classes, total_steps=total_steps)

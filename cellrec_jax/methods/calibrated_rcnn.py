@@ -59,6 +59,7 @@ def make(options: Options, *, num_classes: int, total_steps: int) -> Method:
         load_pretrained=functools.partial(
             encoder.load_pretrained, options.model.pretrained, "resnet"
         ),
+        slots_per_class=True,
     )
 
 

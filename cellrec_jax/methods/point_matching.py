@@ -145,7 +145,7 @@ def _predict(
         stages.detect,
         size_hw=(batch.image.shape[1], batch.image.shape[2]),
         decode=decode,
-        max_detections=model.max_detections,
+        model=model,
     )
     return jax.vmap(finish)(
         proposals.points_yx, proposals.objectness, proposals.classes, proposals.mask

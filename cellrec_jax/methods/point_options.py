@@ -42,6 +42,10 @@ class ModelOptions:
     """residual (two blocks and a 1x1 convolution) or plain (P2PNet's three 3x3)."""
     class_head: bool = True
     """A head of its own for classes; else one softmax over K classes and background."""
+    score_rule: str = "mass"
+    """What is a cell without a class head, besides the threshold of the probability of
+    all classes together: mass (nothing more), or argmax (one class is likelier than
+    background, as in the authors' later code). With a class head they are one."""
     offset_scale: float = 1.0
     """Px that an offset of 1 moves a point by; P2PNet takes 100."""
     max_detections: int = 1000
@@ -60,6 +64,7 @@ class ModelOptions:
         )
         validate.require_choice("model.origin", self.origin, ("corner", "center"))
         validate.require_choice("model.head", self.head, point_net.HEADS)
+        validate.require_choice("model.score_rule", self.score_rule, ("mass", "argmax"))
         validate.require_choice("model.dtype", self.dtype, ("float32", "bfloat16"))
         levels = (2, 3, 4) if self.encoder in point_net.VGG_WIDTHS else (2, 3, 4, 5)
         if self.level not in levels:

@@ -101,9 +101,8 @@ def probabilities(
     """Returns objectness [..., M] and joint class probabilities [..., M, K].
 
     The latter sum to the former: with a class head they are its softmax times the
-    objectness. Without one, 0.5 is likelier than background in
-    two classes only; of more classes the authors' later code takes the likeliest of
-    all, background included.
+    objectness. Without one, an objectness of 0.5 may be spread over classes of which
+    none is likelier than background: see `ModelOptions.score_rule`.
     """
     softmax = jax.nn.softmax(objectness)
     if classes is None:
@@ -236,7 +235,7 @@ def detect(
     *,
     size_hw: tuple[int, int],
     decode: Decode,
-    max_detections: int,
+    model: ModelOptions,
 ) -> Detections:
     """Detections of one image: the likeliest proposals inside it.
 
@@ -247,14 +246,16 @@ def detect(
       mask: bool [M]; others are no detections, since training leaves them out too.
       size_hw: of the image; a point moved out of it is no detection.
       decode: thresholds of the objectness, and the least distance of two detections.
-      max_detections: slots.
+      model: slots, and the rule of scores.
 
     Returns:
       `Detections` without the batch axis; the class is the likeliest one.
     """
     probs, joint = probabilities(objectness, classes)
     real = mask & geometry.inside(points_yx, size_hw)
-    slots = min(max_detections, len(probs))
+    if classes is None and model.score_rule == "argmax":
+        real = real & (jnp.max(joint, axis=-1) > 1.0 - probs)
+    slots = min(model.max_detections, len(probs))
     probs, best = jax.lax.top_k(jnp.where(real, probs, 0.0), slots)
     points_yx, joint = points_yx[best], joint[best]
     labels = jnp.argmax(joint, axis=-1).astype(jnp.int32)

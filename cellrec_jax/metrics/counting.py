@@ -164,23 +164,30 @@ def fit_thresholds(
     radius_px: float,
     class_names: Sequence[str],
     *,
+    shared: bool = False,
     strict: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Chooses the operating score threshold of each class on validation images.
 
-    Each class is matched with its own cells within the radius. Every cut is scored
-    exactly as evaluation does (maximum matching): see `matching.ordered_matches`.
+    Each class is matched with its own cells within the radius, or, for a shared
+    threshold, all with all. Every cut is scored by maximum matching, whichever protocol
+    evaluation has: see `matching.ordered_matches`.
 
     Args:
       results: the validation images; may be empty.
       radius_px: largest distance of a match in px.
       class_names: names of the K classes.
+      shared: whether all classes have one threshold, that of detection.
       strict: whether a match must be nearer than the radius, not up to it.
 
     Returns:
       f32 [K] thresholds, `DEFAULT_THRESHOLD` where nothing can choose one, and
       int64 [K] annotated validation cells that chose them (0: none, the default).
     """
+    if shared:
+        merged = results_lib.as_one_class(results)
+        threshold, number = fit_thresholds(merged, radius_px, ["cell"], strict=strict)
+        return threshold.repeat(len(class_names)), number.repeat(len(class_names))
     thresholds = np.full(len(class_names), DEFAULT_THRESHOLD, np.float32)
     num_labels = np.zeros(len(class_names), np.int64)
     for label in range(len(class_names)):
@@ -199,6 +206,7 @@ def fit_operating_point(
     distances: Sequence[float],
     *,
     threshold: float = 0.0,
+    shared: bool = False,
     strict: bool = False,
 ) -> OperatingPoint:
     """Chooses the least distance of two predictions together with the thresholds.
@@ -212,10 +220,12 @@ def fit_operating_point(
       class_names: names of the K classes.
       distances: candidates in px, each >= 0; 0 keeps all predictions.
       threshold: a fixed one of all classes, that stands on no labels; 0 fits them.
+      shared: fit one threshold of all classes, see `fit_thresholds`.
       strict: whether a match must be nearer than the radius, not up to it.
 
     Returns:
-      The candidate with the largest pooled F1, of equal ones the smallest.
+      The candidate with the largest pooled F1 (a match counts inside its class, also
+      where the threshold is shared), of equal ones the smallest.
 
     Raises:
       ValueError: without candidates, or if one is negative or not finite.
@@ -230,7 +240,7 @@ def fit_operating_point(
             num_labels = np.zeros(len(class_names), np.int64)
         else:
             thresholds, num_labels = fit_thresholds(
-                thinned, radius_px, class_names, strict=strict
+                thinned, radius_px, class_names, shared=shared, strict=strict
             )
         f1 = pooled_f1(point_counts(thinned, thresholds, radius_px, strict=strict))
         fitted.append(OperatingPoint(distance, thresholds, num_labels, f1))

@@ -171,8 +171,9 @@ class PointHead(nn.Module):
       num_outputs: of each anchor point.
       channels: width.
       kind: see `PointNet.head`.
-      norm: a kind of `nn.norm`; "frozen_batch" becomes "group", since nothing has
-        been trained that could be frozen.
+      norm: a kind of `nn.norm`; "frozen_batch" becomes "sync_batch": nothing has been
+        trained that could be frozen, and unlike group norm it does not see the whole
+        image, so that tiles give what the image does.
       dtype: computation type of all but the last layer; the outputs are float32.
       axis_name: device axis for synchronised batch norm.
     """
@@ -211,7 +212,7 @@ class PointHead(nn.Module):
         return outputs.reshape(len(outputs), -1, self.num_outputs)
 
     def _block(self, features: jax.Array, train: bool, name: str) -> jax.Array:
-        kind = "group" if self.norm == "frozen_batch" else self.norm
+        kind = "sync_batch" if self.norm == "frozen_batch" else self.norm
         norm = norms.make_norm(
             kind, train=train, dtype=self.dtype, axis_name=self.axis_name
         )

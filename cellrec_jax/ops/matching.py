@@ -1,7 +1,8 @@
 """One-to-one matching of predicted with annotated points, as losses need it.
 
-Takes a whole batch, outside `vmap`. Two exact backends with one result: "host" calls
-SciPy back from the graph, "device" stays in it.
+Takes a whole batch, outside `vmap`. Two exact backends: "host" calls SciPy back from
+the graph, "device" stays in it. They have one result, unless there are more cells than
+proposals (see `match`).
 
 Source: Shui et al., End-to-end cell recognition by point annotation, MICCAI 2022.
 """

@@ -1,14 +1,13 @@
 """What a run's configuration is, and whether its folder holds the results of it."""
 
 from collections.abc import Mapping, Sequence
-import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from cellrec_jax import config as config_lib
 from cellrec_jax import errors, main, overrides
 from cellrec_jax.sweep.plan import Run
-from cellrec_jax.train import model, writer
+from cellrec_jax.train import directory, model, writer
 
 _NO_MATTER = tuple(key for key in config_lib.MAY_CHANGE if key != "eval")
 """Keys that change neither the training nor the results."""
@@ -41,15 +40,14 @@ def prepare(run: Run, folder: Path) -> Job:
         model.build_method(experiment, num_classes=1)
     except errors.UserError as error:
         raise type(error)(f"{run.name}: {error}") from error
-    stored = json.loads(json.dumps(config_lib.to_json(experiment)))
-    return Job(run, folder / run.name, overrides.flatten(stored))
+    return Job(run, folder / run.name, directory.flatten(experiment))
 
 
 def results(job: Job, ignored: Sequence[str] = ()) -> Mapping[str, Any] | None:
     """Content of results.json, if it is there and is of the job's configuration.
 
-    Results of a configuration that differs are not this job's. A key that only one side
-    has was added or removed by another version and does not count.
+    Results of a configuration that differs are not this job's. A key that an older
+    version did not have counts as its default.
 
     Args:
       job: the run.
@@ -59,9 +57,12 @@ def results(job: Job, ignored: Sequence[str] = ()) -> Mapping[str, Any] | None:
     stored = writer.read_json(job.workdir / "config.json")
     if not isinstance(found, dict) or not isinstance(stored, dict):
         return None
-    before = overrides.flatten(stored)
-    for key in before.keys() & job.settings.keys():
+    try:
+        before = directory.flatten(config_lib.from_json(stored))
+    except errors.ConfigError:  # of a version with other keys
+        return None
+    for key, value in job.settings.items():
         may_differ = key.startswith(_NO_MATTER) or key in ignored
-        if not may_differ and before[key] != job.settings[key]:
+        if not may_differ and before.get(key) != value:
             return None
     return found

@@ -1,13 +1,15 @@
 """A work directory belongs to one configuration and to one split of its images."""
 
 from collections.abc import Mapping, Sequence
+import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
 import jax
 
 from cellrec_jax import config as config_lib
-from cellrec_jax import errors, overrides
+from cellrec_jax import errors, methods, overrides
 from cellrec_jax.config import Experiment
 from cellrec_jax.data import sets
 from cellrec_jax.train import checkpoint, writer
@@ -36,8 +38,8 @@ def check(experiment: Experiment, workdir: Path) -> None:
     rows = writer.read_json(path)
     if not isinstance(rows, dict):
         raise errors.ConfigError(f"{path}: is no configuration; choose a new --workdir")
-    stored = overrides.flatten(rows)
-    wanted = overrides.flatten(config_lib.to_json(experiment))
+    stored = flatten(config_lib.from_json(rows))
+    wanted = flatten(experiment)
     free = set(config_lib.MAY_CHANGE)
     rounds = experiment.refine.rounds
     ended = _ended_rounds(workdir) if rounds else {}
@@ -52,14 +54,34 @@ def check(experiment: Experiment, workdir: Path) -> None:
     differing = [
         f"{key} ({stored.get(key)} there, {wanted.get(key)} now)"
         for key in sorted(stored.keys() | wanted.keys())
-        if not key.startswith(tuple(free))
-        and _plain(stored.get(key)) != _plain(wanted.get(key))
+        if not key.startswith(tuple(free)) and stored.get(key) != wanted.get(key)
     ]
     if differing:
         raise errors.ConfigError(
             f"{workdir} holds a run of another configuration: {'; '.join(differing)}; "
             "choose another --workdir or the same values"
         )
+
+
+def flatten(experiment: Experiment) -> dict[str, Any]:
+    """Dotted key -> value as JSON holds it.
+
+    Keys of the method that an older version did not have are at their defaults.
+
+    Raises:
+      ConfigError: for a key that this version does not have any more.
+    """
+    try:
+        options = methods.options(experiment.method, experiment.model, experiment.loss)
+    except TypeError as error:
+        raise errors.ConfigError(
+            f"stored configuration does not fit this version of cellrec_jax ({error})"
+        ) from error
+    whole = config_lib.to_json(experiment) | {
+        "model": dataclasses.asdict(options.model),
+        "loss": dataclasses.asdict(options.loss),
+    }
+    return overrides.flatten(json.loads(json.dumps(whole)))
 
 
 def claim(experiment: Experiment, workdir: Path, data: sets.Sets) -> None:
@@ -84,7 +106,7 @@ def claim(experiment: Experiment, workdir: Path, data: sets.Sets) -> None:
                 "--workdir"
             )
     if jax.process_index() == 0:
-        before = _read(workdir / "config.json").get("refine", {}).get("rounds")
+        before = _read(workdir / "config.json").get("refine", {}).get("rounds", 0)
         if before != experiment.refine.rounds:
             (workdir / "results.json").unlink(missing_ok=True)
         writer.write_json(workdir / "config.json", config_lib.to_json(experiment))
@@ -114,7 +136,8 @@ def _ended_rounds(workdir: Path) -> dict[str, Any]:
     """Dotted key -> value of the configuration that rounds ended with; or nothing."""
     if not _has_weights(workdir):
         return {}
-    return overrides.flatten(checkpoint.latest_meta(workdir)["config"])
+    meta = checkpoint.latest_meta(workdir)
+    return flatten(config_lib.from_json(meta["config"]))
 
 
 def _begun(workdir: Path) -> bool:
@@ -136,10 +159,6 @@ def _read(path: Path) -> dict[str, Any]:
     """Content of a file of named values; empty where it is none."""
     rows = writer.read_json(path)
     return rows if isinstance(rows, dict) else {}
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
 
 
 def _mkdir(workdir: Path) -> None:

@@ -200,8 +200,44 @@ def fit(
         class_names,
         min_distances_px(config, mpp),
         threshold=config.threshold,
+        shared=config.shared_threshold,
         strict=config.strict,
     )
+
+
+def fit_on(
+    val_set: sets.EvalSet,
+    method: Method,
+    params: Any,
+    model_state: Any,
+    class_names: tuple[str, ...],
+    config: EvalConfig,
+    track: Track | None = None,
+) -> tuple[list[ImageResult], counting.OperatingPoint]:
+    """Predicts the validation images and chooses the operating point on them.
+
+    Args:
+      val_set: the validation images.
+      method: predicts.
+      params: parameters.
+      model_state: batch statistics.
+      class_names: names of the K classes.
+      config: see `fit`; batch size.
+      track: shows progress.
+
+    Returns:
+      All predictions, and the point.
+    """
+    found = predict_set(
+        jit_predict(method),
+        params,
+        model_state,
+        val_set,
+        len(class_names),
+        batch_size=config.batch_size,
+        track=track,
+    )
+    return found, fit(found, class_names, config, val_set.mpp)
 
 
 def to_json(fitted: counting.OperatingPoint) -> dict[str, Any]:
@@ -263,22 +299,14 @@ def validator(
       checkpoint is known: AP11 for methods with boxes, else F1 within the radius; 0 if
       undefined.
     """
-    predict = jit_predict(method)
-    mpp = val_set.mpp if val_set is not None else 0.0
 
     def validate(
         state: TrainState,
     ) -> tuple[counting.OperatingPoint, dict[str, float]]:
         assert val_set is not None  # the loop asks only if there is one
-        found = predict_set(
-            predict,
-            state.eval_params,
-            state.model_state,
-            val_set,
-            len(class_names),
-            batch_size=config.batch_size,
-        )
-        fitted, radius = fit(found, class_names, config, mpp), radius_px(config, mpp)
+        weights = state.eval_params, state.model_state
+        found, fitted = fit_on(val_set, method, *weights, class_names, config)
+        radius = radius_px(config, val_set.mpp)
         if not any(result.pred_boxes_yxyx is not None for result in found):
             return fitted, {f"F1@{radius:g}px": fitted.f1 or 0.0}
         thinned = results_lib.suppress(found, fitted.min_distance)

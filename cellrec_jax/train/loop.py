@@ -1,6 +1,6 @@
 """The training loop, read from top to bottom."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 import dataclasses
 import functools
 from pathlib import Path
@@ -13,7 +13,14 @@ from cellrec_jax import config as config_lib
 from cellrec_jax import errors
 from cellrec_jax.config import Experiment
 from cellrec_jax.data import augment, feed, sets
-from cellrec_jax.train import checkpoint, evaluate, interrupt, parallel, writer
+from cellrec_jax.train import (
+    checkpoint,
+    evaluate,
+    interrupt,
+    operating_point,
+    parallel,
+    writer,
+)
 from cellrec_jax.train import model as model_lib
 from cellrec_jax.train import step as step_lib
 from cellrec_jax.train.clock import Clock
@@ -83,10 +90,10 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
     if (last := manager.latest_step()) is not None:
         saved = checkpoint.restore(manager, state, last)
         check_init_from(init_from, saved.meta)
-        state, meta = saved.state, {**meta, **_carried(saved.meta)}
+        state, meta = saved.state, {**meta, **_carried(saved.meta, experiment)}
         console.line(f"resumed at step {last} of {experiment.total_steps}")
     else:
-        state = _initial_weights(state, method, init_from, console)
+        state = _initial_weights(state, method, init_from, class_names, console)
     start = int(state.step)
     write = _writer(workdir / "metrics.jsonl", start)
     state = parallel.place(state)
@@ -223,11 +230,17 @@ def _row(step: int, losses: Mapping[str, float], clock: Clock) -> dict[str, Any]
 
 
 def _initial_weights(
-    state: TrainState, method: Any, init_from: Path | None, console: Console
+    state: TrainState,
+    method: Any,
+    init_from: Path | None,
+    class_names: Sequence[str],
+    console: Console,
 ) -> TrainState:
     params, model_state = state.params, state.model_state
     if init_from is not None:
-        params, model_state, line = model_lib.start_from(init_from, params, model_state)
+        params, model_state, line = model_lib.start_from(
+            init_from, params, model_state, class_names
+        )
         console.line(line)
     elif method.load_pretrained is not None:
         params, model_state, lines = method.load_pretrained(params, model_state)
@@ -241,9 +254,12 @@ def _absolute(path: Path | None) -> str:
     return "" if path is None else str(path.expanduser().absolute())
 
 
-def _carried(meta: Mapping[str, Any]) -> dict[str, Any]:
+def _carried(meta: Mapping[str, Any], experiment: Experiment) -> dict[str, Any]:
     """What a resumed run takes over: it fits thresholds only when they are due."""
-    names = ("decode", "fit_pending", "init_from", "seconds")
+    names = ["init_from", "seconds"]
+    before = config_lib.from_json(meta["config"]).eval
+    if operating_point.rule(before) == operating_point.rule(experiment.eval):
+        names += ["decode", "fit_pending"]
     return {name: meta[name] for name in names if name in meta}
 
 

@@ -9,10 +9,10 @@ import jax
 import jax.numpy as jnp
 
 from cellrec_jax import config as config_lib
-from cellrec_jax import methods
+from cellrec_jax import errors, methods
 from cellrec_jax.config import Experiment
 from cellrec_jax.data import transforms
-from cellrec_jax.train import checkpoint, optim
+from cellrec_jax.train import checkpoint, operating_point, optim
 from cellrec_jax.train import step as step_lib
 from cellrec_jax.train.state import TrainState
 from cellrec_jax.types import Decode, Method
@@ -136,11 +136,8 @@ def restore(workdir: Path, which: str = "last") -> Model:
     Raises:
       CheckpointError: if there is no checkpoint, or it cannot be read.
     """
-    read = config_lib.CheckpointConfig()
-    with checkpoint.open_manager(workdir, read, read_only=True) as manager:
-        step = manager.best_step() if which == "best" else None
-        step = manager.latest_step() if step is None else step
-        meta = checkpoint.restore_meta(manager, step)
+    with _open(workdir) as manager:
+        step, meta = _read_meta(manager, workdir, which)
         experiment = config_lib.from_json(meta["config"])
         method = build_method(experiment, len(meta["class_names"]))
         template = jax.eval_shape(lambda: make_state(experiment, method)[0])
@@ -150,38 +147,89 @@ def restore(workdir: Path, which: str = "last") -> Model:
     )
 
 
-def start_from(workdir: Path, params: Any, model_state: Any) -> tuple[Any, Any, str]:
+def stored_eval(workdir: Path, which: str = "last") -> config_lib.EvalConfig:
+    """How the thresholds of a work directory were chosen; arguments as `restore`."""
+    with _open(workdir) as manager:
+        _, meta = _read_meta(manager, workdir, which)
+    return config_lib.from_json(meta["config"]).eval
+
+
+def _open(workdir: Path) -> Any:
+    config = config_lib.CheckpointConfig()
+    return checkpoint.open_manager(workdir, config, read_only=True)
+
+
+def _read_meta(manager: Any, workdir: Path, which: str) -> tuple[int, dict[str, Any]]:
+    """Step and metadata of a checkpoint."""
+    step = manager.best_step() if which == "best" else None
+    step = manager.latest_step() if step is None else step
+    meta = checkpoint.restore_meta(manager, step)
+    return step, operating_point.updated(meta, workdir, step)
+
+
+def start_from(
+    workdir: Path, params: Any, model_state: Any, class_names: Sequence[str]
+) -> tuple[Any, Any, str]:
     """Copies weights of another run into fresh ones, where names and shapes agree.
+
+    Weights of its classes are left out where these are others, or in another order.
 
     Args:
       workdir: of the other run.
       params: fresh parameters.
       model_state: fresh batch statistics.
+      class_names: of the new run.
 
     Returns:
       The filled trees and a line that says what was not copied.
     """
     other = restore(workdir)
-    params, missed = _merge(params, other.params)
-    model_state, missed_state = _merge(model_state, other.model_state)
+    known = dict(_leaves(other.params))
+    if other.class_names != tuple(class_names):
+        for name in _class_weights(other):
+            del known[name]
+    params, missed = _merge(params, known)
+    model_state, missed_state = _merge(model_state, dict(_leaves(other.model_state)))
     missed += missed_state
     new = f"; new: {', '.join(missed)}" if missed else ""
     return params, model_state, f"weights from {workdir} at step {other.step}{new}"
 
 
-def _merge(fresh: Any, old: Any) -> tuple[Any, list[str]]:
-    known = {jax.tree_util.keystr(path): leaf for path, leaf in _leaves(old)}
+def _class_weights(model: Model) -> list[str]:
+    """Names of the weights whose number depends on the number of classes."""
+
+    def shapes(num_classes: int) -> dict[str, tuple[int, ...]]:
+        method = build_method(model.experiment, num_classes)
+        state = jax.eval_shape(lambda: make_state(model.experiment, method)[0])
+        return {name: leaf.shape for name, leaf in _leaves(state.params)}
+
+    number = len(model.class_names)
+    own = shapes(number)
+    try:
+        other = shapes(number + 1)
+    except errors.ConfigError:  # a method of one class has no weights of its own for it
+        return []
+    return [name for name, shape in own.items() if other[name] != shape]
+
+
+def _merge(fresh: Any, known: Mapping[str, Any]) -> tuple[Any, list[str]]:
+    """Fills in leaves that are known by name and shape, and names all others."""
     missed: list[str] = []
 
     def pick(path: Any, leaf: Any) -> Any:
-        name = jax.tree_util.keystr(path)
+        name = _name(path)
         if name in known and known[name].shape == leaf.shape:
             return jnp.asarray(known[name], leaf.dtype)
-        missed.append(jax.tree_util.keystr(path, simple=True, separator="/"))
+        missed.append(name)
         return leaf
 
     return jax.tree_util.tree_map_with_path(pick, fresh), missed
 
 
-def _leaves(tree: Any) -> list[tuple[Any, Any]]:
-    return jax.tree_util.tree_flatten_with_path(tree)[0]
+def _leaves(tree: Any) -> list[tuple[str, Any]]:
+    leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
+    return [(_name(path), leaf) for path, leaf in leaves]
+
+
+def _name(path: Any) -> str:
+    return jax.tree_util.keystr(path, simple=True, separator="/")

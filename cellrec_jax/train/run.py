@@ -13,9 +13,18 @@ from cellrec_jax import __version__, errors
 from cellrec_jax import config as config_lib
 from cellrec_jax.config import Experiment
 from cellrec_jax.data import sets
-from cellrec_jax.metrics import report
+from cellrec_jax.metrics import counting, report
 from cellrec_jax.metrics import results as results_lib
-from cellrec_jax.train import directory, evaluate, fit, loop, outputs, refine, writer
+from cellrec_jax.train import (
+    directory,
+    evaluate,
+    fit,
+    loop,
+    operating_point,
+    outputs,
+    refine,
+    writer,
+)
 from cellrec_jax.train import model as model_lib
 from cellrec_jax.train.console import Console
 
@@ -54,6 +63,7 @@ def train_and_evaluate(
         console.line(f"{workdir} is trained already; evaluating it again")
         timing: Mapping[str, Any] = {}
     else:
+        operating_point.forget(workdir)
         train = _trainer(experiment, len(data.train.source.class_names))
         outcome = train(experiment, workdir, data, console, init_from)
         timing = outcome.timing
@@ -65,6 +75,7 @@ def train_and_evaluate(
                 f"with --workdir {workdir} to go on"
             )
             return outcome.exit_code
+    _renew_operating_points(workdir, experiment.eval, data.val, console)
     split = data.test if data.test.image_ids else data.val
     evaluate_workdir(workdir, split, console, experiment.eval, timing)
     return 0
@@ -76,6 +87,41 @@ def _trainer(experiment: Experiment, num_classes: int) -> Any:
         return refine.train
     method = model_lib.build_method(experiment, num_classes)
     return loop.train if method.fit is None else fit.train
+
+
+def _renew_operating_points(
+    workdir: Path, config: config_lib.EvalConfig, split: sets.Split, console: Console
+) -> None:
+    """Chooses a trained run's thresholds again where `config` has another rule for it.
+
+    Of several processes all must call this; opening checkpoints waits for all.
+    """
+    rule = operating_point.rule(config)
+    for which in sorted({"last", config.weights}):  # --mode predict takes the last
+        if operating_point.rule(model_lib.stored_eval(workdir, which)) != rule:
+            model = model_lib.restore(workdir, which)
+            fitted = _fit_operating_point(model, config, split, console)
+            chosen = operating_point.Chosen(rule, evaluate.to_json(fitted))
+            if jax.process_index() == 0:
+                operating_point.save(workdir, model.step, chosen)
+
+
+def _fit_operating_point(
+    model: model_lib.Model,
+    config: config_lib.EvalConfig,
+    split: sets.Split,
+    console: Console,
+) -> counting.OperatingPoint:
+    """As training does: methods that are not trained look at no validation images."""
+    val_set = None if model.method.fit else sets.load_eval(split, console.track)
+    if val_set is None:
+        return evaluate.fit([], model.class_names, config, model.meta["mpp"])
+    console.line("choosing the thresholds again on the validation images")
+    weights = model.params, model.model_state
+    _, fitted = evaluate.fit_on(
+        val_set, model.method, *weights, model.class_names, config, console.track
+    )
+    return fitted
 
 
 def evaluate_workdir(
@@ -104,6 +150,7 @@ def evaluate_workdir(
     """
     output = output or workdir
     model = model_lib.restore(workdir, config.weights)
+    operating_point.require_same_cuts(model.experiment.eval, config, workdir)
     facts = _run_facts(model, timing, workdir)
     eval_set = sets.load_eval(split, console.track)
     if eval_set is None:
@@ -197,13 +244,15 @@ def _scale_lines(model: model_lib.Model, eval_set: sets.EvalSet) -> list[str]:
 def _slot_lines(
     model: model_lib.Model, results: Sequence[results_lib.ImageResult]
 ) -> list[str]:
-    """Warns of images with more cells of a class than a prediction can hold."""
+    """Warns of images with more cells than a prediction can hold."""
     slots = model.experiment.model["max_detections"]
     thresholds = np.asarray(model.meta["decode"]["thresholds"])
     full = []
     for one in results:
         counted = one.pred_labels[one.pred_scores >= thresholds[one.pred_labels]]
-        if np.bincount(counted, minlength=1).max() >= slots:
+        by_class = np.bincount(counted, minlength=1)
+        found = by_class.max() if model.method.slots_per_class else by_class.sum()
+        if found >= slots:
             full.append(one.image_id)
     if not full:
         return []

@@ -280,7 +280,7 @@ def _detect(thresholds, min_distance, mask):
         mask,
         size_hw=(12, 20),
         decode=Decode(thresholds, min_distance),
-        max_detections=5,
+        model=ModelOptions(max_detections=5),
     )
 
 
@@ -318,3 +318,21 @@ def test_detect_keeps_the_best_inside_the_image_in_order():
 def test_detect_by_threshold_distance_and_mask(changes, kept):
     found = _found(**changes)
     np.testing.assert_allclose(found.points_yx[found.mask], CANDIDATES[kept])
+
+
+@pytest.mark.parametrize(("rule", "kept"), [("mass", [0, 1]), ("argmax", [0])])
+def test_detect_without_a_class_head(rule, kept):
+    """A mass of 0.6 of which the likelier class has 0.32, where background has 0.4."""
+    probs = np.array([[0.55, 0.15, 0.3], [0.28, 0.32, 0.4], [0.2, 0.2, 0.6]])
+    points_yx = np.array([[1.0, 1], [2, 2], [3, 3]])
+    found = stages.detect(
+        points_yx,
+        jnp.log(probs),
+        None,
+        jnp.ones(3, bool),
+        size_hw=(9, 9),
+        decode=Decode(jnp.full(2, 0.5), jnp.float32(0.0)),
+        model=ModelOptions(class_head=False, score_rule=rule),
+    )
+    np.testing.assert_allclose(found.points_yx[found.mask], points_yx[kept])
+    np.testing.assert_allclose(found.scores[found.mask], [0.7, 0.6][: len(kept)])

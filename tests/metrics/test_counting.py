@@ -103,6 +103,19 @@ def test_fit_thresholds_per_class():
     assert num_labels.tolist() == [2, 1, 0]
 
 
+def test_one_threshold_of_all_classes_is_that_of_detection():
+    """0.9, 0.8 and 0.7 lie on cells, 0.8 on one of the other class; 0.2 on none."""
+    labels = [0, 0, 1, 1], [0, 1, 1]
+    results = [line_result([0, 20, 40, 60], [0.9, 0.8, 0.7, 0.2], [1, 21, 41], *labels)]
+    own, _ = counting.fit_thresholds(results, 5.0, ["a", "b"])
+    np.testing.assert_allclose(own, [0.85, 0.45], rtol=1e-6)
+    shared, num = counting.fit_thresholds(results, 5.0, ["a", "b"], shared=True)
+    np.testing.assert_allclose(shared, [0.45, 0.45], rtol=1e-6)
+    assert num.tolist() == [3, 3]
+    found = counting.fit_operating_point(results, 5.0, ["a", "b"], [0.0], shared=True)
+    np.testing.assert_array_equal(found.thresholds, shared)
+
+
 def test_fit_thresholds_without_images():
     thresholds, num_labels = counting.fit_thresholds([], 5.0, ["a", "b"])
     assert thresholds.tolist() == [counting.DEFAULT_THRESHOLD] * 2

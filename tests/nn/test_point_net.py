@@ -138,8 +138,22 @@ def test_without_a_class_head_the_objectness_tells_classes():
     assert "classes" not in variables["params"]
 
 
-def test_only_the_encoder_has_norms_to_freeze():
+def test_heads_are_trained_where_the_encoder_is_frozen():
+    """With norms of batches: unlike those of groups, they do not see the whole image.
+
+    A head of two blocks reaches 4 cells: 6 from the cut all outputs are the image's.
+    """
     _, variables = _shapes(_tiny(norm="frozen_batch", remat=True))
-    assert set(variables["batch_stats"]) == {"encoder"}
+    assert set(variables["batch_stats"]) == {
+        "encoder", "offsets", "objectness", "classes"
+    }  # fmt: skip
     _, plain = _shapes(_tiny(norm="frozen_batch"))
     assert variables == plain
+    head = point_net.PointHead(1, 2, 8, "residual", "frozen_batch")
+    features = jax.random.normal(jax.random.key(1), (1, 16, 12, 8))
+    apply = jax.jit(lambda v, x: head.apply(v, x, False))
+    variables = head.init(jax.random.key(0), features, False)
+    whole = apply(variables, features).reshape(16, 12, 2)
+    part = apply(variables, features[:, :12]).reshape(12, 12, 2)
+    np.testing.assert_allclose(part[:6], whole[:6], atol=1e-6)
+    assert np.abs(part[-1] - whole[11]).max() > 1e-3

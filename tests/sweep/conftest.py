@@ -1,9 +1,11 @@
 """A stand-in for the command line that trains: it writes what a run leaves behind."""
 
+import json
 import sys
 
 import pytest
 
+from cellrec_jax import config, main
 from cellrec_jax.sweep import runner
 
 FAKE = """
@@ -33,16 +35,16 @@ if "MEET" in os.environ:  # until another run is there
         time.sleep(0.01)
     else:
         sys.exit(1)
-config = {}
+config = json.loads((base / "preset.json").read_text())
 for key, text in flags.items():
     section, _, name = key.rpartition(".")
     try:
         value = json.loads(text)
     except ValueError:
         value = text
-    (config.setdefault(section, {}) if section else config)[name] = value
+    (config[section] if section else config)[name] = value
 (workdir / "config.json").write_text(json.dumps(config))
-seed, kept = config["seed"], config.get("data", {}).get("keep_rate", 1)
+seed, kept = config["seed"], float(flags.get("data.keep_rate", 1))
 (workdir / "results.json").write_text(json.dumps({
     "metrics": {"F1": {"value": 0.5 + 0.1 * seed * kept}, "AP": {"value": None}},
     "run": {"timing": {"seconds": 60.0}, "versions": {"jax": "1.2"}},
@@ -86,6 +88,8 @@ def fake_main(tmp_path):
     """The start of a run's command; the runs are noted in the file `order`."""
     path = tmp_path / "fake.py"
     path.write_text(FAKE)
+    preset = config.freeze(main.load_config("ki67_bde:small"))
+    (tmp_path / "preset.json").write_text(json.dumps(config.to_json(preset)))
     # -S -E: starts in half the time
     return [sys.executable, "-S", "-E", str(path)]
 

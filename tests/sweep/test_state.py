@@ -16,7 +16,16 @@ def job_of(tmp_path, **overrides):
     return state.prepare(run, tmp_path)
 
 
-def leave(job, stored, found="{}"):
+def leave(job, changes, found="{}"):
+    """The job's configuration with other values of some keys; None removes one."""
+    stored = {}
+    for key, value in {**job.settings, **changes}.items():
+        *sections, name = key.split(".")
+        place = stored
+        for section in sections:
+            place = place.setdefault(section, {})
+        if value is not None:
+            place[name] = value
     job.workdir.mkdir(parents=True)
     (job.workdir / "config.json").write_text(json.dumps(stored))
     (job.workdir / "results.json").write_text(found)
@@ -42,25 +51,29 @@ def test_nothing_is_there(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("stored", "same"),
+    ("changes", "same"),
     [
-        ({"seed": 0, "data": {"crop_hw": [256, 256]}}, True),
-        ({"seed": 0, "removed_since": 1}, True),
-        ({"log": {"every": 999}, "data": {"loader": "tf"}}, True),
+        ({}, True),
+        ({"log.every": 999, "data.loader": "tf"}, True),
         ({"seed": 1}, False),
-        ({"eval": {"radius_px": 3.0}}, False),
-        ({"data": {"root": "elsewhere"}}, False),
+        ({"eval.radius_px": 3.0}, False),
+        ({"data.root": "elsewhere"}, False),
+        # Keys that an older version did not have: the default is meant, and is not.
+        ({"data.jitter_px": None, "loss.rpn_sigma": None}, True),
+        ({"data.crop_hw": None}, False),
+        ({"data.removed_since": 1}, False),
+        ({"loss.removed_since": 1}, False),
     ],
 )
-def test_results_of_this_configuration(tmp_path, stored, same):
+def test_results_of_this_configuration(tmp_path, changes, same):
     job = job_of(tmp_path)
-    leave(job, stored)
+    leave(job, changes)
     assert (state.results(job) == {}) == same
 
 
 def test_keys_to_ignore(tmp_path):
     job = job_of(tmp_path)
-    leave(job, {"data": {"root": "elsewhere"}})
+    leave(job, {"data.root": "elsewhere"})
     assert state.results(job, ["data.root"]) == {}
 
 

@@ -38,6 +38,26 @@ def test_another_configuration_is_refused(workdir, experiment):
     directory.check(dataclasses.replace(experiment, eval=evaluation), workdir)
 
 
+def test_a_key_of_a_newer_version_has_its_default(workdir, experiment):
+    path = workdir / "config.json"
+    stored = json.loads(path.read_text())
+    for section, key in {
+        "data": "jitter_px",
+        "model": "dtype",
+        "loss": "literal",
+    }.items():
+        del stored[section][key]
+    del stored["refine"]
+    path.write_text(json.dumps(stored))
+    directory.check(experiment, workdir)
+    changed = {**experiment.model, "dtype": "bfloat16"}
+    with pytest.raises(errors.ConfigError, match=r"model.dtype \(float32 there"):
+        directory.check(dataclasses.replace(experiment, model=changed), workdir)
+    path.write_text(json.dumps({**stored, "model": {"gone": 1}}))
+    with pytest.raises(errors.ConfigError, match=r"does not fit this version.*gone"):
+        directory.check(experiment, workdir)
+
+
 def test_a_failed_start_may_be_mended(tiny_experiment, tmp_path):
     """Without a whole checkpoint, another configuration takes the directory over."""
     directory.check(tiny_experiment, tmp_path)
@@ -105,6 +125,15 @@ def test_rounds_may_be_added(with_rounds, two_rounds):
     assert (two_rounds / "results.json").exists()
     directory.claim(with_rounds(4), two_rounds, _sets(("0", "1"), ("2",)))
     assert not (two_rounds / "results.json").exists()
+
+
+def test_results_of_a_version_without_rounds_stay(workdir, experiment):
+    path = workdir / "config.json"
+    stored = json.loads(path.read_text())
+    del stored["refine"]
+    path.write_text(json.dumps(stored))
+    directory.claim(experiment, workdir, _sets(("0", "1", "2", "3"), ("5",)))
+    assert (workdir / "results.json").exists()
 
 
 def test_added_rounds_may_be_given_up_before_they_have_labels(with_rounds, two_rounds):

@@ -97,6 +97,25 @@ def test_metrics_of_the_two_images():
     assert found["recall"]["value"] == 1.0
 
 
+def test_a_shared_threshold_is_asked_for_by_the_config():
+    """Scores 0.9 and 0.4 on cells of class 0, 0.6 beside those of class 1."""
+    points_yx = np.array([[10.0, 10], [10, 60], [60, 10]])
+    one = _results(1)[0]._replace(
+        pred_points_yx=points_yx,
+        pred_scores=np.array([0.9, 0.4, 0.6], np.float32),
+        pred_labels=np.array([0, 0, 1]),
+        pred_ignored=np.zeros(3, bool),
+        true_points_yx=np.array([[10.0, 10], [10, 60], [90, 90]]),
+        true_labels=np.array([0, 0, 1]),
+    )
+    own, shared = (
+        evaluate.fit([one], ("a", "b"), EvalConfig(shared_threshold=yes), 0.0)
+        for yes in (False, True)
+    )
+    np.testing.assert_allclose(own.thresholds, [0.2, 0.5], rtol=1e-6)
+    np.testing.assert_allclose(shared.thresholds, [0.2, 0.2], rtol=1e-6)
+
+
 def test_protocols_and_strictness_of_the_config():
     """Predictions lie exactly on the cells: at radius 0 only strict misses them."""
     decode = {"thresholds": [0.0], "num_labels": [2], "min_distance": 0.0}

@@ -1,11 +1,12 @@
 """Parts of the loop; the whole is tested in test_run."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from cellrec_jax import errors
+from cellrec_jax import config, errors
 from cellrec_jax.data import feed, sets
 from cellrec_jax.data.record import Source
 from cellrec_jax.train import loop
@@ -52,9 +53,15 @@ def test_with_nothing_kept_the_same_directory_will_do():
 
 
 def test_a_resumed_run_keeps_what_it_has_fitted():
+    """But not by another rule: its weights may have other thresholds then."""
+    experiment = config.Experiment()
+    stored = {"config": config.to_json(experiment), "mpp": 0.25, "cells_kept": 3}
     kept = {"decode": {"thresholds": [0.3]}, "fit_pending": False, "init_from": "a"}
-    assert loop._carried({**kept, "mpp": 0.25, "cells_kept": 3}) == kept
-    assert loop._carried({"mpp": 0.25}) == {}
+    assert loop._carried({**stored, **kept}, experiment) == kept
+    assert loop._carried(stored, experiment) == {}
+    rule = dataclasses.replace(experiment.eval, threshold=0.5)
+    other = dataclasses.replace(experiment, eval=rule)
+    assert loop._carried({**stored, **kept}, other) == {"init_from": "a"}
 
 
 def test_other_weights_are_refused_for_a_run_that_has_started():

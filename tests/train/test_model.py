@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from cellrec_jax import config, main
 from cellrec_jax.train import model
 
 DECODE = {"thresholds": [0.25, 0.5], "min_distance": 3.0, "num_labels": [1, 2]}
@@ -52,7 +53,21 @@ def test_merge_takes_equal_shapes_only():
         "d": np.zeros(1, np.float32),
     }
     old = {"a": np.ones(2), "b": {"c": np.ones(4)}}
-    merged, missed = model._merge(fresh, old)
+    merged, missed = model._merge(fresh, dict(model._leaves(old)))
     assert merged["a"].tolist() == [1, 1]
     assert merged["b"]["c"].tolist() == [0, 0, 0]
     assert missed == ["b/c", "d"]
+
+
+@pytest.mark.parametrize(
+    ("name", "weights"),
+    [
+        ("c2c12_pseudo:small", []),  # finds cells of one class, whatever its name
+        ("pdl1_map:small_unet", ["output/bias", "output/kernel"]),
+        ("pdl1_point:small", ["classes/output/bias", "classes/output/kernel"]),
+    ],
+)
+def test_weights_of_the_classes(name, weights):
+    experiment = config.freeze(main.load_config(name))
+    made = model.Model(experiment, None, None, None, {"class_names": ["cell"]}, 1)
+    assert sorted(model._class_weights(made)) == weights

@@ -61,8 +61,9 @@ def test_everything_is_there(workdir):
     assert header == "image,x,y,score,class"
 
 
-def test_a_finished_run_is_only_evaluated_again(workdir, experiment, capsys):
+def test_a_finished_run_is_only_evaluated_again(trained, experiment, tmp_path, capsys):
     """By another rule, if wanted: how to measure may change after training."""
+    workdir = shutil.copytree(trained, tmp_path / "copy")
     before = (workdir / "metrics.jsonl").read_bytes()
     rule = dataclasses.replace(experiment.eval, strict=True, beside="nearest")
     again = dataclasses.replace(experiment, eval=rule)
@@ -75,6 +76,34 @@ def test_a_finished_run_is_only_evaluated_again(workdir, experiment, capsys):
     for name, protocol in {"F1@12px": "max", "F1(nearest)@12px": "nearest"}.items():
         assert results["metrics"][name]["protocol"] == protocol
         assert results["metrics"][name]["strict"] is True
+
+
+@pytest.mark.slow
+def test_thresholds_are_chosen_again_where_their_rule_changed(
+    workdir, experiment, tmp_path, capsys
+):
+    """Without training, from the validation images; evaluation alone refuses it."""
+    copy = shutil.copytree(workdir, tmp_path / "copy")
+    fitted = model.restore(copy).meta["decode"]
+    rule = dataclasses.replace(experiment.eval, threshold=0.25)
+    test = sets.open_sets(experiment.data, 0).test
+    with pytest.raises(errors.ConfigError, match="repeat its training command"):
+        run.evaluate_workdir(copy, test, Console(quiet=True), rule, {})
+    again = dataclasses.replace(experiment, eval=rule)
+    assert run.train_and_evaluate(again, copy, Console()) == 0
+    assert "choosing the thresholds again" in capsys.readouterr().out
+    restored = model.restore(copy)
+    assert restored.meta["decode"]["thresholds"] == [0.25]
+    assert "fixed by" in restored.threshold_lines()[0]
+    found = json.loads((copy / "results.json").read_text())["metrics"]["F1@12px"]
+    assert found["thresholds"] == {"tumour": 0.25}
+    val = sets.open_sets(experiment.data, 0).val
+    run._renew_operating_points(copy, experiment.eval, val, Console(quiet=True))
+    assert model.restore(copy).meta["decode"] == fitted
+    best = dataclasses.replace(rule, weights="best")
+    run._renew_operating_points(copy, best, val, Console(quiet=True))
+    for which in ("last", "best"):
+        assert model.restore(copy, which).meta["decode"]["thresholds"] == [0.25]
 
 
 def test_other_weights_for_a_finished_run_are_refused(workdir, experiment, tmp_path):
@@ -98,13 +127,32 @@ def test_restored_model_carries_what_prediction_needs(workdir):
 def test_weights_of_another_run_are_taken_and_new_heads_named(workdir, experiment):
     method = model.build_method(experiment, num_classes=2)
     state, _ = model.make_state(experiment, method)
-    params, _, line = model.start_from(workdir, state.params, state.model_state)
+    params, _, line = model.start_from(
+        workdir, state.params, state.model_state, ["a", "b"]
+    )
     old = model.restore(workdir).params
     chex.assert_trees_all_equal(
         params["resnet"], jax.tree.map(np.asarray, old["resnet"])
     )
     assert "roi_head/cls/kernel" in line
     assert "resnet" not in line
+
+
+@pytest.mark.slow
+def test_weights_of_classes_are_not_taken_for_those_of_others(workdir, experiment):
+    """As many, but of another name; all the rest is taken."""
+    method = model.build_method(experiment, num_classes=1)
+    state, _ = model.make_state(experiment, method)
+    fresh = state.params, state.model_state
+    *_, line = model.start_from(workdir, *fresh, ["tumour"])
+    assert "new" not in line
+    params, _, line = model.start_from(workdir, *fresh, ["stroma"])
+    new = line.partition("new: ")[2].split(", ")
+    assert {"roi_head/cls/kernel", "roi_head/cls/bias"} <= set(new)
+    assert all(name.startswith("roi_head/") for name in new)
+    chex.assert_trees_all_equal(
+        params["roi_head"]["cls"], state.params["roi_head"]["cls"]
+    )
 
 
 def test_other_classes_are_refused(workdir, experiment):
@@ -155,23 +203,27 @@ def test_images_of_another_scale_are_named(workdir):
 
 
 def test_images_that_fill_all_slots_are_named(workdir):
-    """Three are kept of each class; what is below the threshold 0.5 does not count."""
+    """Three are kept; what is below the threshold 0.5 does not count."""
     restored = model.restore(workdir)
     options = {**restored.experiment.model, "max_detections": 3}
     experiment = dataclasses.replace(restored.experiment, model=options)
     meta = {**restored.meta, "decode": {"thresholds": [0.5, 0.5]}}
     restored = dataclasses.replace(restored, experiment=experiment, meta=meta)
 
-    def lines(scores, labels):
+    def lines(scores, labels, per_class=True):
+        made = restored.method._replace(slots_per_class=per_class)
         none = np.zeros((0, 2), np.float32)
         one = results.ImageResult(
             "a", "", none, np.array(scores), np.array(labels, np.int32), None,
             np.zeros(len(scores), bool), none, np.zeros(0, np.int32), None,
         )  # fmt: skip
-        return run._slot_lines(restored, [one])
+        return run._slot_lines(dataclasses.replace(restored, method=made), [one])
 
+    assert restored.method.slots_per_class
     assert lines([], []) == lines([0.9, 0.8, 0.4], [0, 0, 0]) == []
     assert lines([0.9, 0.8, 0.7], [0, 0, 1]) == []
+    assert lines([0.9, 0.8, 0.4], [0, 0, 1], per_class=False) == []
+    assert len(lines([0.9, 0.8, 0.7], [0, 0, 1], per_class=False)) == 1
     (line,) = lines([0.9, 0.8, 0.5], [1, 1, 1])
     assert "1 of 1 images (such as a)" in line
     assert "the 3 that are kept" in line

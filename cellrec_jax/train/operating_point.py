@@ -1,0 +1,95 @@
+"""The operating point of a finished run, chosen anew where its rule has changed.
+
+A checkpoint holds the thresholds that training fitted, and `eval` may change later on.
+What was chosen since then is in `operating_point.json` of the work directory.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from cellrec_jax import errors
+from cellrec_jax.config import EvalConfig
+from cellrec_jax.train import writer
+
+FILE = "operating_point.json"
+_CUTS = ("threshold", "shared_threshold", "min_distances", "min_distances_um")
+_RULE = (*_CUTS, "radius_px", "radius_um", "strict")
+
+
+class Chosen(NamedTuple):
+    """An operating point."""
+
+    rule: Mapping[str, Any]
+    """Fields of `EvalConfig`, by which it was chosen."""
+    decode: Mapping[str, Any]
+    """See `evaluate.to_json`."""
+
+
+def rule(config: EvalConfig) -> dict[str, Any]:
+    """The fields of a configuration that decide the operating point."""
+    fields = {name: getattr(config, name) for name in _RULE}
+    if config.threshold:  # nothing is fitted, and so nothing shared
+        fields["shared_threshold"] = False
+    return fields
+
+
+def require_same_cuts(trained: EvalConfig, wanted: EvalConfig, workdir: Path) -> None:
+    """Raises a ConfigError if detections are to be cut by another rule than a run's.
+
+    Evaluation on other images has nothing to fit it on.
+
+    Args:
+      trained: of the run.
+      wanted: for the evaluation; its radius and protocol may differ.
+      workdir: of the run, for the message.
+    """
+    before, now = rule(trained), rule(wanted)
+    for name in _CUTS:
+        if before[name] != now[name]:
+            raise errors.ConfigError(
+                f"--config.eval.{name}={now[name]}: {workdir} chose its thresholds "
+                f"with {before[name]}; repeat its training command with "
+                f"--config.eval.{name}, which chooses them again, then evaluate"
+            )
+
+
+def save(workdir: Path, step: int, chosen: Chosen) -> None:
+    """Adds the operating point of a checkpoint, whole or not at all.
+
+    Args:
+      workdir: of the run.
+      step: of the checkpoint.
+      chosen: what replaces an earlier choice.
+
+    Raises:
+      RunError: if it cannot be written.
+    """
+    writer.write_json(workdir / FILE, {**_read(workdir), str(step): chosen._asdict()})
+
+
+def forget(workdir: Path) -> None:
+    """Removes them: what is trained from here on has its own."""
+    (workdir / FILE).unlink(missing_ok=True)
+
+
+def updated(meta: Mapping[str, Any], workdir: Path, step: int) -> dict[str, Any]:
+    """Metadata of a checkpoint, with the operating point that was chosen since.
+
+    Args:
+      meta: as the checkpoint of `step` holds it.
+      workdir: of the run.
+      step: of the checkpoint.
+    """
+    found = _read(workdir).get(str(step))
+    if found is None:
+        return dict(meta)
+    chosen = Chosen(**found)
+    config = {**meta["config"], "eval": {**meta["config"]["eval"], **chosen.rule}}
+    return {**meta, "config": config, "decode": chosen.decode, "fit_pending": False}
+
+
+def _read(workdir: Path) -> dict[str, Any]:
+    """Step, as text -> fields of `Chosen`."""
+    found = writer.read_json(workdir / FILE)
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,20 @@
+"""What the README promises of the demo of matched points."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.mark.slow
+def test_the_demo_finds_cells_and_tells_their_classes(tmp_path):
+    command = [sys.executable, "-m", "cellrec_jax.main", "--config", "pdl1_point:demo"]
+    subprocess.run(
+        [*command, "--workdir", str(tmp_path)], check=True, capture_output=True
+    )
+    found = json.loads((tmp_path / "results.json").read_text())["metrics"]
+    assert found["detection_F1@12px"]["value"] >= 0.85
+    assert found["class_F1@12px"]["value"] >= 0.7
+    assert found["TPS_mae"]["value"] <= 0.1
+    assert found["detection_F1@12px"]["num_truth"] > 100
