@@ -8,15 +8,25 @@ import sys
 
 from cellrec_jax import errors
 from cellrec_jax.io import atomic, markers
-from cellrec_jax.sweep import figure, overlays, parse, plan, runner, state, table
+from cellrec_jax.sweep import (
+    figure,
+    overlays,
+    parse,
+    plan,
+    published,
+    runner,
+    state,
+    table,
+)
 
 _USAGE = """\
 Writes WORKDIR/SWEEP/SWEEP.csv, .md and .png beside the runs' work directories, and
 SWEEP_overlays.png, all rows on one test image; --publish copies them into another
 folder, the overlays as a smaller file. Runs whose results.json is there, of the same
 configuration, are skipped; Ctrl-C lets those that run save, and the same command goes
-on. With --workers above 1 each run has its share of the cores (on Linux, where there
-are as many). Ends with 0, with 1 if a run failed, 2 for wrong usage, 130 after
+on. With --published and --publish several machines can complete one table. With
+--workers above 1 each run has its share of the cores (on Linux, where there are as
+many). Ends with 0, with 1 if a run failed, 2 for wrong usage, 130 after
 Ctrl-C."""
 
 
@@ -65,6 +75,12 @@ def _parser() -> argparse.ArgumentParser:
         "must be there",
     )
     parser.add_argument(
+        "--published",
+        type=Path,
+        metavar="FOLDER",
+        help="runs in FOLDER/results/SWEEP.csv of the same configuration count as done",
+    )
+    parser.add_argument(
         "--set",
         action="append",
         default=[],
@@ -85,7 +101,12 @@ def _run(flags: argparse.Namespace, main: Sequence[str]) -> int:
     chosen = {one.name for one in plan.select(runs, flags.only)}
     jobs = [state.prepare(one, folder) for one in runs]
     wanted = [job for job in jobs if job.run.name in chosen]
-    missing = [job for job in wanted if state.results(job) is None]
+    before = _published(flags.published, sweep, jobs)
+    missing = [
+        job
+        for job in wanted
+        if job.run.name not in before and state.results(job) is None
+    ]
     if flags.dry_run:
         for job in missing:
             _say(shlex.join(runner.command(job, main)))
@@ -94,7 +115,7 @@ def _run(flags: argparse.Namespace, main: Sequence[str]) -> int:
     if flags.table_only:
         # The table needs no images: without --root any folder's results are meant.
         ignored = () if flags.root else ("data.root",)
-        _write(sweep, jobs, folder, flags.publish, ignored)
+        _write(sweep, jobs, before, folder, flags.publish, ignored)
         return 0
     progress = runner.Progress(
         missing,
@@ -106,8 +127,20 @@ def _run(flags: argparse.Namespace, main: Sequence[str]) -> int:
     with runner.locked(folder) as lock:
         summary = runner.run_all(missing, progress, lock, flags.workers, main)
         _report(summary, len(wanted) - len(missing))
-        _write(sweep, jobs, folder, flags.publish)
+        _write(sweep, jobs, before, folder, flags.publish)
     return summary.exit_code
+
+
+def _published(
+    folder: Path | None, sweep: plan.Sweep, jobs: Sequence[state.Job]
+) -> Mapping[str, table.Record]:
+    """Name -> record of the runs that are published."""
+    if folder is None:
+        return {}
+    found, num_others = published.read(folder, sweep, jobs)
+    others = f"; {num_others} of other configurations are left out"
+    _say(f"{len(found)} runs are published{others if num_others else ''}")
+    return found
 
 
 def _overrides(flags: argparse.Namespace) -> dict[str, str]:
@@ -150,27 +183,39 @@ def _known_seconds(jobs: Sequence[state.Job]) -> Mapping[str, list[float]]:
 def _write(
     sweep: plan.Sweep,
     jobs: Sequence[state.Job],
+    before: Mapping[str, table.Record],
     folder: Path,
     publish: Path | None,
     ignored: Sequence[str] = (),
 ) -> None:
-    """Table and figure of all that is done, whatever was chosen this time."""
-    found = [(job, state.results(job, ignored)) for job in jobs]
-    done = [(job, content) for job, content in found if content]
-    records = [table.record(job.run, one, sweep.metrics) for job, one in done]
+    """Table and figure of all that is done, whatever was chosen this time.
+
+    A run that is published and done here counts as it is here. Overlays are published
+    only if all that was published is done here: no picture loses rows.
+    """
+    known = dict(before)
+    done = []
+    for job in jobs:
+        found = state.results(job, ignored)
+        if found:
+            done.append(job)
+            known[job.run.name] = table.record(
+                job.run, found, sweep.metrics, job.digest
+            )
+    records = [known[job.run.name] for job in jobs if job.run.name in known]
     lines = table.summarize(sweep, records)
     stem = folder / sweep.name
     table.write_csv(f"{stem}.csv", sweep, records)
     text = table.write_markdown(Path(f"{stem}.md"), sweep, lines)
     figure.draw(f"{stem}.png", sweep, lines)
-    drawn = _overlays(sweep, [job for job, _ in done])
+    drawn = _overlays(sweep, done)
     if drawn:
         overlays.draw(f"{stem}_overlays.png", drawn)
     if publish is not None:
         copy = publish / "results" / sweep.name
         for suffix in (".csv", ".png"):
             atomic.write_bytes(f"{copy}{suffix}", Path(f"{stem}{suffix}").read_bytes())
-        if drawn:
+        if drawn and len(done) == len(records):
             overlays.publish(f"{copy}_overlays.png", f"{stem}_overlays.png")
         markers.replace(publish / "README.md", sweep.name, text)
     _say(f"\n{text}\n\n{len(records)} of {len(jobs)} runs; {stem}.csv, .md and .png")

@@ -1,6 +1,8 @@
 """What a run's configuration is, and whether its folder holds the results of it."""
 
 from collections.abc import Mapping, Sequence
+import hashlib
+import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +22,8 @@ class Job(NamedTuple):
     workdir: Path
     settings: Mapping[str, Any]
     """Dotted key -> value as JSON holds it."""
+    digest: str = ""
+    """Of the settings, see `digest`."""
 
 
 def prepare(run: Run, folder: Path) -> Job:
@@ -40,7 +44,28 @@ def prepare(run: Run, folder: Path) -> Job:
         model.build_method(experiment, num_classes=1)
     except errors.UserError as error:
         raise type(error)(f"{run.name}: {error}") from error
-    return Job(run, folder / run.name, directory.flatten(experiment))
+    settings = directory.flatten(experiment)
+    plain = directory.flatten(config_lib.Experiment(method=experiment.method))
+    return Job(run, folder / run.name, settings, digest(settings, plain))
+
+
+def digest(settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> str:
+    """Twelve hexadecimal digits that runs of one configuration share.
+
+    Of what changes results, without where the images are (`data.root`), and of what is
+    not at its default, so that keys of later versions leave it as it is.
+
+    Args:
+      settings: as in `Job`.
+      defaults: the same of an experiment of the method that sets nothing.
+    """
+    matters = {
+        key: value
+        for key, value in sorted(settings.items())
+        if value != defaults.get(key) and not key.startswith((*_NO_MATTER, "data.root"))
+    }
+    text = json.dumps([settings["method"], matters])
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def results(job: Job, ignored: Sequence[str] = ()) -> Mapping[str, Any] | None:

@@ -14,7 +14,9 @@ from cellrec_jax.io import table as io_table
 from cellrec_jax.sweep.plan import Row, Run, Sweep
 
 _CONFIDENCE = 0.95
-_FACTS = ("seconds", "predict_s", "parameters")
+CONFIG = "config"
+"""Column of `state.digest`."""
+_FACTS = ("seconds", "predict_s", "parameters", CONFIG)
 BEST_F1 = "F1(best)"
 """A metric: F1 at the score threshold that suits the test images best. An upper bound,
 since it is chosen on them; beside F1 it says what the threshold costs."""
@@ -27,7 +29,7 @@ class Record(NamedTuple):
     values: Mapping[str, float | None]
     """Of the sweep's metrics; None where undefined or not measured."""
     facts: Mapping[str, Any]
-    """seconds, predict_s, parameters and versions, as far as they are known."""
+    """seconds, predict_s, parameters, config and versions, as far as they are known."""
 
 
 class Cell(NamedTuple):
@@ -48,7 +50,9 @@ class Line(NamedTuple):
     cells: Mapping[str, Cell]
 
 
-def record(run: Run, results: Mapping[str, Any], metrics: Sequence[str]) -> Record:
+def record(
+    run: Run, results: Mapping[str, Any], metrics: Sequence[str], config: str = ""
+) -> Record:
     """Picks what a table needs from the content of results.json.
 
     Args:
@@ -56,6 +60,7 @@ def record(run: Run, results: Mapping[str, Any], metrics: Sequence[str]) -> Reco
       results: content of its results.json.
       metrics: keys of its `metrics`; or seconds (of training), predict_s (an image's),
         parameters (of the network) or `BEST_F1`.
+      config: `state.digest` of its configuration.
     """
     found, run_facts = results.get("metrics", {}), results.get("run", {})
     timing = run_facts.get("timing", {})
@@ -63,6 +68,7 @@ def record(run: Run, results: Mapping[str, Any], metrics: Sequence[str]) -> Reco
         "seconds": timing.get("seconds"),
         "predict_s": timing.get("predict_s"),
         "parameters": run_facts.get("parameters"),
+        CONFIG: config,
     }
     known = {**facts, BEST_F1: _best_f1(results.get("tables", {}))}
     values = {

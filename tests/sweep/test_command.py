@@ -1,5 +1,8 @@
 """The whole sweep with a stand-in for training."""
 
+from pathlib import Path
+import shutil
+
 from PIL import Image
 import pytest
 
@@ -42,7 +45,7 @@ def test_runs_skips_and_tabulates(sweep, order, tmp_path, capsys):
 
 @pytest.fixture
 def no_figure(monkeypatch):
-    monkeypatch.setattr(figure, "draw", lambda *_: None)
+    monkeypatch.setattr(figure, "draw", lambda path, *_: Path(path).touch())
 
 
 @pytest.mark.usefixtures("no_figure")
@@ -134,6 +137,54 @@ def test_publishing_leaves_the_rest_of_the_readme(sweep, tmp_path):
     assert sweep("--table-only", "--publish", str(folder)) == 0
     with Image.open(folder / "results" / "trial_overlays.png") as published:
         assert published.mode == "P"
+
+
+@pytest.mark.usefixtures("no_figure")
+def test_two_machines_complete_one_table(sweep, order, tmp_path, capsys):
+    folder = tmp_path / "configs"
+    folder.mkdir()
+    (folder / "README.md").write_text("<!-- trial -->\n<!-- /trial -->\n")
+    publish = ["--publish", str(folder)]
+    assert sweep("--only", "bde", *publish) == 0
+    table = folder / "results" / "trial.csv"
+    first = table.read_text().splitlines()
+    shutil.rmtree(tmp_path / "out")
+    order()
+    both = ["--published", str(folder), *publish]
+    assert sweep("--only", "seed=0", *both) == 0
+    assert order() == ["plain/kept=0.1/seed0", "plain/kept=1.0/seed0"]
+    assert "2 done, 1 were, 0 failed, 0 left" in capsys.readouterr().out
+    merged = table.read_text().splitlines()
+    assert merged[0] == first[0]
+    assert set(first) < set(merged)
+    assert len(merged) == len(first) + 2
+    assert "| BDE |  | 2 | 0.550 ± 0.635 |" in (folder / "README.md").read_text()
+
+
+@pytest.mark.usefixtures("no_figure")
+def test_published_runs_of_another_configuration_are_run_again(
+    sweep, order, tmp_path, capsys
+):
+    folder = tmp_path / "configs"
+    folder.mkdir()
+    (folder / "README.md").write_text("<!-- trial -->\n<!-- /trial -->\n")
+    words = ["--only", "bde", "seed=0"]
+    assert sweep(*words, "--set", "total_steps=7", "--publish", str(folder)) == 0
+    order()
+    assert sweep(*words, "--published", str(folder)) == 0
+    assert order() == ["bde/seed0"]
+    out = capsys.readouterr().out
+    assert "0 runs are published; 1 of other configurations are left out" in out
+
+
+def test_no_table_was_published(sweep, order, tmp_path, capsys):
+    assert sweep("--published", str(tmp_path)) == 2
+    assert "trial.csv is no table of this sweep" in capsys.readouterr().err
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "trial.csv").write_text("row,seed\nbde,0\n")
+    assert sweep("--published", str(tmp_path)) == 2
+    assert "no table of this sweep ('config')" in capsys.readouterr().err
+    assert order() == []
 
 
 def _write_overlay(workdir):

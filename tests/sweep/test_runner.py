@@ -134,7 +134,7 @@ def test_an_interruption_lets_runs_save(tmp_path, fake_main, monkeypatch, number
             time.sleep(0.01)
         os.kill(os.getpid(), number)
 
-    thread = threading.Thread(target=interrupt)
+    thread = threading.Thread(target=interrupt, daemon=True)
     thread.start()
     said = []
     summary = execute(tmp_path, fake_main, 3, said)

@@ -83,6 +83,32 @@ def test_half_written_results_are_none(tmp_path):
     assert state.results(job) is None
 
 
+@pytest.mark.parametrize(
+    ("changes", "same"),
+    [
+        ({}, True),
+        ({"log.every": "7"}, True),
+        ({"data.root": "elsewhere"}, True),
+        ({"seed": "1"}, False),
+        ({"eval.radius_px": "3"}, False),
+        ({"loss.rpn_sigma": "2"}, False),
+    ],
+)
+def test_configurations_are_told_apart(tmp_path, changes, same):
+    before, after = job_of(tmp_path), job_of(tmp_path, **changes)
+    assert (before.digest == after.digest) == same
+
+
+def test_keys_at_their_defaults_leave_the_digest_as_it_is():
+    """As keys of later versions will be."""
+    before, defaults = {"method": "a", "seed": 1}, {"method": "a", "seed": 0}
+    later = {"later": 3}
+    after = state.digest(before | later, defaults | later)
+    assert after == state.digest(before, defaults)
+    assert state.digest(before | {"later": 4}, defaults | later) != after
+    assert state.digest(before | {"method": "b"}, defaults) != after
+
+
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_shipped_sweeps_have_valid_configurations(path, tmp_path):
     runs = plan.expand(parse.read(path), {})

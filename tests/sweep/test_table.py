@@ -125,6 +125,7 @@ def test_csv_has_a_line_a_run(tmp_path):
         "parameters": "1234",
         "seconds": "12.5",
         "predict_s": "0.25",
+        "config": "",
         "jax": "1.2",
     }
     assert rows[0]["q"] == ""

@@ -1,0 +1,53 @@
+"""Results published before, perhaps from another machine: they complete a table."""
+
+from collections.abc import Mapping, Sequence
+import csv
+import json
+from pathlib import Path
+
+from cellrec_jax import errors
+from cellrec_jax.sweep import state, table
+from cellrec_jax.sweep.plan import Run, Sweep
+
+
+def read(
+    folder: Path, sweep: Sweep, jobs: Sequence[state.Job]
+) -> tuple[dict[str, table.Record], int]:
+    """Reads FOLDER/results/SWEEP.csv, as `table.write_csv` wrote it.
+
+    Args:
+      folder: as `--publish` was given.
+      sweep: whose table it is.
+      jobs: all runs of the sweep.
+
+    Returns:
+      (name of the run -> its record, for the runs whose configuration the table has;
+      number of lines that are of other configurations).
+
+    Raises:
+      ConfigError: if there is no such table, or one without the sweep's metrics.
+    """
+    path = folder / "results" / f"{sweep.name}.csv"
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            lines = list(csv.DictReader(file, restval=""))
+        by_config = {line[table.CONFIG]: line for line in lines}
+        found = {
+            job.run.name: _record(job.run, line, sweep.metrics)
+            for job in jobs
+            if (line := by_config.get(job.digest)) is not None
+        }
+    except (OSError, KeyError, ValueError, csv.Error) as error:
+        raise errors.ConfigError(
+            f"--published: {path} is no table of this sweep ({error}); leave the flag "
+            "out to run all of it"
+        ) from error
+    wanted = {job.digest for job in jobs}
+    return found, sum(line[table.CONFIG] not in wanted for line in lines)
+
+
+def _record(run: Run, line: Mapping[str, str], metrics: Sequence[str]) -> table.Record:
+    values = {name: json.loads(line[name]) if line[name] else None for name in metrics}
+    named = {"sweep", "row", "seed", "fold", *run.axes, *metrics}
+    facts = {key: text for key, text in line.items() if key not in named}
+    return table.Record(run, values, facts)
