@@ -15,6 +15,7 @@ BENCHMARKS = {
     "train": "cellrec_jax.bench.train",  # first, for its peak of memory
     "predict": "cellrec_jax.bench.predict",
     "data": "cellrec_jax.bench.data",
+    "convolution": "cellrec_jax.bench.convolution",
     "density": "cellrec_jax.bench.density",
     "pu": "cellrec_jax.bench.pu",
     "points": "cellrec_jax.bench.points",

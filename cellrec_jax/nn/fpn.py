@@ -7,6 +7,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from cellrec_jax.nn import layers
+
 
 def _upsample_to(features: jax.Array, lateral: jax.Array) -> jax.Array:
     shape = (*lateral.shape[:3], features.shape[3])
@@ -60,6 +62,11 @@ class FPN(nn.Module):
         return dict(sorted(pyramid.items()))
 
     def _conv(self, name: str, kernel: int) -> nn.Conv:
-        return nn.Conv(
-            self.channels, (kernel, kernel), padding="SAME", dtype=self.dtype, name=name
+        return layers.conv(
+            self.channels,
+            kernel,
+            use_bias=True,
+            dtype=self.dtype,
+            kernel_init=nn.initializers.lecun_normal(),
+            name=name,
         )

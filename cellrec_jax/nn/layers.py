@@ -10,6 +10,7 @@ from jax.typing import DTypeLike
 import numpy as np
 
 from cellrec_jax.errors import ConfigError
+from cellrec_jax.ops import convolution
 
 RESIZE_METHODS = ("nearest", "bilinear", "bilinear_aligned")
 
@@ -94,6 +95,7 @@ def conv(
         use_bias=use_bias,
         dtype=dtype,
         kernel_init=kernel_init,
+        conv_general_dilated=convolution.conv_general_dilated,
         name=name,
     )
 

@@ -1,10 +1,13 @@
 """Region proposal head, shared by all pyramid levels (Ren et al., Faster R-CNN)."""
 
+import functools
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+
+from cellrec_jax.nn import layers
 
 _INIT = nn.initializers.normal(0.01)
 
@@ -33,17 +36,11 @@ class RPNHead(nn.Module):
           logits f32 [B, h * w * A, 2] (cell, background) and deltas_yxhw f32
           [B, h * w * A, 4], in the order of `ops.anchors.level_anchors`.
         """
-        hidden = nn.Conv(
-            self.channels,
-            (3, 3),
-            padding="SAME",
-            kernel_init=_INIT,
-            dtype=self.dtype,
-            name="conv",
-        )(feature)
+        conv = functools.partial(layers.conv, use_bias=True, kernel_init=_INIT)
+        hidden = conv(self.channels, 3, dtype=self.dtype, name="conv")(feature)
         hidden = nn.relu(hidden).astype(jnp.float32)
-        logits = nn.Conv(2 * self.num_anchors, (1, 1), kernel_init=_INIT, name="cls")
-        deltas = nn.Conv(4 * self.num_anchors, (1, 1), kernel_init=_INIT, name="box")
+        logits = conv(2 * self.num_anchors, 1, name="cls")
+        deltas = conv(4 * self.num_anchors, 1, name="box")
         batch = feature.shape[0]
         return (
             logits(hidden).reshape(batch, -1, 2),
