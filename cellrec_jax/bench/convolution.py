@@ -80,6 +80,7 @@ def _cases(layers: Iterable[Layer]) -> Iterator[kernel.Case]:
             contestants=contestants,
             expected=functools.partial(_expected, taps=taps),
             against="XLA",
+            direction="gradient",
             tolerance=1e-4,
         )
 
