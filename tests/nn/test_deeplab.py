@@ -38,10 +38,17 @@ def _dilations(model):
     jaxpr = jax.make_jaxpr(lambda image: model.init(jax.random.key(0), image))(image)
     return [
         equation.params["rhs_dilation"][0]
-        for equation in jaxpr.eqns
+        for equation in _equations(jaxpr)
         if equation.primitive.name == "conv_general_dilated"
         and equation.invars[1].aval.shape[:2] == (3, 3)
     ]
+
+
+def _equations(jaxpr):
+    """Those of a graph, and of the functions with a gradient of their own in it."""
+    for equation in jaxpr.eqns:
+        inner = equation.params.get("call_jaxpr")
+        yield from [equation] if inner is None else _equations(inner)
 
 
 @pytest.mark.parametrize(
