@@ -33,7 +33,7 @@ def read(
             lines = list(csv.DictReader(file, restval=""))
         by_config = {line[table.CONFIG]: line for line in lines}
         found = {
-            job.run.name: _record(job.run, line, sweep.metrics)
+            job.run.name: _record(job.run, line, sweep)
             for job in jobs
             if (line := by_config.get(job.digest)) is not None
         }
@@ -46,8 +46,10 @@ def read(
     return found, sum(line[table.CONFIG] not in wanted for line in lines)
 
 
-def _record(run: Run, line: Mapping[str, str], metrics: Sequence[str]) -> table.Record:
-    values = {name: json.loads(line[name]) if line[name] else None for name in metrics}
-    named = {"sweep", "row", "seed", "fold", *run.axes, *metrics}
+def _record(run: Run, line: Mapping[str, str], sweep: Sweep) -> table.Record:
+    values = {
+        name: json.loads(line[name]) if line[name] else None for name in sweep.metrics
+    }
+    named = {"sweep", "row", "seed", "fold", *sweep.axes, *sweep.metrics}
     facts = {key: text for key, text in line.items() if key not in named}
     return table.Record(run, values, facts)

@@ -139,11 +139,17 @@ def test_publishing_leaves_the_rest_of_the_readme(sweep, tmp_path):
         assert published.mode == "P"
 
 
+@pytest.fixture
+def folder(tmp_path):
+    """Where a table can be published."""
+    path = tmp_path / "configs"
+    path.mkdir()
+    (path / "README.md").write_text("<!-- trial -->\n<!-- /trial -->\n")
+    return path
+
+
 @pytest.mark.usefixtures("no_figure")
-def test_two_machines_complete_one_table(sweep, order, tmp_path, capsys):
-    folder = tmp_path / "configs"
-    folder.mkdir()
-    (folder / "README.md").write_text("<!-- trial -->\n<!-- /trial -->\n")
+def test_two_machines_complete_one_table(sweep, order, folder, tmp_path, capsys):
     publish = ["--publish", str(folder)]
     assert sweep("--only", "bde", *publish) == 0
     table = folder / "results" / "trial.csv"
@@ -163,11 +169,8 @@ def test_two_machines_complete_one_table(sweep, order, tmp_path, capsys):
 
 @pytest.mark.usefixtures("no_figure")
 def test_published_runs_of_another_configuration_are_run_again(
-    sweep, order, tmp_path, capsys
+    sweep, order, folder, capsys
 ):
-    folder = tmp_path / "configs"
-    folder.mkdir()
-    (folder / "README.md").write_text("<!-- trial -->\n<!-- /trial -->\n")
     words = ["--only", "bde", "seed=0"]
     assert sweep(*words, "--set", "total_steps=7", "--publish", str(folder)) == 0
     order()
