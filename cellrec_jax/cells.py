@@ -65,9 +65,7 @@ def drop_twins(cells: Cells, tile: np.ndarray, distance: float) -> Cells:
     Args:
       cells: of all tiles, in one frame.
       tile: int [M], the tile that each was found in.
-      distance: px up to which two cells of different tiles are one.
+      distance: px below which two cells of different tiles are one; 0 keeps all.
     """
-    # The next number up, so that a pair at the distance itself counts.
-    distance = np.nextafter(distance, np.inf)
     kept = suppression.suppress(cells.points_yx, cells.scores, distance, groups=tile)
     return select(cells, kept)

@@ -27,7 +27,8 @@ def override(config: "ConfigDict", key: str, text: str) -> None:
     Args:
       config: changed in place.
       key: dotted, without the leading "config.".
-      text: parsed as the type of the present value; tuples as "a,b".
+      text: parsed as the type of the present value; tuples as "a,b", of numbers where
+        the present one is empty.
 
     Raises:
       ConfigError: for an unknown key (naming the nearest) or a value of another type.
@@ -61,20 +62,25 @@ def _parse(text: str, like: Any) -> Any:
         return words[text.lower()]
     if isinstance(like, tuple):
         parts = [part for part in text.strip("()[] ").split(",") if part.strip()]
-        return tuple(_parse(part.strip(), like[0] if like else "") for part in parts)
+        return tuple(_parse(part.strip(), _item(like)) for part in parts)
     if isinstance(like, int | float):
         return type(like)(text)
     return text
 
 
+def _item(value: tuple[Any, ...]) -> Any:
+    """An item of the type that a tuple holds; what is empty now takes numbers."""
+    return value[0] if value else 0.0
+
+
 def _kind(value: Any) -> str:
     if isinstance(value, tuple):
         plural = {bool: "true or false", int: "whole numbers", float: "numbers"}
-        kind = plural.get(type(value[0]), "text") if value else "text"
-        return f"{kind} separated by commas"
+        return f"{plural.get(type(_item(value)), 'text')} separated by commas"
     names = {bool: "true or false", int: "a whole number", float: "a number"}
     return names.get(type(value), "text")
 
 
 def _example(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    several = isinstance(value, tuple)
+    return ",".join(map(str, value or (0.5, 2.0))) if several else str(value)

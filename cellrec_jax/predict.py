@@ -23,10 +23,11 @@ from cellrec_jax.train.evaluate import Cells
 
 _SAME_SIZE = 0.05  # difference to the training images' size that resizing may hide
 _ONE_PASS = 1.5  # times the training images' sides, up to which nothing is cut
-# With a short margin two tiles may place one cell on either side of their seam, hardly
-# further apart than this; two cells are. Where the caller sets the margin nothing is
-# dropped, so that from the receptive radius on tiles give what the whole image does.
-_TWINS_PX = 2.0  # px of the network
+# With a short margin two tiles may place one cell on either side of their seam, nearer
+# to each other than two cells are. Where the caller sets the margin only the fitted
+# least distance counts, so that from the receptive radius on tiles give what the whole
+# image does.
+_TWINS_PX = 2.2  # px of the network, so that two pixels apart is one cell
 _RELATIVE = (
     "warning: images are cut into tiles, and model.peak_rule=relative takes each "
     "tile's own range of heights, so that cells are found in empty tiles too; train "
@@ -149,9 +150,9 @@ class Predictor:
             parts.append(cells.select(found, tile.owns(found.points_yx)))
         number = np.repeat(np.arange(len(parts)), [len(p.scores) for p in parts])
         merged = cells.concatenate(parts)
-        if not margin_px:
-            merged = cells.drop_twins(merged, number, _TWINS_PX)
-        return cells.sort(merged)
+        least = float(self.model.decode.min_distance)
+        distance = least if margin_px else max(least, _TWINS_PX)
+        return cells.sort(cells.drop_twins(merged, number, distance))
 
     def _tiles(self, size_hw: tuple[int, ...], margin_px: int) -> list[tiles.Tile]:
         """Tiles of an image, all in px of the network but for `margin_px`."""

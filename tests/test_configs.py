@@ -137,3 +137,9 @@ def test_every_option_can_be_set_from_the_command_line():
     again = config.freeze(settings)
     assert again == config.freeze(main.load_config("ki67_bde"))
     assert dataclasses.is_dataclass(again.data)
+
+
+def test_distances_in_micrometres_from_the_command_line():
+    settings = main.load_config("ki67_bde")
+    overrides.override(settings, "eval.min_distances_um", "0,2.5")
+    assert config.freeze(settings).eval.min_distances_um == (0.0, 2.5)

@@ -13,7 +13,7 @@ def config() -> ConfigDict:
             "batch_size": 1,
             "optim": {"learning_rate": 1e-3, "drops": (0.5, 0.75)},
             "data": {"flip": True, "size_hw": (800, 600), "names": ("a", "b")},
-            "model": {"head": {"width": 64}, "tags": ()},
+            "model": {"head": {"width": 64}, "shares": ()},
         }
     ).lock()
 
@@ -39,7 +39,7 @@ def test_flatten():
         ("optim.drops", "0.9,", (0.9,)),
         ("optim.drops", "()", ()),
         ("data.names", "x, y", ("x", "y")),
-        ("model.tags", "x,y", ("x", "y")),
+        ("model.shares", "1,2.5", (1.0, 2.5)),
         ("model.head.width", "32", 32),
     ],
 )
@@ -49,6 +49,8 @@ def test_values_take_the_type_of_the_present_one(config, key, text, expected):
     after = overrides.flatten(config.to_dict())
     assert after == before | {key: expected}
     assert type(after[key]) is type(expected)
+    if isinstance(expected, tuple):
+        assert list(map(type, after[key])) == list(map(type, expected))
 
 
 @pytest.mark.parametrize(
@@ -65,6 +67,7 @@ def test_values_take_the_type_of_the_present_one(config, key, text, expected):
             "commas, such as 800,600",
         ),
         ("optim.drops", "half", "expected numbers separated by commas"),
+        ("model.shares", "half", "numbers separated by commas, such as 0.5,2.0"),
     ],
 )
 def test_values_of_another_type(config, key, text, message):

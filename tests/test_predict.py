@@ -1,6 +1,7 @@
 """Images of any size: whole, tiled, rescaled; seams and frames."""
 
 import dataclasses
+import functools
 
 import numpy as np
 from PIL import Image
@@ -224,11 +225,21 @@ def test_one_cell_on_a_seam_is_found_once(predictor):
     assert len(changed.predict(image, margin_px=8).scores) == 2
 
 
-def _find_off_centre(params, model_state, batch, decode):
-    """Detects a cell 0.75 px nearer to the middle of the tile than it is."""
+@pytest.mark.parametrize(("distance", "left"), [(0.0, 2), (3.0, 2), (3.5, 1)])
+@pytest.mark.parametrize("margin_px", [0, 8])
+def test_the_fitted_distance_holds_across_seams(predictor, distance, left, margin_px):
+    """One cell that two tiles place 3 px apart."""
+    changed = _change(predictor, functools.partial(_find_off_centre, shift=1.5))
+    changed.model.meta["decode"]["min_distance"] = distance
+    cells = changed.predict(_image(112, 96, [(54, 40)]), margin_px=margin_px)
+    assert len(cells.scores) == left
+
+
+def _find_off_centre(params, model_state, batch, decode, shift=0.75):
+    """Detects a cell `shift` px nearer to the middle of the tile than it is."""
     found = _find_dots(params, model_state, batch, decode)
     middle = batch.image.shape[1] / 2
-    moved = found.points_yx + 0.75 * np.sign(middle - found.points_yx) * [1, 0]
+    moved = found.points_yx + shift * np.sign(middle - found.points_yx) * [1, 0]
     return found._replace(points_yx=moved)
 
 

@@ -16,6 +16,8 @@ import chex
 import jax
 import jax.numpy as jnp
 
+CALIBRATIONS = ("plain", "bde", "label_smoothing", "proselflc", "confidence_penalty")
+
 
 def bde_weights(energy: jax.Array, positive: jax.Array) -> jax.Array:
     """Weights of Eq. 9 and 10: the energy for negative boxes, 1 for positive ones.
@@ -171,3 +173,42 @@ def proselflc(
     corrected = jax.lax.stop_gradient(p) if options.detach else p
     target = (1.0 - trust) * one_hot + trust * corrected
     return -jnp.sum(target * jnp.log(p + 1e-6), axis=1)
+
+
+class Calibration(NamedTuple):
+    """A choice of the above."""
+
+    name: str = "plain"
+    """One of `CALIBRATIONS`."""
+    epsilon: float = 0.1
+    """Of label smoothing and the confidence penalty."""
+    proselflc: ProSelfLC = PROSELFLC
+
+
+def calibrated_cross_entropy(
+    logits: jax.Array, labels: jax.Array, step: jax.Array, options: Calibration
+) -> jax.Array:
+    """Cross entropy against the targets of a calibration.
+
+    Args:
+      logits: [N, C], background last.
+      labels: i32 [N] in 0..C-1.
+      step: scalar, steps done so far; read by ProSelfLC alone.
+      options: "plain" and "bde" leave the targets as they are; the weights of the
+        latter are the caller's, who knows which boxes are unmatched.
+
+    Returns:
+      f32 [N], not reduced.
+
+    Raises:
+      ValueError: for an unknown name.
+    """
+    if options.name not in CALIBRATIONS:
+        raise ValueError(f"calibration {options.name!r}: use one of {CALIBRATIONS}")
+    if options.name == "label_smoothing":
+        return label_smoothing(logits, labels, epsilon=options.epsilon)
+    if options.name == "confidence_penalty":
+        return confidence_penalty(logits, labels, epsilon=options.epsilon)
+    if options.name == "proselflc":
+        return proselflc(logits, labels, step, options.proselflc)
+    return weighted_cross_entropy(logits, labels, jnp.ones(len(labels)))

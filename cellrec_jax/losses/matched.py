@@ -87,6 +87,7 @@ def matched_losses(
     proposal_mask: jax.Array | None = None,
     trust: jax.Array | None = None,
     negative_scale: jax.Array | None = None,
+    detection_cost: points.Cost = points.cross_entropy,
     options: PointLossOptions = PAPER_OPTIONS,
 ) -> PointLosses:
     """All three losses of one image, each of matched rows alone.
@@ -103,6 +104,8 @@ def matched_losses(
       trust: [N] multiplies the losses of a cell, without gradient; None is 1.
       negative_scale: [M] multiplies the detection loss of proposals without a cell
         (see `losses.density`), without gradient; None is 1.
+      detection_cost: what takes the place of Eq. 4's cross entropy; see
+        `losses.calibration`.
       options: see `PointLossOptions`.
 
     Returns:
@@ -132,7 +135,13 @@ def matched_losses(
     pairs = _pairs(proposal_idx, labels, trust, len(pred_yx), num_classes)
     positive = pairs.labels if class_logits is None else jnp.zeros_like(labels)
     detection, weight = _detection(
-        objectness_logits, proposal_mask, pairs, positive, negative_scale, options
+        objectness_logits,
+        proposal_mask,
+        pairs,
+        positive,
+        negative_scale,
+        detection_cost,
+        options,
     )
     return PointLosses(
         regression=_regression(pred_yx, true_yx, pairs, options),
@@ -238,6 +247,7 @@ def _detection(
     pairs: _Pairs,
     positive: jax.Array,
     negative_scale: jax.Array | None,
+    cost: points.Cost,
     options: PointLossOptions,
 ) -> tuple[jax.Array, jax.Array]:
     """Loss of all proposals and beta or 1, f32 [M], 0 where masked.
@@ -252,7 +262,9 @@ def _detection(
     scale = jax.lax.stop_gradient(jnp.asarray(scale, jnp.float32))
     scale = scale.at[pairs.proposal].set(pairs.trust, mode="drop")
     logits = jnp.where(mask[:, None], logits, 0.0)
-    loss = points.detection_cross_entropy(logits, targets, negative_weight=beta)
+    loss = points.detection_cross_entropy(
+        logits, targets, negative_weight=beta, cost=cost
+    )
     weight = points.detection_weights(targets, background, negative_weight=beta)
     return jnp.where(mask, scale * loss, 0.0), jnp.where(mask, weight, 0.0)
 

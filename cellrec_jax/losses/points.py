@@ -9,6 +9,7 @@ Song et al., Rethinking Counting and Localization in Crowds (P2PNet), ICCV 2021;
 and Sabuncu, Generalized Cross Entropy Loss, NeurIPS 2018.
 """
 
+from collections.abc import Callable
 import functools
 
 import jax
@@ -18,6 +19,9 @@ import numpy as np
 from cellrec_jax import masking
 
 _FEW_CLASSES = 16
+
+Cost = Callable[[jax.Array, jax.Array], jax.Array]
+"""Loss of every row, [N], of its logits, [N, C], and label, [N]."""
 
 
 def point_error(
@@ -146,7 +150,11 @@ def detection_weights(
 
 
 def detection_cross_entropy(
-    logits: jax.Array, labels: jax.Array, *, negative_weight: float = 0.6
+    logits: jax.Array,
+    labels: jax.Array,
+    *,
+    negative_weight: float = 0.6,
+    cost: Cost = cross_entropy,
 ) -> jax.Array:
     """Cross entropy of every proposal, background times beta.
 
@@ -155,8 +163,9 @@ def detection_cross_entropy(
 
     Args:
       logits: [M, K + 1], background last.
-      labels: i32 [M] in 0..K.
+      labels: i32 [M] in 0..K, -1 counts nothing.
       negative_weight: beta.
+      cost: what takes the place of cross entropy, as in `losses.calibration`.
 
     Returns:
       f32 [M], not reduced.
@@ -169,7 +178,9 @@ def detection_cross_entropy(
     """
     background = logits.shape[1] - 1
     weights = detection_weights(labels, background, negative_weight=negative_weight)
-    return weights * cross_entropy(logits, labels)
+    check_labels(labels, logits.shape)
+    known = (labels >= 0) & (labels <= background)
+    return weights * jnp.where(known, cost(logits, jnp.where(known, labels, 0)), 0.0)
 
 
 def generalized_cross_entropy(

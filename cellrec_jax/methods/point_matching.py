@@ -37,7 +37,7 @@ def make(options: Options, *, num_classes: int, total_steps: int) -> Method:
     Args:
       options: see `point_options`.
       num_classes: K, background excluded; at least 1.
-      total_steps: length of training; nothing here follows a schedule.
+      total_steps: length of training, for schedules inside of the loss (ProSelfLC).
 
     Returns:
       A `Method` of pure functions.
@@ -45,7 +45,6 @@ def make(options: Options, *, num_classes: int, total_steps: int) -> Method:
     Raises:
       CheckpointError: if the pretrained weights are no file that can be read.
     """
-    del total_steps
     if options.model.pretrained:
         convert.check_file(options.model.pretrained)
     bind = functools.partial(
@@ -53,7 +52,7 @@ def make(options: Options, *, num_classes: int, total_steps: int) -> Method:
     )
     return Method(
         init=bind(_init),
-        loss_fn=bind(_loss_fn),
+        loss_fn=bind(_loss_fn, total_steps=total_steps),
         predict=bind(_predict),
         trainable=functools.partial(_trainable, options=options.model),
         load_pretrained=functools.partial(
@@ -100,11 +99,12 @@ def _loss_fn(
     *,
     options: Options,
     num_classes: int,
+    total_steps: int,
     axis_name: str | None = None,
     ema_params: Params | None = None,
 ) -> tuple[jax.Array, tuple[ModelState, Metrics]]:
     """Sum of the three losses, Eq. 7; nothing is drawn at random."""
-    del rng, step, ema_params
+    del rng, ema_params
     network = _network(options.model, num_classes, axis_name)
     padded = _padded(batch.image, options.model)
     grid_hw = _grid(padded, options)
@@ -115,7 +115,8 @@ def _loss_fn(
     )
     proposals = stages.propose(outputs, batch, grid_hw, options.model)
     found = stages.match(proposals, batch, options.loss)
-    losses = stages.losses(proposals, batch, found, options.loss)
+    cost = stages.detection_cost(step, total_steps, options.loss)
+    losses = stages.losses(proposals, batch, found, options.loss, cost)
     total, terms = matched.total_loss(
         losses, options=options.loss.terms(), axis_name=axis_name
     )

@@ -10,6 +10,7 @@ import dataclasses
 from cellrec_jax import errors, validate
 from cellrec_jax.losses.matched import PointLossOptions
 from cellrec_jax.methods import encoder
+from cellrec_jax.methods.calibration_options import CalibrationOptions
 from cellrec_jax.nn import point_net, resnet
 from cellrec_jax.ops import anchors, matching
 
@@ -91,8 +92,11 @@ class ModelOptions:
 
 
 @dataclasses.dataclass(frozen=True)
-class LossOptions:
-    """Matching and the three losses."""
+class LossOptions(CalibrationOptions):
+    """Matching, the three losses, and calibration of detection: an extension.
+
+    With one of objectness alone, C of `losses.calibration` is 2.
+    """
 
     matcher: str = "auto"
     """host, device or auto; see `ops.matching`."""
@@ -116,14 +120,10 @@ class LossOptions:
     """squared, or norm as Eq. 3 is printed."""
     regression_weight: float = 2e-3
     """lambda of Eq. 7."""
-    calibration: str = "plain"
-    """plain, or bde: proposals that are predicted as cells without an annotation cost
-    less where such are dense. An extension for sparse annotations."""
-    density_form: str = "auto"
-    """dense, sorted or auto; see `losses.density`."""
 
     def __post_init__(self) -> None:
         """Refuses unknown choices."""
+        super().__post_init__()
         validate.require_choice("loss.matcher", self.matcher, matching.BACKENDS)
         validate.require_choice(
             "loss.normalizer", self.normalizer, ("proposals", "weights")
@@ -136,10 +136,6 @@ class LossOptions:
         )
         validate.require_choice(
             "loss.point_error", self.point_error, ("squared", "norm")
-        )
-        validate.require_choice("loss.calibration", self.calibration, ("plain", "bde"))
-        validate.require_choice(
-            "loss.density_form", self.density_form, ("auto", "dense", "sorted")
         )
         if not 0.0 < self.q <= 1.0:
             raise errors.ConfigError(f"--config.loss.q={self.q} must be in (0, 1]")

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from cellrec_jax import errors, geometry, masking
-from cellrec_jax.losses import density, matched
+from cellrec_jax.losses import calibration, density, matched, points
 from cellrec_jax.methods.point_options import LossOptions, ModelOptions
 from cellrec_jax.nn.point_net import PointOutputs
 from cellrec_jax.ops import anchors, matching, nms
@@ -151,9 +151,9 @@ def negative_scale(proposals: Proposals, loss: LossOptions) -> jax.Array | None:
 
     Boxes Density Energy (`losses.density`) of the proposals that are predicted as
     cells: where they are dense, a cell that nobody annotated is likely. All others
-    keep 1. None without calibration.
+    keep 1. None where the calibration is another one.
     """
-    if loss.calibration == "plain":
+    if loss.calibration != "bde":
         return None
 
     def one_image(points_yx: jax.Array, predicted: jax.Array) -> jax.Array:
@@ -165,8 +165,24 @@ def negative_scale(proposals: Proposals, loss: LossOptions) -> jax.Array | None:
     return jax.vmap(one_image)(points_yx, predicted)
 
 
+def detection_cost(step: jax.Array, total_steps: int, loss: LossOptions) -> points.Cost:
+    """What takes the place of the detection loss's cross entropy at a step."""
+    if loss.calibration in ("plain", "bde"):  # the targets stay as they are
+        return points.cross_entropy
+    options = loss.calibrated(total_steps)
+
+    def cost(logits: jax.Array, labels: jax.Array) -> jax.Array:
+        return calibration.calibrated_cross_entropy(logits, labels, step, options)
+
+    return cost
+
+
 def losses(
-    proposals: Proposals, batch: Batch, found: matching.Match, loss: LossOptions
+    proposals: Proposals,
+    batch: Batch,
+    found: matching.Match,
+    loss: LossOptions,
+    detection_cost: points.Cost = points.cross_entropy,
 ) -> matched.PointLosses:
     """Losses of every image, not reduced; see `losses.matched`."""
     options = loss.terms()
@@ -184,6 +200,7 @@ def losses(
             proposal_mask=proposals.mask,
             trust=batch.trust,
             negative_scale=scale,
+            detection_cost=detection_cost,
             options=options,
         )
 

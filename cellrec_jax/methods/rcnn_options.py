@@ -8,6 +8,7 @@ import dataclasses
 
 from cellrec_jax import validate
 from cellrec_jax.methods import encoder
+from cellrec_jax.methods.calibration_options import CalibrationOptions
 from cellrec_jax.nn import resnet
 
 _COUNTS = (
@@ -21,7 +22,6 @@ _SHARES = (
     *("proposal_nms_iou", "roi_positive_fraction", "roi_positive_iou", "nms_iou"),
     "anchor_offset",
 )
-CALIBRATIONS = ("plain", "bde", "label_smoothing", "proselflc", "confidence_penalty")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,7 +128,7 @@ class ModelOptions:
 
 
 @dataclasses.dataclass(frozen=True)
-class LossOptions:
+class LossOptions(CalibrationOptions):
     """Loss calibration and the weights of the four terms."""
 
     calibration: str = "bde"
@@ -139,17 +139,8 @@ class LossOptions:
     """density (Eq. 8), or neighbors (nearest boxes only: an extension)."""
     energy_boxes: str = "decoded"
     """Boxes whose density counts: decoded second-stage boxes, or proposals."""
-    density_form: str = "auto"
-    """dense, sorted or auto; see `losses.density`."""
     literal: bool = False
     """bde: Eq. 9 as printed, where background boxes cost nothing."""
-    epsilon: float = 0.1
-    """Of label smoothing and the confidence penalty; the paper gives none."""
-    proselflc_steps: int = 0
-    """T of ProSelfLC; 0 is total_steps."""
-    proselflc_steepness: float = 16.0
-    proselflc_midpoint: float = 0.5
-    proselflc_detach: bool = False
     rpn_sigma: float = 3.0
     """Corner of the first stage's smooth L1."""
     roi_sigma: float = 1.0
@@ -161,23 +152,17 @@ class LossOptions:
 
     def __post_init__(self) -> None:
         """Refuses unknown choices."""
-        validate.require_choice("loss.calibration", self.calibration, CALIBRATIONS)
+        super().__post_init__()
         validate.require_choice("loss.scope", self.scope, ("second", "both"))
         validate.require_choice("loss.energy", self.energy, ("density", "neighbors"))
         validate.require_choice(
             "loss.energy_boxes", self.energy_boxes, ("decoded", "proposals")
         )
-        validate.require_choice(
-            "loss.density_form", self.density_form, ("auto", "dense", "sorted")
-        )
-        validate.require_share("loss.epsilon", self.epsilon, one=False)
-        validate.require_share("loss.proselflc_midpoint", self.proselflc_midpoint)
-        for key in ("rpn_sigma", "roi_sigma", "proselflc_steepness"):
+        for key in ("rpn_sigma", "roi_sigma"):
             validate.require_positive(f"loss.{key}", getattr(self, key))
         for stage in ("rpn_cls", "rpn_box", "roi_cls", "roi_box"):
             key = f"{stage}_weight"
             validate.require_not_negative(f"loss.{key}", getattr(self, key))
-        validate.require_not_negative("loss.proselflc_steps", self.proselflc_steps)
         validate.require(
             self.calibration == "bde" or not self.literal,
             f"loss.literal is a reading of bde: with loss.calibration="

@@ -99,18 +99,10 @@ def calibrated_cls(
     Returns:
       f32 [S], not reduced.
     """
-    if options.calibration == "label_smoothing":
-        return calibration.label_smoothing(logits, labels, epsilon=options.epsilon)
-    if options.calibration == "confidence_penalty":
-        return calibration.confidence_penalty(logits, labels, epsilon=options.epsilon)
-    if options.calibration == "proselflc":
-        schedule = calibration.ProSelfLC(
-            options.proselflc_steps or total_steps,
-            options.proselflc_steepness,
-            options.proselflc_midpoint,
-            options.proselflc_detach,
+    if options.calibration not in ("plain", "bde"):
+        return calibration.calibrated_cross_entropy(
+            logits, labels, step, options.calibrated(total_steps)
         )
-        return calibration.proselflc(logits, labels, step, schedule)
     weights = jnp.ones_like(energy)
     if options.calibration == "bde":
         weights = calibration.bde_weights(energy, positive)

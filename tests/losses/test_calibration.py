@@ -188,6 +188,31 @@ def test_trust_has_no_gradient(logits):
     assert (gradient(logits) == 0).all()
 
 
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_calibration_is_chosen_by_its_name(logits, name):
+    chosen = calibration.Calibration(name, proselflc=HALFWAY)
+    cost = calibration.calibrated_cross_entropy(logits, LABELS, STEP, chosen)
+    np.testing.assert_array_equal(cost, LOSSES[name](logits, LABELS))
+
+
+def test_density_energy_leaves_the_targets_as_they_are(logits):
+    bde = calibration.Calibration("bde")
+    cost = calibration.calibrated_cross_entropy(logits, LABELS, STEP, bde)
+    np.testing.assert_allclose(cost, cross_entropy(logits), rtol=1e-5)
+
+
+def test_an_epsilon_of_its_own(logits):
+    chosen = calibration.Calibration("label_smoothing", epsilon=0.0)
+    cost = calibration.calibrated_cross_entropy(logits, LABELS, STEP, chosen)
+    np.testing.assert_allclose(cost, cross_entropy(logits), rtol=1e-5)
+
+
+def test_an_unknown_calibration(logits):
+    unknown = calibration.Calibration("bdi")
+    with pytest.raises(ValueError, match=r"'bdi': use one of .*'bde'"):
+        calibration.calibrated_cross_entropy(logits, LABELS, STEP, unknown)
+
+
 @pytest.mark.parametrize("name", ["label_smoothing", "confidence_penalty", "plain"])
 def test_gradients(logits, name):
     total = jax.jit(lambda z: LOSSES[name](z, LABELS).sum())

@@ -59,6 +59,19 @@ def test_golden():
     assert error / num_points == pytest.approx(golden["pt"], rel=1e-6)
 
 
+def test_another_cost_of_proposals():
+    """It is weighted as cross entropy is, and sees no label of padding."""
+    labels = np.array([0, 1, -1])
+
+    def cost(logits, labels):
+        return logits[:, 0] + 10.0 + labels + jnp.where(labels < 0, jnp.nan, 0.0)
+
+    detection = points.detection_cross_entropy(
+        np.zeros((3, 2), np.float32), labels, negative_weight=0.5, cost=cost
+    )
+    assert detection.tolist() == [10, 5.5, 0]
+
+
 def test_by_hand():
     # 3-4-5 triangles.
     pred_yx, true_yx = np.array([[3.0, 4.0], [1, 1]]), np.array([[0.0, 0.0], [1, 1]])

@@ -71,6 +71,27 @@ def test_every_parameter_receives_gradient(built, tiny_batch):
         assert np.any(leaf != 0), path
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("calibration", ["label_smoothing", "proselflc"])
+def test_other_calibrations_train(tiny_batch, calibration, rng):
+    """They change the detection loss alone; ProSelfLC's by how far training is."""
+    method = build(TINY, {"calibration": calibration}, num_classes=2)
+    plain = build(TINY, {}, num_classes=2)
+    params, state = _weights(method, rng)
+    losses = []
+    for one, step in ((plain, 0), (method, 0), (method, 9)):
+        _, (_, metrics) = jit(one.loss_fn)(
+            params, state, tiny_batch, jax.random.key(0), jnp.int32(step)
+        )
+        losses.append({key: float(value[0]) for key, value in metrics.items()})
+    first, calibrated, late = losses
+    assert calibrated["loss/regression"] == first["loss/regression"]
+    assert calibrated["loss/classification"] == first["loss/classification"]
+    assert late["loss/detection"] != pytest.approx(first["loss/detection"], rel=1e-4)
+    moved = late["loss/detection"] != calibrated["loss/detection"]
+    assert moved == (calibration == "proselflc")
+
+
 def test_centred_points_lie_on_what_the_features_saw(built, tiny_batch, rng):
     """54 x 87 px go to 64 x 96: 5 rows and 4 columns of mean colour come first."""
     _, params, state, _, predict = built

@@ -37,6 +37,8 @@ from cellrec_jax.methods.point_options import LossOptions, ModelOptions, Options
         ("loss", {"point_error": "l1"}, "loss.point_error=l1.*norm"),
         ("loss", {"calibration": "bdi"}, "loss.calibration=bdi.*bde"),
         ("loss", {"density_form": "fast"}, "loss.density_form=fast.*sorted"),
+        ("loss", {"epsilon": 1.0}, r"loss.epsilon=1.0 must be in \[0, 1\)"),
+        ("loss", {"proselflc_steepness": 0.0}, "loss.proselflc_steepness=0.0"),
         ("loss", {"q": 0.0}, r"loss.q=0.0 must be in \(0, 1\]"),
         ("loss", {"q": 1.5}, "loss.q=1.5"),
         ("loss", {"distance_cost": -1.0}, "loss.distance_cost=-1.0 must be 0 or more"),

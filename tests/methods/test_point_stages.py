@@ -231,6 +231,45 @@ def test_calibration_lowers_the_loss_of_unmatched_predictions_alone():
     np.testing.assert_array_equal(less.regression, plain.regression)
 
 
+def test_other_calibrations_change_the_targets_of_all_proposals():
+    """Objectness 0.5, 0.8 and 0.8, (object, background); the third has no cell."""
+    proposals = _proposals(POINTS, [0, np.log(4), np.log(4)], np.zeros((3, 2)))
+    batch = _batch(CELLS, [0, 1])
+    found = match(proposals, batch, LOSS)
+    np.testing.assert_array_equal(found.proposal_idx[0], [0, 1])
+    smoothed = LossOptions(calibration="label_smoothing", epsilon=0.2)
+    cost = stages.detection_cost(jnp.int32(0), 10, smoothed)
+    got = stages.losses(proposals, batch, found, smoothed, cost)
+    even, likely, unlikely = -np.log([0.5, 0.8, 0.2])
+    expected = [
+        even,
+        0.9 * likely + 0.1 * unlikely,
+        0.6 * (0.1 * likely + 0.9 * unlikely),
+    ]
+    np.testing.assert_allclose(got.detection[0], expected, rtol=1e-5)
+    plain = losses(proposals, batch, found, LOSS)
+    np.testing.assert_array_equal(got.regression, plain.regression)
+    np.testing.assert_array_equal(got.classification, plain.classification)
+
+
+@pytest.mark.parametrize("steps", [0, 100])
+def test_trust_in_the_model_follows_the_schedule(steps):
+    """ProSelfLC of 100 steps, the method's or the option's, at the 50th and last."""
+    logits, labels = jnp.log(jnp.array([[0.9, 0.1]])), jnp.array([1])
+    loss = LossOptions(calibration="proselflc", proselflc_steps=steps)
+    middle, end = (
+        stages.detection_cost(jnp.int32(step), 100 if steps == 0 else 7, loss)(
+            logits, labels
+        )
+        for step in (49, 99)
+    )
+    local = 1 + (0.9 * np.log(0.9) + 0.1 * np.log(0.1)) / np.log(2)
+    for got, share in ((middle, 0.5), (end, 1 / (1 + np.exp(-8)))):
+        trust = share * local
+        expected = -(0.9 * trust) * np.log(0.9) - (1 - 0.9 * trust) * np.log(0.1)
+        np.testing.assert_allclose(got, [expected], rtol=1e-3)
+
+
 def test_trust_scales_the_losses_of_a_cell():
     proposals = _proposals(POINTS, [0, 0, 0], np.zeros((3, 2)))
     full = _batch(CELLS, [0, 1])
