@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+import functools
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from cellrec_jax.data import example, sets
 from cellrec_jax.io import refine_figures, round_labels
 from cellrec_jax.io.round_labels import ImageLabels
 from cellrec_jax.methods.pseudo_candidates import POSITIVE, UNLABELED, Candidates
-from cellrec_jax.metrics import counting, matching
+from cellrec_jax.metrics import counting, matching, ranking
 from cellrec_jax.metrics import results as results_lib
 from cellrec_jax.train import evaluate, relabel
 from cellrec_jax.train import model as model_lib
@@ -105,6 +106,44 @@ def purity(
     return right / len(index) if len(index) else None
 
 
+def separation(
+    candidates: Candidates,
+    unlabeled: np.ndarray,
+    scores: Mapping[str, np.ndarray],
+    truth_yx: Sequence[np.ndarray],
+    match_px: float,
+) -> dict[str, Any]:
+    """How well scores tell unlabelled peaks on cells from those on background.
+
+    Args:
+      candidates: N peaks, px of the network's images.
+      unlabeled: bool [N], those that count.
+      scores: name -> f32 [N], high for cells; NaN where there are none.
+      truth_yx: f32 [N, 2] of each image, its cells, in the same px.
+      match_px: a peak within this of a cell is on one.
+
+    Returns:
+      `on_cells`, the share of unlabelled peaks that are: what drawing lots would get
+      right; `auc`, name -> area under the ROC curve. None where undefined.
+    """
+    near = np.zeros(len(candidates.image), bool)
+    for index, cells_yx in enumerate(truth_yx):
+        here = candidates.image == index
+        between = candidates.points_yx[here][:, None] - cells_yx[None]
+        near[here] = (np.linalg.norm(between, axis=-1) <= match_px).any(axis=1)
+    near = near[unlabeled]
+    both = near.any() and not near.all()
+    return {
+        "on_cells": float(near.mean()) if len(near) else None,
+        "auc": {
+            name: ranking.auc(values[unlabeled], near)
+            if both and np.isfinite(values[unlabeled]).all()
+            else None
+            for name, values in scores.items()
+        },
+    }
+
+
 def unlabeled_cells(
     truth_yx: Sequence[np.ndarray], labels: Sequence[ImageLabels], match_px: float
 ) -> list[np.ndarray]:
@@ -155,13 +194,31 @@ def summarize(
         summary["peaks_at_labels"] = int((judged.kinds == POSITIVE).sum())
         summary["peaks_unlabeled"] = int((judged.kinds == UNLABELED).sum())
     known = counts[round_labels.GIVEN] < int(np.sum(eval_set.images.points_mask))
+    images = eval_set.images
+    truth_yx = [
+        np.asarray(points_yx)[np.asarray(mask)]
+        for points_yx, mask in zip(images.points_yx, images.points_mask, strict=True)
+    ]
+    if judged is not None and known:
+        scores = {"classifier": judged.scores}
+        if following is not None:
+            scores["cells"] = following.ranking.positive_scores
+            scores["background"] = following.ranking.negative_scores
+        unlabeled = judged.kinds == UNLABELED
+        summary["unlabeled"] = separation(
+            candidates, unlabeled, scores, truth_yx, match_px
+        )
     if following is not None:
         top, bottom, _ = following.selection
         summary["selected"] = {"positive": len(top), "negative": len(bottom)}
         if known:
-            summary["selected"] |= _purities(
-                candidates, top, bottom, labels, eval_set, match_px
-            )
+            own = relabel.to_network(labels, eval_set)
+            free_yx = unlabeled_cells(truth_yx, own, match_px)
+            share = functools.partial(purity, candidates, match_px=match_px)
+            summary["selected"] |= {
+                "positive_purity": share(top, free_yx, cells=True),
+                "negative_purity": share(bottom, truth_yx, cells=False),
+            }
     summary["notes"] = [
         *(() if known else (_NOT_KNOWN,)),
         *(judged.notes if judged is not None else ()),
@@ -169,28 +226,6 @@ def summarize(
         *(following.selection.notes if following is not None else ()),
     ]
     return summary
-
-
-def _purities(
-    candidates: Candidates,
-    top: np.ndarray,
-    bottom: np.ndarray,
-    labels: Mapping[str, ImageLabels],
-    eval_set: sets.EvalSet,
-    match_px: float,
-) -> dict[str, float | None]:
-    """Shares of the selected cells and background that are right."""
-    images = eval_set.images
-    truth_yx = [
-        np.asarray(points_yx)[np.asarray(mask)]
-        for points_yx, mask in zip(images.points_yx, images.points_mask, strict=True)
-    ]
-    own = relabel.to_network(labels, eval_set)
-    free_yx = unlabeled_cells(truth_yx, own, match_px)
-    return {
-        "positive_purity": purity(candidates, top, free_yx, match_px, cells=True),
-        "negative_purity": purity(candidates, bottom, truth_yx, match_px, cells=False),
-    }
 
 
 def lines(summary: Mapping[str, Any]) -> list[str]:
@@ -209,8 +244,17 @@ def lines(summary: Mapping[str, Any]) -> list[str]:
             f"{_right(selected.get('positive_purity'))} and {selected['negative']} as "
             f"background{_right(selected.get('negative_purity'))} of "
             f"{summary['peaks_unlabeled']} unlabelled peaks"
+            f"{_told_apart(summary.get('unlabeled'))}"
         )
     return found + [f"note: {note}" for note in summary.get("notes", ())]
+
+
+def _told_apart(unlabeled: Mapping[str, Any] | None) -> str:
+    if unlabeled is None or unlabeled["on_cells"] is None:
+        return ""
+    curve = unlabeled["auc"]["cells"]
+    area = "" if curve is None else f", area under the curve {curve:.2f}"
+    return f" ({100 * unlabeled['on_cells']:.0f} % on cells{area})"
 
 
 def _right(share: float | None) -> str:

@@ -61,6 +61,29 @@ def test_background_of_images_without_cells_is_right():
     assert round_report.purity(PEAKS, index, blank, 5.0, cells=True) == 0.0
 
 
+def test_separation_by_hand():
+    """Of the unlabelled peaks 1, 2 and 3 the first and, at 4 px, the last are on cells.
+
+    Peak 0 is labelled. Of two pairs the first scores have one right, the others both.
+    """
+    unlabeled = np.array([False, True, True, True, False])
+    scores = {
+        "one": np.array([0, 3, 2, 1, np.nan], np.float32),
+        "all": np.array([0, 3, 0, 1, np.nan], np.float32),
+        "none": np.full(5, np.nan, np.float32),
+    }
+    separation = functools.partial(
+        round_report.separation, PEAKS, scores=scores, truth_yx=CELLS
+    )
+    found = separation(unlabeled, match_px=4.0)
+    assert found["on_cells"] == 2 / 3
+    assert found["auc"] == {"one": 0.5, "all": 1.0, "none": None}
+    for match_px in (0.5, 50.0):  # all of one kind
+        assert set(separation(unlabeled, match_px=match_px)["auc"].values()) == {None}
+    nothing = separation(np.zeros(5, bool), match_px=4.0)
+    assert nothing == {"on_cells": None, "auc": dict.fromkeys(scores)}
+
+
 def test_labelled_cells_are_no_finds():
     """The first image's first cell has a label, and a second peak 1 px further."""
     labels = [round_labels.given(CELLS[0][:1] + 1), round_labels.given(CELLS[1][:0])]
@@ -108,6 +131,8 @@ def test_a_summary_has_the_notes_of_all_stages(more):
     summary = round_report.summarize(
         0, none_given, PEAKS, judged, following if more else None, _eval_set(), 5.0
     )
+    curves = ["classifier", "cells", "background"] if more else ["classifier"]
+    assert summary["unlabeled"] == {"on_cells": None, "auc": dict.fromkeys(curves)}
     notes = ["no classifier", "not ranked", "none"] if more else ["no classifier"]
     assert summary["notes"] == notes
     assert round_report.lines(summary)[-len(notes) :] == [f"note: {n}" for n in notes]
@@ -129,12 +154,13 @@ def test_lines_name_what_was_found():
             "positive_purity": 0.5,
             "negative_purity": None,
         },
+        "unlabeled": {"on_cells": 0.25, "auc": {"cells": 0.875}},
         "notes": ["too few"],
     }
     assert round_report.lines(summary) == [
         "round 1, train images: precision 0.500, recall 1.000, F1 undefined",
         "round 1: selected 2 as cells (50 % right) and 0 as background of 40 "
-        "unlabelled peaks",
+        "unlabelled peaks (25 % on cells, area under the curve 0.88)",
         "note: too few",
     ]
 
