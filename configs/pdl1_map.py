@@ -37,6 +37,8 @@ def get_config(preset: str = "unet") -> ConfigDict:
         config.loss.iou_form = "dice"
     config.total_steps = 9_700  # 200 epochs of 388 images
     config.batch_size = 8
+    config.data.synthetic_kind = "membrane"  # unless there is a root
+    config.data.synthetic_hw = (1080, 1920)
     config.data.size_hw = (1080, 1920)
     config.data.crop_hw = (512, 512)
     config.data.scale_jitter = 0.25
@@ -54,6 +56,7 @@ def get_config(preset: str = "unet") -> ConfigDict:
     )
     if preset != name:
         config_lib.for_two_cores(config)
+        config.data.synthetic_hw = (640, 640)
         config.model.max_detections = 1000
         config.model.width = _SMALL_WIDTHS[config.model.network]
         config.model.backbone = "small"

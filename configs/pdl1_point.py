@@ -28,6 +28,8 @@ def get_config(preset: str = "") -> ConfigDict:
     config = config_lib.base("point_matching", point_matching.Options())
     config.total_steps = 9_700  # 200 epochs of 388 images
     config.batch_size = 8
+    config.data.synthetic_kind = "membrane"  # unless there is a root
+    config.data.synthetic_hw = (1080, 1920)
     config.data.size_hw = (1080, 1920)
     config.data.crop_hw = (512, 512)
     config.data.scale_jitter = 0.25
@@ -87,6 +89,7 @@ def _p2pnet(config: ConfigDict) -> None:
 def _small(config: ConfigDict) -> None:
     """A network of 0.8 million parameters, trained on crops, for two CPU cores."""
     config_lib.for_two_cores(config)
+    config.data.synthetic_hw = (640, 640)
     config.eval.threshold = 0.0  # trained for minutes, it is fitted
     config.model.max_detections = 1000
     config.model.encoder = "small"
@@ -100,7 +103,6 @@ def _small(config: ConfigDict) -> None:
 
 def _demo(config: ConfigDict) -> None:
     config.total_steps = 500
-    config.data.synthetic_kind = "membrane"
     config.data.synthetic_hw = (384, 384)
     config.data.synthetic_test = 4
     config.data.size_hw = (384, 384)

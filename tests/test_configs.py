@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cellrec_jax import config, errors, main, overrides
-from cellrec_jax.methods import rcnn_options
+from cellrec_jax.methods import point_matching, rcnn_options
 from cellrec_jax.train import model, optim
 from cellrec_jax.types import Batch
 
@@ -109,6 +109,34 @@ def test_the_papers_setting():
     mitos = config.freeze(main.load_config("mitos_bde"))
     assert mitos.data.keep_one
     assert mitos.data.num_folds == 4
+
+
+def test_the_papers_setting_of_points():
+    experiment = config.freeze(main.load_config("pdl1_point"))
+    assert experiment.total_steps * experiment.batch_size == 200 * 388
+    assert experiment.data.size_hw == (1080, 1920)
+    assert experiment.data.keep_rate == 1.0
+    assert experiment.data.scale_jitter > 0
+    optim = experiment.optim
+    assert (optim.name, optim.schedule) == ("adamw", "constant")
+    assert (optim.learning_rate, optim.weight_decay) == (1e-4, 1e-4)
+    assert experiment.eval.radius_px == 12.0
+    assert experiment.eval.threshold == 0.5
+    options = point_matching.Options(
+        point_matching.ModelOptions(**experiment.model),
+        point_matching.LossOptions(**experiment.loss),
+    )
+    assert options == point_matching.Options(
+        point_matching.ModelOptions(max_detections=2048)
+    )
+
+
+@pytest.mark.parametrize("name", ["pdl1_point", "pdl1_map", "pdl1_point:small"])
+def test_without_a_root_points_have_the_four_classes_of_pd_l1(name):
+    data = config.freeze(main.load_config(name)).data
+    assert (data.root, data.classes) == ("synthetic", "")
+    assert data.synthetic_kind == "membrane"
+    assert data.synthetic_hw == data.size_hw
 
 
 @pytest.mark.parametrize("name", ["ki67_bde", "mitos_bde"])

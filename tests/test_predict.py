@@ -3,9 +3,11 @@
 import dataclasses
 import functools
 
+import jax
 import numpy as np
 from PIL import Image
 import pytest
+from scipy import spatial
 
 from cellrec_jax import config, errors, main, predict
 from cellrec_jax.config import DataConfig, Experiment
@@ -353,24 +355,45 @@ def test_16_bits_are_scaled_once_for_all_tiles(predictor):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("scale", [1, 2])
-def test_tiles_of_matched_points_are_the_whole_image(rng, scale):
-    """With batch norm and a margin of the receptive radius, 160 px of the network.
+@pytest.mark.parametrize(
+    ("preset", "scale", "whole_hw", "tile_hw", "margin_px", "cells"),
+    [
+        # The receptive radius is 160 px; an anchor point each 16 px, none in padding.
+        (":small", 1, (700, 610), (256, 256), 176, 44 * 38),
+        (":small", 2, (700, 610), (256, 256), 176, 44 * 38),
+        # Of the paper's network, narrow after its encoder, 352 px; 5 in 32 x 32 px.
+        ("", 1, (64, 1024), (64, 256), 352, 5 * 2 * 32),
+    ],
+)
+def test_tiles_of_matched_points_are_the_whole_image(
+    rng, preset, scale, whole_hw, tile_hw, margin_px, cells
+):
+    """With batch norm and a margin of the receptive radius.
 
     Images are `scale` times as large as what the network sees of them.
     """
-    experiment = config.freeze(main.load_config("pdl1_point:small"))
-    changed = {**experiment.model, "norm": "sync_batch", "max_detections": 4000}
+    experiment = config.freeze(main.load_config(f"pdl1_point{preset}"))
+    changed = {
+        **experiment.model,
+        "norm": "sync_batch",
+        "max_detections": 4000,
+        "channels": 32,
+    }
     experiment = dataclasses.replace(experiment, model=changed)
     method = model.build_method(experiment, 2)
     state, _ = model.make_state(experiment, method)
+
+    def lower(path, leaf):  # else features double from block to block of many
+        return 0.6 * leaf if path[-1].key == "scale" else leaf
+
+    params = state.params if preset else jax.tree.map_with_path(lower, state.params)
 
     def make(size_hw):
         data = dataclasses.replace(experiment.data, size_hw=size_hw)
         made = model.Model(
             dataclasses.replace(experiment, data=data),
             method,
-            state.params,
+            params,
             state.model_state,
             {
                 "class_names": ["a", "b"],
@@ -382,12 +405,14 @@ def test_tiles_of_matched_points_are_the_whole_image(rng, scale):
         )
         return predict.Predictor(made, evaluate.jit_predict(method))
 
-    image = rng.integers(0, 256, (scale * 700, scale * 610, 3)).astype(np.uint8)
-    whole = make((700, 610)).predict(image)
-    tiled = make((256, 256)).predict(image, margin_px=scale * 176)
-    assert len(whole.scores) == 44 * 38  # an anchor point each 16 px, none in padding
-    order, again = (np.lexsort(cells.points_yx.T) for cells in (whole, tiled))
-    np.testing.assert_allclose(
-        tiled.points_yx[again], whole.points_yx[order], atol=1e-3 * scale
-    )
-    np.testing.assert_allclose(tiled.scores[again], whole.scores[order], atol=1e-4)
+    size = (*(scale * side for side in whole_hw), 3)
+    image = rng.integers(0, 256, size).astype(np.uint8)
+    whole = make(whole_hw).predict(image)
+    tiled = make(tile_hw).predict(image, margin_px=scale * margin_px)
+    assert len(make(tile_hw)._tiles(whole_hw, scale * margin_px)) > 1
+    assert len(whole.scores) == cells
+    away, pair = spatial.cKDTree(tiled.points_yx).query(whole.points_yx)
+    assert len(np.unique(pair)) == len(tiled.scores) == cells
+    assert away.max() < 1e-4 * scale
+    assert np.ptp(whole.scores) > 0.01
+    np.testing.assert_allclose(tiled.scores[pair], whole.scores, atol=1e-4)

@@ -12,7 +12,6 @@ from cellrec_jax.sweep.plan import Run
 from cellrec_jax.train import directory, model, writer
 
 _NO_MATTER = tuple(key for key in config_lib.MAY_CHANGE if key != "eval")
-"""Keys that change neither the training nor the results."""
 
 
 class Job(NamedTuple):
@@ -52,17 +51,19 @@ def prepare(run: Run, folder: Path) -> Job:
 def digest(settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> str:
     """Twelve hexadecimal digits that runs of one configuration share.
 
-    Of what changes results, without where the images are (`data.root`), and of what is
-    not at its default, so that keys of later versions leave it as it is.
+    Of what changes results, without where the images are (`data.root`) or, where they
+    are given, how they would be generated, and of what is not at its default, so that
+    keys of later versions leave it as it is.
 
     Args:
       settings: as in `Job`.
       defaults: the same of an experiment of the method that sets nothing.
     """
+    no_matter = (*_no_matter(settings), "data.root")
     matters = {
         key: value
         for key, value in sorted(settings.items())
-        if value != defaults.get(key) and not key.startswith((*_NO_MATTER, "data.root"))
+        if value != defaults.get(key) and not key.startswith(no_matter)
     }
     text = json.dumps([settings["method"], matters])
     return hashlib.sha256(text.encode()).hexdigest()[:12]
@@ -86,8 +87,16 @@ def results(job: Job, ignored: Sequence[str] = ()) -> Mapping[str, Any] | None:
         before = directory.flatten(config_lib.from_json(stored))
     except errors.ConfigError:  # of a version with other keys
         return None
+    no_matter = _no_matter(job.settings)
     for key, value in job.settings.items():
-        may_differ = key.startswith(_NO_MATTER) or key in ignored
+        may_differ = key.startswith(no_matter) or key in ignored
         if not may_differ and before.get(key) != value:
             return None
     return found
+
+
+def _no_matter(settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """Starts of the keys that change neither the training nor the results."""
+    if settings.get("data.root") == "synthetic":
+        return _NO_MATTER
+    return (*_NO_MATTER, "data.synthetic_")

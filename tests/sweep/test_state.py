@@ -77,6 +77,15 @@ def test_keys_to_ignore(tmp_path):
     assert state.results(job, ["data.root"]) == {}
 
 
+def test_how_images_would_be_generated_does_not_matter(tmp_path):
+    job = job_of(tmp_path, **{"data.root": "folder", "data.synthetic_kind": "hsc"})
+    leave(job, {"data.synthetic_kind": "nuclei"})
+    assert state.results(job) == {}
+    generated = job_of(tmp_path / "b", **{"data.synthetic_kind": "hsc"})
+    leave(generated, {"data.synthetic_kind": "nuclei"})
+    assert state.results(generated) is None
+
+
 def test_half_written_results_are_none(tmp_path):
     job = job_of(tmp_path)
     leave(job, {}, found='{"metrics"')
@@ -89,6 +98,8 @@ def test_half_written_results_are_none(tmp_path):
         ({}, True),
         ({"log.every": "7"}, True),
         ({"data.root": "elsewhere"}, True),
+        ({"data.synthetic_kind": "hsc"}, False),
+        ({"data.root": "elsewhere", "data.synthetic_kind": "hsc"}, True),
         ({"seed": "1"}, False),
         ({"eval.radius_px": "3"}, False),
         ({"loss.rpn_sigma": "2"}, False),
