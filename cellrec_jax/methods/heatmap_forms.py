@@ -41,6 +41,7 @@ def form(loss: LossOptions, window_px: int) -> Any:
             window_px=window_px,
             radius_px=loss.radius_px,
             threshold=loss.threshold,
+            max_peaks=loss.max_peaks,
         )
     if loss.form == "recalibrated":
         return functools.partial(
@@ -80,6 +81,7 @@ def taught(
         sigma_px=loss.sigma_px,
         window_px=window_px,
         threshold=loss.threshold,
+        max_peaks=loss.max_peaks,
     )
     alone = sparse_heatmap.masked(heights, painted, valid)
     return jax.tree.map(lambda a, b: jnp.where(sure, a, b), taught, alone)

@@ -83,6 +83,8 @@ class LossOptions:
     threshold: float = 0.5
     """bde, recalibrated, mean_teacher: height from which a pixel may be an unlabelled
     cell."""
+    max_peaks: int = 256
+    """bde, mean_teacher: the highest peaks of a crop that may be unlabelled cells."""
     recalibrated_weight: float = 0.1
     """recalibrated: of such pixels, which are pulled up instead of down."""
     burn_in: float = 0.3
@@ -95,7 +97,7 @@ class LossOptions:
     def __post_init__(self) -> None:
         """Refuses impossible choices."""
         validate.require_choice("loss.form", self.form, FORMS)
-        for key in ("sigma_px", "radius_px"):
+        for key in ("sigma_px", "radius_px", "max_peaks"):
             validate.require_positive(f"loss.{key}", getattr(self, key))
         for key in ("range_weight", "recalibrated_weight"):
             validate.require_not_negative(f"loss.{key}", getattr(self, key))

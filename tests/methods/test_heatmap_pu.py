@@ -11,8 +11,9 @@ import pytest
 from cellrec_jax import errors, methods
 from cellrec_jax.config import OptimConfig
 from cellrec_jax.data import arrays, augment, example, synthetic
-from cellrec_jax.methods import heatmap_pu
-from cellrec_jax.methods.heatmap_options import FORMS, ModelOptions
+from cellrec_jax.losses import sparse_heatmap
+from cellrec_jax.methods import heatmap_forms, heatmap_pu
+from cellrec_jax.methods.heatmap_options import FORMS, LossOptions, ModelOptions
 from cellrec_jax.metrics import matching
 from cellrec_jax.nn import unet
 from cellrec_jax.ops import heatmaps
@@ -137,6 +138,25 @@ def test_running_prior_follows_the_pixels_taken_for_cells(monkeypatch, tiny_batc
     wanted = pytest.approx(0.9 * 0.1 + 0.1 * share, rel=1e-6)
     assert new_state["prior"]["value"] == wanted
     assert metrics["prior"][0] == wanted
+
+
+def test_as_many_peaks_may_be_unlabelled_cells_as_asked():
+    """Three peaks in a row: one alone has no neighbour that makes it dense."""
+    points = jnp.array([[10.5, 10.5], [10.5, 26.5], [10.5, 42.5]])
+    heights = 0.9 * heatmaps.position_map(points, jnp.ones(3, bool), (24, 56))
+    none = jnp.zeros(heights.shape)
+    painted = sparse_heatmap.Painted(none, none.astype(bool))
+    valid = jnp.ones(heights.shape, bool)
+
+    def weights(most):
+        loss = LossOptions(form="bde", max_peaks=most, **RADII)
+        return np.asarray(heatmap_forms.form(loss, 3)(heights, painted, valid).weights)
+
+    np.testing.assert_array_equal(weights(1), 1)
+    # Densities are 16, 32/3 and 16 px, the largest distance is 32 px.
+    three = weights(3)[10, [10, 26, 42]]
+    np.testing.assert_allclose(three, [1 / 2, 1 / 3, 1 / 2], rtol=1e-5)
+    assert weights(3)[0, 0] == 1
 
 
 def test_teacher_is_asked_after_burn_in(tiny_batch):
