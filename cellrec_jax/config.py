@@ -188,6 +188,10 @@ class RefineConfig:
     """Feature extractor of patches: alexnet or small (see `nn.patch_net`)."""
     patch_px: int = 27
     """Side of a patch."""
+    turns: bool = False
+    """Learn each patch in any of its eight orientations, and rank by the mean features
+    of all of them. Not in the paper; for few labels, or cells that lie in any
+    direction."""
     epochs: int = 200
     """Of the feature extractor."""
     batch_size: int = 4000

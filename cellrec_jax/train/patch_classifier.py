@@ -30,6 +30,9 @@ class Options:
 
     network: str = "alexnet"
     """A kind of `nn.patch_net`."""
+    turns: bool = False
+    """Train on each patch in a random one of its eight orientations, and extract the
+    mean over all eight. Not in the paper."""
     epochs: int = 200
     batch_size: int = 4000
     learning_rate: float = 1e-4
@@ -153,7 +156,8 @@ def extract(
       options: those of `train`.
 
     Returns:
-      f32 [N] scores; f32 [N, F] features.
+      f32 [N] scores; f32 [N, F] features. With `turns` the means over the orientations
+      of a patch, so that these do not depend on how it lies.
     """
     patches = jnp.asarray(patches, jnp.float32)
     num_batches = max(-(-len(patches) // EXTRACT_BATCH), 1)
@@ -163,7 +167,8 @@ def extract(
         jax.lax.dynamic_slice_in_dim(padded, i * EXTRACT_BATCH, EXTRACT_BATCH)
         for i in range(num_batches)
     ]
-    found = [_apply(params, batch, options.network) for batch in batches]
+    compiled_for = _for_all(options)
+    found = [_apply(params, batch, compiled_for) for batch in batches]
     scores, features = (jnp.concatenate(parts) for parts in zip(*found, strict=True))
     return scores[: len(patches)], features[: len(patches)]
 
@@ -283,6 +288,9 @@ def _risk(
     """Risk of a batch; rows past the last one are padding."""
     real = rows < len(data.positive)
     patches = jnp.take(data.patches, rows, axis=0, mode="fill", fill_value=0)
+    if options.turns:
+        rng, rng_turns = jax.random.split(rng)
+        patches = turn(patches, jax.random.randint(rng_turns, (len(rows),), 0, 8))
     positive = jnp.take(data.positive, rows, mode="fill", fill_value=False)
     scores, _ = PatchNet(options.network).apply(
         {"params": params}, patches, True, rngs={"dropout": rng}
@@ -298,6 +306,31 @@ def _risk(
 
 
 @functools.partial(jax.jit, static_argnums=2)
-def _apply(params: Any, patches: jax.Array, network: str) -> Any:
+def _apply(params: Any, patches: jax.Array, options: Options) -> Any:
     """Scores f32 [N] and features f32 [N, F] of one batch."""
-    return PatchNet(network).apply({"params": params}, patches)
+    network = PatchNet(options.network)
+    if not options.turns:
+        return network.apply({"params": params}, patches)
+    each = [
+        network.apply({"params": params}, turn(patches, jnp.full(len(patches), i)))
+        for i in range(8)
+    ]
+    return jax.tree.map(lambda *parts: sum(parts) / len(parts), *each)
+
+
+def turn(patches: jax.Array, orientation: jax.Array) -> jax.Array:
+    """Flips and turns square patches.
+
+    Args:
+      patches: [N, S, S, C].
+      orientation: i32 [N] in 0..7; bit 0 flips a patch's rows, bit 1 its columns, bit 2
+        transposes it then. 0 leaves it as it is.
+    """
+
+    def where(bit: int, changed: jax.Array, patches: jax.Array) -> jax.Array:
+        chosen = (orientation >> bit) & 1 == 1
+        return jnp.where(chosen[:, None, None, None], changed, patches)
+
+    patches = where(0, patches[:, ::-1], patches)
+    patches = where(1, patches[:, :, ::-1], patches)
+    return where(2, patches.swapaxes(1, 2), patches)

@@ -54,6 +54,60 @@ def test_unlabelled_cells_are_found(trained):
     assert trained.losses.min() < 0.5 * trained.losses[0]
 
 
+def test_the_eight_orientations():
+    """Each once, by NumPy's own turns and flips; the first is the patch itself."""
+    patch = np.arange(18, dtype=np.float32).reshape(1, 3, 3, 2)
+    eight = np.repeat(patch, 8, axis=0)
+    found = np.asarray(patch_classifier.turn(jnp.asarray(eight), jnp.arange(8)))
+    np.testing.assert_array_equal(found[0], patch[0])
+    np.testing.assert_array_equal(found[1], np.flipud(patch[0]))
+    np.testing.assert_array_equal(found[2], np.fliplr(patch[0]))
+    np.testing.assert_array_equal(found[4], patch[0].swapaxes(0, 1))
+    turned = [np.rot90(p, k) for p in (patch[0], np.flipud(patch[0])) for k in range(4)]
+    assert {p.tobytes() for p in found} == {p.tobytes() for p in turned}
+    assert len({p.tobytes() for p in found}) == 8
+
+
+def test_features_do_not_depend_on_how_a_patch_lies(trained):
+    """The mean over the orientations, where one alone differs."""
+    patches, _, _ = spots()
+    turning = dataclasses.replace(OPTIONS, turns=True)
+    for options, same in ((turning, True), (OPTIONS, False)):
+        before, after = (
+            patch_classifier.extract(trained.params, some, options)
+            for some in (patches, np.rot90(patches, axes=(1, 2)))
+        )
+        for one, other in zip(before, after, strict=True):
+            assert np.allclose(one, other, rtol=1e-4, atol=1e-5) == same
+    each = [
+        patch_classifier.extract(
+            trained.params, patch_classifier.turn(patches, np.full(COUNT, i)), OPTIONS
+        )[1]
+        for i in range(8)
+    ]
+    features = patch_classifier.extract(trained.params, patches, turning)[1]
+    np.testing.assert_allclose(features, np.mean(each, axis=0), rtol=1e-4, atol=1e-5)
+
+
+def test_a_cell_may_lie_in_any_direction():
+    """Cells are bars that all lie one way; standing ones are learnt if turned only."""
+    patches, positive, _ = spots()
+    patches[::2] = 0.4
+    patches[::2, 6, 2:11] = 0.8
+    upright = np.rot90(patches[::2], axes=(1, 2))
+    gaps = []
+    for turns in (False, True):
+        options = dataclasses.replace(OPTIONS, epochs=3, turns=turns)
+        params = patch_classifier.train(patches, positive, PRIOR, options).params
+        lying, standing = (
+            np.mean(patch_classifier.extract(params, some, OPTIONS)[0])
+            for some in (patches[::2], upright)
+        )
+        gaps.append(lying - standing)
+    assert gaps[0] > 0.2
+    assert abs(gaps[1]) < 0.05
+
+
 def test_same_seed_same_result_and_progress_is_told(trained):
     patches, positive, _ = spots()
     told = []
