@@ -324,6 +324,7 @@ def for_two_cores(config: "ConfigDict") -> None:
     config.note = ""
     config.total_steps = 600
     config.batch_size = 4
+    config.data.synthetic_hw = (640, 640)
     config.data.size_hw = (640, 640)
     config.data.crop_hw = (256, 256)
     config.data.scale_jitter = 0.0

@@ -56,7 +56,6 @@ def get_config(preset: str = "unet") -> ConfigDict:
     )
     if preset != name:
         config_lib.for_two_cores(config)
-        config.data.synthetic_hw = (640, 640)
         config.model.max_detections = 1000
         config.model.width = _SMALL_WIDTHS[config.model.network]
         config.model.backbone = "small"

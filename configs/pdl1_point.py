@@ -89,7 +89,6 @@ def _p2pnet(config: ConfigDict) -> None:
 def _small(config: ConfigDict) -> None:
     """A network of 0.8 million parameters, trained on crops, for two CPU cores."""
     config_lib.for_two_cores(config)
-    config.data.synthetic_hw = (640, 640)
     config.eval.threshold = 0.0  # trained for minutes, it is fitted
     config.model.max_detections = 1000
     config.model.encoder = "small"

@@ -283,10 +283,17 @@ def _move_pixels(plane: jax.Array, pose: Pose, crop_hw: tuple[int, int]) -> jax.
     """Crops, transposes and flips [H, W] or [H, W, C]."""
     plane = jax.lax.dynamic_slice_in_dim(plane, pose.origin_yx[0], crop_hw[0], axis=0)
     plane = jax.lax.dynamic_slice_in_dim(plane, pose.origin_yx[1], crop_hw[1], axis=1)
-    if pose.transpose is not None:
-        plane = jnp.where(pose.transpose, plane.swapaxes(0, 1), plane)
-    plane = jnp.where(pose.flip_yx[0], plane[::-1], plane)
-    return jnp.where(pose.flip_yx[1], plane[:, ::-1], plane)
+    return turn(plane, pose.flip_yx, pose.transpose)
+
+
+def turn(
+    plane: jax.Array, flip_yx: jax.Array, transpose: jax.Array | None
+) -> jax.Array:
+    """Transposes and then flips [H, W] or [H, W, C]; arguments as in `Pose`."""
+    if transpose is not None:
+        plane = jnp.where(transpose, plane.swapaxes(0, 1), plane)
+    plane = jnp.where(flip_yx[0], plane[::-1], plane)
+    return jnp.where(flip_yx[1], plane[:, ::-1], plane)
 
 
 def _move_points(

@@ -4,6 +4,7 @@ Convention: objectness has the background last, (object, background), or K class
 background where there is no class head.
 """
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -169,12 +170,11 @@ def detection_cost(step: jax.Array, total_steps: int, loss: LossOptions) -> poin
     """What takes the place of the detection loss's cross entropy at a step."""
     if loss.calibration in ("plain", "bde"):  # the targets stay as they are
         return points.cross_entropy
-    options = loss.calibrated(total_steps)
-
-    def cost(logits: jax.Array, labels: jax.Array) -> jax.Array:
-        return calibration.calibrated_cross_entropy(logits, labels, step, options)
-
-    return cost
+    return functools.partial(
+        calibration.calibrated_cross_entropy,
+        step=step,
+        options=loss.calibrated(total_steps),
+    )
 
 
 def losses(

@@ -99,15 +99,13 @@ def calibrated_cls(
     Returns:
       f32 [S], not reduced.
     """
-    if options.calibration not in ("plain", "bde"):
-        return calibration.calibrated_cross_entropy(
-            logits, labels, step, options.calibrated(total_steps)
-        )
-    weights = jnp.ones_like(energy)
     if options.calibration == "bde":
         weights = calibration.bde_weights(energy, positive)
-    return calibration.weighted_cross_entropy(
-        logits, labels, weights, literal=options.literal
+        return calibration.weighted_cross_entropy(
+            logits, labels, weights, literal=options.literal
+        )
+    return calibration.calibrated_cross_entropy(
+        logits, labels, step, options.calibrated(total_steps)
     )
 
 

@@ -17,6 +17,7 @@ import optax
 
 from cellrec_jax import errors
 from cellrec_jax.config import RefineConfig
+from cellrec_jax.data import augment
 from cellrec_jax.losses import pu
 from cellrec_jax.nn.patch_net import PatchNet
 
@@ -167,8 +168,7 @@ def extract(
         jax.lax.dynamic_slice_in_dim(padded, i * EXTRACT_BATCH, EXTRACT_BATCH)
         for i in range(num_batches)
     ]
-    compiled_for = _for_all(options)
-    found = [_apply(params, batch, compiled_for) for batch in batches]
+    found = [_apply(params, batch, options.network, options.turns) for batch in batches]
     scores, features = (jnp.concatenate(parts) for parts in zip(*found, strict=True))
     return scores[: len(patches)], features[: len(patches)]
 
@@ -305,11 +305,11 @@ def _risk(
     ).risk
 
 
-@functools.partial(jax.jit, static_argnums=2)
-def _apply(params: Any, patches: jax.Array, options: Options) -> Any:
+@functools.partial(jax.jit, static_argnums=(2, 3))
+def _apply(params: Any, patches: jax.Array, kind: str, turns: bool) -> Any:
     """Scores f32 [N] and features f32 [N, F] of one batch."""
-    network = PatchNet(options.network)
-    if not options.turns:
+    network = PatchNet(kind)
+    if not turns:
         return network.apply({"params": params}, patches)
     each = [
         network.apply({"params": params}, turn(patches, jnp.full(len(patches), i)))
@@ -323,14 +323,8 @@ def turn(patches: jax.Array, orientation: jax.Array) -> jax.Array:
 
     Args:
       patches: [N, S, S, C].
-      orientation: i32 [N] in 0..7; bit 0 flips a patch's rows, bit 1 its columns, bit 2
-        transposes it then. 0 leaves it as it is.
+      orientation: i32 [N] in 0..7; bit 2 transposes a patch, then bit 0 flips its rows
+        and bit 1 its columns. 0 leaves it as it is.
     """
-
-    def where(bit: int, changed: jax.Array, patches: jax.Array) -> jax.Array:
-        chosen = (orientation >> bit) & 1 == 1
-        return jnp.where(chosen[:, None, None, None], changed, patches)
-
-    patches = where(0, patches[:, ::-1], patches)
-    patches = where(1, patches[:, :, ::-1], patches)
-    return where(2, patches.swapaxes(1, 2), patches)
+    bits = (orientation[:, None] >> jnp.arange(3)[None]) & 1 == 1
+    return jax.vmap(augment.turn)(patches, bits[:, :2], bits[:, 2])

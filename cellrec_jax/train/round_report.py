@@ -94,16 +94,15 @@ def purity(
     Returns:
       In [0, 1]; None where none was selected.
     """
+    if not len(index):
+        return None
+    if not cells:
+        return float(np.mean(~_on_cells(candidates, truth_yx, match_px)[index]))
     right = 0
     for image in np.unique(candidates.image[index]):
         points_yx = candidates.points_yx[index[candidates.image[index] == image]]
-        real_yx = truth_yx[image]
-        if cells:
-            right += len(matching.match_points(points_yx, real_yx, match_px))
-        else:
-            between = np.linalg.norm(points_yx[:, None] - real_yx[None], axis=-1)
-            right += int((between > match_px).all(axis=1).sum())
-    return right / len(index) if len(index) else None
+        right += len(matching.match_points(points_yx, truth_yx[image], match_px))
+    return right / len(index)
 
 
 def separation(
@@ -126,12 +125,7 @@ def separation(
       `on_cells`, the share of unlabelled peaks that are: what drawing lots would get
       right; `auc`, name -> area under the ROC curve. None where undefined.
     """
-    near = np.zeros(len(candidates.image), bool)
-    for index, cells_yx in enumerate(truth_yx):
-        here = candidates.image == index
-        between = candidates.points_yx[here][:, None] - cells_yx[None]
-        near[here] = (np.linalg.norm(between, axis=-1) <= match_px).any(axis=1)
-    near = near[unlabeled]
+    near = _on_cells(candidates, truth_yx, match_px)[unlabeled]
     both = near.any() and not near.all()
     return {
         "on_cells": float(near.mean()) if len(near) else None,
@@ -142,6 +136,18 @@ def separation(
             for name, values in scores.items()
         },
     }
+
+
+def _on_cells(
+    candidates: Candidates, truth_yx: Sequence[np.ndarray], match_px: float
+) -> np.ndarray:
+    """Whether each peak is within `match_px` of any cell of its image, bool [N]."""
+    near = np.zeros(len(candidates.image), bool)
+    for index, cells_yx in enumerate(truth_yx):
+        here = candidates.image == index
+        between = candidates.points_yx[here][:, None] - cells_yx[None]
+        near[here] = (np.linalg.norm(between, axis=-1) <= match_px).any(axis=1)
+    return near
 
 
 def unlabeled_cells(
