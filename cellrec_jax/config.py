@@ -188,6 +188,12 @@ class RefineConfig:
     """Feature extractor of patches: alexnet or small (see `nn.patch_net`)."""
     patch_px: int = 27
     """Side of a patch."""
+    patch_step: int = 1
+    """Side of the squares that a patch is read as, by their means; patch_px is a
+    multiple of it. Not in the paper; for cells that are larger than its patches."""
+    patch_values: str = "share"
+    """share (of the image's largest value; the code) or standard (deviations from the
+    image's mean, in standard deviations, so that images of unlike light compare)."""
     turns: bool = False
     """Learn each patch in any of its eight orientations, and rank by the mean features
     of all of them. Not in the paper; for few labels, or cells that lie in any

@@ -57,3 +57,28 @@ def cut(image: jax.Array, points_yx: jax.Array, side_px: int) -> jax.Array:
         return jax.lax.dynamic_slice(image, (y, x, 0), sizes)
 
     return jax.vmap(window)(starts)
+
+
+def shrink(patches: jax.Array, step: int) -> jax.Array:
+    """Means over squares: wide patches at the cost of narrow ones.
+
+    Args:
+      patches: [N, S, S, C] float.
+      step: side of a square in px, static; S is a multiple of it.
+
+    Returns:
+      [N, S / step, S / step, C].
+
+    Raises:
+      ValueError: if S is no multiple of `step`.
+
+    Example:
+      >>> shrink(jnp.arange(4.0).reshape(1, 2, 2, 1), 2).item()
+      1.5
+    """
+    num, side_px, _, channels = patches.shape
+    rows, rest = divmod(side_px, step)
+    if rest:
+        raise ValueError(f"a side of {side_px} px is no multiple of a step of {step}")
+    squares = patches.reshape(num, rows, step, rows, step, channels)
+    return jnp.mean(squares, axis=(2, 4))

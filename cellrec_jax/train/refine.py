@@ -144,19 +144,35 @@ def _check(experiment: Experiment) -> Method:
         f"refine.rounds={config.rounds} needs --config.loss.form=masked: {form} makes "
         "use of all that is not labelled by itself",
     )
-    key = "model" if experiment.model.get("classifier") else "refine"
-    patch_px, size_hw = _classifier_config(experiment).patch_px, experiment.data.size_hw
-    validate.require(
-        patch_net.MIN_SIDE_PX <= patch_px <= min(size_hw),
-        f"{key}.patch_px={patch_px}: the classifier of patches needs at least "
-        f"{patch_net.MIN_SIDE_PX}, and a patch must fit into data.size_hw="
-        f"{size_hw[0]},{size_hw[1]}",
-    )
+    _check_patches(experiment)
     validate.require(
         jax.process_count() == 1,
         "refine.rounds: rounds run on the devices of one process; start only one",
     )
     return method
+
+
+def _check_patches(experiment: Experiment) -> None:
+    """Refuses patches that cannot be cut or read."""
+    judging, size_hw = _classifier_config(experiment), experiment.data.size_hw
+    patch_px, step = judging.patch_px, judging.patch_step
+    in_model = bool(experiment.model.get("classifier"))
+    validate.require(
+        patch_px % step == 0,
+        f"refine.patch_step={step}: refine.patch_px={patch_px} must be a multiple of "
+        f"it, such as {max(patch_px // step, patch_net.MIN_SIDE_PX) * step}",
+    )
+    validate.require(
+        patch_px // step >= patch_net.MIN_SIDE_PX and patch_px <= min(size_hw),
+        f"{'model' if in_model else 'refine'}.patch_px={patch_px}: the classifier of "
+        f"patches needs at least {patch_net.MIN_SIDE_PX * step}, and a patch must fit "
+        f"into data.size_hw={size_hw[0]},{size_hw[1]}",
+    )
+    validate.require(
+        not in_model or (step == 1 and judging.patch_values == "share"),
+        "refine.patch_step and refine.patch_values are for rounds: a classifier of "
+        "the model's own reads patches as they are; leave them at 1 and share",
+    )
 
 
 def _classifier_config(experiment: Experiment) -> RefineConfig:

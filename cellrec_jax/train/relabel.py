@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from cellrec_jax import masking
 from cellrec_jax.config import CheckpointConfig, RefineConfig
 from cellrec_jax.data import arrays, augment, sets
 from cellrec_jax.data.record import Record
@@ -36,6 +37,9 @@ from cellrec_jax.train import evaluate, patch_classifier, round_classifier
 from cellrec_jax.train import model as model_lib
 from cellrec_jax.train.console import Console
 from cellrec_jax.types import Batch, Decode, Detections, Method
+
+_ROUNDING = 1e-6
+"""Of the mean of values in [0, 1]; 16-bit steps are 1.5e-5."""
 
 
 class Judged(NamedTuple):
@@ -175,7 +179,7 @@ def judge(
     if problem := pseudo_selection.why_not(kinds):
         return _unjudged(candidates, kinds, problem)
     used = kinds != REMOVED
-    patches = _cut(candidates, eval_set, config.patch_px)
+    patches = _cut(candidates, eval_set, config)
     positive = jnp.asarray(kinds == POSITIVE)
     prior, notes = round_classifier.prior_of(patches, kinds, config, seed)
     options = patch_classifier.Options.from_config(config, seed)
@@ -245,23 +249,36 @@ def relabel(
     )
 
 
-def _cut(candidates: Candidates, eval_set: sets.EvalSet, side_px: int) -> jax.Array:
-    """Patches [N, S, S, 1] of the peaks, cut on the device."""
+def _cut(
+    candidates: Candidates, eval_set: sets.EvalSet, config: RefineConfig
+) -> jax.Array:
+    """Patches f32 [N, S, S, 1] of the peaks, cut on the device."""
 
     @jax.jit
-    def cut(image: jax.Array, points_yx: jax.Array) -> jax.Array:
+    def cut(image: jax.Array, valid: jax.Array, points_yx: jax.Array) -> jax.Array:
         image = heatmap_pu.normalize(augment.to_unit(image)[None])[0]
-        return patches_lib.cut(image, points_yx, side_px)
+        if config.patch_values == "standard":
+            image = _standardize(image, valid[..., None])
+        found = patches_lib.cut(image, points_yx, config.patch_px)
+        return patches_lib.shrink(found, config.patch_step)
 
     counts = np.bincount(candidates.image, minlength=len(eval_set.image_ids))
     slots = -(-int(counts.max()) // 64) * 64  # few shapes, so few compilations
+    images = eval_set.images
     parts = []
     for index, count in enumerate(counts):
         points = np.zeros((slots, 2), np.float32)
         points[:count] = candidates.points_yx[candidates.image == index]
-        parts.append(cut(eval_set.images.image[index], points)[:count])
+        parts.append(cut(images.image[index], images.valid[index], points)[:count])
     order = np.argsort(np.argsort(candidates.image, kind="stable"), kind="stable")
     return jnp.concatenate(parts)[order]
+
+
+def _standardize(image: jax.Array, valid: jax.Array) -> jax.Array:
+    """Mean 0 and deviation 1 where `valid`; an image of one value becomes 0."""
+    image -= masking.masked_mean(image, valid)
+    deviation = jnp.sqrt(masking.masked_mean(image**2, valid))
+    return image / jnp.where(deviation > _ROUNDING, deviation, 1.0)
 
 
 def _unjudged(candidates: Candidates, kinds: np.ndarray, problem: str) -> Judged:

@@ -84,3 +84,15 @@ def test_no_point_and_a_window_of_the_image():
 def test_impossible_sides(side_px):
     with pytest.raises(ValueError, match=f"no windows of {side_px} px .* 9 x 12 px"):
         cut(numbered(), np.ones((1, 2), np.float32), side_px=side_px)
+
+
+def test_shrunk_patches_are_means_of_squares(rng):
+    windows = rng.normal(size=(2, 6, 6, 3)).astype(np.float32)
+    small = patches.shrink(jnp.asarray(windows), 3)
+    assert small.shape == (2, 2, 2, 3)
+    for y, x in np.ndindex(2, 2):
+        square = windows[:, 3 * y : 3 * y + 3, 3 * x : 3 * x + 3]
+        np.testing.assert_allclose(small[:, y, x], square.mean((1, 2)), atol=1e-6)
+    np.testing.assert_array_equal(patches.shrink(jnp.asarray(windows), 1), windows)
+    with pytest.raises(ValueError, match="6 px is no multiple of a step of 4"):
+        patches.shrink(jnp.asarray(windows), 4)

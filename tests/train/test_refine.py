@@ -373,6 +373,17 @@ def test_what_rounds_cannot_do_is_refused():
             message = rf"{key}.patch_px={patch_px}.*64,80"
             with pytest.raises(errors.ConfigError, match=message):
                 refine._check(odd)
+    for key, odd in {
+        r"patch_step=2: refine.patch_px=27 .* 26": {"patch_px": 27, "patch_step": 2},
+        r"patch_px=24.* at least 26": {"patch_px": 24, "patch_step": 2},
+    }.items():
+        with pytest.raises(errors.ConfigError, match=key):
+            refine._check(_experiment(refine=odd))
+    for odd in ({"patch_px": 26, "patch_step": 2}, {"patch_values": "standard"}):
+        with pytest.raises(errors.ConfigError, match=r"leave them at 1 and share"):
+            refine._check(
+                _experiment(model={"classifier": "small", "patch_px": 26}, refine=odd)
+            )
     other = dataclasses.replace(plain, method="density_map", model={}, loss={})
     with pytest.raises(errors.ConfigError, match="no rounds"):
         refine._check(other)
