@@ -191,6 +191,9 @@ class RefineConfig:
     patch_step: int = 1
     """Side of the squares that a patch is read as, by their means; patch_px is a
     multiple of it. Not in the paper; for cells that are larger than its patches."""
+    patch_border: str = "shift"
+    """What a patch at the border of its image is: shift (moved inside, so that its peak
+    is not in the middle; the code) or reflect (mirrored past the border)."""
     patch_values: str = "share"
     """share (of the image's largest value; the code) or standard (deviations from the
     image's mean, in standard deviations, so that images of unlike light compare)."""

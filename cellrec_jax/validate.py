@@ -79,6 +79,7 @@ _CHOICES = {
     "optim.schedule": ("piecewise", "cosine", "constant"),
     "eval.weights": ("last", "best"),
     "refine.network": ("alexnet", "small"),
+    "refine.patch_border": ("shift", "reflect"),
     "refine.patch_values": ("share", "standard"),
     "refine.prior_rule": ("fixed", "penl1"),
     "refine.estimator": ("clip", "non_negative", "unbiased"),

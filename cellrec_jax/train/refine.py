@@ -168,11 +168,13 @@ def _check_patches(experiment: Experiment) -> None:
         f"patches needs at least {patch_net.MIN_SIDE_PX * step}, and a patch must fit "
         f"into data.size_hw={size_hw[0]},{size_hw[1]}",
     )
-    validate.require(
-        not in_model or (step == 1 and judging.patch_values == "share"),
-        "refine.patch_step and refine.patch_values are for rounds: a classifier of "
-        "the model's own reads patches as they are; leave them at 1 and share",
-    )
+    for key in ("patch_step", "patch_border", "patch_values") if in_model else ():
+        value, default = getattr(judging, key), getattr(RefineConfig, key)
+        validate.require(
+            value == default,
+            f"refine.{key}={value}: a classifier of the model's own reads patches as "
+            f"the paper's code; leave it at {default}",
+        )
 
 
 def _classifier_config(experiment: Experiment) -> RefineConfig:

@@ -50,6 +50,21 @@ def test_every_pixel_against_slices(rng):
             np.testing.assert_array_equal(window, expected)
 
 
+def test_reflected_windows_keep_their_points_in_the_middle(rng):
+    """The obvious reference pads the whole image and slices it."""
+    image = rng.integers(0, 255, (*SIZE_HW, 2)).astype(np.uint8)
+    points = np.argwhere(np.ones(SIZE_HW)) + 0.5
+    for side_px in (5, 6):
+        around = side_px // 2
+        padded = np.pad(image, ((around,) * 2, (around,) * 2, (0, 0)), mode="reflect")
+        windows = patches.cut(image, jnp.asarray(points), side_px, "reflect")
+        for window, (y, x) in zip(np.asarray(windows), points.astype(int), strict=True):
+            expected = padded[y : y + side_px, x : x + side_px]
+            np.testing.assert_array_equal(window, expected)
+    with pytest.raises(ValueError, match="unknown border 'wrap'"):
+        patches.cut(image, jnp.asarray(points), 3, "wrap")
+
+
 def test_turned_image_has_turned_windows(rng):
     image = rng.normal(size=(*SIZE_HW, 2)).astype(np.float32)
     points = rng.uniform(0, SIZE_HW, (4, 2)).astype(np.float32)

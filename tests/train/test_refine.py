@@ -379,11 +379,14 @@ def test_what_rounds_cannot_do_is_refused():
     }.items():
         with pytest.raises(errors.ConfigError, match=key):
             refine._check(_experiment(refine=odd))
-    for odd in ({"patch_px": 26, "patch_step": 2}, {"patch_values": "standard"}):
-        with pytest.raises(errors.ConfigError, match=r"leave them at 1 and share"):
-            refine._check(
-                _experiment(model={"classifier": "small", "patch_px": 26}, refine=odd)
-            )
+    for key, value in {
+        "patch_step": 2,
+        "patch_border": "reflect",
+        "patch_values": "standard",
+    }.items():
+        judge = {"classifier": "small", "patch_px": 26}
+        with pytest.raises(errors.ConfigError, match=f"refine.{key}={value}: .*leave"):
+            refine._check(_experiment(model=judge, refine={key: value}))
     other = dataclasses.replace(plain, method="density_map", model={}, loss={})
     with pytest.raises(errors.ConfigError, match="no rounds"):
         refine._check(other)
