@@ -182,6 +182,9 @@ class RefineConfig:
     """Start each round's detector from the last one's weights, not anew."""
     carry_over: bool = True
     """Keep peaks of the last round that have no new peak within match_px."""
+    candidate_threshold: float = 0.0
+    """Least score of a peak that may become a label; 0 takes that of detections (the
+    code), which leaves out the cells that the detector misses."""
     match_px: float = 15.0
     """Largest distance of a peak and the label that it matches."""
     network: str = "alexnet"

@@ -61,6 +61,7 @@ _BELOW_ONE = (
     "eval.iou",
     "eval.overlay_score",
     "eval.threshold",
+    "refine.candidate_threshold",
     "refine.unlabeled_share",
     "refine.prior",
     "refine.moved_share",

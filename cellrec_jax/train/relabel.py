@@ -101,20 +101,27 @@ def with_labels(split: sets.Split, labels: Mapping[str, ImageLabels]) -> sets.Sp
     )
 
 
-def find_candidates(model: model_lib.Model, eval_set: sets.EvalSet) -> Candidates:
+def find_candidates(
+    model: model_lib.Model, eval_set: sets.EvalSet, threshold: float = 0.0
+) -> Candidates:
     """Peaks of every training image, image by image.
 
     Args:
       model: a trained detector; its method has `candidates`.
       eval_set: the training images.
+      threshold: least score of a peak; 0 takes the model's own.
 
     Returns:
       N peaks, px of the network's images.
     """
     find = _jit_candidates(model.method)
+    decode = model.decode
+    if threshold:
+        thresholds = jnp.full_like(decode.thresholds, threshold)
+        decode = decode._replace(thresholds=thresholds)
     image, points, heights = [], [], []
     for index, batch in enumerate(arrays.eval_batches(eval_set.images, 1)):
-        found = find(model.params, model.model_state, batch, model.decode)
+        found = find(model.params, model.model_state, batch, decode)
         kept = np.asarray(found.mask[0])
         image.append(np.full(kept.sum(), index, np.int32))
         points.append(np.asarray(found.points_yx[0])[kept])

@@ -94,7 +94,9 @@ def train_round(
             return outcome
         model = _model_of(own, method, outcome)
         begin = time.monotonic()
-        peaks = relabel.find_candidates(model, images.train)
+        peaks = relabel.find_candidates(
+            model, images.train, experiment.refine.candidate_threshold
+        )
         seconds["detector_s"] += outcome.timing["seconds"]
         seconds["peaks_s"] += time.monotonic() - begin
         if best is None or len(peaks.image) > len(best.candidates.image):

@@ -152,6 +152,8 @@ def test_peaks_in_the_padding_are_no_candidates():
     find = relabel.find_candidates
     alone = find(dataclasses.replace(model, params=heights.copy()), eval_set)
     assert alone.points_yx.tolist() == [[10.5, 20.5], [20.5, 50.5]]
+    low = find(dataclasses.replace(model, params=0.9 * heights), eval_set, 0.9)
+    assert low.points_yx.tolist() == [[10.5, 20.5]]
     heights[0, 50, 30], heights[0, 60, 5] = 9.0, -9.0
     padded = find(dataclasses.replace(model, params=heights), eval_set)
     for one, other in zip(alone, padded, strict=True):
