@@ -108,8 +108,7 @@ def _small(config: ConfigDict) -> None:
 
 
 def _look_wide(config: ConfigDict) -> None:
-    """Peaks and patches that few labels suffice to rank (configs/README.md)."""
-    config.refine.candidate_threshold = 0.2  # cells that are missed, and background
+    """Patches that few labels suffice to rank (configs/README.md)."""
     config.refine.patch_px = 26  # as wide as a cell and what is around it
     config.refine.patch_step = 2
     config.refine.patch_border = "reflect"
