@@ -360,6 +360,34 @@ def test_most_peaks_choose_among_seeds(tmp_path):
     assert found.model.experiment.seed == int(np.argmax(counts))
 
 
+@pytest.mark.slow
+def test_wide_patches_at_lower_peaks(tmp_path):
+    """A round with the options for few labels selects among more candidates."""
+    wide = {
+        "rounds": 1,
+        "pause": True,
+        "candidate_threshold": 0.4,
+        "patch_px": 26,
+        "patch_step": 2,
+        "patch_border": "reflect",
+        "patch_values": "standard",
+        "turns": True,
+    }
+    experiment = _experiment(refine=wide, eval={"threshold": 0.985})
+    data, quiet = _data(experiment), Console(quiet=True)
+    assert refine.train(experiment, tmp_path, data, quiet).paused
+    images = refine._load(data, quiet)
+    files = RoundFiles(tmp_path, refine._sizes(images.train))
+    model = model_lib.restore(files.detector(0, experiment.seed))
+    detections = relabel.find_candidates(model, images.train)
+    candidates = files.read_candidates(0)
+    assert len(candidates.image) > len(detections.image)
+    assert 0.4 <= candidates.heights.min() < 0.985 <= detections.heights.min()
+    labels = files.read_labels(1)
+    added = [origin for own in labels.values() for origin in own.origins if origin]
+    assert {round_labels.POSITIVE, round_labels.NEGATIVE} <= set(added)
+
+
 def test_what_rounds_cannot_do_is_refused():
     plain = _experiment(loss={"form": "plain"})
     with pytest.raises(errors.ConfigError, match=r"loss.form=masked"):
