@@ -77,7 +77,7 @@ def get_config(preset: str = "") -> ConfigDict:
         _demo(config)
     if row:
         _compare(config, row)
-    elif size:
+    elif size == "small":
         _look_wide(config)
     return config
 
