@@ -10,6 +10,7 @@ cells is labelled: for a GPU. Presets, of which two can be joined as small_plain
     :demo    all rounds on generated images: minutes on two cores
     :small   frames at half resolution and small networks, for a CPU
 and the comparisons:
+    :narrow      patches as in the paper's code, where :small has wider ones
     :masked      round 0: the masked loss, no pseudo labels
     :plain       the same detector on all pixels (Nishimura et al.)
     :supervised  all labels, all pixels
@@ -26,6 +27,7 @@ from cellrec_jax.methods import heatmap_pu
 
 SIZES = ("demo", "small")
 ROWS = (
+    "narrow",
     "masked",
     "plain",
     "supervised",
@@ -45,7 +47,7 @@ def get_config(preset: str = "") -> ConfigDict:
         raise errors.ConfigError(
             f"no preset :{preset}; there are "
             + ", ".join(f":{name}" for name in (*SIZES, *ROWS))
-            + f" and pairs such as :{SIZES[1]}_{ROWS[0]}"
+            + " and pairs such as :small_masked"
         )
     config = config_lib.base("heatmap_pu", heatmap_pu.Options())
     config.total_steps = 150  # 30 epochs of 10 frames
@@ -75,10 +77,10 @@ def get_config(preset: str = "") -> ConfigDict:
         _small(config)
     if size == "demo":
         _demo(config)
-    if row:
-        _compare(config, row)
-    elif size == "small":
+    if preset == "small":
         _look_wide(config)
+    elif row not in ("", "narrow"):
+        _compare(config, row)
     return config
 
 

@@ -22,6 +22,8 @@ PRESETS = [
         "c2c12_vicar:published",
         "c2c12_vicar:demo",
         "c2c12_pseudo:demo",
+        "c2c12_pseudo:small",
+        "c2c12_pseudo:small_narrow",
         "c2c12_pseudo:small_yang",
         "c2c12_pseudo:mean_teacher",
     ),

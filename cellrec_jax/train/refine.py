@@ -157,6 +157,13 @@ def _check_patches(experiment: Experiment) -> None:
     judging, size_hw = _classifier_config(experiment), experiment.data.size_hw
     patch_px, step = judging.patch_px, judging.patch_step
     in_model = bool(experiment.model.get("classifier"))
+    for key in ("patch_step", "patch_border", "patch_values") if in_model else ():
+        value, default = getattr(judging, key), getattr(RefineConfig, key)
+        validate.require(
+            value == default,
+            f"refine.{key}={value}: a classifier of the model's own reads patches as "
+            f"the paper's code; leave it at {default}",
+        )
     validate.require(
         patch_px % step == 0,
         f"refine.patch_step={step}: refine.patch_px={patch_px} must be a multiple of "
@@ -168,13 +175,6 @@ def _check_patches(experiment: Experiment) -> None:
         f"patches needs at least {patch_net.MIN_SIDE_PX * step}, and a patch must fit "
         f"into data.size_hw={size_hw[0]},{size_hw[1]}",
     )
-    for key in ("patch_step", "patch_border", "patch_values") if in_model else ():
-        value, default = getattr(judging, key), getattr(RefineConfig, key)
-        validate.require(
-            value == default,
-            f"refine.{key}={value}: a classifier of the model's own reads patches as "
-            f"the paper's code; leave it at {default}",
-        )
 
 
 def _classifier_config(experiment: Experiment) -> RefineConfig:
