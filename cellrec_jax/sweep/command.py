@@ -2,8 +2,10 @@
 
 import argparse
 from collections.abc import Mapping, Sequence
+import os
 from pathlib import Path
 import shlex
+import signal
 import sys
 
 from cellrec_jax import errors
@@ -27,7 +29,7 @@ configuration, are skipped; Ctrl-C lets those that run save, and the same comman
 on. With --published and --publish several machines can complete one table. With
 --workers above 1 each run has its share of the cores (on Linux, where there are as
 many). Ends with 0, with 1 if a run failed, 2 for wrong usage, 130 after
-Ctrl-C."""
+Ctrl-C, 141 if nothing reads what it prints any more."""
 
 
 def run(arguments: Sequence[str], main: Sequence[str] = runner.MAIN) -> int:
@@ -42,6 +44,9 @@ def run(arguments: Sequence[str], main: Sequence[str] = runner.MAIN) -> int:
     except errors.UserError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         return error.exit_code
+    except BrokenPipeError:  # as of `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
 
 
 def _parser() -> argparse.ArgumentParser:

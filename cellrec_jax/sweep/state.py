@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from cellrec_jax import config as config_lib
 from cellrec_jax import errors, main, overrides
 from cellrec_jax.sweep.plan import Run
-from cellrec_jax.train import directory, model, writer
+from cellrec_jax.train import directory, model, refine, writer
 
 _NO_MATTER = tuple(key for key in config_lib.MAY_CHANGE if key != "eval")
 
@@ -41,6 +41,8 @@ def prepare(run: Run, folder: Path) -> Job:
             overrides.override(settings, key, text)
         experiment = config_lib.freeze(settings)
         model.build_method(experiment, num_classes=1)
+        if refine.wanted(experiment):
+            refine.check(experiment)
     except errors.UserError as error:
         raise type(error)(f"{run.name}: {error}") from error
     settings = directory.flatten(experiment)

@@ -68,7 +68,7 @@ def train(
         files that cannot be used.
     """
     # 1. What is asked for, the images, and the given labels.
-    method = _check(experiment)
+    method = check(experiment)
     config = _classifier_config(experiment)
     images = _load(data, console)
     files = RoundFiles(workdir, _sizes(images.train))
@@ -130,8 +130,8 @@ def train(
     return outcome
 
 
-def _check(experiment: Experiment) -> Method:
-    """Builds the method; refuses what rounds cannot do."""
+def check(experiment: Experiment) -> Method:
+    """Builds the method; refuses what rounds cannot do (ConfigError)."""
     config, form = experiment.refine, experiment.loss.get("form")
     method = model_lib.build_method(experiment, 1)
     validate.require(

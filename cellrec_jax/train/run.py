@@ -56,6 +56,7 @@ def train_and_evaluate(
     console = console or Console(quiet=True)
     directory.check(experiment, workdir)
     data = data or sets.open_sets(experiment.data, experiment.seed)
+    train = _trainer(experiment, len(data.train.source.class_names))
     directory.claim(experiment, workdir, data)
     if directory.is_finished(workdir, experiment):
         if init_from is not None:
@@ -64,7 +65,6 @@ def train_and_evaluate(
         timing: Mapping[str, Any] = {}
     else:
         operating_point.forget(workdir)
-        train = _trainer(experiment, len(data.train.source.class_names))
         outcome = train(experiment, workdir, data, console, init_from)
         timing = outcome.timing
         if outcome.paused:
@@ -82,8 +82,9 @@ def train_and_evaluate(
 
 
 def _trainer(experiment: Experiment, num_classes: int) -> Any:
-    """The loop, rounds of it, or the method's own fit."""
+    """The loop, rounds of it, or the method's own fit; ConfigError if none can."""
     if refine.wanted(experiment):
+        refine.check(experiment)
         return refine.train
     method = model_lib.build_method(experiment, num_classes)
     return loop.train if method.fit is None else fit.train

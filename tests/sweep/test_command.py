@@ -1,7 +1,10 @@
 """The whole sweep with a stand-in for training."""
 
+import os
 from pathlib import Path
 import shutil
+import subprocess
+import sys
 
 from PIL import Image
 import pytest
@@ -79,6 +82,19 @@ def test_dry_run(sweep, order, tmp_path, capsys):
     assert out[-1] == "0 of 4 runs are done"
     assert order() == []
     assert not (tmp_path / "out").exists()
+
+
+def test_nobody_reads_on(sweep_file, tmp_path):
+    """As `launch/sweep.py SWEEP --dry-run | head -n 0`."""
+    read, write = os.pipe()
+    os.close(read)
+    script = Path(__file__).parents[2] / "launch/sweep.py"
+    words = [str(sweep_file), "--dry-run", "--workdir", str(tmp_path / "out")]
+    ran = subprocess.run(
+        [sys.executable, str(script), *words], stdout=write, stderr=subprocess.PIPE
+    )
+    os.close(write)
+    assert (ran.returncode, ran.stderr) == (141, b"")
 
 
 @pytest.mark.usefixtures("no_figure")
@@ -217,6 +233,10 @@ def test_overlays_are_of_each_rows_first_run(sweep_file, tmp_path):
         (["--set", "loss.none=1"], "plain/kept=0.1/seed0: --config.loss.none"),
         (["--set", "loss.none"], "give KEY=VALUE"),
         (["--workers", "0"], "--workers 0"),
+        (
+            ["--set", "refine.rounds=1"],
+            "plain/kept=0.1/seed0: --config.refine.rounds=1",
+        ),
     ],
 )
 def test_mistakes_show_before_anything_runs(sweep, order, capsys, words, message):

@@ -344,7 +344,7 @@ def test_most_peaks_choose_among_seeds(tmp_path):
     }
     found = round_detector.train_round(
         experiment,
-        refine._check(experiment),
+        refine.check(experiment),
         files,
         images,
         labels,
@@ -391,7 +391,7 @@ def test_wide_patches_at_lower_peaks(tmp_path):
 def test_what_rounds_cannot_do_is_refused():
     plain = _experiment(loss={"form": "plain"})
     with pytest.raises(errors.ConfigError, match=r"loss.form=masked"):
-        refine._check(plain)
+        refine.check(plain)
     for patch_px in (12, 65):
         model = {"classifier": "small", "patch_px": patch_px}
         for key, odd in {
@@ -400,13 +400,13 @@ def test_what_rounds_cannot_do_is_refused():
         }.items():
             message = rf"{key}.patch_px={patch_px}.*64,80"
             with pytest.raises(errors.ConfigError, match=message):
-                refine._check(odd)
+                refine.check(odd)
     for key, odd in {
         r"patch_step=2: refine.patch_px=27 .* 26": {"patch_px": 27, "patch_step": 2},
         r"patch_px=24.* at least 26": {"patch_px": 24, "patch_step": 2},
     }.items():
         with pytest.raises(errors.ConfigError, match=key):
-            refine._check(_experiment(refine=odd))
+            refine.check(_experiment(refine=odd))
     for key, value in {
         "patch_step": 2,
         "patch_border": "reflect",
@@ -414,10 +414,10 @@ def test_what_rounds_cannot_do_is_refused():
     }.items():
         judge = {"classifier": "small", "patch_px": 26}
         with pytest.raises(errors.ConfigError, match=f"refine.{key}={value}: .*leave"):
-            refine._check(_experiment(model=judge, refine={key: value}))
+            refine.check(_experiment(model=judge, refine={key: value}))
     other = dataclasses.replace(plain, method="density_map", model={}, loss={})
     with pytest.raises(errors.ConfigError, match="no rounds"):
-        refine._check(other)
+        refine.check(other)
 
 
 def test_interruption_is_passed_on(tmp_path, monkeypatch):

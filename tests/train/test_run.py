@@ -250,6 +250,15 @@ def test_an_unfinished_run_says_that_nothing_is_fitted(workdir, tmp_path):
     assert "not fitted yet at step 2" in model.restore(unfinished).threshold_lines()[0]
 
 
+def test_rounds_that_are_refused_leave_the_work_directory_free(
+    tiny_experiment, tmp_path
+):
+    rounds = dataclasses.replace(tiny_experiment, refine=config.RefineConfig(rounds=1))
+    with pytest.raises(errors.ConfigError, match=r"refine\.rounds=1: .*no rounds"):
+        run.train_and_evaluate(rounds, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.slow
 def test_nan_stops_with_the_flags_to_change(tiny_experiment, tmp_path):
     wild = dataclasses.replace(
