@@ -23,6 +23,7 @@ BENCHMARKS = {
     "matching_step": "cellrec_jax.bench.matching_step",
     "ranking": "cellrec_jax.bench.ranking",
     "refine": "cellrec_jax.bench.refine",
+    "rounds": "cellrec_jax.bench.rounds",
     "nms": "cellrec_jax.bench.nms",
     "roi_align": "cellrec_jax.bench.roi_align",
 }

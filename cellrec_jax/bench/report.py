@@ -35,7 +35,7 @@ class Settings:
     repeats: int = 0
     """Samples behind each median: 20 of kernels, 7 of others."""
     steps: int = 0
-    """train: steps of a sample; data: batches of a sample."""
+    """train: steps of a sample; data: batches of a sample; rounds: of a detector."""
     batch_size: int = 0
     """Images a batch."""
     presets: tuple[str, ...] = ()

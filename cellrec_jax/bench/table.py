@@ -54,6 +54,12 @@ _OTHERS: Mapping[str, Mapping[str, str]] = {
         "units_per_s": "units/s",
         "peak_mib": "peak memory so far, MiB",
     },
+    "rounds": {
+        "stage": "all rounds of c2c12_pseudo:demo",
+        "seconds": "s",
+        "percent": "%",
+        "peak_mib": "peak memory so far, MiB",
+    },
 }
 """Benchmark -> the columns that are shown of it, and their heads."""
 

@@ -18,8 +18,8 @@ CONFIG = "config"
 """Column of `state.digest`."""
 _FACTS = ("seconds", "predict_s", "parameters", CONFIG)
 BEST_F1 = "F1(best)"
-"""A metric: F1 at the score threshold that suits the test images best. An upper bound,
-since it is chosen on them; beside F1 it says what the threshold costs."""
+"""A metric: F1, matched one to one, at that score threshold of `CURVE_THRESHOLDS` which
+suits the test images best; beside F1 it says what the threshold costs."""
 
 
 class Record(NamedTuple):

@@ -217,7 +217,7 @@ def _report(
     following: relabel.Relabeled | None,
     console: Console,
 ) -> None:
-    """Measures the round, prints, writes and draws what it found."""
+    """Measures the round, draws, writes and prints what it found."""
     begin = time.monotonic()
     summary = round_report.summarize(
         found.number,
@@ -229,19 +229,20 @@ def _report(
         experiment.refine.match_px,
     )
     summary["seed"] = found.model.experiment.seed
+    summary["notes"] = [*found.notes, *summary["notes"]]
     for name, eval_set in (("train", images.train), ("test", images.test)):
         if eval_set is not None:
             summary[name] = round_report.measure(found.model, eval_set, experiment.eval)
     seconds = dict(found.seconds)
     for part in (judged, following):
         seconds |= part.seconds if part is not None else {}
-    seconds["measure_s"] = time.monotonic() - begin
-    summary["seconds"] = {name: round(value, 2) for name, value in seconds.items()}
-    files.write_summary(found.number, summary)
-    for line in round_report.lines(summary):
-        console.line(line)
     if judged is not None and following is not None:
         round_report.draw(
             files, found.number, judged, following, images.train, images.data.train
         )
+    seconds["measure_s"] = time.monotonic() - begin  # and drawing
+    summary["seconds"] = {name: round(value, 2) for name, value in seconds.items()}
+    files.write_summary(found.number, summary)
+    for line in round_report.lines(summary):
+        console.line(line)
     round_report.draw_rounds(files, files.read_summaries())

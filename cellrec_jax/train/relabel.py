@@ -186,9 +186,11 @@ def judge(
     if problem := pseudo_selection.why_not(kinds):
         return _unjudged(candidates, kinds, problem)
     used = kinds != REMOVED
-    patches = _cut(candidates, eval_set, config)
+    begin = time.monotonic()
+    patches = jax.block_until_ready(_cut(candidates, eval_set, config))
     positive = jnp.asarray(kinds == POSITIVE)
     prior, notes = round_classifier.prior_of(patches, kinds, config, seed)
+    patches_s = time.monotonic() - begin
     options = patch_classifier.Options.from_config(config, seed)
     console.line(
         f"training the patch classifier on {(kinds == POSITIVE).sum()} labelled and "
@@ -200,7 +202,11 @@ def judge(
     begin = time.monotonic()
     scores, features = patch_classifier.extract(trained.params, patches, options)
     host_scores = np.asarray(scores)
-    seconds = {"classifier_s": classifier_s, "extract_s": time.monotonic() - begin}
+    seconds = {
+        "patches_s": patches_s,
+        "classifier_s": classifier_s,
+        "extract_s": time.monotonic() - begin,
+    }
     return Judged(
         candidates, kinds, trained.params, host_scores, features, prior, seconds, notes
     )

@@ -10,6 +10,8 @@ from pathlib import Path
 import time
 from typing import NamedTuple
 
+import numpy as np
+
 from cellrec_jax import config as config_lib
 from cellrec_jax import errors
 from cellrec_jax.config import Experiment
@@ -44,6 +46,8 @@ class Detector(NamedTuple):
     candidates: Candidates
     """Its peaks on the training images, px of the network's images."""
     seconds: dict[str, float]
+    notes: tuple[str, ...]
+    """What did not go as planned."""
 
 
 def train_round(
@@ -100,7 +104,8 @@ def train_round(
         seconds["detector_s"] += outcome.timing["seconds"]
         seconds["peaks_s"] += time.monotonic() - begin
         if best is None or len(peaks.image) > len(best.candidates.image):
-            best = Detector(number, outcome, model, peaks, seconds)
+            notes = _notes(peaks, own.model["max_detections"])
+            best = Detector(number, outcome, model, peaks, seconds, notes)
     assert best is not None  # there is at least one seed
     candidates = best.candidates
     earlier = files.read_candidates(number - 1) if number else None
@@ -108,6 +113,18 @@ def train_round(
         candidates = pseudo_candidates.carry_over(candidates, earlier, config.match_px)
     files.write_candidates(number, candidates)
     return best._replace(candidates=candidates)
+
+
+def _notes(peaks: Candidates, slots: int) -> tuple[str, ...]:
+    """Tells of training images with more peaks than a detector keeps."""
+    counts = np.bincount(peaks.image)
+    full = int((counts >= slots).sum())
+    if not full:
+        return ()
+    return (
+        f"{full} training images have {slots} peaks, as many as are kept: lower ones "
+        "cannot become labels; raise model.max_detections to have them",
+    )
 
 
 def started_from(files: RoundFiles, init_from: Path | None) -> Path | None:

@@ -15,6 +15,7 @@ from cellrec_jax import errors
 from cellrec_jax.data import arrays, sets
 from cellrec_jax.io import round_labels
 from cellrec_jax.methods import heatmap_pu
+from cellrec_jax.methods.pseudo_candidates import Candidates
 from cellrec_jax.train import (
     checkpoint,
     interrupt,
@@ -134,9 +135,15 @@ def test_every_round_leaves_its_labels_and_what_it_found(finished):
             added
             == after["labels"]["pseudo_positive"] - before["labels"]["pseudo_positive"]
         )
-        assert {"detector_s", "peaks_s", "classifier_s", "extract_s", "rank_s"} <= set(
-            before["seconds"]
-        )
+        assert {
+            "detector_s",
+            "peaks_s",
+            "patches_s",
+            "classifier_s",
+            "extract_s",
+            "rank_s",
+            "measure_s",
+        } == set(before["seconds"])
     assert summaries[0]["selected"]["positive"] >= 1
     assert (workdir / "figures" / "labels_0.png").exists()
     assert (workdir / "figures" / "rounds.png").exists()
@@ -386,6 +393,50 @@ def test_wide_patches_at_lower_peaks(tmp_path):
     labels = files.read_labels(1)
     added = [origin for own in labels.values() for origin in own.origins if origin]
     assert {round_labels.POSITIVE, round_labels.NEGATIVE} <= set(added)
+
+
+def test_images_with_more_peaks_than_are_kept_are_told():
+    image = np.repeat(np.int32([0, 1, 2]), [3, 4, 4])
+    peaks = Candidates(image, np.zeros((11, 2), np.float32), np.ones(11, np.float32))
+    assert round_detector._notes(peaks, 5) == ()
+    (note,) = round_detector._notes(peaks, 4)
+    assert note.startswith("2 training images have 4 peaks")
+    assert "model.max_detections" in note
+    nothing = Candidates(*(values[:0] for values in peaks))
+    assert round_detector._notes(nothing, 4) == ()
+
+
+@pytest.mark.slow
+def test_images_of_all_sorts(tmp_path):
+    """Another size, another bit depth, one value, no label: a round goes on."""
+    larger = np.repeat(np.repeat(_image(1), 2, axis=0), 2, axis=1)
+    shots = [
+        (_image(0), CELLS),
+        (larger.astype(np.uint16) * 257, (CELLS + 1) * 2),
+        (np.full((*SIZE_HW, 1), 7, np.uint8), CELLS[:0]),
+        (_image(2), CELLS[:0]),
+        (_image(3), CELLS),
+    ]
+    experiment = _experiment(refine={"rounds": 1, "pause": True})
+    plain = _data(experiment)
+    source = arrays.from_arrays(*zip(*shots, strict=True))
+    data = plain._replace(
+        train=plain.train._replace(source=source, image_ids=source.image_ids[:4]),
+        val=plain.val._replace(source=source),
+        test=plain.test._replace(source=source, image_ids=source.image_ids[4:]),
+    )
+    assert refine.train(experiment, tmp_path, data, Console(quiet=True)).paused
+    (summary,) = _summaries(tmp_path)
+    assert summary["labels"]["given"] == 4
+    assert summary["selected"]["positive"] >= 1
+    sizes = dict.fromkeys(source.image_ids[:4], SIZE_HW)
+    sizes[source.image_ids[1]] = (128, 160)
+    labels = RoundFiles(tmp_path, sizes).read_labels(1)
+    for image_id, size_hw in sizes.items():
+        points_yx = labels[image_id].points_yx
+        assert ((points_yx >= 0) & (points_yx < size_hw)).all()
+    # The larger image's labels are px of its own.
+    assert labels[source.image_ids[1]].points_yx.max() > max(SIZE_HW)
 
 
 def test_what_rounds_cannot_do_is_refused():

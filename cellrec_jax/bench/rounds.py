@@ -1,0 +1,86 @@
+"""Seconds of each stage of all rounds of pseudo labels, from images to results.
+
+Runs what `--config c2c12_pseudo:demo` runs, on the images it generates, in a folder
+that is deleted again.
+"""
+
+from collections.abc import Callable
+import dataclasses
+from pathlib import Path
+import tempfile
+import time
+from typing import Any
+
+from cellrec_jax.bench import machine
+from cellrec_jax.bench.report import Report, Row, Settings
+from cellrec_jax.config import Experiment
+from cellrec_jax.train import run as train_run
+from cellrec_jax.train import writer
+from cellrec_jax.train.round_files import RoundFiles
+
+CONFIG = "c2c12_pseudo:demo"
+_STAGES = {
+    "detector_s": "training detectors",
+    "peaks_s": "finding peaks",
+    "patches_s": "cutting patches",
+    "classifier_s": "training classifiers of patches",
+    "extract_s": "extracting features",
+    "rank_s": "ranking",
+    "measure_s": "measuring and drawing rounds",
+}
+"""Keys of the seconds in results.json, summed over rounds there."""
+
+
+def run(settings: Settings, say: Callable[[str], None]) -> Report:
+    """Measures one run.
+
+    Args:
+      settings: `steps` of each detector, where not those of the configuration.
+      say: told that it starts.
+    """
+    try:
+        from cellrec_jax import config, main  # late: need packages that others do not
+
+        experiment = config.freeze(main.load_config(CONFIG))
+    except ImportError as error:
+        return Report((), (f"skipped: {error.name} is not installed",))
+    if settings.steps:
+        experiment = dataclasses.replace(experiment, total_steps=settings.steps)
+    say(f"rounds: {CONFIG}, {experiment.total_steps} steps a detector")
+    return measure(experiment)
+
+
+def measure(experiment: Experiment) -> Report:
+    """Trains all rounds once.
+
+    Args:
+      experiment: with `refine.rounds`.
+
+    Returns:
+      A row a stage, and one for the rest: images, most compilation, the evaluation at
+      the end. The notes have F1 on the test images round by round.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        begin = time.monotonic()
+        train_run.train_and_evaluate(experiment, Path(folder))
+        total_s = time.monotonic() - begin
+        results: Any = writer.read_json(Path(folder) / "results.json")
+        summaries = RoundFiles(Path(folder), {}).read_summaries()
+    timing = results["run"]["timing"]
+    stages = {what: timing.get(key, 0.0) for key, what in _STAGES.items()}
+    stages["all else"] = total_s - sum(stages.values())
+    peak_mib = machine.peak_mib()
+    rows: list[Row] = [
+        {
+            "stage": what,
+            "seconds": seconds,
+            "percent": 100 * seconds / total_s,
+            "peak_mib": peak_mib,
+        }
+        for what, seconds in stages.items()
+    ]
+    f1 = ", ".join(
+        "undefined" if one["test"]["F1"] is None else f"{one['test']['F1']:.3f}"
+        for one in summaries
+    )
+    return Report(tuple(rows), (f"{total_s:.0f} s in all; F1 by round {f1}",))
