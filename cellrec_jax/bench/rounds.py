@@ -14,9 +14,6 @@ from typing import Any
 from cellrec_jax.bench import machine
 from cellrec_jax.bench.report import Report, Row, Settings
 from cellrec_jax.config import Experiment
-from cellrec_jax.train import run as train_run
-from cellrec_jax.train import writer
-from cellrec_jax.train.round_files import RoundFiles
 
 CONFIG = "c2c12_pseudo:demo"
 _STAGES = {
@@ -39,7 +36,7 @@ def run(settings: Settings, say: Callable[[str], None]) -> Report:
       say: told that it starts.
     """
     try:
-        from cellrec_jax import config, main  # late: need packages that others do not
+        from cellrec_jax import config, main  # late: needs what kernels do without
 
         experiment = config.freeze(main.load_config(CONFIG))
     except ImportError as error:
@@ -60,12 +57,14 @@ def measure(experiment: Experiment) -> Report:
       A row a stage, and one for the rest: images, most compilation, the evaluation at
       the end. The notes have F1 on the test images round by round.
     """
+    from cellrec_jax.train import round_files, run, writer  # late, as in `run`
+
     with tempfile.TemporaryDirectory() as folder:
         begin = time.monotonic()
-        train_run.train_and_evaluate(experiment, Path(folder))
+        run.train_and_evaluate(experiment, Path(folder))
         total_s = time.monotonic() - begin
         results: Any = writer.read_json(Path(folder) / "results.json")
-        summaries = RoundFiles(Path(folder), {}).read_summaries()
+        summaries = round_files.RoundFiles(Path(folder), {}).read_summaries()
     timing = results["run"]["timing"]
     stages = {what: timing.get(key, 0.0) for key, what in _STAGES.items()}
     stages["all else"] = total_s - sum(stages.values())
