@@ -13,11 +13,12 @@ def test_stages_and_the_rest_are_all_seconds():
     tiny = dataclasses.replace(
         experiment,
         total_steps=2,
+        batch_size=4,  # divides over the devices of tests
         data=dataclasses.replace(
             experiment.data,
             size_hw=(64, 64),
             synthetic_hw=(128, 128),
-            synthetic_train=2,
+            synthetic_train=4,
             synthetic_test=1,
         ),
         refine=dataclasses.replace(experiment.refine, rounds=1, epochs=1),
