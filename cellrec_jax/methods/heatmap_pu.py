@@ -228,7 +228,7 @@ def _predict(
     found = _detect_all(heights, batch, decode, model)
     if model.classifier:
         keep = functools.partial(_classify, params["classifier"], model=model)
-        kept = jax.vmap(keep)(normalize(batch.image), found.points_yx)
+        kept = jax.vmap(keep)(normalize(batch.image), batch.valid, found.points_yx)
         found = found._replace(mask=found.mask & kept)
     return found
 
@@ -297,10 +297,14 @@ def _detect(
 
 
 def _classify(
-    classifier: Params, image: jax.Array, points_yx: jax.Array, model: ModelOptions
+    classifier: Params,
+    image: jax.Array,
+    valid: jax.Array,
+    points_yx: jax.Array,
+    model: ModelOptions,
 ) -> jax.Array:
     """Whether the classifier takes each point's patch for a cell; bool [M]."""
-    cut = patches.cut(image, points_yx, model.patch_px)
+    cut = patches.cut(image, points_yx, model.patch_px, valid=valid)
     net = patch_net.PatchNet(model.classifier)
     scores, _ = net.apply({"params": classifier}, cut, train=False)
     return scores > 0

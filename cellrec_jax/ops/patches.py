@@ -12,7 +12,11 @@ BORDERS = ("shift", "reflect")
 
 
 def cut(
-    image: jax.Array, points_yx: jax.Array, side_px: int, border: str = "shift"
+    image: jax.Array,
+    points_yx: jax.Array,
+    side_px: int,
+    border: str = "shift",
+    valid: jax.Array | None = None,
 ) -> jax.Array:
     """Cuts a square window around each point.
 
@@ -26,6 +30,9 @@ def cut(
       side_px: S, odd or even, static.
       border: "shift" moves windows to lie inside the image; "reflect" mirrors the image
         past its border.
+      valid: bool [H, W]; what lies below or right of all that is valid is padding, and
+        no part of the image. None for none. A side of the image that is shorter than a
+        window fills it up with that padding.
 
     Returns:
       [N, S, S, C] of the dtype of `image`.
@@ -56,22 +63,39 @@ def cut(
     if border not in BORDERS:
         raise ValueError(f"unknown border {border!r}; use one of {BORDERS}")
     # Clipped before the cast, which is not defined for what no integer can hold.
-    last = np.array([[height, width]], np.float32) - 1
+    size_hw = jnp.array([height, width]) if valid is None else _extent(valid)
+    last = (size_hw - 1).astype(jnp.float32)[None]
     pixels = jnp.clip(jnp.nan_to_num(jnp.floor(points_yx.astype(jnp.float32))), 0, last)
     starts = pixels.astype(jnp.int32)
     before, after = side_px // 2, (side_px - 1) // 2
     if border == "reflect":
-        around = (before, after)
-        image = jnp.pad(image, (around, around, (0, 0)), mode="reflect")
+        rows, columns = (
+            _mirrored(jnp.arange(-before, size + after), num)
+            for size, num in zip((height, width), size_hw, strict=True)
+        )
+        image = image[rows][:, columns]
     else:
-        # dynamic_slice clamps, but counts a negative start from the end.
-        starts = jnp.maximum(starts - before, 0)
+        lowest = jnp.maximum(size_hw - side_px, 0)[None]
+        starts = jnp.clip(starts - before, 0, lowest)
 
     def window(start: jax.Array) -> jax.Array:
         sizes = (side_px, side_px, channels)
         return jax.lax.dynamic_slice(image, (start[0], start[1], 0), sizes)
 
     return jax.vmap(window)(starts)
+
+
+def _extent(valid: jax.Array) -> jax.Array:
+    """Rows and columns up to the last that holds a valid pixel, i32 [2]; at least 1."""
+    height, width = valid.shape
+    rows = jnp.max(jnp.where(jnp.any(valid, axis=1), jnp.arange(1, height + 1), 1))
+    columns = jnp.max(jnp.where(jnp.any(valid, axis=0), jnp.arange(1, width + 1), 1))
+    return jnp.stack([rows, columns])
+
+
+def _mirrored(index: jax.Array, num: jax.Array) -> jax.Array:
+    """Index of `num` values that are mirrored past both ends; once, then clipped."""
+    return jnp.clip((num - 1) - jnp.abs((num - 1) - jnp.abs(index)), 0, num - 1)
 
 
 def shrink(patches: jax.Array, step: int) -> jax.Array:

@@ -272,7 +272,9 @@ def _cut(
         image = heatmap_pu.normalize(augment.to_unit(image)[None])[0]
         if config.patch_values == "standard":
             image = _standardize(image, valid[..., None])
-        found = patches_lib.cut(image, points_yx, config.patch_px, config.patch_border)
+        found = patches_lib.cut(
+            image, points_yx, config.patch_px, config.patch_border, valid
+        )
         return patches_lib.shrink(found, config.patch_step)
 
     counts = np.bincount(candidates.image, minlength=len(eval_set.image_ids))

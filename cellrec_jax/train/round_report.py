@@ -122,8 +122,9 @@ def separation(
       match_px: a peak within this of a cell is on one.
 
     Returns:
-      `on_cells`, the share of unlabelled peaks that are: what drawing lots would get
-      right; `auc`, name -> area under the ROC curve. None where undefined.
+      `on_cells`, the share of unlabelled peaks that are, second peaks on a cell among
+      them, which `purity` counts as wrong: no more than that can be expected of lots.
+      `auc`, name -> area under the ROC curve. None where undefined.
     """
     near = _on_cells(candidates, truth_yx, match_px)[unlabeled]
     both = near.any() and not near.all()

@@ -65,6 +65,33 @@ def test_reflected_windows_keep_their_points_in_the_middle(rng):
         patches.cut(image, jnp.asarray(points), 3, "wrap")
 
 
+@pytest.mark.parametrize("border", patches.BORDERS)
+def test_padding_is_no_part_of_the_image(rng, border):
+    """Windows are those of the image alone, also where a hole touches its border."""
+    image = rng.normal(size=(*SIZE_HW, 2)).astype(np.float32)
+    padded = np.pad(image, ((0, 4), (0, 7), (0, 0)), constant_values=np.nan)
+    valid = np.zeros(padded.shape[:2], bool)
+    valid[: SIZE_HW[0], : SIZE_HW[1]] = True
+    valid[6:9, 3:5] = False
+    points = jnp.asarray(np.argwhere(np.ones(SIZE_HW)) + 0.5)
+    for side_px in (1, 5, 6, 9):
+        expected = patches.cut(image, points, side_px, border)
+        windows = patches.cut(padded, points, side_px, border, valid)
+        np.testing.assert_array_equal(windows, expected)
+
+
+def test_images_narrower_than_a_window_are_filled_up():
+    image = np.pad(numbered((3, 12)), ((0, 6), (0, 0), (0, 0)), constant_values=-1)
+    valid = np.arange(9)[:, None] < np.full(12, 3)
+    point = jnp.array([[2.5, 6.5]])
+    (window,) = patches.cut(image, point, 5, "shift", valid)
+    assert window[:, 0, 0].tolist() == [4, 104, 204, -1, -1]
+    (window,) = patches.cut(image, point, 5, "reflect", valid)
+    assert window[:, 0, 0].tolist() == [4, 104, 204, 104, 4]
+    nothing = np.zeros((9, 12), bool)
+    assert patches.cut(image, point, 5, "shift", nothing)[0, 0, 0, 0] == 0
+
+
 def test_turned_image_has_turned_windows(rng):
     image = rng.normal(size=(*SIZE_HW, 2)).astype(np.float32)
     points = rng.uniform(0, SIZE_HW, (4, 2)).astype(np.float32)

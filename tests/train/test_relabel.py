@@ -65,12 +65,15 @@ def test_standard_patches_know_no_light(rng):
         CONFIG, patch_px=26, patch_step=2, patch_values="standard"
     )
     flat = np.full_like(image, 90)
-    found = _candidates([0, 1, 2], [[20.5, 30.5]] * 3)
+    found = _candidates([0, 1, 2, 0], [*[[20.5, 30.5]] * 3, [38.5, 30.5]])
     for size_hw in ((40, 60), (60, 60)):
         images = [image + 50, 2 * image, flat]
         eval_set = _eval_set(images, size_hw, resize="pad")
         patches = np.asarray(relabel._cut(found, eval_set, config))
-        assert patches.shape == (3, 13, 13, 1)
+        assert patches.shape == (4, 13, 13, 1)
+        # At the border the window is shifted: padding is no part of the image.
+        lowest = standard[38:40, 29:31].mean()
+        np.testing.assert_allclose(patches[3, 12, 6, 0], lowest, atol=1e-4)
         middle = standard[19:21, 29:31].mean()
         np.testing.assert_allclose(patches[:2, 6, 6, 0], middle, atol=1e-4)
         np.testing.assert_allclose(patches[0], patches[1], atol=1e-4)
