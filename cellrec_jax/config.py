@@ -167,8 +167,8 @@ class EvalConfig:
 class RefineConfig:
     """Rounds of pseudo labels, for methods that have them.
 
-    The defaults are those of Fujii et al. 2021 and their code. Distances are in px of
-    the network's images.
+    The defaults are those of Fujii et al. 2021 and their code, but for `rounds`,
+    `seeds_per_round` and `solver`. Distances are in px of the network's images.
     """
 
     rounds: int = 0

@@ -10,7 +10,7 @@ cells is labelled: for a GPU. Presets, of which two can be joined as small_plain
     :demo    all rounds on generated images: minutes on two cores
     :small   frames at half resolution and small networks, for a CPU
 and the comparisons:
-    :narrow      patches as in the paper's code, where :small has wider ones
+    :small_narrow  patches as in the paper's code, where :small has wider ones
     :masked      round 0: the masked loss, no pseudo labels
     :plain       the same detector on all pixels (Nishimura et al.)
     :supervised  all labels, all pixels
@@ -43,10 +43,11 @@ def get_config(preset: str = "") -> ConfigDict:
     size, row = "", preset
     if preset.startswith(SIZES):
         size, _, row = preset.partition("_")
-    if size not in ("", *SIZES) or row not in ("", *ROWS):
+    known = ("", *SIZES, *ROWS[1:], *(f"{a}_{b}" for a in SIZES for b in ROWS))
+    if preset not in known:
         raise errors.ConfigError(
             f"no preset :{preset}; there are "
-            + ", ".join(f":{name}" for name in (*SIZES, *ROWS))
+            + ", ".join(f":{name}" for name in (*SIZES, *ROWS[1:], "small_narrow"))
             + " and pairs such as :small_masked"
         )
     config = config_lib.base("heatmap_pu", heatmap_pu.Options())

@@ -113,6 +113,57 @@ def test_the_papers_setting():
     assert mitos.data.num_folds == 4
 
 
+def test_the_papers_setting_of_pseudo_labels():
+    experiment = config.freeze(main.load_config("c2c12_pseudo"))
+    optim, refine = experiment.optim, experiment.refine
+    assert (optim.name, optim.learning_rate, optim.schedule) == (
+        "adam",
+        1e-3,
+        "constant",
+    )
+    assert (experiment.batch_size, experiment.total_steps) == (2, 30 * 10 // 2)
+    assert experiment.data.keep_rate == 0.1
+    loss, model = experiment.loss, experiment.model
+    assert (loss["form"], loss["sigma_px"], loss["radius_px"]) == ("masked", 6.0, 12.0)
+    assert (model["width"], model["peak_rule"], model["window_px"]) == (
+        64,
+        "relative",
+        6,
+    )
+    assert (refine.rounds, refine.seeds_per_round) == (2, 5)
+    assert (refine.network, refine.patch_px, refine.match_px) == ("alexnet", 27, 15.0)
+    assert (refine.epochs, refine.batch_size, refine.learning_rate) == (200, 4000, 1e-4)
+    assert (refine.estimator, refine.surrogate) == ("clip", "logistic")
+    assert (refine.p, refine.ridge, refine.moved_share) == (4.0, 0.1, 0.2)
+    assert (refine.top_share, refine.bottom_share, refine.pooled) == (0.05, 0.05, True)
+    measured = experiment.eval
+    assert (measured.radius_px, measured.strict, measured.protocol) == (
+        15.0,
+        True,
+        "nearest",
+    )
+    assert measured.threshold == 128 / 255
+
+
+@pytest.mark.parametrize(
+    "name", ["masked", "plain", "supervised", "yang", "yang_pixels", "bde"]
+)
+def test_comparisons_of_pseudo_labels_are_full_size(name):
+    experiment = config.freeze(main.load_config(f"c2c12_pseudo:{name}"))
+    assert experiment.data.size_hw == (1040, 1392)
+    assert experiment.refine.rounds == 0
+
+
+@pytest.mark.parametrize(
+    "name", ["huge", "small_", "narrow", "demo_huge", "plain_small"]
+)
+def test_unknown_presets_of_pseudo_labels_are_refused(name):
+    with pytest.raises(
+        errors.ConfigError, match=rf"no preset :{name}; there are .*demo"
+    ):
+        main.load_config(f"c2c12_pseudo:{name}")
+
+
 def test_the_papers_setting_of_points():
     experiment = config.freeze(main.load_config("pdl1_point"))
     assert experiment.total_steps * experiment.batch_size == 200 * 388

@@ -20,6 +20,7 @@ _STAGES = {
     "detector_s": "training detectors",
     "peaks_s": "finding peaks",
     "patches_s": "cutting patches",
+    "prior_s": "estimating the prior",
     "classifier_s": "training classifiers of patches",
     "extract_s": "extracting features",
     "rank_s": "ranking",
@@ -54,8 +55,8 @@ def measure(experiment: Experiment) -> Report:
       experiment: with `refine.rounds`.
 
     Returns:
-      A row a stage, and one for the rest: images, most compilation, the evaluation at
-      the end. The notes have F1 on the test images round by round.
+      A row a stage, with what it compiles, and one for the rest: images, the evaluation
+      at the end. The notes have F1 on the test images round by round.
     """
     from cellrec_jax.train import round_files, run, writer  # late, as in `run`
 

@@ -20,10 +20,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 UNSELECTED = "unselected"
+AT_LABELS = "at labels"
+"""Peaks that a label marks, given or selected in an earlier round."""
 
 _RGB = dict(zip(round_labels.ORIGINS, round_labels.COLORS, strict=True))
 _COLORS = {name: "#{:02x}{:02x}{:02x}".format(*rgb) for name, rgb in _RGB.items()}
 _COLORS[UNSELECTED] = "#2fc24b"
+_COLORS[AT_LABELS] = _COLORS[round_labels.GIVEN]
 # A shape for each, to tell them apart without colours, too; the first lie on top.
 _SHAPES: dict[str, dict[str, Any]] = {
     round_labels.GIVEN: {"marker": "o", "ms": 6.5, "zorder": 5},

@@ -144,6 +144,12 @@ def read(path: str | os.PathLike[str], sizes: Sizes) -> RoundLabels:
     return _decode(parsed, sizes, str(path))
 
 
+def read_sizes(path: str | os.PathLike[str]) -> dict[str, tuple[int, int]]:
+    """(H, W) of each image of a file that was written here and not edited."""
+    images = orjson.loads(Path(path).read_bytes())["images"]
+    return {image_id: tuple(image["size_hw"]) for image_id, image in images.items()}
+
+
 def difference(
     before: Mapping[str, ImageLabels], after: Mapping[str, ImageLabels]
 ) -> Difference:

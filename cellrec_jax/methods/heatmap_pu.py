@@ -51,8 +51,9 @@ def make(options: Options, *, num_classes: int, total_steps: int) -> Method:
     """
     validate.require(
         num_classes == 1,
-        f"method=heatmap_pu finds cells of one class, not {num_classes}: merge them "
-        "with --config.data.classes, such as cell=positive+negative",
+        f"method=heatmap_pu finds cells of one class, not {num_classes} (generated "
+        "nuclei, where there is no --config.data.root, have 2): merge them with "
+        "--config.data.classes, such as cell=positive+negative",
     )
     bind = functools.partial(functools.partial, options=options)
     return Method(
@@ -160,7 +161,8 @@ def _loss_fn(
     """Mean cost of the batch's pixels that count: over all of them, not image by image.
 
     References:
-      Fujii et al. 2021, masked loss; their code divides by the batch's pixels.
+      Fujii et al. 2021, masked loss; their code divides by the batch's pixels. Gentler
+      losses (bde, recalibrated) divide by the sum of their weights.
     """
     del rng
     model, loss = options.model, options.loss

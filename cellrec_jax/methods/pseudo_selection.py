@@ -179,15 +179,15 @@ def select(
     bottom = surest(ranking.negative_scores, bottom_share)
     both = np.intersect1d(top, bottom)
     notes = []
-    for kind, share, index in (
-        ("pseudo-positive", top_share, top),
-        ("pseudo-negative", bottom_share, bottom),
+    for kind, option, share, index in (
+        ("pseudo-positive", "top_share", top_share, top),
+        ("pseudo-negative", "bottom_share", bottom_share, bottom),
     ):
         if share > 0 and len(unlabeled) and not len(index):
             where = "" if pooled else " in any image"
             notes.append(
                 f"no {kind} label: {share:g} of {len(unlabeled)} unlabelled peaks is "
-                f"less than one{where}"
+                f"less than one{where}; raise --config.refine.{option}"
             )
     if len(both):
         notes.append(f"peaks at both ends, left unlabelled: {len(both)}")

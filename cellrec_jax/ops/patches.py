@@ -6,7 +6,6 @@ Pure functions of one image; callers vmap.
 import chex
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 BORDERS = ("shift", "reflect")
 

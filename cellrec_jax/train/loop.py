@@ -125,7 +125,7 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
             jax.block_until_ready(metrics if step == start + 1 else pending[-2:-1])
             clock.tick(step)
             finished = step == experiment.total_steps
-            stopped = caught.signal is not None and not finished
+            stopped = caught.signal is not None
             due = experiment.eval.every and step % experiment.eval.every == 0
             saving = finished or stopped or step % experiment.checkpoint.every == 0
             if step % experiment.log.every == 0 or due or saving:
@@ -135,7 +135,7 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
             if step == start + 4:
                 _warn_if_slow(experiment, clock, step, console)
             score = None
-            if (finished or due) and val_set is not None and not stopped:
+            if (finished or (due and not stopped)) and val_set is not None:
                 fitted, scores = validate(state)
                 meta |= {"decode": evaluate.to_json(fitted), "fit_pending": False}
                 write({"step": step} | {f"val/{k}": v for k, v in scores.items()})
@@ -147,9 +147,7 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
                 break
     manager.wait_until_finished()
     manager.close()
-    unfinished = int(state.step) < experiment.total_steps
-    exit_code = caught.exit_code if unfinished else 0
-    return Outcome(state, meta, exit_code, clock.timing())
+    return Outcome(state, meta, caught.exit_code, clock.timing())
 
 
 def check_init_from(init_from: Path | None, meta: Mapping[str, Any]) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 import dataclasses
 from pathlib import Path
 import time
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -36,6 +37,19 @@ from cellrec_jax.train import model as model_lib
 from cellrec_jax.train.console import Console
 from cellrec_jax.train.round_files import RoundFiles
 from cellrec_jax.types import Method
+
+_NOT_IN_MODEL = ("patch_step", "patch_border", "patch_values", "turns")
+
+
+class _Job(NamedTuple):
+    """What all rounds of a run share."""
+
+    experiment: Experiment
+    method: Method
+    files: RoundFiles
+    images: round_detector.Images
+    console: Console
+    init_from: Path | None
 
 
 def wanted(experiment: Experiment) -> bool:
@@ -68,52 +82,32 @@ def train(
         files that cannot be used.
     """
     # 1. What is asked for, the images, and the given labels.
-    method = check(experiment)
-    config = _classifier_config(experiment)
+    method = check(experiment, len(data.train.source.class_names))
+    round_files.refuse_edits(workdir)
     images = _load(data, console)
+    repaired = sets.repair_lines(data.train.source.repairs)
+    for line in (*data.notes, *repaired, *_blank_lines(images.train)):
+        console.line(line)
     files = RoundFiles(workdir, _sizes(images.train))
     if not files.labels_path(0).exists():
         given = round_files.given_labels(data.train, images.train)
         files.write_labels(0, given)
+    job = _Job(experiment, method, files, images, console, init_from)
 
     # 2. Rounds, from the latest labels on.
+    config = experiment.refine
     for number in range(files.latest(config.rounds), config.rounds + 1):
         labels = files.read_labels(number)
         console.line(round_report.label_line(number, config.rounds, labels))
-        trained = round_detector.train_round(
-            experiment, method, files, images, labels, number, console, init_from
-        )
-        if isinstance(trained, loop.Outcome):
-            return trained  # interrupted
-        found = trained
-        judged = following = None
-        last = number == config.rounds
-        if not last or experiment.model.get("classifier"):
-            try:
-                judged = relabel.judge(
-                    found.candidates,
-                    labels,
-                    images.train,
-                    config,
-                    experiment.seed,
-                    files.classifier(number),
-                    experiment.checkpoint,
-                    console,
-                )
-            except interrupt.Interrupted as stop:
-                return dataclasses.replace(found.outcome, exit_code=stop.exit_code)
-            found = found._replace(
-                model=round_detector.with_classifier(found.model, judged)
-            )
-        if judged is not None and not last:
-            following = relabel.relabel(
-                judged, labels, images.train, config, number + 1
-            )
-        _report(experiment, files, images, labels, found, judged, following, console)
+        done = _train_round(job, labels, number)
+        if isinstance(done, loop.Outcome):
+            return done  # interrupted
+        found, following = done
         if following is None or _is_same(labels, following.labels):
             break
         files.write_labels(number + 1, following.labels)
         round_classifier.forget(files.classifier(number))
+        round_detector.forget_others(files, found)
         if config.pause:
             console.line(
                 f"edit {files.labels_path(number + 1)} if you like, then repeat the "
@@ -130,10 +124,55 @@ def train(
     return outcome
 
 
-def check(experiment: Experiment) -> Method:
-    """Builds the method; refuses what rounds cannot do (ConfigError)."""
+def _train_round(
+    job: _Job, labels: Mapping[str, ImageLabels], number: int
+) -> tuple[round_detector.Detector, relabel.Relabeled | None] | loop.Outcome:
+    """Trains a round's detector and, but for the last one, selects the next labels.
+
+    Returns:
+      The detector and what was selected, or the outcome of what was interrupted.
+    """
+    experiment, method, files, images, console, init_from = job
+    config = _classifier_config(experiment)
+    trained = round_detector.train_round(
+        experiment, method, files, images, labels, number, console, init_from
+    )
+    if isinstance(trained, loop.Outcome):
+        return trained
+    found = trained
+    judged = following = None
+    last = number == config.rounds
+    if not last or experiment.model.get("classifier"):
+        try:
+            judged = relabel.judge(
+                found.candidates,
+                labels,
+                images.train,
+                config,
+                experiment.seed,
+                files.classifier(number),
+                experiment.checkpoint,
+                console,
+            )
+        except interrupt.Interrupted as stop:
+            return dataclasses.replace(found.outcome, exit_code=stop.exit_code)
+        model = round_detector.with_classifier(found.model, judged)
+        found = found._replace(model=model)
+    if judged is not None and not last:
+        following = relabel.relabel(judged, labels, images.train, config, number + 1)
+    _report(experiment, files, images, labels, found, judged, following, console)
+    return found, following
+
+
+def check(experiment: Experiment, num_classes: int = 1) -> Method:
+    """Builds the method; refuses what rounds cannot do (ConfigError).
+
+    Args:
+      experiment: with `refine`.
+      num_classes: of the images, if known.
+    """
     config, form = experiment.refine, experiment.loss.get("form")
-    method = model_lib.build_method(experiment, 1)
+    method = model_lib.build_method(experiment, num_classes)
     validate.require(
         method.candidates is not None,
         f"refine.rounds={config.rounds}: method={experiment.method} has no rounds of "
@@ -157,7 +196,7 @@ def _check_patches(experiment: Experiment) -> None:
     judging, size_hw = _classifier_config(experiment), experiment.data.size_hw
     patch_px, step = judging.patch_px, judging.patch_step
     in_model = bool(experiment.model.get("classifier"))
-    for key in ("patch_step", "patch_border", "patch_values") if in_model else ():
+    for key in _NOT_IN_MODEL if in_model else ():
         value, default = getattr(judging, key), getattr(RefineConfig, key)
         validate.require(
             value == default,
@@ -193,6 +232,24 @@ def _load(data: sets.Sets, console: Console) -> round_detector.Images:
     assert train_set is not None  # `open_sets` refuses sets without training images
     split = data.test if data.test.image_ids else data.val
     return round_detector.Images(data, train_set, sets.load_eval(split, console.track))
+
+
+def _blank_lines(eval_set: sets.EvalSet) -> tuple[str, ...]:
+    """Warns of training images that show nothing."""
+    pairs = zip(eval_set.images.image, eval_set.images.valid, strict=True)
+    seen = [np.asarray(image)[np.asarray(valid)] for image, valid in pairs]
+    blank = [
+        image_id
+        for image_id, values in zip(eval_set.image_ids, seen, strict=True)
+        if not len(values) or (values == values[0]).all()
+    ]
+    if not blank:
+        return ()
+    return (
+        f"warning: {len(blank)} of {len(eval_set.image_ids)} training images (such as "
+        f"{blank[0]}) have one value everywhere; what is found there is no cell: leave "
+        "them out by --config.data.train_ids",
+    )
 
 
 def _sizes(eval_set: sets.EvalSet) -> dict[str, tuple[int, int]]:

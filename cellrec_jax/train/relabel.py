@@ -8,6 +8,7 @@ Source: Fujii et al., Cell Detection from Imperfect Annotation by Pseudo Label S
 Using P-classification, MICCAI 2021.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 import dataclasses
 import functools
@@ -93,12 +94,18 @@ def with_labels(split: sets.Split, labels: Mapping[str, ImageLabels]) -> sets.Sp
             masks=None,
         )
 
+    most = max(len(labels[image_id].origins) for image_id in split.image_ids)
     spec = dataclasses.replace(
-        split.spec, keep_rate=1.0, keep_one=False, flip_labels=0.0, jitter_px=0.0
+        split.spec,
+        max_cells=max(split.spec.max_cells, most),
+        keep_rate=1.0,
+        keep_one=False,
+        flip_labels=0.0,
+        jitter_px=0.0,
     )
-    return split._replace(
-        source=dataclasses.replace(split.source, load=load), spec=spec
-    )
+    # Repairs are those of the images on disk, which `refine` tells of once.
+    source = dataclasses.replace(split.source, load=load, repairs=Counter())
+    return split._replace(source=source, spec=spec)
 
 
 def find_candidates(
@@ -188,9 +195,11 @@ def judge(
     used = kinds != REMOVED
     begin = time.monotonic()
     patches = jax.block_until_ready(_cut(candidates, eval_set, config))
-    positive = jnp.asarray(kinds == POSITIVE)
-    prior, notes = round_classifier.prior_of(patches, kinds, config, seed)
     patches_s = time.monotonic() - begin
+    positive = jnp.asarray(kinds == POSITIVE)
+    begin = time.monotonic()
+    prior, notes = round_classifier.prior_of(patches, kinds, config, seed)
+    prior_s = time.monotonic() - begin
     options = patch_classifier.Options.from_config(config, seed)
     console.line(
         f"training the patch classifier on {(kinds == POSITIVE).sum()} labelled and "
@@ -204,6 +213,7 @@ def judge(
     host_scores = np.asarray(scores)
     seconds = {
         "patches_s": patches_s,
+        "prior_s": prior_s,
         "classifier_s": classifier_s,
         "extract_s": time.monotonic() - begin,
     }

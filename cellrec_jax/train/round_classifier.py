@@ -110,7 +110,7 @@ def train(
             rate = (epoch - start) / (time.monotonic() - begin)
             show(epoch, rate, {"loss": progress.losses[-1]})
             finished = epoch == options.epochs
-            stopped = caught.signal is not None and not finished
+            stopped = caught.signal is not None
             if finished or stopped or epoch % every == 0:
                 meta = {"losses": list(progress.losses), "seconds": seconds()}
                 checkpoint.save(manager, progress._replace(losses=()), meta)

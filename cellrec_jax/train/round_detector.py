@@ -7,6 +7,7 @@ Using P-classification, MICCAI 2021, and its code, which trains five and keeps o
 from collections.abc import Mapping
 import dataclasses
 from pathlib import Path
+import shutil
 import time
 from typing import NamedTuple
 
@@ -77,7 +78,8 @@ def train_round(
       The detector, or the outcome of a training that was interrupted.
     """
     config = experiment.refine
-    data = images.data._replace(train=relabel.with_labels(images.data.train, labels))
+    train_split = relabel.with_labels(images.data.train, labels)
+    data = images.data._replace(train=train_split, notes=())  # `refine` told them
     if number:
         init_from = started_from(files, init_from)
     before = _chosen(files, number - 1) if config.warm_start and number else None
@@ -113,6 +115,17 @@ def train_round(
         candidates = pseudo_candidates.carry_over(candidates, earlier, config.match_px)
     files.write_candidates(number, candidates)
     return best._replace(candidates=candidates)
+
+
+def forget_others(files: RoundFiles, found: Detector) -> None:
+    """Deletes the checkpoints of a round's detectors that were not chosen.
+
+    Only of a round that has the next one's labels: it would train them again.
+    """
+    chosen = files.detector(found.number, found.model.experiment.seed)
+    for folder in chosen.parent.glob("seed_*"):
+        if folder != chosen:
+            shutil.rmtree(checkpoint.folder(folder), ignore_errors=True)
 
 
 def _notes(peaks: Candidates, slots: int) -> tuple[str, ...]:

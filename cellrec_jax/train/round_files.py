@@ -65,23 +65,22 @@ class RoundFiles:
         """Reads a round's labels, which may have been edited before it began.
 
         Raises:
-          DataError: if the file cannot be used.
+          DataError: if the file cannot be used, or marks no cell.
           ConfigError: if it was edited after the round had begun.
         """
         path = self.labels_path(number)
         labels = round_labels.read(path, self.sizes).images
-        used = self.folder(number) / "labels.json"
-        if not used.exists():
-            atomic.write_bytes(used, path.read_bytes())
-            return labels
-        before = round_labels.read(used, self.sizes).images
-        changed = round_labels.difference(before, labels)
-        if changed.added or changed.removed:
-            raise errors.ConfigError(
-                f"{path}: {changed.added} labels were added and {changed.removed} "
-                f"removed after round {number} had begun; undo that, or delete "
-                f"{self.folder(number)} and what later rounds wrote to train on them"
+        origins = {origin for image in labels.values() for origin in image.origins}
+        if not origins - {round_labels.NEGATIVE}:
+            raise errors.DataError(
+                f"{path}: no label marks a cell; add one, or delete the file to have "
+                "the labels selected anew"
             )
+        used = self.folder(number) / "labels.json"
+        if used.exists():
+            refuse_edits(self.workdir, number)
+        else:
+            atomic.write_bytes(used, path.read_bytes())
         return labels
 
     def write_candidates(self, number: int, candidates: Candidates) -> None:
@@ -108,6 +107,35 @@ class RoundFiles:
         while summary := writer.read_json(self.folder(len(found)) / "summary.json"):
             found.append(summary)
         return found
+
+
+def refuse_edits(workdir: Path, number: int | None = None) -> None:
+    """Refuses labels that changed after a round had begun to train on them.
+
+    Args:
+      workdir: of a run, of rounds or not.
+      number: the round to look at; None is all of them.
+
+    Raises:
+      DataError: if such a file cannot be read.
+      ConfigError: if one was edited.
+    """
+    which = "*" if number is None else number
+    for used in sorted(workdir.glob(f"rounds/{which}/labels.json")):
+        begun = int(used.parent.name)
+        path = RoundFiles(workdir, {}).labels_path(begun)
+        if not path.exists() or path.read_bytes() == used.read_bytes():
+            continue
+        sizes = round_labels.read_sizes(used)
+        before, after = (round_labels.read(file, sizes).images for file in (used, path))
+        changed = round_labels.difference(before, after)
+        if changed.added or changed.removed:
+            raise errors.ConfigError(
+                f"{path}: {changed.added} labels were added and {changed.removed} "
+                f"removed after round {begun} had begun; undo that (they were as in "
+                f"{used}), or delete rounds/{begun}, labels/round_{begun + 1}.json, "
+                f"all later ones of both and {workdir / 'checkpoints'} to train on them"
+            )
 
 
 def given_labels(split: sets.Split, eval_set: sets.EvalSet) -> dict[str, ImageLabels]:

@@ -276,9 +276,15 @@ def draw(
     eval_set: sets.EvalSet,
     split: sets.Split,
 ) -> None:
-    """Draws a round's selection on the image with most labels, and the scores."""
+    """Draws a round's selection, and the scores.
+
+    The image is that with most given labels, so that rounds can be compared.
+    """
     folder = files.workdir / "figures"
-    image_id = max(following.labels, key=lambda i: len(following.labels[i].origins))
+    image_id = max(
+        following.labels,
+        key=lambda i: following.labels[i].origins.count(round_labels.GIVEN),
+    )
     index = eval_set.image_ids.index(image_id)
     found = judged.candidates
     free = (found.image == index) & (judged.kinds == UNLABELED)
@@ -286,7 +292,7 @@ def draw(
     free[chosen[found.image[chosen] == index]] = False
     panels = [
         refine_figures.RoundPanel(
-            f"round {number}",
+            f"{image_id}: labels of round {number + 1}",
             following.labels[image_id],
             found.points_yx[free] / eval_set.scale_yx[index][None],
         )
@@ -296,7 +302,7 @@ def draw(
     rest = judged.kinds == UNLABELED
     rest[chosen] = False
     kinds = {
-        round_labels.GIVEN: judged.kinds == POSITIVE,
+        refine_figures.AT_LABELS: judged.kinds == POSITIVE,
         round_labels.POSITIVE: following.selection.positive_index,
         round_labels.NEGATIVE: following.selection.negative_index,
         refine_figures.UNSELECTED: rest,

@@ -23,6 +23,7 @@ from cellrec_jax.train import (
     operating_point,
     outputs,
     refine,
+    round_files,
     writer,
 )
 from cellrec_jax.train import model as model_lib
@@ -57,6 +58,7 @@ def train_and_evaluate(
     directory.check(experiment, workdir)
     data = data or sets.open_sets(experiment.data, experiment.seed)
     train = _trainer(experiment, len(data.train.source.class_names))
+    round_files.refuse_edits(workdir)
     directory.claim(experiment, workdir, data)
     if directory.is_finished(workdir, experiment):
         if init_from is not None:
@@ -84,7 +86,7 @@ def train_and_evaluate(
 def _trainer(experiment: Experiment, num_classes: int) -> Any:
     """The loop, rounds of it, or the method's own fit; ConfigError if none can."""
     if refine.wanted(experiment):
-        refine.check(experiment)
+        refine.check(experiment, num_classes)
         return refine.train
     method = model_lib.build_method(experiment, num_classes)
     return loop.train if method.fit is None else fit.train

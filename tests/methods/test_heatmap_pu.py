@@ -209,21 +209,6 @@ def test_garbage_outside_of_the_valid_region_makes_no_peaks(peak_rule, rng):
         np.testing.assert_array_equal(scores, other)
 
 
-def test_peaks_for_the_next_round_ignore_heights_below_0(built, tiny_batch):
-    """A range that starts at 0 instead of the lowest value."""
-    method, params, state, _ = built
-    heights = heatmap_pu._heights(
-        params["detector"], state, tiny_batch, ModelOptions(**TINY)
-    )
-    cut = Decode(jnp.full(1, 0.3), jnp.zeros(()))
-    found = method.candidates(params, state, tiny_batch, cut)
-    for i in range(4):
-        high = np.maximum(np.asarray(heights[i]), 0)
-        rows = np.asarray(found.points_yx[i])[np.asarray(found.mask[i])] - 0.5
-        got = high[tuple(rows.astype(int).T)]
-        assert (got >= 0.3 * high.max() - 1e-6 + 0.7 * high.min()).all()
-
-
 def test_classifier_decides_and_is_not_trained_here(tiny_batch):
     method = build({**TINY, "classifier": "small"}, RADII)
     params, state = method.init(jax.random.key(0), tiny_batch.image)

@@ -139,6 +139,7 @@ def test_every_round_leaves_its_labels_and_what_it_found(finished):
             "detector_s",
             "peaks_s",
             "patches_s",
+            "prior_s",
             "classifier_s",
             "extract_s",
             "rank_s",
@@ -238,6 +239,55 @@ def test_labels_that_a_person_edited_are_trained_on(finished, tmp_path):
     shutil.rmtree(copy / "checkpoints")
     with pytest.raises(errors.ConfigError, match="after round 1 had begun"):
         refine.train(experiment, copy, _data(experiment), Console(quiet=True))
+
+
+@pytest.mark.slow
+def test_edits_of_a_finished_run_are_refused_and_cost_nothing(finished, tmp_path):
+    workdir, experiment = finished
+    copy = shutil.copytree(workdir, tmp_path / "copy")
+    path = copy / "labels" / "round_1.json"
+    content = json.loads(path.read_text())
+    content["images"]["000000"]["points"].pop()
+    path.write_text(json.dumps(content))
+    kept = {
+        name: (copy / name).read_bytes() for name in ("config.json", "results.json")
+    }
+    for rounds in (2, 3):
+        more = dataclasses.replace(experiment.refine, rounds=rounds)
+        more = dataclasses.replace(experiment, refine=more)
+        with pytest.raises(errors.ConfigError, match="after round 1 had begun"):
+            run.train_and_evaluate(more, copy, data=_data(more))
+    assert {name: (copy / name).read_bytes() for name in kept} == kept
+
+
+def test_several_classes_are_refused_before_anything_is_written(tmp_path):
+    experiment = _experiment()
+    data = _data(experiment)
+    source = dataclasses.replace(data.train.source, class_names=("a", "b"))
+    data = data._replace(train=data.train._replace(source=source))
+    with pytest.raises(errors.ConfigError, match=r"one class, not 2"):
+        run.train_and_evaluate(experiment, tmp_path, data=data)
+    assert not (tmp_path / "config.json").exists()
+    assert not (tmp_path / "labels").exists()
+
+
+@pytest.mark.slow
+def test_of_several_seeds_the_chosen_ones_are_kept(tmp_path):
+    refining = {"rounds": 1, "epochs": 1, "top_share": 0.9, "seeds_per_round": 2}
+    experiment = dataclasses.replace(_experiment(refine=refining), total_steps=15)
+    data, quiet = _data(experiment), Console(quiet=True)
+    outcome = refine.train(experiment, tmp_path, data, quiet)
+    first, second = (summary["seed"] for summary in _summaries(tmp_path))
+    assert {first, second} <= {0, 1}
+    rounds = tmp_path / "rounds"
+    assert checkpoint.complete_steps(rounds / "0" / f"seed_{first}")
+    assert not checkpoint.complete_steps(rounds / "0" / f"seed_{1 - first}")
+    chosen = model_lib.restore(rounds / "1" / f"seed_{second}").params
+    chex.assert_trees_all_equal(model_lib.restore(tmp_path).params, chosen)
+    # Killed before the end, it goes on without the seeds that are gone.
+    shutil.rmtree(tmp_path / "checkpoints")
+    again = refine.train(experiment, tmp_path, data, quiet)
+    assert again.timing["from_step"] == 15 == int(outcome.state.step)
 
 
 @pytest.mark.slow
@@ -391,7 +441,7 @@ def test_wide_patches_at_lower_peaks(tmp_path):
     assert len(candidates.image) > len(detections.image)
     assert 0.4 <= candidates.heights.min() < 0.985 <= detections.heights.min()
     labels = files.read_labels(1)
-    added = [origin for own in labels.values() for origin in own.origins if origin]
+    added = [origin for own in labels.values() for origin in own.origins]
     assert {round_labels.POSITIVE, round_labels.NEGATIVE} <= set(added)
 
 
@@ -425,6 +475,8 @@ def test_images_of_all_sorts(tmp_path):
         val=plain.val._replace(source=source),
         test=plain.test._replace(source=source, image_ids=source.image_ids[4:]),
     )
+    (warning,) = refine._blank_lines(refine._load(data, Console(quiet=True)).train)
+    assert warning.startswith("warning: 1 of 4 training images (such as 000002) have")
     assert refine.train(experiment, tmp_path, data, Console(quiet=True)).paused
     (summary,) = _summaries(tmp_path)
     assert summary["labels"]["given"] == 4
@@ -462,6 +514,7 @@ def test_what_rounds_cannot_do_is_refused():
         "patch_step": 2,
         "patch_border": "reflect",
         "patch_values": "standard",
+        "turns": True,
     }.items():
         judge = {"classifier": "small", "patch_px": 26}
         with pytest.raises(errors.ConfigError, match=f"refine.{key}={value}: .*leave"):

@@ -82,6 +82,18 @@ def test_a_signal_ends_it_after_the_epoch_and_nothing_is_lost(tmp_path, uninterr
     chex.assert_trees_all_equal(trained, uninterrupted)
 
 
+def test_a_signal_in_the_last_epoch_counts(tmp_path, uninterrupted):
+    def press(epoch):
+        if epoch == 4:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(interrupt.Interrupted) as stop:
+        _train(tmp_path, press)
+    assert stop.value.exit_code == 130
+    trained, _, _ = _train(tmp_path, pytest.fail)
+    chex.assert_trees_all_equal(trained, uninterrupted)
+
+
 def test_after_a_kill_it_goes_on_at_the_last_checkpoint(tmp_path, uninterrupted):
     def die(epoch):
         if epoch == 3:

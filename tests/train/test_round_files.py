@@ -43,6 +43,40 @@ def test_edits_after_a_round_began_are_refused(tmp_path):
         files.read_labels(1)
 
 
+def test_edits_of_any_round_that_began_are_refused(tmp_path):
+    files = RoundFiles(tmp_path, SIZES)
+    for number in (0, 1, 10):
+        files.write_labels(number, LABELS)
+        files.read_labels(number)
+    files.write_labels(2, LABELS)  # not begun: may be edited
+    path = files.labels_path(1)
+    path.write_bytes(path.read_bytes() + b"\n")  # the same labels, other bytes
+    round_files.refuse_edits(tmp_path)
+    files.write_labels(0, {**LABELS, "b": round_labels.given(POINTS)})
+    round_files.refuse_edits(tmp_path, 1)
+    with pytest.raises(errors.ConfigError, match=r"round_0.*delete rounds/0, labels/"):
+        round_files.refuse_edits(tmp_path)
+    files.labels_path(0).unlink()  # to have them selected anew
+    round_files.refuse_edits(tmp_path)
+
+
+def test_labels_that_mark_no_cell_are_refused_and_can_be_mended(tmp_path):
+    files = RoundFiles(tmp_path, SIZES)
+    nothing = round_labels.given(POINTS[:0])
+    background = round_labels.ImageLabels(
+        POINTS,
+        (round_labels.NEGATIVE,) * 2,
+        np.ones(2, np.int32),
+        np.zeros(2, np.float32),
+    )
+    for odd in (nothing, background):
+        files.write_labels(1, {"a": odd, "b": nothing})
+        with pytest.raises(errors.DataError, match=r"round_1.json: no label marks a"):
+            files.read_labels(1)
+    files.write_labels(1, LABELS)
+    assert files.read_labels(1).keys() == LABELS.keys()
+
+
 def test_candidates_and_summaries_come_back(tmp_path):
     files = RoundFiles(tmp_path, SIZES)
     assert files.read_candidates(0) is None
