@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from cellrec_jax import cells, errors, geometry
-from cellrec_jax.data import arrays, example, images, sets, tiles, transforms
+from cellrec_jax.data import arrays, example, sets, tiles, transforms
+from cellrec_jax.data.pixels import images
 from cellrec_jax.data.record import Record
 from cellrec_jax.io import geojson, overlay, palette, table
 from cellrec_jax.train import evaluate

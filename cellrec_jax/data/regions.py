@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cellrec_jax.data.images import load_mask
+from cellrec_jax.data.pixels.images import load_mask
 from cellrec_jax.data.record import Record
 from cellrec_jax.errors import DataError
 

@@ -15,7 +15,7 @@ import numpy as np
 import orjson
 
 from cellrec_jax.data.clean import clean
-from cellrec_jax.data.images import list_images, load_image, natural_key
+from cellrec_jax.data.pixels.images import list_images, load_image, natural_key
 from cellrec_jax.data.readers.ignored import ignore_boxes
 from cellrec_jax.data.record import Record, Source
 from cellrec_jax.data.regions import attach_regions

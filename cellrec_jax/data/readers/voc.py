@@ -15,8 +15,8 @@ from defusedxml.ElementTree import parse as parse_xml
 import numpy as np
 
 from cellrec_jax.data.clean import clean
-from cellrec_jax.data.images import IMAGE_ENDINGS, load_image
 from cellrec_jax.data.layout import check_pairs, index_files
+from cellrec_jax.data.pixels.images import IMAGE_ENDINGS, load_image
 from cellrec_jax.data.readers.ignored import ignore_boxes
 from cellrec_jax.data.record import Record, Source
 from cellrec_jax.data.regions import attach_regions

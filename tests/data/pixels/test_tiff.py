@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from cellrec_jax.data.tiff import check_one_plane, check_size, read_first_page
+from cellrec_jax.data.pixels.tiff import check_one_plane, check_size, read_first_page
 from cellrec_jax.errors import DataError
 
 

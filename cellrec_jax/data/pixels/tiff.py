@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from cellrec_jax.data.colors import cmyk_to_rgb, composite_on_white, to_unsigned
+from cellrec_jax.data.pixels.colors import cmyk_to_rgb, composite_on_white, to_unsigned
 from cellrec_jax.errors import DataError
 
 _MIN_IS_WHITE, _PALETTE, _CMYK = 0, 3, 5  # values of the TIFF photometric tag

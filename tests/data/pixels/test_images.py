@@ -11,7 +11,7 @@ from PIL import Image
 import pytest
 import tifffile
 
-from cellrec_jax.data.images import (
+from cellrec_jax.data.pixels.images import (
     MAX_PIXELS,
     list_images,
     load_image,

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cellrec_jax.data.colors import (
+from cellrec_jax.data.pixels.colors import (
     cmyk_to_rgb,
     composite_on_white,
     to_channels,

@@ -13,8 +13,8 @@ import threading
 import numpy as np
 from PIL import Image
 
-from cellrec_jax.data import tiff
-from cellrec_jax.data.colors import composite_on_white, to_channels, to_unsigned
+from cellrec_jax.data.pixels import tiff
+from cellrec_jax.data.pixels.colors import composite_on_white, to_channels, to_unsigned
 from cellrec_jax.errors import DataError
 
 IMAGE_ENDINGS = (
