@@ -7,8 +7,8 @@ import re
 
 import numpy as np
 
-from cellrec_jax.data.clean import keep_rows
 from cellrec_jax.data.pixels.images import natural_key
+from cellrec_jax.data.readers.clean import keep_rows
 from cellrec_jax.data.record import Record, Source
 from cellrec_jax.errors import ConfigError, DataError
 

@@ -10,16 +10,9 @@ import numpy as np
 
 from cellrec_jax import errors
 from cellrec_jax.config import DataConfig
-from cellrec_jax.data import (
-    arrays,
-    classes,
-    partition,
-    prepared,
-    readers,
-    splits,
-    synthetic,
-)
+from cellrec_jax.data import arrays, classes, partition, readers, splits, synthetic
 from cellrec_jax.data.example import Example, ExampleSpec, prepare
+from cellrec_jax.data.readers import prepared
 from cellrec_jax.data.record import Record, Source
 from cellrec_jax.types import Batch
 

@@ -9,7 +9,7 @@ from PIL import Image
 import pytest
 import tifffile
 
-from cellrec_jax.data import clean as cleaning
+from cellrec_jax.data.readers import clean as cleaning
 from cellrec_jax.data.readers import open_source
 from cellrec_jax.errors import DataError
 

@@ -9,11 +9,10 @@ import importlib
 from pathlib import Path
 from types import ModuleType
 
-from cellrec_jax.data.classes import merge_classes
 from cellrec_jax.data.record import Source
 from cellrec_jax.errors import ConfigError, DataError
 
-__all__ = ["FORMATS", "LAYOUTS", "find_format", "merge_classes", "open_source"]
+__all__ = ["FORMATS", "LAYOUTS", "find_format", "open_source"]
 
 FORMATS: dict[str, str] = {
     "bcdata": "cellrec_jax.data.readers.bcdata",

@@ -11,11 +11,16 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from cellrec_jax.data.clean import clean, points_from_xy
-from cellrec_jax.data.layout import check_pairs, find_images, has_images, index_files
 from cellrec_jax.data.pixels.images import load_image
+from cellrec_jax.data.readers.clean import clean, points_from_xy
+from cellrec_jax.data.readers.layout import (
+    check_pairs,
+    find_images,
+    has_images,
+    index_files,
+)
+from cellrec_jax.data.readers.regions import attach_regions
 from cellrec_jax.data.record import Record, Source
-from cellrec_jax.data.regions import attach_regions
 from cellrec_jax.errors import DataError
 
 NAME = "bcdata"

@@ -18,12 +18,12 @@ from typing import NamedTuple
 import numpy as np
 
 from cellrec_jax import geometry
-from cellrec_jax.data.clean import clean
 from cellrec_jax.data.pixels import tiff
 from cellrec_jax.data.pixels.images import list_files, load_image, natural_key
+from cellrec_jax.data.readers.clean import clean
 from cellrec_jax.data.readers.label_images import load_ids, read_instances
+from cellrec_jax.data.readers.regions import attach_regions
 from cellrec_jax.data.record import Record, Source
-from cellrec_jax.data.regions import attach_regions
 from cellrec_jax.errors import DataError
 
 NAME = "cell_tracking"

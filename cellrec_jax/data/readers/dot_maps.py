@@ -12,11 +12,11 @@ import numpy as np
 from scipy import ndimage
 
 from cellrec_jax import geometry
-from cellrec_jax.data.clean import clean
-from cellrec_jax.data.layout import find_pairs, has_images, holds
 from cellrec_jax.data.pixels.images import load_image, load_mask
+from cellrec_jax.data.readers.clean import clean
+from cellrec_jax.data.readers.layout import find_pairs, has_images, holds
+from cellrec_jax.data.readers.regions import attach_regions
 from cellrec_jax.data.record import Record, Source
-from cellrec_jax.data.regions import attach_regions
 from cellrec_jax.errors import DataError
 
 NAME = "dot_maps"

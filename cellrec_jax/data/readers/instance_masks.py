@@ -9,17 +9,17 @@ from pathlib import Path
 
 import numpy as np
 
-from cellrec_jax.data.clean import clean
-from cellrec_jax.data.instances import instances_from_ids
-from cellrec_jax.data.layout import check_pairs
 from cellrec_jax.data.pixels.images import (
     list_images,
     load_image,
     load_mask,
     natural_key,
 )
+from cellrec_jax.data.readers.clean import clean
+from cellrec_jax.data.readers.instances import instances_from_ids
+from cellrec_jax.data.readers.layout import check_pairs
+from cellrec_jax.data.readers.regions import attach_regions
 from cellrec_jax.data.record import Record, Source
-from cellrec_jax.data.regions import attach_regions
 from cellrec_jax.errors import DataError
 
 NAME = "instance_masks"

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from cellrec_jax.data.classes import Classes, classes_from_values, read_text
-from cellrec_jax.data.layout import find_pairs, has_images, holds, holds_beside
+from cellrec_jax.data.readers.layout import find_pairs, has_images, holds, holds_beside
 from cellrec_jax.data.readers.point_tables import Table, open_tables
 from cellrec_jax.data.record import Source
 from cellrec_jax.errors import DataError

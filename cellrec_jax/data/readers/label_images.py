@@ -12,14 +12,14 @@ import numpy as np
 from PIL import Image
 import tifffile
 
-from cellrec_jax.data.clean import clean
-from cellrec_jax.data.instances import Instances, instances_from_ids
-from cellrec_jax.data.layout import check_pairs, index_files
 from cellrec_jax.data.pixels import tiff
 from cellrec_jax.data.pixels.images import IMAGE_ENDINGS, load_image, natural_key
 from cellrec_jax.data.readers import instance_masks
+from cellrec_jax.data.readers.clean import clean
+from cellrec_jax.data.readers.instances import Instances, instances_from_ids
+from cellrec_jax.data.readers.layout import check_pairs, index_files
+from cellrec_jax.data.readers.regions import attach_regions
 from cellrec_jax.data.record import Record, Source
-from cellrec_jax.data.regions import attach_regions
 from cellrec_jax.errors import DataError
 
 NAME = "label_images"

@@ -14,11 +14,11 @@ import re
 
 import numpy as np
 
-from cellrec_jax.data.clean import POINTS_DUPLICATE, clean, points_from_xy
-from cellrec_jax.data.layout import check_pairs
 from cellrec_jax.data.pixels.images import list_images, load_image, natural_key
+from cellrec_jax.data.readers.clean import POINTS_DUPLICATE, clean, points_from_xy
+from cellrec_jax.data.readers.layout import check_pairs
+from cellrec_jax.data.readers.regions import attach_regions
 from cellrec_jax.data.record import Record, Source
-from cellrec_jax.data.regions import attach_regions
 from cellrec_jax.errors import DataError
 
 NAME = "mitos"

@@ -8,11 +8,11 @@ from typing import NamedTuple
 import numpy as np
 
 from cellrec_jax.data.classes import Classes, classes_from_values, read_label_map
-from cellrec_jax.data.clean import clean, points_from_xy
-from cellrec_jax.data.layout import Pairs
 from cellrec_jax.data.pixels.images import load_image
+from cellrec_jax.data.readers.clean import clean, points_from_xy
+from cellrec_jax.data.readers.layout import Pairs
+from cellrec_jax.data.readers.regions import attach_regions
 from cellrec_jax.data.record import Record, Source
-from cellrec_jax.data.regions import attach_regions
 from cellrec_jax.errors import DataError
 
 LABEL_MAP = "label_map.yaml"

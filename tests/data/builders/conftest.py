@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cellrec_jax.data import prepared
+from cellrec_jax.data.readers import prepared
 from cellrec_jax.data.record import Source
 
 

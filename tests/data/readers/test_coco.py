@@ -6,8 +6,8 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from cellrec_jax.data.clean import BOXES_DEGENERATE
 from cellrec_jax.data.readers import coco
+from cellrec_jax.data.readers.clean import BOXES_DEGENERATE
 from cellrec_jax.errors import DataError
 
 

@@ -4,8 +4,8 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from cellrec_jax.data.clean import POINTS_DUPLICATE, POINTS_NAN
 from cellrec_jax.data.readers import csv_points
+from cellrec_jax.data.readers.clean import POINTS_DUPLICATE, POINTS_NAN
 from cellrec_jax.errors import DataError
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from cellrec_jax.data.clean import POINTS_DUPLICATE
 from cellrec_jax.data.readers import mitos
+from cellrec_jax.data.readers.clean import POINTS_DUPLICATE
 from cellrec_jax.errors import DataError
 
 

@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from cellrec_jax.data.layout import Pairs
+from cellrec_jax.data.readers.layout import Pairs
 from cellrec_jax.data.readers.point_tables import Table, open_tables
 from cellrec_jax.errors import DataError
 

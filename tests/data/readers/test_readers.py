@@ -6,11 +6,11 @@ import numpy as np
 from PIL import Image
 import pytest
 
+from cellrec_jax.data.classes import merge_classes
 from cellrec_jax.data.readers import (
     FORMATS,
     LAYOUTS,
     find_format,
-    merge_classes,
     open_source,
 )
 from cellrec_jax.errors import ConfigError, DataError

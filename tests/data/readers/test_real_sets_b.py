@@ -7,8 +7,8 @@ import tarfile
 import numpy as np
 import pytest
 
-from cellrec_jax.data.clean import BOXES_DEGENERATE
 from cellrec_jax.data.readers import find_format, instance_masks, label_images, voc
+from cellrec_jax.data.readers.clean import BOXES_DEGENERATE
 
 _ROOT = Path(
     os.environ.get("CELLREC_REAL_DATA")

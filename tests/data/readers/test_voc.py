@@ -5,8 +5,12 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from cellrec_jax.data.clean import BOXES_CLIPPED, BOXES_DEGENERATE, BOXES_INVERTED
 from cellrec_jax.data.readers import voc
+from cellrec_jax.data.readers.clean import (
+    BOXES_CLIPPED,
+    BOXES_DEGENERATE,
+    BOXES_INVERTED,
+)
 from cellrec_jax.errors import DataError
 
 

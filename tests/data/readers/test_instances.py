@@ -4,7 +4,7 @@ from hypothesis.extra import numpy as hnp
 import numpy as np
 import pytest
 
-from cellrec_jax.data.instances import instances_from_ids
+from cellrec_jax.data.readers.instances import instances_from_ids
 
 
 def test_centroid_is_that_of_the_largest_part() -> None:

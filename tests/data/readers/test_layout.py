@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from cellrec_jax.data.layout import (
+from cellrec_jax.data.readers.layout import (
     check_pairs,
     find_images,
     find_pairs,

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 import numpy as np
 import pytest
 
-from cellrec_jax.data import clean as cleaning
-from cellrec_jax.data.clean import clean, keep_rows, points_from_xy
+from cellrec_jax.data.readers import clean as cleaning
+from cellrec_jax.data.readers.clean import clean, keep_rows, points_from_xy
 from cellrec_jax.data.record import Record
 from cellrec_jax.errors import DataError
 

@@ -4,8 +4,8 @@ import numpy as np
 from PIL import Image
 import pytest
 
+from cellrec_jax.data.readers.regions import attach_regions
 from cellrec_jax.data.record import Record
-from cellrec_jax.data.regions import attach_regions
 from cellrec_jax.errors import DataError
 
 H, W = 4, 6

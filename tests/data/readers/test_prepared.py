@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from cellrec_jax import errors
-from cellrec_jax.data import arrays, example, pipeline, prepared, readers
+from cellrec_jax.data import arrays, example, pipeline, readers
+from cellrec_jax.data.readers import prepared
 from cellrec_jax.data.record import Record, Source
 
 pytest.importorskip("tensorflow_datasets")
