@@ -15,7 +15,7 @@ from PIL import Image
 import pytest
 
 from cellrec_jax import config, geometry, main
-from cellrec_jax.data import synthetic
+from cellrec_jax.data.synthetic import source as synthetic
 from cellrec_jax.methods import rcnn_options
 from cellrec_jax.sweep import runner
 from cellrec_jax.types import Batch

@@ -14,7 +14,7 @@ import pytest
 
 import cellrec_jax
 from cellrec_jax import main
-from cellrec_jax.data import synthetic
+from cellrec_jax.data.synthetic import source as synthetic
 from cellrec_jax.io import geojson
 
 

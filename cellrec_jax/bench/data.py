@@ -17,9 +17,10 @@ import jax
 
 from cellrec_jax.bench import timing
 from cellrec_jax.bench.report import Report, Row, Settings
-from cellrec_jax.data import arrays, augment, pipeline, synthetic
+from cellrec_jax.data import arrays, augment, pipeline
 from cellrec_jax.data.example import ExampleSpec, prepare
 from cellrec_jax.data.record import Record, Source
+from cellrec_jax.data.synthetic import source as synthetic
 
 SIZES = (384, 640, 800)
 _NATIVE_HW = (640, 640)

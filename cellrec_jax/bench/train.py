@@ -17,8 +17,9 @@ from cellrec_jax import errors
 from cellrec_jax.bench import machine, timing
 from cellrec_jax.bench.report import Report, Row, Settings
 from cellrec_jax.config import Experiment
-from cellrec_jax.data import arrays, augment, synthetic
+from cellrec_jax.data import arrays, augment
 from cellrec_jax.data.example import ExampleSpec, prepare
+from cellrec_jax.data.synthetic import source as synthetic
 from cellrec_jax.methods import calibrated_rcnn
 from cellrec_jax.train import model as model_lib
 from cellrec_jax.train import parallel

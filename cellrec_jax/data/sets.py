@@ -10,10 +10,11 @@ import numpy as np
 
 from cellrec_jax import errors
 from cellrec_jax.config import DataConfig
-from cellrec_jax.data import arrays, classes, partition, readers, splits, synthetic
+from cellrec_jax.data import arrays, classes, partition, readers, splits
 from cellrec_jax.data.example import Example, ExampleSpec, prepare
 from cellrec_jax.data.readers import prepared
 from cellrec_jax.data.record import Record, Source
+from cellrec_jax.data.synthetic import source as synthetic
 from cellrec_jax.types import Batch
 
 T = TypeVar("T")

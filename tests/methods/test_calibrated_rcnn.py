@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from cellrec_jax import methods
-from cellrec_jax.data import arrays, augment, example, synthetic
+from cellrec_jax.data import arrays, augment, example
+from cellrec_jax.data.synthetic import source as synthetic
 from cellrec_jax.methods import calibrated_rcnn
 from cellrec_jax.types import Decode
 

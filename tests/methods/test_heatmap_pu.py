@@ -10,7 +10,8 @@ import pytest
 
 from cellrec_jax import errors, methods
 from cellrec_jax.config import OptimConfig
-from cellrec_jax.data import arrays, augment, example, synthetic
+from cellrec_jax.data import arrays, augment, example
+from cellrec_jax.data.synthetic import source as synthetic
 from cellrec_jax.losses import sparse_heatmap
 from cellrec_jax.methods import heatmap_forms, heatmap_pu
 from cellrec_jax.methods.heatmap_options import FORMS, LossOptions, ModelOptions

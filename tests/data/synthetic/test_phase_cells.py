@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cellrec_jax.data import synthetic_phase_cells as cells_lib
+from cellrec_jax.data.synthetic import phase_cells as cells_lib
 
 SIZE_HW = (60, 80)
 

@@ -3,7 +3,7 @@ import pytest
 from scipy import spatial
 
 from cellrec_jax import geometry
-from cellrec_jax.data import synthetic_layout
+from cellrec_jax.data.synthetic import layout as synthetic_layout
 
 SIZE_HW = (200, 280)
 

@@ -1,6 +1,6 @@
 import numpy as np
 
-from cellrec_jax.data import synthetic_membrane_cells as cells
+from cellrec_jax.data.synthetic import membrane_cells as cells
 
 MPP = 0.3
 SLIDE = cells.Slide(1.0, 1.0, 0.05, 0.1)

@@ -6,7 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
-from cellrec_jax.data import record, synthetic_layout
+from cellrec_jax.data import record
+from cellrec_jax.data.synthetic import layout as synthetic_layout
 
 _NUM_ANGLES = 96
 _MODES = np.arange(2, 8)  # Fourier modes of an outline; 1 would only move it

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
-from cellrec_jax.data import synthetic_layout
+from cellrec_jax.data.synthetic import layout as synthetic_layout
 
 FULL_SCALE = 4095
 """Largest value of a 12-bit camera."""

@@ -4,7 +4,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cellrec_jax.data import synthetic_layout, synthetic_rings
+from cellrec_jax.data.synthetic import (
+    layout as synthetic_layout,
+)
+from cellrec_jax.data.synthetic import (
+    rings as synthetic_rings,
+)
 
 
 class Slide(NamedTuple):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cellrec_jax.data import synthetic_phase_optics
+from cellrec_jax.data.synthetic import phase_optics as synthetic_phase_optics
 
 SIZE_HW = (80, 96)
 

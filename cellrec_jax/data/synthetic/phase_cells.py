@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cellrec_jax.data import synthetic_layout
+from cellrec_jax.data.synthetic import layout as synthetic_layout
 
 _GRAIN_TILE_PX = 256
 _WARP_REACH_PX = 8

@@ -13,13 +13,21 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cellrec_jax.data import (
-    record,
-    synthetic_layout,
-    synthetic_membrane_cells,
-    synthetic_nuclei,
-    synthetic_rings,
-    synthetic_stain,
+from cellrec_jax.data import record
+from cellrec_jax.data.synthetic import (
+    layout as synthetic_layout,
+)
+from cellrec_jax.data.synthetic import (
+    membrane_cells as synthetic_membrane_cells,
+)
+from cellrec_jax.data.synthetic import (
+    nuclei as synthetic_nuclei,
+)
+from cellrec_jax.data.synthetic import (
+    rings as synthetic_rings,
+)
+from cellrec_jax.data.synthetic import (
+    stain as synthetic_stain,
 )
 
 CLASS_NAMES = (

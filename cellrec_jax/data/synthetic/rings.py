@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cellrec_jax.data import synthetic_layout
+from cellrec_jax.data.synthetic import layout as synthetic_layout
 
 WALL_UM = 0.5
 """Half width of a membrane, as the deviation of a Gaussian."""

@@ -5,11 +5,15 @@ import pytest
 from scipy import ndimage
 
 from cellrec_jax import config, errors, geometry, validate
-from cellrec_jax.data import (
-    record,
-    synthetic,
-    synthetic_phase,
-    synthetic_phase_layout,
+from cellrec_jax.data import record
+from cellrec_jax.data.synthetic import (
+    phase as synthetic_phase,
+)
+from cellrec_jax.data.synthetic import (
+    phase_layout as synthetic_phase_layout,
+)
+from cellrec_jax.data.synthetic import (
+    source as synthetic,
 )
 
 SIZE_HW = (224, 300)

@@ -5,7 +5,16 @@ import pytest
 from scipy import ndimage
 
 from cellrec_jax import errors, geometry
-from cellrec_jax.data import record, synthetic, synthetic_membrane, synthetic_stain
+from cellrec_jax.data import record
+from cellrec_jax.data.synthetic import (
+    membrane as synthetic_membrane,
+)
+from cellrec_jax.data.synthetic import (
+    source as synthetic,
+)
+from cellrec_jax.data.synthetic import (
+    stain as synthetic_stain,
+)
 
 SIZE_HW = (240, 330)
 

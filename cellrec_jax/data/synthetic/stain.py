@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
-from cellrec_jax.data import synthetic_layout
+from cellrec_jax.data.synthetic import layout as synthetic_layout
 
 HAEMATOXYLIN_RGB = np.array([0.650, 0.704, 0.286])
 """Optical density of haematoxylin in red, green, blue; unit length."""

@@ -5,7 +5,9 @@ import pytest
 from scipy import ndimage, spatial
 
 from cellrec_jax import errors, geometry
-from cellrec_jax.data import record, synthetic, synthetic_stain
+from cellrec_jax.data import record
+from cellrec_jax.data.synthetic import source as synthetic
+from cellrec_jax.data.synthetic import stain as synthetic_stain
 
 SIZE_HW = (200, 280)
 

@@ -1,7 +1,12 @@
 import numpy as np
 import pytest
 
-from cellrec_jax.data import synthetic_layout, synthetic_nuclei
+from cellrec_jax.data.synthetic import (
+    layout as synthetic_layout,
+)
+from cellrec_jax.data.synthetic import (
+    nuclei as synthetic_nuclei,
+)
 
 SIZE_HW = (48, 72)
 ELLIPSE = synthetic_layout.Nucleus(

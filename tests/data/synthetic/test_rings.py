@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cellrec_jax.data import synthetic_rings
+from cellrec_jax.data.synthetic import rings as synthetic_rings
 
 SIZE_HW = (60, 90)
 MPP = 0.3
