@@ -23,7 +23,15 @@ from cellrec_jax.bench import kernel
 from cellrec_jax.bench import ranking_reference as reference
 from cellrec_jax.bench.ranking_reference import POOL, RIDGE, STEPS, P
 from cellrec_jax.bench.report import Report, Settings
-from cellrec_jax.losses import ranking, ranking_descent, ranking_solvers
+from cellrec_jax.losses.ranking import (
+    descent as ranking_descent,
+)
+from cellrec_jax.losses.ranking import (
+    objective as ranking,
+)
+from cellrec_jax.losses.ranking import (
+    solvers as ranking_solvers,
+)
 
 SIZES = (10**3, 10**4, 10**5, 10**6)
 _DIM = 2305  # features of the paper's classifier, with the constant

@@ -21,7 +21,7 @@ import optax
 from cellrec_jax.bench import machine, ranking, timing
 from cellrec_jax.bench.ranking_reference import RIDGE, P
 from cellrec_jax.bench.report import Report, Row, Settings
-from cellrec_jax.losses import ranking_solvers
+from cellrec_jax.losses.ranking import solvers as ranking_solvers
 from cellrec_jax.methods import heatmap_pu
 from cellrec_jax.nn import patch_net, unet
 from cellrec_jax.train import patch_classifier

@@ -17,9 +17,9 @@ from cellrec_jax.losses import (
     matched,
     points,
     pu,
-    ranking,
-    ranking_solvers,
 )
+from cellrec_jax.losses.ranking import objective as ranking
+from cellrec_jax.losses.ranking import solvers as ranking_solvers
 
 __all__ = [
     "calibration",

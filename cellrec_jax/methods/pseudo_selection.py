@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from cellrec_jax.io import round_labels
-from cellrec_jax.losses import ranking_solvers
+from cellrec_jax.losses.ranking import solvers as ranking_solvers
 from cellrec_jax.methods.pseudo_candidates import POSITIVE, UNLABELED, Candidates
 
 _SOLVERS: dict[str, Callable[..., ranking_solvers.Solution]] = {
@@ -81,7 +81,7 @@ def rank(
       kinds: i8 [N], see `pseudo_candidates.divide`.
       p: >= 1, how much the top of the list counts.
       ridge: >= 0, of the squared weights.
-      solver: "lbfgs" or "sgd", see `losses.ranking_solvers`.
+      solver: "lbfgs" or "sgd", see `losses.ranking.solvers`.
       moved_share: in [0, 1); 0 as the paper prints it.
 
     Returns:

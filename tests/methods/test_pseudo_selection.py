@@ -4,7 +4,7 @@ import pytest
 from scipy import optimize
 
 from cellrec_jax.io import round_labels
-from cellrec_jax.losses import ranking_solvers
+from cellrec_jax.losses.ranking import solvers as ranking_solvers
 from cellrec_jax.methods import pseudo_selection
 from cellrec_jax.methods.pseudo_candidates import (
     POSITIVE,

@@ -1,11 +1,11 @@
-"""Checks of the arguments of `losses.ranking_solvers`: values where they are known."""
+"""Checks of the arguments of `losses.ranking.solvers`: values where they are known."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from cellrec_jax import masking
-from cellrec_jax.losses import ranking
+from cellrec_jax.losses.ranking import objective as ranking
 
 
 def check_problem(

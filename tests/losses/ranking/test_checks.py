@@ -5,7 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cellrec_jax.losses import ranking_checks, ranking_solvers
+from cellrec_jax.losses.ranking import (
+    checks as ranking_checks,
+)
+from cellrec_jax.losses.ranking import (
+    solvers as ranking_solvers,
+)
 
 CONVEX = (ranking_solvers.solve_lbfgs, ranking_solvers.solve_boosting)
 

@@ -1,6 +1,6 @@
 """Gradient descent on linear P-classification, as published.
 
-What `losses.ranking_solvers.solve_sgd` runs: start there.
+What `losses.ranking.solvers.solve_sgd` runs: start there.
 
 Source: the public code of Fujii et al., Cell Detection from Imperfect Annotation by
 Pseudo Label Selection Using P-classification, MICCAI 2021.
@@ -11,8 +11,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from cellrec_jax.losses import ranking
-from cellrec_jax.losses.ranking_descent import Problem, matmul, two_sided
+from cellrec_jax.losses.ranking import objective as ranking
+from cellrec_jax.losses.ranking.descent import Problem, matmul, two_sided
 
 
 class Best(NamedTuple):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy import optimize
 
-from cellrec_jax.losses import ranking_descent
+from cellrec_jax.losses.ranking import descent as ranking_descent
 
 P, RIDGE = 4.0, 0.1
 

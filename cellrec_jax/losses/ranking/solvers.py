@@ -15,7 +15,15 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from cellrec_jax.losses import ranking_checks, ranking_descent, ranking_sgd
+from cellrec_jax.losses.ranking import (
+    checks as ranking_checks,
+)
+from cellrec_jax.losses.ranking import (
+    descent as ranking_descent,
+)
+from cellrec_jax.losses.ranking import (
+    sgd as ranking_sgd,
+)
 
 
 class Solution(NamedTuple):

@@ -15,9 +15,9 @@ import jax
 import numpy as np
 import pytest
 
-from cellrec_jax.losses import ranking_solvers
+from cellrec_jax.losses.ranking import solvers as ranking_solvers
 
-GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "pclass_case.npz")
+GOLDEN = np.load(Path(__file__).parents[2] / "golden" / "pclass_case.npz")
 COUNT, DIM = 10, 3
 solve = functools.partial(
     ranking_solvers.solve_sgd, epochs=6, learning_rate=0.01, ridge=0.3

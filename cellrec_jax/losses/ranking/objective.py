@@ -1,7 +1,7 @@
 """P-classification: a ranking objective that looks at the top of the list.
 
 A sum over one set of scores, not per element. Solvers of the linear problem are in
-`losses.ranking_solvers`, the measures of a ranking in `metrics.ranking`.
+`losses.ranking.solvers`, the measures of a ranking in `metrics.ranking`.
 
 Sources: Ertekin and Rudin, On Equivalence Relationships Between Classification and
 Ranking Algorithms, JMLR 2011; Fujii et al., Cell Detection from Imperfect Annotation by

@@ -1,6 +1,6 @@
 """Descent on the logarithm of linear P-classification, with an exact line search.
 
-What `losses.ranking_solvers` runs: start there. The objective is
+What `losses.ranking.solvers` runs: start there. The objective is
 total(w) = sum_i exp(slope_i (F w)_i + offset_i) + sum_j penalty_j w_j^2. Its logarithm
 has the same minimiser, and a gradient that no score can make overflow.
 """
@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from cellrec_jax.losses import ranking
+from cellrec_jax.losses.ranking import objective as ranking
 
 _LOG_FLOOR = -60.0  # an objective below its exponential is as good as 0
 _MAX_CHANGE = 1e3  # of any score in one step

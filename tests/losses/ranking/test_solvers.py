@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import optimize
 
-from cellrec_jax.losses import ranking_solvers
+from cellrec_jax.losses.ranking import solvers as ranking_solvers
 from cellrec_jax.metrics import ranking
 
 COUNT, DIM = 192, 4  # one shape, so that each solver compiles once

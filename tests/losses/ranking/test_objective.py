@@ -9,7 +9,7 @@ from jax.test_util import check_grads
 import numpy as np
 import pytest
 
-from cellrec_jax.losses import ranking
+from cellrec_jax.losses.ranking import objective as ranking
 
 COUNT = 6
 SCORES = npst.arrays(

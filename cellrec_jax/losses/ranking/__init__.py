@@ -1,0 +1,1 @@
+"""P-classification: its objective and three ways to solve it."""
