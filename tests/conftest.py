@@ -16,7 +16,7 @@ import pytest
 
 from cellrec_jax import config, geometry, main
 from cellrec_jax.data.synthetic import source as synthetic
-from cellrec_jax.methods import rcnn_options
+from cellrec_jax.methods.calibrated_rcnn import options as rcnn_options
 from cellrec_jax.sweep import runner
 from cellrec_jax.types import Batch
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from cellrec_jax import config, errors, main, overrides
-from cellrec_jax.methods import point_matching, rcnn_options
+from cellrec_jax.methods import point_matching
+from cellrec_jax.methods.calibrated_rcnn import options as rcnn_options
 from cellrec_jax.train import model, optim
 from cellrec_jax.types import Batch
 

@@ -24,7 +24,8 @@ import numpy as np
 from cellrec_jax import errors, methods
 from cellrec_jax.bench import machine, timing
 from cellrec_jax.bench.report import Report, Row, Settings
-from cellrec_jax.methods import map_options, point_options
+from cellrec_jax.methods.density_map import options as map_options
+from cellrec_jax.methods.point_matching import options as point_options
 from cellrec_jax.types import Batch, Decode
 
 Size = tuple[int, int]

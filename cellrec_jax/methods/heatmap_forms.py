@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from cellrec_jax import masking
 from cellrec_jax.losses import pu, sparse_heatmap
-from cellrec_jax.methods.heatmap_options import LossOptions
+from cellrec_jax.methods.heatmap_pu.options import LossOptions
 from cellrec_jax.types import Batch, Metrics
 
 BACKGROUND = 1

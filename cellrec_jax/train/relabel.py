@@ -26,7 +26,8 @@ from cellrec_jax.data import arrays, augment, sets
 from cellrec_jax.data.record import Record
 from cellrec_jax.io import round_labels
 from cellrec_jax.io.round_labels import ImageLabels
-from cellrec_jax.methods import heatmap_pu, pseudo_candidates, pseudo_selection
+from cellrec_jax.methods import pseudo_candidates, pseudo_selection
+from cellrec_jax.methods.heatmap_pu import method as heatmap_pu
 from cellrec_jax.methods.pseudo_candidates import (
     POSITIVE,
     REMOVED,

@@ -23,7 +23,7 @@ import numpy as np
 from scipy import signal
 
 from cellrec_jax import masking
-from cellrec_jax.ops import phase_optics
+from cellrec_jax.methods.vicar import phase_optics
 
 _LINKS = ((0, 1), (1, 0), (1, 1), (1, -1))
 """Half of the eight neighbours: each pair of pixels once, straight pairs first."""

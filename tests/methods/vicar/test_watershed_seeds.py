@@ -6,7 +6,7 @@ import pytest
 from scipy import ndimage
 from skimage import measure, morphology
 
-from cellrec_jax.ops import watershed_seeds
+from cellrec_jax.methods.vicar import watershed_seeds
 
 SIZE_HW = (18, 25)
 MASKS = npst.arrays(bool, SIZE_HW, elements=st.booleans())

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from cellrec_jax.methods import vicar_search
+from cellrec_jax.methods.vicar import phase_optics, watershed_seeds
+from cellrec_jax.methods.vicar import search as vicar_search
 from cellrec_jax.metrics import matching
-from cellrec_jax.ops import phase_optics, watershed_seeds
 
 CELLS_YX = np.array([[10.5, 13.0], [26.0, 15.5], [15.5, 36.0]])
 GRID = vicar_search.SeedGrid(

@@ -6,8 +6,12 @@ import pytest
 
 from cellrec_jax import errors
 from cellrec_jax.losses import matched
-from cellrec_jax.methods import point_options
-from cellrec_jax.methods.point_options import LossOptions, ModelOptions, Options
+from cellrec_jax.methods.point_matching import options as point_options
+from cellrec_jax.methods.point_matching.options import (
+    LossOptions,
+    ModelOptions,
+    Options,
+)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from cellrec_jax import errors
-from cellrec_jax.methods import rcnn_options
+from cellrec_jax.methods.calibrated_rcnn import options as rcnn_options
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from cellrec_jax import masking, validate
 from cellrec_jax.losses import sparse_heatmap
 from cellrec_jax.methods import encoder, heatmap_forms
 from cellrec_jax.methods.heatmap_forms import BACKGROUND
-from cellrec_jax.methods.heatmap_options import LossOptions, ModelOptions, Options
+from cellrec_jax.methods.heatmap_pu.options import LossOptions, ModelOptions, Options
 from cellrec_jax.nn import patch_net, unet
 from cellrec_jax.ops import patches, peaks
 from cellrec_jax.types import Batch, Decode, Detections, Method, Metrics

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cellrec_jax.ops import phase_optics, restoration
+from cellrec_jax.methods.vicar import phase_optics, restoration
 
 SIZE_HW = (24, 31)
 TINY_HW = (5, 7)

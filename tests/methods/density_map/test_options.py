@@ -3,7 +3,7 @@
 import pytest
 
 from cellrec_jax import errors
-from cellrec_jax.methods.map_options import LossOptions, ModelOptions, Options
+from cellrec_jax.methods.density_map.options import LossOptions, ModelOptions, Options
 from cellrec_jax.ops import heatmaps
 
 

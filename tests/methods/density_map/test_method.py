@@ -12,8 +12,8 @@ from cellrec_jax import methods
 from cellrec_jax.config import OptimConfig
 from cellrec_jax.data import arrays, augment, example
 from cellrec_jax.data.synthetic import source as synthetic
-from cellrec_jax.methods import density_map
-from cellrec_jax.methods.map_options import NETWORKS, LossOptions, ModelOptions
+from cellrec_jax.methods.density_map import method as density_map
+from cellrec_jax.methods.density_map.options import NETWORKS, LossOptions, ModelOptions
 from cellrec_jax.metrics import matching
 from cellrec_jax.train import optim
 from cellrec_jax.types import Decode

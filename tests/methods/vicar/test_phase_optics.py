@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import special
 
-from cellrec_jax.ops import phase_optics
+from cellrec_jax.methods.vicar import phase_optics
 
 
 def slow_kernel(outer, width, radius, separate):

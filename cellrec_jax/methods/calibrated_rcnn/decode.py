@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from cellrec_jax import geometry
-from cellrec_jax.methods.rcnn_options import ModelOptions
+from cellrec_jax.methods.calibrated_rcnn.options import ModelOptions
 from cellrec_jax.ops import boxes, nms
 from cellrec_jax.types import Decode, Detections
 

@@ -19,9 +19,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from cellrec_jax import masking
-from cellrec_jax.methods import encoder, rcnn_decode
-from cellrec_jax.methods import rcnn_stages as stages
-from cellrec_jax.methods.rcnn_options import LossOptions, ModelOptions, Options
+from cellrec_jax.methods import encoder
+from cellrec_jax.methods.calibrated_rcnn import decode as rcnn_decode
+from cellrec_jax.methods.calibrated_rcnn import stages
+from cellrec_jax.methods.calibrated_rcnn.options import (
+    LossOptions,
+    ModelOptions,
+    Options,
+)
 from cellrec_jax.nn import convert, resnet, two_stage
 from cellrec_jax.ops import anchors, roi_align
 from cellrec_jax.types import Batch, Decode, Detections, Method, Metrics

@@ -8,7 +8,7 @@ import numpy as np
 
 from cellrec_jax import geometry
 from cellrec_jax.losses import calibration, density, detection
-from cellrec_jax.methods.rcnn_options import LossOptions, ModelOptions
+from cellrec_jax.methods.calibrated_rcnn.options import LossOptions, ModelOptions
 from cellrec_jax.ops import assign, boxes, nms
 
 

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 from cellrec_jax import masking
 from cellrec_jax.losses import heatmap
 from cellrec_jax.methods import encoder
-from cellrec_jax.methods.map_options import LossOptions, ModelOptions, Options
+from cellrec_jax.methods.density_map.options import LossOptions, ModelOptions, Options
 from cellrec_jax.nn import deeplab, fcrn, res_unet, resnet, unet
 from cellrec_jax.ops import heatmaps, peaks
 from cellrec_jax.types import Batch, Decode, Detections, Method, Metrics

@@ -3,7 +3,7 @@
 import pytest
 
 from cellrec_jax import errors
-from cellrec_jax.methods.heatmap_options import LossOptions, ModelOptions, Options
+from cellrec_jax.methods.heatmap_pu.options import LossOptions, ModelOptions, Options
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ point proposes a cell (offset, objectness, class); proposals are matched one to 
 the annotated points, and no heat map, box or suppression is needed.
 
 Differs from the paper: the readings of Eq. 3 to 6 are described in `losses.points` and
-`losses.matched`, what it leaves open in `nn.point_net` and `methods.point_options`.
-P2PNet, from which it descends, is another choice of the same options.
+`losses.matched`, what it leaves open in `nn.point_net` and in `options`. P2PNet,
+from which it descends, is another choice of the same options.
 """
 
 import functools
@@ -17,8 +17,12 @@ import jax.numpy as jnp
 
 from cellrec_jax.losses import matched
 from cellrec_jax.methods import encoder
-from cellrec_jax.methods import point_stages as stages
-from cellrec_jax.methods.point_options import LossOptions, ModelOptions, Options
+from cellrec_jax.methods.point_matching import stages
+from cellrec_jax.methods.point_matching.options import (
+    LossOptions,
+    ModelOptions,
+    Options,
+)
 from cellrec_jax.nn import convert, layers, point_net, resnet
 from cellrec_jax.ops import anchors
 from cellrec_jax.types import Batch, Decode, Detections, Method, Metrics

@@ -19,8 +19,8 @@ import numpy as np
 from scipy import ndimage
 
 from cellrec_jax import errors, validate
-from cellrec_jax.methods import vicar_search
-from cellrec_jax.ops import phase_optics, watershed_seeds
+from cellrec_jax.methods.vicar import phase_optics, watershed_seeds
+from cellrec_jax.methods.vicar import search as vicar_search
 from cellrec_jax.types import Batch, Decode, Detections, Method
 
 __all__ = ["LossOptions", "ModelOptions", "Options", "make"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cellrec_jax import errors, methods
-from cellrec_jax.methods import vicar
+from cellrec_jax.methods.vicar import method as vicar
 from cellrec_jax.types import Batch, Decode
 
 SIZE_HW = (36, 48)

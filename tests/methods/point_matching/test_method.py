@@ -12,7 +12,7 @@ from cellrec_jax import errors, methods
 from cellrec_jax.config import OptimConfig
 from cellrec_jax.data import arrays, augment, example, readers
 from cellrec_jax.data.synthetic import source as synthetic
-from cellrec_jax.methods.point_options import LossOptions
+from cellrec_jax.methods.point_matching.options import LossOptions
 from cellrec_jax.metrics import matching
 from cellrec_jax.nn import resnet
 from cellrec_jax.train import optim

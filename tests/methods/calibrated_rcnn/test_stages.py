@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cellrec_jax.methods import rcnn_stages as stages
-from cellrec_jax.methods.rcnn_options import LossOptions, ModelOptions
+from cellrec_jax.methods.calibrated_rcnn import stages
+from cellrec_jax.methods.calibrated_rcnn.options import LossOptions, ModelOptions
 
 MODEL = ModelOptions(rpn_batch=8, roi_batch=8, roi_positive_fraction=0.5)
 TRUTH = stages.Truth(

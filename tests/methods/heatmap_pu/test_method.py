@@ -13,8 +13,9 @@ from cellrec_jax.config import OptimConfig
 from cellrec_jax.data import arrays, augment, example
 from cellrec_jax.data.synthetic import source as synthetic
 from cellrec_jax.losses import sparse_heatmap
-from cellrec_jax.methods import heatmap_forms, heatmap_pu
-from cellrec_jax.methods.heatmap_options import FORMS, LossOptions, ModelOptions
+from cellrec_jax.methods import heatmap_forms
+from cellrec_jax.methods.heatmap_pu import method as heatmap_pu
+from cellrec_jax.methods.heatmap_pu.options import FORMS, LossOptions, ModelOptions
 from cellrec_jax.metrics import matching
 from cellrec_jax.nn import unet
 from cellrec_jax.ops import heatmaps

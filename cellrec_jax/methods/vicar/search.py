@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from cellrec_jax.methods.vicar import phase_optics, restoration, watershed_seeds
 from cellrec_jax.metrics import matching
-from cellrec_jax.ops import phase_optics, restoration, watershed_seeds
 
 Track = Callable[[Iterable[Any], str], Iterable[Any]]
 _FRAMES_AT_ONCE = 8

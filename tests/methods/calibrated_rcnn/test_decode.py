@@ -4,8 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cellrec_jax.methods import rcnn_decode
-from cellrec_jax.methods.rcnn_options import ModelOptions
+from cellrec_jax.methods.calibrated_rcnn import decode as rcnn_decode
+from cellrec_jax.methods.calibrated_rcnn.options import ModelOptions
 from cellrec_jax.types import Decode
 
 PROPOSED = jnp.array(

@@ -11,8 +11,8 @@ import pytest
 
 from cellrec_jax import errors
 from cellrec_jax.losses import matched
-from cellrec_jax.methods import point_stages as stages
-from cellrec_jax.methods.point_options import LossOptions, ModelOptions
+from cellrec_jax.methods.point_matching import stages
+from cellrec_jax.methods.point_matching.options import LossOptions, ModelOptions
 from cellrec_jax.nn.point_net import PointOutputs
 from cellrec_jax.ops.matching import Match
 from cellrec_jax.types import Batch, Decode

@@ -13,7 +13,7 @@ import numpy as np
 
 from cellrec_jax import errors, geometry, masking
 from cellrec_jax.losses import calibration, density, matched, points
-from cellrec_jax.methods.point_options import LossOptions, ModelOptions
+from cellrec_jax.methods.point_matching.options import LossOptions, ModelOptions
 from cellrec_jax.nn.point_net import PointOutputs
 from cellrec_jax.ops import anchors, matching, nms
 from cellrec_jax.types import Batch, Decode, Detections, Metrics

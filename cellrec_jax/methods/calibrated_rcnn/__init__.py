@@ -1,0 +1,10 @@
+"""Calibrated two-stage detector for sparsely annotated cells."""
+
+from cellrec_jax.methods.calibrated_rcnn.method import make
+from cellrec_jax.methods.calibrated_rcnn.options import (
+    LossOptions,
+    ModelOptions,
+    Options,
+)
+
+__all__ = ["LossOptions", "ModelOptions", "Options", "make"]
