@@ -15,7 +15,7 @@ from cellrec_jax import config, errors, overrides
 from cellrec_jax import flags as flags_lib
 
 if TYPE_CHECKING:
-    from cellrec_jax.train.console import Console
+    from cellrec_jax.io.console import Console
 
 
 def find_config(name: str) -> Path:
@@ -103,7 +103,7 @@ def _screen(experiment: config.Experiment) -> "Console":
     """A console; of several processes only the first one speaks."""
     import jax
 
-    from cellrec_jax.train.console import Console
+    from cellrec_jax.io.console import Console
 
     return Console(quiet=jax.process_index() > 0, seconds=experiment.log.seconds)
 
@@ -130,7 +130,7 @@ def _evaluate(flags: argparse.Namespace, pairs: dict[str, str]) -> int:
 def _predict(flags: argparse.Namespace, pairs: dict[str, str]) -> int:
     del pairs  # refused by `flags.parse`
     from cellrec_jax import predict
-    from cellrec_jax.train import console
+    from cellrec_jax.io import console
 
     _need(flags.workdir, "--workdir DIR", "predict")
     _need(flags.input, "--input FILE|FOLDER|GLOB", "predict")

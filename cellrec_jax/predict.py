@@ -17,9 +17,9 @@ from cellrec_jax.data import arrays, example, sets, tiles, transforms
 from cellrec_jax.data.pixels import images
 from cellrec_jax.data.record import Record
 from cellrec_jax.io import geojson, overlay, palette, table
+from cellrec_jax.io.console import Console
 from cellrec_jax.train import evaluate
 from cellrec_jax.train import model as model_lib
-from cellrec_jax.train.console import Console
 from cellrec_jax.train.evaluate import Cells
 
 _SAME_SIZE = 0.05  # difference to the training images' size that resizing may hide

@@ -10,9 +10,9 @@ import numpy as np
 from cellrec_jax import validate
 from cellrec_jax.config import Experiment
 from cellrec_jax.data import augment, feed, sets, transforms
+from cellrec_jax.io.console import Console
 from cellrec_jax.train import checkpoint, evaluate, loop
 from cellrec_jax.train import model as model_lib
-from cellrec_jax.train.console import Console
 
 
 def train(

@@ -13,6 +13,7 @@ from cellrec_jax import config as config_lib
 from cellrec_jax import errors
 from cellrec_jax.config import Experiment
 from cellrec_jax.data import augment, feed, sets
+from cellrec_jax.io.console import Console, format_seconds
 from cellrec_jax.train import (
     checkpoint,
     evaluate,
@@ -24,7 +25,6 @@ from cellrec_jax.train import (
 from cellrec_jax.train import model as model_lib
 from cellrec_jax.train import step as step_lib
 from cellrec_jax.train.clock import Clock
-from cellrec_jax.train.console import Console, format_seconds
 from cellrec_jax.train.state import TrainState
 
 _SLOW_HOURS = 2.0  # longer than this on a CPU is worth a warning

@@ -9,12 +9,12 @@ import numpy as np
 from cellrec_jax.config import EvalConfig
 from cellrec_jax.data import example, sets
 from cellrec_jax.io import figures, overlay, recognition_figures, table
+from cellrec_jax.io.console import Console
 from cellrec_jax.metrics import curves as curves_lib
 from cellrec_jax.metrics import reliability, report
 from cellrec_jax.metrics import results as results_lib
 from cellrec_jax.train import model as model_lib
 from cellrec_jax.train import writer
-from cellrec_jax.train.console import Console
 
 
 def write_tables(

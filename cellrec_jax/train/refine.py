@@ -22,6 +22,7 @@ from cellrec_jax import validate
 from cellrec_jax.config import Experiment, RefineConfig
 from cellrec_jax.data import sets
 from cellrec_jax.io import round_labels
+from cellrec_jax.io.console import Console
 from cellrec_jax.io.round_labels import ImageLabels
 from cellrec_jax.nn import patch_net
 from cellrec_jax.train import (
@@ -34,7 +35,6 @@ from cellrec_jax.train import (
     round_report,
 )
 from cellrec_jax.train import model as model_lib
-from cellrec_jax.train.console import Console
 from cellrec_jax.train.round_files import RoundFiles
 from cellrec_jax.types import Method
 

@@ -25,6 +25,7 @@ from cellrec_jax.config import CheckpointConfig, RefineConfig
 from cellrec_jax.data import arrays, augment, sets
 from cellrec_jax.data.record import Record
 from cellrec_jax.io import round_labels
+from cellrec_jax.io.console import Console
 from cellrec_jax.io.round_labels import ImageLabels
 from cellrec_jax.methods import pseudo_candidates, pseudo_selection
 from cellrec_jax.methods.heatmap_pu import method as heatmap_pu
@@ -37,7 +38,6 @@ from cellrec_jax.methods.pseudo_candidates import (
 from cellrec_jax.ops import patches as patches_lib
 from cellrec_jax.train import evaluate, patch_classifier, round_classifier
 from cellrec_jax.train import model as model_lib
-from cellrec_jax.train.console import Console
 from cellrec_jax.types import Batch, Decode, Detections, Method
 
 _ROUNDING = 1e-6

@@ -8,10 +8,10 @@ import jax
 import numpy as np
 
 from cellrec_jax.config import CheckpointConfig, RefineConfig
+from cellrec_jax.io.console import Console
 from cellrec_jax.losses import class_prior
 from cellrec_jax.methods.pseudo_candidates import POSITIVE, UNLABELED
 from cellrec_jax.train import checkpoint, interrupt, patch_classifier
-from cellrec_jax.train.console import Console
 from cellrec_jax.train.patch_classifier import Options, Progress, Trained
 
 

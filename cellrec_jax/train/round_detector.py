@@ -18,12 +18,12 @@ from cellrec_jax import errors
 from cellrec_jax.config import Experiment
 from cellrec_jax.data import sets
 from cellrec_jax.io import atomic, round_labels
+from cellrec_jax.io.console import Console
 from cellrec_jax.io.round_labels import ImageLabels
 from cellrec_jax.methods import pseudo_candidates
 from cellrec_jax.methods.pseudo_candidates import Candidates
 from cellrec_jax.train import checkpoint, loop, relabel
 from cellrec_jax.train import model as model_lib
-from cellrec_jax.train.console import Console
 from cellrec_jax.train.round_files import RoundFiles
 from cellrec_jax.types import Method
 

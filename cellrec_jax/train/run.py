@@ -13,6 +13,7 @@ from cellrec_jax import __version__, errors
 from cellrec_jax import config as config_lib
 from cellrec_jax.config import Experiment
 from cellrec_jax.data import sets
+from cellrec_jax.io.console import Console
 from cellrec_jax.metrics import counting, report
 from cellrec_jax.metrics import results as results_lib
 from cellrec_jax.train import (
@@ -27,7 +28,6 @@ from cellrec_jax.train import (
     writer,
 )
 from cellrec_jax.train import model as model_lib
-from cellrec_jax.train.console import Console
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scipy")
 _SAME_MPP = 0.05  # pixel sizes that differ by less are one

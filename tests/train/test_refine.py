@@ -14,6 +14,7 @@ from cellrec_jax import config as config_lib
 from cellrec_jax import errors
 from cellrec_jax.data import arrays, sets
 from cellrec_jax.io import round_labels
+from cellrec_jax.io.console import Console
 from cellrec_jax.methods import heatmap_pu
 from cellrec_jax.methods.pseudo_candidates import Candidates
 from cellrec_jax.train import (
@@ -27,7 +28,6 @@ from cellrec_jax.train import (
     run,
 )
 from cellrec_jax.train import model as model_lib
-from cellrec_jax.train.console import Console
 from cellrec_jax.train.round_files import RoundFiles
 
 SIZE_HW = (64, 80)

@@ -16,9 +16,9 @@ import pytest
 
 from cellrec_jax import config, errors
 from cellrec_jax.data import arrays, sets
+from cellrec_jax.io.console import Console
 from cellrec_jax.metrics import results
 from cellrec_jax.train import model, run, writer
-from cellrec_jax.train.console import Console
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 import time
 
-from cellrec_jax.train import console
+from cellrec_jax.io import console
 
 
 def test_lines_where_there_is_no_terminal(capsys):
