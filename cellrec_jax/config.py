@@ -303,7 +303,7 @@ MAY_CHANGE = (
 )
 """Keys that a resumed run may change: they do not alter the training. But `eval` does
 until rounds of pseudo labels are done: it makes the detections they choose among. More
-rounds may be added, see `train.directory`."""
+rounds may be added, see `workdir.directory`."""
 
 
 def base(method: str, options: Any) -> "ConfigDict":

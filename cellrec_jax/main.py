@@ -56,7 +56,7 @@ def load_config(flag: str) -> ConfigDict:
 
 def _experiment(flag: str, pairs: dict[str, str]) -> config.Experiment:
     """Config file, then overrides, then everything checked that can be."""
-    from cellrec_jax.train import model
+    from cellrec_jax.workdir import model
 
     settings = load_config(flag)
     for key, text in pairs.items():
@@ -68,7 +68,7 @@ def _experiment(flag: str, pairs: dict[str, str]) -> config.Experiment:
 
 def _stored_experiment(workdir: Path, pairs: dict[str, str]) -> config.Experiment:
     """The configuration of a trained work directory, with overrides."""
-    from cellrec_jax.train import writer
+    from cellrec_jax.workdir import writer
 
     stored = writer.read_json(workdir / "config.json")
     if not isinstance(stored, dict):
@@ -110,7 +110,8 @@ def _screen(experiment: config.Experiment) -> "Console":
 
 def _evaluate(flags: argparse.Namespace, pairs: dict[str, str]) -> int:
     from cellrec_jax.data import sets
-    from cellrec_jax.train import directory, run
+    from cellrec_jax.train import run
+    from cellrec_jax.workdir import directory
 
     _need(flags.workdir, "--workdir DIR", "evaluate")
     whole, output = "data.root" in pairs, flags.output

@@ -19,8 +19,8 @@ from cellrec_jax.data.record import Record
 from cellrec_jax.io import geojson, overlay, palette, table
 from cellrec_jax.io.console import Console
 from cellrec_jax.train import evaluate
-from cellrec_jax.train import model as model_lib
 from cellrec_jax.train.evaluate import Cells
+from cellrec_jax.workdir import model as model_lib
 
 _SAME_SIZE = 0.05  # difference to the training images' size that resizing may hide
 _ONE_PASS = 1.5  # times the training images' sides, up to which nothing is cut

@@ -11,8 +11,9 @@ import pytest
 from cellrec_jax import config, errors, main, overrides
 from cellrec_jax.methods import point_matching
 from cellrec_jax.methods.calibrated_rcnn import options as rcnn_options
-from cellrec_jax.train import model, optim
+from cellrec_jax.train import optim
 from cellrec_jax.types import Batch
+from cellrec_jax.workdir import model
 
 FILES = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
 PRESETS = [

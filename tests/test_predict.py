@@ -13,8 +13,9 @@ from cellrec_jax import config, errors, main, predict
 from cellrec_jax.config import DataConfig, Experiment
 from cellrec_jax.data import transforms
 from cellrec_jax.io.console import Console
-from cellrec_jax.train import evaluate, model
+from cellrec_jax.train import evaluate
 from cellrec_jax.types import Detections, Method
+from cellrec_jax.workdir import model
 
 DOT = 4  # side of a dark square that stands for a cell
 

@@ -21,9 +21,9 @@ from cellrec_jax.data import arrays, augment
 from cellrec_jax.data.example import ExampleSpec, prepare
 from cellrec_jax.data.synthetic import source as synthetic
 from cellrec_jax.methods import calibrated_rcnn
-from cellrec_jax.train import model as model_lib
 from cellrec_jax.train import parallel
 from cellrec_jax.train import step as step_lib
+from cellrec_jax.workdir import model as model_lib
 
 FILES = {"demo": "ki67_bde:demo", "small": "ki67_bde:small"}
 PAPER = {"paper_bf16": "bfloat16", "paper": "float32"}

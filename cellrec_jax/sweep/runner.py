@@ -15,7 +15,7 @@ from typing import NamedTuple
 from cellrec_jax import errors
 from cellrec_jax.io.console import format_seconds
 from cellrec_jax.sweep.state import Job
-from cellrec_jax.train import interrupt
+from cellrec_jax.workdir import interrupt
 
 MAIN = (sys.executable, "-m", "cellrec_jax.main")
 LOG = "log.txt"

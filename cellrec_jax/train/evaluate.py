@@ -15,9 +15,9 @@ from cellrec_jax.data import arrays, augment, sets
 from cellrec_jax.metrics import counting, report
 from cellrec_jax.metrics import results as results_lib
 from cellrec_jax.metrics.results import ImageResult
-from cellrec_jax.train import model as model_lib
 from cellrec_jax.train.state import TrainState
 from cellrec_jax.types import Batch, Decode, Detections, Method
+from cellrec_jax.workdir import model as model_lib
 
 Predict = Callable[[Any, Any, Batch, Decode], Detections]
 _TIMED = 7  # images behind a time of prediction

@@ -14,18 +14,12 @@ from cellrec_jax import errors
 from cellrec_jax.config import Experiment
 from cellrec_jax.data import augment, feed, sets
 from cellrec_jax.io.console import Console, format_seconds
-from cellrec_jax.train import (
-    checkpoint,
-    evaluate,
-    interrupt,
-    operating_point,
-    parallel,
-    writer,
-)
-from cellrec_jax.train import model as model_lib
+from cellrec_jax.train import evaluate, parallel
 from cellrec_jax.train import step as step_lib
 from cellrec_jax.train.clock import Clock
 from cellrec_jax.train.state import TrainState
+from cellrec_jax.workdir import checkpoint, interrupt, operating_point, writer
+from cellrec_jax.workdir import model as model_lib
 
 _SLOW_HOURS = 2.0  # longer than this on a CPU is worth a warning
 

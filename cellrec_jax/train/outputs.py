@@ -13,8 +13,8 @@ from cellrec_jax.io.console import Console
 from cellrec_jax.metrics import curves as curves_lib
 from cellrec_jax.metrics import reliability, report
 from cellrec_jax.metrics import results as results_lib
-from cellrec_jax.train import model as model_lib
-from cellrec_jax.train import writer
+from cellrec_jax.workdir import model as model_lib
+from cellrec_jax.workdir import writer
 
 
 def write_tables(

@@ -26,7 +26,6 @@ from cellrec_jax.io.console import Console
 from cellrec_jax.io.round_labels import ImageLabels
 from cellrec_jax.nn import patch_net
 from cellrec_jax.train import (
-    interrupt,
     loop,
     relabel,
     round_classifier,
@@ -34,9 +33,10 @@ from cellrec_jax.train import (
     round_files,
     round_report,
 )
-from cellrec_jax.train import model as model_lib
 from cellrec_jax.train.round_files import RoundFiles
 from cellrec_jax.types import Method
+from cellrec_jax.workdir import interrupt
+from cellrec_jax.workdir import model as model_lib
 
 _NOT_IN_MODEL = ("patch_step", "patch_border", "patch_values", "turns")
 

@@ -37,8 +37,8 @@ from cellrec_jax.methods.pseudo_candidates import (
 )
 from cellrec_jax.ops import patches as patches_lib
 from cellrec_jax.train import evaluate, patch_classifier, round_classifier
-from cellrec_jax.train import model as model_lib
 from cellrec_jax.types import Batch, Decode, Detections, Method
+from cellrec_jax.workdir import model as model_lib
 
 _ROUNDING = 1e-6
 """Of the mean of values in [0, 1]; 16-bit steps are 1.5e-5."""

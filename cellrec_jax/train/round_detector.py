@@ -22,10 +22,11 @@ from cellrec_jax.io.console import Console
 from cellrec_jax.io.round_labels import ImageLabels
 from cellrec_jax.methods import pseudo_candidates
 from cellrec_jax.methods.pseudo_candidates import Candidates
-from cellrec_jax.train import checkpoint, loop, relabel
-from cellrec_jax.train import model as model_lib
+from cellrec_jax.train import loop, relabel
 from cellrec_jax.train.round_files import RoundFiles
 from cellrec_jax.types import Method
+from cellrec_jax.workdir import checkpoint
+from cellrec_jax.workdir import model as model_lib
 
 
 class Images(NamedTuple):

@@ -21,7 +21,7 @@ from cellrec_jax.data import sets
 from cellrec_jax.io import atomic, round_labels
 from cellrec_jax.io.round_labels import ImageLabels
 from cellrec_jax.methods.pseudo_candidates import Candidates
-from cellrec_jax.train import writer
+from cellrec_jax.workdir import writer
 
 
 @dataclasses.dataclass(frozen=True)

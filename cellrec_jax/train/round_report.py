@@ -15,9 +15,9 @@ from cellrec_jax.methods.pseudo_candidates import POSITIVE, UNLABELED, Candidate
 from cellrec_jax.metrics import counting, matching, ranking
 from cellrec_jax.metrics import results as results_lib
 from cellrec_jax.train import evaluate, relabel
-from cellrec_jax.train import model as model_lib
 from cellrec_jax.train.relabel import Judged, Relabeled
 from cellrec_jax.train.round_files import RoundFiles
+from cellrec_jax.workdir import model as model_lib
 
 _MEASURES = ("precision", "recall", "F1")
 _NOT_KNOWN = (

@@ -16,18 +16,9 @@ from cellrec_jax.data import sets
 from cellrec_jax.io.console import Console
 from cellrec_jax.metrics import counting, report
 from cellrec_jax.metrics import results as results_lib
-from cellrec_jax.train import (
-    directory,
-    evaluate,
-    fit,
-    loop,
-    operating_point,
-    outputs,
-    refine,
-    round_files,
-    writer,
-)
-from cellrec_jax.train import model as model_lib
+from cellrec_jax.train import evaluate, fit, loop, outputs, refine, round_files
+from cellrec_jax.workdir import directory, operating_point, writer
+from cellrec_jax.workdir import model as model_lib
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scipy")
 _SAME_MPP = 0.05  # pixel sizes that differ by less are one

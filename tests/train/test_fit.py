@@ -11,7 +11,7 @@ from cellrec_jax.data import arrays, sets
 from cellrec_jax.io.console import Console
 from cellrec_jax.methods import vicar
 from cellrec_jax.train import fit, run
-from cellrec_jax.train import model as model_lib
+from cellrec_jax.workdir import model as model_lib
 
 SIZE_HW = (64, 80)
 CELLS = np.array([[16, 18], [18, 58], [44, 30], [46, 62]], np.float32)

@@ -18,8 +18,6 @@ from cellrec_jax.io.console import Console
 from cellrec_jax.methods import heatmap_pu
 from cellrec_jax.methods.pseudo_candidates import Candidates
 from cellrec_jax.train import (
-    checkpoint,
-    interrupt,
     loop,
     refine,
     relabel,
@@ -27,8 +25,9 @@ from cellrec_jax.train import (
     round_detector,
     run,
 )
-from cellrec_jax.train import model as model_lib
 from cellrec_jax.train.round_files import RoundFiles
+from cellrec_jax.workdir import checkpoint, interrupt
+from cellrec_jax.workdir import model as model_lib
 
 SIZE_HW = (64, 80)
 CELLS = np.array(

@@ -12,10 +12,11 @@ from cellrec_jax import config as config_lib
 from cellrec_jax import errors, methods
 from cellrec_jax.config import Experiment
 from cellrec_jax.data import transforms
-from cellrec_jax.train import checkpoint, operating_point, optim
+from cellrec_jax.train import optim
 from cellrec_jax.train import step as step_lib
 from cellrec_jax.train.state import TrainState
 from cellrec_jax.types import Decode, Method
+from cellrec_jax.workdir import checkpoint, operating_point
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,7 @@ import pytest
 from cellrec_jax import config, errors
 from cellrec_jax.data import sets
 from cellrec_jax.data.record import Source
-from cellrec_jax.train import checkpoint, directory
+from cellrec_jax.workdir import checkpoint, directory
 
 
 @pytest.fixture(scope="module")

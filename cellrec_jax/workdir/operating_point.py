@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from cellrec_jax import errors
 from cellrec_jax.config import EvalConfig
-from cellrec_jax.train import writer
+from cellrec_jax.workdir import writer
 
 FILE = "operating_point.json"
 _CUTS = ("threshold", "shared_threshold", "min_distances", "min_distances_um")

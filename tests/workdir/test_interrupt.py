@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from cellrec_jax.train import interrupt
+from cellrec_jax.workdir import interrupt
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import pytest
 
 from cellrec_jax import errors
-from cellrec_jax.train import writer
+from cellrec_jax.workdir import writer
 
 
 def test_rows_round_trip_and_half_a_line_is_left_out(tmp_path):

@@ -6,8 +6,8 @@ import pytest
 
 from cellrec_jax import errors
 from cellrec_jax.config import CheckpointConfig
-from cellrec_jax.train import checkpoint
 from cellrec_jax.train.state import TrainState
+from cellrec_jax.workdir import checkpoint
 
 
 def _state(step: int) -> TrainState:

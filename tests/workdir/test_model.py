@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cellrec_jax import config, main
-from cellrec_jax.train import model
+from cellrec_jax.workdir import model
 
 DECODE = {"thresholds": [0.25, 0.5], "min_distance": 3.0, "num_labels": [1, 2]}
 

@@ -6,7 +6,7 @@ import pytest
 
 from cellrec_jax import errors
 from cellrec_jax.config import EvalConfig
-from cellrec_jax.train import operating_point
+from cellrec_jax.workdir import operating_point
 
 META = {
     "config": {"seed": 3, "eval": {"threshold": 0.0, "overlays": 2}},

@@ -1,0 +1,1 @@
+"""What a work directory is, for training and for prediction alike."""
