@@ -24,7 +24,7 @@ from cellrec_jax.bench.report import Report, Row, Settings
 from cellrec_jax.losses.ranking import solvers as ranking_solvers
 from cellrec_jax.methods import heatmap_pu
 from cellrec_jax.nn import patch_net, unet
-from cellrec_jax.train import patch_classifier
+from cellrec_jax.rounds import patch_classifier
 from cellrec_jax.types import Batch
 
 SIZES = (10**3, 10**4, 10**5)

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from cellrec_jax import config as config_lib
 from cellrec_jax import errors, main, overrides
+from cellrec_jax.rounds import rounds as refine
 from cellrec_jax.sweep.plan import Run
-from cellrec_jax.train import refine
 from cellrec_jax.workdir import directory, model, writer
 
 _NO_MATTER = tuple(key for key in config_lib.MAY_CHANGE if key != "eval")

@@ -16,7 +16,9 @@ from cellrec_jax.data import sets
 from cellrec_jax.io.console import Console
 from cellrec_jax.metrics import counting, report
 from cellrec_jax.metrics import results as results_lib
-from cellrec_jax.train import evaluate, fit, loop, outputs, refine, round_files
+from cellrec_jax.rounds import files as round_files
+from cellrec_jax.rounds import rounds as refine
+from cellrec_jax.train import evaluate, fit, loop, outputs
 from cellrec_jax.workdir import directory, operating_point, writer
 from cellrec_jax.workdir import model as model_lib
 

@@ -12,7 +12,7 @@ from cellrec_jax import config as config_lib
 from cellrec_jax import errors, methods, overrides
 from cellrec_jax.config import Experiment
 from cellrec_jax.data import sets
-from cellrec_jax.train.round_files import RoundFiles
+from cellrec_jax.rounds.files import RoundFiles
 from cellrec_jax.workdir import checkpoint, writer
 
 _NUM_SHOWN = 3  # ids named in a message

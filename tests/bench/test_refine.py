@@ -6,7 +6,7 @@ import pytest
 
 from cellrec_jax.bench import machine, ranking, ranking_reference, refine, timing
 from cellrec_jax.bench.report import Settings
-from cellrec_jax.train import patch_classifier
+from cellrec_jax.rounds import patch_classifier
 
 TASKS = ["train D", "predict D", "train g", "extract", "rank", "rank"]
 

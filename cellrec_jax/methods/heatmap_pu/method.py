@@ -4,7 +4,7 @@ Fujii et al., Cell Detection from Imperfect Annotation by Pseudo Label Selection
 P-classification, MICCAI 2021. A U-Net regresses a map with a Gaussian at each cell. The
 masked loss counts pixels near labels alone, so that unlabelled cells are not taught to
 be background; the network then finds nearly all cells, and much else. Rounds of pseudo
-labels (`train.refine`) mend that. One class; a point of class 1 is known background,
+labels (`rounds.rounds`) mend that. One class; a point of class 1 is known background,
 as the rounds add it.
 
 The comparisons of the paper are options: `loss.form=plain` (Nishimura et al.),
@@ -44,7 +44,7 @@ def make(options: Options, *, num_classes: int, total_steps: int) -> Method:
 
     Returns:
       A `Method` of pure functions. Parameters are {"detector": ...}, and "classifier"
-      where there is one: it gets no gradient here, see `train.refine`.
+      where there is one: it gets no gradient here, see `rounds.rounds`.
 
     Raises:
       ConfigError: for more than one class.

@@ -7,12 +7,12 @@ import pytest
 
 from cellrec_jax.data import arrays, sets
 from cellrec_jax.data.example import ExampleSpec
-from cellrec_jax.io import round_labels
-from cellrec_jax.methods.pseudo_candidates import Candidates
-from cellrec_jax.methods.pseudo_selection import Ranking, Selection
-from cellrec_jax.train import round_report
-from cellrec_jax.train.relabel import Judged, Relabeled
-from cellrec_jax.train.round_files import RoundFiles
+from cellrec_jax.rounds import labels as round_labels
+from cellrec_jax.rounds import report as round_report
+from cellrec_jax.rounds.candidates import Candidates
+from cellrec_jax.rounds.files import RoundFiles
+from cellrec_jax.rounds.relabel import Judged, Relabeled
+from cellrec_jax.rounds.selection import Ranking, Selection
 
 CELLS = [np.array([[10, 10], [10, 30]], np.float32), np.array([[20, 20]], np.float32)]
 PEAKS = Candidates(

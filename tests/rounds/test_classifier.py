@@ -15,8 +15,9 @@ import pytest
 from cellrec_jax.config import CheckpointConfig, RefineConfig
 from cellrec_jax.io.console import Console
 from cellrec_jax.losses import pu
-from cellrec_jax.methods.pseudo_candidates import POSITIVE, UNLABELED
-from cellrec_jax.train import patch_classifier, round_classifier
+from cellrec_jax.rounds import classifier as round_classifier
+from cellrec_jax.rounds import patch_classifier
+from cellrec_jax.rounds.candidates import POSITIVE, UNLABELED
 from cellrec_jax.workdir import checkpoint, interrupt
 
 OPTIONS = patch_classifier.Options(network="small", epochs=4, batch_size=8)

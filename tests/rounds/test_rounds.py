@@ -13,19 +13,24 @@ import pytest
 from cellrec_jax import config as config_lib
 from cellrec_jax import errors
 from cellrec_jax.data import arrays, sets
-from cellrec_jax.io import round_labels
 from cellrec_jax.io.console import Console
 from cellrec_jax.methods import heatmap_pu
-from cellrec_jax.methods.pseudo_candidates import Candidates
-from cellrec_jax.train import (
-    loop,
-    refine,
-    relabel,
-    round_classifier,
-    round_detector,
-    run,
+from cellrec_jax.rounds import (
+    classifier as round_classifier,
 )
-from cellrec_jax.train.round_files import RoundFiles
+from cellrec_jax.rounds import (
+    detector as round_detector,
+)
+from cellrec_jax.rounds import labels as round_labels
+from cellrec_jax.rounds import (
+    relabel,
+)
+from cellrec_jax.rounds import (
+    rounds as refine,
+)
+from cellrec_jax.rounds.candidates import Candidates
+from cellrec_jax.rounds.files import RoundFiles
+from cellrec_jax.train import loop, run
 from cellrec_jax.workdir import checkpoint, interrupt
 from cellrec_jax.workdir import model as model_lib
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from cellrec_jax.io import drawing, round_labels
-from cellrec_jax.io.round_labels import ImageLabels
+from cellrec_jax.io import drawing
+from cellrec_jax.rounds import labels as round_labels
+from cellrec_jax.rounds.labels import ImageLabels
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist

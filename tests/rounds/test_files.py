@@ -6,10 +6,10 @@ import pytest
 from cellrec_jax import errors
 from cellrec_jax.data import arrays, sets
 from cellrec_jax.data.example import ExampleSpec
-from cellrec_jax.io import round_labels
-from cellrec_jax.methods.pseudo_candidates import Candidates
-from cellrec_jax.train import round_files
-from cellrec_jax.train.round_files import RoundFiles
+from cellrec_jax.rounds import files as round_files
+from cellrec_jax.rounds import labels as round_labels
+from cellrec_jax.rounds.candidates import Candidates
+from cellrec_jax.rounds.files import RoundFiles
 
 SIZES = {"a": (40, 60), "b": (40, 60)}
 POINTS = np.array([[3.5, 50.25], [39.0, 2.0]], np.float32)

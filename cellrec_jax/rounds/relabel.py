@@ -24,19 +24,21 @@ from cellrec_jax import masking
 from cellrec_jax.config import CheckpointConfig, RefineConfig
 from cellrec_jax.data import arrays, augment, sets
 from cellrec_jax.data.record import Record
-from cellrec_jax.io import round_labels
 from cellrec_jax.io.console import Console
-from cellrec_jax.io.round_labels import ImageLabels
-from cellrec_jax.methods import pseudo_candidates, pseudo_selection
 from cellrec_jax.methods.heatmap_pu import method as heatmap_pu
-from cellrec_jax.methods.pseudo_candidates import (
-    POSITIVE,
-    REMOVED,
-    UNLABELED,
-    Candidates,
-)
 from cellrec_jax.ops import patches as patches_lib
-from cellrec_jax.train import evaluate, patch_classifier, round_classifier
+from cellrec_jax.rounds import (
+    candidates as pseudo_candidates,
+)
+from cellrec_jax.rounds import classifier as round_classifier
+from cellrec_jax.rounds import labels as round_labels
+from cellrec_jax.rounds import patch_classifier
+from cellrec_jax.rounds import (
+    selection as pseudo_selection,
+)
+from cellrec_jax.rounds.candidates import POSITIVE, REMOVED, UNLABELED, Candidates
+from cellrec_jax.rounds.labels import ImageLabels
+from cellrec_jax.train import evaluate
 from cellrec_jax.types import Batch, Decode, Detections, Method
 from cellrec_jax.workdir import model as model_lib
 

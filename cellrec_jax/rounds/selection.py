@@ -16,9 +16,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cellrec_jax.io import round_labels
 from cellrec_jax.losses.ranking import solvers as ranking_solvers
-from cellrec_jax.methods.pseudo_candidates import POSITIVE, UNLABELED, Candidates
+from cellrec_jax.rounds import labels as round_labels
+from cellrec_jax.rounds.candidates import POSITIVE, UNLABELED, Candidates
 
 _SOLVERS: dict[str, Callable[..., ranking_solvers.Solution]] = {
     "lbfgs": ranking_solvers.solve_lbfgs,

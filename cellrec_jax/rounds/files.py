@@ -18,9 +18,10 @@ import numpy as np
 
 from cellrec_jax import errors
 from cellrec_jax.data import sets
-from cellrec_jax.io import atomic, round_labels
-from cellrec_jax.io.round_labels import ImageLabels
-from cellrec_jax.methods.pseudo_candidates import Candidates
+from cellrec_jax.io import atomic
+from cellrec_jax.rounds import labels as round_labels
+from cellrec_jax.rounds.candidates import Candidates
+from cellrec_jax.rounds.labels import ImageLabels
 from cellrec_jax.workdir import writer
 
 

@@ -8,11 +8,11 @@ import pytest
 from cellrec_jax.config import CheckpointConfig, Experiment, RefineConfig
 from cellrec_jax.data import arrays, sets
 from cellrec_jax.data.example import ExampleSpec
-from cellrec_jax.io import round_labels
 from cellrec_jax.io.console import Console
-from cellrec_jax.methods import pseudo_candidates as pc
 from cellrec_jax.methods.heatmap_pu import method as heatmap_pu
-from cellrec_jax.train import relabel
+from cellrec_jax.rounds import candidates as pc
+from cellrec_jax.rounds import labels as round_labels
+from cellrec_jax.rounds import relabel
 from cellrec_jax.workdir import model as model_lib
 
 CONFIG = RefineConfig(match_px=3.0, network="small", patch_px=13, epochs=1)

@@ -17,13 +17,15 @@ from cellrec_jax import config as config_lib
 from cellrec_jax import errors
 from cellrec_jax.config import Experiment
 from cellrec_jax.data import sets
-from cellrec_jax.io import atomic, round_labels
+from cellrec_jax.io import atomic
 from cellrec_jax.io.console import Console
-from cellrec_jax.io.round_labels import ImageLabels
-from cellrec_jax.methods import pseudo_candidates
-from cellrec_jax.methods.pseudo_candidates import Candidates
-from cellrec_jax.train import loop, relabel
-from cellrec_jax.train.round_files import RoundFiles
+from cellrec_jax.rounds import candidates as pseudo_candidates
+from cellrec_jax.rounds import labels as round_labels
+from cellrec_jax.rounds import relabel
+from cellrec_jax.rounds.candidates import Candidates
+from cellrec_jax.rounds.files import RoundFiles
+from cellrec_jax.rounds.labels import ImageLabels
+from cellrec_jax.train import loop
 from cellrec_jax.types import Method
 from cellrec_jax.workdir import checkpoint
 from cellrec_jax.workdir import model as model_lib

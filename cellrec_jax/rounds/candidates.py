@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import spatial
 
-from cellrec_jax.io import round_labels
 from cellrec_jax.metrics import matching
+from cellrec_jax.rounds import labels as round_labels
 
 UNLABELED, POSITIVE, REMOVED = 0, 1, 2
 """Kinds of peaks: at no label, at a given or pseudo-positive one, at a negative one."""

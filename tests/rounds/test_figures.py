@@ -3,8 +3,9 @@ from PIL import Image
 import pytest
 
 from cellrec_jax import errors
-from cellrec_jax.io import refine_figures, round_labels
-from cellrec_jax.io.refine_figures import RoundPanel
+from cellrec_jax.rounds import figures as refine_figures
+from cellrec_jax.rounds import labels as round_labels
+from cellrec_jax.rounds.figures import RoundPanel
 
 NONE_YX = np.zeros((0, 2), np.float32)
 NOTHING = RoundPanel("round 0", round_labels.given(NONE_YX), NONE_YX)

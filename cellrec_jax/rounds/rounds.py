@@ -21,19 +21,27 @@ import numpy as np
 from cellrec_jax import validate
 from cellrec_jax.config import Experiment, RefineConfig
 from cellrec_jax.data import sets
-from cellrec_jax.io import round_labels
 from cellrec_jax.io.console import Console
-from cellrec_jax.io.round_labels import ImageLabels
 from cellrec_jax.nn import patch_net
-from cellrec_jax.train import (
-    loop,
-    relabel,
-    round_classifier,
-    round_detector,
-    round_files,
-    round_report,
+from cellrec_jax.rounds import (
+    classifier as round_classifier,
 )
-from cellrec_jax.train.round_files import RoundFiles
+from cellrec_jax.rounds import (
+    detector as round_detector,
+)
+from cellrec_jax.rounds import (
+    files as round_files,
+)
+from cellrec_jax.rounds import labels as round_labels
+from cellrec_jax.rounds import (
+    relabel,
+)
+from cellrec_jax.rounds import (
+    report as round_report,
+)
+from cellrec_jax.rounds.files import RoundFiles
+from cellrec_jax.rounds.labels import ImageLabels
+from cellrec_jax.train import loop
 from cellrec_jax.types import Method
 from cellrec_jax.workdir import interrupt
 from cellrec_jax.workdir import model as model_lib

@@ -3,16 +3,11 @@ import numpy as np
 import pytest
 from scipy import optimize
 
-from cellrec_jax.io import round_labels
 from cellrec_jax.losses.ranking import solvers as ranking_solvers
-from cellrec_jax.methods import pseudo_selection
-from cellrec_jax.methods.pseudo_candidates import (
-    POSITIVE,
-    REMOVED,
-    UNLABELED,
-    Candidates,
-)
-from cellrec_jax.methods.pseudo_selection import Ranking, Selection
+from cellrec_jax.rounds import labels as round_labels
+from cellrec_jax.rounds import selection as pseudo_selection
+from cellrec_jax.rounds.candidates import POSITIVE, REMOVED, UNLABELED, Candidates
+from cellrec_jax.rounds.selection import Ranking, Selection
 
 NUM, FEATURES = 24, 5
 KINDS = np.repeat(np.int8([POSITIVE, UNLABELED, UNLABELED, REMOVED]), 6)

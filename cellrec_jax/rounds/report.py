@@ -9,14 +9,16 @@ import numpy as np
 
 from cellrec_jax.config import EvalConfig
 from cellrec_jax.data import example, sets
-from cellrec_jax.io import refine_figures, round_labels
-from cellrec_jax.io.round_labels import ImageLabels
-from cellrec_jax.methods.pseudo_candidates import POSITIVE, UNLABELED, Candidates
 from cellrec_jax.metrics import counting, matching, ranking
 from cellrec_jax.metrics import results as results_lib
-from cellrec_jax.train import evaluate, relabel
-from cellrec_jax.train.relabel import Judged, Relabeled
-from cellrec_jax.train.round_files import RoundFiles
+from cellrec_jax.rounds import figures as refine_figures
+from cellrec_jax.rounds import labels as round_labels
+from cellrec_jax.rounds import relabel
+from cellrec_jax.rounds.candidates import POSITIVE, UNLABELED, Candidates
+from cellrec_jax.rounds.files import RoundFiles
+from cellrec_jax.rounds.labels import ImageLabels
+from cellrec_jax.rounds.relabel import Judged, Relabeled
+from cellrec_jax.train import evaluate
 from cellrec_jax.workdir import model as model_lib
 
 _MEASURES = ("precision", "recall", "F1")

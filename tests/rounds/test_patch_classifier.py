@@ -12,8 +12,8 @@ from cellrec_jax.config import RefineConfig
 from cellrec_jax.losses import pu
 from cellrec_jax.metrics import ranking
 from cellrec_jax.nn import patch_net
-from cellrec_jax.train import patch_classifier
-from cellrec_jax.train.patch_classifier import Options
+from cellrec_jax.rounds import patch_classifier
+from cellrec_jax.rounds.patch_classifier import Options
 
 SIDE_PX = 13
 COUNT = 40

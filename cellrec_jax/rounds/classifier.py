@@ -10,9 +10,9 @@ import numpy as np
 from cellrec_jax.config import CheckpointConfig, RefineConfig
 from cellrec_jax.io.console import Console
 from cellrec_jax.losses import class_prior
-from cellrec_jax.methods.pseudo_candidates import POSITIVE, UNLABELED
-from cellrec_jax.train import patch_classifier
-from cellrec_jax.train.patch_classifier import Options, Progress, Trained
+from cellrec_jax.rounds import patch_classifier
+from cellrec_jax.rounds.candidates import POSITIVE, UNLABELED
+from cellrec_jax.rounds.patch_classifier import Options, Progress, Trained
 from cellrec_jax.workdir import checkpoint, interrupt
 
 

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from cellrec_jax import errors
-from cellrec_jax.io import geojson, round_labels
-from cellrec_jax.io.round_labels import GIVEN, NEGATIVE, POSITIVE, ImageLabels
+from cellrec_jax.io import geojson
+from cellrec_jax.rounds import labels as round_labels
+from cellrec_jax.rounds.labels import GIVEN, NEGATIVE, POSITIVE, ImageLabels
 
 SIZES = {"slide/a": (30, 40), "b": (20, 50), "c": (20, 50)}
 LABELS = {

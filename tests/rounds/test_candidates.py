@@ -3,8 +3,8 @@ from hypothesis import strategies as st
 import numpy as np
 import pytest
 
-from cellrec_jax.io import round_labels
-from cellrec_jax.methods.pseudo_candidates import (
+from cellrec_jax.rounds import labels as round_labels
+from cellrec_jax.rounds.candidates import (
     POSITIVE,
     REMOVED,
     UNLABELED,

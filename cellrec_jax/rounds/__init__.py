@@ -1,0 +1,1 @@
+"""Training in rounds of pseudo labels."""
