@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from cellrec_jax import geometry
+from cellrec_jax.evaluate.evaluate import Cells
 from cellrec_jax.metrics import suppression
-from cellrec_jax.train.evaluate import Cells
 
 
 def select(cells: Cells, index: np.ndarray) -> Cells:

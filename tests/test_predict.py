@@ -12,8 +12,8 @@ from scipy import spatial
 from cellrec_jax import config, errors, main, predict
 from cellrec_jax.config import DataConfig, Experiment
 from cellrec_jax.data import transforms
+from cellrec_jax.evaluate import evaluate
 from cellrec_jax.io.console import Console
-from cellrec_jax.train import evaluate
 from cellrec_jax.types import Detections, Method
 from cellrec_jax.workdir import model
 

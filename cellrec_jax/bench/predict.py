@@ -222,7 +222,7 @@ def prepare(setup: Setup, size_hw: Size) -> Ready:
       setup: of `SMALL` or `FULL`.
       size_hw: of the image, px.
     """
-    from cellrec_jax.train import evaluate  # late: see `run`
+    from cellrec_jax.evaluate import evaluate
 
     method = methods.module(setup.method).make(
         setup.options, num_classes=_NUM_CLASSES, total_steps=1

@@ -24,6 +24,7 @@ from cellrec_jax import masking
 from cellrec_jax.config import CheckpointConfig, RefineConfig
 from cellrec_jax.data import arrays, augment, sets
 from cellrec_jax.data.record import Record
+from cellrec_jax.evaluate import evaluate
 from cellrec_jax.io.console import Console
 from cellrec_jax.methods.heatmap_pu import method as heatmap_pu
 from cellrec_jax.ops import patches as patches_lib
@@ -38,7 +39,6 @@ from cellrec_jax.rounds import (
 )
 from cellrec_jax.rounds.candidates import POSITIVE, REMOVED, UNLABELED, Candidates
 from cellrec_jax.rounds.labels import ImageLabels
-from cellrec_jax.train import evaluate
 from cellrec_jax.types import Batch, Decode, Detections, Method
 from cellrec_jax.workdir import model as model_lib
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from cellrec_jax.config import EvalConfig
 from cellrec_jax.data import example, sets
+from cellrec_jax.evaluate import evaluate
 from cellrec_jax.metrics import counting, matching, ranking
 from cellrec_jax.metrics import results as results_lib
 from cellrec_jax.rounds import figures as refine_figures
@@ -18,7 +19,6 @@ from cellrec_jax.rounds.candidates import POSITIVE, UNLABELED, Candidates
 from cellrec_jax.rounds.files import RoundFiles
 from cellrec_jax.rounds.labels import ImageLabels
 from cellrec_jax.rounds.relabel import Judged, Relabeled
-from cellrec_jax.train import evaluate
 from cellrec_jax.workdir import model as model_lib
 
 _MEASURES = ("precision", "recall", "F1")

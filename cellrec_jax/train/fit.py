@@ -10,8 +10,9 @@ import numpy as np
 from cellrec_jax import validate
 from cellrec_jax.config import Experiment
 from cellrec_jax.data import augment, feed, sets, transforms
+from cellrec_jax.evaluate import evaluate
 from cellrec_jax.io.console import Console
-from cellrec_jax.train import evaluate, loop
+from cellrec_jax.train import loop
 from cellrec_jax.workdir import checkpoint
 from cellrec_jax.workdir import model as model_lib
 

@@ -13,8 +13,9 @@ from cellrec_jax import config as config_lib
 from cellrec_jax import errors
 from cellrec_jax.config import Experiment
 from cellrec_jax.data import augment, feed, sets
+from cellrec_jax.evaluate import evaluate
 from cellrec_jax.io.console import Console, format_seconds
-from cellrec_jax.train import evaluate, parallel
+from cellrec_jax.train import parallel
 from cellrec_jax.train import step as step_lib
 from cellrec_jax.train.clock import Clock
 from cellrec_jax.train.state import TrainState

@@ -13,12 +13,13 @@ from cellrec_jax import __version__, errors
 from cellrec_jax import config as config_lib
 from cellrec_jax.config import Experiment
 from cellrec_jax.data import sets
+from cellrec_jax.evaluate import evaluate, outputs
 from cellrec_jax.io.console import Console
 from cellrec_jax.metrics import counting, report
 from cellrec_jax.metrics import results as results_lib
 from cellrec_jax.rounds import files as round_files
 from cellrec_jax.rounds import rounds as refine
-from cellrec_jax.train import evaluate, fit, loop, outputs
+from cellrec_jax.train import fit, loop
 from cellrec_jax.workdir import directory, operating_point, writer
 from cellrec_jax.workdir import model as model_lib
 

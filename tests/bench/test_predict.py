@@ -100,7 +100,7 @@ def test_rows_after_the_budget_are_left_out():
 
 
 def test_missing_packages_are_named(monkeypatch):
-    monkeypatch.setitem(sys.modules, "cellrec_jax.train.evaluate", None)
+    monkeypatch.setitem(sys.modules, "cellrec_jax.evaluate.evaluate", None)
     found = predict.run(Settings(), lambda _: None)
     assert found.rows == ()
     assert found.notes == ("skipped: cellrec_jax.train.evaluate is not installed",)

@@ -9,8 +9,8 @@ from PIL import Image
 import pytest
 
 from cellrec_jax.config import EvalConfig
+from cellrec_jax.evaluate import outputs
 from cellrec_jax.metrics.results import ImageResult
-from cellrec_jax.train import outputs
 
 
 @pytest.mark.parametrize(("overlay_score", "drawn"), [(0.0, [0, 3]), (0.6, [0, 1])])

@@ -11,8 +11,8 @@ from cellrec_jax import errors
 from cellrec_jax.config import EvalConfig
 from cellrec_jax.data import arrays, example, sets
 from cellrec_jax.data.record import Record
+from cellrec_jax.evaluate import evaluate
 from cellrec_jax.metrics import counting
-from cellrec_jax.train import evaluate
 from cellrec_jax.types import Decode, Detections, Method
 
 

@@ -1,0 +1,1 @@
+"""Predictions of a set to metrics, figures and results.json."""
