@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cellrec_jax.predict import Predictor
+    from cellrec_jax.predict.predictor import Predictor
 
 __version__ = "0.1.0"
 
@@ -16,6 +16,6 @@ def load(workdir: str | Path, which: str = "last") -> "Predictor":
       model = cellrec_jax.load("runs/ki67")
       cells = model.predict(image)
     """
-    from cellrec_jax import predict
+    from cellrec_jax.predict import predictor as predict
 
     return predict.load(workdir, which)

@@ -130,8 +130,8 @@ def _evaluate(flags: argparse.Namespace, pairs: dict[str, str]) -> int:
 
 def _predict(flags: argparse.Namespace, pairs: dict[str, str]) -> int:
     del pairs  # refused by `flags.parse`
-    from cellrec_jax import predict
     from cellrec_jax.io import console
+    from cellrec_jax.predict import predictor as predict
 
     _need(flags.workdir, "--workdir DIR", "predict")
     _need(flags.input, "--input FILE|FOLDER|GLOB", "predict")

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from cellrec_jax.data import tiles
+from cellrec_jax.predict import tiles
 
 
 @pytest.mark.parametrize("length", [64, 65, 100, 300, 1111])

@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 
 from cellrec_jax import cells, errors, geometry
-from cellrec_jax.data import arrays, example, sets, tiles, transforms
+from cellrec_jax.data import arrays, example, sets, transforms
 from cellrec_jax.data.pixels import images
 from cellrec_jax.data.record import Record
 from cellrec_jax.evaluate import evaluate
 from cellrec_jax.evaluate.evaluate import Cells
 from cellrec_jax.io import geojson, overlay, palette, table
 from cellrec_jax.io.console import Console
+from cellrec_jax.predict import tiles
 from cellrec_jax.workdir import model as model_lib
 
 _SAME_SIZE = 0.05  # difference to the training images' size that resizing may hide

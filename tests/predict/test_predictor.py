@@ -9,11 +9,12 @@ from PIL import Image
 import pytest
 from scipy import spatial
 
-from cellrec_jax import config, errors, main, predict
+from cellrec_jax import config, errors, main
 from cellrec_jax.config import DataConfig, Experiment
 from cellrec_jax.data import transforms
 from cellrec_jax.evaluate import evaluate
 from cellrec_jax.io.console import Console
+from cellrec_jax.predict import predictor as predict
 from cellrec_jax.types import Detections, Method
 from cellrec_jax.workdir import model
 
