@@ -87,7 +87,7 @@ def _need(value: object, flag: str, mode: str) -> None:
 
 
 def _train(flags: argparse.Namespace, pairs: dict[str, str]) -> int:
-    from cellrec_jax.train import run
+    from cellrec_jax import run
 
     _need(flags.config, "--config FILE", "train")
     experiment = _experiment(flags.config, pairs)
@@ -109,8 +109,8 @@ def _screen(experiment: config.Experiment) -> "Console":
 
 
 def _evaluate(flags: argparse.Namespace, pairs: dict[str, str]) -> int:
+    from cellrec_jax import run
     from cellrec_jax.data import sets
-    from cellrec_jax.train import run
     from cellrec_jax.workdir import directory
 
     _need(flags.workdir, "--workdir DIR", "evaluate")

@@ -175,7 +175,7 @@ def run(settings: Settings, say: Callable[[str], None]) -> Report:
     """
     setups = _chosen(settings)
     try:
-        import cellrec_jax.train.evaluate  # noqa: F401  # needs Pillow
+        import cellrec_jax.evaluate.evaluate  # noqa: F401  # needs Pillow
     except ImportError as error:
         return Report((), (f"skipped: {error.name} is not installed",))
     until = time.perf_counter() + settings.budget_s

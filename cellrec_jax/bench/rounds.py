@@ -58,8 +58,8 @@ def measure(experiment: Experiment) -> Report:
       A row a stage, with what it compiles, and one for the rest: images, the evaluation
       at the end. The notes have F1 on the test images round by round.
     """
+    from cellrec_jax import run
     from cellrec_jax.rounds import files as round_files
-    from cellrec_jax.train import run
     from cellrec_jax.workdir import writer
 
     with tempfile.TemporaryDirectory() as folder:

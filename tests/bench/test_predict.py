@@ -103,7 +103,7 @@ def test_missing_packages_are_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "cellrec_jax.evaluate.evaluate", None)
     found = predict.run(Settings(), lambda _: None)
     assert found.rows == ()
-    assert found.notes == ("skipped: cellrec_jax.train.evaluate is not installed",)
+    assert found.notes == ("skipped: cellrec_jax.evaluate.evaluate is not installed",)
 
 
 def test_unknown_row_is_refused():

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from cellrec_jax import config as config_lib
-from cellrec_jax import errors
+from cellrec_jax import errors, run
 from cellrec_jax.data import arrays, sets
 from cellrec_jax.io.console import Console
 from cellrec_jax.methods import heatmap_pu
@@ -30,7 +30,7 @@ from cellrec_jax.rounds import (
 )
 from cellrec_jax.rounds.candidates import Candidates
 from cellrec_jax.rounds.files import RoundFiles
-from cellrec_jax.train import loop, run
+from cellrec_jax.train import loop
 from cellrec_jax.workdir import checkpoint, interrupt
 from cellrec_jax.workdir import model as model_lib
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from cellrec_jax import config as config_lib
-from cellrec_jax import errors
+from cellrec_jax import errors, run
 from cellrec_jax.data import arrays, sets
 from cellrec_jax.io.console import Console
 from cellrec_jax.methods import vicar
-from cellrec_jax.train import fit, run
+from cellrec_jax.train import fit
 from cellrec_jax.workdir import model as model_lib
 
 SIZE_HW = (64, 80)

@@ -14,11 +14,10 @@ import jax
 import numpy as np
 import pytest
 
-from cellrec_jax import config, errors
+from cellrec_jax import config, errors, run
 from cellrec_jax.data import arrays, sets
 from cellrec_jax.io.console import Console
 from cellrec_jax.metrics import results
-from cellrec_jax.train import run
 from cellrec_jax.workdir import model, writer
 
 
