@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from ml_collections import ConfigDict
 
-from cellrec_jax import config, errors, overrides
+from cellrec_jax import config, errors
 from cellrec_jax import flags as flags_lib
+from cellrec_jax.config import overrides
 
 if TYPE_CHECKING:
     from cellrec_jax.io.console import Console

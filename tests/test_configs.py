@@ -8,7 +8,8 @@ import jax
 import numpy as np
 import pytest
 
-from cellrec_jax import config, errors, main, overrides
+from cellrec_jax import config, errors, main
+from cellrec_jax.config import overrides
 from cellrec_jax.methods import point_matching
 from cellrec_jax.methods.calibrated_rcnn import options as rcnn_options
 from cellrec_jax.train import optim

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from cellrec_jax import validate
+from cellrec_jax.config import limits as validate
 from cellrec_jax.losses.calibration import CALIBRATIONS, Calibration, ProSelfLC
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import flax
 import jax
 
-from cellrec_jax import validate
+from cellrec_jax.config import limits as validate
 from cellrec_jax.nn import convert
 
 NORMS = ("auto", "frozen_batch", "sync_batch", "group")

@@ -18,8 +18,8 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from cellrec_jax import validate
 from cellrec_jax.config import Experiment, RefineConfig
+from cellrec_jax.config import limits as validate
 from cellrec_jax.data import sets
 from cellrec_jax.io.console import Console
 from cellrec_jax.nn import patch_net

@@ -34,7 +34,8 @@ import re
 import tomllib
 from typing import Any, TypeVar
 
-from cellrec_jax import errors, overrides
+from cellrec_jax import errors
+from cellrec_jax.config import overrides
 from cellrec_jax.sweep import plan
 from cellrec_jax.sweep.plan import Axis, Row, Sweep
 

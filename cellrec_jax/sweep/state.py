@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cellrec_jax import config as config_lib
-from cellrec_jax import errors, main, overrides
+from cellrec_jax import errors, main
+from cellrec_jax.config import overrides
 from cellrec_jax.rounds import rounds as refine
 from cellrec_jax.sweep.plan import Run
 from cellrec_jax.workdir import directory, model, writer

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cellrec_jax import validate
 from cellrec_jax.config import Experiment
+from cellrec_jax.config import limits as validate
 from cellrec_jax.data import augment, feed, sets, transforms
 from cellrec_jax.evaluate import evaluate
 from cellrec_jax.io.console import Console

@@ -9,8 +9,8 @@ from typing import Any
 import jax
 
 from cellrec_jax import config as config_lib
-from cellrec_jax import errors, methods, overrides
-from cellrec_jax.config import Experiment
+from cellrec_jax import errors, methods
+from cellrec_jax.config import Experiment, overrides
 from cellrec_jax.data import sets
 from cellrec_jax.rounds.files import RoundFiles
 from cellrec_jax.workdir import checkpoint, writer

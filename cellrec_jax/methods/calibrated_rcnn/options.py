@@ -6,7 +6,7 @@ likely used (its "80 layers" are that code's 80 trainable tensors).
 
 import dataclasses
 
-from cellrec_jax import validate
+from cellrec_jax.config import limits as validate
 from cellrec_jax.methods import encoder
 from cellrec_jax.methods.calibration_options import CalibrationOptions
 from cellrec_jax.nn import resnet

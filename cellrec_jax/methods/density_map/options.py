@@ -5,7 +5,8 @@ The networks are the baselines of Table 1 of their paper: choose one by `network
 
 import dataclasses
 
-from cellrec_jax import errors, validate
+from cellrec_jax import errors
+from cellrec_jax.config import limits as validate
 from cellrec_jax.nn import resnet
 from cellrec_jax.ops import heatmaps
 

@@ -17,7 +17,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from cellrec_jax import masking, validate
+from cellrec_jax import masking
+from cellrec_jax.config import limits as validate
 from cellrec_jax.losses import sparse_heatmap
 from cellrec_jax.methods import encoder, heatmap_forms
 from cellrec_jax.methods.heatmap_forms import BACKGROUND

@@ -6,7 +6,7 @@ each: sigma 3, radius 6, window 3.
 
 import dataclasses
 
-from cellrec_jax import validate
+from cellrec_jax.config import limits as validate
 
 FORMS = ("masked", "plain", "bde", "recalibrated", "mean_teacher", "pu")
 PEAK_RULES = ("relative", "absolute")

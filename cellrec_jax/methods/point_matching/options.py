@@ -7,7 +7,8 @@ options: `encoder`, `aggregation="fpn"`, `head="plain"`, `level=3`, `anchors="2x
 
 import dataclasses
 
-from cellrec_jax import errors, validate
+from cellrec_jax import errors
+from cellrec_jax.config import limits as validate
 from cellrec_jax.losses.matched import PointLossOptions
 from cellrec_jax.methods import encoder
 from cellrec_jax.methods.calibration_options import CalibrationOptions

@@ -18,7 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import ndimage
 
-from cellrec_jax import errors, validate
+from cellrec_jax import errors
+from cellrec_jax.config import limits as validate
 from cellrec_jax.methods.vicar import phase_optics, watershed_seeds
 from cellrec_jax.methods.vicar import search as vicar_search
 from cellrec_jax.types import Batch, Decode, Detections, Method

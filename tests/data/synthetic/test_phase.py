@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from cellrec_jax import config, errors, geometry, validate
+from cellrec_jax import config, errors, geometry
+from cellrec_jax.config import limits as validate
 from cellrec_jax.data import record
 from cellrec_jax.data.synthetic import (
     phase as synthetic_phase,

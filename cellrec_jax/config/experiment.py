@@ -9,7 +9,8 @@ from collections.abc import Mapping
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from cellrec_jax import errors, validate
+from cellrec_jax import errors
+from cellrec_jax.config import limits as validate
 
 if TYPE_CHECKING:
     from ml_collections import ConfigDict

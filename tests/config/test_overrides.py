@@ -1,7 +1,8 @@
 from ml_collections import ConfigDict
 import pytest
 
-from cellrec_jax import errors, overrides
+from cellrec_jax import errors
+from cellrec_jax.config import overrides
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ from ml_collections import ConfigDict
 import pytest
 
 from cellrec_jax import config as config_lib
-from cellrec_jax import errors, overrides
+from cellrec_jax import errors
+from cellrec_jax.config import overrides
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 
 from cellrec_jax import config as config_lib
-from cellrec_jax import errors, validate
+from cellrec_jax import errors
+from cellrec_jax.config import limits as validate
 
 
 def changed(**fields) -> config_lib.Experiment:
