@@ -76,8 +76,8 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="FOLDER",
         help="also write FOLDER/results/SWEEP.csv, .png and _overlays.png, and the "
-        "table into FOLDER/README.md between <!-- SWEEP --> and <!-- /SWEEP -->, which "
-        "must be there",
+        "table into FOLDER/results/README.md between <!-- SWEEP --> and "
+        "<!-- /SWEEP -->, which must be there",
     )
     parser.add_argument(
         "--published",
@@ -100,7 +100,7 @@ def _run(flags: argparse.Namespace, main: Sequence[str]) -> int:
         raise errors.ConfigError(f"--workers {flags.workers}: give 1 or more")
     sweep = parse.read(flags.sweep)
     if flags.publish is not None:  # now, not after hours of runs
-        markers.require(flags.publish / "README.md", sweep.name)
+        markers.require(flags.publish / "results" / "README.md", sweep.name)
     folder = flags.workdir / sweep.name
     runs = plan.expand(sweep, _overrides(flags))
     chosen = {one.name for one in plan.select(runs, flags.only)}
@@ -222,7 +222,7 @@ def _write(
             atomic.write_bytes(f"{copy}{suffix}", Path(f"{stem}{suffix}").read_bytes())
         if drawn and len(done) == len(records):
             overlays.publish(f"{copy}_overlays.png", f"{stem}_overlays.png")
-        markers.replace(publish / "README.md", sweep.name, text)
+        markers.replace(publish / "results" / "README.md", sweep.name, text)
     _say(f"\n{text}\n\n{len(records)} of {len(jobs)} runs; {stem}.csv, .md and .png")
 
 

@@ -113,9 +113,9 @@ def test_a_readme_without_markers_shows_first(sweep, order, tmp_path, capsys, mo
     folder = tmp_path / "configs"
     words = ["--only", "bde", "--publish", str(folder), *more]
     assert sweep(*words) == 2
-    assert f"cannot read {folder / 'README.md'}" in capsys.readouterr().err
-    folder.mkdir()
-    (folder / "README.md").write_text("<!-- trial -->\n")
+    assert f"cannot read {folder / 'results' / 'README.md'}" in capsys.readouterr().err
+    (folder / "results").mkdir(parents=True)
+    (folder / "results" / "README.md").write_text("<!-- trial -->\n")
     assert sweep(*words) == 2
     assert "after it, one line <!-- /trial -->" in capsys.readouterr().err
     assert order() == []
@@ -136,8 +136,8 @@ def test_failures_are_reported_even_if_nothing_can_be_written(
 
 def test_publishing_leaves_the_rest_of_the_readme(sweep, tmp_path):
     folder = tmp_path / "configs"
-    folder.mkdir()
-    readme = folder / "README.md"
+    (folder / "results").mkdir(parents=True)
+    readme = folder / "results" / "README.md"
     readme.write_text("before\n<!-- trial -->\nold\n<!-- /trial -->\nafter\n")
     assert sweep("--only", "bde", "--publish", str(folder)) == 0
     text = readme.read_text()
@@ -159,8 +159,8 @@ def test_publishing_leaves_the_rest_of_the_readme(sweep, tmp_path):
 def folder(tmp_path):
     """Where a table can be published."""
     path = tmp_path / "configs"
-    path.mkdir()
-    (path / "README.md").write_text("<!-- trial -->\n<!-- /trial -->\n")
+    (path / "results").mkdir(parents=True)
+    (path / "results" / "README.md").write_text("<!-- trial -->\n<!-- /trial -->\n")
     return path
 
 
@@ -180,7 +180,10 @@ def test_two_machines_complete_one_table(sweep, order, folder, tmp_path, capsys)
     assert merged[0] == first[0]
     assert set(first) < set(merged)
     assert len(merged) == len(first) + 2
-    assert "| BDE |  | 2 | 0.550 ± 0.635 |" in (folder / "README.md").read_text()
+    assert (
+        "| BDE |  | 2 | 0.550 ± 0.635 |"
+        in (folder / "results" / "README.md").read_text()
+    )
 
 
 @pytest.mark.usefixtures("no_figure")
