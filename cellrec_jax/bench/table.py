@@ -1,4 +1,4 @@
-"""`python -m cellrec_jax.bench.table`: the README's speed table, from JSON files.
+"""`python -m cellrec_jax.bench.table`: the tables of bench/README.md, from JSON files.
 
 Of each kernel and pass it has the smallest and the largest size at which most
 contestants were timed, and those that goals were set for; the files and the figures of
@@ -185,7 +185,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
     """
     parser = argparse.ArgumentParser(
         prog="python -m cellrec_jax.bench.table",
-        description="Makes the README's speed table from the figures of benchmarks.",
+        description="Makes the tables of bench/README.md from figures of benchmarks.",
     )
     parser.add_argument("files", nargs="*", type=Path, help="default: bench/results")
     parser.add_argument(
