@@ -7,6 +7,10 @@ images. Runs on a CPU.
 
 Presets: paper (the default, frames at their own 1040 x 1392 px), published (sparsity
 0.5 as Vicar et al. print it) and demo (generated images).
+
+Expect F1@15px 0.65 on usiigaci (nine runs: three seeds of three splits; 87 s), 0.80 and
+0.86 on generated round and long cells (three seeds; 58 and 100 s), a tenth of the
+labels, two CPU cores, 2026-11-22. The sparsity was chosen on a frame of usiigaci.
 """
 
 from ml_collections import ConfigDict

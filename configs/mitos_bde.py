@@ -9,6 +9,8 @@ Table 1, all annotations: --config.data.keep_one=false.
 
 FOLDER holds the training slides of the Hamamatsu scanner (H03, H04, ...) with their x40
 frames. For a GPU; the presets of `ki67_bde.py` show sizes that suit a CPU.
+
+What to expect is not known yet: no run of it was made.
 """
 
 from ml_collections import ConfigDict
