@@ -79,7 +79,7 @@ def _parser() -> _Parser:
         metavar="PX",
         help="predict: px, at the training images' scale, that each tile of a large "
         "image sees beyond its own part; default: a cell's box. From the network's "
-        "receptive radius on as if there were no tiles (README, Point annotations)",
+        "receptive radius on as if there were no tiles (configs/README.md)",
     )
     parser.add_argument("--mpp", type=float, default=0.0, help="predict: um per px")
     parser.add_argument(

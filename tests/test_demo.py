@@ -1,4 +1,4 @@
-"""What the README promises of the demo of matched points."""
+"""What configs/pdl1_point.py promises of the demo of matched points."""
 
 import json
 import subprocess

@@ -70,8 +70,8 @@ class Predictor:
           margin_px: of tiles, px of the training images; 0 is the side of a box. From
             the receptive radius of the network on (352 for a ResNet-50 and the heads of
             `point_matching`; twice that if `data.size_hw` halves the images) tiles give
-            what the whole image does, with the exceptions of the README, Point
-            annotations. Tiles grow with the margin, and those at the far edges have
+            what the whole image does, with the exceptions of configs/README.md, Large
+            images. Tiles grow with the margin, and those at the far edges have
             sizes of their own, each compiled once.
 
         Returns:
