@@ -57,18 +57,17 @@ def load_config(flag: str) -> ConfigDict:
 
 def _experiment(flag: str, pairs: dict[str, str]) -> config.Experiment:
     """Config file, then overrides, then everything checked that can be."""
-    from cellrec_jax.workdir import model
+    from cellrec_jax import methods
 
     settings = load_config(flag)
     for key, text in pairs.items():
         overrides.override(settings, key, text)
-    experiment = config.freeze(settings)
-    model.build_method(experiment, num_classes=1)
-    return experiment
+    return methods.freeze(settings)
 
 
 def _stored_experiment(workdir: Path, pairs: dict[str, str]) -> config.Experiment:
     """The configuration of a trained work directory, with overrides."""
+    from cellrec_jax import methods
     from cellrec_jax.workdir import writer
 
     stored = writer.read_json(workdir / "config.json")
@@ -76,10 +75,10 @@ def _stored_experiment(workdir: Path, pairs: dict[str, str]) -> config.Experimen
         raise errors.CheckpointError(
             f"--workdir {workdir}: holds no config.json; train there first"
         )
-    settings = ConfigDict(config.to_json(config.from_json(stored))).lock()
+    settings = ConfigDict(config.to_json(methods.from_json(stored))).lock()
     for key, text in pairs.items():
         overrides.override(settings, key, text)
-    return config.freeze(settings)
+    return methods.freeze(settings)
 
 
 def _need(value: object, flag: str, mode: str) -> None:

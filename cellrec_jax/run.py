@@ -1,6 +1,6 @@
 """A work directory from start to results: train, evaluate, write what was found."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import importlib.metadata
 from pathlib import Path
 import platform
@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from cellrec_jax import __version__, errors
+from cellrec_jax import __version__, errors, methods
 from cellrec_jax import config as config_lib
 from cellrec_jax.config import Experiment
 from cellrec_jax.data import sets
@@ -18,12 +18,15 @@ from cellrec_jax.io.console import Console
 from cellrec_jax.metrics import counting, report
 from cellrec_jax.metrics import results as results_lib
 from cellrec_jax.rounds import files as round_files
-from cellrec_jax.rounds import rounds as refine
+from cellrec_jax.rounds import rounds
 from cellrec_jax.train import fit, loop
+from cellrec_jax.types import Method
 from cellrec_jax.workdir import directory, operating_point, writer
 from cellrec_jax.workdir import model as model_lib
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scipy")
+_STAGES: Mapping[str, Any] = {"rounds": rounds}
+"""Kind of a stage -> the module that checks and runs it."""
 _SAME_MPP = 0.05  # pixel sizes that differ by less are one
 
 
@@ -51,7 +54,8 @@ def train_and_evaluate(
     console = console or Console(quiet=True)
     directory.check(experiment, workdir)
     data = data or sets.open_sets(experiment.data, experiment.seed)
-    train = _trainer(experiment, len(data.train.source.class_names))
+    method = methods.build(experiment, len(data.train.source.class_names))
+    check_stages(experiment, method)
     round_files.refuse_edits(workdir)
     directory.claim(experiment, workdir, data)
     if directory.is_finished(workdir, experiment):
@@ -61,7 +65,9 @@ def train_and_evaluate(
         timing: Mapping[str, Any] = {}
     else:
         operating_point.forget(workdir)
-        outcome = train(experiment, workdir, data, console, init_from)
+        outcome = _trainer(method)(
+            experiment, method, workdir, data, console, init_from
+        )
         timing = outcome.timing
         if outcome.paused:
             return 0
@@ -77,12 +83,16 @@ def train_and_evaluate(
     return 0
 
 
-def _trainer(experiment: Experiment, num_classes: int) -> Any:
-    """The loop, rounds of it, or the method's own fit; ConfigError if none can."""
-    if refine.wanted(experiment):
-        refine.check(experiment, num_classes)
-        return refine.train
-    method = model_lib.build_method(experiment, num_classes)
+def check_stages(experiment: Experiment, method: Method) -> None:
+    """Raises a ConfigError for what the method's stages cannot do."""
+    for stage in method.stages:
+        _STAGES[stage.kind].check(experiment)
+
+
+def _trainer(method: Method) -> Callable[..., loop.Outcome]:
+    """What trains a method: its last stage, its own fit, or the loop."""
+    if method.stages:
+        return _STAGES[method.stages[-1].kind].train
     return loop.train if method.fit is None else fit.train
 
 
@@ -242,7 +252,7 @@ def _slot_lines(
     model: model_lib.Model, results: Sequence[results_lib.ImageResult]
 ) -> list[str]:
     """Warns of images with more cells than a prediction can hold."""
-    slots = model.experiment.model["max_detections"]
+    slots = model.experiment.options.model.max_detections
     thresholds = np.asarray(model.meta["decode"]["thresholds"])
     full = []
     for one in results:

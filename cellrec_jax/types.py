@@ -68,6 +68,17 @@ class Detections(NamedTuple):
     """f32 [B, M, 4] in px, for methods that predict boxes."""
 
 
+class Stage(NamedTuple):
+    """Training beside that of the network by gradients; data, which `run` reads."""
+
+    name: str
+    """Section of the options that it is set by."""
+    kind: str
+    """What runs it: "rounds" (of pseudo labels)."""
+    options: Any
+    """Its own frozen dataclass."""
+
+
 class Method(NamedTuple):
     """What a method module's `make(options)` returns: pure functions."""
 
@@ -96,3 +107,5 @@ class Method(NamedTuple):
     candidates: Callable[..., Detections] | None = None
     """(params, model_state, batch, decode) -> what a round of pseudo labels selects
     from; only for methods that train in rounds."""
+    stages: tuple[Stage, ...] = ()
+    """What else is trained, in order; see `run`."""

@@ -8,10 +8,9 @@ import jax
 import numpy as np
 import pytest
 
-from cellrec_jax import config, errors, main
+from cellrec_jax import config, errors, main, methods
 from cellrec_jax.config import overrides
 from cellrec_jax.methods import point_matching
-from cellrec_jax.methods.calibrated_rcnn import options as rcnn_options
 from cellrec_jax.train import optim
 from cellrec_jax.types import Batch
 from cellrec_jax.workdir import model
@@ -41,9 +40,9 @@ SMALL_ROWS = [
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_config_builds_and_survives_json(name):
-    experiment = config.freeze(main.load_config(name))
+    experiment = methods.freeze(main.load_config(name))
     stored = json.loads(json.dumps(config.to_json(experiment)))
-    assert config.from_json(stored) == experiment
+    assert methods.from_json(stored) == experiment
     method, params, state = _build(experiment)
     batch = Batch(
         image=_shape(1, 64, 64, 3),
@@ -70,7 +69,7 @@ def _num_classes(experiment):
 
 def _build(experiment):
     """Method and shapes of its weights; computes nothing."""
-    method = model.build_method(experiment, num_classes=_num_classes(experiment))
+    method = methods.build(experiment, num_classes=_num_classes(experiment))
     image = _shape(1, 64, 64, 3)
     return method, *jax.eval_shape(method.init, jax.random.key(0), image)
 
@@ -80,7 +79,7 @@ def _shape(*sizes, dtype=np.float32):
 
 
 def _num_parameters(name):
-    _, params, _ = _build(config.freeze(main.load_config(name)))
+    _, params, _ = _build(methods.freeze(main.load_config(name)))
     return sum(leaf.size for leaf in jax.tree.leaves(params))
 
 
@@ -91,9 +90,9 @@ def test_small_rows_of_one_table_are_of_about_one_size():
 
 
 def test_small_rows_of_one_table_are_trained_alike():
-    ours = config.freeze(main.load_config("pdl1_point:small"))
+    ours = methods.freeze(main.load_config("pdl1_point:small"))
     for name in SMALL_ROWS:
-        row = config.freeze(main.load_config(name))
+        row = methods.freeze(main.load_config(name))
         for part in ("total_steps", "batch_size", "data"):
             assert getattr(row, part) == getattr(ours, part), name
 
@@ -105,20 +104,20 @@ def test_unknown_presets_name_the_known_ones(name):
 
 
 def test_the_papers_setting():
-    experiment = config.freeze(main.load_config("ki67_bde"))
+    experiment = methods.freeze(main.load_config("ki67_bde"))
     assert experiment.total_steps == 10_000
     assert experiment.data.size_hw == (800, 800)
     assert experiment.data.keep_rate == 0.1
-    assert experiment.model["backbone"] == "resnet50"
-    assert experiment.loss["calibration"] == "bde"
-    mitos = config.freeze(main.load_config("mitos_bde"))
+    assert experiment.options.model.backbone == "resnet50"
+    assert experiment.options.loss.calibration == "bde"
+    mitos = methods.freeze(main.load_config("mitos_bde"))
     assert mitos.data.keep_one
     assert mitos.data.num_folds == 4
 
 
 def test_the_papers_setting_of_pseudo_labels():
-    experiment = config.freeze(main.load_config("c2c12_pseudo"))
-    optim, refine = experiment.optim, experiment.refine
+    experiment = methods.freeze(main.load_config("c2c12_pseudo"))
+    optim, refine = experiment.optim, experiment.options.refine
     assert (optim.name, optim.learning_rate, optim.schedule) == (
         "adam",
         1e-3,
@@ -126,9 +125,9 @@ def test_the_papers_setting_of_pseudo_labels():
     )
     assert (experiment.batch_size, experiment.total_steps) == (2, 30 * 10 // 2)
     assert experiment.data.keep_rate == 0.1
-    loss, model = experiment.loss, experiment.model
-    assert (loss["form"], loss["sigma_px"], loss["radius_px"]) == ("masked", 6.0, 12.0)
-    assert (model["width"], model["peak_rule"], model["window_px"]) == (
+    loss, model = experiment.options.loss, experiment.options.model
+    assert (loss.form, loss.sigma_px, loss.radius_px) == ("masked", 6.0, 12.0)
+    assert (model.width, model.peak_rule, model.window_px) == (
         64,
         "relative",
         6,
@@ -152,9 +151,9 @@ def test_the_papers_setting_of_pseudo_labels():
     "name", ["masked", "plain", "supervised", "yang", "yang_pixels", "bde"]
 )
 def test_comparisons_of_pseudo_labels_are_full_size(name):
-    experiment = config.freeze(main.load_config(f"c2c12_pseudo:{name}"))
+    experiment = methods.freeze(main.load_config(f"c2c12_pseudo:{name}"))
     assert experiment.data.size_hw == (1040, 1392)
-    assert experiment.refine.rounds == 0
+    assert experiment.options.refine.rounds == 0
 
 
 @pytest.mark.parametrize(
@@ -168,7 +167,7 @@ def test_unknown_presets_of_pseudo_labels_are_refused(name):
 
 
 def test_the_papers_setting_of_points():
-    experiment = config.freeze(main.load_config("pdl1_point"))
+    experiment = methods.freeze(main.load_config("pdl1_point"))
     assert experiment.total_steps * experiment.batch_size == 200 * 388
     assert experiment.data.size_hw == (1080, 1920)
     assert experiment.data.keep_rate == 1.0
@@ -178,18 +177,14 @@ def test_the_papers_setting_of_points():
     assert (optim.learning_rate, optim.weight_decay) == (1e-4, 1e-4)
     assert experiment.eval.radius_px == 12.0
     assert experiment.eval.threshold == 0.5
-    options = point_matching.Options(
-        point_matching.ModelOptions(**experiment.model),
-        point_matching.LossOptions(**experiment.loss),
-    )
-    assert options == point_matching.Options(
+    assert experiment.options == point_matching.Options(
         point_matching.ModelOptions(max_detections=2048)
     )
 
 
 @pytest.mark.parametrize("name", ["pdl1_point", "pdl1_map", "pdl1_point:small"])
 def test_without_a_root_points_have_the_four_classes_of_pd_l1(name):
-    data = config.freeze(main.load_config(name)).data
+    data = methods.freeze(main.load_config(name)).data
     assert (data.root, data.classes) == ("synthetic", "")
     assert data.synthetic_kind == "membrane"
     assert data.synthetic_hw == data.size_hw
@@ -199,14 +194,14 @@ def test_without_a_root_points_have_the_four_classes_of_pd_l1(name):
 def test_pretrained_weights_bring_the_papers_norm_and_stem(name):
     settings = main.load_config(name)
     overrides.override(settings, "model.pretrained", "resnet50.npz")
-    options = rcnn_options.ModelOptions(**config.freeze(settings).model)
+    options = methods.freeze(settings).options.model
     assert (options.norm_kind, options.stem_is_frozen) == ("frozen_batch", True)
 
 
 def test_the_schedule_follows_an_overridden_length():
     settings = main.load_config("ki67_bde")
     overrides.override(settings, "total_steps", "100")
-    experiment = config.freeze(settings)
+    experiment = methods.freeze(settings)
     schedule = optim.make_schedule(experiment.optim, experiment.total_steps)
     np.testing.assert_allclose(
         [schedule(49), schedule(51), schedule(76)], [1e-3, 1e-4, 1e-5], rtol=1e-5
@@ -218,12 +213,12 @@ def test_every_option_can_be_set_from_the_command_line():
     for key, value in overrides.flatten(settings.to_dict()).items():
         text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
         overrides.override(settings, key, text)
-    again = config.freeze(settings)
-    assert again == config.freeze(main.load_config("ki67_bde"))
+    again = methods.freeze(settings)
+    assert again == methods.freeze(main.load_config("ki67_bde"))
     assert dataclasses.is_dataclass(again.data)
 
 
 def test_distances_in_micrometres_from_the_command_line():
     settings = main.load_config("ki67_bde")
     overrides.override(settings, "eval.min_distances_um", "0,2.5")
-    assert config.freeze(settings).eval.min_distances_um == (0.0, 2.5)
+    assert methods.freeze(settings).eval.min_distances_um == (0.0, 2.5)

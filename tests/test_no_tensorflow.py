@@ -123,7 +123,7 @@ from cellrec_jax import config
 from cellrec_jax.data import synthetic
 from cellrec_jax.train import run
 
-experiment = config.from_json(json.loads(sys.argv[1]))
+experiment = methods.from_json(json.loads(sys.argv[1]))
 workdir = Path(sys.argv[2])
 assert run.train_and_evaluate(experiment, workdir) == 0
 image = synthetic.make_image(0, 9, size_hw=(96, 128)).image

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 import pytest
 
-from cellrec_jax import config, errors, run
+from cellrec_jax import config, errors, methods, run
 from cellrec_jax.data import arrays, sets
 from cellrec_jax.io.console import Console
 from cellrec_jax.metrics import results
@@ -32,7 +32,7 @@ def workdir(trained, tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def experiment(trained) -> config.Experiment:
     """What the finished run was told to do."""
-    return config.from_json(json.loads((trained / "config.json").read_text()))
+    return methods.from_json(json.loads((trained / "config.json").read_text()))
 
 
 def test_everything_is_there(workdir):
@@ -125,7 +125,7 @@ def test_restored_model_carries_what_prediction_needs(workdir):
 
 @pytest.mark.slow
 def test_weights_of_another_run_are_taken_and_new_heads_named(workdir, experiment):
-    method = model.build_method(experiment, num_classes=2)
+    method = methods.build(experiment, num_classes=2)
     state, _ = model.make_state(experiment, method)
     params, _, line = model.start_from(
         workdir, state.params, state.model_state, ["a", "b"]
@@ -141,7 +141,7 @@ def test_weights_of_another_run_are_taken_and_new_heads_named(workdir, experimen
 @pytest.mark.slow
 def test_weights_of_classes_are_not_taken_for_those_of_others(workdir, experiment):
     """As many, but of another name; all the rest is taken."""
-    method = model.build_method(experiment, num_classes=1)
+    method = methods.build(experiment, num_classes=1)
     state, _ = model.make_state(experiment, method)
     fresh = state.params, state.model_state
     *_, line = model.start_from(workdir, *fresh, ["tumour"])
@@ -205,8 +205,7 @@ def test_images_of_another_scale_are_named(workdir):
 def test_images_that_fill_all_slots_are_named(workdir):
     """Three are kept; what is below the threshold 0.5 does not count."""
     restored = model.restore(workdir)
-    options = {**restored.experiment.model, "max_detections": 3}
-    experiment = dataclasses.replace(restored.experiment, model=options)
+    experiment = methods.changed(restored.experiment, {"model.max_detections": 3})
     meta = {**restored.meta, "decode": {"thresholds": [0.5, 0.5]}}
     restored = dataclasses.replace(restored, experiment=experiment, meta=meta)
 
@@ -250,11 +249,10 @@ def test_an_unfinished_run_says_that_nothing_is_fitted(workdir, tmp_path):
     assert "not fitted yet at step 2" in model.restore(unfinished).threshold_lines()[0]
 
 
-def test_rounds_that_are_refused_leave_the_work_directory_free(
-    tiny_experiment, tmp_path
-):
-    rounds = dataclasses.replace(tiny_experiment, refine=config.RefineConfig(rounds=1))
-    with pytest.raises(errors.ConfigError, match=r"refine\.rounds=1: .*no rounds"):
+def test_rounds_that_are_refused_leave_the_work_directory_free(tmp_path):
+    rounds = methods.freeze({"method": "heatmap_pu", "refine": {"rounds": 1}})
+    rounds = methods.changed(rounds, {"data.size_hw": (16, 16)})
+    with pytest.raises(errors.ConfigError, match=r"refine\.patch_px=27.*16,16"):
         run.train_and_evaluate(rounds, tmp_path)
     assert not list(tmp_path.iterdir())
 

@@ -11,6 +11,7 @@ import tempfile
 import time
 from typing import Any
 
+from cellrec_jax import methods
 from cellrec_jax.bench import machine
 from cellrec_jax.bench.report import Report, Row, Settings
 from cellrec_jax.config import Experiment
@@ -37,9 +38,9 @@ def run(settings: Settings, say: Callable[[str], None]) -> Report:
       say: told that it starts.
     """
     try:
-        from cellrec_jax import config, main  # late: needs what kernels do without
+        from cellrec_jax import main  # late: needs what kernels do without
 
-        experiment = config.freeze(main.load_config(CONFIG))
+        experiment = methods.freeze(main.load_config(CONFIG))
     except ImportError as error:
         return Report((), (f"skipped: {error.name} is not installed",))
     if settings.steps:

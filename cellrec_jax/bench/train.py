@@ -13,14 +13,13 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from cellrec_jax import errors
+from cellrec_jax import errors, methods
 from cellrec_jax.bench import machine, timing
 from cellrec_jax.bench.report import Report, Row, Settings
 from cellrec_jax.config import Experiment
 from cellrec_jax.data import arrays, augment
 from cellrec_jax.data.example import ExampleSpec, prepare
 from cellrec_jax.data.synthetic import source as synthetic
-from cellrec_jax.methods import calibrated_rcnn
 from cellrec_jax.train import parallel
 from cellrec_jax.train import step as step_lib
 from cellrec_jax.workdir import model as model_lib
@@ -90,10 +89,10 @@ def open_preset(name: str) -> Setup:
         return Setup(name, _tiny(), augment.AugmentOptions())
     if name in PAPER:
         return Setup(name, _with_model(dtype=PAPER[name]), augment.AugmentOptions())
-    from cellrec_jax import config, main  # late: need packages that the paper does not
+    from cellrec_jax import main  # late: need packages that the paper does not
     from cellrec_jax.train import loop
 
-    experiment = config.freeze(main.load_config(FILES[name]))
+    experiment = methods.freeze(main.load_config(FILES[name]))
     return Setup(name, experiment, loop.augment_from(experiment))
 
 
@@ -137,7 +136,7 @@ def measure(setup: Setup, settings: Settings, say: Callable[[str], None]) -> Row
 def _build(setup: Setup) -> tuple[Any, Callable[..., Any]]:
     """The state before the first step, and the step as training maps it."""
     experiment = setup.experiment
-    method = model_lib.build_method(experiment, num_classes=1)
+    method = methods.build(experiment, num_classes=1)
     state, optimizer = model_lib.make_state(experiment, method)
     step = step_lib.make_step(
         method,
@@ -203,11 +202,7 @@ def _batches(experiment: Experiment, batch_size: int) -> Iterator[Any]:
 
 def _with_model(**changes: Any) -> Experiment:
     """The paper's experiment with other model options."""
-    options = calibrated_rcnn.Options()
-    changed = dataclasses.replace(options.model, **changes)
-    return Experiment(
-        model=dataclasses.asdict(changed), loss=dataclasses.asdict(options.loss)
-    )
+    return methods.freeze({"method": "calibrated_rcnn", "model": changes})
 
 
 def _tiny() -> Experiment:

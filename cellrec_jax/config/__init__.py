@@ -1,20 +1,16 @@
-"""Every shared option, its limits, and the way from a file to dataclasses."""
+"""Every shared option with its limits, and the way from a file to dataclasses."""
 
+from cellrec_jax.config.data import DataConfig
+from cellrec_jax.config.evaluation import EvalConfig
 from cellrec_jax.config.experiment import (
     MAY_CHANGE,
-    CheckpointConfig,
-    DataConfig,
-    EvalConfig,
     Experiment,
-    LogConfig,
-    OptimConfig,
-    RefineConfig,
     base,
     for_two_cores,
-    freeze,
-    from_json,
+    shared,
     to_json,
 )
+from cellrec_jax.config.training import CheckpointConfig, LogConfig, OptimConfig
 
 __all__ = [
     "MAY_CHANGE",
@@ -24,10 +20,8 @@ __all__ = [
     "Experiment",
     "LogConfig",
     "OptimConfig",
-    "RefineConfig",
     "base",
     "for_two_cores",
-    "freeze",
-    "from_json",
+    "shared",
     "to_json",
 ]

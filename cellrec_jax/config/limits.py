@@ -1,94 +1,63 @@
-"""What the values of a configuration may be; imports neither jax nor tensorflow."""
+"""Limits of options: each stands in its field's metadata and is checked here.
+
+Imports neither jax nor tensorflow.
+"""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+import dataclasses
+from typing import Any, NamedTuple
 
 from cellrec_jax import errors
 
-if TYPE_CHECKING:
-    from cellrec_jax.config import Experiment
 
-_POSITIVE = (
-    "total_steps",
-    "batch_size",
-    "data.max_cells",
-    "data.box_size",
-    "data.device_mib",
-    "data.synthetic_train",
-    "optim.learning_rate",
-    "eval.batch_size",
-    "eval.radius_px",
-    "refine.seeds_per_round",
-    "refine.match_px",
-    "refine.patch_px",
-    "refine.patch_step",
-    "refine.epochs",
-    "refine.batch_size",
-    "refine.learning_rate",
-    "checkpoint.every",
-    "checkpoint.keep",
-    "log.every",
-)
-_NOT_NEGATIVE = (
-    "seed",
-    "data.keep_seed",
-    "data.corrupt_seed",
-    "data.jitter_px",
-    "data.mpp",
-    "data.synthetic_seed",
-    "data.synthetic_val",
-    "data.synthetic_test",
-    "optim.weight_decay",
-    "optim.warmup_steps",
-    "optim.clip_norm",
-    "eval.every",
-    "eval.radius_um",
-    "eval.bootstrap",
-    "eval.overlays",
-    "refine.rounds",
-    "refine.weight_decay",
-    "refine.ridge",
-    "log.seconds",
-)
-_BELOW_ONE = (
-    "data.val_share",
-    "data.hed_jitter",
-    "data.brightness",
-    "data.contrast",
-    "data.scale_jitter",
-    "optim.momentum",
-    "optim.ema",
-    "eval.iou",
-    "eval.overlay_score",
-    "eval.threshold",
-    "refine.candidate_threshold",
-    "refine.unlabeled_share",
-    "refine.prior",
-    "refine.moved_share",
-    "refine.top_share",
-    "refine.bottom_share",
-)
-_PROTOCOLS = ("max", "hungarian", "nearest", "greedy_score")
-_CHOICES = {
-    "data.fold_by": ("group", "image"),
-    "data.loader": ("auto", "arrays", "tf"),
-    "data.resize": ("squeeze", "pad"),
-    "data.boxes": ("auto", "points", "annotated"),
-    "data.synthetic_kind": ("nuclei", "membrane", "c2c12", "hsc", "hsc_bright"),
-    "data.intensity": ("auto", "percentile", "full"),
-    "optim.name": ("momentum", "adam", "adamw"),
-    "optim.schedule": ("piecewise", "cosine", "constant"),
-    "eval.weights": ("last", "best"),
-    "refine.network": ("alexnet", "small"),
-    "refine.patch_border": ("shift", "reflect"),
-    "refine.patch_values": ("share", "standard"),
-    "refine.prior_rule": ("fixed", "penl1"),
-    "refine.estimator": ("clip", "non_negative", "unbiased"),
-    "refine.surrogate": ("logistic", "sigmoid"),
-    "refine.solver": ("lbfgs", "sgd"),
-    "eval.protocol": _PROTOCOLS,
-    "eval.beside": ("", *_PROTOCOLS),
-}
+class Limits(NamedTuple):
+    """What the value of an option may be, or each item of a tuple."""
+
+    choices: tuple[Any, ...] = ()
+    least: float | None = None
+    """Included."""
+    above: float | None = None
+    """Not included."""
+    most: float | None = None
+    """Included."""
+    below: float | None = None
+    """Not included."""
+    hint: str = ""
+    """What to do, for the message."""
+
+
+def option(default: Any, **limits: Any) -> Any:
+    """A dataclass field with a default and `Limits` of its value.
+
+    Example:
+      >>> @dataclasses.dataclass(frozen=True)
+      ... class Options:
+      ...     rate: float = option(1e-3, above=0)
+      >>> check("optim", Options(rate=0.0))
+      Traceback (most recent call last):
+      cellrec_jax.errors.ConfigError: --config.optim.rate=0.0 must be more than 0
+    """
+    return dataclasses.field(default=default, metadata={"limits": Limits(**limits)})
+
+
+def check(section: str, options: Any) -> None:
+    """Checks every field that has limits.
+
+    Args:
+      section: first part of the keys, such as "data"; empty for keys without one.
+      options: a dataclass whose fields may be made by `option`.
+
+    Raises:
+      ConfigError: naming the key, its value, and what it may be.
+    """
+    for field in dataclasses.fields(options):
+        limits = field.metadata.get("limits")
+        value = getattr(options, field.name)
+        if limits is None or all(_fits(one, limits) for one in _several(value)):
+            continue
+        key = f"{section}.{field.name}" if section else field.name
+        hint = f": {limits.hint}" if limits.hint else ""
+        require(False, f"{key}={text(value)}{_meant(limits)}{hint}")
 
 
 def require(ok: bool, message: str) -> None:
@@ -97,120 +66,43 @@ def require(ok: bool, message: str) -> None:
         raise errors.ConfigError(f"--config.{message}")
 
 
-def require_positive(key: str, value: Any) -> None:
-    """Requires a finite number, or several, above 0."""
-    ok = all(0 < one < float("inf") for one in _several(value))
-    require(ok, f"{key}={_text(value)} must be more than 0")
+def text(value: Any) -> str:
+    """A value as it is typed on the command line."""
+    return ",".join(map(str, _several(value)))
 
 
-def require_not_negative(key: str, value: Any) -> None:
-    """Requires a finite number of 0 or more."""
-    require(0 <= value < float("inf"), f"{key}={value} must be 0 or more")
+def words(choices: Iterable[Any]) -> str:
+    """Choices for a message; the empty one as ''."""
+    return ", ".join(str(word) or "''" for word in choices)
 
 
-def require_share(key: str, value: Any, *, one: bool = True) -> None:
-    """Requires a number in [0, 1], or in [0, 1)."""
-    ok = 0 <= value <= 1 if one else 0 <= value < 1
-    require(ok, f"{key}={value} must be in [0, 1{']' if one else ')'}")
-
-
-def require_choice(key: str, value: str, allowed: Iterable[str]) -> None:
-    """Requires one of some words."""
-    allowed = tuple(allowed)
-    words = ", ".join(word or "''" for word in allowed)
-    require(value in allowed, f"{key}={value}: choose one of {words}")
-
-
-def validate(experiment: "Experiment") -> None:
-    """Checks what can be checked before anything is loaded.
-
-    A method's own options are checked by its `ModelOptions` and `LossOptions`.
-
-    Raises:
-      ConfigError: naming the key, the value and what to do.
-    """
-    for key in _POSITIVE:
-        require_positive(key, _get(experiment, key))
-    for key in _NOT_NEGATIVE:
-        require_not_negative(key, _get(experiment, key))
-    for key in _BELOW_ONE:
-        require_share(key, _get(experiment, key), one=False)
-    for key, allowed in _CHOICES.items():
-        require_choice(key, _get(experiment, key), allowed)
-    drops = experiment.optim.drops
-    require(
-        all(0 < drop < 1 for drop in drops),
-        f"optim.drops={_text(drops)} must be shares of total_steps, in (0, 1)",
+def _fits(value: Any, limits: Limits) -> bool:
+    if limits.choices:
+        return value in limits.choices
+    return (
+        abs(value) < float("inf")
+        and (limits.least is None or value >= limits.least)
+        and (limits.above is None or value > limits.above)
+        and (limits.most is None or value <= limits.most)
+        and (limits.below is None or value < limits.below)
     )
-    for key in ("min_distances", "min_distances_um"):
-        distances = getattr(experiment.eval, key)
-        require(
-            (len(distances) > 0 or key.endswith("_um"))
-            and all(0 <= d < float("inf") for d in distances),
-            f"eval.{key}={_text(distances)} must be distances of 0 or more; 0 alone "
-            "keeps all detections",
+
+
+def _meant(limits: Limits) -> str:
+    if limits.choices:
+        return f": choose one of {words(limits.choices)}"
+    if limits.most is None and limits.below is None:
+        if limits.above is not None:
+            return f" must be more than {limits.above}"
+        return (
+            " must be 0 or more"
+            if not limits.least
+            else (f" must be at least {limits.least}")
         )
-    p = experiment.refine.p
-    require(1 <= p < float("inf"), f"refine.p={p} must be at least 1")
-    _check_annotations(experiment)
-    _check_sizes(experiment)
-    _check_folds(experiment)
-
-
-def _get(experiment: "Experiment", key: str) -> Any:
-    value: Any = experiment
-    for name in key.split("."):
-        value = getattr(value, name)
-    return value
+    low = f"({limits.above}" if limits.above is not None else f"[{limits.least}"
+    high = f"{limits.below})" if limits.below is not None else f"{limits.most}]"
+    return f" must be in {low}, {high}"
 
 
 def _several(value: Any) -> tuple[Any, ...]:
     return value if isinstance(value, tuple) else (value,)
-
-
-def _text(value: Any) -> str:
-    return ",".join(map(str, _several(value)))
-
-
-def _check_annotations(experiment: "Experiment") -> None:
-    data = experiment.data
-    require(
-        0 < data.keep_rate <= 1,
-        f"data.keep_rate={data.keep_rate} must be in (0, 1]: 0.1 keeps a tenth of the "
-        "annotations; for one an image use --config.data.keep_one=true",
-    )
-    require(
-        0 <= data.flip_labels <= 1,
-        f"data.flip_labels={data.flip_labels} must be in [0, 1]: 0.2 gives a fifth of "
-        "the cells a wrong class",
-    )
-
-
-def _check_sizes(experiment: "Experiment") -> None:
-    data = experiment.data
-    for key, pair, least in (
-        ("data.size_hw", data.size_hw, 1),
-        ("data.crop_hw", data.crop_hw, 0),
-        ("data.synthetic_hw", data.synthetic_hw, 32),
-    ):
-        two = len(pair) == 2 and min(pair) >= least
-        require(two, f"{key}={pair} must be height,width of at least {least}")
-    if any(data.crop_hw):
-        fits = all(0 < c <= s for c, s in zip(data.crop_hw, data.size_hw, strict=True))
-        require(
-            fits,
-            f"data.crop_hw={_text(data.crop_hw)} must fit into "
-            f"data.size_hw={_text(data.size_hw)}; 0,0 takes whole images",
-        )
-
-
-def _check_folds(experiment: "Experiment") -> None:
-    data = experiment.data
-    if data.num_folds:
-        require(
-            data.num_folds >= 2 and 0 <= data.fold < data.num_folds,
-            f"data.fold={data.fold} must be in 0..{data.num_folds - 1} "
-            f"(data.num_folds={data.num_folds}, at least 2)",
-        )
-        ids = data.train_ids or data.val_ids or data.test_ids
-        require(not ids, "data.num_folds and data.*_ids exclude each other: drop one")

@@ -3,11 +3,15 @@
 from collections.abc import Mapping
 import dataclasses
 import difflib
+import functools
 import importlib
+import json
 from types import ModuleType
 from typing import Any
 
-from cellrec_jax import errors, types
+from cellrec_jax import config, errors, types
+from cellrec_jax.config import Experiment, overrides
+from cellrec_jax.methods import gone
 
 METHODS = {
     "calibrated_rcnn": "cellrec_jax.methods.calibrated_rcnn",
@@ -38,44 +42,92 @@ def module(name: str) -> ModuleType:
     return importlib.import_module(METHODS[name])
 
 
-def options(name: str, model: Mapping[str, Any], loss: Mapping[str, Any]) -> Any:
-    """A method's `Options`; arguments as `build`, what they leave out is the default.
+def freeze(fields: Any) -> Experiment:
+    """Turns a finished configuration into frozen dataclasses, made and checked once.
+
+    Args:
+      fields: a ConfigDict from `config.base`, or nested mappings as `config.to_json`
+        gives them; what they leave out is the default.
 
     Raises:
-      ConfigError: for an unknown method or an impossible combination of options.
-      TypeError: for a field that the method does not have.
+      ConfigError: for an unknown method, a value outside its limits or an impossible
+        combination, naming the key.
+      TypeError: for an unknown key.
     """
-    chosen = module(name)
-    return dataclasses.replace(
-        chosen.Options(),
-        model=chosen.ModelOptions(**model),
-        loss=chosen.LossOptions(**loss),
+    rest = dict(fields.to_dict() if hasattr(fields, "to_dict") else fields)
+    defaults = module(rest["method"]).Options()
+    own = {
+        field.name: type(getattr(defaults, field.name))(**rest.pop(field.name, {}))
+        for field in dataclasses.fields(defaults)
+    }
+    options = dataclasses.replace(defaults, **own)
+    return Experiment(options=options, **config.shared(rest))
+
+
+def from_json(fields: Mapping[str, Any]) -> Experiment:
+    """Inverse of `config.to_json`, for configurations stored with a run.
+
+    Options that this version does not have any more are passed over at the value that
+    they had by default.
+
+    Raises:
+      ConfigError: for other unknown keys, as those of another version would be.
+    """
+    try:
+        names = [f.name for f in dataclasses.fields(module(fields["method"]).Options)]
+        return freeze(gone.without(_tuples(fields), names))
+    except TypeError as error:
+        raise errors.ConfigError(
+            f"stored configuration does not fit this version of cellrec_jax ({error})"
+        ) from error
+
+
+def changed(experiment: Experiment, values: Mapping[str, Any]) -> Experiment:
+    """An experiment with other values of some keys, checked as all are.
+
+    Args:
+      experiment: from `freeze`.
+      values: dotted key, as on the command line -> value.
+
+    Example:
+      `changed(experiment, {"total_steps": 100, "optim.learning_rate": 1e-4})`
+    """
+    fields = config.to_json(experiment)
+    for key, value in values.items():
+        section, _, name = key.rpartition(".")
+        (fields[section] if section else fields)[name] = value
+    return freeze(fields)
+
+
+def flatten(experiment: Experiment) -> dict[str, Any]:
+    """Dotted key -> value as JSON holds it."""
+    return overrides.flatten(json.loads(json.dumps(config.to_json(experiment))))
+
+
+def build(experiment: Experiment, num_classes: int) -> types.Method:
+    """Builds an experiment's method; equal options give the same object.
+
+    So what is compiled for it is compiled once, in training, validation and evaluation.
+
+    Args:
+      experiment: from `freeze`.
+      num_classes: K, background excluded.
+
+    Raises:
+      ConfigError: for a number of classes that the method cannot have.
+    """
+    return _build(
+        experiment.method, experiment.options, num_classes, experiment.total_steps
     )
 
 
-def build(
-    name: str,
-    model: Mapping[str, Any],
-    loss: Mapping[str, Any],
-    *,
-    num_classes: int,
-    total_steps: int,
-) -> types.Method:
-    """Builds a method from the `model` and `loss` sections of a configuration.
-
-    Args:
-      name: a key of `METHODS`.
-      model: fields of the method's `ModelOptions`.
-      loss: fields of the method's `LossOptions`.
-      num_classes: K, background excluded.
-      total_steps: length of training, for losses that follow a schedule.
-
-    Returns:
-      The method's functions.
-
-    Raises:
-      ConfigError: for an unknown method or an impossible combination of options.
-    """
-    chosen = options(name, model, loss)
+@functools.lru_cache(maxsize=8)
+def _build(name: str, options: Any, num_classes: int, total_steps: int) -> types.Method:
     make = module(name).make
-    return make(chosen, num_classes=num_classes, total_steps=total_steps)
+    return make(options, num_classes=num_classes, total_steps=total_steps)
+
+
+def _tuples(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _tuples(item) for key, item in value.items()}
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value

@@ -8,7 +8,7 @@ from typing import Any
 import flax
 import jax
 
-from cellrec_jax.config import limits as validate
+from cellrec_jax.config import limits
 from cellrec_jax.nn import convert
 
 NORMS = ("auto", "frozen_batch", "sync_batch", "group")
@@ -18,10 +18,9 @@ def check_norm(norm: str, pretrained: str) -> None:
     """Checks the options `model.norm` and `model.pretrained`.
 
     Raises:
-      ConfigError: for an unknown norm, or frozen statistics without weights.
+      ConfigError: for frozen statistics without weights.
     """
-    validate.require_choice("model.norm", norm, NORMS)
-    validate.require(
+    limits.require(
         bool(pretrained) or norm != "frozen_batch",
         "model.norm=frozen_batch needs statistics to freeze: give "
         "--config.model.pretrained=FILE, or use --config.model.norm=group",

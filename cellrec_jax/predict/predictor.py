@@ -235,7 +235,8 @@ def predict_files(
     rows: list[dict[str, Any]] = []
     failed: list[str] = []
     root = _common_root(paths)
-    relative = predictor.model.experiment.model.get("peak_rule") == "relative"
+    options = predictor.model.experiment.options
+    relative = getattr(options.model, "peak_rule", "") == "relative"
     warning = _RELATIVE if relative else ""
     for path in console.track(paths, "predicting"):
         try:

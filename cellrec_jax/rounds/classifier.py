@@ -7,9 +7,10 @@ import time
 import jax
 import numpy as np
 
-from cellrec_jax.config import CheckpointConfig, RefineConfig
+from cellrec_jax.config import CheckpointConfig
 from cellrec_jax.io.console import Console
 from cellrec_jax.losses import class_prior
+from cellrec_jax.methods.heatmap_pu.options import RefineOptions
 from cellrec_jax.rounds import patch_classifier
 from cellrec_jax.rounds.candidates import POSITIVE, UNLABELED
 from cellrec_jax.rounds.patch_classifier import Options, Progress, Trained
@@ -17,7 +18,7 @@ from cellrec_jax.workdir import checkpoint, interrupt
 
 
 def prior_of(
-    patches: jax.Array, kinds: np.ndarray, config: RefineConfig, seed: int
+    patches: jax.Array, kinds: np.ndarray, config: RefineOptions, seed: int
 ) -> tuple[float, tuple[str, ...]]:
     """The prior of the classifier's risk, as the options say.
 

@@ -80,7 +80,7 @@ def train_round(
     Returns:
       The detector, or the outcome of a training that was interrupted.
     """
-    config = experiment.refine
+    config = experiment.options.refine
     train_split = relabel.with_labels(images.data.train, labels)
     data = images.data._replace(train=train_split, notes=())  # `refine` told them
     if number:
@@ -98,18 +98,18 @@ def train_round(
         start = before or init_from
         if before and checkpoint.complete_steps(folder):
             start = None  # it goes on, and the work directory may have been moved
-        outcome = loop.train(own, folder, data, console, start)
+        outcome = loop.train(own, method, folder, data, console, start)
         if outcome.exit_code:
             return outcome
         model = _model_of(own, method, outcome)
         begin = time.monotonic()
         peaks = relabel.find_candidates(
-            model, images.train, experiment.refine.candidate_threshold
+            model, images.train, experiment.options.refine.candidate_threshold
         )
         seconds["detector_s"] += outcome.timing["seconds"]
         seconds["peaks_s"] += time.monotonic() - begin
         if best is None or len(peaks.image) > len(best.candidates.image):
-            notes = _notes(peaks, own.model["max_detections"])
+            notes = _notes(peaks, own.options.model.max_detections)
             best = Detector(number, outcome, model, peaks, seconds, notes)
     assert best is not None  # there is at least one seed
     candidates = best.candidates

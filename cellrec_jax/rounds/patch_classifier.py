@@ -16,9 +16,9 @@ import numpy as np
 import optax
 
 from cellrec_jax import errors
-from cellrec_jax.config import RefineConfig
 from cellrec_jax.data import augment
 from cellrec_jax.losses import pu
+from cellrec_jax.methods.heatmap_pu.options import RefineOptions
 from cellrec_jax.nn.patch_net import PatchNet
 
 EXTRACT_BATCH = 512
@@ -46,7 +46,7 @@ class Options:
     """Of the initial parameters, the order of patches and dropout."""
 
     @classmethod
-    def from_config(cls, config: RefineConfig, seed: int) -> "Options":
+    def from_config(cls, config: RefineOptions, seed: int) -> "Options":
         """Takes what concerns the classifier from the options of rounds."""
         names = [field.name for field in dataclasses.fields(cls)]
         taken = {name: getattr(config, name) for name in names if name != "seed"}

@@ -21,12 +21,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from cellrec_jax import masking
-from cellrec_jax.config import CheckpointConfig, RefineConfig
+from cellrec_jax.config import CheckpointConfig
 from cellrec_jax.data import arrays, augment, sets
 from cellrec_jax.data.record import Record
 from cellrec_jax.evaluate import evaluate
 from cellrec_jax.io.console import Console
 from cellrec_jax.methods.heatmap_pu import method as heatmap_pu
+from cellrec_jax.methods.heatmap_pu.options import RefineOptions
 from cellrec_jax.ops import patches as patches_lib
 from cellrec_jax.rounds import (
     candidates as pseudo_candidates,
@@ -165,7 +166,7 @@ def judge(
     candidates: Candidates,
     labels: Mapping[str, ImageLabels],
     eval_set: sets.EvalSet,
-    config: RefineConfig,
+    config: RefineOptions,
     seed: int,
     folder: Path,
     checkpoints: CheckpointConfig,
@@ -229,7 +230,7 @@ def relabel(
     judged: Judged,
     labels: Mapping[str, ImageLabels],
     eval_set: sets.EvalSet,
-    config: RefineConfig,
+    config: RefineOptions,
     round_number: int,
 ) -> Relabeled:
     """Ranks the peaks and adds the surest ones to the labels.
@@ -276,7 +277,7 @@ def relabel(
 
 
 def _cut(
-    candidates: Candidates, eval_set: sets.EvalSet, config: RefineConfig
+    candidates: Candidates, eval_set: sets.EvalSet, config: RefineOptions
 ) -> jax.Array:
     """Patches f32 [N, S, S, 1] of the peaks, cut on the device."""
 

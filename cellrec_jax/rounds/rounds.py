@@ -18,11 +18,9 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from cellrec_jax.config import Experiment, RefineConfig
-from cellrec_jax.config import limits as validate
+from cellrec_jax.config import Experiment, limits
 from cellrec_jax.data import sets
 from cellrec_jax.io.console import Console
-from cellrec_jax.nn import patch_net
 from cellrec_jax.rounds import (
     classifier as round_classifier,
 )
@@ -44,9 +42,6 @@ from cellrec_jax.rounds.labels import ImageLabels
 from cellrec_jax.train import loop
 from cellrec_jax.types import Method
 from cellrec_jax.workdir import interrupt
-from cellrec_jax.workdir import model as model_lib
-
-_NOT_IN_MODEL = ("patch_step", "patch_border", "patch_values", "turns")
 
 
 class _Job(NamedTuple):
@@ -60,13 +55,9 @@ class _Job(NamedTuple):
     init_from: Path | None
 
 
-def wanted(experiment: Experiment) -> bool:
-    """Whether a configuration trains in rounds, or needs a classifier of peaks."""
-    return experiment.refine.rounds > 0 or bool(experiment.model.get("classifier"))
-
-
 def train(
     experiment: Experiment,
+    method: Method,
     workdir: Path,
     data: sets.Sets,
     console: Console,
@@ -75,7 +66,8 @@ def train(
     """Trains all rounds; the last one's detector becomes the work directory's.
 
     Args:
-      experiment: what to train, with `refine`.
+      experiment: what to train.
+      method: of the experiment, with a stage of rounds.
       workdir: exists.
       data: from `sets.open_sets`.
       console: shows progress.
@@ -90,7 +82,7 @@ def train(
         files that cannot be used.
     """
     # 1. What is asked for, the images, and the given labels.
-    method = check(experiment, len(data.train.source.class_names))
+    check(experiment)
     round_files.refuse_edits(workdir)
     images = _load(data, console)
     repaired = sets.repair_lines(data.train.source.repairs)
@@ -103,7 +95,7 @@ def train(
     job = _Job(experiment, method, files, images, console, init_from)
 
     # 2. Rounds, from the latest labels on.
-    config = experiment.refine
+    config = experiment.options.refine
     for number in range(files.latest(config.rounds), config.rounds + 1):
         labels = files.read_labels(number)
         console.line(round_report.label_line(number, config.rounds, labels))
@@ -141,7 +133,7 @@ def _train_round(
       The detector and what was selected, or the outcome of what was interrupted.
     """
     experiment, method, files, images, console, init_from = job
-    config = _classifier_config(experiment)
+    config = experiment.options.judging
     trained = round_detector.train_round(
         experiment, method, files, images, labels, number, console, init_from
     )
@@ -150,7 +142,7 @@ def _train_round(
     found = trained
     judged = following = None
     last = number == config.rounds
-    if not last or experiment.model.get("classifier"):
+    if not last or experiment.options.model.classifier:
         try:
             judged = relabel.judge(
                 found.candidates,
@@ -172,65 +164,22 @@ def _train_round(
     return found, following
 
 
-def check(experiment: Experiment, num_classes: int = 1) -> Method:
-    """Builds the method; refuses what rounds cannot do (ConfigError).
+def check(experiment: Experiment) -> None:
+    """Refuses what rounds cannot do (ConfigError).
 
     Args:
-      experiment: with `refine`.
-      num_classes: of the images, if known.
+      experiment: of a method with a stage of rounds.
     """
-    config, form = experiment.refine, experiment.loss.get("form")
-    method = model_lib.build_method(experiment, num_classes)
-    validate.require(
-        method.candidates is not None,
-        f"refine.rounds={config.rounds}: method={experiment.method} has no rounds of "
-        "pseudo labels; set it to 0, or use a configuration of method heatmap_pu",
+    judging, size_hw = experiment.options.judging, experiment.data.size_hw
+    limits.require(
+        judging.patch_px <= min(size_hw),
+        f"{'model' if experiment.options.model.classifier else 'refine'}.patch_px="
+        f"{judging.patch_px}: a patch must fit into "
+        f"data.size_hw={size_hw[0]},{size_hw[1]}",
     )
-    validate.require(
-        not config.rounds or form == "masked",
-        f"refine.rounds={config.rounds} needs --config.loss.form=masked: {form} makes "
-        "use of all that is not labelled by itself",
-    )
-    _check_patches(experiment)
-    validate.require(
+    limits.require(
         jax.process_count() == 1,
         "refine.rounds: rounds run on the devices of one process; start only one",
-    )
-    return method
-
-
-def _check_patches(experiment: Experiment) -> None:
-    """Refuses patches that cannot be cut or read."""
-    judging, size_hw = _classifier_config(experiment), experiment.data.size_hw
-    patch_px, step = judging.patch_px, judging.patch_step
-    in_model = bool(experiment.model.get("classifier"))
-    for key in _NOT_IN_MODEL if in_model else ():
-        value, default = getattr(judging, key), getattr(RefineConfig, key)
-        validate.require(
-            value == default,
-            f"refine.{key}={value}: a classifier of the model's own reads patches as "
-            f"the paper's code; leave it at {default}",
-        )
-    validate.require(
-        patch_px % step == 0,
-        f"refine.patch_step={step}: refine.patch_px={patch_px} must be a multiple of "
-        f"it, such as {max(patch_px // step, patch_net.MIN_SIDE_PX) * step}",
-    )
-    validate.require(
-        patch_px // step >= patch_net.MIN_SIDE_PX and patch_px <= min(size_hw),
-        f"{'model' if in_model else 'refine'}.patch_px={patch_px}: the classifier of "
-        f"patches needs at least {patch_net.MIN_SIDE_PX * step}, and a patch must fit "
-        f"into data.size_hw={size_hw[0]},{size_hw[1]}",
-    )
-
-
-def _classifier_config(experiment: Experiment) -> RefineConfig:
-    """Options of rounds; a classifier of the model's own sets its network."""
-    model = experiment.model
-    if not model.get("classifier"):
-        return experiment.refine
-    return dataclasses.replace(
-        experiment.refine, network=model["classifier"], patch_px=model["patch_px"]
     )
 
 
@@ -291,7 +240,7 @@ def _report(
         judged,
         following,
         images.train,
-        experiment.refine.match_px,
+        experiment.options.refine.match_px,
     )
     summary["seed"] = found.model.experiment.seed
     summary["notes"] = [*found.notes, *summary["notes"]]

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cellrec_jax import config as config_lib
-from cellrec_jax import errors, main
+from cellrec_jax import errors, main, methods
+from cellrec_jax import run as run_lib
 from cellrec_jax.config import overrides
-from cellrec_jax.rounds import rounds as refine
 from cellrec_jax.sweep.plan import Run
-from cellrec_jax.workdir import directory, model, writer
+from cellrec_jax.workdir import writer
 
 _NO_MATTER = tuple(key for key in config_lib.MAY_CHANGE if key != "eval")
 
@@ -41,14 +41,12 @@ def prepare(run: Run, folder: Path) -> Job:
         settings = main.load_config(run.config)
         for key, text in run.overrides.items():
             overrides.override(settings, key, text)
-        experiment = config_lib.freeze(settings)
-        model.build_method(experiment, num_classes=1)
-        if refine.wanted(experiment):
-            refine.check(experiment)
+        experiment = methods.freeze(settings)
+        run_lib.check_stages(experiment, methods.build(experiment, num_classes=1))
     except errors.UserError as error:
         raise type(error)(f"{run.name}: {error}") from error
-    settings = directory.flatten(experiment)
-    plain = directory.flatten(config_lib.Experiment(method=experiment.method))
+    settings = methods.flatten(experiment)
+    plain = methods.flatten(methods.freeze({"method": experiment.method}))
     return Job(run, folder / run.name, settings, digest(settings, plain))
 
 
@@ -88,7 +86,7 @@ def results(job: Job, ignored: Sequence[str] = ()) -> Mapping[str, Any] | None:
     if not isinstance(found, dict) or not isinstance(stored, dict):
         return None
     try:
-        before = directory.flatten(config_lib.from_json(stored))
+        before = methods.flatten(methods.from_json(stored))
     except errors.ConfigError:  # of a version with other keys
         return None
     no_matter = _no_matter(job.settings)

@@ -7,18 +7,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cellrec_jax.config import Experiment
-from cellrec_jax.config import limits as validate
+from cellrec_jax.config import Experiment, limits
 from cellrec_jax.data import augment, feed, sets, transforms
 from cellrec_jax.evaluate import evaluate
 from cellrec_jax.io.console import Console
 from cellrec_jax.train import loop
+from cellrec_jax.types import Method
 from cellrec_jax.workdir import checkpoint
 from cellrec_jax.workdir import model as model_lib
 
 
 def train(
     experiment: Experiment,
+    method: Method,
     workdir: Path,
     data: sets.Sets,
     console: Console,
@@ -28,6 +29,7 @@ def train(
 
     Args:
       experiment: what to fit; its total_steps is the step of the checkpoint.
+      method: of the experiment, with a `fit`.
       workdir: exists; gets checkpoints/.
       data: from `sets.open_sets`.
       console: shows progress.
@@ -39,7 +41,7 @@ def train(
     Raises:
       ConfigError, DataError: if it cannot be fitted.
     """
-    validate.require(
+    limits.require(
         init_from is None,
         f"method={experiment.method} starts from no weights: leave --init-from out",
     )
@@ -50,7 +52,6 @@ def train(
         console.line(note)
     console.line(loop.summary(experiment, data, source))
     class_names = data.train.source.class_names
-    method = model_lib.build_method(experiment, len(class_names))
     assert method.fit is not None  # the caller asked for it
     config = experiment.data
     scale = transforms.length_scale(source.native_hw, config.size_hw, config.resize)

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from cellrec_jax import config as config_lib
-from cellrec_jax import errors
+from cellrec_jax import errors, methods
 from cellrec_jax.config import Experiment
 from cellrec_jax.data import augment, feed, sets
 from cellrec_jax.evaluate import evaluate
@@ -19,6 +19,7 @@ from cellrec_jax.train import parallel
 from cellrec_jax.train import step as step_lib
 from cellrec_jax.train.clock import Clock
 from cellrec_jax.train.state import TrainState
+from cellrec_jax.types import Method
 from cellrec_jax.workdir import checkpoint, interrupt, operating_point, writer
 from cellrec_jax.workdir import model as model_lib
 
@@ -41,6 +42,7 @@ class Outcome:
 
 def train(  # noqa: PLR0915 - one story, read in one sitting
     experiment: Experiment,
+    method: Method,
     workdir: Path,
     data: sets.Sets,
     console: Console,
@@ -50,6 +52,7 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
 
     Args:
       experiment: what to train.
+      method: of the experiment, for the classes of the images.
       workdir: exists; gets metrics.jsonl and checkpoints/.
       data: from `sets.open_sets`.
       console: shows progress.
@@ -73,8 +76,7 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
         console.line(note)
     console.line(summary(experiment, data, source))
 
-    # 2. Method, optimiser, fresh state.
-    method = model_lib.build_method(experiment, len(class_names))
+    # 2. Optimiser, fresh state.
     state, optimizer = model_lib.make_state(experiment, method)
     manager = checkpoint.open_manager(workdir, experiment.checkpoint)
 
@@ -250,7 +252,7 @@ def _absolute(path: Path | None) -> str:
 def _carried(meta: Mapping[str, Any], experiment: Experiment) -> dict[str, Any]:
     """What a resumed run takes over: it fits thresholds only when they are due."""
     names = ["init_from", "seconds"]
-    before = config_lib.from_json(meta["config"]).eval
+    before = methods.from_json(meta["config"]).eval
     if operating_point.rule(before) == operating_point.rule(experiment.eval):
         names += ["decode", "fit_pending"]
     return {name: meta[name] for name in names if name in meta}

@@ -1,8 +1,6 @@
 """A work directory belongs to one configuration and to one split of its images."""
 
 from collections.abc import Mapping, Sequence
-import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +8,7 @@ import jax
 
 from cellrec_jax import config as config_lib
 from cellrec_jax import errors, methods
-from cellrec_jax.config import Experiment, overrides
+from cellrec_jax.config import Experiment
 from cellrec_jax.data import sets
 from cellrec_jax.rounds.files import RoundFiles
 from cellrec_jax.workdir import checkpoint, writer
@@ -38,10 +36,10 @@ def check(experiment: Experiment, workdir: Path) -> None:
     rows = writer.read_json(path)
     if not isinstance(rows, dict):
         raise errors.ConfigError(f"{path}: is no configuration; choose a new --workdir")
-    stored = flatten(config_lib.from_json(rows))
-    wanted = flatten(experiment)
+    stored = methods.flatten(methods.from_json(rows))
+    wanted = methods.flatten(experiment)
     free = set(config_lib.MAY_CHANGE)
-    rounds = experiment.refine.rounds
+    rounds = _rounds(experiment)
     ended = _ended_rounds(workdir) if rounds else {}
     over = ended.get(_ROUNDS) == rounds if rounds else _has_weights(workdir)
     if not over:
@@ -61,27 +59,6 @@ def check(experiment: Experiment, workdir: Path) -> None:
             f"{workdir} holds a run of another configuration: {'; '.join(differing)}; "
             "choose another --workdir or the same values"
         )
-
-
-def flatten(experiment: Experiment) -> dict[str, Any]:
-    """Dotted key -> value as JSON holds it.
-
-    Keys of the method that an older version did not have are at their defaults.
-
-    Raises:
-      ConfigError: for a key that this version does not have any more.
-    """
-    try:
-        options = methods.options(experiment.method, experiment.model, experiment.loss)
-    except TypeError as error:
-        raise errors.ConfigError(
-            f"stored configuration does not fit this version of cellrec_jax ({error})"
-        ) from error
-    whole = config_lib.to_json(experiment) | {
-        "model": dataclasses.asdict(options.model),
-        "loss": dataclasses.asdict(options.loss),
-    }
-    return overrides.flatten(json.loads(json.dumps(whole)))
 
 
 def claim(experiment: Experiment, workdir: Path, data: sets.Sets) -> None:
@@ -107,7 +84,7 @@ def claim(experiment: Experiment, workdir: Path, data: sets.Sets) -> None:
             )
     if jax.process_index() == 0:
         before = _read(workdir / "config.json").get("refine", {}).get("rounds", 0)
-        if before != experiment.refine.rounds:
+        if before != _rounds(experiment):
             (workdir / "results.json").unlink(missing_ok=True)
         writer.write_json(workdir / "config.json", config_lib.to_json(experiment))
         writer.write_json(path, found)
@@ -128,8 +105,13 @@ def is_finished(workdir: Path, experiment: Experiment) -> bool:
     """Whether there is a checkpoint of the last step, and of the last round."""
     if experiment.total_steps not in checkpoint.complete_steps(workdir):
         return False
-    rounds = experiment.refine.rounds
+    rounds = _rounds(experiment)
     return not rounds or _ended_rounds(workdir).get(_ROUNDS) == rounds
+
+
+def _rounds(experiment: Experiment) -> int:
+    refine = getattr(experiment.options, "refine", None)
+    return refine.rounds if refine else 0
 
 
 def _ended_rounds(workdir: Path) -> dict[str, Any]:
@@ -137,7 +119,7 @@ def _ended_rounds(workdir: Path) -> dict[str, Any]:
     if not _has_weights(workdir):
         return {}
     meta = checkpoint.latest_meta(workdir)
-    return flatten(config_lib.from_json(meta["config"]))
+    return methods.flatten(methods.from_json(meta["config"]))
 
 
 def _begun(workdir: Path) -> bool:

@@ -92,17 +92,6 @@ def keep_all(num_classes: int) -> Decode:
     return Decode(jnp.zeros(num_classes), jnp.zeros(()))
 
 
-def build_method(experiment: Experiment, num_classes: int) -> Method:
-    """Builds an experiment's method."""
-    return methods.build(
-        experiment.method,
-        experiment.model,
-        experiment.loss,
-        num_classes=num_classes,
-        total_steps=experiment.total_steps,
-    )
-
-
 def make_state(
     experiment: Experiment, method: Method, num_channels: int = 3
 ) -> tuple[TrainState, Any]:
@@ -110,7 +99,7 @@ def make_state(
 
     Args:
       experiment: read for the seed and the optimiser.
-      method: from `build_method`.
+      method: from `methods.build`.
       num_channels: C of the images.
     """
     image = jnp.zeros((1, 64, 64, num_channels))
@@ -139,8 +128,8 @@ def restore(workdir: Path, which: str = "last") -> Model:
     """
     with _open(workdir) as manager:
         step, meta = _read_meta(manager, workdir, which)
-        experiment = config_lib.from_json(meta["config"])
-        method = build_method(experiment, len(meta["class_names"]))
+        experiment = methods.from_json(meta["config"])
+        method = methods.build(experiment, len(meta["class_names"]))
         template = jax.eval_shape(lambda: make_state(experiment, method)[0])
         state = checkpoint.restore(manager, template, step).state
     return Model(
@@ -152,7 +141,7 @@ def stored_eval(workdir: Path, which: str = "last") -> config_lib.EvalConfig:
     """How the thresholds of a work directory were chosen; arguments as `restore`."""
     with _open(workdir) as manager:
         _, meta = _read_meta(manager, workdir, which)
-    return config_lib.from_json(meta["config"]).eval
+    return methods.from_json(meta["config"]).eval
 
 
 def _open(workdir: Path) -> Any:
@@ -200,7 +189,7 @@ def _class_weights(model: Model) -> list[str]:
     """Names of the weights whose number depends on the number of classes."""
 
     def shapes(num_classes: int) -> dict[str, tuple[int, ...]]:
-        method = build_method(model.experiment, num_classes)
+        method = methods.build(model.experiment, num_classes)
         state = jax.eval_shape(lambda: make_state(model.experiment, method)[0])
         return {name: leaf.shape for name, leaf in _leaves(state.params)}
 

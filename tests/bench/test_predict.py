@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from cellrec_jax import errors
+from cellrec_jax import errors, methods
 from cellrec_jax.bench import predict, timing
 from cellrec_jax.bench.report import Settings
 
@@ -57,12 +57,11 @@ def test_rows_are_set_against_ours(monkeypatch):
 @pytest.mark.parametrize("setup", SETUPS, ids=lambda setup: setup.config)
 def test_options_are_those_of_the_config_file(setup):
     pytest.importorskip("ml_collections")
-    from cellrec_jax import config, main
+    from cellrec_jax import main
 
-    experiment = config.freeze(main.load_config(setup.config))
+    experiment = methods.freeze(main.load_config(setup.config))
     assert experiment.method == setup.method
-    assert experiment.model == dataclasses.asdict(setup.options.model)
-    assert experiment.loss == dataclasses.asdict(setup.options.loss)
+    assert experiment.options == setup.options
 
 
 def test_rows_are_those_of_the_sweep():

@@ -1,27 +1,25 @@
-import dataclasses
-
 import pytest
 
-from cellrec_jax import config, main
+from cellrec_jax import main, methods
 from cellrec_jax.bench import rounds
 from cellrec_jax.bench.report import Settings
 
 
 @pytest.mark.slow
 def test_stages_and_the_rest_are_all_seconds():
-    experiment = config.freeze(main.load_config(rounds.CONFIG))
-    tiny = dataclasses.replace(
+    experiment = methods.freeze(main.load_config(rounds.CONFIG))
+    tiny = methods.changed(
         experiment,
-        total_steps=2,
-        batch_size=4,  # divides over the devices of tests
-        data=dataclasses.replace(
-            experiment.data,
-            size_hw=(64, 64),
-            synthetic_hw=(128, 128),
-            synthetic_train=4,
-            synthetic_test=1,
-        ),
-        refine=dataclasses.replace(experiment.refine, rounds=1, epochs=1),
+        {
+            "total_steps": 2,
+            "batch_size": 4,  # divides over the devices of tests
+            "data.size_hw": (64, 64),
+            "data.synthetic_hw": (128, 128),
+            "data.synthetic_train": 4,
+            "data.synthetic_test": 1,
+            "refine.epochs": 1,
+            "refine.rounds": 1,
+        },
     )
     found = rounds.measure(tiny)
     seconds = {row["stage"]: row["seconds"] for row in found.rows}

@@ -1,9 +1,7 @@
-import dataclasses
-
 import jax
 import pytest
 
-from cellrec_jax import errors
+from cellrec_jax import errors, methods
 from cellrec_jax.bench import train
 from cellrec_jax.bench.report import Settings
 
@@ -25,18 +23,16 @@ def test_rows():
 
 def test_paper_preset_is_the_methods_default():
     experiment = train.open_preset("paper").experiment
-    assert experiment.model["backbone"] == "resnet50"
+    assert experiment.options.model.backbone == "resnet50"
     assert experiment.data.size_hw == (800, 800)
     half = train.open_preset("paper_bf16").experiment
-    assert half == dataclasses.replace(
-        experiment, model={**experiment.model, "dtype": "bfloat16"}
-    )
+    assert half == methods.changed(experiment, {"model.dtype": "bfloat16"})
 
 
 def test_other_presets_come_from_their_files():
     pytest.importorskip("ml_collections")
     setup = train.open_preset("demo")
-    assert setup.experiment.model["backbone"] == "small"
+    assert setup.experiment.options.model.backbone == "small"
     assert setup.augment.crop_hw == setup.experiment.data.crop_hw
 
 

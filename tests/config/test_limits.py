@@ -6,20 +6,18 @@ import pytest
 
 from cellrec_jax import config as config_lib
 from cellrec_jax import errors
-from cellrec_jax.config import limits as validate
+from cellrec_jax.config.limits import check, option
 
 
 def changed(**fields) -> config_lib.Experiment:
     """Defaults with `section__key=value` or `key=value` replaced."""
-    experiment = config_lib.Experiment()
+    sections: dict[str, dict] = {}
+    plain = {}
     for name, value in fields.items():
         section, _, key = name.rpartition("__")
-        if section:
-            part = dataclasses.replace(getattr(experiment, section), **{key: value})
-            experiment = dataclasses.replace(experiment, **{section: part})
-        else:
-            experiment = dataclasses.replace(experiment, **{key: value})
-    return experiment
+        (sections.setdefault(section, {}) if section else plain)[key] = value
+    shared = config_lib.shared({**plain, **sections})
+    return config_lib.Experiment("calibrated_rcnn", None, **shared)
 
 
 @pytest.mark.parametrize(
@@ -44,7 +42,7 @@ def changed(**fields) -> config_lib.Experiment:
         ({"optim__weight_decay": -1.0}, "optim.weight_decay=-1.0 must be 0 or more"),
         ({"optim__momentum": 7.0}, "optim.momentum=7.0 must be in [0, 1)"),
         ({"optim__warmup_steps": -5}, "optim.warmup_steps=-5 must be 0 or more"),
-        ({"optim__drops": (3.0, 4.0)}, "optim.drops=3.0,4.0 must be shares"),
+        ({"optim__drops": (3.0, 4.0)}, "optim.drops=3.0,4.0 must be in (0, 1): shares"),
         ({"optim__learning_rate": float("inf")}, "optim.learning_rate=inf must be"),
         ({"eval__bootstrap": -4}, "eval.bootstrap=-4 must be 0 or more"),
         ({"eval__every": -1}, "eval.every=-1 must be 0 or more"),
@@ -80,7 +78,7 @@ def changed(**fields) -> config_lib.Experiment:
 )
 def test_impossible_values(fields, message):
     with pytest.raises(errors.ConfigError) as caught:
-        validate.validate(changed(**fields))
+        changed(**fields)
     assert str(caught.value).startswith("--config.")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -100,4 +98,29 @@ def test_impossible_values(fields, message):
     ],
 )
 def test_possible_values(fields):
-    validate.validate(changed(**fields))
+    changed(**fields)
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    rate: float = option(0.5, above=0, most=1, hint="a half is usual")
+    sides: tuple[int, ...] = option((8, 4), least=2)
+    kind: str = option("a", choices=("a", ""))
+    free: float = -1.0
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"rate": 0.0}, "x.rate=0.0 must be in (0, 1]: a half is usual"),
+        ({"rate": 1.5}, "x.rate=1.5 must be in (0, 1]: a half is usual"),
+        ({"sides": (8, 1)}, "x.sides=8,1 must be at least 2"),
+        ({"kind": "b"}, "x.kind=b: choose one of a, ''"),
+    ],
+)
+def test_the_text_is_made_from_the_limits(fields, message):
+    check("x", Options())
+    check("x", Options(rate=1.0, sides=(2,), kind="", free=float("nan")))
+    with pytest.raises(errors.ConfigError) as caught:
+        check("x", Options(**fields))
+    assert str(caught.value) == f"--config.{message}"

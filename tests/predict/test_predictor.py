@@ -9,11 +9,12 @@ from PIL import Image
 import pytest
 from scipy import spatial
 
-from cellrec_jax import config, errors, main
+from cellrec_jax import errors, main, methods
 from cellrec_jax.config import DataConfig, Experiment
 from cellrec_jax.data import transforms
 from cellrec_jax.evaluate import evaluate
 from cellrec_jax.io.console import Console
+from cellrec_jax.methods import heatmap_pu
 from cellrec_jax.predict import predictor as predict
 from cellrec_jax.types import Detections, Method
 from cellrec_jax.workdir import model
@@ -52,7 +53,7 @@ def _find_dots(params, model_state, batch, decode):
 def predictor():
     data = DataConfig(size_hw=(64, 96), box_size=8.0, max_cells=1)
     made = model.Model(
-        Experiment(data=data),
+        Experiment("heatmap_pu", heatmap_pu.Options(), data=data),
         Method(None, None, None),
         {},
         {},
@@ -72,7 +73,7 @@ def _change(predictor, spy=None, *, native_hw=None, stride=1, model=None, **data
     made, data_config = predictor.model, predictor.model.experiment.data
     experiment = dataclasses.replace(
         made.experiment,
-        model=model or made.experiment.model,
+        options=heatmap_pu.Options(model or made.experiment.options.model),
         data=dataclasses.replace(data_config, **data),
     )
     meta = {**made.meta, "native_hw": native_hw or made.meta["native_hw"]}
@@ -316,7 +317,7 @@ def test_tiles_of_their_own_range_are_warned_of_once(
     for name in ("a", "b"):
         Image.fromarray(_image(height, 96, [])).save(tmp_path / f"{name}.png")
     paths = predict.find_inputs(str(tmp_path))
-    changed = _change(predictor, model={"peak_rule": rule})
+    changed = _change(predictor, model=heatmap_pu.ModelOptions(peak_rule=rule))
     predict.predict_files(changed, paths, tmp_path / "out", Console())
     printed = capsys.readouterr().out
     assert printed.count("train with --config.model.peak_rule=absolute") == number
@@ -374,15 +375,15 @@ def test_tiles_of_matched_points_are_the_whole_image(
 
     Images are `scale` times as large as what the network sees of them.
     """
-    experiment = config.freeze(main.load_config(f"pdl1_point{preset}"))
-    changed = {
-        **experiment.model,
-        "norm": "sync_batch",
-        "max_detections": 4000,
-        "channels": 32,
-    }
-    experiment = dataclasses.replace(experiment, model=changed)
-    method = model.build_method(experiment, 2)
+    experiment = methods.changed(
+        methods.freeze(main.load_config(f"pdl1_point{preset}")),
+        {
+            "model.norm": "sync_batch",
+            "model.max_detections": 4000,
+            "model.channels": 32,
+        },
+    )
+    method = methods.build(experiment, 2)
     state, _ = model.make_state(experiment, method)
 
     def lower(path, leaf):  # else features double from block to block of many

@@ -12,9 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cellrec_jax.config import CheckpointConfig, RefineConfig
+from cellrec_jax.config import CheckpointConfig
 from cellrec_jax.io.console import Console
 from cellrec_jax.losses import pu
+from cellrec_jax.methods.heatmap_pu.options import RefineOptions
 from cellrec_jax.rounds import classifier as round_classifier
 from cellrec_jax.rounds import patch_classifier
 from cellrec_jax.rounds.candidates import POSITIVE, UNLABELED
@@ -130,7 +131,7 @@ def test_the_prior_can_be_fixed_counted_or_estimated():
         ({"unlabeled_share": 0.25}, 75 / 120, 75 / 120),
         ({"prior_rule": "penl1"}, 0.15, 0.35),
     ):
-        config = dataclasses.replace(RefineConfig(), **change)
+        config = dataclasses.replace(RefineOptions(), **change)
         prior, notes = round_classifier.prior_of(patches, kinds, config, 0)
         assert low <= prior <= high
         assert notes == ()
@@ -156,7 +157,7 @@ def test_the_estimated_prior_makes_the_risk_unbiased():
 def test_a_prior_that_cannot_be_estimated_is_counted(num_positive, spread, reason):
     patches, kinds = _patches_of_two_places(num_positive, 30, 0)
     config = dataclasses.replace(
-        RefineConfig(), prior_rule="penl1", unlabeled_share=0.5
+        RefineOptions(), prior_rule="penl1", unlabeled_share=0.5
     )
     prior, (note,) = round_classifier.prior_of(spread * patches, kinds, config, 0)
     assert prior == pytest.approx((num_positive + 15) / (num_positive + 30))

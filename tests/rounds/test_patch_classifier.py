@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from cellrec_jax import errors
-from cellrec_jax.config import RefineConfig
 from cellrec_jax.losses import pu
+from cellrec_jax.methods.heatmap_pu.options import RefineOptions
 from cellrec_jax.metrics import ranking
 from cellrec_jax.nn import patch_net
 from cellrec_jax.rounds import patch_classifier
@@ -207,10 +207,10 @@ def test_optimizer_is_pytorchs_adam_with_decay():
 
 
 def test_options_of_the_rounds():
-    config = RefineConfig(network="small", epochs=3, surrogate="sigmoid")
+    config = RefineOptions(network="small", epochs=3, surrogate="sigmoid")
     options = Options.from_config(config, 7)
     assert options == Options(network="small", epochs=3, surrogate="sigmoid", seed=7)
-    assert Options.from_config(RefineConfig(), 0) == Options()
+    assert Options.from_config(RefineOptions(), 0) == Options()
 
 
 @pytest.mark.parametrize(

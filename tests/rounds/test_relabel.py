@@ -5,17 +5,19 @@ import dataclasses
 import numpy as np
 import pytest
 
-from cellrec_jax.config import CheckpointConfig, Experiment, RefineConfig
+from cellrec_jax import methods
+from cellrec_jax.config import CheckpointConfig
 from cellrec_jax.data import arrays, sets
 from cellrec_jax.data.example import ExampleSpec
 from cellrec_jax.io.console import Console
 from cellrec_jax.methods.heatmap_pu import method as heatmap_pu
+from cellrec_jax.methods.heatmap_pu.options import RefineOptions
 from cellrec_jax.rounds import candidates as pc
 from cellrec_jax.rounds import labels as round_labels
 from cellrec_jax.rounds import relabel
 from cellrec_jax.workdir import model as model_lib
 
-CONFIG = RefineConfig(match_px=3.0, network="small", patch_px=13, epochs=1)
+CONFIG = RefineOptions(match_px=3.0, network="small", patch_px=13, epochs=1)
 
 
 def _eval_set(images, size_hw=(40, 60), resize="squeeze") -> sets.EvalSet:
@@ -175,4 +177,6 @@ def _model_of_a_map():
     method = method._replace(candidates=candidates)
     decode = {"thresholds": [0.5], "min_distance": 0.0}
     meta = {"decode": decode, "native_hw": (64, 64)}
-    return model_lib.Model(Experiment(), method, None, {}, meta, 0)
+    return model_lib.Model(
+        methods.freeze({"method": "heatmap_pu"}), method, None, {}, meta, 0
+    )

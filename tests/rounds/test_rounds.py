@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from cellrec_jax import config as config_lib
-from cellrec_jax import errors, run
+from cellrec_jax import errors, methods, run
 from cellrec_jax.data import arrays, sets
 from cellrec_jax.io.console import Console
 from cellrec_jax.methods import heatmap_pu
@@ -52,43 +52,40 @@ def _image(seed: int) -> np.ndarray:
 
 
 def _experiment(**sections) -> config_lib.Experiment:
-    model = heatmap_pu.ModelOptions(
-        width=4, window_px=3, max_detections=64, patch_px=13, norm="group"
-    )
-    loss = heatmap_pu.LossOptions(sigma_px=2.0, radius_px=6.0)
-    base = config_lib.Experiment(
-        method="heatmap_pu",
-        total_steps=30,
-        batch_size=4,
-        model=dataclasses.asdict(model),
-        loss=dataclasses.asdict(loss),
-        data=config_lib.DataConfig(
-            size_hw=SIZE_HW, keep_rate=0.25, max_cells=32, flip=False
-        ),
-        optim=config_lib.OptimConfig("adam", 1e-2, schedule="constant"),
-        eval=config_lib.EvalConfig(radius_px=5.0, threshold=0.4, bootstrap=10),
-        refine=config_lib.RefineConfig(
-            rounds=2,
-            match_px=5.0,
-            network="small",
-            patch_px=13,
-            epochs=5,
-            batch_size=64,
-            learning_rate=1e-3,
-            top_share=0.2,
-            bottom_share=0.2,
-        ),
-        checkpoint=config_lib.CheckpointConfig(every=15),
-    )
-    changes = {
-        name: (
-            {**getattr(base, name), **change}
-            if name in ("model", "loss")
-            else dataclasses.replace(getattr(base, name), **change)
-        )
-        for name, change in sections.items()
+    base = {
+        "method": "heatmap_pu",
+        "total_steps": 30,
+        "batch_size": 4,
+        "model": {
+            "width": 4,
+            "window_px": 3,
+            "max_detections": 64,
+            "patch_px": 13,
+            "norm": "group",
+        },
+        "loss": {"sigma_px": 2.0, "radius_px": 6.0},
+        "refine": {
+            "rounds": 2,
+            "match_px": 5.0,
+            "network": "small",
+            "patch_px": 13,
+            "epochs": 5,
+            "batch_size": 64,
+            "learning_rate": 1e-3,
+            "top_share": 0.2,
+            "bottom_share": 0.2,
+        },
+        "data": {"size_hw": SIZE_HW, "keep_rate": 0.25, "max_cells": 32, "flip": False},
+        "optim": {"name": "adam", "learning_rate": 1e-2, "schedule": "constant"},
+        "eval": {"radius_px": 5.0, "threshold": 0.4, "bootstrap": 10},
+        "checkpoint": {"every": 15},
     }
-    return dataclasses.replace(base, **changes)
+    changed = {name: {**base[name], **change} for name, change in sections.items()}
+    return methods.freeze({**base, **changed})
+
+
+def _train(experiment: config_lib.Experiment, *arguments, **named) -> loop.Outcome:
+    return refine.train(experiment, methods.build(experiment, 1), *arguments, **named)
 
 
 def _data(experiment: config_lib.Experiment) -> sets.Sets:
@@ -191,9 +188,7 @@ def test_a_repeated_command_goes_on_where_it_was(finished, tmp_path):
 def test_rounds_may_be_added(finished, tmp_path):
     """The detectors of those that are done are not trained again."""
     workdir, experiment = finished
-    more = dataclasses.replace(
-        experiment, refine=dataclasses.replace(experiment.refine, rounds=3)
-    )
+    more = methods.changed(experiment, {"refine.rounds": 3})
     copy = shutil.copytree(workdir, tmp_path / "copy")
     stamps = {
         path: path.stat().st_mtime_ns
@@ -220,9 +215,7 @@ def test_rounds_may_be_added(finished, tmp_path):
 @pytest.mark.slow
 def test_labels_that_a_person_edited_are_trained_on(finished, tmp_path):
     workdir, experiment = finished
-    experiment = dataclasses.replace(
-        experiment, refine=dataclasses.replace(experiment.refine, rounds=1, pause=True)
-    )
+    experiment = methods.changed(experiment, {"refine.rounds": 1, "refine.pause": True})
     copy = tmp_path / "copy"
     shutil.copytree(workdir, copy)
     for folder in ("checkpoints", "rounds/1", "rounds/2"):
@@ -234,7 +227,7 @@ def test_labels_that_a_person_edited_are_trained_on(finished, tmp_path):
     point = {"x": 12.0, "y": 12.0, "origin": "given"}
     content["images"]["000000"]["points"].append(point)
     path.write_text(json.dumps(content))
-    refine.train(experiment, copy, _data(experiment), Console(quiet=True))
+    _train(experiment, copy, _data(experiment), Console(quiet=True))
     (before, after) = _summaries(copy)[0], _summaries(copy)[1]
     assert after["labels"]["given"] == before["labels"]["given"] + 1
     # Once trained on, the file is history.
@@ -242,7 +235,7 @@ def test_labels_that_a_person_edited_are_trained_on(finished, tmp_path):
     path.write_text(json.dumps(content))
     shutil.rmtree(copy / "checkpoints")
     with pytest.raises(errors.ConfigError, match="after round 1 had begun"):
-        refine.train(experiment, copy, _data(experiment), Console(quiet=True))
+        _train(experiment, copy, _data(experiment), Console(quiet=True))
 
 
 @pytest.mark.slow
@@ -257,8 +250,7 @@ def test_edits_of_a_finished_run_are_refused_and_cost_nothing(finished, tmp_path
         name: (copy / name).read_bytes() for name in ("config.json", "results.json")
     }
     for rounds in (2, 3):
-        more = dataclasses.replace(experiment.refine, rounds=rounds)
-        more = dataclasses.replace(experiment, refine=more)
+        more = methods.changed(experiment, {"refine.rounds": rounds})
         with pytest.raises(errors.ConfigError, match="after round 1 had begun"):
             run.train_and_evaluate(more, copy, data=_data(more))
     assert {name: (copy / name).read_bytes() for name in kept} == kept
@@ -280,7 +272,7 @@ def test_of_several_seeds_the_chosen_ones_are_kept(tmp_path):
     refining = {"rounds": 1, "epochs": 1, "top_share": 0.9, "seeds_per_round": 2}
     experiment = dataclasses.replace(_experiment(refine=refining), total_steps=15)
     data, quiet = _data(experiment), Console(quiet=True)
-    outcome = refine.train(experiment, tmp_path, data, quiet)
+    outcome = _train(experiment, tmp_path, data, quiet)
     first, second = (summary["seed"] for summary in _summaries(tmp_path))
     assert {first, second} <= {0, 1}
     rounds = tmp_path / "rounds"
@@ -290,7 +282,7 @@ def test_of_several_seeds_the_chosen_ones_are_kept(tmp_path):
     chex.assert_trees_all_equal(model_lib.restore(tmp_path).params, chosen)
     # Killed before the end, it goes on without the seeds that are gone.
     shutil.rmtree(tmp_path / "checkpoints")
-    again = refine.train(experiment, tmp_path, data, quiet)
+    again = _train(experiment, tmp_path, data, quiet)
     assert again.timing["from_step"] == 15 == int(outcome.state.step)
 
 
@@ -302,15 +294,13 @@ def test_every_round_starts_from_the_weights_of_the_first(finished, tmp_path):
     assert round_detector.started_from(files, None) is None
     with pytest.raises(errors.ConfigError, match=r"--init-from .* fresh weights"):
         round_detector.started_from(files, workdir)
-    experiment = dataclasses.replace(
-        experiment,
-        total_steps=15,
-        refine=dataclasses.replace(experiment.refine, rounds=1, epochs=1),
+    experiment = methods.changed(
+        experiment, {"total_steps": 15, "refine.rounds": 1, "refine.epochs": 1}
     )
     moved = tmp_path / "moved"
     moved.mkdir()
     data, console = _data(experiment), Console(quiet=True)
-    refine.train(experiment, moved, data, console, init_from=workdir)
+    _train(experiment, moved, data, console, init_from=workdir)
     files = RoundFiles(moved, {})
     assert round_detector.started_from(files, None) == workdir.absolute()
     assert round_detector.started_from(files, workdir) == workdir.absolute()
@@ -323,7 +313,7 @@ def test_a_warm_start_takes_the_last_rounds_weights(tmp_path):
         refine={"warm_start": True, "rounds": 1, "epochs": 1, "top_share": 0.9}
     )
     workdir, data = tmp_path / "run", _data(experiment)
-    refine.train(experiment, workdir, data, Console(quiet=True))
+    _train(experiment, workdir, data, Console(quiet=True))
     first, second = (RoundFiles(workdir, {}).detector(k, 0) for k in (0, 1))
     assert checkpoint.latest_meta(first)["init_from"] == ""
     assert checkpoint.latest_meta(second)["init_from"] == str(first.absolute())
@@ -334,7 +324,7 @@ def test_a_warm_start_takes_the_last_rounds_weights(tmp_path):
         shutil.rmtree(folder)
     for name in ("summary.json", "peaks.npz"):
         (moved / "rounds" / "1" / name).unlink()
-    outcome = refine.train(experiment, moved, data, Console(quiet=True))
+    outcome = _train(experiment, moved, data, Console(quiet=True))
     assert outcome.timing["from_step"] == 15
     chex.assert_trees_all_close(model_lib.restore(moved).params, wanted, atol=1e-6)
 
@@ -436,7 +426,7 @@ def test_wide_patches_at_lower_peaks(tmp_path):
     }
     experiment = _experiment(refine=wide, eval={"threshold": 0.985})
     data, quiet = _data(experiment), Console(quiet=True)
-    assert refine.train(experiment, tmp_path, data, quiet).paused
+    assert _train(experiment, tmp_path, data, quiet).paused
     images = refine._load(data, quiet)
     files = RoundFiles(tmp_path, refine._sizes(images.train))
     model = model_lib.restore(files.detector(0, experiment.seed))
@@ -481,7 +471,7 @@ def test_images_of_all_sorts(tmp_path):
     )
     (warning,) = refine._blank_lines(refine._load(data, Console(quiet=True)).train)
     assert warning.startswith("warning: 1 of 4 training images (such as 000002) have")
-    assert refine.train(experiment, tmp_path, data, Console(quiet=True)).paused
+    assert _train(experiment, tmp_path, data, Console(quiet=True)).paused
     (summary,) = _summaries(tmp_path)
     assert summary["labels"]["given"] == 4
     assert summary["selected"]["positive"] >= 1
@@ -496,43 +486,18 @@ def test_images_of_all_sorts(tmp_path):
 
 
 def test_what_rounds_cannot_do_is_refused():
-    plain = _experiment(loss={"form": "plain"})
-    with pytest.raises(errors.ConfigError, match=r"loss.form=masked"):
-        refine.check(plain)
-    for patch_px in (12, 65):
-        model = {"classifier": "small", "patch_px": patch_px}
-        for key, odd in {
-            "refine": _experiment(refine={"patch_px": patch_px}),
-            "model": _experiment(model=model),
-        }.items():
-            message = rf"{key}.patch_px={patch_px}.*64,80"
-            with pytest.raises(errors.ConfigError, match=message):
-                refine.check(odd)
-    for key, odd in {
-        r"patch_step=2: refine.patch_px=27 .* 26": {"patch_px": 27, "patch_step": 2},
-        r"patch_px=24.* at least 26": {"patch_px": 24, "patch_step": 2},
-    }.items():
-        with pytest.raises(errors.ConfigError, match=key):
-            refine.check(_experiment(refine=odd))
-    for key, value in {
-        "patch_step": 2,
-        "patch_border": "reflect",
-        "patch_values": "standard",
-        "turns": True,
-    }.items():
-        judge = {"classifier": "small", "patch_px": 26}
-        with pytest.raises(errors.ConfigError, match=f"refine.{key}={value}: .*leave"):
-            refine.check(_experiment(model=judge, refine={key: value}))
-    other = dataclasses.replace(plain, method="density_map", model={}, loss={})
-    with pytest.raises(errors.ConfigError, match="no rounds"):
-        refine.check(other)
+    with pytest.raises(errors.ConfigError, match=r"refine.patch_px=65: .*64,80"):
+        refine.check(_experiment(refine={"patch_px": 65}))
+    judge = {"classifier": "small", "patch_px": 65}
+    with pytest.raises(errors.ConfigError, match=r"model.patch_px=65: .*64,80"):
+        refine.check(_experiment(model=judge))
 
 
 def test_interruption_is_passed_on(tmp_path, monkeypatch):
     experiment = _experiment()
 
     monkeypatch.setattr(loop, "train", lambda *_: loop.Outcome(None, {}, 143, {}))
-    outcome = refine.train(experiment, tmp_path, _data(experiment), Console(quiet=True))
+    outcome = _train(experiment, tmp_path, _data(experiment), Console(quiet=True))
     assert outcome.exit_code == 143
     assert checkpoint.complete_steps(tmp_path) == []
 
@@ -555,6 +520,6 @@ def test_a_signal_while_the_classifier_trains_ends_the_run_until_repeated(
     assert not (tmp_path / "labels" / "round_1.json").exists()
     code = run.train_and_evaluate(experiment, tmp_path, data=_data(experiment))
     assert code == 0
-    last = f"labels/round_{experiment.refine.rounds}.json"
+    last = f"labels/round_{experiment.options.refine.rounds}.json"
     assert (tmp_path / last).read_bytes() == (workdir / last).read_bytes()
     assert not checkpoint.complete_steps(tmp_path / "rounds" / "0" / "classifier")

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from cellrec_jax import config, main
+from cellrec_jax import config, main, methods
 from cellrec_jax.sweep import runner
 
 FAKE = """
@@ -88,7 +88,7 @@ def fake_main(tmp_path):
     """The start of a run's command; the runs are noted in the file `order`."""
     path = tmp_path / "fake.py"
     path.write_text(FAKE)
-    preset = config.freeze(main.load_config("ki67_bde:small"))
+    preset = methods.freeze(main.load_config("ki67_bde:small"))
     (tmp_path / "preset.json").write_text(json.dumps(config.to_json(preset)))
     # -S -E: starts in half the time
     return [sys.executable, "-S", "-E", str(path)]

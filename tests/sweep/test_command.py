@@ -238,7 +238,7 @@ def test_overlays_are_of_each_rows_first_run(sweep_file, tmp_path):
         (["--workers", "0"], "--workers 0"),
         (
             ["--set", "refine.rounds=1"],
-            "plain/kept=0.1/seed0: --config.refine.rounds=1",
+            "plain/kept=0.1/seed0: --config.refine.rounds: no such key",
         ),
     ],
 )

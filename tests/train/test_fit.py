@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cellrec_jax import config as config_lib
-from cellrec_jax import errors, run
+from cellrec_jax import errors, methods, run
 from cellrec_jax.data import arrays, sets
 from cellrec_jax.io.console import Console
 from cellrec_jax.methods import vicar
@@ -39,9 +39,9 @@ def _experiment() -> config_lib.Experiment:
         max_detections=32,
     )
     return config_lib.Experiment(
-        method="vicar",
+        "vicar",
+        vicar.Options(model),
         total_steps=1,
-        model=dataclasses.asdict(model),
         data=config_lib.DataConfig(size_hw=SIZE_HW, max_cells=8, flip=False),
         eval=config_lib.EvalConfig(radius_px=6.0, threshold=0.5, bootstrap=10),
     )
@@ -89,5 +89,10 @@ def test_there_are_no_weights_to_start_from(tmp_path):
     experiment = _experiment()
     with pytest.raises(errors.ConfigError, match="leave --init-from out"):
         fit.train(
-            experiment, tmp_path, _data(experiment), Console(quiet=True), tmp_path
+            experiment,
+            methods.build(experiment, 1),
+            tmp_path,
+            _data(experiment),
+            Console(quiet=True),
+            tmp_path,
         )

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cellrec_jax import config, errors
+from cellrec_jax import config, errors, methods
 from cellrec_jax.data import feed, sets
 from cellrec_jax.data.record import Source
 from cellrec_jax.train import loop
@@ -54,7 +54,7 @@ def test_with_nothing_kept_the_same_directory_will_do():
 
 def test_a_resumed_run_keeps_what_it_has_fitted():
     """But not by another rule: its weights may have other thresholds then."""
-    experiment = config.Experiment()
+    experiment = methods.freeze({"method": "calibrated_rcnn"})
     stored = {"config": config.to_json(experiment), "mpp": 0.25, "cells_kept": 3}
     kept = {"decode": {"thresholds": [0.3]}, "fit_pending": False, "init_from": "a"}
     assert loop._carried({**stored, **kept}, experiment) == kept

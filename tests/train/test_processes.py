@@ -29,7 +29,7 @@ import numpy as np
 from cellrec_jax import config
 from cellrec_jax.train import model, run
 
-experiment = config.from_json(json.loads(text))
+experiment = methods.from_json(json.loads(text))
 assert run.train_and_evaluate(experiment, Path(workdir)) == 0
 leaves = jax.tree.leaves(model.restore(Path(workdir)).params)
 if int(index) == 0:

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from cellrec_jax import config, errors
+from cellrec_jax import config, errors, methods
 from cellrec_jax.data import sets
 from cellrec_jax.data.record import Source
 from cellrec_jax.workdir import checkpoint, directory
@@ -15,7 +15,7 @@ from cellrec_jax.workdir import checkpoint, directory
 @pytest.fixture(scope="module")
 def experiment(trained) -> config.Experiment:
     """What the finished run was told to do."""
-    return config.from_json(json.loads((trained / "config.json").read_text()))
+    return methods.from_json(json.loads((trained / "config.json").read_text()))
 
 
 @pytest.fixture
@@ -47,12 +47,12 @@ def test_a_key_of_a_newer_version_has_its_default(workdir, experiment):
         "loss": "literal",
     }.items():
         del stored[section][key]
-    del stored["refine"]
     path.write_text(json.dumps(stored))
     directory.check(experiment, workdir)
-    changed = {**experiment.model, "dtype": "bfloat16"}
     with pytest.raises(errors.ConfigError, match=r"model.dtype \(float32 there"):
-        directory.check(dataclasses.replace(experiment, model=changed), workdir)
+        directory.check(
+            methods.changed(experiment, {"model.dtype": "bfloat16"}), workdir
+        )
     path.write_text(json.dumps({**stored, "model": {"gone": 1}}))
     with pytest.raises(errors.ConfigError, match=r"does not fit this version.*gone"):
         directory.check(experiment, workdir)
@@ -93,10 +93,13 @@ def with_rounds(tiny_experiment):
     """Makes an experiment of so many rounds."""
 
     def make(number, **evaluation):
-        return dataclasses.replace(
-            tiny_experiment,
-            refine=dataclasses.replace(tiny_experiment.refine, rounds=number),
-            eval=dataclasses.replace(tiny_experiment.eval, **evaluation),
+        return methods.freeze(
+            {
+                "method": "heatmap_pu",
+                "total_steps": tiny_experiment.total_steps,
+                "refine": {"rounds": number},
+                "eval": evaluation,
+            }
         )
 
     return make
@@ -127,11 +130,11 @@ def test_rounds_may_be_added(with_rounds, two_rounds):
     assert not (two_rounds / "results.json").exists()
 
 
-def test_results_of_a_version_without_rounds_stay(workdir, experiment):
+def test_results_of_a_version_with_rounds_for_all_methods_stay(workdir, experiment):
     path = workdir / "config.json"
-    stored = json.loads(path.read_text())
-    del stored["refine"]
+    stored = json.loads(path.read_text()) | {"refine": {"rounds": 0, "ridge": 0.1}}
     path.write_text(json.dumps(stored))
+    directory.check(experiment, workdir)
     directory.claim(experiment, workdir, _sets(("0", "1", "2", "3"), ("5",)))
     assert (workdir / "results.json").exists()
 

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from cellrec_jax import config, main
+from cellrec_jax import main, methods
 from cellrec_jax.workdir import model
 
 DECODE = {"thresholds": [0.25, 0.5], "min_distance": 3.0, "num_labels": [1, 2]}
@@ -68,6 +68,6 @@ def test_merge_takes_equal_shapes_only():
     ],
 )
 def test_weights_of_the_classes(name, weights):
-    experiment = config.freeze(main.load_config(name))
+    experiment = methods.freeze(main.load_config(name))
     made = model.Model(experiment, None, None, None, {"class_names": ["cell"]}, 1)
     assert sorted(model._class_weights(made)) == weights

@@ -5,8 +5,7 @@ The networks are the baselines of Table 1 of their paper: choose one by `network
 
 import dataclasses
 
-from cellrec_jax import errors
-from cellrec_jax.config import limits as validate
+from cellrec_jax.config.limits import check, option, require
 from cellrec_jax.nn import resnet
 from cellrec_jax.ops import heatmaps
 
@@ -19,65 +18,47 @@ IOU_FORMS = ("product", "dice", "log", "min_max")
 class ModelOptions:
     """Network and decoding."""
 
-    network: str = "unet"
+    network: str = option("unet", choices=NETWORKS)
     """fcrn_a, fcrn_b, unet, res_unet or deeplab."""
-    width: int = 0
+    width: int = option(0, least=0)
     """Channels of the first block (of DeepLab's decoder); 0 is the published width."""
-    backbone: str = "resnet101"
+    backbone: str = option("resnet101", choices=tuple(resnet.STAGES))
     """deeplab: the ResNet, or small for two CPU cores."""
-    norm: str = "group"
+    norm: str = option("group", choices=("group", "sync_batch"))
     """group or sync_batch."""
-    max_detections: int = 1000
+    max_detections: int = option(1000, above=0)
     """Highest peaks of an image that are kept."""
-    window_px: int = 1
+    window_px: int = option(1, above=0)
     """A peak is the highest pixel up to this far away in y and x."""
-    dtype: str = "float32"
+    dtype: str = option("float32", choices=("float32", "bfloat16"))
     """Computation type: float32 or bfloat16."""
 
     def __post_init__(self) -> None:
-        """Refuses impossible choices."""
-        validate.require_choice("model.network", self.network, NETWORKS)
-        validate.require_choice("model.backbone", self.backbone, tuple(resnet.STAGES))
-        validate.require_choice("model.norm", self.norm, ("group", "sync_batch"))
-        validate.require_choice("model.dtype", self.dtype, ("float32", "bfloat16"))
-        if self.width < 0:
-            raise errors.ConfigError(f"--config.model.width={self.width} is below 0")
-        for key in ("max_detections", "window_px"):
-            if getattr(self, key) < 1:
-                raise errors.ConfigError(
-                    f"--config.model.{key}={getattr(self, key)} must be at least 1"
-                )
+        """Refuses values outside their limits."""
+        check("model", self)
 
 
 @dataclasses.dataclass(frozen=True)
 class LossOptions:
     """Reference maps and the loss."""
 
-    target: str = "stamp"
+    target: str = option("stamp", choices=TARGETS)
     """stamp (7x7 px as printed), gaussian (all of it), or disc (a filled circle)."""
-    sigma_px: float = 6.0
+    sigma_px: float = option(6.0, above=0)
     """Of stamp and gaussian."""
-    side_px: int = 7
+    side_px: int = option(7, least=1)
     """Side of the stamp, odd."""
-    radius_px: float = 10.0
+    radius_px: float = option(10.0, above=0)
     """Of the disc."""
-    bce_weight: float = 0.8
-    iou_weight: float = 0.2
-    iou_form: str = "product"
+    bce_weight: float = option(0.8, least=0)
+    iou_weight: float = option(0.2, least=0)
+    iou_form: str = option("product", choices=IOU_FORMS)
     """product, dice, log or min_max; see `losses.heatmap`."""
 
     def __post_init__(self) -> None:
-        """Refuses impossible choices."""
-        validate.require_choice("loss.target", self.target, TARGETS)
-        validate.require_choice("loss.iou_form", self.iou_form, IOU_FORMS)
-        for key in ("sigma_px", "radius_px"):
-            validate.require_positive(f"loss.{key}", getattr(self, key))
-        for key in ("bce_weight", "iou_weight"):
-            validate.require_not_negative(f"loss.{key}", getattr(self, key))
-        if self.side_px < 1 or self.side_px % 2 == 0:
-            raise errors.ConfigError(
-                f"--config.loss.side_px={self.side_px} must be odd and at least 1"
-            )
+        """Refuses values outside their limits."""
+        check("loss", self)
+        require(self.side_px % 2 == 1, f"loss.side_px={self.side_px} must be odd")
 
     def maps(self) -> heatmaps.MapOptions:
         """How cells are painted, unless as discs."""

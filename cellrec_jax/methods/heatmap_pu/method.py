@@ -18,14 +18,14 @@ import jax
 import jax.numpy as jnp
 
 from cellrec_jax import masking
-from cellrec_jax.config import limits as validate
+from cellrec_jax.config import limits
 from cellrec_jax.losses import sparse_heatmap
 from cellrec_jax.methods import encoder, heatmap_forms
 from cellrec_jax.methods.heatmap_forms import BACKGROUND
 from cellrec_jax.methods.heatmap_pu.options import LossOptions, ModelOptions, Options
 from cellrec_jax.nn import patch_net, unet
 from cellrec_jax.ops import patches, peaks
-from cellrec_jax.types import Batch, Decode, Detections, Method, Metrics
+from cellrec_jax.types import Batch, Decode, Detections, Method, Metrics, Stage
 
 __all__ = ["BACKGROUND", "LossOptions", "ModelOptions", "Options", "make"]
 
@@ -50,7 +50,7 @@ def make(options: Options, *, num_classes: int, total_steps: int) -> Method:
     Raises:
       ConfigError: for more than one class.
     """
-    validate.require(
+    limits.require(
         num_classes == 1,
         f"method=heatmap_pu finds cells of one class, not {num_classes} (generated "
         "nuclei, where there is no --config.data.root, have 2): merge them with "
@@ -64,6 +64,7 @@ def make(options: Options, *, num_classes: int, total_steps: int) -> Method:
         trainable=_trainable,
         stride=unet.MULTIPLE,
         candidates=bind(_candidates),
+        stages=(Stage("refine", "rounds", options.judging),) if options.judges else (),
     )
 
 
@@ -183,7 +184,7 @@ def _loss_fn(
         )
     heights = _activate(outputs, model)
     if loss.form == "mean_teacher":
-        validate.require(
+        limits.require(
             ema_params is not None,
             "loss.form=mean_teacher asks averaged weights: set --config.optim.ema=0.99",
         )

@@ -6,103 +6,168 @@ each: sigma 3, radius 6, window 3.
 
 import dataclasses
 
-from cellrec_jax.config import limits as validate
+from cellrec_jax.config.limits import check, option, require
+from cellrec_jax.nn.patch_net import MIN_SIDE_PX
 
 FORMS = ("masked", "plain", "bde", "recalibrated", "mean_teacher", "pu")
 PEAK_RULES = ("relative", "absolute")
 CUTS = ("candidates", "always", "never")
+_NOT_IN_MODEL = ("patch_step", "patch_border", "patch_values", "turns")
 
 
 @dataclasses.dataclass(frozen=True)
 class ModelOptions:
     """Detector and peak rule."""
 
-    width: int = 64
+    width: int = option(64, above=0)
     """Channels of the U-Net at full resolution; 64 has 13,394,177 parameters."""
-    norm: str = "sync_batch"
+    norm: str = option("sync_batch", choices=("group", "sync_batch"))
     """sync_batch (the code's batch norm) or group."""
-    resize: str = "nearest"
+    resize: str = option("nearest", choices=("nearest", "bilinear_aligned"))
     """nearest (the code) or bilinear_aligned (Nishimura et al.)."""
-    activation: str = "linear"
+    activation: str = option("linear", choices=("linear", "sigmoid"))
     """Of the output: linear (the code) or sigmoid (Nishimura et al.)."""
-    peak_rule: str = "relative"
+    peak_rule: str = option("relative", choices=PEAK_RULES)
     """relative: each image's own lowest and highest value become 0 and 1, as in the
     code, so that an image without cells has peaks too; absolute: heights as they are,
     so that an empty image may stay empty."""
-    cut_negative: str = "candidates"
+    cut_negative: str = option("candidates", choices=CUTS)
     """Where heights below 0 become 0 before peaks are looked for: candidates (on
     training images between rounds only, as in the code), always or never. It moves the
     relative threshold: where background is far below 0, half of the range is low."""
-    window_px: int = 6
+    window_px: int = option(6, above=0)
     """A peak is the highest pixel up to this far away in y and x."""
-    max_detections: int = 1000
+    max_detections: int = option(1000, above=0)
     """Highest peaks of an image that are kept."""
-    classifier: str = ""
+    classifier: str = option("", choices=("", "alexnet", "small"))
     """A network of `nn.patch_net` that decides on each peak's patch (the comparison
     with Yang et al.): alexnet or small; "" lets the heat map decide."""
-    patch_px: int = 27
+    patch_px: int = option(27, above=0)
     """Side of the classifier's patches."""
-    dtype: str = "float32"
+    dtype: str = option("float32", choices=("float32", "bfloat16"))
     """Computation type: float32 or bfloat16."""
 
     def __post_init__(self) -> None:
-        """Refuses impossible choices."""
-        validate.require_choice("model.norm", self.norm, ("group", "sync_batch"))
-        validate.require_choice(
-            "model.resize", self.resize, ("nearest", "bilinear_aligned")
-        )
-        validate.require_choice(
-            "model.activation", self.activation, ("linear", "sigmoid")
-        )
-        validate.require_choice("model.peak_rule", self.peak_rule, PEAK_RULES)
-        validate.require_choice("model.cut_negative", self.cut_negative, CUTS)
-        validate.require_choice(
-            "model.classifier", self.classifier, ("", "alexnet", "small")
-        )
-        validate.require_choice("model.dtype", self.dtype, ("float32", "bfloat16"))
-        for key in ("width", "window_px", "max_detections", "patch_px"):
-            validate.require_positive(f"model.{key}", getattr(self, key))
+        """Refuses values outside their limits."""
+        check("model", self)
 
 
 @dataclasses.dataclass(frozen=True)
 class LossOptions:
     """What is painted, and how pixels without a label count."""
 
-    form: str = "masked"
+    form: str = option("masked", choices=FORMS)
     """masked: only discs around labels count. plain: all pixels, those without a label
     as background (Nishimura et al.). bde, recalibrated, mean_teacher: plain, but
     gentler where cells may be unlabelled; see `losses.sparse_heatmap`. pu: the
     non-negative risk of pixels (Yang et al.), with activation sigmoid."""
-    sigma_px: float = 6.0
+    sigma_px: float = option(6.0, above=0)
     """Of the Gaussian at each cell."""
-    radius_px: float = 12.0
+    radius_px: float = option(12.0, above=0)
     """Of the discs around labels: 2 sigma."""
-    range_weight: float = 0.0
+    range_weight: float = option(0.0, least=0)
     """Of heights outside [0, 1] on any pixel, labelled or not: no target lies there.
     Not in the paper; see `losses.sparse_heatmap.outside_range`."""
-    threshold: float = 0.5
+    threshold: float = option(0.5, least=0, below=1)
     """bde, recalibrated, mean_teacher: height from which a pixel may be an unlabelled
     cell."""
-    max_peaks: int = 256
+    max_peaks: int = option(256, above=0)
     """bde, mean_teacher: the highest peaks of a crop that may be unlabelled cells."""
-    recalibrated_weight: float = 0.1
+    recalibrated_weight: float = option(0.1, least=0)
     """recalibrated: of such pixels, which are pulled up instead of down."""
-    burn_in: float = 0.3
+    burn_in: float = option(0.3, least=0, below=1)
     """mean_teacher: share of the steps with the masked loss, before the teacher is
     asked; needs optim.ema."""
-    prior: float = 0.0
+    prior: float = option(0.0, least=0, below=1)
     """pu: share of the pixels that belong to cells, in (0, 1); 0 follows the share of
     pixels that the network takes for cells, as Yang et al."""
 
     def __post_init__(self) -> None:
-        """Refuses impossible choices."""
-        validate.require_choice("loss.form", self.form, FORMS)
-        for key in ("sigma_px", "radius_px", "max_peaks"):
-            validate.require_positive(f"loss.{key}", getattr(self, key))
-        for key in ("range_weight", "recalibrated_weight"):
-            validate.require_not_negative(f"loss.{key}", getattr(self, key))
-        for key in ("threshold", "burn_in", "prior"):
-            validate.require_share(f"loss.{key}", getattr(self, key), one=False)
+        """Refuses values outside their limits."""
+        check("loss", self)
+
+
+@dataclasses.dataclass(frozen=True)
+class RefineOptions:
+    """Rounds of pseudo labels.
+
+    The defaults are those of Fujii et al. 2021 and their code, but for `rounds`,
+    `seeds_per_round` and `solver`. Distances are in px of the network's images.
+    """
+
+    rounds: int = option(0, least=0)
+    """Times that pseudo labels are added and the detector is trained anew; 0 is none
+    (the paper takes 2)."""
+    seeds_per_round: int = option(1, above=0)
+    """Detectors trained in each round, with seeds of their own from seed *
+    seeds_per_round on; the one that finds most peaks on the training images is kept
+    (the paper's code takes 5). Without rounds or a classifier of peaks it is one."""
+    warm_start: bool = False
+    """Start each round's detector from the last one's weights, not anew."""
+    carry_over: bool = True
+    """Keep peaks of the last round that have no new peak within match_px."""
+    candidate_threshold: float = option(0.0, least=0, below=1)
+    """Least score of a peak that may become a label; 0 takes that of detections (the
+    code), which leaves out the cells that the detector misses."""
+    match_px: float = option(15.0, above=0)
+    """Largest distance of a peak and the label that it matches."""
+    network: str = option("alexnet", choices=("alexnet", "small"))
+    """Feature extractor of patches: alexnet or small (see `nn.patch_net`)."""
+    patch_px: int = option(27, above=0)
+    """Side of a patch."""
+    patch_step: int = option(1, above=0)
+    """Side of the squares that a patch is read as, by their means; patch_px is a
+    multiple of it. Not in the paper; for cells that are larger than its patches."""
+    patch_border: str = option("shift", choices=("shift", "reflect"))
+    """What a patch at the border of its image is: shift (moved inside, so that its peak
+    is not in the middle; the code) or reflect (mirrored past the border)."""
+    patch_values: str = option("share", choices=("share", "standard"))
+    """share (of the image's largest value; the code) or standard (deviations from the
+    image's mean, in standard deviations, so that images of unlike light compare)."""
+    turns: bool = False
+    """Learn each patch in any of its eight orientations, and rank by the mean features
+    of all of them. Not in the paper; for few labels, or cells that lie in any
+    direction."""
+    epochs: int = option(200, above=0)
+    """Of the feature extractor."""
+    batch_size: int = option(4000, above=0)
+    """Patches a step of the feature extractor."""
+    learning_rate: float = option(1e-4, above=0)
+    weight_decay: float = option(0.005, least=0)
+    prior_rule: str = option("fixed", choices=("fixed", "penl1"))
+    """fixed (all labelled and unlabeled_share of the unlabelled peaks, as a share of
+    all peaks: the code) or penl1 (the share of cells among the unlabelled peaks,
+    estimated; du Plessis et al. 2015)."""
+    unlabeled_share: float = option(0.5, least=0, below=1)
+    """Share of the unlabelled peaks that the fixed rule takes for cells."""
+    prior: float = option(0.0, least=0, below=1)
+    """Prior of the patch classifier's risk, in (0, 1), which is unbiased by the share
+    of cells among the unlabelled peaks; 0 follows prior_rule."""
+    estimator: str = option("clip", choices=("clip", "non_negative", "unbiased"))
+    """clip (the code), non_negative or unbiased; see `losses.pu`."""
+    surrogate: str = option("logistic", choices=("logistic", "sigmoid"))
+    """logistic (the code) or sigmoid (Kiryo et al.); see `losses.surrogates`."""
+    p: float = option(4.0, least=1)
+    """P-classification: how much the top of the list counts, at least 1. The paper
+    prints exp(f) for exp(p f), which ranks as p = 1 with sqrt(p) times the ridge."""
+    ridge: float = option(0.1, least=0)
+    solver: str = option("lbfgs", choices=("lbfgs", "sgd"))
+    """lbfgs, or sgd as the code (which stops far from the optimum)."""
+    moved_share: float = option(0.2, least=0, below=1)
+    """Share of unlabelled peaks, best first, that joins the positives when negatives
+    are ranked; 0 as the paper prints it."""
+    top_share: float = option(0.05, least=0, below=1)
+    """alpha: share of the unlabelled peaks that become pseudo-positive a round."""
+    bottom_share: float = option(0.05, least=0, below=1)
+    """beta: share of the unlabelled peaks that become pseudo-negative a round."""
+    pooled: bool = True
+    """Select among the peaks of all images together, else image by image."""
+    pause: bool = False
+    """Stop after each selection, for a person to edit the labels of the next round."""
+
+    def __post_init__(self) -> None:
+        """Refuses values outside their limits."""
+        check("refine", self)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,22 +176,62 @@ class Options:
 
     model: ModelOptions = ModelOptions()
     loss: LossOptions = LossOptions()
+    refine: RefineOptions = RefineOptions()
 
     def __post_init__(self) -> None:
         """Refuses combinations that contradict each other or do nothing."""
         model, loss = self.model, self.loss
-        validate.require(
+        require(
             loss.form != "pu" or model.activation == "sigmoid",
             "loss.form=pu is a risk of logits: set --config.model.activation=sigmoid",
         )
-        validate.require(
+        require(
             not loss.range_weight or model.activation == "linear",
             f"loss.range_weight={loss.range_weight} does nothing: with "
             "model.activation=sigmoid no height is outside [0, 1]; set it to 0",
         )
-        validate.require(
+        require(
             not loss.prior or loss.form == "pu",
             f"loss.prior={loss.prior} does nothing: loss.form={loss.form} has no "
             "prior; set it to 0, or --config.loss.form=pu (refine.prior is that of "
             "the patch classifier)",
+        )
+        require(
+            not self.refine.rounds or loss.form == "masked",
+            f"refine.rounds={self.refine.rounds} needs --config.loss.form=masked: "
+            f"{loss.form} makes use of all that is not labelled by itself",
+        )
+        for key in _NOT_IN_MODEL if model.classifier else ():
+            value, default = getattr(self.refine, key), getattr(RefineOptions, key)
+            require(
+                value == default,
+                f"refine.{key}={value}: a classifier of the model's own reads patches "
+                f"as the paper's code; leave it at {default}",
+            )
+        patch_px, step = self.judging.patch_px, self.refine.patch_step
+        require(
+            patch_px % step == 0,
+            f"refine.patch_step={step}: refine.patch_px={patch_px} must be a multiple "
+            f"of it, such as {max(patch_px // step, MIN_SIDE_PX) * step}",
+        )
+        key = "model.patch_px" if model.classifier else "refine.patch_px"
+        require(
+            patch_px // step >= MIN_SIDE_PX or not self.judges,
+            f"{key}={patch_px}: the classifier of patches needs at least "
+            f"{MIN_SIDE_PX * step}",
+        )
+
+    @property
+    def judges(self) -> bool:
+        """Whether peaks get a classifier: in rounds, or as part of the model."""
+        return self.refine.rounds > 0 or bool(self.model.classifier)
+
+    @property
+    def judging(self) -> RefineOptions:
+        """Options of rounds; a classifier of the model's own sets its network."""
+        model = self.model
+        if not model.classifier:
+            return self.refine
+        return dataclasses.replace(
+            self.refine, network=model.classifier, patch_px=model.patch_px
         )

@@ -8,10 +8,10 @@ options: `encoder`, `aggregation="fpn"`, `head="plain"`, `level=3`, `anchors="2x
 import dataclasses
 
 from cellrec_jax import errors
-from cellrec_jax.config import limits as validate
+from cellrec_jax.config.limits import check, option, require, words
 from cellrec_jax.losses.matched import PointLossOptions
-from cellrec_jax.methods import encoder
 from cellrec_jax.methods.calibration_options import CalibrationOptions
+from cellrec_jax.methods.encoder import NORMS, check_norm, norm_kind
 from cellrec_jax.nn import point_net, resnet
 from cellrec_jax.ops import anchors, matching
 
@@ -20,67 +20,56 @@ from cellrec_jax.ops import anchors, matching
 class ModelOptions:
     """Architecture, anchor points and decoding."""
 
-    encoder: str = "resnet50"
+    encoder: str = option("resnet50", choices=point_net.ENCODERS)
     """resnet18, 34, 50 or 101, vgg16 (P2PNet's); small or vgg_small (for two CPU
     cores), tiny (for tests)."""
     pretrained: str = ""
     """Weights with torchvision's names (.safetensors, .npz); "" trains from scratch."""
-    norm: str = "auto"
+    norm: str = option("auto", choices=NORMS)
     """frozen_batch, sync_batch, group, or auto: frozen_batch with pretrained weights,
     group without."""
-    channels: int = 256
+    channels: int = option(256, above=0)
     """Width of the aggregation and the heads."""
-    aggregation: str = "concat"
+    aggregation: str = option("concat", choices=point_net.AGGREGATIONS)
     """concat (the paper's pyramidal aggregation), sum, fpn (P2PNet's) or last."""
     level: int = 5
     """log2 of the heads' stride: 5 is 32 px."""
     anchors: str = "five"
     """Anchor points of a feature cell: five, or RxC as 2x2; see `ops.anchors`."""
-    origin: str = "corner"
+    origin: str = option("corner", choices=("corner", "center"))
     """Where images lie that are no whole number of feature cells: corner (padded at the
     bottom and the right) or center (on all sides alike, so that the grid of anchor
     points sticks out on all, as in the authors' later code)."""
-    head: str = "residual"
+    head: str = option("residual", choices=point_net.HEADS)
     """residual (two blocks and a 1x1 convolution) or plain (P2PNet's three 3x3)."""
     class_head: bool = True
     """A head of its own for classes; else one softmax over K classes and background."""
-    score_rule: str = "mass"
+    score_rule: str = option("mass", choices=("mass", "argmax"))
     """What is a cell without a class head, besides the threshold of the probability of
     all classes together: mass (nothing more), or argmax (one class is likelier than
     background, as in the authors' later code). With a class head they are one."""
-    offset_scale: float = 1.0
+    offset_scale: float = option(1.0, above=0)
     """Px that an offset of 1 moves a point by; P2PNet takes 100."""
-    max_detections: int = 1000
+    max_detections: int = option(1000, above=0)
     """Best detections of an image that are kept."""
-    dtype: str = "float32"
+    dtype: str = option("float32", choices=("float32", "bfloat16"))
     """Computation type: float32 or bfloat16."""
     remat: bool = False
     """Recompute encoder activations to save memory."""
 
     def __post_init__(self) -> None:
         """Refuses impossible combinations."""
-        validate.require_choice("model.encoder", self.encoder, point_net.ENCODERS)
-        encoder.check_norm(self.norm, self.pretrained)
-        validate.require_choice(
-            "model.aggregation", self.aggregation, point_net.AGGREGATIONS
-        )
-        validate.require_choice("model.origin", self.origin, ("corner", "center"))
-        validate.require_choice("model.head", self.head, point_net.HEADS)
-        validate.require_choice("model.score_rule", self.score_rule, ("mass", "argmax"))
-        validate.require_choice("model.dtype", self.dtype, ("float32", "bfloat16"))
+        check("model", self)
+        check_norm(self.norm, self.pretrained)
         levels = (2, 3, 4) if self.encoder in point_net.VGG_WIDTHS else (2, 3, 4, 5)
-        if self.level not in levels:
-            raise errors.ConfigError(
-                f"--config.model.level={self.level}: {self.encoder} has "
-                + ", ".join(map(str, levels))
-            )
-        for key in ("channels", "max_detections", "offset_scale"):
-            validate.require_positive(f"model.{key}", getattr(self, key))
-        if self.pretrained and self.encoder not in resnet.STAGES:
-            raise errors.ConfigError(
-                f"--config.model.pretrained is for ResNets, not {self.encoder}: leave "
-                "it empty"
-            )
+        require(
+            self.level in levels,
+            f"model.level={self.level}: {self.encoder} has {words(levels)}",
+        )
+        require(
+            not self.pretrained or self.encoder in resnet.STAGES,
+            f"model.pretrained is for ResNets, not {self.encoder}: leave it empty",
+        )
         try:
             anchors.points_per_cell(self.anchors)
         except ValueError as error:
@@ -89,7 +78,7 @@ class ModelOptions:
     @property
     def norm_kind(self) -> str:
         """The kind of `nn.norm` that `norm` stands for."""
-        return encoder.norm_kind(self.norm, self.pretrained)
+        return norm_kind(self.norm, self.pretrained)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,49 +88,28 @@ class LossOptions(CalibrationOptions):
     With one of objectness alone, C of `losses.calibration` is 2.
     """
 
-    matcher: str = "auto"
+    matcher: str = option("auto", choices=matching.BACKENDS)
     """host, device or auto; see `ops.matching`."""
-    distance_cost: float = 0.05
+    distance_cost: float = option(0.05, least=0)
     """alpha of Eq. 2, per px."""
-    negative_weight: float = 0.6
+    negative_weight: float = option(0.6, least=0)
     """beta of Eq. 4."""
-    normalizer: str = "proposals"
+    normalizer: str = option("proposals", choices=("proposals", "weights"))
     """What Eq. 4 divides by: proposals (M), or weights (their sum, as P2PNet)."""
-    classification: str = "gce"
+    classification: str = option("gce", choices=("gce", "cross_entropy"))
     """gce (Eq. 5), or cross_entropy; one softmax with background has the latter."""
-    q: float = 0.4
+    q: float = option(0.4, above=0, most=1)
     """Of the generalised cross entropy, in (0, 1]."""
-    gamma: float = 0.1
+    gamma: float = option(0.1, least=0)
     """Weight of the L2 term of Eq. 5."""
     squared_norm: bool = False
     """Square the L2 term."""
-    class_reduction: str = "mean"
+    class_reduction: str = option("mean", choices=("mean", "sum"))
     """mean over cells, or sum as Eq. 6 is printed."""
-    point_error: str = "squared"
+    point_error: str = option("squared", choices=("squared", "norm"))
     """squared, or norm as Eq. 3 is printed."""
-    regression_weight: float = 2e-3
+    regression_weight: float = option(2e-3, least=0)
     """lambda of Eq. 7."""
-
-    def __post_init__(self) -> None:
-        """Refuses unknown choices."""
-        super().__post_init__()
-        validate.require_choice("loss.matcher", self.matcher, matching.BACKENDS)
-        validate.require_choice(
-            "loss.normalizer", self.normalizer, ("proposals", "weights")
-        )
-        validate.require_choice(
-            "loss.classification", self.classification, ("gce", "cross_entropy")
-        )
-        validate.require_choice(
-            "loss.class_reduction", self.class_reduction, ("mean", "sum")
-        )
-        validate.require_choice(
-            "loss.point_error", self.point_error, ("squared", "norm")
-        )
-        if not 0.0 < self.q <= 1.0:
-            raise errors.ConfigError(f"--config.loss.q={self.q} must be in (0, 1]")
-        for key in ("distance_cost", "negative_weight", "gamma", "regression_weight"):
-            validate.require_not_negative(f"loss.{key}", getattr(self, key))
 
     def terms(self) -> PointLossOptions:
         """The part that `losses.points` reads."""
@@ -167,8 +135,8 @@ class Options:
 
     def __post_init__(self) -> None:
         """Refuses options of the two sections that exclude each other."""
-        if not self.model.class_head and self.loss.classification == "gce":
-            raise errors.ConfigError(
-                "--config.loss.classification=gce needs a class head: set "
-                "--config.model.class_head=true, or classification=cross_entropy"
-            )
+        require(
+            self.model.class_head or self.loss.classification != "gce",
+            "loss.classification=gce needs a class head: set "
+            "--config.model.class_head=true, or classification=cross_entropy",
+        )

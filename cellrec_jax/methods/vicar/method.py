@@ -9,7 +9,6 @@ One set of values serves images of one kind of culture: where some images show c
 and others spread cells, no values suit both, however the images are scaled.
 """
 
-import dataclasses
 import functools
 from typing import Any
 
@@ -19,9 +18,9 @@ import numpy as np
 from scipy import ndimage
 
 from cellrec_jax import errors
-from cellrec_jax.config import limits as validate
-from cellrec_jax.methods.vicar import phase_optics, watershed_seeds
 from cellrec_jax.methods.vicar import search as vicar_search
+from cellrec_jax.methods.vicar import watershed_seeds
+from cellrec_jax.methods.vicar.options import LossOptions, ModelOptions, Options
 from cellrec_jax.types import Batch, Decode, Detections, Method
 
 __all__ = ["LossOptions", "ModelOptions", "Options", "make"]
@@ -30,74 +29,6 @@ Params = dict[str, jax.Array]
 
 _START = watershed_seeds.SeedOptions(0.02, 180.0, 0.0, 4.7)
 """Of an unfitted model."""
-
-
-@dataclasses.dataclass(frozen=True)
-class ModelOptions:
-    """Restoration and the values to search; the paper's unless said otherwise."""
-
-    sparsity: float = 0.2
-    """0.5 as published by Vicar et al. loses flat cells (F1 0.63, not 0.76, on a frame
-    of usiigaci)."""
-    smoothness: float = 1.0
-    epsilon: float = 100.0
-    gamma: float = 3.0
-    max_iterations: int = 100
-    bright: bool = False
-    """Whether bodies are brighter than the background (negative phase contrast)."""
-    max_detections: int = 1000
-    """Seeds of an image that are kept, those deepest inside cells first."""
-    search_labels: str = "sampled"
-    """given (highest F1: the annotated points are all cells) or sampled (they may be a
-    random part of them; see `vicar_search.search`). From a tenth of three frames'
-    labels F1 falls from 0.73 to 0.66 by sampled, to 0.52 by given; from all not."""
-    threshold: tuple[float, ...] = (0.01, 0.02, 0.04, 0.08)
-    """Values to try; restored images reach about 0.3."""
-    min_area_px: tuple[float, ...] = (80.0, 180.0)
-    max_hole_px: tuple[float, ...] = (0.0, 230.0)
-    h_px: tuple[float, ...] = (1.5, 3.0, 4.7, 6.0)
-
-    def __post_init__(self) -> None:
-        """Refuses impossible choices."""
-        validate.require_choice(
-            "model.search_labels", self.search_labels, vicar_search.LABELS
-        )
-        for key in ("gamma", "max_iterations", "max_detections"):
-            validate.require_positive(f"model.{key}", getattr(self, key))
-        for key in ("sparsity", "smoothness", "epsilon"):
-            validate.require_not_negative(f"model.{key}", getattr(self, key))
-        for key in watershed_seeds.SeedOptions._fields:
-            values = getattr(self, key)
-            validate.require(len(values) > 0, f"model.{key} has nothing to try")
-            for value in values:
-                validate.require_not_negative(f"model.{key}", value)
-
-    def optics(self) -> phase_optics.PhaseOptions:
-        """Of the restoration."""
-        keys = ("sparsity", "smoothness", "epsilon", "gamma")
-        values = {key: getattr(self, key) for key in keys}
-        return phase_optics.PhaseOptions(
-            **values, max_iterations=self.max_iterations, bright=self.bright
-        )
-
-    def grid(self) -> vicar_search.SeedGrid:
-        """Of the search."""
-        return vicar_search.SeedGrid(
-            self.threshold, self.min_area_px, self.max_hole_px, self.h_px
-        )
-
-
-@dataclasses.dataclass(frozen=True)
-class LossOptions:
-    """No fields: nothing is trained by gradients."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Options:
-    """All options of the method."""
-
-    model: ModelOptions = ModelOptions()
-    loss: LossOptions = LossOptions()
 
 
 def make(options: Options, *, num_classes: int, total_steps: int) -> Method:

@@ -15,7 +15,7 @@ from cellrec_jax.methods.calibrated_rcnn import options as rcnn_options
         ("model", "norm", "frozen_batch", "model.pretrained=FILE"),
         ("model", "merge", "concat", "half, add"),
         ("model", "dtype", "float16", "float32, bfloat16"),
-        ("model", "min_level", 6, "choose 2, 3, 4 or 5"),
+        ("model", "min_level", 6, "choose one of 2, 3, 4, 5"),
         ("model", "anchor_sizes", (32.0,), "1 sizes for 5 pyramid levels"),
         ("loss", "calibration", "bdi", "plain, bde"),
         ("loss", "scope", "first", "second, both"),

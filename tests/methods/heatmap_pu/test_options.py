@@ -2,7 +2,7 @@
 
 import pytest
 
-from cellrec_jax import errors
+from cellrec_jax import errors, methods
 from cellrec_jax.methods.heatmap_pu.options import LossOptions, ModelOptions, Options
 
 
@@ -55,3 +55,33 @@ def test_combinations_that_do_nothing(activation, loss, message):
 def test_combinations_that_do_something(activation, loss):
     options = Options(ModelOptions(activation=activation), LossOptions(**loss))
     assert options.loss == LossOptions(**loss)
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        (
+            {"loss": {"form": "plain"}, "refine": {"rounds": 1}},
+            r"refine\.rounds=1 needs .*loss\.form=masked",
+        ),
+        (
+            {"refine": {"rounds": 1, "patch_px": 27, "patch_step": 2}},
+            r"patch_step=2: refine\.patch_px=27 .* 26",
+        ),
+        (
+            {"refine": {"rounds": 1, "patch_px": 24, "patch_step": 2}},
+            r"refine\.patch_px=24.* at least 26",
+        ),
+        (
+            {"model": {"classifier": "small", "patch_px": 12}},
+            r"model\.patch_px=12.* at least 13",
+        ),
+        (
+            {"model": {"classifier": "small"}, "refine": {"turns": True}},
+            r"refine\.turns=True: .*leave it at False",
+        ),
+    ],
+)
+def test_rounds_that_cannot_be(sections, message):
+    with pytest.raises(errors.ConfigError, match=message):
+        methods.freeze({"method": "heatmap_pu", **sections})

@@ -1,0 +1,59 @@
+"""What is measured, and when."""
+
+import dataclasses
+
+from cellrec_jax.config.limits import check, option, require
+
+PROTOCOLS = ("max", "hungarian", "nearest", "greedy_score")
+"""Of matching, see `metrics.matching`."""
+
+
+@dataclasses.dataclass(frozen=True)
+class EvalConfig:
+    """What is measured, and when."""
+
+    every: int = option(0, least=0)
+    """Steps between evaluations on the validation images; 0: only at the end."""
+    batch_size: int = option(1, above=0)
+    radius_px: float = option(12.0, above=0)
+    """A detection within this distance of a cell is right; px of the image on disk."""
+    radius_um: float = option(0.0, least=0)
+    """The same in micrometres, instead of radius_px; 0 is off."""
+    threshold: float = option(0.0, least=0, below=1)
+    """Least score of a detection of any class; 0 fits it on the validation images."""
+    shared_threshold: bool = False
+    """Fit one threshold of all classes, by detection whatever the class, in place of
+    one for each: for methods whose score says cell or not, and for rare classes."""
+    min_distances: tuple[float, ...] = option((0.0,), least=0)
+    """Least distances of two detections that are tried on the validation images, px of
+    the image on disk; 0 keeps all."""
+    min_distances_um: tuple[float, ...] = option((), least=0)
+    """The same in micrometres, instead of min_distances; none is off."""
+    protocol: str = option("max", choices=PROTOCOLS)
+    """Which pairs within the radius count: max (as many as can be), hungarian (by least
+    distance, then the radius), nearest or greedy_score; see `metrics.matching`."""
+    strict: bool = False
+    """A pair counts below the radius, not at it."""
+    beside: str = option("", choices=("", *PROTOCOLS))
+    """A second protocol, reported beside the first as NAME(protocol)@radius; empty is
+    none."""
+    iou: float = option(0.5, least=0, below=1)
+    """Overlap above which a box is right (AP)."""
+    voc_plus_one: bool = False
+    """Measure boxes as VOC did, one pixel wider."""
+    weights: str = option("last", choices=("last", "best"))
+    """Report on the last weights (the paper) or the best on validation images."""
+    bootstrap: int = option(1000, least=0)
+    """Resamples of the images behind each interval."""
+    overlay_score: float = option(0.6, least=0, below=1)
+    """Least score drawn, 0.6 as in the paper's figures; 0 is the fitted threshold."""
+    overlays: int = option(4, least=0)
+    """Test images drawn."""
+
+    def __post_init__(self) -> None:
+        """Refuses values outside their limits."""
+        check("eval", self)
+        require(
+            len(self.min_distances) > 0,
+            "eval.min_distances is empty: 0 alone keeps all detections",
+        )

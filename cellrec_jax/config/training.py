@@ -1,0 +1,61 @@
+"""How training goes: the optimiser, when the state is saved, what is logged."""
+
+import dataclasses
+
+from cellrec_jax.config.limits import check, option
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimConfig:
+    """Optimiser and schedule."""
+
+    name: str = option("momentum", choices=("momentum", "adam", "adamw"))
+    """momentum, adam or adamw."""
+    learning_rate: float = option(1e-3, above=0)
+    momentum: float = option(0.9, least=0, below=1)
+    weight_decay: float = option(1e-4, least=0)
+    """L2 on kernels for momentum and adam, decoupled for adamw."""
+    schedule: str = option("piecewise", choices=("piecewise", "cosine", "constant"))
+    """piecewise, cosine or constant."""
+    drops: tuple[float, ...] = option(
+        (0.5, 0.75), above=0, below=1, hint="shares of total_steps"
+    )
+    """Shares of total_steps at which a piecewise schedule divides by 10."""
+    warmup_steps: int = option(0, least=0)
+    clip_norm: float = option(0.0, least=0)
+    """Largest global gradient norm; 0 does not clip."""
+    ema: float = option(0.0, least=0, below=1)
+    """Decay of averaged parameters, used for evaluation; 0 is none."""
+
+    def __post_init__(self) -> None:
+        """Refuses values outside their limits."""
+        check("optim", self)
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckpointConfig:
+    """When the state is saved."""
+
+    every: int = option(500, above=0)
+    keep: int = option(3, above=0)
+    """Latest checkpoints kept, besides the best."""
+    asynchronous: bool = False
+    """Save while training goes on."""
+
+    def __post_init__(self) -> None:
+        """Refuses values outside their limits."""
+        check("checkpoint", self)
+
+
+@dataclasses.dataclass(frozen=True)
+class LogConfig:
+    """How often figures are written and shown."""
+
+    every: int = option(20, above=0)
+    """Steps between lines of metrics.jsonl."""
+    seconds: float = option(5.0, least=0)
+    """Seconds between lines on a console that is no terminal."""
+
+    def __post_init__(self) -> None:
+        """Refuses values outside their limits."""
+        check("log", self)

@@ -1,0 +1,42 @@
+"""Options that older versions had, and the values that they had by default.
+
+A work directory of an older version holds them. At its default an option may be passed
+over: what it chose is what is done now.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from cellrec_jax import errors
+
+_GONE: dict[str, Any] = {}
+"""Dotted key -> default."""
+
+
+def without(fields: Mapping[str, Any], sections: Collection[str]) -> dict[str, Any]:
+    """A stored configuration without the options that have gone.
+
+    Args:
+      fields: nested, tuples for lists.
+      sections: those of the method's options.
+
+    Raises:
+      ConfigError: for one that was not at its default, naming it.
+    """
+    left = dict(fields)
+    for key, default in _GONE.items():
+        section, _, name = key.partition(".")
+        part = left.get(section)
+        if not isinstance(part, Mapping) or name not in part:
+            continue
+        if part[name] != default:
+            raise errors.ConfigError(
+                f"this run was made with {key}={part[name]}, which this version of "
+                f"cellrec_jax does not have any more (only {default}): use the version "
+                "that made it"
+            )
+        left[section] = {k: v for k, v in part.items() if k != name}
+    # Every method had the section of rounds; in one that has none they were 0.
+    if "refine" not in sections and not left.get("refine", {}).get("rounds", 0):
+        left.pop("refine", None)
+    return left
