@@ -31,15 +31,11 @@ class Batch(NamedTuple):
     """bool [B, N]; True for real cells. Need not be contiguous."""
     boxes_yxyx: jax.Array
     """f32 [B, N, 4] boxes (y0, x0, y1, x1) in px, half open."""
-    trust: jax.Array
-    """f32 [B, N]; 1 for a human label, less for a pseudo label."""
     valid: jax.Array
     """bool [B, H, W]; inside the annotated region, outside ignored regions and
     padding. Elsewhere every loss has weight 0 and no prediction is a false positive."""
     example_index: jax.Array
     """i32 [B] position in the global batch; keys every random draw of the example."""
-    masks: jax.Array | None = None
-    """i32 [B, H, W] instance ids (0 background), where the set has them."""
 
 
 class Decode(NamedTuple):

@@ -148,7 +148,6 @@ def tiny_batch(rng: np.random.Generator) -> Batch:
         labels=labels,
         points_mask=mask,
         boxes_yxyx=geometry.boxes_around(points, (24, 28)).astype(np.float32),
-        trust=np.ones((4, slots), np.float32),
         valid=np.ones((4, height, width), bool),
         example_index=np.arange(4, dtype=np.int32),
     )

@@ -51,7 +51,6 @@ def test_config_builds_and_survives_json(name):
         labels=_shape(1, 5, dtype=np.int32),
         points_mask=_shape(1, 5, dtype=bool),
         boxes_yxyx=_shape(1, 5, 4),
-        trust=_shape(1, 5),
         valid=_shape(1, 64, 64, dtype=bool),
         example_index=_shape(1, dtype=np.int32),
     )

@@ -267,7 +267,6 @@ def _noise(size_hw: Size) -> Batch:
         "labels": np.full((1, 1), -1, np.int32),
         "points_mask": np.zeros((1, 1), bool),
         "boxes_yxyx": np.zeros((1, 1, 4), np.float32),
-        "trust": np.zeros((1, 1), np.float32),
         "valid": np.ones((1, *size_hw), bool),
         "example_index": np.zeros(1, np.int32),
     }

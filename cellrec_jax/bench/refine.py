@@ -138,7 +138,6 @@ def _batch(side: int) -> Batch:
         labels=jnp.broadcast_to(jnp.asarray(labels, jnp.int32)[None], shape),
         points_mask=jnp.ones(shape, bool),
         boxes_yxyx=jnp.zeros((*shape, 4)),
-        trust=jnp.ones(shape),
         valid=jnp.ones((_IMAGE_BATCH, side, side), bool),
         example_index=jnp.arange(_IMAGE_BATCH),
     )

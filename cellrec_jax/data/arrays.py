@@ -15,7 +15,7 @@ from cellrec_jax.data.example import Example
 from cellrec_jax.data.record import Record, Source
 from cellrec_jax.types import Batch
 
-_PER_CELL = ("points_yx", "labels", "points_mask", "boxes_yxyx", "trust")
+_PER_CELL = ("points_yx", "labels", "points_mask", "boxes_yxyx")
 
 
 def stack(examples: Sequence[Example], num_slots: int | None = None) -> Batch:
@@ -47,7 +47,7 @@ def stack(examples: Sequence[Example], num_slots: int | None = None) -> Batch:
         "example_index": np.arange(len(examples), dtype=np.int32),
     }
     for name in Batch._fields:
-        if name not in fields and getattr(examples[0], name) is not None:
+        if name not in fields:
             arrays = [getattr(example, name) for example in examples]
             if name in _PER_CELL:
                 arrays = [array[:num_slots] for array in arrays]

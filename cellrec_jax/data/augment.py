@@ -95,9 +95,8 @@ def check(
 def augment(batch: Batch, rng: jax.Array, options: AugmentOptions) -> Batch:
     """Draws a random window, pose and colour for every example of a batch.
 
-    Cells whose centre leaves the window are masked off, not removed: slots and the ids
-    in `masks` keep their meaning. Boxes are clipped to the window, and pixels of
-    cells that left become background in `masks`.
+    Cells whose centre leaves the window are masked off, not removed: slots keep their
+    meaning. Boxes are clipped to the window.
 
     Args:
       batch: images uint8, or float in [0, 1]. Not changed.
@@ -187,7 +186,7 @@ def draw_pose(
 
 
 def apply_pose(example: Batch, pose: Pose, crop_hw: tuple[int, int]) -> Batch:
-    """Moves image, masks, valid region, points and boxes of one example.
+    """Moves image, valid region, points and boxes of one example.
 
     Args:
       example: one example of a batch (no leading B).
@@ -204,18 +203,12 @@ def apply_pose(example: Batch, pose: Pose, crop_hw: tuple[int, int]) -> Batch:
     corners_yx = _move_points(example.boxes_yxyx.reshape(-1, 2, 2), pose, crop_hw)
     limit = np.array(crop_hw, np.float32).reshape(1, 1, 2)
     corners_yx = jnp.clip(corners_yx, 0, limit)
-    masks = example.masks
-    if masks is not None:
-        present = jnp.concatenate([jnp.zeros(1, bool), points_mask])
-        masks = _move_pixels(masks, pose, crop_hw)
-        masks = jnp.where(present[masks], masks, 0)
     return example._replace(
         image=_move_pixels(example.image, pose, crop_hw),
         points_yx=jnp.minimum(_move_points(example.points_yx, pose, crop_hw), last_yx),
         points_mask=points_mask,
         boxes_yxyx=jnp.concatenate([corners_yx.min(1), corners_yx.max(1)], axis=1),
         valid=_move_pixels(example.valid, pose, crop_hw),
-        masks=masks,
     )
 
 

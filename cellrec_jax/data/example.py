@@ -50,8 +50,6 @@ class ExampleSpec:
     """K; only `flip_labels` needs it."""
     training: bool = True
     """Only training examples lose annotations, or get wrong ones."""
-    with_masks: bool = False
-    """Whether examples carry instance masks."""
     intensity: str = "auto"
     """See `scale_intensity`."""
     boxes: str = "auto"
@@ -74,12 +72,8 @@ class Example(NamedTuple):
     """bool [N]."""
     boxes_yxyx: np.ndarray
     """f32 [N, 4], clipped to the image; 0 where padded."""
-    trust: np.ndarray
-    """f32 [N]; 1, and 0 where padded."""
     valid: np.ndarray
     """bool [H, W]; annotated, not ignored and not padding."""
-    masks: np.ndarray | None
-    """i32 [H, W]; id i+1 is the cell in slot i; None without `with_masks`."""
     scale_yx: np.ndarray
     """f32 [2] px of this image per native px."""
     num_cells: np.int32
@@ -102,16 +96,14 @@ def prepare(record: Record, spec: ExampleSpec) -> Example:
 
     Raises:
       ConfigError: if `spec` names an unknown mode.
-      DataError: if an evaluation image has more than `spec.max_cells` cells, or has no
-        masks where they are asked for.
+      DataError: if an evaluation image has more than `spec.max_cells` cells.
     """
     num_total = len(record.points_yx)
-    record, num_dropped = _sample_cells(record, spec)
+    record, num_dropped = _sample_cells(dataclasses.replace(record, masks=None), spec)
     record = dataclasses.replace(
         record,
         image=scale_intensity(record.image, spec.intensity),
         boxes_yxyx=_cell_boxes(record, spec),
-        masks=_cell_masks(record, spec),
     )
     record, scale_yx, _ = transforms.resize_record(record, spec.size_hw, spec.resize)
     assert record.boxes_yxyx is not None  # set above, for mypy
@@ -122,9 +114,7 @@ def prepare(record: Record, spec: ExampleSpec) -> Example:
         labels=pad_to(record.labels.astype(np.int32), size, -1),
         points_mask=np.arange(size) < num_cells,
         boxes_yxyx=pad_to(record.boxes_yxyx, size),
-        trust=pad_to(np.ones(num_cells, np.float32), size),
         valid=valid_region(record),
-        masks=record.masks,
         scale_yx=scale_yx,
         num_cells=np.int32(num_cells),
         num_total=np.int32(num_total),
@@ -225,15 +215,3 @@ def _cell_boxes(record: Record, spec: ExampleSpec) -> np.ndarray:
         boxes_yxyx = geometry.boxes_around(record.points_yx, size_hw)
     height, width = record.image.shape[:2]
     return transforms.clip_boxes(boxes_yxyx, (height, width))
-
-
-def _cell_masks(record: Record, spec: ExampleSpec) -> np.ndarray | None:
-    """A record's masks where they are asked for."""
-    if not spec.with_masks:
-        return None
-    if record.masks is None:
-        raise errors.DataError(
-            f"{record.image_id}: has no instance masks, which this method needs: use a "
-            "set with masks"
-        )
-    return record.masks.astype(np.int32)

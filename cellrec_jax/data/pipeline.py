@@ -134,25 +134,23 @@ class _Preparer:
     @property
     def dtypes(self) -> list[np.dtype]:
         """Types of what `__call__` returns."""
-        return [array.dtype for array in (*_present(self._template), np.int64(-1))]
+        return [array.dtype for array in (*self._template, np.int64(-1))]
 
-    def __call__(self, index: np.int64) -> list[np.ndarray]:
+    def __call__(self, index: np.int64) -> list[Any]:
         """The arrays of one example, and its index if it failed, else -1."""
         try:
-            return [*_present(self._example(int(index))), np.int64(-1)]
+            return [*self._example(int(index)), np.int64(-1)]
         except Exception as error:  # whatever it is, `unpack` raises it
             self._errors[int(index)] = error
-            return [*_present(self._template), index]
+            return [*self._template, index]
 
     def unpack(self, values: Sequence[np.ndarray]) -> Example:
         """Names the arrays of `__call__`, batched or not; raises what it caught."""
-        *fields, failed = values
-        for index in np.ravel(failed):
+        fields: Any = values[:-1]
+        for index in np.ravel(values[-1]):
             if index >= 0:
                 raise self._errors[int(index)]
-        rest = iter(fields)
-        named: Any = [None if f is None else next(rest) for f in self._template]
-        return Example(*named)
+        return Example(*fields)
 
     def _example(self, index: int) -> Example:
         if self._cached is not None and index in self._cached:
@@ -169,10 +167,6 @@ class _Preparer:
         if self._cached is not None:
             self._cached[index] = example
         return example
-
-
-def _present(example: Example) -> list[Any]:
-    return [field for field in example if field is not None]
 
 
 def _batch(batched: Example, positions: np.ndarray) -> Batch:

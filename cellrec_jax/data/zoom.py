@@ -43,9 +43,8 @@ def draw_window(
 def resized_crop(example: Batch, window: Window, crop_hw: tuple[int, int]) -> Batch:
     """Brings one example's window to `crop_hw`.
 
-    The image is resampled with a triangle filter, widened where it shrinks; `valid` and
-    `masks` take the nearest px. Boxes are clipped, centres outside masked off; pixels
-    of cells that left become background in `masks`.
+    The image is resampled with a triangle filter, widened where it shrinks; `valid`
+    takes the nearest px. Boxes are clipped, centres outside masked off.
 
     Args:
       example: one example of a batch (no leading B); image f32 [H, W, C].
@@ -70,18 +69,12 @@ def resized_crop(example: Batch, window: Window, crop_hw: tuple[int, int]) -> Ba
     points_mask = example.points_mask & geometry.inside(points_yx, crop_hw)
     corners_yx = _move(example.boxes_yxyx.reshape(-1, 2, 2), window, scale_yx)
     corners_yx = jnp.clip(corners_yx, 0, target_hw.reshape(1, 1, 2))
-    masks = example.masks
-    if masks is not None:
-        present = jnp.concatenate([jnp.zeros(1, bool), points_mask])
-        masks = _nearest(masks, window, crop_hw)
-        masks = jnp.where(present[masks], masks, 0)
     return example._replace(
         image=jnp.clip(image, 0.0, 1.0),
         points_yx=points_yx,
         points_mask=points_mask,
         boxes_yxyx=corners_yx.reshape(-1, 4),
         valid=_nearest(example.valid, window, crop_hw),
-        masks=masks,
     )
 
 

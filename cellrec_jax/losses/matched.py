@@ -68,12 +68,11 @@ _CHOICES = {
 
 
 class _Pairs(NamedTuple):
-    """Who is matched with whom, and how much it counts."""
+    """Who is matched with whom."""
 
     mask: jax.Array  # bool [N], matched cells
     proposal: jax.Array  # i32 [N], M where not matched: out of bounds, so dropped
     labels: jax.Array  # i32 [N], -1 where not matched or out of range
-    trust: jax.Array  # f32 [N], 0 where not matched
 
 
 def matched_losses(
@@ -85,7 +84,6 @@ def matched_losses(
     proposal_idx: jax.Array,
     *,
     proposal_mask: jax.Array | None = None,
-    trust: jax.Array | None = None,
     negative_scale: jax.Array | None = None,
     detection_cost: points.Cost = points.cross_entropy,
     options: PointLossOptions = PAPER_OPTIONS,
@@ -101,7 +99,6 @@ def matched_losses(
         has no class loss (and, without a class head, no detection loss).
       proposal_idx: i32 [N] from `ops.matching.match`; -1 where padded or left over.
       proposal_mask: bool [M]; None takes all.
-      trust: [N] multiplies the losses of a cell, without gradient; None is 1.
       negative_scale: [M] multiplies the detection loss of proposals without a cell
         (see `losses.density`), without gradient; None is 1.
       detection_cost: what takes the place of Eq. 4's cross entropy; see
@@ -127,12 +124,11 @@ def matched_losses(
         labels=labels,
         proposal_idx=proposal_idx,
         proposal_mask=proposal_mask,
-        trust=trust,
         negative_scale=negative_scale,
     )
     if proposal_mask is None:
         proposal_mask = jnp.ones(len(pred_yx), bool)
-    pairs = _pairs(proposal_idx, labels, trust, len(pred_yx), num_classes)
+    pairs = _pairs(proposal_idx, labels, len(pred_yx), num_classes)
     positive = pairs.labels if class_logits is None else jnp.zeros_like(labels)
     detection, weight = _detection(
         objectness_logits,
@@ -209,18 +205,15 @@ def total_loss(
 def _pairs(
     proposal_idx: jax.Array,
     labels: jax.Array,
-    trust: jax.Array | None,
     num_proposals: int,
     num_classes: int,
 ) -> _Pairs:
     mask = (proposal_idx >= 0) & (proposal_idx < num_proposals)
     in_range = (labels >= 0) & (labels < num_classes)
-    trust = jnp.ones(mask.shape) if trust is None else jax.lax.stop_gradient(trust)
     return _Pairs(
         mask=mask,
         proposal=jnp.where(mask, proposal_idx, num_proposals),
         labels=jnp.where(mask & in_range, labels, -1),
-        trust=jnp.where(mask, trust, 0.0),
     )
 
 
@@ -236,9 +229,8 @@ def _regression(
 ) -> jax.Array:
     target_yx = jnp.where(pairs.mask[:, None], true_yx, 0.0)
     held_yx = _held(pred_yx, pairs)
-    return pairs.trust * points.point_error(
-        held_yx, target_yx, form=options.point_error
-    )
+    error = points.point_error(held_yx, target_yx, form=options.point_error)
+    return jnp.where(pairs.mask, error, 0.0)
 
 
 def _detection(
@@ -260,7 +252,7 @@ def _detection(
     targets = targets.at[pairs.proposal].set(positive, mode="drop")
     scale = jnp.ones(num_proposals) if negative_scale is None else negative_scale
     scale = jax.lax.stop_gradient(jnp.asarray(scale, jnp.float32))
-    scale = scale.at[pairs.proposal].set(pairs.trust, mode="drop")
+    scale = scale.at[pairs.proposal].set(1.0, mode="drop")
     logits = jnp.where(mask[:, None], logits, 0.0)
     loss = points.detection_cross_entropy(
         logits, targets, negative_weight=beta, cost=cost
@@ -277,11 +269,12 @@ def _classification(
         return jnp.zeros(pairs.mask.shape)
     held = _held(logits, pairs)
     if options.classification == "cross_entropy":
-        return pairs.trust * points.cross_entropy(held, pairs.labels)
+        cost = points.cross_entropy(held, pairs.labels)
+        return jnp.where(pairs.mask, cost, 0.0)
     robust = points.generalized_cross_entropy(held, pairs.labels, q=options.q)
     norm = points.softmax_norm(held, squared=options.squared_norm)
     both = robust + options.gamma * norm
-    return pairs.trust * jnp.where(pairs.labels >= 0, both, 0.0)
+    return jnp.where(pairs.labels >= 0, both, 0.0)
 
 
 def _check_options(options: PointLossOptions) -> None:

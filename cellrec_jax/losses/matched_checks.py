@@ -15,7 +15,6 @@ _SHAPES = {
     "labels": "N",
     "true_yx": "N2",
     "proposal_idx": "N",
-    "trust": "N",
 }
 
 

@@ -41,7 +41,6 @@ def assert_equal(left: Batch, right: Batch) -> None:
 def test_stack(stacked):
     assert stacked.image.shape == (NUM, 12, 16, 3)
     assert stacked.image.dtype == np.uint8
-    assert stacked.masks is None
     assert stacked.example_index.tolist() == list(range(NUM))
     assert stacked.points_mask.sum(1).tolist() == [0, 1, 2, 0, 1, 2, 0]
     # (5.5, 4 + 1.5) at half the height and a third of the width.

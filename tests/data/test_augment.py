@@ -28,10 +28,8 @@ def make_batch(num: int = 4, channels: int = 3) -> Batch:
         labels=np.where(mask, 1, -1).astype(np.int32),
         points_mask=mask,
         boxes_yxyx=points_yx[..., [0, 1, 0, 1]] + half,
-        trust=np.ones((num, NUM_SLOTS), np.float32),
         valid=rng.random((num, *SIZE_HW)) > 0.3,
         example_index=np.arange(num, dtype=np.int32),
-        masks=rng.integers(0, NUM_SLOTS + 1, (num, *SIZE_HW)).astype(np.int32),
     )
 
 
@@ -48,7 +46,7 @@ def one_example(batch: Batch, b: int) -> Batch:
 
 
 def as_record(batch: Batch, b: int) -> Record:
-    """The real cells of one example as a host record, masks numbered to match."""
+    """The real cells of one example as a host record."""
     keep = np.asarray(batch.points_mask[b])
     record = Record(
         image_id="",
@@ -56,7 +54,6 @@ def as_record(batch: Batch, b: int) -> Record:
         points_yx=np.asarray(batch.points_yx[b]),
         labels=np.asarray(batch.labels[b]),
         boxes_yxyx=np.asarray(batch.boxes_yxyx[b]),
-        masks=np.asarray(batch.masks[b]),
         annotated=np.asarray(batch.valid[b]),
     )
     return transforms.select_cells(record, keep)
@@ -87,8 +84,6 @@ def test_device_equals_host(turn, seed):
     np.testing.assert_array_equal(placed.valid, expected.annotated)
     np.testing.assert_allclose(placed.points_yx[keep], expected.points_yx, atol=1e-5)
     np.testing.assert_allclose(placed.boxes_yxyx[keep], expected.boxes_yxyx, atol=1e-5)
-    new_ids = np.concatenate([[0], np.cumsum(keep) * keep])
-    np.testing.assert_array_equal(new_ids[np.asarray(placed.masks)], expected.masks)
 
 
 @settings(max_examples=15)
@@ -139,7 +134,6 @@ def test_turns_are_rot90(k):
     square = batch._replace(
         image=batch.image[:, :, :24],
         valid=batch.valid[:, :, :24],
-        masks=batch.masks[:, :, :24],
     )
     placed = apply_pose(one_example(square, 3), pose, (24, 24))
     np.testing.assert_array_equal(placed.image, np.rot90(square.image[3], k))
@@ -159,17 +153,15 @@ def test_cells_that_leave_are_masked_off_in_place():
     assert placed.points_yx[2].tolist() == [2, 3]  # 18 - (25 - 10)
     assert placed.boxes_yxyx[2].tolist() == [0, 0, 6, 7]
     assert np.isfinite(placed.points_yx).all()
-    assert set(np.unique(placed.masks)) <= {0, 3}
 
 
 def assert_same(first: Batch, second: Batch) -> None:
     """Equal where it counts: masked cells, pixels, regions."""
     np.testing.assert_array_equal(first.points_mask, second.points_mask)
     np.testing.assert_array_equal(first.valid, second.valid)
-    np.testing.assert_array_equal(first.masks, second.masks)
     np.testing.assert_allclose(first.image, second.image, atol=1e-6)
     mask = np.asarray(first.points_mask)
-    for name in ("points_yx", "boxes_yxyx", "labels", "trust"):
+    for name in ("points_yx", "boxes_yxyx", "labels"):
         np.testing.assert_array_equal(
             np.asarray(getattr(first, name))[mask],
             np.asarray(getattr(second, name))[mask],
@@ -216,15 +208,9 @@ def test_nothing_drawn_is_prepare_eval():
     np.testing.assert_array_equal(expected.image, batch.image.astype(np.float32) / 255)
     out = run(batch, jax.random.key(0), options=options)
     inside = np.clip(expected.boxes_yxyx, 0, [*SIZE_HW, *SIZE_HW])
-    assert_same(out, expected._replace(masks=out.masks, boxes_yxyx=inside))
+    assert_same(out, expected._replace(boxes_yxyx=inside))
     floats = augment.prepare_eval(expected)
     np.testing.assert_array_equal(floats.image, expected.image)
-
-
-def test_masks_are_optional():
-    batch = make_batch()._replace(masks=None)
-    options = augment.AugmentOptions()
-    assert run(batch, jax.random.key(0), options=options).masks is None
 
 
 def test_stain_scaling_by_hand():

@@ -11,18 +11,14 @@ SPEC = example.ExampleSpec(size_hw=(60, 40), max_cells=12, box_size=8.0)
 
 
 def make_record(num: int = 9, dtype=np.uint8) -> Record:
-    """30 x 80 px; cell i is a 2 x 2 px instance of id i + 1."""
+    """30 x 80 px of noise, cells 8 px apart."""
     rng = np.random.default_rng(0)
     points_yx = np.stack([rng.uniform(2, 28, num), np.arange(num) * 8 + 5.0], axis=1)
-    masks = np.zeros((30, 80), np.int32)
-    for i, (y, x) in enumerate(points_yx.astype(int)):
-        masks[y : y + 2, x : x + 2] = i + 1
     return Record(
         image_id="a/7",
         image=rng.integers(0, np.iinfo(dtype).max, (30, 80, 3), dtype),
         points_yx=points_yx.astype(np.float32),
         labels=(np.arange(num) % 2).astype(np.int32),
-        masks=masks,
     )
 
 
@@ -35,11 +31,9 @@ def test_prepare_scales_and_pads():
     np.testing.assert_allclose(out.points_yx[:9], record.points_yx * [2, 0.5])
     assert out.labels.tolist() == [0, 1] * 4 + [0, -1, -1, -1]
     assert out.points_mask.tolist() == [True] * 9 + [False] * 3
-    assert out.trust.tolist() == [1.0] * 9 + [0.0] * 3
     assert (out.num_cells, out.num_total, out.num_dropped) == (9, 9, 0)
-    assert out.masks is None
     assert out.valid.all()
-    for name in ("points_yx", "boxes_yxyx", "trust", "scale_yx"):
+    for name in ("points_yx", "boxes_yxyx", "scale_yx"):
         assert getattr(out, name).dtype == np.float32
     assert out.labels.dtype == np.int32
 
@@ -74,7 +68,7 @@ def test_a_records_own_boxes_are_taken_unless_points_are_asked_for():
 
 def test_sparse_cells_are_those_of_sparse_at_the_native_size():
     record = make_record()
-    spec = dataclasses.replace(SPEC, keep_rate=0.3, keep_seed=4, with_masks=True)
+    spec = dataclasses.replace(SPEC, keep_rate=0.3, keep_seed=4)
     out = example.prepare(record, spec)
     keep = sparse.kept_mask(
         "a/7", record.points_yx, record.labels, rate=0.3, keep_one=False, seed=4
@@ -82,10 +76,6 @@ def test_sparse_cells_are_those_of_sparse_at_the_native_size():
     assert out.num_cells == keep.sum() == 3
     assert out.num_total == 9
     np.testing.assert_allclose(out.points_yx[:3], record.points_yx[keep] * [2, 0.5])
-    assert set(np.unique(out.masks)) <= {0, 1, 2, 3}
-    whole = example.prepare(record, dataclasses.replace(SPEC, with_masks=True)).masks
-    for slot, cell in enumerate(np.flatnonzero(keep)):
-        np.testing.assert_array_equal(out.masks == slot + 1, whole == cell + 1)
 
 
 def test_one_cell_can_be_kept():
@@ -120,7 +110,7 @@ def test_cells_that_do_not_fit_are_an_error_in_evaluation():
 
 @pytest.mark.parametrize("training", [True, False])
 def test_image_without_cells(training):
-    spec = dataclasses.replace(SPEC, training=training, with_masks=True)
+    spec = dataclasses.replace(SPEC, training=training)
     out = example.prepare(make_record(0), spec)
     assert not out.points_mask.any()
     assert (out.labels == -1).all()
@@ -185,9 +175,3 @@ def test_scale_intensity_modes():
 def test_unknown_modes_are_refused(change, match):
     with pytest.raises(errors.ConfigError, match=match):
         example.prepare(make_record(), dataclasses.replace(SPEC, **change))
-
-
-def test_missing_masks_are_an_error():
-    record = dataclasses.replace(make_record(), masks=None)
-    with pytest.raises(errors.DataError, match="a/7: has no instance masks"):
-        example.prepare(record, dataclasses.replace(SPEC, with_masks=True))

@@ -1,4 +1,3 @@
-import dataclasses
 import itertools
 import subprocess
 import sys
@@ -84,22 +83,6 @@ def test_two_processes_and_a_resumed_run_give_the_same_batches():
         both = [parts[process][step] for process in range(2)]
         joined = jax.tree.map(lambda *leaves: np.concatenate(leaves), *both)
         assert_equal(joined, whole[2 + step])
-
-
-def test_masks_travel():
-    spec = example.ExampleSpec(size_hw=(12, 16), max_cells=6, with_masks=True)
-    source = make_source()
-
-    def load(image_id: str):
-        record = source.load(image_id)
-        masks = np.zeros(record.image.shape[:2], np.int32)
-        masks[2:9, 3:20] = 1
-        return dataclasses.replace(record, masks=masks)
-
-    masked = Source(source.format, source.class_names, source.image_ids, load)
-    batch = next(pipeline.train_batches(masked, source.image_ids, spec, 2, seed=0))
-    expected = next(arrays.train_batches(stack(masked, spec), 2, seed=0))
-    assert_equal(batch, expected)
 
 
 def test_errors_surface_as_they_are_when_their_batch_is_reached():

@@ -15,7 +15,6 @@ def arrays(**change):
         "labels": np.array([1, 0, -1]),
         "proposal_idx": np.array([4, 2, -1]),
         "proposal_mask": np.ones(5, bool),
-        "trust": np.ones(3),
         "negative_scale": np.ones(5),
     }
     return good | change
@@ -25,7 +24,7 @@ def test_number_of_classes():
     assert matched_checks.check_arrays(**arrays()) == 2
     joint = arrays(objectness_logits=np.zeros((5, 4)), class_logits=None)
     assert matched_checks.check_arrays(**joint) == 3
-    optional = dict.fromkeys(("proposal_mask", "trust", "negative_scale"))
+    optional = dict.fromkeys(("proposal_mask", "negative_scale"))
     assert matched_checks.check_arrays(**arrays(**optional)) == 2
 
 
@@ -44,7 +43,6 @@ def test_number_of_classes():
         ("proposal_idx", np.zeros(3), "proposal_idx must be integers"),
         ("proposal_mask", np.ones(1, bool), r"is \(1,\), should be \[5\]"),
         ("proposal_mask", np.ones(5), "proposal_mask must be bool, not float64"),
-        ("trust", np.ones(1), r"trust is \(1,\), should be \[3\]"),
         ("negative_scale", np.ones(()), r"is \(\), should be \[5\]"),
     ],
 )

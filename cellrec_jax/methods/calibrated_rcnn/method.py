@@ -204,7 +204,6 @@ def _truth(batch: Batch) -> stages.Truth:
         batch.boxes_yxyx,
         batch.labels,
         batch.points_mask,
-        batch.trust,
         batch.valid & batch.image_mask[:, None, None],
     )
 

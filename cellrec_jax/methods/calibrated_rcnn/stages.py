@@ -21,8 +21,6 @@ class Truth(NamedTuple):
     """i32 [N]."""
     mask: jax.Array
     """bool [N]."""
-    trust: jax.Array
-    """f32 [N]."""
     valid: jax.Array
     """bool [H, W]."""
 
@@ -56,8 +54,6 @@ class RoIs(NamedTuple):
     """bool [S]."""
     mask: jax.Array
     """bool [S]."""
-    trust: jax.Array
-    """f32 [S] trust in the label: the annotation's where positive, 1 elsewhere."""
 
 
 def _is_valid(boxes_yxyx: jax.Array, valid: jax.Array) -> jax.Array:
@@ -157,11 +153,10 @@ def first_stage(
     cls = calibrated_cls(
         logits, labels, drawn.positive, energy, step, scoped, total_steps
     )
-    trust = jnp.where(drawn.positive, truth.trust[truth_idx], 1.0)
     target = boxes.encode(truth.boxes_yxyx[truth_idx], anchors)
     box = detection.smooth_l1(deltas, target, sigma=loss.rpn_sigma)
-    box = jnp.where(drawn.positive, box * trust, 0.0)
-    return StageLoss(cls * trust, box, drawn.mask, drawn.positive, energy)
+    box = jnp.where(drawn.positive, box, 0.0)
+    return StageLoss(cls, box, drawn.mask, drawn.positive, energy)
 
 
 def proposals(
@@ -243,7 +238,6 @@ def sample_rois(
         truth.boxes_yxyx[truth_idx],
         drawn.positive,
         drawn.mask,
-        jnp.where(drawn.positive, truth.trust[truth_idx], 1.0),
     )
 
 
@@ -286,5 +280,5 @@ def second_stage(
     )
     target = boxes.encode(rois.target_yxyx, rois.boxes_yxyx, model.box_scales)
     box = detection.smooth_l1(deltas, target, sigma=loss.roi_sigma)
-    box = jnp.where(rois.positive, box * rois.trust, 0.0)
-    return StageLoss(cls * rois.trust, box, rois.mask, rois.positive, energy)
+    box = jnp.where(rois.positive, box, 0.0)
+    return StageLoss(cls, box, rois.mask, rois.positive, energy)

@@ -198,7 +198,6 @@ def losses(
             batch.labels,
             idx,
             proposal_mask=proposals.mask,
-            trust=batch.trust,
             negative_scale=scale,
             detection_cost=detection_cost,
             options=options,

@@ -55,13 +55,11 @@ def test_garbage_in_padding_changes_nothing(built, tiny_batch):
         points_yx=np.where(mask[..., None], tiny_batch.points_yx, 1e6),
         boxes_yxyx=np.where(mask[..., None], tiny_batch.boxes_yxyx, -1e6),
         labels=np.where(mask, tiny_batch.labels, 77),
-        trust=np.where(mask, tiny_batch.trust, 1e6),
     )
     dirty = dirty._replace(
         points_yx=dirty.points_yx.astype(np.float32),
         boxes_yxyx=dirty.boxes_yxyx.astype(np.float32),
         labels=dirty.labels.astype(np.int32),
-        trust=dirty.trust.astype(np.float32),
     )
     chex.assert_trees_all_equal(_call(built, tiny_batch), _call(built, dirty))
 

@@ -15,7 +15,6 @@ TRUTH = stages.Truth(
     boxes_yxyx=jnp.array([[10.0, 20.0, 42.0, 52.0], [0.0, 0.0, 1.0, 1.0]]),
     labels=jnp.array([0, 5]),
     mask=jnp.array([True, False]),
-    trust=jnp.array([1.0, 1.0]),
     valid=jnp.ones((64, 96), bool),
 )
 ANCHORS = np.array(
@@ -106,7 +105,6 @@ ROIS = stages.RoIs(
     target_yxyx=jnp.array([[0, 0, 2, 2]] * 4, jnp.float32),
     positive=jnp.array([True, False, False, False]),
     mask=jnp.array([True, True, True, False]),
-    trust=jnp.ones(4),
 )
 
 REST = {"step": 0, "model": MODEL, "total_steps": 10}
@@ -150,14 +148,3 @@ def test_energy_gives_no_gradient_to_the_boxes():
         return loss.cls.sum()
 
     assert not np.any(jax.grad(total)(jnp.zeros((4, 1, 4)) + 0.1))
-
-
-def test_trust_scales_positives():
-    half = ROIS._replace(trust=jnp.array([0.5, 1.0, 1.0, 1.0]))
-    options = LossOptions(calibration="plain")
-    args = jnp.zeros((4, 2)), jnp.full((4, 1, 4), 0.5)
-    full = stages.second_stage(*args, ROIS, loss=options, **REST)
-    less = stages.second_stage(*args, half, loss=options, **REST)
-    np.testing.assert_allclose(less.cls[0], full.cls[0] / 2)
-    np.testing.assert_allclose(less.box[0], full.box[0] / 2)
-    np.testing.assert_array_equal(less.cls[1:], full.cls[1:])

@@ -127,7 +127,6 @@ def test_garbage_in_padding_changes_nothing(built, tiny_batch):
         points_yx=np.where(mask[..., None], tiny_batch.points_yx, np.nan),
         boxes_yxyx=np.where(mask[..., None], tiny_batch.boxes_yxyx, np.nan),
         labels=np.where(mask, tiny_batch.labels, 77),
-        trust=np.where(mask, tiny_batch.trust, np.float32(np.nan)),
     )
     chex.assert_trees_all_equal_shapes_and_dtypes(dirty, tiny_batch)
     chex.assert_trees_all_equal(_call(built, tiny_batch), _call(built, dirty))
@@ -146,12 +145,10 @@ def test_filler_images_count_for_nothing(built, tiny_batch):
     other = filler._replace(
         image=filler.image.copy(),
         points_yx=filler.points_yx.copy(),
-        trust=filler.trust.copy(),
         labels=filler.labels.copy(),
     )
     other.image[0] = 1 - other.image[0]
     other.points_yx[0] += 7
-    other.trust[0] = 9
     other.labels[0] = 0
     chex.assert_trees_all_close(
         _call(built, filler), _call(built, other), rtol=1e-5, atol=1e-8

@@ -39,7 +39,6 @@ def _batch(points_yx, labels, *, size_hw=(12, 20), **changes) -> Batch:
         labels=np.asarray(labels, np.int32).reshape(1, count),
         points_mask=np.ones((1, count), bool),
         boxes_yxyx=np.zeros((1, count, 4), np.float32),
-        trust=np.ones((1, count), np.float32),
         valid=np.ones((1, *size_hw), bool),
         example_index=np.zeros(1, np.int32),
     )
@@ -268,19 +267,6 @@ def test_trust_in_the_model_follows_the_schedule(steps):
         trust = share * local
         expected = -(0.9 * trust) * np.log(0.9) - (1 - 0.9 * trust) * np.log(0.1)
         np.testing.assert_allclose(got, [expected], rtol=1e-3)
-
-
-def test_trust_scales_the_losses_of_a_cell():
-    proposals = _proposals(POINTS, [0, 0, 0], np.zeros((3, 2)))
-    full = _batch(CELLS, [0, 1])
-    half = full._replace(trust=np.array([[0.5, 1.0]], np.float32))
-    found = match(proposals, full, LOSS)
-    one, other = (losses(proposals, b, found, LOSS) for b in (full, half))
-    for name in ("regression", "classification"):
-        ratio = getattr(other, name) / getattr(one, name)
-        np.testing.assert_allclose(ratio, [[0.5, 1]], rtol=1e-6)
-    ratio = other.detection / one.detection
-    np.testing.assert_allclose(ratio, [[0.5, 1, 1]], rtol=1e-6)
 
 
 def test_diagnostics_by_hand():

@@ -41,7 +41,6 @@ def _batch(images):
         labels=empty.astype(np.int32),
         points_mask=empty.astype(bool),
         boxes_yxyx=np.zeros((len(images), 0, 4), np.float32),
-        trust=empty,
         valid=_valid(images),
         example_index=np.arange(len(images), dtype=np.int32),
     )
