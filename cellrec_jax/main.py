@@ -109,8 +109,8 @@ def _screen(experiment: config.Experiment) -> "Console":
 
 
 def _evaluate(flags: argparse.Namespace, pairs: dict[str, str]) -> int:
-    from cellrec_jax import run
     from cellrec_jax.data import sets
+    from cellrec_jax.evaluate import workdir as evaluation
     from cellrec_jax.workdir import directory
 
     _need(flags.workdir, "--workdir DIR", "evaluate")
@@ -124,26 +124,26 @@ def _evaluate(flags: argparse.Namespace, pairs: dict[str, str]) -> int:
     chosen = sets.open_for_evaluation(experiment.data, experiment.seed, whole=whole)
     if not whole:
         directory.refuse_training_images(flags.workdir, chosen.image_ids)
-    run.evaluate_workdir(flags.workdir, chosen, screen, experiment.eval, {}, output)
+    evaluation.evaluate_workdir(
+        flags.workdir, chosen, screen, experiment.eval, {}, output
+    )
     return 0
 
 
 def _predict(flags: argparse.Namespace, pairs: dict[str, str]) -> int:
     del pairs  # refused by `flags.parse`
     from cellrec_jax.io import console
-    from cellrec_jax.predict import predictor as predict
+    from cellrec_jax.predict import files, predictor
 
     _need(flags.workdir, "--workdir DIR", "predict")
     _need(flags.input, "--input FILE|FOLDER|GLOB", "predict")
     output = flags.output or flags.workdir / "predict"
-    paths = predict.find_inputs(flags.input)
-    predictor = predict.load(flags.workdir)
+    paths = files.find_inputs(flags.input)
+    model = predictor.load(flags.workdir)
     screen = console.Console()
-    for line in predictor.model.threshold_lines():
+    for line in model.model.threshold_lines():
         screen.line(line)
-    failed = predict.predict_files(
-        predictor, paths, output, screen, flags.mpp, flags.margin
-    )
+    failed = files.predict_files(model, paths, output, screen, flags.mpp, flags.margin)
     for message in failed:
         print(f"error: {message}", file=sys.stderr)  # noqa: T201
     return errors.DataError.exit_code if failed else 0

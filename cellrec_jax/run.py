@@ -1,33 +1,25 @@
-"""A work directory from start to results: train, evaluate, write what was found."""
+"""One run, from a configuration to results: train, then evaluate."""
 
-from collections.abc import Callable, Mapping, Sequence
-import importlib.metadata
+from collections.abc import Callable, Mapping
 from pathlib import Path
-import platform
 from typing import Any
 
-import jax
-import numpy as np
-
-from cellrec_jax import __version__, errors, methods
-from cellrec_jax import config as config_lib
+from cellrec_jax import methods
 from cellrec_jax.config import Experiment
 from cellrec_jax.data import sets
-from cellrec_jax.evaluate import evaluate, outputs
+from cellrec_jax.evaluate import workdir as evaluation
 from cellrec_jax.io.console import Console
-from cellrec_jax.metrics import counting, report
-from cellrec_jax.metrics import results as results_lib
+from cellrec_jax.rounds import directory as round_directory
 from cellrec_jax.rounds import files as round_files
 from cellrec_jax.rounds import rounds
 from cellrec_jax.train import fit, loop
+from cellrec_jax.train import start as start_lib
 from cellrec_jax.types import Method
-from cellrec_jax.workdir import directory, operating_point, writer
+from cellrec_jax.workdir import directory, operating_point
 from cellrec_jax.workdir import model as model_lib
 
-_PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scipy")
 _STAGES: Mapping[str, Any] = {"rounds": rounds}
 """Kind of a stage -> the module that checks and runs it."""
-_SAME_MPP = 0.05  # pixel sizes that differ by less are one
 
 
 def train_and_evaluate(
@@ -52,22 +44,22 @@ def train_and_evaluate(
       Exit code: 0, or 130 / 143 after an interruption.
     """
     console = console or Console(quiet=True)
-    directory.check(experiment, workdir)
+    stages = round_directory.STAGES
+    directory.check(experiment, workdir, stages)
     data = data or sets.open_sets(experiment.data, experiment.seed)
     method = methods.build(experiment, len(data.train.source.class_names))
     check_stages(experiment, method)
     round_files.refuse_edits(workdir)
-    directory.claim(experiment, workdir, data)
-    if directory.is_finished(workdir, experiment):
+    directory.claim(experiment, workdir, data, stages)
+    if directory.is_finished(workdir, experiment, stages):
         if init_from is not None:
-            loop.check_init_from(init_from, model_lib.restore(workdir).meta)
+            start_lib.check(init_from, model_lib.restore(workdir).meta)
         console.line(f"{workdir} is trained already; evaluating it again")
         timing: Mapping[str, Any] = {}
     else:
         operating_point.forget(workdir)
-        outcome = _trainer(method)(
-            experiment, method, workdir, data, console, init_from
-        )
+        train = _trainer(method)
+        outcome = train(experiment, method, workdir, data, console, init_from)
         timing = outcome.timing
         if outcome.paused:
             return 0
@@ -77,9 +69,9 @@ def train_and_evaluate(
                 f"with --workdir {workdir} to go on"
             )
             return outcome.exit_code
-    _renew_operating_points(workdir, experiment.eval, data.val, console)
+    evaluation.renew_operating_points(workdir, experiment.eval, data.val, console)
     split = data.test if data.test.image_ids else data.val
-    evaluate_workdir(workdir, split, console, experiment.eval, timing)
+    evaluation.evaluate_workdir(workdir, split, console, experiment.eval, timing)
     return 0
 
 
@@ -94,199 +86,3 @@ def _trainer(method: Method) -> Callable[..., loop.Outcome]:
     if method.stages:
         return _STAGES[method.stages[-1].kind].train
     return loop.train if method.fit is None else fit.train
-
-
-def _renew_operating_points(
-    workdir: Path, config: config_lib.EvalConfig, split: sets.Split, console: Console
-) -> None:
-    """Chooses a trained run's thresholds again where `config` has another rule for it.
-
-    Of several processes all must call this; opening checkpoints waits for all.
-    """
-    rule = operating_point.rule(config)
-    for which in sorted({"last", config.weights}):  # --mode predict takes the last
-        if operating_point.rule(model_lib.stored_eval(workdir, which)) != rule:
-            model = model_lib.restore(workdir, which)
-            fitted = _fit_operating_point(model, config, split, console)
-            chosen = operating_point.Chosen(rule, evaluate.to_json(fitted))
-            if jax.process_index() == 0:
-                operating_point.save(workdir, model.step, chosen)
-
-
-def _fit_operating_point(
-    model: model_lib.Model,
-    config: config_lib.EvalConfig,
-    split: sets.Split,
-    console: Console,
-) -> counting.OperatingPoint:
-    """As training does: methods that are not trained look at no validation images."""
-    val_set = None if model.method.fit else sets.load_eval(split, console.track)
-    if val_set is None:
-        return evaluate.fit([], model.class_names, config, model.meta["mpp"])
-    console.line("choosing the thresholds again on the validation images")
-    weights = model.params, model.model_state
-    _, fitted = evaluate.fit_on(
-        val_set, model.method, *weights, model.class_names, config, console.track
-    )
-    return fitted
-
-
-def evaluate_workdir(
-    workdir: Path,
-    split: sets.Split,
-    console: Console,
-    config: config_lib.EvalConfig,
-    timing: Mapping[str, Any],
-    output: Path | None = None,
-) -> dict[str, Any]:
-    """Evaluates a trained work directory on a split and writes what was found.
-
-    Of several processes all must call this, since opening checkpoints waits for all;
-    the first one writes.
-
-    Args:
-      workdir: holds checkpoints.
-      split: images with annotations.
-      console: where to print.
-      config: how to measure.
-      timing: of the training, for results.json; empty keeps what is there.
-      output: where results go; None is the work directory.
-
-    Returns:
-      The content of results.json.
-    """
-    output = output or workdir
-    model = model_lib.restore(workdir, config.weights)
-    operating_point.require_same_cuts(model.experiment.eval, config, workdir)
-    facts = _run_facts(model, timing, workdir)
-    eval_set = sets.load_eval(split, console.track)
-    if eval_set is None:
-        console.line("no images to evaluate on: metrics are left out")
-        content = {"metrics": {}, "run": facts}
-        _write_results(output, content)
-        return content
-    _check_classes(model, split)
-    for line in _scale_lines(model, eval_set):
-        console.line(line)
-    radius = evaluate.radius_px(config, eval_set.mpp)
-    predict = evaluate.jit_predict(model.method)
-    weights = model.params, model.model_state
-    results = evaluate.predict_set(
-        predict,
-        *weights,
-        eval_set,
-        len(model.class_names),
-        batch_size=config.batch_size,
-        track=console.track,
-    )
-    facts["timing"]["predict_s"] = evaluate.seconds_per_image(
-        predict, *weights, eval_set, model.decode
-    )
-    for line in _slot_lines(model, results):
-        console.line(line)
-    decode = dict(model.meta["decode"])
-    results = results_lib.suppress(results, decode["min_distance"])
-    found = evaluate.metrics(results, model.class_names, config, radius, decode)
-    tables = report.tables(
-        results,
-        model.class_names,
-        radius_px=radius,
-        thresholds=np.asarray(decode["thresholds"]),
-        protocol=config.protocol,
-        strict=config.strict,
-    )
-    content = {"metrics": found, "tables": tables, "run": facts}
-    _write_results(output, content)
-    if jax.process_index() == 0:
-        outputs.write_tables(output, results, model, radius, config)
-        outputs.draw_figures(output, workdir, results, model, config)
-        outputs.draw_recognition(output, tables, model)
-        outputs.draw_overlays(output, results, model, config, split)
-        outputs.print_metrics(console, found, model, output)
-    return content
-
-
-def _write_results(output: Path, content: Mapping[str, Any]) -> None:
-    if jax.process_index() == 0:
-        writer.write_json(output / "results.json", content)
-
-
-def _check_classes(model: model_lib.Model, split: sets.Split) -> None:
-    found, wanted = split.source.class_names, model.class_names
-    if tuple(found) == wanted:
-        return
-    example = f"{wanted[0]}={'+'.join(found)}"
-    if sorted(found) == sorted(wanted):  # in another order
-        example = ",".join(f"{name}={name}" for name in wanted)
-    raise errors.DataError(
-        f"the set's classes ({', '.join(found)}) are not the model's "
-        f"({', '.join(wanted)}); map them with --config.data.classes, such as {example}"
-    )
-
-
-def _scale_lines(model: model_lib.Model, eval_set: sets.EvalSet) -> list[str]:
-    """Warns where cells will have another size than in training.
-
-    Evaluation resizes whole images as training did; it neither tiles nor rescales.
-    """
-    lines = []
-    height, width = model.meta["native_hw"]
-    odd = [hw for hw in eval_set.native_hw if not model.takes_whole(hw)]
-    if odd:
-        lines.append(
-            f"warning: {len(odd)} of {len(eval_set.native_hw)} images (such as "
-            f"{odd[0][0]} x {odd[0][1]} px) are far from the training images' size, "
-            "and are resized as those were, so that cells change size; cut them to "
-            f"about {height} x {width} px (--mode predict tiles by itself)"
-        )
-    trained = float(model.meta["mpp"])
-    if trained and eval_set.mpp and abs(eval_set.mpp / trained - 1) > _SAME_MPP:
-        lines.append(
-            f"warning: the images have {eval_set.mpp:g} um per px, the training images "
-            f"{trained:g}; resample them to {trained:g} (--mode predict does so)"
-        )
-    return lines
-
-
-def _slot_lines(
-    model: model_lib.Model, results: Sequence[results_lib.ImageResult]
-) -> list[str]:
-    """Warns of images with more cells than a prediction can hold."""
-    slots = model.experiment.options.model.max_detections
-    thresholds = np.asarray(model.meta["decode"]["thresholds"])
-    full = []
-    for one in results:
-        counted = one.pred_labels[one.pred_scores >= thresholds[one.pred_labels]]
-        by_class = np.bincount(counted, minlength=1)
-        found = by_class.max() if model.method.slots_per_class else by_class.sum()
-        if found >= slots:
-            full.append(one.image_id)
-    if not full:
-        return []
-    return [
-        f"warning: {len(full)} of {len(results)} images (such as {full[0]}) have more "
-        f"detections than the {slots} that are kept: raise model.max_detections or "
-        "the threshold"
-    ]
-
-
-def _run_facts(
-    model: model_lib.Model, timing: Mapping[str, Any], workdir: Path
-) -> dict[str, Any]:
-    """What was run where; the timing of an earlier call is kept."""
-    before = writer.read_json(workdir / "results.json")
-    earlier = before.get("run", {}).get("timing", {}) if before else {}
-    return {
-        "timing": dict(timing or earlier or {"seconds": model.meta.get("seconds")}),
-        "parameters": sum(x.size for x in jax.tree.leaves(model.params)),
-        "step": model.step,
-        "seed": model.experiment.seed,
-        "cells_kept": model.meta["cells_kept"],
-        "cells_total": model.meta["cells_total"],
-        "devices": [device.device_kind for device in jax.devices()],
-        "versions": {
-            "cellrec_jax": __version__,
-            "python": platform.python_version(),
-            **{name: importlib.metadata.version(name) for name in _PACKAGES},
-        },
-    }

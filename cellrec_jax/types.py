@@ -9,6 +9,7 @@ covers [i, i+1) x [j, j+1). Padded entries are finite and never read: only masks
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from flax import struct
 import jax
 
 Metrics = dict[str, tuple[jax.Array, jax.Array]]
@@ -105,3 +106,21 @@ class Method(NamedTuple):
     from; only for methods that train in rounds."""
     stages: tuple[Stage, ...] = ()
     """What else is trained, in order; see `run`."""
+
+
+class TrainState(struct.PyTreeNode):
+    """Parameters and everything else that a checkpoint holds."""
+
+    step: jax.Array
+    """i32 scalar, steps done."""
+    params: Any
+    model_state: Any
+    """Batch statistics and the like; may be empty."""
+    opt_state: Any
+    ema_params: Any
+    """Averaged parameters; an empty dict where there are none."""
+
+    @property
+    def eval_params(self) -> Any:
+        """The averaged parameters where there are any, else the last ones."""
+        return self.ema_params or self.params

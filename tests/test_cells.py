@@ -1,5 +1,7 @@
 """Cells of tiles: chosen, moved, scaled, joined; one cell seen twice is one."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -17,6 +19,29 @@ def _cells(points_yx, scores, boxes_yxyx=None):
     )
 
 
+def test_rows_say_what_is_known():
+    plain = _cells([[1, 2.5], [3, 5]], [0.5, 0.75])
+    assert len(plain) == 2
+    assert plain.to_rows()[0] == {"y": 1.0, "x": 2.5, "score": 0.5, "label": 0}
+    boxed = _cells([[1, 2.5]], [0.5], [[0, 1, 2, 3]])
+    named = dataclasses.replace(boxed, class_names=("tumour", "other"))
+    assert named.to_rows() == [
+        {"y": 1.0, "x": 2.5, "score": 0.5, "label": 0, "class": "tumour"}
+        | {"y0": 0.0, "x0": 1.0, "y1": 2.0, "x1": 3.0}
+    ]
+
+
+def test_a_table_has_the_same_columns():
+    pytest.importorskip("pandas", reason="the extra `pandas` is not installed")
+    found = dataclasses.replace(
+        _cells([[1, 2], [3, 5]], [0.5, 1]), class_names=("a", "b")
+    )
+    assert found.to_pandas().to_dict("records") == found.to_rows()
+    none = cells.select(found, np.array([False, False])).to_pandas()
+    assert list(none.columns) == ["y", "x", "score", "label", "class"]
+    assert none.empty
+
+
 def test_boxes_go_with_their_points():
     found = _cells([[1, 2], [3, 5]], [0.5, 0.9], [[0, 1, 2, 3], [2, 4, 4, 6]])
     moved = cells.rescale(cells.shift(found, (10, 20)), np.array([2, 0.5], np.float32))
@@ -32,7 +57,7 @@ def test_parts_are_joined_with_or_without_boxes():
     both = cells.concatenate([part, cells.select(part, np.array([False])), part])
     assert both.points_yx.tolist() == [[1, 2], [1, 2]]
     assert both.boxes_yxyx is None
-    boxed = part._replace(boxes_yxyx=np.zeros((1, 4), np.float32))
+    boxed = dataclasses.replace(part, boxes_yxyx=np.zeros((1, 4), np.float32))
     assert cells.concatenate([boxed, boxed]).boxes_yxyx.shape == (2, 4)
 
 

@@ -36,7 +36,10 @@ import pkgutil
 
 import cellrec_jax
 
-PARTS = ("data", "io", "losses", "ops", "nn", "methods", "metrics", "train", "bench")
+PARTS = (
+    "data", "io", "losses", "ops", "nn", "methods", "metrics", "workdir", "predict",
+    "evaluate", "train", "rounds", "bench",
+)
 SKIPPED = (
     # TFDS classes, for `tfds build` alone.
     "cellrec_jax.data.builders.annotated_folder",
@@ -61,7 +64,8 @@ for name in bench.BENCHMARKS.values():
 """
 
 ONE_BATCH = """
-from cellrec_jax.data import arrays, example, synthetic
+from cellrec_jax.data import arrays, example
+from cellrec_jax.data.synthetic import source as synthetic
 
 source = synthetic.open_source(3, (48, 64), seed=0)
 spec = example.ExampleSpec(size_hw=(40, 56), max_cells=64, keep_rate=0.5)
@@ -74,7 +78,7 @@ assert batch.points_mask.any()
 
 NOT_INSTALLED = """
 from cellrec_jax import errors
-from cellrec_jax.data import prepared
+from cellrec_jax.data.readers import prepared
 
 try:
     prepared.open_prepared(sys.argv[1])
@@ -119,9 +123,8 @@ from pathlib import Path
 import numpy as np
 
 import cellrec_jax
-from cellrec_jax import config
-from cellrec_jax.data import synthetic
-from cellrec_jax.train import run
+from cellrec_jax import config, run
+from cellrec_jax.data.synthetic import source as synthetic
 
 experiment = methods.from_json(json.loads(sys.argv[1]))
 workdir = Path(sys.argv[2])

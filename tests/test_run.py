@@ -16,8 +16,8 @@ import pytest
 
 from cellrec_jax import config, errors, methods, run
 from cellrec_jax.data import arrays, sets
+from cellrec_jax.evaluate import workdir as evaluation
 from cellrec_jax.io.console import Console
-from cellrec_jax.metrics import results
 from cellrec_jax.workdir import model, writer
 
 
@@ -88,7 +88,7 @@ def test_thresholds_are_chosen_again_where_their_rule_changed(
     rule = dataclasses.replace(experiment.eval, threshold=0.25)
     test = sets.open_sets(experiment.data, 0).test
     with pytest.raises(errors.ConfigError, match="repeat its training command"):
-        run.evaluate_workdir(copy, test, Console(quiet=True), rule, {})
+        evaluation.evaluate_workdir(copy, test, Console(quiet=True), rule, {})
     again = dataclasses.replace(experiment, eval=rule)
     assert run.train_and_evaluate(again, copy, Console()) == 0
     assert "choosing the thresholds again" in capsys.readouterr().out
@@ -98,10 +98,10 @@ def test_thresholds_are_chosen_again_where_their_rule_changed(
     found = json.loads((copy / "results.json").read_text())["metrics"]["F1@12px"]
     assert found["thresholds"] == {"tumour": 0.25}
     val = sets.open_sets(experiment.data, 0).val
-    run._renew_operating_points(copy, experiment.eval, val, Console(quiet=True))
+    evaluation.renew_operating_points(copy, experiment.eval, val, Console(quiet=True))
     assert model.restore(copy).meta["decode"] == fitted
     best = dataclasses.replace(rule, weights="best")
-    run._renew_operating_points(copy, best, val, Console(quiet=True))
+    evaluation.renew_operating_points(copy, best, val, Console(quiet=True))
     for which in ("last", "best"):
         assert model.restore(copy, which).meta["decode"]["thresholds"] == [0.25]
 
@@ -109,144 +109,6 @@ def test_thresholds_are_chosen_again_where_their_rule_changed(
 def test_other_weights_for_a_finished_run_are_refused(workdir, experiment, tmp_path):
     with pytest.raises(errors.ConfigError, match="started from fresh weights"):
         run.train_and_evaluate(experiment, workdir, init_from=tmp_path)
-
-
-def test_restored_model_carries_what_prediction_needs(workdir):
-    restored = model.restore(workdir)
-    assert restored.class_names == ("tumour",)
-    assert restored.step == 4
-    assert restored.meta["native_hw"] == [96, 128]
-    assert restored.meta["mpp"] == 0.0
-    assert restored.decode.thresholds.shape == (1,)
-    assert restored.meta["decode"]["num_labels"][0] > 0
-    best = model.restore(workdir, "best")
-    assert best.step in (2, 4)
-
-
-@pytest.mark.slow
-def test_weights_of_another_run_are_taken_and_new_heads_named(workdir, experiment):
-    method = methods.build(experiment, num_classes=2)
-    state, _ = model.make_state(experiment, method)
-    params, _, line = model.start_from(
-        workdir, state.params, state.model_state, ["a", "b"]
-    )
-    old = model.restore(workdir).params
-    chex.assert_trees_all_equal(
-        params["resnet"], jax.tree.map(np.asarray, old["resnet"])
-    )
-    assert "roi_head/cls/kernel" in line
-    assert "resnet" not in line
-
-
-@pytest.mark.slow
-def test_weights_of_classes_are_not_taken_for_those_of_others(workdir, experiment):
-    """As many, but of another name; all the rest is taken."""
-    method = methods.build(experiment, num_classes=1)
-    state, _ = model.make_state(experiment, method)
-    fresh = state.params, state.model_state
-    *_, line = model.start_from(workdir, *fresh, ["tumour"])
-    assert "new" not in line
-    params, _, line = model.start_from(workdir, *fresh, ["stroma"])
-    new = line.partition("new: ")[2].split(", ")
-    assert {"roi_head/cls/kernel", "roi_head/cls/bias"} <= set(new)
-    assert all(name.startswith("roi_head/") for name in new)
-    chex.assert_trees_all_equal(
-        params["roi_head"]["cls"], state.params["roi_head"]["cls"]
-    )
-
-
-def test_other_classes_are_refused(workdir, experiment):
-    data = dataclasses.replace(experiment.data, classes="")
-    split = sets.open_sets(data, 0).test
-    with pytest.raises(errors.DataError, match="tumour=positive"):
-        run.evaluate_workdir(workdir, split, Console(quiet=True), experiment.eval, {})
-
-
-@pytest.mark.parametrize("damage", ["truncate", "foreign"])
-def test_a_damaged_checkpoint_is_one_line(workdir, tmp_path, damage):
-    copy = tmp_path / "copy"
-    shutil.copytree(workdir, copy)
-    step = copy / "checkpoints" / "4"
-    if damage == "truncate":
-        for path in step.rglob("*"):
-            if path.is_file() and path.stat().st_size > 100:
-                path.write_bytes(path.read_bytes()[:50])
-    else:
-        shutil.rmtree(step)
-        step.mkdir()
-        (step / "weights.bin").write_bytes(b"other")
-    with pytest.raises(errors.CheckpointError, match="checkpoints/4"):
-        model.restore(copy)
-
-
-def test_no_checkpoint_says_so(tmp_path):
-    with pytest.raises(errors.CheckpointError, match="has no checkpoint"):
-        model.restore(tmp_path)
-
-
-def test_images_of_another_scale_are_named(workdir):
-    """Trained on 96 x 128 px, 0.25 um: 0.4 times the size, and 0.3 um, are not that."""
-    restored = model.restore(workdir)
-    restored = dataclasses.replace(restored, meta={**restored.meta, "mpp": 0.25})
-
-    def lines(size_hw, mpp):
-        native_hw = np.array([[96, 128], size_hw])
-        images = sets.EvalSet(None, ("a", "b"), ("", ""), None, native_hw, mpp)
-        return run._scale_lines(restored, images)
-
-    assert lines((100, 140), 0.255) == lines((48, 192), 0.0) == []
-    (size,) = lines((300, 400), 0.25)
-    assert "1 of 2 images (such as 300 x 400 px)" in size
-    assert "about 96 x 128 px" in size
-    (pixel,) = lines((96, 128), 0.3)
-    assert "0.3 um per px, the training images 0.25" in pixel
-
-
-def test_images_that_fill_all_slots_are_named(workdir):
-    """Three are kept; what is below the threshold 0.5 does not count."""
-    restored = model.restore(workdir)
-    experiment = methods.changed(restored.experiment, {"model.max_detections": 3})
-    meta = {**restored.meta, "decode": {"thresholds": [0.5, 0.5]}}
-    restored = dataclasses.replace(restored, experiment=experiment, meta=meta)
-
-    def lines(scores, labels, per_class=True):
-        made = restored.method._replace(slots_per_class=per_class)
-        none = np.zeros((0, 2), np.float32)
-        one = results.ImageResult(
-            "a", "", none, np.array(scores), np.array(labels, np.int32), None,
-            np.zeros(len(scores), bool), none, np.zeros(0, np.int32), None,
-        )  # fmt: skip
-        return run._slot_lines(dataclasses.replace(restored, method=made), [one])
-
-    assert restored.method.slots_per_class
-    assert lines([], []) == lines([0.9, 0.8, 0.4], [0, 0, 0]) == []
-    assert lines([0.9, 0.8, 0.7], [0, 0, 1]) == []
-    assert lines([0.9, 0.8, 0.4], [0, 0, 1], per_class=False) == []
-    assert len(lines([0.9, 0.8, 0.7], [0, 0, 1], per_class=False)) == 1
-    (line,) = lines([0.9, 0.8, 0.5], [1, 1, 1])
-    assert "1 of 1 images (such as a)" in line
-    assert "the 3 that are kept" in line
-
-
-def test_thresholds_say_where_they_come_from(workdir):
-    restored = model.restore(workdir)
-
-    def line(number, pending):
-        decode = {"thresholds": [0.5], "num_labels": [number], "min_distance": 0.0}
-        meta = {**restored.meta, "decode": decode, "fit_pending": pending}
-        return dataclasses.replace(restored, meta=meta, step=2).threshold_lines()[0]
-
-    assert line(7, False).endswith("0.500 (fitted on 7 validation labels)")
-    assert "not fitted yet at step 2 of 4" in line(0, True)
-    assert "name some by --config.data.val_ids" in line(0, False)
-
-
-def test_an_unfinished_run_says_that_nothing_is_fitted(workdir, tmp_path):
-    """Its thresholds are the default until training ends, and are not called else."""
-    unfinished = tmp_path / "unfinished"
-    shutil.copytree(workdir, unfinished)
-    shutil.rmtree(unfinished / "checkpoints" / "4")
-    assert "not fitted yet at step 2" in model.restore(unfinished).threshold_lines()[0]
 
 
 def test_rounds_that_are_refused_leave_the_work_directory_free(tmp_path):

@@ -27,3 +27,11 @@ def test_methods_need_only_three_functions():
     given = {"init", "loss_fn", "predict", "stride", "slots_per_class"}
     optional = set(types.Method._fields) - given
     assert all(getattr(method, name) is None for name in optional)
+
+
+def test_averaged_parameters_win_where_there_are_any():
+    state = types.TrainState(
+        step=0, params={"w": 1}, model_state={}, opt_state={}, ema_params={}
+    )
+    assert state.eval_params == {"w": 1}
+    assert state.replace(ema_params={"w": 2}).eval_params == {"w": 2}

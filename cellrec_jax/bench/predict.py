@@ -6,7 +6,7 @@ patches of 1920 x 1080 px theirs takes 110 ms, P2PNet 120, the regressed maps 23
 have the small networks of `launch/sweeps/point_table1.toml`; `--full` takes those of
 published size, for a GPU.
 
-One uint8 image of noise goes through what evaluation compiles (`evaluate.jit_predict`):
+One uint8 image of noise goes through what evaluation compiles (`compiled.jit_predict`):
 network, peaks or proposals, least distance, thresholds. Weights are initial ones, which
 leave hardly a slot empty, so thinning has no less to do than after training. Rows are
 timed in turn, in one process; compilation is apart.
@@ -175,7 +175,7 @@ def run(settings: Settings, say: Callable[[str], None]) -> Report:
     """
     setups = _chosen(settings)
     try:
-        import cellrec_jax.evaluate.evaluate  # noqa: F401  # needs Pillow
+        import cellrec_jax.predict.compiled  # noqa: F401  # needs Pillow
     except ImportError as error:
         return Report((), (f"skipped: {error.name} is not installed",))
     until = time.perf_counter() + settings.budget_s
@@ -222,7 +222,7 @@ def prepare(setup: Setup, size_hw: Size) -> Ready:
       setup: of `SMALL` or `FULL`.
       size_hw: of the image, px.
     """
-    from cellrec_jax.evaluate import evaluate
+    from cellrec_jax.predict.compiled import jit_predict
 
     method = methods.module(setup.method).make(
         setup.options, num_classes=_NUM_CLASSES, total_steps=1
@@ -231,7 +231,7 @@ def prepare(setup: Setup, size_hw: Size) -> Ready:
     thresholds = jnp.full(_NUM_CLASSES, _THRESHOLD)
     decode = Decode(thresholds, jnp.asarray(_MIN_DISTANCE_PX))
     batch = _noise(size_hw)
-    predict: Any = evaluate.jit_predict(method)
+    predict: Any = jit_predict(method)
     begin = time.perf_counter()
     compiled = predict.lower(*weights, batch, decode).compile()
     call = timing.Call(

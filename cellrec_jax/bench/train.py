@@ -21,8 +21,8 @@ from cellrec_jax.data import arrays, augment
 from cellrec_jax.data.example import ExampleSpec, prepare
 from cellrec_jax.data.synthetic import source as synthetic
 from cellrec_jax.train import parallel
+from cellrec_jax.train import start as start_lib
 from cellrec_jax.train import step as step_lib
-from cellrec_jax.workdir import model as model_lib
 
 FILES = {"demo": "ki67_bde:demo", "small": "ki67_bde:small"}
 PAPER = {"paper_bf16": "bfloat16", "paper": "float32"}
@@ -137,7 +137,7 @@ def _build(setup: Setup) -> tuple[Any, Callable[..., Any]]:
     """The state before the first step, and the step as training maps it."""
     experiment = setup.experiment
     method = methods.build(experiment, num_classes=1)
-    state, optimizer = model_lib.make_state(experiment, method)
+    state, optimizer = start_lib.make_state(experiment, method)
     step = step_lib.make_step(
         method,
         optimizer,

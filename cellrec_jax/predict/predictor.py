@@ -1,26 +1,20 @@
-"""Uses a trained work directory on images: from Python, or on files.
+"""Uses a trained work directory on images, from Python.
 
 model = cellrec_jax.load("runs/ki67")
 cells = model.predict(image)          # uint8 or uint16 [H, W, 3]
 """
 
-from collections.abc import Sequence
 import dataclasses
-import glob
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from cellrec_jax import cells, errors, geometry
+from cellrec_jax.cells import Cells
 from cellrec_jax.data import arrays, example, sets, transforms
-from cellrec_jax.data.pixels import images
 from cellrec_jax.data.record import Record
-from cellrec_jax.evaluate import evaluate
-from cellrec_jax.evaluate.evaluate import Cells
-from cellrec_jax.io import geojson, overlay, palette, table
-from cellrec_jax.io.console import Console
 from cellrec_jax.predict import tiles
+from cellrec_jax.predict.compiled import Predict, jit_predict
 from cellrec_jax.workdir import model as model_lib
 
 _SAME_SIZE = 0.05  # difference to the training images' size that resizing may hide
@@ -30,11 +24,6 @@ _ONE_PASS = 1.5  # times the training images' sides, up to which nothing is cut
 # least distance counts, so that from the receptive radius on tiles give what the whole
 # image does.
 _TWINS_PX = 2.2  # px of the network, so that two pixels apart is one cell
-_RELATIVE = (
-    "warning: images are cut into tiles, and model.peak_rule=relative takes each "
-    "tile's own range of heights, so that cells are found in empty tiles too; train "
-    "with --config.model.peak_rule=absolute"
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +31,7 @@ class Predictor:
     """A trained model, compiled on first use."""
 
     model: model_lib.Model
-    compiled: evaluate.Predict
+    compiled: Predict
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -91,7 +80,8 @@ class Predictor:
             found = self._predict_pass(image, data.size_hw)
         else:
             found = self._predict_scaled(image, mpp, margin_px)
-        return cells.select(found, geometry.inside(found.points_yx, image.shape[:2]))
+        found = cells.select(found, geometry.inside(found.points_yx, image.shape[:2]))
+        return dataclasses.replace(found, class_names=self.class_names)
 
     def needs_tiles(self, image_hw: tuple[int, int], mpp: float = 0.0) -> bool:
         """Whether `predict` cuts an image of this size, px, into tiles."""
@@ -125,7 +115,7 @@ class Predictor:
             arrays.stack([prepared]),
             self.model.decode,
         )
-        return cells.rescale(evaluate.cells_of(detections, 0), 1.0 / prepared.scale_yx)
+        return cells.rescale(cells.cells_of(detections, 0), 1.0 / prepared.scale_yx)
 
     def _predict_scaled(self, image: np.ndarray, mpp: float, margin_px: int) -> Cells:
         """Predicts one image at the training images' scale, in a pass or in tiles."""
@@ -150,7 +140,7 @@ class Predictor:
             found = self._predict_pass(window, window.shape[:2])
             found = cells.shift(found, tile.origin_yx)
             parts.append(cells.select(found, tile.owns(found.points_yx)))
-        number = np.repeat(np.arange(len(parts)), [len(p.scores) for p in parts])
+        number = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
         merged = cells.concatenate(parts)
         least = float(self.model.decode.min_distance)
         distance = least if margin_px else max(least, _TWINS_PX)
@@ -181,111 +171,7 @@ def load(workdir: str | Path, which: str = "last") -> Predictor:
       CheckpointError: if it holds no readable checkpoint.
     """
     model = model_lib.restore(Path(workdir), which)
-    return Predictor(model, evaluate.jit_predict(model.method))
-
-
-def find_inputs(pattern: str) -> list[Path]:
-    """Images that a file, folder or glob names, naturally sorted.
-
-    Raises:
-      DataError: if there are none.
-    """
-    path = Path(pattern).expanduser()
-    if path.is_dir():
-        found = images.list_images(path, recursive=True)
-    elif path.exists():
-        found = [path]
-    else:
-        found = sorted(
-            (Path(name) for name in glob.glob(str(path), recursive=True)),
-            key=lambda p: images.natural_key(str(p)),
-        )
-    if not found:
-        raise errors.DataError(
-            f"--input {pattern}: no images there; give a file, a folder or a quoted "
-            "pattern such as 'images/*.png'"
-        )
-    return found
-
-
-def predict_files(
-    predictor: Predictor,
-    paths: Sequence[Path],
-    output: Path,
-    console: Console,
-    mpp: float = 0.0,
-    margin_px: int = 0,
-) -> list[str]:
-    """Predicts files; writes one CSV, and a GeoJSON and an overlay for each.
-
-    The latter lie in sub-folders as the images do. A file that cannot be read does not
-    stop the others.
-
-    Args:
-      predictor: from `load`.
-      paths: image files.
-      output: folder, made if needed.
-      console: shows progress.
-      mpp: micrometres per px of the files; 0 is unknown.
-      margin_px: of tiles, see `Predictor.predict`.
-
-    Returns:
-      One message for each file that could not be read.
-    """
-    rows: list[dict[str, Any]] = []
-    failed: list[str] = []
-    root = _common_root(paths)
-    options = predictor.model.experiment.options
-    relative = getattr(options.model, "peak_rule", "") == "relative"
-    warning = _RELATIVE if relative else ""
-    for path in console.track(paths, "predicting"):
-        try:
-            image = images.load_image(path)
-        except errors.DataError as error:
-            failed.append(str(error))
-            continue
-        if warning and predictor.needs_tiles(image.shape[:2], mpp):
-            console.line(warning)
-            warning = ""
-        found = predictor.predict(image, mpp, margin_px)
-        name = path.relative_to(root).as_posix()
-        rows += table.detection_rows(
-            name, found.points_yx, found.scores, found.labels, predictor.class_names
-        )
-        _write_image(output / name, image, found, predictor.class_names)
-    table.write_detections(output / "detections.csv", rows)
-    console.line(
-        f"{len(rows)} cells in {len(paths) - len(failed)} images; results: {output}"
-    )
-    return failed
-
-
-def _write_image(
-    path: Path, image: np.ndarray, found: Cells, class_names: tuple[str, ...]
-) -> None:
-    """Writes `path`.geojson and `path`.overlay.png."""
-    colors = palette.class_colors(len(class_names))
-    geojson.write_geojson(
-        path.with_name(f"{path.name}.geojson"),
-        found.points_yx,
-        found.scores,
-        found.labels,
-        class_names,
-        colors,
-    )
-    drawn = overlay.draw_overlay(
-        example.to_uint8(image),
-        found.points_yx,
-        found.scores,
-        labels=found.labels if len(class_names) > 1 else None,
-        score_threshold=0.0,
-    )
-    overlay.write_png(path.with_name(f"{path.name}.overlay.png"), drawn)
-
-
-def _common_root(paths: Sequence[Path]) -> Path:
-    parents = [set(path.parents) for path in paths]
-    return max(set.intersection(*parents), key=lambda p: len(p.parts))
+    return Predictor(model, jit_predict(model.method))
 
 
 def _check_image(image: np.ndarray) -> np.ndarray:

@@ -26,6 +26,7 @@ from cellrec_jax.rounds.candidates import Candidates
 from cellrec_jax.rounds.files import RoundFiles
 from cellrec_jax.rounds.labels import ImageLabels
 from cellrec_jax.train import loop
+from cellrec_jax.train import start as start_lib
 from cellrec_jax.types import Method
 from cellrec_jax.workdir import checkpoint
 from cellrec_jax.workdir import model as model_lib
@@ -154,7 +155,7 @@ def started_from(files: RoundFiles, init_from: Path | None) -> Path | None:
       ConfigError: if other ones are asked for.
     """
     meta = checkpoint.latest_meta(_chosen(files, 0))
-    loop.check_init_from(init_from, meta)
+    start_lib.check(init_from, meta)
     return Path(meta["init_from"]) if meta["init_from"] else None
 
 

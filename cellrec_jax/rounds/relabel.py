@@ -24,14 +24,12 @@ from cellrec_jax import masking
 from cellrec_jax.config import CheckpointConfig
 from cellrec_jax.data import arrays, augment, sets
 from cellrec_jax.data.record import Record
-from cellrec_jax.evaluate import evaluate
 from cellrec_jax.io.console import Console
 from cellrec_jax.methods.heatmap_pu import method as heatmap_pu
 from cellrec_jax.methods.heatmap_pu.options import RefineOptions
 from cellrec_jax.ops import patches as patches_lib
-from cellrec_jax.rounds import (
-    candidates as pseudo_candidates,
-)
+from cellrec_jax.predict.compiled import Predict
+from cellrec_jax.rounds import candidates as pseudo_candidates
 from cellrec_jax.rounds import classifier as round_classifier
 from cellrec_jax.rounds import labels as round_labels
 from cellrec_jax.rounds import patch_classifier
@@ -141,7 +139,7 @@ def find_candidates(
 
 
 @functools.lru_cache(maxsize=1)  # compiled once for all rounds
-def _jit_candidates(method: Method) -> evaluate.Predict:
+def _jit_candidates(method: Method) -> Predict:
     """Compiles a method's peaks of training images, from raw images on."""
 
     def find(params: Any, model_state: Any, batch: Batch, decode: Decode) -> Detections:

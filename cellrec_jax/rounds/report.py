@@ -9,9 +9,10 @@ import numpy as np
 
 from cellrec_jax.config import EvalConfig
 from cellrec_jax.data import example, sets
-from cellrec_jax.evaluate import evaluate
+from cellrec_jax.evaluate import fitting, predictions
 from cellrec_jax.metrics import counting, matching, ranking
 from cellrec_jax.metrics import results as results_lib
+from cellrec_jax.predict import compiled
 from cellrec_jax.rounds import figures as refine_figures
 from cellrec_jax.rounds import labels as round_labels
 from cellrec_jax.rounds import relabel
@@ -51,8 +52,8 @@ def measure(
     Returns:
       Name -> value in [0, 1]; None where undefined.
     """
-    found = evaluate.predict_set(
-        evaluate.jit_predict(model.method),
+    found = predictions.predict_set(
+        compiled.jit_predict(model.method),
         model.params,
         model.model_state,
         eval_set,
@@ -63,7 +64,7 @@ def measure(
     counts = counting.point_counts(
         results_lib.suppress(found, decode["min_distance"]),
         np.asarray(decode["thresholds"]),
-        evaluate.radius_px(config, eval_set.mpp),
+        fitting.radius_px(config, eval_set.mpp),
         protocol=config.protocol,
         strict=config.strict,
     )

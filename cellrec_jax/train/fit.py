@@ -7,14 +7,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cellrec_jax.config import Experiment, limits
+from cellrec_jax.config import Experiment
+from cellrec_jax.config import limits as validate
 from cellrec_jax.data import augment, feed, sets, transforms
-from cellrec_jax.evaluate import evaluate
+from cellrec_jax.evaluate import fitting
 from cellrec_jax.io.console import Console
 from cellrec_jax.train import loop
+from cellrec_jax.train import start as start_lib
 from cellrec_jax.types import Method
 from cellrec_jax.workdir import checkpoint
-from cellrec_jax.workdir import model as model_lib
 
 
 def train(
@@ -41,7 +42,7 @@ def train(
     Raises:
       ConfigError, DataError: if it cannot be fitted.
     """
-    limits.require(
+    validate.require(
         init_from is None,
         f"method={experiment.method} starts from no weights: leave --init-from out",
     )
@@ -61,11 +62,11 @@ def train(
         loaded.images.points_yx,
         loaded.images.points_mask,
         loaded.images.valid,
-        scale * evaluate.radius_px(experiment.eval, source.mpp),
+        scale * fitting.radius_px(experiment.eval, source.mpp),
         console.track,
     )
     console.line(line)
-    fresh, _ = model_lib.make_state(experiment, method)
+    fresh, _ = start_lib.make_state(experiment, method)
     state = fresh.replace(step=jnp.int32(experiment.total_steps), params=params)
     meta = loop.make_meta(experiment, class_names, source)
     manager = checkpoint.open_manager(workdir, experiment.checkpoint)

@@ -1,6 +1,6 @@
 """The training loop, read from top to bottom."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 import dataclasses
 import functools
 from pathlib import Path
@@ -13,15 +13,14 @@ from cellrec_jax import config as config_lib
 from cellrec_jax import errors, methods
 from cellrec_jax.config import Experiment
 from cellrec_jax.data import augment, feed, sets
-from cellrec_jax.evaluate import evaluate
+from cellrec_jax.evaluate import fitting
 from cellrec_jax.io.console import Console, format_seconds
 from cellrec_jax.train import parallel
+from cellrec_jax.train import start as start_lib
 from cellrec_jax.train import step as step_lib
 from cellrec_jax.train.clock import Clock
-from cellrec_jax.train.state import TrainState
-from cellrec_jax.types import Method
+from cellrec_jax.types import Method, TrainState
 from cellrec_jax.workdir import checkpoint, interrupt, operating_point, writer
-from cellrec_jax.workdir import model as model_lib
 
 _SLOW_HOURS = 2.0  # longer than this on a CPU is worth a warning
 
@@ -77,20 +76,25 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
     console.line(summary(experiment, data, source))
 
     # 2. Optimiser, fresh state.
-    state, optimizer = model_lib.make_state(experiment, method)
+    state, optimizer = start_lib.make_state(experiment, method)
     manager = checkpoint.open_manager(workdir, experiment.checkpoint)
 
     # 3. Restore, or start from other weights.
     meta = make_meta(experiment, class_names, source)
-    meta |= {"fit_pending": val_set is not None, "init_from": _absolute(init_from)}
+    meta |= {
+        "fit_pending": val_set is not None,
+        "init_from": start_lib.remembered(init_from),
+    }
     meta["seconds"] = 0.0
     if (last := manager.latest_step()) is not None:
         saved = checkpoint.restore(manager, state, last)
-        check_init_from(init_from, saved.meta)
+        start_lib.check(init_from, saved.meta)
         state, meta = saved.state, {**meta, **_carried(saved.meta, experiment)}
         console.line(f"resumed at step {last} of {experiment.total_steps}")
     else:
-        state = _initial_weights(state, method, init_from, class_names, console)
+        state = start_lib.initial_weights(
+            state, method, init_from, class_names, console
+        )
     start = int(state.step)
     write = _writer(workdir / "metrics.jsonl", start)
     state = parallel.place(state)
@@ -104,7 +108,7 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
         ema=experiment.optim.ema,
     )
     pmapped = parallel.pmap_step(step_fn)
-    validate = evaluate.validator(experiment.eval, method, val_set, class_names)
+    validate = fitting.validator(experiment.eval, method, val_set, class_names)
     batches = source.batches(start)
 
     # 5. The loop.
@@ -134,7 +138,7 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
             score = None
             if (finished or (due and not stopped)) and val_set is not None:
                 fitted, scores = validate(state)
-                meta |= {"decode": evaluate.to_json(fitted), "fit_pending": False}
+                meta |= {"decode": fitting.to_json(fitted), "fit_pending": False}
                 write({"step": step} | {f"val/{k}": v for k, v in scores.items()})
                 (score,) = scores.values()
             if saving or due:
@@ -145,20 +149,6 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
     manager.wait_until_finished()
     manager.close()
     return Outcome(state, meta, caught.exit_code, clock.timing())
-
-
-def check_init_from(init_from: Path | None, meta: Mapping[str, Any]) -> None:
-    """Raises a ConfigError if a run that has started began with other weights.
-
-    The same flag again is right: a command that is repeated resumes its run.
-    """
-    started = meta.get("init_from", "")
-    if init_from is not None and _absolute(init_from) != started:
-        raise errors.ConfigError(
-            f"--init-from {init_from}: this run started from "
-            f"{started or 'fresh weights'} and resumes; leave the flag out, or choose "
-            "another --workdir"
-        )
 
 
 def augment_from(experiment: Experiment) -> augment.AugmentOptions:
@@ -224,31 +214,6 @@ def _row(step: int, losses: Mapping[str, float], clock: Clock) -> dict[str, Any]
     }
 
 
-def _initial_weights(
-    state: TrainState,
-    method: Any,
-    init_from: Path | None,
-    class_names: Sequence[str],
-    console: Console,
-) -> TrainState:
-    params, model_state = state.params, state.model_state
-    if init_from is not None:
-        params, model_state, line = model_lib.start_from(
-            init_from, params, model_state, class_names
-        )
-        console.line(line)
-    elif method.load_pretrained is not None:
-        params, model_state, lines = method.load_pretrained(params, model_state)
-        for line in lines:
-            console.line(line)
-    averaged = jax.tree.map(np.array, params) if state.ema_params else {}
-    return state.replace(params=params, model_state=model_state, ema_params=averaged)
-
-
-def _absolute(path: Path | None) -> str:
-    return "" if path is None else str(path.expanduser().absolute())
-
-
 def _carried(meta: Mapping[str, Any], experiment: Experiment) -> dict[str, Any]:
     """What a resumed run takes over: it fits thresholds only when they are due."""
     names = ["init_from", "seconds"]
@@ -262,13 +227,13 @@ def make_meta(
     experiment: Experiment, class_names: tuple[str, ...], source: feed.Feed
 ) -> dict[str, Any]:
     """What prediction needs besides the weights; JSON-serialisable."""
-    default = evaluate.fit([], class_names, experiment.eval, source.mpp)
+    default = fitting.fit([], class_names, experiment.eval, source.mpp)
     return {
         "config": config_lib.to_json(experiment),
         "class_names": list(class_names),
         "native_hw": list(source.native_hw),
         "mpp": source.mpp,
-        "decode": evaluate.to_json(default),
+        "decode": fitting.to_json(default),
         "cells_kept": source.num_kept,
         "cells_total": source.num_total,
     }

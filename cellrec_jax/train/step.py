@@ -9,8 +9,7 @@ import optax
 
 from cellrec_jax.train import optim
 from cellrec_jax.train.parallel import AXIS
-from cellrec_jax.train.state import TrainState
-from cellrec_jax.types import Batch, Method, Metrics
+from cellrec_jax.types import Batch, Method, Metrics, TrainState
 
 
 def make_step(

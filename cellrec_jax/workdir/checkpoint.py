@@ -7,6 +7,7 @@ import logging
 from pathlib import Path
 from typing import Any, Protocol
 
+import chex
 import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import preservation_policy
@@ -164,6 +165,19 @@ def restore(manager: ocp.CheckpointManager, template: State, step: int) -> Saved
         )
         found = manager.restore(step, args=args)
     return Saved(found["state"], found["meta"])
+
+
+def restore_parts(
+    manager: ocp.CheckpointManager, template: Mapping[str, Any], step: int
+) -> dict[str, Any]:
+    """Reads only those fields of a state that `template` names, as `restore` does."""
+    with _readable(manager, step):
+        spec = jax.tree.map(_as_numpy_spec, dict(template))
+        args = ocp.args.PyTreeRestore(item=spec, partial_restore=True)
+        found = manager.restore(step, args=ocp.args.Composite(state=args))["state"]
+        # Orbax passes over what is not there, or has another shape.
+        chex.assert_trees_all_equal_shapes_and_dtypes(found, spec)
+    return found
 
 
 def _as_numpy_spec(leaf: Any) -> Any:

@@ -1,8 +1,8 @@
 """A work directory belongs to one configuration and to one split of its images."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 
@@ -10,45 +10,52 @@ from cellrec_jax import config as config_lib
 from cellrec_jax import errors, methods
 from cellrec_jax.config import Experiment
 from cellrec_jax.data import sets
-from cellrec_jax.rounds.files import RoundFiles
 from cellrec_jax.workdir import checkpoint, writer
 
+Flat = dict[str, Any]
+"""Dotted key -> value as JSON holds it."""
+
 _NUM_SHOWN = 3  # ids named in a message
-_ROUNDS = "refine.rounds"
 
 
-def check(experiment: Experiment, workdir: Path) -> None:
+class Stages(NamedTuple):
+    """What a work directory asks of stages that keep files of their own in it."""
+
+    begun: Callable[[Path], bool] = lambda _: False
+    """Whether there is something that another configuration could spoil."""
+    finished: Callable[[Path, Experiment], bool] = lambda *_: True
+    """Whether they are all done; asked where the last step's checkpoint is."""
+    terms: Callable[[Path, Flat, Experiment], tuple[Flat, frozenset[str]]] = (
+        lambda _, stored, __: (stored, frozenset(config_lib.MAY_CHANGE))
+    )
+    """(workdir, stored configuration, wanted one) -> the stored values to compare with,
+    and keys (or sections) that may change; asked where there are checkpoints or
+    something of theirs."""
+
+
+NO_STAGES = Stages()
+
+
+def check(experiment: Experiment, workdir: Path, stages: Stages = NO_STAGES) -> None:
     """Makes a work directory, or checks that it belongs to this configuration.
 
-    One without a complete checkpoint or labels of rounds holds nothing that another
-    configuration could spoil: a start that failed may be mended and repeated. Until
-    rounds are done, how detections are made (`eval`) is part of their training. Their
-    number may change as long as there are no labels of later ones.
+    One without a complete checkpoint or files of stages holds nothing that another
+    configuration could spoil: a start that failed may be mended and repeated.
 
     Raises:
       ConfigError: if it holds a run of another configuration, naming what differs.
       RunError: if it cannot be made.
     """
     _mkdir(workdir)
-    if not _begun(workdir):
+    if not _begun(workdir, stages):
         return
     path = workdir / "config.json"
     rows = writer.read_json(path)
     if not isinstance(rows, dict):
         raise errors.ConfigError(f"{path}: is no configuration; choose a new --workdir")
-    stored = methods.flatten(methods.from_json(rows))
     wanted = methods.flatten(experiment)
-    free = set(config_lib.MAY_CHANGE)
-    rounds = _rounds(experiment)
-    ended = _ended_rounds(workdir) if rounds else {}
-    over = ended.get(_ROUNDS) == rounds if rounds else _has_weights(workdir)
-    if not over:
-        free -= {"eval"}
-        # What rounds were made with; they may have been evaluated in other ways since.
-        stored |= {key: ended[key] for key in ended if key.startswith("eval.")}
-    last = RoundFiles(workdir, {}).latest(stored.get(_ROUNDS, 0))
-    if stored.get(_ROUNDS) and 0 < rounds >= last:
-        free |= {_ROUNDS}
+    before = methods.flatten(methods.from_json(rows))
+    stored, free = stages.terms(workdir, before, experiment)
     differing = [
         f"{key} ({stored.get(key)} there, {wanted.get(key)} now)"
         for key in sorted(stored.keys() | wanted.keys())
@@ -61,10 +68,15 @@ def check(experiment: Experiment, workdir: Path) -> None:
         )
 
 
-def claim(experiment: Experiment, workdir: Path, data: sets.Sets) -> None:
+def claim(
+    experiment: Experiment,
+    workdir: Path,
+    data: sets.Sets,
+    stages: Stages = NO_STAGES,
+) -> None:
     """Writes config.json and splits.json, once the images are known to be there.
 
-    Removes results of another number of rounds.
+    Removes results of a run that is to go on.
 
     Raises:
       ConfigError: if a run in this directory was split in another way, as a folder
@@ -73,7 +85,7 @@ def claim(experiment: Experiment, workdir: Path, data: sets.Sets) -> None:
     """
     path = workdir / "splits.json"
     found = {name: getattr(data, name).image_ids for name in ("train", "val", "test")}
-    stored = _stored_splits(workdir) if _begun(workdir) else {}
+    stored = _stored_splits(workdir) if _begun(workdir, stages) else {}
     for name, ids in found.items():
         before = stored.get(name, list(ids))
         if list(ids) != before:
@@ -82,9 +94,9 @@ def claim(experiment: Experiment, workdir: Path, data: sets.Sets) -> None:
                 f"{len(ids)} now): give the folder its images back, or choose another "
                 "--workdir"
             )
+    finished = is_finished(workdir, experiment, stages)
     if jax.process_index() == 0:
-        before = _read(workdir / "config.json").get("refine", {}).get("rounds", 0)
-        if before != _rounds(experiment):
+        if not finished:
             (workdir / "results.json").unlink(missing_ok=True)
         writer.write_json(workdir / "config.json", config_lib.to_json(experiment))
         writer.write_json(path, found)
@@ -101,35 +113,21 @@ def refuse_training_images(workdir: Path, image_ids: Sequence[str]) -> None:
         )
 
 
-def is_finished(workdir: Path, experiment: Experiment) -> bool:
-    """Whether there is a checkpoint of the last step, and of the last round."""
-    if experiment.total_steps not in checkpoint.complete_steps(workdir):
-        return False
-    rounds = _rounds(experiment)
-    return not rounds or _ended_rounds(workdir).get(_ROUNDS) == rounds
+def is_finished(
+    workdir: Path, experiment: Experiment, stages: Stages = NO_STAGES
+) -> bool:
+    """Whether there is a checkpoint of the last step, and all stages are done."""
+    trained = experiment.total_steps in checkpoint.complete_steps(workdir)
+    return trained and stages.finished(workdir, experiment)
 
 
-def _rounds(experiment: Experiment) -> int:
-    refine = getattr(experiment.options, "refine", None)
-    return refine.rounds if refine else 0
-
-
-def _ended_rounds(workdir: Path) -> dict[str, Any]:
-    """Dotted key -> value of the configuration that rounds ended with; or nothing."""
-    if not _has_weights(workdir):
-        return {}
-    meta = checkpoint.latest_meta(workdir)
-    return methods.flatten(methods.from_json(meta["config"]))
-
-
-def _begun(workdir: Path) -> bool:
-    """Whether there are weights, or labels that rounds of training go by."""
-    labels = RoundFiles(workdir, {}).labels_path(0)
-    return _has_weights(workdir) or labels.exists()
-
-
-def _has_weights(workdir: Path) -> bool:
+def has_weights(workdir: Path) -> bool:
+    """Whether there is a checkpoint of any step."""
     return bool(checkpoint.complete_steps(workdir))
+
+
+def _begun(workdir: Path, stages: Stages) -> bool:
+    return has_weights(workdir) or stages.begun(workdir)
 
 
 def _stored_splits(workdir: Path) -> Mapping[str, list[str]]:

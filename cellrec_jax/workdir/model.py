@@ -1,4 +1,4 @@
-"""A method with its weights: built for training, restored for everything else."""
+"""A method with its weights: restored from a work directory."""
 
 from collections.abc import Mapping, Sequence
 import dataclasses
@@ -9,12 +9,9 @@ import jax
 import jax.numpy as jnp
 
 from cellrec_jax import config as config_lib
-from cellrec_jax import errors, methods
+from cellrec_jax import methods
 from cellrec_jax.config import Experiment
 from cellrec_jax.data import transforms
-from cellrec_jax.train import optim
-from cellrec_jax.train import step as step_lib
-from cellrec_jax.train.state import TrainState
 from cellrec_jax.types import Decode, Method
 from cellrec_jax.workdir import checkpoint, operating_point
 
@@ -92,32 +89,14 @@ def keep_all(num_classes: int) -> Decode:
     return Decode(jnp.zeros(num_classes), jnp.zeros(()))
 
 
-def make_state(
-    experiment: Experiment, method: Method, num_channels: int = 3
-) -> tuple[TrainState, Any]:
-    """State before the first step, and the optimiser.
-
-    Args:
-      experiment: read for the seed and the optimiser.
-      method: from `methods.build`.
-      num_channels: C of the images.
-    """
-    image = jnp.zeros((1, 64, 64, num_channels))
-    params, model_state = method.init(jax.random.key(experiment.seed), image)
-    trainable = (
-        method.trainable(params)
-        if method.trainable
-        else jax.tree.map(lambda _: True, params)
-    )
-    optimizer = optim.make_optimizer(
-        experiment.optim, experiment.total_steps, trainable
-    )
-    ema = experiment.optim.ema
-    return step_lib.init_state(optimizer, params, model_state, ema=ema), optimizer
+def weights_spec(method: Method, num_channels: int = 3) -> tuple[Any, Any]:
+    """Shapes and types of a method's (params, model_state)."""
+    image = jax.ShapeDtypeStruct((1, 64, 64, num_channels), jnp.float32)
+    return jax.eval_shape(method.init, jax.random.key(0), image)
 
 
 def restore(workdir: Path, which: str = "last") -> Model:
-    """Restores the model of a work directory.
+    """Restores the model of a work directory: its weights alone, on the device.
 
     Args:
       workdir: of a training run.
@@ -130,11 +109,11 @@ def restore(workdir: Path, which: str = "last") -> Model:
         step, meta = _read_meta(manager, workdir, which)
         experiment = methods.from_json(meta["config"])
         method = methods.build(experiment, len(meta["class_names"]))
-        template = jax.eval_shape(lambda: make_state(experiment, method)[0])
-        state = checkpoint.restore(manager, template, step).state
-    return Model(
-        experiment, method, state.eval_params, state.model_state, meta, int(state.step)
-    )
+        params, model_state = weights_spec(method)
+        name = "ema_params" if experiment.optim.ema else "params"
+        spec = {name: params, "model_state": model_state}
+        found = jax.device_put(checkpoint.restore_parts(manager, spec, step))
+    return Model(experiment, method, found[name], found["model_state"], meta, step)
 
 
 def stored_eval(workdir: Path, which: str = "last") -> config_lib.EvalConfig:
@@ -155,71 +134,3 @@ def _read_meta(manager: Any, workdir: Path, which: str) -> tuple[int, dict[str, 
     step = manager.latest_step() if step is None else step
     meta = checkpoint.restore_meta(manager, step)
     return step, operating_point.updated(meta, workdir, step)
-
-
-def start_from(
-    workdir: Path, params: Any, model_state: Any, class_names: Sequence[str]
-) -> tuple[Any, Any, str]:
-    """Copies weights of another run into fresh ones, where names and shapes agree.
-
-    Weights of its classes are left out where these are others, or in another order.
-
-    Args:
-      workdir: of the other run.
-      params: fresh parameters.
-      model_state: fresh batch statistics.
-      class_names: of the new run.
-
-    Returns:
-      The filled trees and a line that says what was not copied.
-    """
-    other = restore(workdir)
-    known = dict(_leaves(other.params))
-    if other.class_names != tuple(class_names):
-        for name in _class_weights(other):
-            del known[name]
-    params, missed = _merge(params, known)
-    model_state, missed_state = _merge(model_state, dict(_leaves(other.model_state)))
-    missed += missed_state
-    new = f"; new: {', '.join(missed)}" if missed else ""
-    return params, model_state, f"weights from {workdir} at step {other.step}{new}"
-
-
-def _class_weights(model: Model) -> list[str]:
-    """Names of the weights whose number depends on the number of classes."""
-
-    def shapes(num_classes: int) -> dict[str, tuple[int, ...]]:
-        method = methods.build(model.experiment, num_classes)
-        state = jax.eval_shape(lambda: make_state(model.experiment, method)[0])
-        return {name: leaf.shape for name, leaf in _leaves(state.params)}
-
-    number = len(model.class_names)
-    own = shapes(number)
-    try:
-        other = shapes(number + 1)
-    except errors.ConfigError:  # a method of one class has no weights of its own for it
-        return []
-    return [name for name, shape in own.items() if other[name] != shape]
-
-
-def _merge(fresh: Any, known: Mapping[str, Any]) -> tuple[Any, list[str]]:
-    """Fills in leaves that are known by name and shape, and names all others."""
-    missed: list[str] = []
-
-    def pick(path: Any, leaf: Any) -> Any:
-        name = _name(path)
-        if name in known and known[name].shape == leaf.shape:
-            return jnp.asarray(known[name], leaf.dtype)
-        missed.append(name)
-        return leaf
-
-    return jax.tree_util.tree_map_with_path(pick, fresh), missed
-
-
-def _leaves(tree: Any) -> list[tuple[str, Any]]:
-    leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
-    return [(_name(path), leaf) for path, leaf in leaves]
-
-
-def _name(path: Any) -> str:
-    return jax.tree_util.keystr(path, simple=True, separator="/")

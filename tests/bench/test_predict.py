@@ -99,10 +99,10 @@ def test_rows_after_the_budget_are_left_out():
 
 
 def test_missing_packages_are_named(monkeypatch):
-    monkeypatch.setitem(sys.modules, "cellrec_jax.evaluate.evaluate", None)
+    monkeypatch.setitem(sys.modules, "cellrec_jax.predict.compiled", None)
     found = predict.run(Settings(), lambda _: None)
     assert found.rows == ()
-    assert found.notes == ("skipped: cellrec_jax.evaluate.evaluate is not installed",)
+    assert found.notes == ("skipped: cellrec_jax.predict.compiled is not installed",)
 
 
 def test_unknown_row_is_refused():

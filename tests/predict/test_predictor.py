@@ -5,17 +5,16 @@ import functools
 
 import jax
 import numpy as np
-from PIL import Image
 import pytest
 from scipy import spatial
 
 from cellrec_jax import errors, main, methods
 from cellrec_jax.config import DataConfig, Experiment
 from cellrec_jax.data import transforms
-from cellrec_jax.evaluate import evaluate
-from cellrec_jax.io.console import Console
 from cellrec_jax.methods import heatmap_pu
 from cellrec_jax.predict import predictor as predict
+from cellrec_jax.predict.compiled import jit_predict
+from cellrec_jax.train import start
 from cellrec_jax.types import Detections, Method
 from cellrec_jax.workdir import model
 
@@ -280,63 +279,10 @@ def test_grey_images_are_repeated(predictor):
     assert len(predictor.predict(image[:, :, 0]).scores) == 1
 
 
-def test_find_inputs(tmp_path):
-    for name in ("2.png", "10.png"):
-        Image.fromarray(np.zeros((4, 5, 3), np.uint8)).save(tmp_path / name)
-    (tmp_path / "notes.txt").write_text("")
-    names = [p.name for p in predict.find_inputs(str(tmp_path))]
-    assert names == ["2.png", "10.png"]
-    assert len(predict.find_inputs(str(tmp_path / "*.png"))) == 2
-    assert len(predict.find_inputs(str(tmp_path / "2.png"))) == 1
-    with pytest.raises(errors.DataError, match="no images there"):
-        predict.find_inputs(str(tmp_path / "*.tif"))
-
-
-def test_files_are_written_and_bad_ones_reported(predictor, tmp_path):
-    Image.fromarray(_image(64, 96, [(10, 50)])).save(tmp_path / "a.png")
-    (tmp_path / "b.png").write_bytes(b"no image")
-    failed = predict.predict_files(
-        predictor,
-        [tmp_path / "a.png", tmp_path / "b.png"],
-        tmp_path / "out",
-        Console(quiet=True),
-    )
-    assert len(failed) == 1
-    assert "b.png" in failed[0]
-    lines = (tmp_path / "out" / "detections.csv").read_text().splitlines()
-    assert lines == ["image,x,y,score,class", "a.png,52.0,12.0,1.0,cell"]
-
-
-@pytest.mark.parametrize(
-    ("rule", "height", "number"),
-    [("relative", 300, 1), ("relative", 90, 0), ("absolute", 300, 0)],
-)
-def test_tiles_of_their_own_range_are_warned_of_once(
-    predictor, tmp_path, capsys, rule, height, number
-):
-    for name in ("a", "b"):
-        Image.fromarray(_image(height, 96, [])).save(tmp_path / f"{name}.png")
-    paths = predict.find_inputs(str(tmp_path))
-    changed = _change(predictor, model=heatmap_pu.ModelOptions(peak_rule=rule))
-    predict.predict_files(changed, paths, tmp_path / "out", Console())
-    printed = capsys.readouterr().out
-    assert printed.count("train with --config.model.peak_rule=absolute") == number
-
-
 def test_images_need_no_boxes_of_their_own(predictor):
     """As training on `data.boxes=annotated` does."""
     changed = _change(predictor, boxes="annotated")
     assert len(changed.predict(_image(64, 96, [(10, 50)])).scores) == 1
-
-
-def test_names_that_differ_by_a_slash_are_two_files(predictor, tmp_path):
-    (tmp_path / "a").mkdir()
-    for name in ("a/b.png", "a_b.png"):
-        Image.fromarray(_image(64, 96, [(10, 50)])).save(tmp_path / name)
-    paths = predict.find_inputs(str(tmp_path))
-    out = tmp_path / "out"
-    predict.predict_files(predictor, paths, out, Console(quiet=True))
-    assert len(list(out.rglob("*.geojson"))) == len(list(out.rglob("*.png"))) == 2
 
 
 def test_16_bits_are_scaled_once_for_all_tiles(predictor):
@@ -384,7 +330,7 @@ def test_tiles_of_matched_points_are_the_whole_image(
         },
     )
     method = methods.build(experiment, 2)
-    state, _ = model.make_state(experiment, method)
+    state, _ = start.make_state(experiment, method)
 
     def lower(path, leaf):  # else features double from block to block of many
         return 0.6 * leaf if path[-1].key == "scale" else leaf
@@ -406,7 +352,7 @@ def test_tiles_of_matched_points_are_the_whole_image(
             },
             1,
         )
-        return predict.Predictor(made, evaluate.jit_predict(method))
+        return predict.Predictor(made, jit_predict(method))
 
     size = (*(scale * side for side in whole_hw), 3)
     image = rng.integers(0, 256, size).astype(np.uint8)

@@ -64,16 +64,6 @@ def test_a_resumed_run_keeps_what_it_has_fitted():
     assert loop._carried({**stored, **kept}, other) == {"init_from": "a"}
 
 
-def test_other_weights_are_refused_for_a_run_that_has_started():
-    meta = {"init_from": str(Path("a").absolute())}
-    loop.check_init_from(None, meta)
-    loop.check_init_from(Path("a"), meta)
-    with pytest.raises(errors.ConfigError, match="--init-from b: this run started"):
-        loop.check_init_from(Path("b"), meta)
-    with pytest.raises(errors.ConfigError, match="fresh weights"):
-        loop.check_init_from(Path("b"), {"init_from": ""})
-
-
 def test_the_first_line_tells_what_is_trained(tiny_experiment):
     source = Source("any", ("cell",), ("1", "2", "3"), lambda _: None)
     data = sets.Sets(*(sets.Split(source, ids, None) for ids in ("12", "3", "")), ())

@@ -26,8 +26,8 @@ assert jax.device_count() == 4
 
 import numpy as np
 
-from cellrec_jax import config
-from cellrec_jax.train import model, run
+from cellrec_jax import config, run
+from cellrec_jax.workdir import model
 
 experiment = methods.from_json(json.loads(text))
 assert run.train_and_evaluate(experiment, Path(workdir)) == 0

@@ -6,7 +6,7 @@ import pytest
 
 from cellrec_jax import errors
 from cellrec_jax.config import CheckpointConfig
-from cellrec_jax.train.state import TrainState
+from cellrec_jax.types import TrainState
 from cellrec_jax.workdir import checkpoint
 
 
@@ -36,6 +36,20 @@ def test_latest_and_best_are_kept_and_restored(tmp_path, asynchronous):
     assert int(saved.state.step) == 6
     np.testing.assert_array_equal(saved.state.params["w"], [0, 6, 12])
     assert saved.meta == {"classes": ["a"]}
+
+
+def test_parts_are_restored_without_the_rest(tmp_path):
+    """Orbax itself passes over a part of another shape, or one that is not there."""
+    with checkpoint.open_manager(tmp_path, CheckpointConfig()) as manager:
+        checkpoint.save(manager, _state(2), {})
+    fine = {"params": {"w": jnp.zeros(3)}, "model_state": {}}
+    with checkpoint.open_manager(tmp_path, CheckpointConfig(), read_only=True) as read:
+        found = checkpoint.restore_parts(read, fine, 2)
+        assert found.keys() == fine.keys()
+        np.testing.assert_array_equal(found["params"]["w"], [0, 2, 4])
+        for other in ({"w": jnp.zeros(2)}, {"w": jnp.zeros(3), "v": jnp.zeros(3)}):
+            with pytest.raises(errors.CheckpointError, match="checkpoints/2"):
+                checkpoint.restore_parts(read, {**fine, "params": other}, 2)
 
 
 def test_saving_a_step_twice_keeps_the_first(tmp_path):

@@ -9,7 +9,7 @@ import pytest
 from cellrec_jax import config, errors, methods
 from cellrec_jax.data import sets
 from cellrec_jax.data.record import Source
-from cellrec_jax.workdir import checkpoint, directory
+from cellrec_jax.workdir import directory
 
 
 @pytest.fixture(scope="module")
@@ -71,65 +71,6 @@ def test_a_failed_start_may_be_mended(tiny_experiment, tmp_path):
     assert splits == {"train": ["0"], "val": ["4"], "test": ["1"]}
 
 
-def test_labels_of_rounds_belong_to_one_configuration(tiny_experiment, tmp_path):
-    """Even before the first checkpoint, and to how detections are made."""
-    labels = tmp_path / "labels" / "round_0.json"
-    labels.parent.mkdir()
-    directory.claim(tiny_experiment, tmp_path, _sets(("0", "1"), ("2",)))
-    labels.write_text("{}")
-    directory.check(tiny_experiment, tmp_path)
-    with pytest.raises(errors.ConfigError, match=r"seed \(0 there, 1 now\)"):
-        directory.check(dataclasses.replace(tiny_experiment, seed=1), tmp_path)
-    evaluation = dataclasses.replace(tiny_experiment.eval, threshold=0.25)
-    other = dataclasses.replace(tiny_experiment, eval=evaluation)
-    with pytest.raises(errors.ConfigError, match=r"eval.threshold .* 0.25 now"):
-        directory.check(other, tmp_path)
-    with pytest.raises(errors.ConfigError, match="train images were others"):
-        directory.claim(tiny_experiment, tmp_path, _sets(("0",), ("2",)))
-
-
-@pytest.fixture
-def with_rounds(tiny_experiment):
-    """Makes an experiment of so many rounds."""
-
-    def make(number, **evaluation):
-        return methods.freeze(
-            {
-                "method": "heatmap_pu",
-                "total_steps": tiny_experiment.total_steps,
-                "refine": {"rounds": number},
-                "eval": evaluation,
-            }
-        )
-
-    return make
-
-
-@pytest.fixture
-def two_rounds(with_rounds, tmp_path, monkeypatch):
-    """A folder with two finished rounds, as far as `directory` looks."""
-    directory.claim(with_rounds(2), tmp_path, _sets(("0", "1"), ("2",)))
-    step = with_rounds(2).total_steps
-    (tmp_path / "checkpoints" / str(step)).mkdir(parents=True)
-    (tmp_path / "labels").mkdir()
-    for number in range(3):
-        (tmp_path / "labels" / f"round_{number}.json").write_text("{}")
-    (tmp_path / "results.json").write_text("{}")
-    meta = {"config": config.to_json(with_rounds(2))}
-    monkeypatch.setattr(checkpoint, "latest_meta", lambda _: meta)
-    return tmp_path
-
-
-def test_rounds_may_be_added(with_rounds, two_rounds):
-    assert directory.is_finished(two_rounds, with_rounds(2))
-    directory.check(with_rounds(4), two_rounds)
-    assert not directory.is_finished(two_rounds, with_rounds(4))
-    directory.claim(with_rounds(2), two_rounds, _sets(("0", "1"), ("2",)))
-    assert (two_rounds / "results.json").exists()
-    directory.claim(with_rounds(4), two_rounds, _sets(("0", "1"), ("2",)))
-    assert not (two_rounds / "results.json").exists()
-
-
 def test_results_of_a_version_with_rounds_for_all_methods_stay(workdir, experiment):
     path = workdir / "config.json"
     stored = json.loads(path.read_text()) | {"refine": {"rounds": 0, "ridge": 0.1}}
@@ -137,30 +78,6 @@ def test_results_of_a_version_with_rounds_for_all_methods_stay(workdir, experime
     directory.check(experiment, workdir)
     directory.claim(experiment, workdir, _sets(("0", "1", "2", "3"), ("5",)))
     assert (workdir / "results.json").exists()
-
-
-def test_added_rounds_may_be_given_up_before_they_have_labels(with_rounds, two_rounds):
-    directory.claim(with_rounds(40), two_rounds, _sets(("0", "1"), ("2",)))
-    directory.check(with_rounds(2), two_rounds)
-    (two_rounds / "labels" / "round_3.json").write_text("{}")
-    directory.check(with_rounds(3), two_rounds)
-    for fewer in (0, 1, 2):
-        with pytest.raises(errors.ConfigError, match=r"refine.rounds \(40 there"):
-            directory.check(with_rounds(fewer), two_rounds)
-
-
-def test_added_rounds_make_detections_as_before(with_rounds, two_rounds):
-    """Whatever way the finished ones have been evaluated in since."""
-    other = with_rounds(2, threshold=0.25)
-    directory.check(other, two_rounds)
-    directory.claim(other, two_rounds, _sets(("0", "1"), ("2",)))
-    directory.check(with_rounds(4), two_rounds)
-    with pytest.raises(errors.ConfigError, match=r"eval.threshold"):
-        directory.check(with_rounds(4, threshold=0.25), two_rounds)
-    # Neither while they are being trained.
-    directory.claim(with_rounds(4), two_rounds, _sets(("0", "1"), ("2",)))
-    with pytest.raises(errors.ConfigError, match=r"eval.threshold"):
-        directory.check(with_rounds(4, threshold=0.25), two_rounds)
 
 
 def test_a_folder_that_changed_is_refused(workdir, experiment):

@@ -1,11 +1,12 @@
-"""Methods with weights; restoring is tested in test_run."""
+"""Methods with weights; restored from a finished run."""
 
 import dataclasses
+import shutil
 
 import numpy as np
 import pytest
 
-from cellrec_jax import main, methods
+from cellrec_jax import errors
 from cellrec_jax.workdir import model
 
 DECODE = {"thresholds": [0.25, 0.5], "min_distance": 3.0, "num_labels": [1, 2]}
@@ -46,28 +47,56 @@ def test_sizes_near_the_training_images(tiny_experiment):
     assert not made.takes_whole((210, 94), 0.05)
 
 
-def test_merge_takes_equal_shapes_only():
-    fresh = {
-        "a": np.zeros(2, np.float32),
-        "b": {"c": np.zeros(3, np.float32)},
-        "d": np.zeros(1, np.float32),
-    }
-    old = {"a": np.ones(2), "b": {"c": np.ones(4)}}
-    merged, missed = model._merge(fresh, dict(model._leaves(old)))
-    assert merged["a"].tolist() == [1, 1]
-    assert merged["b"]["c"].tolist() == [0, 0, 0]
-    assert missed == ["b/c", "d"]
+def test_restored_model_carries_what_prediction_needs(trained):
+    restored = model.restore(trained)
+    assert restored.class_names == ("tumour",)
+    assert restored.step == 4
+    assert restored.meta["native_hw"] == [96, 128]
+    assert restored.meta["mpp"] == 0.0
+    assert restored.decode.thresholds.shape == (1,)
+    assert restored.meta["decode"]["num_labels"][0] > 0
+    best = model.restore(trained, "best")
+    assert best.step in (2, 4)
 
 
-@pytest.mark.parametrize(
-    ("name", "weights"),
-    [
-        ("c2c12_pseudo:small", []),  # finds cells of one class, whatever its name
-        ("pdl1_map:small_unet", ["output/bias", "output/kernel"]),
-        ("pdl1_point:small", ["classes/output/bias", "classes/output/kernel"]),
-    ],
-)
-def test_weights_of_the_classes(name, weights):
-    experiment = methods.freeze(main.load_config(name))
-    made = model.Model(experiment, None, None, None, {"class_names": ["cell"]}, 1)
-    assert sorted(model._class_weights(made)) == weights
+@pytest.mark.parametrize("damage", ["truncate", "foreign"])
+def test_a_damaged_checkpoint_is_one_line(trained, tmp_path, damage):
+    copy = tmp_path / "copy"
+    shutil.copytree(trained, copy)
+    step = copy / "checkpoints" / "4"
+    if damage == "truncate":
+        for path in step.rglob("*"):
+            if path.is_file() and path.stat().st_size > 100:
+                path.write_bytes(path.read_bytes()[:50])
+    else:
+        shutil.rmtree(step)
+        step.mkdir()
+        (step / "weights.bin").write_bytes(b"other")
+    with pytest.raises(errors.CheckpointError, match="checkpoints/4"):
+        model.restore(copy)
+
+
+def test_no_checkpoint_says_so(tmp_path):
+    with pytest.raises(errors.CheckpointError, match="has no checkpoint"):
+        model.restore(tmp_path)
+
+
+def test_thresholds_say_where_they_come_from(trained):
+    restored = model.restore(trained)
+
+    def line(number, pending):
+        decode = {"thresholds": [0.5], "num_labels": [number], "min_distance": 0.0}
+        meta = {**restored.meta, "decode": decode, "fit_pending": pending}
+        return dataclasses.replace(restored, meta=meta, step=2).threshold_lines()[0]
+
+    assert line(7, False).endswith("0.500 (fitted on 7 validation labels)")
+    assert "not fitted yet at step 2 of 4" in line(0, True)
+    assert "name some by --config.data.val_ids" in line(0, False)
+
+
+def test_an_unfinished_run_says_that_nothing_is_fitted(trained, tmp_path):
+    """Its thresholds are the default until training ends, and are not called else."""
+    unfinished = tmp_path / "unfinished"
+    shutil.copytree(trained, unfinished)
+    shutil.rmtree(unfinished / "checkpoints" / "4")
+    assert "not fitted yet at step 2" in model.restore(unfinished).threshold_lines()[0]

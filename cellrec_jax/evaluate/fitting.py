@@ -1,0 +1,181 @@
+"""The operating point, fitted on validation images, and the metrics at it."""
+
+from collections.abc import Callable
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from cellrec_jax import errors, geometry
+from cellrec_jax.config import EvalConfig
+from cellrec_jax.data import sets
+from cellrec_jax.evaluate import predictions
+from cellrec_jax.metrics import counting, report
+from cellrec_jax.metrics import results as results_lib
+from cellrec_jax.metrics.results import ImageResult
+from cellrec_jax.predict import compiled
+from cellrec_jax.types import Method, TrainState
+
+
+def radius_px(config: EvalConfig, mpp: float) -> float:
+    """Match radius in px of the images on disk.
+
+    Args:
+      config: `radius_px`, or `radius_um` where that is set.
+      mpp: micrometres per px; 0 is unknown.
+
+    Raises:
+      ConfigError: if the radius is in micrometres and the pixel size is unknown.
+    """
+    if not config.radius_um:
+        return config.radius_px
+    return _to_px("radius", config.radius_um, mpp)
+
+
+def min_distances_px(config: EvalConfig, mpp: float) -> tuple[float, ...]:
+    """Least distances to try, as `radius_px` in px of the images on disk.
+
+    Raises:
+      ConfigError: if they are in micrometres and the pixel size is unknown.
+    """
+    if not config.min_distances_um:
+        return config.min_distances
+    key = "min_distances"
+    return tuple(_to_px(key, one, mpp) for one in config.min_distances_um)
+
+
+def _to_px(key: str, micrometres: float, mpp: float) -> float:
+    if not mpp:
+        raise errors.ConfigError(
+            f"--config.eval.{key}_um needs the pixel size, which the files do not give "
+            "(or not all the same): set --config.data.mpp, or leave it out and give px"
+        )
+    return geometry.um_to_px(micrometres, mpp)
+
+
+def fit(
+    results: list[ImageResult],
+    class_names: tuple[str, ...],
+    config: EvalConfig,
+    mpp: float,
+) -> counting.OperatingPoint:
+    """Chooses the operating point by the best F1.
+
+    Args:
+      results: of the validation images, all predictions; none gives defaults.
+      class_names: names of the K classes.
+      config: a fixed threshold gives a point that stands on no labels.
+      mpp: micrometres per px; 0 is unknown.
+    """
+    return counting.fit_operating_point(
+        results,
+        radius_px(config, mpp),
+        class_names,
+        min_distances_px(config, mpp),
+        threshold=config.threshold,
+        shared=config.shared_threshold,
+        strict=config.strict,
+    )
+
+
+def fit_on(
+    val_set: sets.EvalSet,
+    method: Method,
+    params: Any,
+    model_state: Any,
+    class_names: tuple[str, ...],
+    config: EvalConfig,
+    track: predictions.Track | None = None,
+) -> tuple[list[ImageResult], counting.OperatingPoint]:
+    """Predicts the validation images and chooses the operating point on them.
+
+    Returns:
+      All predictions, and the point.
+    """
+    found = predictions.predict_set(
+        compiled.jit_predict(method),
+        params,
+        model_state,
+        val_set,
+        len(class_names),
+        batch_size=config.batch_size,
+        track=track,
+    )
+    return found, fit(found, class_names, config, val_set.mpp)
+
+
+def to_json(fitted: counting.OperatingPoint) -> dict[str, Any]:
+    """An operating point as it is stored in a checkpoint; px of the images on disk."""
+    return {
+        "thresholds": [float(t) for t in fitted.thresholds],
+        "num_labels": [int(n) for n in fitted.num_labels],
+        "min_distance": fitted.min_distance,
+    }
+
+
+def metrics(
+    results: list[ImageResult],
+    class_names: tuple[str, ...],
+    config: EvalConfig,
+    radius: float,
+    decode: dict[str, Any],
+) -> dict[str, dict[str, Any]]:
+    """All metrics of a set at the stored operating point; see `metrics.report`.
+
+    Args:
+      results: thinned to the stored least distance.
+      class_names: names of the K classes.
+      config: how to measure.
+      radius: of a match, px.
+      decode: from `to_json`.
+    """
+    return report.evaluate(
+        results,
+        class_names,
+        radius_px=radius,
+        thresholds=np.asarray(decode["thresholds"]),
+        iou=config.iou,
+        voc_plus_one=config.voc_plus_one,
+        num_bootstrap=config.bootstrap,
+        num_threshold_labels=np.asarray(decode["num_labels"]),
+        protocol=config.protocol,
+        strict=config.strict,
+        beside=config.beside,
+    )
+
+
+def validator(
+    config: EvalConfig,
+    method: Method,
+    val_set: sets.EvalSet | None,
+    class_names: tuple[str, ...],
+) -> Callable[[TrainState], tuple[counting.OperatingPoint, dict[str, float]]]:
+    """Makes the function that the loop calls to validate a state.
+
+    Args:
+      config: how to measure.
+      method: predicts.
+      val_set: the validation images; the function must not be called without.
+      class_names: names of the K classes.
+
+    Returns:
+      state -> the fitted operating point, and one score by name, by which the best
+      checkpoint is known: AP11 for methods with boxes, else F1 within the radius; 0 if
+      undefined.
+    """
+
+    def validate(
+        state: TrainState,
+    ) -> tuple[counting.OperatingPoint, dict[str, float]]:
+        assert val_set is not None  # the loop asks only if there is one
+        weights = state.eval_params, state.model_state
+        found, fitted = fit_on(val_set, method, *weights, class_names, config)
+        radius = radius_px(config, val_set.mpp)
+        if not any(result.pred_boxes_yxyx is not None for result in found):
+            return fitted, {f"F1@{radius:g}px": fitted.f1 or 0.0}
+        thinned = results_lib.suppress(found, fitted.min_distance)
+        plain = dataclasses.replace(config, bootstrap=0)
+        entries = metrics(thinned, class_names, plain, radius, to_json(fitted))
+        return fitted, {"AP11": float(entries["AP11"]["value"] or 0.0)}
+
+    return validate

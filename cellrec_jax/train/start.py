@@ -1,0 +1,144 @@
+"""What training starts from: fresh, pretrained, or another run's weights."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from cellrec_jax import errors, methods
+from cellrec_jax.config import Experiment
+from cellrec_jax.io.console import Console
+from cellrec_jax.train import optim
+from cellrec_jax.train import step as step_lib
+from cellrec_jax.types import Method, TrainState
+from cellrec_jax.workdir import model as model_lib
+
+
+def make_state(
+    experiment: Experiment, method: Method, num_channels: int = 3
+) -> tuple[TrainState, Any]:
+    """State before the first step, and the optimiser."""
+    image = jnp.zeros((1, 64, 64, num_channels))
+    params, model_state = method.init(jax.random.key(experiment.seed), image)
+    trainable = (
+        method.trainable(params)
+        if method.trainable
+        else jax.tree.map(lambda _: True, params)
+    )
+    optimizer = optim.make_optimizer(
+        experiment.optim, experiment.total_steps, trainable
+    )
+    ema = experiment.optim.ema
+    return step_lib.init_state(optimizer, params, model_state, ema=ema), optimizer
+
+
+def initial_weights(
+    state: TrainState,
+    method: Method,
+    init_from: Path | None,
+    class_names: Sequence[str],
+    console: Console,
+) -> TrainState:
+    """The fresh state with another run's, or pretrained, weights filled in."""
+    params, model_state = state.params, state.model_state
+    if init_from is not None:
+        params, model_state, line = start_from(
+            init_from, params, model_state, class_names
+        )
+        console.line(line)
+    elif method.load_pretrained is not None:
+        params, model_state, lines = method.load_pretrained(params, model_state)
+        for line in lines:
+            console.line(line)
+    averaged = jax.tree.map(np.array, params) if state.ema_params else {}
+    return state.replace(params=params, model_state=model_state, ema_params=averaged)
+
+
+def remembered(path: Path | None) -> str:
+    """How a run remembers the work directory whose weights it started from."""
+    return "" if path is None else str(path.expanduser().absolute())
+
+
+def check(init_from: Path | None, meta: Mapping[str, Any]) -> None:
+    """Raises a ConfigError if a run that has started began with other weights.
+
+    The same flag again is right: a command that is repeated resumes its run.
+    """
+    started = meta.get("init_from", "")
+    if init_from is not None and remembered(init_from) != started:
+        raise errors.ConfigError(
+            f"--init-from {init_from}: this run started from "
+            f"{started or 'fresh weights'} and resumes; leave the flag out, or choose "
+            "another --workdir"
+        )
+
+
+def start_from(
+    workdir: Path, params: Any, model_state: Any, class_names: Sequence[str]
+) -> tuple[Any, Any, str]:
+    """Copies weights of another run into fresh ones, where names and shapes agree.
+
+    Weights of its classes are left out where these are others, or in another order.
+
+    Args:
+      workdir: of the other run.
+      params: fresh parameters.
+      model_state: fresh batch statistics.
+      class_names: of the new run.
+
+    Returns:
+      The filled trees and a line that says what was not copied.
+    """
+    other = model_lib.restore(workdir)
+    known = dict(_leaves(other.params))
+    if other.class_names != tuple(class_names):
+        for name in _class_weights(other):
+            del known[name]
+    params, missed = _merge(params, known)
+    model_state, missed_state = _merge(model_state, dict(_leaves(other.model_state)))
+    missed += missed_state
+    new = f"; new: {', '.join(missed)}" if missed else ""
+    return params, model_state, f"weights from {workdir} at step {other.step}{new}"
+
+
+def _class_weights(model: model_lib.Model) -> list[str]:
+    """Names of the weights whose number depends on the number of classes."""
+
+    def shapes(num_classes: int) -> dict[str, tuple[int, ...]]:
+        method = methods.build(model.experiment, num_classes)
+        params, _ = model_lib.weights_spec(method)
+        return {name: leaf.shape for name, leaf in _leaves(params)}
+
+    number = len(model.class_names)
+    own = shapes(number)
+    try:
+        other = shapes(number + 1)
+    except errors.ConfigError:  # a method of one class has no weights of its own for it
+        return []
+    return [name for name, shape in own.items() if other[name] != shape]
+
+
+def _merge(fresh: Any, known: Mapping[str, Any]) -> tuple[Any, list[str]]:
+    """Fills in leaves that are known by name and shape, and names all others."""
+    missed: list[str] = []
+
+    def pick(path: Any, leaf: Any) -> Any:
+        name = _name(path)
+        if name in known and known[name].shape == leaf.shape:
+            return jnp.asarray(known[name], leaf.dtype)
+        missed.append(name)
+        return leaf
+
+    return jax.tree_util.tree_map_with_path(pick, fresh), missed
+
+
+def _leaves(tree: Any) -> list[tuple[str, Any]]:
+    leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
+    return [(_name(path), leaf) for path, leaf in leaves]
+
+
+def _name(path: Any) -> str:
+    return jax.tree_util.keystr(path, simple=True, separator="/")

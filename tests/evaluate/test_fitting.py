@@ -1,0 +1,119 @@
+"""Operating points and metrics, by hand."""
+
+from types import SimpleNamespace
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cellrec_jax import errors
+from cellrec_jax.config import EvalConfig
+from cellrec_jax.evaluate import fitting
+from cellrec_jax.metrics import counting
+from cellrec_jax.types import Detections, Method
+
+
+def test_metrics_of_the_two_images(results):
+    """Image a: 1 cell, found. Image b: 1 cell, found, and 1 false positive."""
+    config = EvalConfig(bootstrap=0)
+    fitted = counting.fit_operating_point(results, 12.0, ("cell",), (0.0,))
+    decode = fitting.to_json(fitted)
+    assert decode["num_labels"] == [2]
+    assert decode["min_distance"] == 0
+    found = fitting.metrics(results, ("cell",), config, 12.0, decode)
+    assert found["precision@12px"]["value"] == 2 / 3
+    assert found["recall@12px"]["value"] == 1.0
+    assert found["count_mae"]["value"] == 0.5
+    assert found["recall"]["value"] == 1.0
+
+
+def test_a_shared_threshold_is_asked_for_by_the_config(results):
+    """Scores 0.9 and 0.4 on cells of class 0, 0.6 beside those of class 1."""
+    points_yx = np.array([[10.0, 10], [10, 60], [60, 10]])
+    one = results[0]._replace(
+        pred_points_yx=points_yx,
+        pred_scores=np.array([0.9, 0.4, 0.6], np.float32),
+        pred_labels=np.array([0, 0, 1]),
+        pred_ignored=np.zeros(3, bool),
+        true_points_yx=np.array([[10.0, 10], [10, 60], [90, 90]]),
+        true_labels=np.array([0, 0, 1]),
+    )
+    own, shared = (
+        fitting.fit([one], ("a", "b"), EvalConfig(shared_threshold=yes), 0.0)
+        for yes in (False, True)
+    )
+    np.testing.assert_allclose(own.thresholds, [0.2, 0.5], rtol=1e-6)
+    np.testing.assert_allclose(shared.thresholds, [0.2, 0.2], rtol=1e-6)
+
+
+def test_protocols_and_strictness_of_the_config(results):
+    """Predictions lie exactly on the cells: at radius 0 only strict misses them."""
+    decode = {"thresholds": [0.0], "num_labels": [2], "min_distance": 0.0}
+    for strict, expected in {False: 0.8, True: 0.0}.items():
+        config = EvalConfig(bootstrap=0, radius_px=0.0, strict=strict, beside="nearest")
+        found = fitting.metrics(results, ("cell",), config, 0.0, decode)
+        for name in ("F1@0px", "F1(nearest)@0px"):
+            assert found[name]["value"] == pytest.approx(expected)
+        fitted = fitting.fit(results, ("cell",), config, 0.0)
+        assert fitted.f1 == pytest.approx(expected)
+
+
+def test_radius_in_micrometres_needs_a_pixel_size():
+    config = EvalConfig(radius_um=3.0)
+    assert fitting.radius_px(config, 0.25) == 12.0
+    with pytest.raises(errors.ConfigError, match=r"--config\.data\.mpp"):
+        fitting.radius_px(config, 0.0)
+    assert fitting.radius_px(EvalConfig(radius_px=5.0), 0.25) == 5.0
+
+
+def test_distances_in_micrometres_need_a_pixel_size():
+    config = EvalConfig(min_distances_um=(0.0, 2.0))
+    assert fitting.min_distances_px(config, 0.25) == (0.0, 8.0)
+    with pytest.raises(errors.ConfigError, match=r"min_distances_um .*data\.mpp"):
+        fitting.min_distances_px(config, 0.0)
+    assert fitting.min_distances_px(EvalConfig(), 0.25) == (0.0,)
+
+
+def _method(predict):
+    return Method(init=None, loss_fn=None, predict=predict)
+
+
+def test_validation_fits_the_distance_and_scores_by_f1_without_boxes(eval_set, predict):
+    """A twin 3 px beside each cell goes when distances are tried, and F1 rises."""
+
+    def twins(params, model_state, batch, decode):
+        found = predict(params, model_state, batch, decode)
+        moved = found.points_yx + jnp.array([[[5.0, 3.0]]])  # of the squeezed image
+        points = jnp.concatenate([found.points_yx, moved], axis=1)
+        double = [jnp.concatenate([x, x], axis=1) for x in found[1:5]]
+        return Detections(points, *double)
+
+    state = SimpleNamespace(eval_params={}, model_state={})
+    scores = {}
+    for distances in ((0.0,), (0.0, 6.0)):
+        config = EvalConfig(min_distances=distances)
+        validate = fitting.validator(config, _method(twins), eval_set, ("cell",))
+        fitted, scores[distances] = validate(state)
+        assert fitted.min_distance == distances[-1]
+    assert list(scores[(0.0,)]) == ["F1@12px"]
+    assert scores[(0.0, 6.0)]["F1@12px"] == pytest.approx(0.8)
+
+
+def test_validation_scores_by_ap_with_boxes(eval_set, predict):
+    state = SimpleNamespace(eval_params={}, model_state={})
+    validate = fitting.validator(EvalConfig(), _method(predict), eval_set, ("cell",))
+    _, scores = validate(state)
+    assert list(scores) == ["AP11"]
+    assert scores["AP11"] > 0
+
+
+def test_a_fixed_threshold_is_not_fitted(results):
+    config = EvalConfig(threshold=0.5)
+    fitted = fitting.fit(results, ("cell",), config, 0.0)
+    assert fitting.to_json(fitted) == {
+        "thresholds": [0.5],
+        "num_labels": [0],
+        "min_distance": 0.0,
+    }
+    assert fitted.f1 == pytest.approx(0.8)
+    assert fitting.fit([], ("cell",), config, 0.0).thresholds.tolist() == [0.5]
