@@ -1,15 +1,17 @@
 """What `loss.form` means: from the points of an image to the costs of its pixels."""
 
 import functools
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 
 from cellrec_jax import masking
 from cellrec_jax.losses import pu, sparse_heatmap
-from cellrec_jax.methods.heatmap_pu.options import LossOptions
 from cellrec_jax.types import Batch, Metrics
+
+if TYPE_CHECKING:
+    from cellrec_jax.methods.heatmap_pu.options import LossOptions
 
 BACKGROUND = 1
 """Label of a point that is known to be no cell."""
@@ -21,7 +23,7 @@ _LEAST_PRIOR = 0.01
 _TAKEN = 0.5  # probability from which a pixel is taken for a cell
 
 
-def paint(example: Batch, loss: LossOptions) -> sparse_heatmap.Painted:
+def paint(example: Batch, loss: "LossOptions") -> sparse_heatmap.Painted:
     """Targets of one image, without the batch's axis, from its points."""
     return sparse_heatmap.paint(
         example.points_yx,
@@ -33,7 +35,7 @@ def paint(example: Batch, loss: LossOptions) -> sparse_heatmap.Painted:
     )
 
 
-def form(loss: LossOptions, window_px: int) -> Any:
+def form(loss: "LossOptions", window_px: int) -> Any:
     """The loss of one image: (heights [H, W], painted, valid) -> PixelLoss."""
     if loss.form == "bde":
         return functools.partial(
@@ -59,7 +61,7 @@ def taught(
     valid: jax.Array,
     *,
     sure: jax.Array,
-    loss: LossOptions,
+    loss: "LossOptions",
     window_px: int,
 ) -> sparse_heatmap.PixelLoss:
     """The masked loss of one image during burn-in, then the teacher's.
@@ -92,7 +94,7 @@ def pixel_risk(
     painted: sparse_heatmap.Painted,
     valid: jax.Array,
     model_state: ModelState,
-    loss: LossOptions,
+    loss: "LossOptions",
     axis_name: str | None,
 ) -> tuple[jax.Array, tuple[ModelState, Metrics]]:
     """Non-negative risk of pixels: those near a labelled cell, and all the others.

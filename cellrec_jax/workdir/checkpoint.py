@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import chex
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
@@ -175,7 +176,9 @@ def restore_parts(
         spec = jax.tree.map(_as_numpy_spec, dict(template))
         args = ocp.args.PyTreeRestore(item=spec, partial_restore=True)
         found = manager.restore(step, args=ocp.args.Composite(state=args))["state"]
-        # Orbax passes over what is not there, or has another shape.
+        # Orbax passes over what has another shape, and leaves the spec of what is not
+        # there, which is no array.
+        found = jax.tree.map(np.asarray, found)
         chex.assert_trees_all_equal_shapes_and_dtypes(found, spec)
     return found
 

@@ -76,9 +76,9 @@ def test_the_first_line_tells_what_is_trained(tiny_experiment):
 
 def test_no_crop_is_none(tiny_experiment):
     assert loop.augment_from(tiny_experiment).crop_hw == (64, 64)
-    whole = loop.dataclasses.replace(
+    whole = dataclasses.replace(
         tiny_experiment,
-        data=loop.dataclasses.replace(tiny_experiment.data, crop_hw=(0, 0)),
+        data=dataclasses.replace(tiny_experiment.data, crop_hw=(0, 0)),
     )
     assert loop.augment_from(whole).crop_hw is None
 
