@@ -16,7 +16,6 @@ import pytest
 
 from cellrec_jax import config, geometry, main, methods
 from cellrec_jax.data.synthetic import source as synthetic
-from cellrec_jax.sweep import runner
 from cellrec_jax.types import Batch
 
 
@@ -24,8 +23,10 @@ def _take_share_of_cores() -> None:
     """Gives each of several test processes (`pytest -n`) cores of its own."""
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     count = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    if own := runner.core_shares(count)[worker]:
-        os.sched_setaffinity(0, own)
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    if 1 < count <= len(cores):
+        share = slice(worker * len(cores) // count, (worker + 1) * len(cores) // count)
+        os.sched_setaffinity(0, cores[share])
 
 
 _take_share_of_cores()  # before JAX makes its devices

@@ -9,7 +9,8 @@ import signal
 import sys
 
 from cellrec_jax import errors
-from cellrec_jax.io import atomic, markers
+from cellrec_jax.io import markers
+from cellrec_jax.io.console import format_seconds
 from cellrec_jax.sweep import (
     figure,
     overlays,
@@ -20,27 +21,23 @@ from cellrec_jax.sweep import (
     state,
     table,
 )
+from cellrec_jax.workdir import interrupt
 
 _USAGE = """\
 Writes WORKDIR/SWEEP/SWEEP.csv, .md and .png beside the runs' work directories, and
 SWEEP_overlays.png, all rows on one test image; --publish copies them into another
 folder, the overlays as a smaller file. Runs whose results.json is there, of the same
 configuration, are skipped; Ctrl-C lets those that run save, and the same command goes
-on. With --published and --publish several machines can complete one table. With
---workers above 1 each run has its share of the cores (on Linux, where there are as
-many). Ends with 0, with 1 if a run failed, 2 for wrong usage, 130 after
-Ctrl-C, 141 if nothing reads what it prints any more."""
+on. With --published and --publish several machines can complete one table. --dry-run
+prints what is missing, one command a line, as an array job of a scheduler takes it, and
+--table-only makes the table of what that has run. Ends with 0, with 1 if a run failed,
+2 for wrong usage, 130 after Ctrl-C, 141 if nothing reads what it prints any more."""
 
 
-def run(arguments: Sequence[str], main: Sequence[str] = runner.MAIN) -> int:
-    """Runs the command line; returns the exit code.
-
-    Args:
-      arguments: its words.
-      main: start of each run's command.
-    """
+def run(arguments: Sequence[str]) -> int:
+    """Runs the command line; returns the exit code."""
     try:
-        return _run(_parser().parse_args(arguments), main)
+        return _run(_parser().parse_args(arguments))
     except errors.UserError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         return error.exit_code
@@ -57,10 +54,11 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("sweep", type=Path, help="file, as launch/sweeps/NAME.toml")
-    parser.add_argument("--root", help="images, as --config.data.root")
-    parser.add_argument("--workdir", type=Path, default=Path("runs/sweeps"))
-    parser.add_argument(
+    add = parser.add_argument
+    add("sweep", type=Path, help="file, as launch/sweeps/NAME.toml")
+    add("--root", help="images, as --config.data.root")
+    add("--workdir", type=Path, default=Path("runs/sweeps"))
+    add(
         "--only",
         nargs="+",
         action="extend",
@@ -68,10 +66,10 @@ def _parser() -> argparse.ArgumentParser:
         metavar="ROW|AXIS=VALUE",
         help="of the runs these alone, such as: --only ours q=0.4 seed=0",
     )
-    parser.add_argument("--workers", type=int, default=1, help="runs at a time")
-    parser.add_argument("--dry-run", action="store_true", help="print the commands")
-    parser.add_argument("--table-only", action="store_true", help="run nothing")
-    parser.add_argument(
+    add("--workers", type=int, default=1, help="runs at a time")
+    add("--dry-run", action="store_true", help="print the commands, one a line")
+    add("--table-only", action="store_true", help="run nothing")
+    add(
         "--publish",
         type=Path,
         metavar="FOLDER",
@@ -79,13 +77,13 @@ def _parser() -> argparse.ArgumentParser:
         "table into FOLDER/results/README.md between <!-- SWEEP --> and "
         "<!-- /SWEEP -->, which must be there",
     )
-    parser.add_argument(
+    add(
         "--published",
         type=Path,
         metavar="FOLDER",
         help="runs in FOLDER/results/SWEEP.csv of the same configuration count as done",
     )
-    parser.add_argument(
+    add(
         "--set",
         action="append",
         default=[],
@@ -95,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _run(flags: argparse.Namespace, main: Sequence[str]) -> int:
+def _run(flags: argparse.Namespace) -> int:
     if flags.workers < 1:
         raise errors.ConfigError(f"--workers {flags.workers}: give 1 or more")
     sweep = parse.read(flags.sweep)
@@ -105,35 +103,50 @@ def _run(flags: argparse.Namespace, main: Sequence[str]) -> int:
     runs = plan.expand(sweep, _overrides(flags))
     chosen = {one.name for one in plan.select(runs, flags.only)}
     jobs = [state.prepare(one, folder) for one in runs]
-    wanted = [job for job in jobs if job.run.name in chosen]
     before = _published(flags.published, sweep, jobs)
-    missing = [
-        job
-        for job in wanted
-        if job.run.name not in before and state.results(job) is None
-    ]
+    done = {*before, *(job.run.name for job in jobs if state.results(job) is not None)}
+    missing = [job for job in jobs if job.run.name in chosen - done]
+    num_before = len(chosen) - len(missing)
     if flags.dry_run:
         for job in missing:
-            _say(shlex.join(runner.command(job, main)))
-        _say(f"{len(wanted) - len(missing)} of {len(wanted)} runs are done")
+            _say(shlex.join(runner.command(job)))
+        _note(f"{num_before} of {len(chosen)} runs are done")
         return 0
     if flags.table_only:
         # The table needs no images: without --root any folder's results are meant.
         ignored = () if flags.root else ("data.root",)
         _write(sweep, jobs, before, folder, flags.publish, ignored)
         return 0
-    progress = runner.Progress(
-        missing,
-        known_seconds=_known_seconds(wanted),
-        workers=flags.workers,
-        result_of=lambda job: _headline(sweep, job),
-        say=_say,
-    )
-    with runner.locked(folder) as lock:
-        summary = runner.run_all(missing, progress, lock, flags.workers, main)
-        _report(summary, len(wanted) - len(missing))
-        _write(sweep, jobs, before, folder, flags.publish)
-    return summary.exit_code
+    code = _execute(sweep, missing, num_before, flags.workers)
+    _write(sweep, jobs, before, folder, flags.publish)
+    return code
+
+
+def _execute(
+    sweep: plan.Sweep, missing: Sequence[state.Job], num_before: int, workers: int
+) -> int:
+    """Runs what is missing and says how it went; returns the exit code."""
+    seconds: list[float] = []
+    failed: list[str] = []
+    left = len(missing)
+    with interrupt.catch() as caught:
+        for job, took, failure in runner.run_all(missing, caught, _say, workers):
+            left -= 1
+            if failure:
+                said = f"FAILED with {failure}"
+                log = job.workdir / runner.LOG
+                failed.append(f"failed: {job.run.name}: {failure} ({log})")
+            else:
+                seconds.append(took)
+                said = f"{_headline(sweep, job)} ({format_seconds(took)})"
+            if left and seconds:
+                ahead = left * sum(seconds) / len(seconds) / workers
+                said += f"; {left} left, about {format_seconds(ahead)}"
+            _say(f"[{len(missing) - left}/{len(missing)}] {job.run.name}: {said}")
+    _say(f"{len(seconds)} done, {num_before} were, {len(failed)} failed, {left} left")
+    for line in failed:
+        _say(line)
+    return caught.exit_code or (1 if failed else 0)
 
 
 def _published(
@@ -144,24 +157,20 @@ def _published(
         return {}
     found, num_others = published.read(folder, sweep, jobs)
     others = f"; {num_others} of other configurations are left out"
-    _say(f"{len(found)} runs are published{others if num_others else ''}")
+    _note(f"{len(found)} runs are published{others if num_others else ''}")
     return found
 
 
 def _overrides(flags: argparse.Namespace) -> dict[str, str]:
-    found = {} if flags.root is None else {"data.root": _root(flags.root)}
+    found = {}
+    if flags.root is not None:  # a set, or a folder, to be found from elsewhere too
+        path = Path(flags.root).expanduser()
+        found["data.root"] = str(path.absolute()) if path.exists() else flags.root
     for word in flags.set:
-        key, equals, value = word.partition("=")
+        key, equals, found[key] = word.partition("=")
         if not equals:
             raise errors.ConfigError(f"--set {word}: give KEY=VALUE")
-        found[key] = value
     return found
-
-
-def _root(text: str) -> str:
-    """An absolute folder, so that the sweep goes on from elsewhere; or a set's name."""
-    path = Path(text).expanduser()
-    return str(path.absolute()) if path.exists() else text
 
 
 def _headline(sweep: plan.Sweep, job: state.Job) -> str:
@@ -172,17 +181,6 @@ def _headline(sweep: plan.Sweep, job: state.Job) -> str:
         return "ended without results"
     value = table.record(job.run, found, sweep.metrics).values[name]
     return f"{name} {'undefined' if value is None else format(value, '.3f')}"
-
-
-def _known_seconds(jobs: Sequence[state.Job]) -> Mapping[str, list[float]]:
-    """Row -> seconds of training of the runs that are done."""
-    known: dict[str, list[float]] = {}
-    for job in jobs:
-        found = state.results(job)
-        if found is not None:
-            seconds = table.record(job.run, found, ()).facts["seconds"]
-            known.setdefault(job.run.row, []).extend([seconds] if seconds else [])
-    return {row: seconds for row, seconds in known.items() if seconds}
 
 
 def _write(
@@ -201,8 +199,7 @@ def _write(
     known = dict(before)
     done = []
     for job in jobs:
-        found = state.results(job, ignored)
-        if found:
+        if found := state.results(job, ignored):
             done.append(job)
             known[job.run.name] = table.record(
                 job.run, found, sweep.metrics, job.digest
@@ -213,37 +210,19 @@ def _write(
     table.write_csv(f"{stem}.csv", sweep, records)
     text = table.write_markdown(Path(f"{stem}.md"), sweep, lines)
     figure.draw(f"{stem}.png", sweep, lines)
-    drawn = _overlays(sweep, done)
+    drawn = overlays.find(sweep, done)
     if drawn:
         overlays.draw(f"{stem}_overlays.png", drawn)
     if publish is not None:
-        copy = publish / "results" / sweep.name
-        for suffix in (".csv", ".png"):
-            atomic.write_bytes(f"{copy}{suffix}", Path(f"{stem}{suffix}").read_bytes())
-        if drawn and len(done) == len(records):
-            overlays.publish(f"{copy}_overlays.png", f"{stem}_overlays.png")
-        markers.replace(publish / "results" / "README.md", sweep.name, text)
+        complete = bool(drawn) and len(done) == len(records)
+        published.write(publish, stem, text, overlaid=complete)
     _say(f"\n{text}\n\n{len(records)} of {len(jobs)} runs; {stem}.csv, .md and .png")
-
-
-def _overlays(sweep: plan.Sweep, done: Sequence[state.Job]) -> Mapping[str, Path]:
-    """Label -> overlay of each row's first run that is done; rows as in the file."""
-    workdirs: dict[str, Path] = {}
-    rows = list(sweep.rows)
-    for job in sorted(done, key=lambda job: rows.index(job.run.row)):
-        workdirs.setdefault(sweep.rows[job.run.row].label, job.workdir)
-    return overlays.find(workdirs)[1]
-
-
-def _report(summary: runner.Summary, num_before: int) -> None:
-    """Counts, then what failed."""
-    _say(
-        f"{summary.num_done} done, {num_before} were, {len(summary.failures)} failed, "
-        f"{summary.num_left} left"
-    )
-    for failure in summary.failures:
-        _say(f"failed: {failure.name}: {failure.last_line} ({failure.log})")
 
 
 def _say(line: str) -> None:
     print(line, flush=True)  # noqa: T201
+
+
+def _note(line: str) -> None:
+    """Not to the output, so that `--dry-run` prints commands alone."""
+    print(line, file=sys.stderr, flush=True)  # noqa: T201

@@ -27,11 +27,6 @@ def draw(path: str | os.PathLike[str], sweep: Sweep, lines: Sequence[Line]) -> N
     without that axis is a level. Without `x` there are bars, and the paper's values are
     diamonds. Rows that share no axis are drawn below each other, each over its own.
 
-    Args:
-      path: the PNG file.
-      sweep: what was asked for.
-      lines: of `table.summarize`; without any, the panels are empty.
-
     Raises:
       RunError: if the file cannot be written.
     """
@@ -62,8 +57,7 @@ def parts(sweep: Sweep) -> list[Sweep]:
     found = []
     for rows in groups:
         crossed = next(iter(rows.values())).axes  # all rows of a group have the same
-        numeric = [axis for axis in crossed if sweep.axes[axis].numbers]
-        x = numeric[0] if numeric else ""
+        x = next((axis for axis in crossed if sweep.axes[axis].numbers), "")
         found.append(dataclasses.replace(sweep, rows=rows, x=x))
     return found
 
@@ -120,13 +114,12 @@ def _draw_lines(axes: "Axes", sweep: Sweep, lines: Sequence[Line], name: str) ->
 def _look(sweep: Sweep, lines: Sequence[Line], line: Line) -> dict[str, Any]:
     """Colours tell the values of other axes apart, and dashes rows; or colours rows."""
     values = list(dict.fromkeys(_others(sweep, one) for one in lines))
-    row = list(sweep.rows).index(line.row)
-    if len(values) == 1:
-        dashes = "-" if sweep.x in line.axes else "--"
-        return {"color": drawing.color(row), "ls": dashes, "lw": 1.4}
-    position = values.index(_others(sweep, line))
-    dashes = _DASHES[row % len(_DASHES)]
-    return {"color": drawing.color(position), "ls": dashes, "lw": 1.4}
+    color = row = list(sweep.rows).index(line.row)
+    dashes = "-" if sweep.x in line.axes else "--"
+    if len(values) > 1:
+        color = values.index(_others(sweep, line))
+        dashes = _DASHES[row % len(_DASHES)]
+    return {"color": drawing.color(color), "ls": dashes, "lw": 1.4}
 
 
 def _others(sweep: Sweep, line: Line) -> tuple[str, ...]:
@@ -151,10 +144,8 @@ def _draw_bars(axes: "Axes", sweep: Sweep, lines: Sequence[Line], name: str) -> 
         # An interval of two seeds is as wide as it is honest: it would hide the rest.
         axes.set_xlim(right=min(axes.get_xlim()[1], _BEYOND * max(shown)))
     printed = any(name in row.paper for row in sweep.rows.values())
-    axes.set_xlabel(
-        drawing.plain(name) + (" (diamond: paper)" if printed else ""),
-        color=drawing.INK,
-    )
+    label = drawing.plain(name) + (" (diamond: paper)" if printed else "")
+    axes.set_xlabel(label, color=drawing.INK)
 
 
 def _numbers(cells: Sequence[Cell]) -> tuple[list[float], list[float]]:

@@ -1,6 +1,6 @@
 """The overlays of a sweep's rows side by side: what the numbers mean on an image."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import io
 import os
 from pathlib import Path
@@ -9,40 +9,39 @@ import numpy as np
 from PIL import Image
 
 from cellrec_jax.io import atomic, drawing
+from cellrec_jax.sweep import plan, state
 
 _COLUMNS = 3
 _PANEL_INCH = 3.6
 _PUBLISHED_WIDTH_PX = 1080
 
 
-def find(workdirs: Mapping[str, Path]) -> tuple[str, dict[str, Path]]:
-    """The overlay of one test image that most rows have.
+def find(sweep: plan.Sweep, done: Sequence[state.Job]) -> dict[str, Path]:
+    """The overlay of one test image of each row's first run that is done.
 
     Args:
-      workdirs: label of each row -> work directory of one of its runs.
+      sweep: rows and their labels.
+      done: runs that have results.
 
     Returns:
-      Its file name, and label -> file of the rows that have it; "" and none where no
-      row has any. Among equals the first by name.
+      Label -> file, rows as in the sweep, of the image that most rows have, among
+      equals the first by name; rows without it are left out.
     """
-    files = {
-        label: {path.name: path for path in workdir.glob("figures/overlay_*.png")}
-        for label, workdir in workdirs.items()
-    }
-    names = sorted({name for of_row in files.values() for name in of_row})
-    counts = [sum(name in of_row for of_row in files.values()) for name in names]
+    files: dict[str, dict[str, Path]] = {}
+    rows = list(sweep.rows)
+    for job in sorted(done, key=lambda job: rows.index(job.run.row)):
+        found = job.workdir.glob("figures/overlay_*.png")
+        label = sweep.rows[job.run.row].label
+        files.setdefault(label, {path.name: path for path in found})
+    names = sorted(name for of_row in files.values() for name in of_row)
     if not names:
-        return "", {}
-    name = names[int(np.argmax(counts))]
-    return name, {label: found[name] for label, found in files.items() if name in found}
+        return {}
+    name = max(names, key=names.count)  # the first of several
+    return {label: of_row[name] for label, of_row in files.items() if name in of_row}
 
 
 def draw(path: str | os.PathLike[str], overlays: Mapping[str, Path]) -> None:
-    """Draws overlays as panels of one figure.
-
-    Args:
-      path: the PNG file.
-      overlays: label -> file; at least one.
+    """Draws overlays, label -> file (at least one), as panels of one PNG.
 
     Raises:
       RunError: if the figure cannot be written.
@@ -65,10 +64,6 @@ def publish(path: str | os.PathLike[str], drawn: str | os.PathLike[str]) -> None
 
     At most 1080 px wide with a palette of 256 colours: nine panels take about 0.4 MB,
     a quarter of the figure.
-
-    Args:
-      path: the PNG file.
-      drawn: the figure.
 
     Raises:
       RunError: if it cannot be written.

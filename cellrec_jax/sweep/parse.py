@@ -28,21 +28,31 @@
 Later ones win: `set`, the row's `set`, axes, seed and fold, the command line.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 import re
 import tomllib
-from typing import Any, TypeVar
+from typing import Any
 
 from cellrec_jax import errors
 from cellrec_jax.config import overrides
 from cellrec_jax.sweep import plan
 from cellrec_jax.sweep.plan import Axis, Row, Sweep
 
-_Item = TypeVar("_Item", str, int)
-
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")  # names become folders
 _RESERVED = ("seed", "fold")
+
+# Key -> type of its value; [type] is a list of different ones.
+_FILE: dict[str, Any] = {
+    **{"title": str, "x": str, "folds": int, "seeds": [int], "seed_keys": [str]},
+    **{"metrics": [str], "set": dict, "axes": dict, "rows": dict},
+}
+_ROW = {"config": str, "label": str, "set": dict, "axes": [str], "paper": dict}
+_AXIS: dict[str, Any] = {"key": object, "values": list, "choices": dict}
+_WANTED: dict[Any, str] = {
+    **{dict: "a table, as {}.KEY = VALUE", list: "a list", str: "a text"},
+    **{int: "a whole number", float: "a number"},
+}
 
 
 def read(path: Path) -> Sweep:
@@ -64,103 +74,85 @@ def read(path: Path) -> Sweep:
 
 
 def _sweep(name: str, fields: dict[str, Any]) -> Sweep:
-    known = {"title", "rows", "metrics", "axes", "seeds", "seed_keys", "folds", "x"}
-    _require_known(fields, known | {"set"}, "the file")
-    named = _table(fields.get("axes", {}), "axes")
-    axes = {key: _axis(key, value) for key, value in named.items()}
-    common = _texts(fields.get("set", {}), "set")
-    named = _table(_needed(fields, "rows", "the file"), "rows")
-    rows = {key: _row(key, value, common, axes) for key, value in named.items()}
-    if not rows:
-        raise ValueError("rows has none; give at least one")
-    if len({row.label for row in rows.values()}) < len(rows):
-        raise ValueError("two rows have one label")
+    _check(fields, "", _FILE, ("rows", "metrics"))
+    axes = {key: _axis(key, one) for key, one in fields.get("axes", {}).items()}
+    common = _texts(fields.get("set", {}))
+    rows = {key: _row(key, one, common, axes) for key, one in fields["rows"].items()}
+    _require(bool(rows), "rows has none; give at least one")
+    labels = {row.label for row in rows.values()}
+    _require(len(labels) == len(rows), "two rows have one label")
     numeric = [key for key, axis in axes.items() if axis.numbers]
     x = fields.get("x", numeric[0] if numeric and len(plan.groups(rows)) == 1 else "")
-    if x and x not in numeric:
-        raise ValueError(f"x = {x!r} is no axis of numbers")
+    _require(not x or x in numeric, f"x = {x!r} is no axis of numbers")
+    folds = fields.get("folds", 0)
+    fits = folds >= 0 and folds != 1
+    _require(fits, f"folds = {folds}: give 2 or more, or 0 for none")
+    lists = {"seeds": [0], "seed_keys": ["seed"], **fields}
+    several = {key: tuple(lists[key]) for key in ("metrics", "seeds", "seed_keys")}
+    for key, values in several.items():
+        _require(bool(values), f"{key} is empty; give at least one")
     return Sweep(
         name=name,
-        title=_string(fields.get("title", name), "title"),
+        title=fields.get("title", name),
         rows=rows,
-        metrics=_filled(_needed(fields, "metrics", "the file"), str, "metrics"),
         axes=axes,
-        seeds=_filled(fields.get("seeds", [0]), int, "seeds"),
-        seed_keys=_filled(fields.get("seed_keys", ["seed"]), str, "seed_keys"),
-        folds=_folds(fields.get("folds", 0)),
+        folds=folds,
         x=x,
+        **several,
     )
 
 
 def _row(
-    name: str, value: Any, common: Mapping[str, str], axes: Mapping[str, Axis]
+    name: str, fields: Any, common: Mapping[str, str], axes: Mapping[str, Axis]
 ) -> Row:
-    _require_name(name, "row")
     where = f"rows.{name}"
-    fields = _table(value, where)
-    _require_known(fields, {"config", "label", "set", "axes", "paper"}, where)
-    crossed = _list(fields.get("axes", list(axes)), str, f"{where}.axes")
-    _require_known(crossed, axes, f"{where}.axes")
-    printed = _table(fields.get("paper", {}), f"{where}.paper")
+    _require_name(name, where)
+    _check(fields, where, _ROW, ("config",))
+    crossed = tuple(fields.get("axes", axes))
+    for axis in crossed:
+        _require_known(axis, axes, f"{where}.axes")
+    printed = fields.get("paper", {})
     for key, number in printed.items():
-        if type(number) not in (int, float):
-            raise ValueError(f"{where}.paper.{key} = {number!r}: give a number")
+        _require_type(number, float, f"{where}.paper.{key}")
     return Row(
-        config=_string(_needed(fields, "config", where), f"{where}.config"),
-        label=_string(fields.get("label", name), f"{where}.label"),
-        overrides={**common, **_texts(fields.get("set", {}), f"{where}.set")},
+        config=fields["config"],
+        label=fields.get("label", name),
+        overrides={**common, **_texts(fields.get("set", {}))},
         axes=crossed,
         paper={key: float(number) for key, number in printed.items()},
     )
 
 
-def _axis(name: str, value: Any) -> Axis:
-    _require_name(name, "axis")
+def _axis(name: str, fields: Any) -> Axis:
     where = f"axes.{name}"
-    if name in _RESERVED:
-        raise ValueError(f"{where}: the name is taken")
-    fields = _table(value, where)
-    _require_known(fields, {"key", "values", "choices"}, where)
-    if "choices" in fields:
-        named = _table(fields["choices"], f"{where}.choices")
-        choices = {
-            key: _texts(one, f"{where}.choices.{key}") for key, one in named.items()
-        }
-        numbers: tuple[float, ...] = ()
+    _require_name(name, where)
+    _require(name not in _RESERVED, f"{where}: the name is taken")
+    chosen = isinstance(fields, dict) and "choices" in fields
+    _check(fields, where, _AXIS, () if chosen else ("values", "key"))
+    numbers: tuple[float, ...] = ()
+    if chosen:
+        for key, one in fields["choices"].items():
+            _require_type(one, dict, f"{where}.choices.{key}")
+        choices = {key: _texts(one) for key, one in fields["choices"].items()}
     else:
-        choices, numbers = _values(fields, where)
-    if not choices:
-        raise ValueError(f"{where} has no values; give at least one")
+        keys, values = fields["key"], fields["values"]
+        keys = [keys] if isinstance(keys, str) else keys
+        _require_type(keys, [str], f"{where}.key")
+        _require(bool(keys), f"{where}.key is empty; give at least one")
+        texts = [_text(one) for one in values]
+        _require_type(texts, [str], f"{where}.values")  # no value twice
+        choices = {text: dict.fromkeys(keys, text) for text in texts}
+        if all(type(one) in (int, float) for one in values):
+            numbers = tuple(map(float, values))
+    _require(bool(choices), f"{where} has no values; give at least one")
     for choice in choices:
         _require_name(choice, where)
     return Axis(choices, numbers)
 
 
-def _values(
-    fields: Mapping[str, Any], where: str
-) -> tuple[dict[str, dict[str, str]], tuple[float, ...]]:
-    """Overrides of each value of an axis, and the values if all are numbers."""
-    values, key = _needed(fields, "values", where), _needed(fields, "key", where)
-    if not isinstance(values, list):
-        raise ValueError(f"{where}.values = {values!r}: give a list")
-    keys = [key] if isinstance(key, str) else _filled(key, str, f"{where}.key")
-    texts = [_text(one) for one in values]
-    _require_distinct(texts, f"{where}.values")
-    plain = all(type(one) in (int, float) for one in values)
-    numbers = tuple(map(float, values)) if plain else ()
-    return {text: dict.fromkeys(keys, text) for text in texts}, numbers
-
-
-def _folds(value: Any) -> int:
-    if type(value) is not int or value < 0 or value == 1:
-        raise ValueError(f"folds = {value!r}: give 2 or more, or 0 for none")
-    return value
-
-
-def _texts(value: Any, where: str) -> dict[str, str]:
+def _texts(table: Mapping[str, Any]) -> dict[str, str]:
     """Nested settings as dotted keys with the text of a command-line flag."""
-    flat = overrides.flatten(_table(value, where))
-    return {key: _text(one) for key, one in flat.items()}
+    return {key: _text(one) for key, one in overrides.flatten(table).items()}
 
 
 def _text(value: Any) -> str:
@@ -171,52 +163,42 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def _needed(fields: Mapping[str, Any], key: str, where: str) -> Any:
-    if key not in fields:
-        raise ValueError(f"{where} lacks {key!r}")
-    return fields[key]
+def _check(
+    fields: Any, where: str, types: Mapping[str, Any], needed: Iterable[str]
+) -> None:
+    """Requires a table of known keys with values of their types."""
+    _require_type(fields, dict, where)
+    for key, value in fields.items():
+        _require_known(key, types, where or "the file")
+        _require_type(value, types[key], f"{where}.{key}".lstrip("."))
+    for key in needed:
+        _require(key in fields, f"{where or 'the file'} lacks {key!r}")
 
 
-def _table(value: Any, where: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise ValueError(f"{where} = {value!r}: give a table, as {where}.KEY = VALUE")
-    return value
+def _require_type(value: Any, kind: Any, where: str) -> None:
+    """Equal items would share a folder, or a column of the table."""
+    if isinstance(kind, list):
+        items = "texts" if kind[0] is str else "whole numbers"
+        fits = isinstance(value, list) and all(type(one) is kind[0] for one in value)
+        _require(fits, f"{where} = {value!r}: give a list of {items}")
+        for one in value:
+            _require(value.count(one) == 1, f"{where} has {one!r} twice")
+        return
+    allowed = (int, float) if kind is float else (kind,)
+    if kind is not object and type(value) not in allowed:
+        wanted = _WANTED[kind].format(where)
+        raise ValueError(f"{where} = {value!r}: give {wanted}")
 
 
-def _string(value: Any, where: str) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"{where} = {value!r}: give a text")
-    return value
+def _require_known(key: str, known: Iterable[str], where: str) -> None:
+    _require(key in known, f"{where} has {key!r}; there are {', '.join(known)}")
 
 
-def _list(value: Any, kind: type[_Item], where: str) -> tuple[_Item, ...]:
-    if not isinstance(value, list) or any(type(one) is not kind for one in value):
-        items = "texts" if kind is str else "whole numbers"
-        raise ValueError(f"{where} = {value!r}: give a list of {items}")
-    _require_distinct(value, where)
-    return tuple(value)
+def _require_name(name: str, where: str) -> None:
+    fits = _NAME.fullmatch(name) is not None
+    _require(fits, f"{where}: use letters, digits and . _ + - for {name!r}")
 
 
-def _filled(value: Any, kind: type[_Item], where: str) -> tuple[_Item, ...]:
-    found = _list(value, kind, where)
-    if not found:
-        raise ValueError(f"{where} is empty; give at least one")
-    return found
-
-
-def _require_distinct(found: Sequence[Any], where: str) -> None:
-    """Equal ones would share a folder, or a column of the table."""
-    for one in found:
-        if found.count(one) > 1:
-            raise ValueError(f"{where} has {one!r} twice")
-
-
-def _require_known(found: Any, known: Any, where: str) -> None:
-    for key in found:
-        if key not in known:
-            raise ValueError(f"{where} has {key!r}; there are {', '.join(known)}")
-
-
-def _require_name(name: str, what: str) -> None:
-    if not _NAME.fullmatch(name):
-        raise ValueError(f"{what} {name!r}: use letters, digits and . _ + -")
+def _require(ok: bool, message: str) -> None:
+    if not ok:
+        raise ValueError(message)

@@ -1,6 +1,6 @@
 """Which runs a sweep asks for: its rows x axes x seeds x folds."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 import dataclasses
 import difflib
 import itertools
@@ -62,10 +62,8 @@ class Run:
     def name(self) -> str:
         """Its folder below the sweep's, as `ours/q=0.4/seed0/fold1`."""
         parts = [self.row, *(f"{axis}={value}" for axis, value in self.axes.items())]
-        parts.append(f"seed{self.seed}")
-        if self.fold is not None:
-            parts.append(f"fold{self.fold}")
-        return str(PurePath(*parts))
+        fold = [] if self.fold is None else [f"fold{self.fold}"]
+        return str(PurePath(*parts, f"seed{self.seed}", *fold))
 
 
 def groups(rows: Mapping[str, Row]) -> list[dict[str, Row]]:
@@ -105,10 +103,10 @@ def expand(sweep: Sweep, extra: Mapping[str, str]) -> tuple[Run, ...]:
         )
     folds = range(sweep.folds) if sweep.folds else (None,)
     return tuple(
-        _run(sweep, name, chosen, seed, fold, extra)
+        _run(sweep, name, dict(zip(row.axes, values, strict=True)), seed, fold, extra)
         for seed, fold in itertools.product(sweep.seeds, folds)
         for name, row in sweep.rows.items()
-        for chosen in _crossed(sweep, row)
+        for values in itertools.product(*(sweep.axes[a].choices for a in row.axes))
     )
 
 
@@ -138,12 +136,6 @@ def select(runs: Sequence[Run], only: Sequence[str]) -> tuple[Run, ...]:
 def _words(run: Run) -> set[str]:
     words = {run.row, f"seed={run.seed}", f"fold={run.fold}"}
     return words | {f"{axis}={value}" for axis, value in run.axes.items()}
-
-
-def _crossed(sweep: Sweep, row: Row) -> Iterator[dict[str, str]]:
-    """Axis -> value, for each of a row's combinations."""
-    for values in itertools.product(*(sweep.axes[axis].choices for axis in row.axes)):
-        yield dict(zip(row.axes, values, strict=True))
 
 
 def _run(

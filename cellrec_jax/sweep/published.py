@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 from cellrec_jax import errors
-from cellrec_jax.sweep import state, table
+from cellrec_jax.io import atomic, markers
+from cellrec_jax.sweep import overlays, state, table
 from cellrec_jax.sweep.plan import Run, Sweep
 
 
@@ -44,6 +45,27 @@ def read(
         ) from error
     wanted = {job.digest for job in jobs}
     return found, sum(line[table.CONFIG] not in wanted for line in lines)
+
+
+def write(folder: Path, stem: Path, text: str, *, overlaid: bool) -> None:
+    """Copies a sweep's files into FOLDER/results, and its table into README.md there.
+
+    Args:
+      folder: as `--publish` was given.
+      stem: the files' path without suffixes; its name is the sweep's.
+      text: the table in Markdown.
+      overlaid: whether to copy the overlays, too, as a smaller file.
+
+    Raises:
+      ConfigError: if README.md has no place for the table.
+      RunError: if a file cannot be written.
+    """
+    copy = folder / "results" / stem.name
+    for suffix in (".csv", ".png"):
+        atomic.write_bytes(f"{copy}{suffix}", Path(f"{stem}{suffix}").read_bytes())
+    if overlaid:
+        overlays.publish(f"{copy}_overlays.png", f"{stem}_overlays.png")
+    markers.replace(folder / "results" / "README.md", stem.name, text)
 
 
 def _record(run: Run, line: Mapping[str, str], sweep: Sweep) -> table.Record:

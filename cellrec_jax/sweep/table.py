@@ -29,7 +29,7 @@ class Record(NamedTuple):
     values: Mapping[str, float | None]
     """Of the sweep's metrics; None where undefined or not measured."""
     facts: Mapping[str, Any]
-    """seconds, predict_s, parameters, config and versions, as far as they are known."""
+    """`_FACTS` and versions, as far as they are known."""
 
 
 class Cell(NamedTuple):
@@ -62,20 +62,15 @@ def record(
         parameters (of the network) or `BEST_F1`.
       config: `state.digest` of its configuration.
     """
-    found, run_facts = results.get("metrics", {}), results.get("run", {})
-    timing = run_facts.get("timing", {})
-    facts = {
-        "seconds": timing.get("seconds"),
-        "predict_s": timing.get("predict_s"),
-        "parameters": run_facts.get("parameters"),
-        CONFIG: config,
-    }
+    measured, found = results.get("metrics", {}), results.get("run", {})
+    facts = {key: found.get("timing", {}).get(key) for key in ("seconds", "predict_s")}
+    facts |= {"parameters": found.get("parameters"), CONFIG: config}
     known = {**facts, BEST_F1: _best_f1(results.get("tables", {}))}
     values = {
-        name: known[name] if name in known else found.get(name, {}).get("value")
+        name: known[name] if name in known else measured.get(name, {}).get("value")
         for name in metrics
     }
-    return Record(run, values, {**facts, **run_facts.get("versions", {})})
+    return Record(run, values, {**facts, **found.get("versions", {})})
 
 
 def _best_f1(tables: Mapping[str, Any]) -> float | None:
@@ -104,27 +99,21 @@ def summarize(sweep: Sweep, records: Iterable[Record]) -> list[Line]:
     A seed's value is the mean of its folds that are done; intervals are over seeds.
     Settings without a run are left out.
     """
-    groups: dict[tuple[str, tuple[str, ...]], list[Record]] = {}
+    groups: dict[tuple[int, ...], list[Record]] = {}
     for one in records:
-        key = (one.run.row, tuple(one.run.axes.values()))
-        groups.setdefault(key, []).append(one)
+        groups.setdefault(_place(sweep, one.run), []).append(one)
     lines = []
-    for (row, _), group in groups.items():
+    for _, group in sorted(groups.items()):
         cells = {name: _over_seeds(group, name) for name in sweep.metrics}
         num_seeds = len({one.run.seed for one in group})
-        lines.append(Line(row, group[0].run.axes, num_seeds, cells))
-    return sorted(lines, key=lambda line: _place(sweep, line))
+        lines.append(Line(group[0].run.row, group[0].run.axes, num_seeds, cells))
+    return lines
 
 
 def markdown(sweep: Sweep, lines: Iterable[Line]) -> str:
-    """Table of means ± half intervals, beside the paper's values where there are any.
+    """Means ± half intervals, beside the paper's values where there are any.
 
-    Args:
-      sweep: names, labels and reference values.
-      lines: of `summarize`.
-
-    Returns:
-      Markdown without a line break at its end.
+    The Markdown has no line break at its end.
     """
     printed = {name for row in sweep.rows.values() for name in row.paper}
     header = ["row", *sweep.axes, "seeds"]
@@ -162,26 +151,20 @@ def write_csv(
     Raises:
       RunError: if it cannot be written.
     """
-    rows = [_csv_row(sweep, one) for one in records]
-    named = [key for row in rows for key in row]
+    rows: list[dict[str, Any]] = []
+    for run, values, facts in records:
+        row = {"sweep": sweep.name, "row": run.row, **run.axes, "seed": run.seed}
+        rows.append({**row, "fold": run.fold, **values, **facts})
     first = ["sweep", "row", *sweep.axes, "seed", "fold", *sweep.metrics, *_FACTS]
-    columns = list(dict.fromkeys([*first, *named]))
+    columns = list(dict.fromkeys([*first, *(key for row in rows for key in row)]))
     empty = dict.fromkeys(columns)
     io_table.write_rows(path, [{**empty, **row} for row in rows], columns)
 
 
-def _csv_row(sweep: Sweep, one: Record) -> dict[str, Any]:
-    run = one.run
-    row: dict[str, Any] = {"sweep": sweep.name, "row": run.row, **run.axes}
-    return {**row, "seed": run.seed, "fold": run.fold, **one.values, **one.facts}
-
-
-def _place(sweep: Sweep, line: Line) -> list[int]:
-    """Position of a line's row, and of its values on their axes."""
-    places = [list(sweep.rows).index(line.row)]
-    for axis, value in line.axes.items():
-        places.append(list(sweep.axes[axis].choices).index(value))
-    return places
+def _place(sweep: Sweep, run: Run) -> tuple[int, ...]:
+    """Position of a run's row, and of its values on their axes."""
+    chosen = (list(sweep.axes[axis].choices).index(k) for axis, k in run.axes.items())
+    return (list(sweep.rows).index(run.row), *chosen)
 
 
 def _over_seeds(group: Iterable[Record], name: str) -> Cell:

@@ -84,14 +84,14 @@ def sweep_file(tmp_path):
 
 
 @pytest.fixture
-def fake_main(tmp_path):
-    """The start of a run's command; the runs are noted in the file `order`."""
+def fake_main(tmp_path, monkeypatch):
+    """Runs start the stand-in, which notes them in the file `order`."""
     path = tmp_path / "fake.py"
     path.write_text(FAKE)
     preset = methods.freeze(main.load_config("ki67_bde:small"))
     (tmp_path / "preset.json").write_text(json.dumps(config.to_json(preset)))
     # -S -E: starts in half the time
-    return [sys.executable, "-S", "-E", str(path)]
+    monkeypatch.setattr(runner, "MAIN", (sys.executable, "-S", "-E", str(path)))
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import sys
 from PIL import Image
 import pytest
 
-from cellrec_jax.sweep import command, figure, parse, plan, state
+from cellrec_jax.sweep import command, figure
 
 NAMES = [
     "plain/kept=0.1/seed0",
@@ -23,9 +23,11 @@ NAMES = [
 
 @pytest.fixture
 def sweep(sweep_file, tmp_path, fake_main):
+    del fake_main  # is in place
+
     def run(*words):
         folder = ["--workdir", str(tmp_path / "out")]
-        return command.run([str(sweep_file), *folder, *words], fake_main)
+        return command.run([str(sweep_file), *folder, *words])
 
     return run
 
@@ -65,7 +67,7 @@ def test_failures_are_reported_and_repeated(sweep, order, monkeypatch, capsys):
     assert sweep("--only", "bde") == 1
     out = capsys.readouterr().out
     assert "1 done, 0 were, 1 failed, 0 left" in out
-    assert "failed: bde/seed0: error: boom (" in out
+    assert "failed: bde/seed0: exit code 1: error: boom (" in out
     assert "1 of 6 runs; " in out
     monkeypatch.delenv("FAIL")
     order()
@@ -73,13 +75,14 @@ def test_failures_are_reported_and_repeated(sweep, order, monkeypatch, capsys):
     assert order() == ["bde/seed0"]
 
 
-def test_dry_run(sweep, order, tmp_path, capsys):
+def test_dry_run_prints_commands_alone(sweep, order, tmp_path, capsys):
     assert sweep("--dry-run", "--only", "plain", "--root", str(tmp_path)) == 0
-    out = capsys.readouterr().out.splitlines()
-    assert len(out) == 5
+    said = capsys.readouterr()
+    out = said.out.splitlines()
+    assert len(out) == 4
     assert "--config ki67_bde:small --workdir" in out[0]
     assert f"--config.data.root={tmp_path}" in out[0]
-    assert out[-1] == "0 of 4 runs are done"
+    assert said.err == "0 of 4 runs are done\n"
     assert order() == []
     assert not (tmp_path / "out").exists()
 
@@ -130,7 +133,7 @@ def test_failures_are_reported_even_if_nothing_can_be_written(
     monkeypatch.setenv("FAIL", "bde/seed0")
     assert sweep("--only", "bde") == 1
     said = capsys.readouterr()
-    assert "failed: bde/seed0: error: boom (" in said.out
+    assert "failed: bde/seed0: exit code 1: error: boom (" in said.out
     assert "trial.csv" in said.err
 
 
@@ -195,8 +198,8 @@ def test_published_runs_of_another_configuration_are_run_again(
     order()
     assert sweep(*words, "--published", str(folder)) == 0
     assert order() == ["bde/seed0"]
-    out = capsys.readouterr().out
-    assert "0 runs are published; 1 of other configurations are left out" in out
+    said = capsys.readouterr().err
+    assert "0 runs are published; 1 of other configurations are left out" in said
 
 
 def test_no_table_was_published(sweep, order, tmp_path, capsys):
@@ -212,21 +215,6 @@ def test_no_table_was_published(sweep, order, tmp_path, capsys):
 def _write_overlay(workdir):
     (workdir / "figures").mkdir(parents=True)
     Image.new("RGB", (8, 8)).save(workdir / "figures" / "overlay_1.png")
-
-
-def test_overlays_are_of_each_rows_first_run(sweep_file, tmp_path):
-    """In the order of the file, though the first row is the last that was done."""
-    sweep = parse.read(sweep_file)
-    runs = {run.name: run for run in plan.expand(sweep, {})}
-    names = ("bde/seed0", "plain/kept=1.0/seed1", "bde/seed1")
-    done = [state.Job(runs[name], tmp_path / name, {}) for name in names]
-    for job in done:
-        _write_overlay(job.workdir)
-    found = command._overlays(sweep, done)
-    assert list(found.items()) == [
-        ("plain", tmp_path / "plain/kept=1.0/seed1/figures/overlay_1.png"),
-        ("BDE", tmp_path / "bde/seed0/figures/overlay_1.png"),
-    ]
 
 
 @pytest.mark.parametrize(

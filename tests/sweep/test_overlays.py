@@ -3,36 +3,45 @@
 import numpy as np
 from PIL import Image
 
-from cellrec_jax.sweep import overlays
+from cellrec_jax.sweep import overlays, parse, plan, state
 
 
-def _write(folder, names, value):
-    (folder / "figures").mkdir(parents=True)
-    for name in names:
+def _leave(tmp_path, run, images, value=0):
+    """The job of a run that drew some images in one grey."""
+    job = state.Job(run, tmp_path / run.name, {})
+    (job.workdir / "figures").mkdir(parents=True)
+    for name in images:
         image = np.full((20, 30, 3), value, np.uint8)
-        Image.fromarray(image).save(folder / "figures" / f"overlay_{name}.png")
-    return folder
+        Image.fromarray(image).save(job.workdir / "figures" / f"overlay_{name}.png")
+    return job
 
 
-def test_the_image_that_most_rows_have(tmp_path):
-    workdirs = {
-        "ours": _write(tmp_path / "a", ("1", "2"), 0),
-        "other": _write(tmp_path / "b", ("2", "3"), 0),
-        "none": tmp_path / "c",
-    }
-    name, found = overlays.find(workdirs)
-    assert name == "overlay_2.png"
-    assert list(found) == ["ours", "other"]
-    assert overlays.find({"none": tmp_path / "c"}) == ("", {})
+def test_the_image_that_most_rows_have_of_each_rows_first_run(sweep_file, tmp_path):
+    """In the order of the file, though the first row is the last that was done."""
+    sweep = parse.read(sweep_file)
+    runs = {run.name: run for run in plan.expand(sweep, {})}
+    done = [
+        _leave(tmp_path, runs["bde/seed0"], ("2", "3")),
+        _leave(tmp_path, runs["plain/kept=1.0/seed1"], ("1", "2")),
+        _leave(tmp_path, runs["bde/seed1"], ("1",)),
+    ]
+    assert list(overlays.find(sweep, done).items()) == [
+        ("plain", tmp_path / "plain/kept=1.0/seed1/figures/overlay_2.png"),
+        ("BDE", tmp_path / "bde/seed0/figures/overlay_2.png"),
+    ]
+    none = _leave(tmp_path, runs["plain/kept=0.1/seed0"], ())
+    assert list(overlays.find(sweep, [none, done[2]])) == ["BDE"]
+    assert overlays.find(sweep, [none]) == {}
 
 
 def test_every_row_is_a_panel(tmp_path):
     """Grey panels of four rows: each of their greys is in the figure."""
     greys = (40, 90, 140, 190)
-    workdirs = {
-        f"row {grey}": _write(tmp_path / str(grey), ("1",), grey) for grey in greys
-    }
-    _, found = overlays.find(workdirs)
+    found = {}
+    for grey in greys:
+        run = plan.Run(f"row{grey}", "c", {}, 0, None, {})
+        workdir = _leave(tmp_path, run, ("1",), grey).workdir
+        found[run.row] = workdir / "figures" / "overlay_1.png"
     overlays.draw(tmp_path / "all.png", found)
     drawn = np.asarray(Image.open(tmp_path / "all.png").convert("RGB"))
     for grey in greys:

@@ -42,12 +42,10 @@ def test_rows_that_share_no_axis_have_no_common_x(tmp_path):
         ('metrics = []\n[rows.a]\nconfig = "c"', "metrics is empty"),
         ('metrics = ["F1"]\n[rows.a]\nlabel = "c"', "rows.a lacks 'config'"),
         ('metrics = ["F1"]\n[rows.a]\nconfigs = "c"', "rows.a has 'configs'"),
-        ('metrics = ["F1"]\nrow = 1\n[rows.a]\nconfig = "c"', "has 'row'"),
         ('metrics = ["F1"]\n[rows."../a"]\nconfig = "c"', "use letters"),
         ('metrics = ["F1"]\nx = "q"\n[rows.a]\nconfig = "c"', "no axis of numbers"),
         ('metrics = ["F1"]\n[rows.a]\nconfig = "c"\naxes = ["q"]', "has 'q'"),
         ('metrics = ["F1"]\n[axes.seed]\nkey="a"\nvalues=[1]\n[rows.a]', "taken"),
-        ('metrics = ["F1"]\n[axes.q]\nkey="a"\n[rows.a]', "lacks 'values'"),
         (
             'metrics = ["F1"]\n[rows.a]\nconfig="c"\n[rows.b]\nconfig="c"\nlabel="a"',
             "two rows have one label",
@@ -67,35 +65,23 @@ def test_mistakes_name_the_file(tmp_path, text, message):
     [
         ("rows = 3", "rows = 3: give a table"),
         ("rows = {}", "rows has none"),
-        ("set = 3", "set = 3: give a table"),
-        ('axes = ["q"]', "axes = ['q']: give a table"),
         ("title = 3", "title = 3: give a text"),
-        ('metrics = "F1"', "metrics = 'F1': give a list of texts"),
         ('metrics = ["F1", "F1"]', "metrics has 'F1' twice"),
-        ("seeds = 3", "seeds = 3: give a list of whole numbers"),
-        ("seeds = [0.5]", "seeds = [0.5]: give a list of whole numbers"),
         ("seeds = [true]", "seeds = [True]: give a list of whole numbers"),
-        ("seeds = [0, 0]", "seeds has 0 twice"),
         ("seeds = []", "seeds is empty"),
-        ('seed_keys = "seed"', "seed_keys = 'seed': give a list of texts"),
-        ("folds = -1", "folds = -1: give 2 or more, or 0"),
         ("folds = 1", "folds = 1: give 2 or more, or 0"),
-        ("folds = 2.5", "folds = 2.5: give 2 or more, or 0"),
-        ("axes.q = 3", "axes.q = 3: give a table"),
+        ("folds = 2.5", "folds = 2.5: give a whole number"),
         ("axes.q = { values = [1] }", "axes.q lacks 'key'"),
         ("axes.q = { key = 3, values = [1] }", "axes.q.key = 3: give a list of texts"),
         ('axes.q = { key = "a", values = [] }', "axes.q has no values"),
         ('axes.q = { key = "a", values = "ab" }', "axes.q.values = 'ab': give a list"),
         ('axes.q = { key = "a", values = [1, 1] }', "axes.q.values has '1' twice"),
-        ("axes.q.choices = 3", "axes.q.choices = 3: give a table"),
-        ("axes.q.choices = {}", "axes.q has no values"),
         ("axes.q.choices.a = 3", "axes.q.choices.a = 3: give a table"),
         ("rows.a = 3", "rows.a = 3: give a table"),
-        ("rows.a.config = 3", "rows.a.config = 3: give a text"),
-        ('rows.a = { config = "c", label = 3 }', "rows.a.label = 3: give a text"),
-        ('rows.a = { config = "c", set = 3 }', "rows.a.set = 3: give a table"),
-        ('rows.a = { config = "c", paper = 3 }', "rows.a.paper = 3: give a table"),
-        ('rows.a.paper.F1 = "1"', "rows.a.paper.F1 = '1': give a number"),
+        (
+            'rows.a = { config = "c", paper.F1 = "1" }',
+            "rows.a.paper.F1 = '1': give a number",
+        ),
         ('rows.a.axes = "q"', "rows.a.axes = 'q': give a list of texts"),
     ],
 )
@@ -121,8 +107,3 @@ def test_an_axis_is_crossed_once(tmp_path):
     )
     with pytest.raises(errors.ConfigError, match=r"rows\.a\.axes has 'q' twice"):
         parse.read(path)
-
-
-def test_no_such_file(tmp_path):
-    with pytest.raises(errors.ConfigError, match="No such file"):
-        parse.read(tmp_path / "none.toml")
