@@ -113,7 +113,8 @@ def test_other_weights_for_a_finished_run_are_refused(workdir, experiment, tmp_p
 
 def test_rounds_that_are_refused_leave_the_work_directory_free(tmp_path):
     rounds = methods.freeze({"method": "heatmap_pu", "refine": {"rounds": 1}})
-    rounds = methods.changed(rounds, {"data.size_hw": (16, 16)})
+    changes = {"data.size_hw": (16, 16), "data.classes": "cell=positive+negative"}
+    rounds = methods.changed(rounds, changes)
     with pytest.raises(errors.ConfigError, match=r"refine\.patch_px=27.*16,16"):
         run.train_and_evaluate(rounds, tmp_path)
     assert not list(tmp_path.iterdir())

@@ -1,0 +1,165 @@
+"""What the training step of each preset does, counted before it is compiled.
+
+    python tests/fingerprints.py            compares
+    python tests/fingerprints.py --write    renews tests/fingerprints/*.json
+
+FLOPs and bytes are XLA's estimate of the lowered step on one device; loops, sorts,
+gathers, host calls and collectives are counted in its text. They are of one version of
+JAX, which the files name.
+"""
+
+import argparse
+from collections.abc import Mapping
+import json
+from pathlib import Path
+import re
+import sys
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from cellrec_jax import config, main, methods
+from cellrec_jax.data import augment
+from cellrec_jax.train import loop, parallel, start
+from cellrec_jax.train import step as step_lib
+from cellrec_jax.types import Batch
+
+FOLDER = Path(__file__).parent / "fingerprints"
+PRESETS = (
+    "ki67_bde",
+    "ki67_bde:small",
+    "ki67_bde:demo",
+    "mitos_bde",
+    "pdl1_point",
+    "pdl1_point:small",
+    "pdl1_point:p2pnet",
+    "pdl1_point:p2pnet_small",
+    *(
+        f"pdl1_map:{name}"
+        for name in ("fcrn_a", "fcrn_b", "unet", "res_unet", "deeplab", "multitask")
+    ),
+    "pdl1_map:small_unet",
+    "c2c12_pseudo",
+    "c2c12_pseudo:demo",
+    "c2c12_pseudo:small",
+    "c2c12_pseudo:yang_pixels",
+    "c2c12_pseudo:bde",
+    "c2c12_pseudo:recalibrated",
+    "c2c12_pseudo:mean_teacher",
+)
+TOLERANCE = 0.1
+_COUNTED = {
+    "loops": "while",
+    "sorts": "sort",
+    "gathers": "gather",
+    "scatters": "scatter",
+    "convolutions": "convolution",
+    "collectives": "all_reduce",
+}
+"""Name -> the operation of StableHLO."""
+
+
+def fingerprint(name: str) -> dict[str, Any]:
+    """Counts the training step of a preset; nothing is compiled or run."""
+    experiment = methods.freeze(main.load_config(name))
+    method = methods.build(experiment, _num_classes(experiment))
+    kept: list[Any] = []
+
+    def fresh() -> Any:
+        state, optimizer = start.make_state(experiment, method)
+        kept.append(optimizer)
+        return state
+
+    state = jax.eval_shape(fresh)
+    options = loop.augment_from(experiment)
+    step = step_lib.make_step(
+        method,
+        kept[0],
+        lambda batch, rng: augment.augment(batch, rng, options),
+        seed=experiment.seed,
+        ema=experiment.optim.ema,
+    )
+    mapped = parallel.pmap_step(step, jax.devices()[:1])
+    lowered = mapped.lower(state, _batch(experiment))
+    cost, text = lowered.cost_analysis(), lowered.as_text()
+    found: dict[str, Any] = {"jax": jax.__version__, "flops": cost["flops"]}
+    found["bytes"] = cost["bytes accessed"]
+    for label, operation in _COUNTED.items():
+        found[label] = len(re.findall(rf"stablehlo\.{operation}\b", text))
+    found["host_calls"] = len(re.findall(r"custom_call @xla\w*python", text))
+    leaves = jax.tree_util.tree_flatten_with_path(state.params)[0]
+    found["parameters"] = {
+        jax.tree_util.keystr(path, simple=True, separator="/"): list(leaf.shape)
+        for path, leaf in leaves
+    }
+    return found
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What changed by more than `TOLERANCE`, or at all in the parameters."""
+    lines = []
+    for key, old in before.items():
+        new = now[key]
+        if key == "parameters":
+            names = sorted(old.keys() ^ new.keys())
+            names += [n for n in old.keys() & new.keys() if old[n] != new[n]]
+            lines += [f"parameter {n}: {old.get(n)} -> {new.get(n)}" for n in names]
+        elif key != "jax" and abs(new - old) > TOLERANCE * max(abs(old), 1):
+            lines.append(f"{key}: {old:g} -> {new:g}")
+    return lines
+
+
+def path_of(name: str) -> Path:
+    """The file of a preset."""
+    return FOLDER / f"{name.replace(':', '-')}.json"
+
+
+def _num_classes(experiment: config.Experiment) -> int:
+    if experiment.method in ("heatmap_pu", "vicar"):
+        return 1
+    return 1 if "=" in experiment.data.classes else 4
+
+
+def _batch(experiment: config.Experiment) -> Batch:
+    """Shapes of a batch as training feeds it, with a leading axis of one device."""
+    images, slots = experiment.batch_size, experiment.data.max_cells
+    height, width = experiment.data.size_hw
+
+    def spec(dtype: Any, *shape: int) -> Any:
+        return jax.ShapeDtypeStruct((1, images, *shape), dtype)
+
+    return Batch(
+        image=spec(jnp.uint8, height, width, 3),
+        image_mask=spec(jnp.bool_),
+        points_yx=spec(jnp.float32, slots, 2),
+        labels=spec(jnp.int32, slots),
+        points_mask=spec(jnp.bool_, slots),
+        boxes_yxyx=spec(jnp.float32, slots, 4),
+        valid=spec(jnp.bool_, height, width),
+        example_index=spec(jnp.int32),
+    )
+
+
+def run(arguments: list[str]) -> int:
+    """Compares or writes; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--write", action="store_true", help="renew the files")
+    parser.add_argument("names", nargs="*", default=PRESETS, metavar="CONFIG:PRESET")
+    flags = parser.parse_args(arguments)
+    failed = False
+    for name in flags.names:
+        now, path = fingerprint(name), path_of(name)
+        if flags.write:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(json.dumps(now, indent=1) + "\n")
+            print(f"{name}: {now['flops']:.3g} FLOPs")
+            continue
+        lines = differences(json.loads(path.read_text()), now)
+        print(f"{name}: {'; '.join(lines) or 'as before'}")
+        failed = failed or bool(lines)
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(run(sys.argv[1:]))
