@@ -4,25 +4,41 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+AXIS = "device"
+"""Name of the axis that the training step is mapped over."""
+
+
+def mapped_axis() -> str | None:
+    """`AXIS` where it is bound, as in the training step; None elsewhere."""
+    try:
+        jax.lax.axis_size(AXIS)
+    except NameError:
+        return None
+    return AXIS
+
+
+def device_mean(values: jax.Array) -> jax.Array:
+    """The mean over devices where they are mapped over, elsewhere `values`."""
+    axis_name = mapped_axis()
+    return values if axis_name is None else jax.lax.pmean(values, axis_name)
+
 
 def masked_mean(
     values: jax.Array,
     mask: jax.Array,
     *,
     denominator: jax.Array | float | None = None,
-    axis_name: str | None = None,
 ) -> jax.Array:
     """Averages `values` where `mask` is True; 0 for an empty mask.
 
-    Under `axis_name` the denominator is the mean count over devices, so that the mean
-    of the devices' results is the mean over all elements even when counts differ
-    (a per-device mean followed by `pmean` is not).
+    The denominator is the mean count over devices, so that the mean of the devices'
+    results is the mean over all elements even when counts differ (a per-device mean
+    followed by `pmean` is not).
 
     Args:
       values: [...] per-element losses.
       mask: [...] bool or non-negative float weights, broadcastable to `values`.
       denominator: what to divide by in place of the mask's sum (a per-device count).
-      axis_name: the mapped device axis, or None outside `pmap`.
 
     Returns:
       A float32 scalar.
@@ -30,10 +46,7 @@ def masked_mean(
     weight = jnp.broadcast_to(mask, values.shape).astype(jnp.float32)
     kept = jnp.where(weight > 0, values.astype(jnp.float32), 0.0)
     count = jnp.sum(weight) if denominator is None else jnp.asarray(denominator)
-    count = count.astype(jnp.float32)
-    if axis_name is not None:
-        count = jax.lax.pmean(count, axis_name)
-    count = jax.lax.stop_gradient(count)
+    count = jax.lax.stop_gradient(device_mean(count.astype(jnp.float32)))
     return jnp.sum(kept * weight) / jnp.where(count > 0, count, 1.0)
 
 

@@ -82,7 +82,7 @@ class Method(NamedTuple):
     init: Callable[..., tuple[Any, Any]]
     """(rng, image [B, H, W, C], any size) -> (params, model_state)."""
     loss_fn: Callable[..., tuple[jax.Array, tuple[Any, Metrics]]]
-    """(params, model_state, batch, rng, step, *, axis_name=None, ema_params=None)
+    """(params, model_state, batch, rng, step, *, ema_params=None)
     -> (loss, (model_state, metrics))."""
     predict: Callable[..., Detections]
     """(params, model_state, batch, decode) -> Detections."""

@@ -1,5 +1,3 @@
-import functools
-
 from hypothesis import given
 from hypothesis.extra import numpy as npst
 import jax
@@ -9,7 +7,7 @@ import pytest
 
 from cellrec_jax import masking
 
-masked_mean = jax.jit(masking.masked_mean, static_argnames="axis_name")
+masked_mean = jax.jit(masking.masked_mean)
 
 # Four devices with 3, 1, 0 and 2 real cells; means of the means would be wrong.
 VALUES = np.array([[1, 2, 3], [10, 7, 7], [9, 9, 9], [4, 5, 0]], np.float32)
@@ -63,18 +61,18 @@ def test_half_precision_is_summed_in_float32():
 
 
 def device_loss(scale, values, mask):
-    return masking.masked_mean(scale * values, mask, axis_name="devices")
+    return masking.masked_mean(scale * values, mask)
 
 
 def mean_step(values, mask):
     """Value and gradient as the training step takes them: the mean over devices."""
     graded = jax.value_and_grad(device_loss)(jnp.float32(1.0), values, mask)
-    return jax.lax.pmean(graded, "devices")
+    return jax.lax.pmean(graded, masking.AXIS)
 
 
 @pytest.mark.parametrize("mapping", [jax.vmap, jax.pmap])
 def test_mean_over_devices_is_the_mean_over_all_cells(mapping):
-    value, gradient = mapping(mean_step, axis_name="devices")(VALUES, MASK)
+    value, gradient = mapping(mean_step, axis_name=masking.AXIS)(VALUES, MASK)
     # The loss is linear in its scale, so the gradient is the mean as well.
     np.testing.assert_allclose(value, [GLOBAL_MEAN] * 4, rtol=1e-6)
     np.testing.assert_allclose(gradient, [GLOBAL_MEAN] * 4, rtol=1e-6)
@@ -82,15 +80,49 @@ def test_mean_over_devices_is_the_mean_over_all_cells(mapping):
     assert abs(per_device.mean() - GLOBAL_MEAN) > 1, "the trap is not set"
 
 
+def _axis_code(x):
+    return x + (0 if masking.mapped_axis() is None else 1)
+
+
+@jax.custom_vjp
+def _by_hand(x):
+    return _axis_code(x)
+
+
+_by_hand.defvjp(lambda x: (_axis_code(x), None), lambda _, g: (_axis_code(0 * g),))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        _axis_code,
+        jax.jit(_axis_code),
+        jax.checkpoint(_axis_code),
+        jax.vmap(_axis_code),
+        lambda x: jax.lax.map(_axis_code, x),
+        lambda x: x + jax.eval_shape(lambda: jnp.zeros(_axis_code(0))).size,
+        lambda x: jax.grad(lambda y: _by_hand(y).sum())(x),
+    ],
+)
+def test_the_axis_is_seen_where_it_is_bound_alone(function):
+    x = jnp.zeros((2, 2))
+    for _ in range(2):  # the second time from the caches
+        assert (function(x[0]) == 0).all()
+        assert (jax.pmap(function, axis_name=masking.AXIS)(x) == 1).all()
+        assert (jax.vmap(function, axis_name=masking.AXIS)(x) == 1).all()
+        assert (jax.vmap(function, axis_name="other")(x) == 0).all()
+
+
 def test_no_cell_on_any_device():
-    mapped = jax.vmap(mean_step, axis_name="devices")
+    mapped = jax.vmap(mean_step, axis_name=masking.AXIS)
     value, gradient = mapped(VALUES, np.zeros_like(MASK))
     assert (np.asarray([value, gradient]) == 0).all()
 
 
 def test_denominator_is_averaged_over_devices():
-    one = functools.partial(masking.masked_mean, axis_name="devices")
-    mapped = jax.vmap(lambda v, m, d: one(v, m, denominator=d), axis_name="devices")
+    mapped = jax.vmap(
+        lambda v, m, d: masking.masked_mean(v, m, denominator=d), axis_name=masking.AXIS
+    )
     counts = np.array([5.0, 1.0, 0.0, 2.0], np.float32)
     result = mapped(VALUES, MASK, counts)
     np.testing.assert_allclose(result, np.array([6, 10, 0, 9]) / 2, rtol=1e-6)

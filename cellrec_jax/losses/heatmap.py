@@ -1,36 +1,17 @@
-"""Losses of heat maps: masked squared error, and cross entropy mixed with soft IoU.
+"""Losses of heat maps: cross entropy mixed with soft IoU.
 
 Pure functions of one image; callers vmap. Maps are [H, W, K], one a class; `weights`
 [H, W], bool or float >= 0, says how much a pixel counts, and whatever a map holds where
 it is 0 changes neither value nor gradient.
 
-Sources: Fujii et al., Cell detection from imperfect annotation by pseudo label
-selection using P-classification, MICCAI 2021; Shui et al., End-to-end cell recognition
-by point annotation, MICCAI 2022.
+Source: Shui et al., End-to-end cell recognition by point annotation, MICCAI 2022.
 """
 
 import chex
 import jax
 import jax.numpy as jnp
 
-from cellrec_jax import masking
-
 IOU_FORMS = ("product", "dice", "log", "min_max")
-
-
-def squared_error(pred: jax.Array, targets: jax.Array, weights: jax.Array) -> jax.Array:
-    """Squared difference of every pixel; see `mean_squared_error` for the mean.
-
-    Args:
-      pred: [H, W, K] predicted heights.
-      targets: [H, W, K].
-      weights: [H, W]; only where it is 0 matters here: it does not multiply.
-
-    Returns:
-      f32 [H, W, K], 0 where `weights` is 0; not reduced.
-    """
-    pred, targets, _ = _counted(pred, targets, weights)
-    return (pred - targets) ** 2
 
 
 def binary_cross_entropy(
@@ -49,36 +30,6 @@ def binary_cross_entropy(
     logits, targets, counted = _counted(logits, targets, weights)
     cost = jax.nn.softplus(logits) - targets * logits
     return jnp.where(counted, cost, 0.0)
-
-
-def mean_squared_error(
-    pred: jax.Array,
-    targets: jax.Array,
-    weights: jax.Array,
-    *,
-    denominator: jax.Array | float | None = None,
-    axis_name: str | None = None,
-) -> jax.Array:
-    """The masked loss: mean over classes, then over the pixels that count.
-
-    Args:
-      pred: [H, W, K].
-      targets: [H, W, K].
-      weights: [H, W], such as `ops.heatmaps.disc_mask` times a pixel weight.
-      denominator: what to divide by in place of the sum of `weights`. Fujii et al.
-        divide by all pixels of the batch that count: give their mean an image.
-      axis_name: see `masking.masked_mean`.
-
-    Returns:
-      A float32 scalar; 0 where no pixel counts.
-
-    References:
-      Fujii et al. 2021, masked loss.
-    """
-    per_pixel = jnp.mean(squared_error(pred, targets, weights), axis=-1)
-    return masking.masked_mean(
-        per_pixel, weights, denominator=denominator, axis_name=axis_name
-    )
 
 
 def soft_iou_loss(
@@ -148,8 +99,6 @@ def bce_iou_loss(
     iou_weight: float = 0.2,
     form: str = "product",
     eps: float = 1.0,
-    denominator: jax.Array | float | None = None,
-    axis_name: str | None = None,
 ) -> jax.Array:
     """Cross entropy and soft IoU, mixed: the loss of density-map regression.
 
@@ -161,8 +110,6 @@ def bce_iou_loss(
       iou_weight: of the mean of `soft_iou_loss` over classes.
       form: see `soft_iou_loss`.
       eps: see `soft_iou_loss`.
-      denominator: what to divide the cross entropy by in place of the sum of `weights`.
-      axis_name: see `masking.masked_mean`.
 
     Returns:
       A float32 scalar.
@@ -171,9 +118,10 @@ def bce_iou_loss(
       Shui et al. 2022, implementation details: weights 0.8 and 0.2.
     """
     per_pixel = jnp.mean(binary_cross_entropy(logits, targets, weights), axis=-1)
-    cross_entropy = masking.masked_mean(
-        per_pixel, weights, denominator=denominator, axis_name=axis_name
-    )
+    # Of this image alone: `masking.masked_mean` would count over the devices.
+    weight = weights.astype(jnp.float32)
+    count = jax.lax.stop_gradient(jnp.sum(weight))
+    cross_entropy = jnp.sum(per_pixel * weight) / jnp.where(count > 0, count, 1.0)
     overlap = soft_iou_loss(logits, targets, weights, form=form, eps=eps)
     return bce_weight * cross_entropy + iou_weight * jnp.mean(overlap)
 

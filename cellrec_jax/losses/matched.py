@@ -153,17 +153,15 @@ def total_loss(
     losses: PointLosses,
     *,
     options: PointLossOptions = PAPER_OPTIONS,
-    axis_name: str | None = None,
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """Reduces the losses of one image or of a batch and adds them up.
 
-    Over a batch the cells of all images (and, under `axis_name`, of all devices) weigh
+    Over a batch the cells of all images (and of all devices) weigh
     the same, however they are spread.
 
     Args:
       losses: from `matched_losses`, with any leading axes.
       options: see `PointLossOptions`.
-      axis_name: the mapped device axis, or None.
 
     Returns:
       The total and its terms "regression", "detection", "classification", unweighted;
@@ -182,20 +180,16 @@ def total_loss(
     summed = options.class_reduction == "sum"
     weighted = options.normalizer == "weights"
     terms = {
-        "regression": masking.masked_mean(
-            losses.regression, losses.cell_mask, axis_name=axis_name
-        ),
+        "regression": masking.masked_mean(losses.regression, losses.cell_mask),
         "detection": masking.masked_mean(
             losses.detection,
             losses.proposal_mask,
             denominator=jnp.sum(losses.detection_weight) if weighted else None,
-            axis_name=axis_name,
         ),
         "classification": masking.masked_mean(
             losses.classification,
             losses.cell_mask,
             denominator=num_images if summed else None,
-            axis_name=axis_name,
         ),
     }
     total = options.regression_weight * terms["regression"]

@@ -41,7 +41,6 @@ def pu_risk(
     surrogate: str = "logistic",
     beta: jax.Array | float = 0.0,
     gamma: jax.Array | float = 1.0,
-    axis_name: str | None = None,
 ) -> PuRisk:
     """Risk of a classifier, estimated from positive and unlabelled scores.
 
@@ -58,7 +57,7 @@ def pu_risk(
     The defaults are those of Fujii et al.; Kiryo et al. take "non_negative" with the
     surrogate "sigmoid".
 
-    Under `axis_name` the sets are those of all devices: the mean of the devices'
+    The sets are those of all devices: the mean of the devices'
     results (and of their gradients) is the result of the whole, as with
     `masking.masked_mean`. What to do below -beta is decided on the whole.
 
@@ -79,7 +78,6 @@ def pu_risk(
       surrogate: name in `SURROGATES`.
       beta: >= 0, how far below 0 R^- may go; for "non_negative" only.
       gamma: in (0, 1], the size of the step back; for "non_negative" only.
-      axis_name: the mapped device axis, or None outside `pmap`.
 
     Returns:
       The risk and its parts.
@@ -104,12 +102,10 @@ def pu_risk(
     _check_numbers(prior, beta, gamma)
     prior, beta, gamma = _clipped(prior, 1.0), _clipped(beta), _clipped(gamma, 1.0)
     positive_risk, negative_risk = _partial_risks(
-        scores, positive, unlabeled, prior, SURROGATES[surrogate], axis_name
+        scores, positive, unlabeled, prior, SURROGATES[surrogate]
     )
     # Of all devices; collectives stay out of the gradient.
-    overall = jax.lax.stop_gradient(negative_risk)
-    if axis_name is not None:
-        overall = jax.lax.pmean(overall, axis_name)
+    overall = masking.device_mean(jax.lax.stop_gradient(negative_risk))
     risk = positive_risk + negative_risk
     if estimator == "clip":
         risk = jnp.where(overall > 0, risk, positive_risk)
@@ -127,14 +123,13 @@ def _partial_risks(
     unlabeled: jax.Array,
     prior: jax.Array,
     surrogate: Callable[[jax.Array], jax.Array],
-    axis_name: str | None,
 ) -> tuple[jax.Array, jax.Array]:
     """Returns (prior R_p^+, R_u^- - prior R_p^-) as two weighted sums.
 
     Both take the same scores, so that XLA computes what the two signs share once.
     """
-    of_positive, _ = _mean_weights(positive, axis_name)
-    of_unlabeled, num_unlabeled = _mean_weights(unlabeled, axis_name)
+    of_positive, _ = _mean_weights(positive)
+    of_unlabeled, num_unlabeled = _mean_weights(unlabeled)
     correction = jnp.where(num_unlabeled > 0, prior, 0.0) * of_positive
     scores = jnp.where(positive | unlabeled, scores.astype(jnp.float32), 0.0)
     return (
@@ -149,13 +144,9 @@ def _clipped(number: jax.Array | float, high: float = jnp.inf) -> jax.Array:
     return jnp.where(number > 0, jnp.minimum(number, high), 0.0)
 
 
-def _mean_weights(
-    mask: jax.Array, axis_name: str | None
-) -> tuple[jax.Array, jax.Array]:
+def _mean_weights(mask: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Weights that make a sum the mean over `mask` (0 if empty), and the count."""
-    count = jnp.sum(mask).astype(jnp.float32)
-    if axis_name is not None:
-        count = jax.lax.pmean(count, axis_name)
+    count = masking.device_mean(jnp.sum(mask).astype(jnp.float32))
     return mask.astype(jnp.float32) / jnp.where(count > 0, count, 1.0), count
 
 

@@ -95,7 +95,6 @@ def pixel_risk(
     valid: jax.Array,
     model_state: ModelState,
     loss: "LossOptions",
-    axis_name: str | None,
 ) -> tuple[jax.Array, tuple[ModelState, Metrics]]:
     """Non-negative risk of pixels: those near a labelled cell, and all the others.
 
@@ -107,7 +106,6 @@ def pixel_risk(
       valid: bool [B, H, W].
       model_state: with the running prior.
       loss: which prior.
-      axis_name: of the devices.
 
     Returns:
       As a method's `loss_fn`.
@@ -120,13 +118,12 @@ def pixel_risk(
     unlabeled = valid & ~positive
     prior = model_state["prior"]["value"]
     share = jax.lax.stop_gradient(jax.nn.sigmoid(logits) > _TAKEN)
-    taken = masking.masked_mean(share, valid, axis_name=axis_name)
-    if axis_name is not None:
-        taken = jax.lax.pmean(taken, axis_name)  # the prior is one number for all
+    # The prior is one number for all devices.
+    taken = masking.device_mean(masking.masked_mean(share, valid))
     prior = _PRIOR_MOMENTUM * prior + (1.0 - _PRIOR_MOMENTUM) * taken
     prior = jax.lax.stop_gradient(jnp.clip(prior, _LEAST_PRIOR, 1.0 - _LEAST_PRIOR))
     used = jnp.asarray(loss.prior) if loss.prior else prior
-    risk = pu.pu_risk(logits, positive, unlabeled, used, axis_name=axis_name)
+    risk = pu.pu_risk(logits, positive, unlabeled, used)
     one = jnp.ones(())
     metrics: Metrics = {
         "loss/risk": (risk.risk, one),

@@ -39,7 +39,6 @@ class DeepLabV3Plus(nn.Module):
       dropout: whether training drops activations; then `apply` needs a key of the name
         "dropout" in `rngs`.
       dtype: of activations and arithmetic; parameters and logits are float32.
-      axis_name: the mapped device axis of "sync_batch", or None.
       remat: recompute the backbone's blocks in the backward pass, to save memory.
     """
 
@@ -50,7 +49,6 @@ class DeepLabV3Plus(nn.Module):
     norm: str = "group"
     dropout: bool = True
     dtype: DTypeLike = jnp.float32
-    axis_name: str | None = None
     remat: bool = False
 
     @nn.compact
@@ -75,7 +73,6 @@ class DeepLabV3Plus(nn.Module):
             norm=self.norm,
             dropout=self.dropout,
             dtype=self.dtype,
-            axis_name=self.axis_name,
             remat=self.remat,
             name="encoder",
         )(image, train)
@@ -85,7 +82,6 @@ class DeepLabV3Plus(nn.Module):
             norm=self.norm,
             dropout=self.dropout,
             dtype=self.dtype,
-            axis_name=self.axis_name,
             name="decoder",
         )(deep, fine, (image.shape[1], image.shape[2]), train)
 
@@ -102,7 +98,6 @@ class Encoder(nn.Module):
     norm: str = "group"
     dropout: bool = True
     dtype: DTypeLike = jnp.float32
-    axis_name: str | None = None
     remat: bool = False
 
     @nn.compact
@@ -123,18 +118,12 @@ class Encoder(nn.Module):
             self.backbone,
             norm=self.norm,
             dtype=self.dtype,
-            axis_name=self.axis_name,
             remat=self.remat,
             output_stride=self.output_stride,
             multi_grid=MULTI_GRID,
             name="resnet",
         )(image, train)
-        norm = norms.make_norm(
-            _head_norm(self.norm),
-            train=train,
-            dtype=self.dtype,
-            axis_name=self.axis_name,
-        )
+        norm = norms.make_norm(_head_norm(self.norm), train=train, dtype=self.dtype)
         x = Pyramid(
             self.channels, 96 // self.output_stride, norm, self.dtype, name="pyramid"
         )(features[5])
@@ -184,7 +173,6 @@ class Decoder(nn.Module):
     norm: str = "group"
     dropout: bool = True
     dtype: DTypeLike = jnp.float32
-    axis_name: str | None = None
 
     @nn.compact
     def __call__(
@@ -205,12 +193,7 @@ class Decoder(nn.Module):
         Returns:
           f32 [B, H, W, num_outputs] logits.
         """
-        norm = norms.make_norm(
-            _head_norm(self.norm),
-            train=train,
-            dtype=self.dtype,
-            axis_name=self.axis_name,
-        )
+        norm = norms.make_norm(_head_norm(self.norm), train=train, dtype=self.dtype)
         fine = layers.ConvNormRelu(
             max(3 * self.channels // 16, 1), 1, norm, dtype=self.dtype, name="fine"
         )(fine)

@@ -62,7 +62,6 @@ class FCRN(nn.Module):
       width: channels of the first convolution; 16 (A) or 8 (B) times as many inside.
       norm: a kind of `nn.norm`.
       dtype: of activations and arithmetic; parameters and logits are float32.
-      axis_name: the mapped device axis of "sync_batch", or None.
     """
 
     num_outputs: int
@@ -70,7 +69,6 @@ class FCRN(nn.Module):
     width: int = 32
     norm: str = "group"
     dtype: DTypeLike = jnp.float32
-    axis_name: str | None = None
 
     @nn.compact
     def __call__(self, image: jax.Array, train: bool = False) -> jax.Array:
@@ -90,9 +88,7 @@ class FCRN(nn.Module):
             raise ConfigError(
                 f"FCRN {self.variant!r} is unknown; use one of {', '.join(VARIANTS)}"
             )
-        norm = norms.make_norm(
-            self.norm, train=train, dtype=self.dtype, axis_name=self.axis_name
-        )
+        norm = norms.make_norm(self.norm, train=train, dtype=self.dtype)
         height, width = image.shape[1:3]
         x = layers.pad_to_multiple(image, MULTIPLE).astype(self.dtype)
         layout = VARIANTS[self.variant]

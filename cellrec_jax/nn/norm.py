@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from cellrec_jax import masking
 from cellrec_jax.errors import ConfigError
 
 KINDS = ("frozen_batch", "sync_batch", "group")
@@ -27,7 +28,6 @@ def make_norm(
     *,
     train: bool = False,
     dtype: DTypeLike = jnp.float32,
-    axis_name: str | None = None,
 ) -> Callable[..., nn.Module]:
     """Returns a constructor of normalisation layers: `norm(name="bn1")(x)`.
 
@@ -41,7 +41,6 @@ def make_norm(
       train: normalise by the batch and update the running statistics; "sync_batch"
         alone heeds it.
       dtype: of the output; statistics and parameters are float32 in any case.
-      axis_name: the mapped device axis of "sync_batch", or None outside `pmap`.
 
     Returns:
       A constructor that also takes `scale_init`.
@@ -60,7 +59,7 @@ def make_norm(
             momentum=0.9,
             epsilon=EPSILON,
             dtype=dtype,
-            axis_name=axis_name,
+            axis_name=masking.mapped_axis(),
             # E[x^2] - E[x]^2 cancels where a channel's mean is far from 0, and its
             # rounding depends on how the batch is cut over devices.
             use_fast_variance=False,

@@ -54,7 +54,6 @@ class PointNet(nn.Module):
       class_head: a head of its own for classes; else objectness has K + 1 logits.
       dtype: computation type; parameters and outputs are float32.
       remat: recompute encoder activations in the backward pass.
-      axis_name: device axis for synchronised batch norm.
     """
 
     num_classes: int
@@ -68,7 +67,6 @@ class PointNet(nn.Module):
     class_head: bool = True
     dtype: Any = jnp.float32
     remat: bool = False
-    axis_name: str | None = None
 
     @nn.compact
     def __call__(self, image: jax.Array, train: bool) -> PointOutputs:
@@ -97,7 +95,6 @@ class PointNet(nn.Module):
         shared: dict[str, Any] = {
             "norm": self.norm,
             "dtype": self.dtype,
-            "axis_name": self.axis_name,
             "remat": self.remat,
             "name": "encoder",
         }
@@ -113,7 +110,6 @@ class PointNet(nn.Module):
             kind=self.head,
             norm=self.norm,
             dtype=self.dtype,
-            axis_name=self.axis_name,
             name=name,
         )
 
@@ -175,7 +171,6 @@ class PointHead(nn.Module):
         trained that could be frozen, and unlike group norm it does not see the whole
         image, so that tiles give what the image does.
       dtype: computation type of all but the last layer; the outputs are float32.
-      axis_name: device axis for synchronised batch norm.
     """
 
     num_anchors: int
@@ -184,7 +179,6 @@ class PointHead(nn.Module):
     kind: str
     norm: str
     dtype: Any = jnp.float32
-    axis_name: str | None = None
 
     @nn.compact
     def __call__(self, features: jax.Array, train: bool) -> jax.Array:
@@ -213,9 +207,7 @@ class PointHead(nn.Module):
 
     def _block(self, features: jax.Array, train: bool, name: str) -> jax.Array:
         kind = "sync_batch" if self.norm == "frozen_batch" else self.norm
-        norm = norms.make_norm(
-            kind, train=train, dtype=self.dtype, axis_name=self.axis_name
-        )
+        norm = norms.make_norm(kind, train=train, dtype=self.dtype)
         return resnet.BasicBlock(
             width=self.channels,
             stride=1,

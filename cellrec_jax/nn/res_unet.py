@@ -30,14 +30,12 @@ class ResUNet(nn.Module):
       width: channels at full resolution; eight times as many at the bottom.
       norm: a kind of `nn.norm`.
       dtype: of activations and arithmetic; parameters and logits are float32.
-      axis_name: the mapped device axis of "sync_batch", or None.
     """
 
     num_outputs: int
     width: int = 64
     norm: str = "group"
     dtype: DTypeLike = jnp.float32
-    axis_name: str | None = None
 
     @nn.compact
     def __call__(self, image: jax.Array, train: bool = False) -> jax.Array:
@@ -53,9 +51,7 @@ class ResUNet(nn.Module):
         Raises:
           ConfigError: for an unknown norm.
         """
-        norm = norms.make_norm(
-            self.norm, train=train, dtype=self.dtype, axis_name=self.axis_name
-        )
+        norm = norms.make_norm(self.norm, train=train, dtype=self.dtype)
         height, width = image.shape[1:3]
         x = layers.pad_to_multiple(image, MULTIPLE).astype(self.dtype)
         unit = functools.partial(ResidualUnit, norm=norm, dtype=self.dtype)

@@ -66,7 +66,6 @@ class ResNet(nn.Module):
       norm: kind of normalisation, see `norm.make_norm`. "frozen_batch" makes sense
         with pretrained weights only.
       dtype: of activations and arithmetic; parameters are float32.
-      axis_name: the mapped device axis of "sync_batch", or None.
       freeze_stem: stop gradients below layer1 (see `trainable_mask`).
       remat: recompute each block in the backward pass, to save memory.
       zero_init: start each block as the identity (scale 0 in its last norm); not with
@@ -80,7 +79,6 @@ class ResNet(nn.Module):
     variant: str
     norm: str = "frozen_batch"
     dtype: DTypeLike = jnp.float32
-    axis_name: str | None = None
     freeze_stem: bool = False
     remat: bool = False
     zero_init: bool = False
@@ -106,9 +104,7 @@ class ResNet(nn.Module):
         if self.zero_init and self.norm == "frozen_batch":
             raise ConfigError("zero_init needs a norm that is trained, not frozen")
         layout = _layout(self.variant)
-        norm = norms.make_norm(
-            self.norm, train=train, dtype=self.dtype, axis_name=self.axis_name
-        )
+        norm = norms.make_norm(self.norm, train=train, dtype=self.dtype)
         x = self._stem(image.astype(self.dtype), layout, norm)
         if self.freeze_stem:
             x = jax.lax.stop_gradient(x)

@@ -25,7 +25,6 @@ class TwoStage(nn.Module):
       freeze_stem: keep everything before the backbone's layer1 fixed.
       dtype: computation type; parameters and outputs are float32.
       remat: recompute backbone activations in the backward pass to save memory.
-      axis_name: device axis for synchronised batch norm.
     """
 
     num_classes: int
@@ -40,7 +39,6 @@ class TwoStage(nn.Module):
     freeze_stem: bool = False
     dtype: Any = jnp.float32
     remat: bool = False
-    axis_name: str | None = None
 
     def setup(self) -> None:
         """Declares the parts; names are those of the parameter tree."""
@@ -48,7 +46,6 @@ class TwoStage(nn.Module):
             self.backbone,
             norm=self.norm,
             dtype=self.dtype,
-            axis_name=self.axis_name,
             freeze_stem=self.freeze_stem,
             remat=self.remat,
         )

@@ -32,7 +32,6 @@ class UNet(nn.Module):
       resize: how maps are enlarged, see `layers.resize`; "bilinear_aligned" is that of
         Nishimura et al., Weakly supervised cell instance segmentation, 2020.
       dtype: of activations and arithmetic; parameters and logits are float32.
-      axis_name: the mapped device axis of "sync_batch", or None.
     """
 
     num_outputs: int
@@ -40,7 +39,6 @@ class UNet(nn.Module):
     norm: str = "group"
     resize: str = "nearest"
     dtype: DTypeLike = jnp.float32
-    axis_name: str | None = None
 
     @nn.compact
     def __call__(self, image: jax.Array, train: bool = False) -> jax.Array:
@@ -56,9 +54,7 @@ class UNet(nn.Module):
         Raises:
           ConfigError: for an unknown norm or resize.
         """
-        norm = norms.make_norm(
-            self.norm, train=train, dtype=self.dtype, axis_name=self.axis_name
-        )
+        norm = norms.make_norm(self.norm, train=train, dtype=self.dtype)
         make_block = functools.partial(
             layers.ConvBlock, count=2, norm=norm, dtype=self.dtype
         )

@@ -28,14 +28,12 @@ class VGG16(nn.Module):
       norm: a kind of `nn.norm`.
       width: channels of the first block; eight times as many in the last.
       dtype: of activations and arithmetic; parameters are float32.
-      axis_name: the mapped device axis of "sync_batch", or None.
       remat: recompute each block in the backward pass, to save memory.
     """
 
     norm: str = "group"
     width: int = 64
     dtype: DTypeLike = jnp.float32
-    axis_name: str | None = None
     remat: bool = False
 
     @nn.compact
@@ -53,9 +51,7 @@ class VGG16(nn.Module):
         Raises:
           ConfigError: for an unknown norm.
         """
-        norm = norms.make_norm(
-            self.norm, train=train, dtype=self.dtype, axis_name=self.axis_name
-        )
+        norm = norms.make_norm(self.norm, train=train, dtype=self.dtype)
         make_block = nn.remat(layers.ConvBlock) if self.remat else layers.ConvBlock
         x = image.astype(self.dtype)
         features = {}

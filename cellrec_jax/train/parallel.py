@@ -7,8 +7,7 @@ import jax
 import numpy as np
 
 from cellrec_jax import errors
-
-AXIS = "device"
+from cellrec_jax.masking import AXIS
 
 
 def pmap_step(
@@ -22,7 +21,7 @@ def pmap_step(
     donation crashes multi-process ones at their second step.
 
     Args:
-      step: pure function, using the axis name `AXIS`.
+      step: pure function, using the axis name `masking.AXIS`.
       devices: local devices to use; None is all, of all processes.
 
     Returns:

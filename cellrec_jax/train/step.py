@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from cellrec_jax.masking import AXIS
 from cellrec_jax.train import optim
-from cellrec_jax.train.parallel import AXIS
 from cellrec_jax.types import Batch, Method, Metrics, TrainState
 
 
@@ -48,7 +48,6 @@ def make_step(
             batch,
             loss_rng,
             state.step,
-            axis_name=AXIS,
             ema_params=ema_params,
         )
         loss, grads, model_state = jax.lax.pmean((loss, grads, model_state), AXIS)

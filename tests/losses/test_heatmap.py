@@ -5,12 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from cellrec_jax import masking
 from cellrec_jax.losses import heatmap
 
 SHAPE = (3, 5, 2)
 FORMS = heatmap.IOU_FORMS
 
-mean_squared_error = jax.jit(heatmap.mean_squared_error)
 bce_iou_loss = jax.jit(heatmap.bce_iou_loss)
 
 
@@ -52,19 +52,6 @@ def iou_by_pixels(logits, targets, weights, form, eps) -> list[float]:
             below += weights[pixel] * parts[1]
         losses.append(-np.log(above / below) if form == "log" else 1 - above / below)
     return losses
-
-
-def test_squared_error_by_hand():
-    pred = np.array([[[1.0], [0.5]], [[3.0], [np.nan]]], np.float32)
-    targets = np.array([[[0.0], [1.0]], [[1.0], [0.0]]], np.float32)
-    mask = np.array([[True, True], [True, False]])
-    values = heatmap.squared_error(pred, targets, mask)
-    np.testing.assert_array_equal(values[..., 0], [[1, 0.25], [4, 0]])
-    assert mean_squared_error(pred, targets, mask) == pytest.approx(5.25 / 3)
-    # Weights 2, 0 and 1: (2 * 1 + 1 * 4) / 3.
-    weights = np.array([[2.0, 0.0], [1.0, 0.0]], np.float32)
-    assert mean_squared_error(pred, targets, weights) == pytest.approx(2)
-    assert mean_squared_error(pred, targets, weights, denominator=12) == 0.5
 
 
 def test_cross_entropy_against_its_definition(maps):
@@ -125,14 +112,21 @@ def test_mixture_is_its_parts(maps):
     overlap = float(np.mean(soft_iou_losses(*maps)["product"]))
     mixed = 0.8 * entropy / weights.sum() + 0.2 * overlap
     assert float(bce_iou_loss(*maps)) == pytest.approx(mixed, rel=1e-6)
-    other = bce_iou_loss(*maps, bce_weight=2.0, iou_weight=3.0, denominator=4.0)
-    assert float(other) == pytest.approx(entropy / 2 + 3 * overlap, rel=1e-6)
+    other = bce_iou_loss(*maps, bce_weight=2.0, iou_weight=3.0)
+    both = 2 * entropy / weights.sum() + 3 * overlap
+    assert float(other) == pytest.approx(both, rel=1e-6)
 
 
-LOSSES = {
-    "mse": heatmap.mean_squared_error,
-    **{form: functools.partial(heatmap.bce_iou_loss, form=form) for form in FORMS},
-}
+def test_an_image_ignores_those_of_other_devices(maps):
+    logits, targets, weights = maps
+    batch = [np.stack([logits] * 2), np.stack([targets] * 2)]
+    uneven = np.stack([weights, 3.0 * (weights > 1)])
+    one = jax.vmap(heatmap.bce_iou_loss)(*batch, uneven)
+    mapped = jax.vmap(heatmap.bce_iou_loss, axis_name=masking.AXIS)(*batch, uneven)
+    np.testing.assert_allclose(mapped, one, rtol=1e-6)
+
+
+LOSSES = {form: functools.partial(heatmap.bce_iou_loss, form=form) for form in FORMS}
 GRADED = {name: jax.jit(jax.value_and_grad(loss)) for name, loss in LOSSES.items()}
 
 
@@ -171,7 +165,7 @@ def test_a_class_without_cells_is_pushed_down(maps):
     assert not soft_iou_losses(logits, targets, 0 * weights, eps=0.0)["dice"].any()
 
 
-@pytest.mark.parametrize("name", ["mse", "product", "min_max"])
+@pytest.mark.parametrize("name", ["product", "min_max"])
 def test_gradients(maps, name, rng):
     """Along one random direction, by central differences."""
     logits, targets, weights = maps
@@ -195,9 +189,9 @@ def test_half_precision_is_summed_in_float32():
     # In bfloat16 a sum of ones stops at 256.
     pred = jnp.ones((40, 50, 1), jnp.bfloat16)
     ones = jnp.ones((40, 50), bool)
-    value = mean_squared_error(pred, 0 * pred, ones)
+    value = bce_iou_loss(0 * pred, pred, ones, bce_weight=1.0, iou_weight=0.0)
     assert value.dtype == jnp.float32
-    assert value == 1
+    assert float(value) == pytest.approx(np.log(2), rel=1e-5)
     overlap = bce_iou_loss(0 * pred, pred, ones, bce_weight=0.0)
     assert overlap.dtype == jnp.float32
     assert float(overlap) == pytest.approx(0.2 * (1 - 1001 / 2001))
@@ -209,4 +203,4 @@ def test_impossible_options(maps):
     with pytest.raises(ValueError, match="eps is -1"):
         heatmap.soft_iou_loss(*maps, eps=-1)
     with pytest.raises(AssertionError):
-        heatmap.squared_error(maps[0], maps[1][:2], maps[2])
+        heatmap.binary_cross_entropy(maps[0], maps[1][:2], maps[2])

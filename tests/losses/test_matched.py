@@ -4,6 +4,7 @@ from jax.test_util import check_grads
 import numpy as np
 import pytest
 
+from cellrec_jax import masking
 from cellrec_jax.losses import matched, points
 
 PROPOSALS, CELLS, CLASSES = 9, 4, 3
@@ -154,9 +155,9 @@ def test_devices_weigh_cells_the_same(case):
     stacked = jax.tree.map(lambda *x: jnp.stack(x), case, second)
     losses = jax.vmap(lambda case: matched.matched_losses(**case))(stacked)
     expected, _ = total_loss(losses)
-    per_device = jax.pmap(
-        lambda losses: matched.total_loss(losses, axis_name="devices")[0], "devices"
-    )(losses)
+    per_device = jax.pmap(lambda losses: matched.total_loss(losses)[0], masking.AXIS)(
+        losses
+    )
     assert np.mean(per_device) == pytest.approx(float(expected), rel=1e-6)
 
 

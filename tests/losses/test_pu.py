@@ -35,7 +35,7 @@ SCORES = npst.arrays(
 )
 KINDS = npst.arrays(np.int32, COUNT, elements=st.integers(-1, 1))
 
-STATIC = ("estimator", "surrogate", "axis_name")
+STATIC = ("estimator", "surrogate")
 
 
 def _risk(scores, *args, **options):

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from cellrec_jax import masking
 from cellrec_jax.losses import pu
 
 
@@ -20,19 +21,17 @@ def test_four_devices_equal_one(estimator, rng):
     features[..., 0] += 2 * kinds
     options = {"estimator": estimator, "beta": 0.02, "gamma": 0.5}
 
-    def loss_fn(weights, features, kinds, axis_name=None):
+    def loss_fn(weights, features, kinds):
         scores = features @ weights
         positive, unlabeled = kinds == 1, kinds == -1
-        result = pu.pu_risk(
-            scores, positive, unlabeled, 0.5, axis_name=axis_name, **options
-        )
+        result = pu.pu_risk(scores, positive, unlabeled, 0.5, **options)
         return result.risk, result
 
-    @functools.partial(jax.pmap, axis_name="devices", in_axes=(None, 0, 0))
+    @functools.partial(jax.pmap, axis_name=masking.AXIS, in_axes=(None, 0, 0))
     def on_four(weights, features, kinds):
         grad_fn = jax.value_and_grad(loss_fn, has_aux=True)
-        outputs = grad_fn(weights, features, kinds, axis_name="devices")
-        return jax.lax.pmean(outputs, "devices")
+        outputs = grad_fn(weights, features, kinds)
+        return jax.lax.pmean(outputs, masking.AXIS)
 
     on_one = jax.jit(jax.value_and_grad(loss_fn, has_aux=True))
     signs = []

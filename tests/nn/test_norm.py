@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from cellrec_jax import masking
 from cellrec_jax.errors import ConfigError
 from cellrec_jax.nn import norm as norms
 
@@ -95,11 +96,11 @@ def test_sync_batch_by_hand():
 def test_sync_batch_on_four_devices_is_one_device(rng):
     assert jax.device_count() == 4
     x = _input(rng, (8, 3, 5, 6)) * jnp.arange(1, 9).reshape(8, 1, 1, 1)
-    one = norms.make_norm("sync_batch", train=True)()
-    four = norms.make_norm("sync_batch", train=True, axis_name="devices")()
-    variables = one.init(jax.random.key(0), x)
+    variables = norms.make_norm("sync_batch")().init(jax.random.key(0), x)
 
-    def forward_backward(layer, x):
+    def forward_backward(x):
+        layer = norms.make_norm("sync_batch", train=True)()
+
         def loss(x):
             out, changed = layer.apply(variables, x, mutable=["batch_stats"])
             return jnp.sum(out**3), (out, changed)
@@ -107,11 +108,11 @@ def test_sync_batch_on_four_devices_is_one_device(rng):
         grad, aux = jax.grad(loss, has_aux=True)(x)
         return grad, *aux
 
-    grad, out, changed = forward_backward(one, x)
+    grad, out, changed = forward_backward(x)
     sharded = x.reshape(4, 2, 3, 5, 6)
-    grads, outs, all_changed = jax.pmap(
-        lambda x: forward_backward(four, x), axis_name="devices"
-    )(sharded)
+    grads, outs, all_changed = jax.pmap(forward_backward, axis_name=masking.AXIS)(
+        sharded
+    )
     np.testing.assert_allclose(outs.reshape(x.shape), out, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(grads.reshape(x.shape), grad, rtol=1e-4, atol=1e-5)
     for name in ("mean", "var"):

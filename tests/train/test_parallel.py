@@ -27,12 +27,10 @@ def _step(state, batch):
     """Gradient of a masked mean with unequal counts: the trap of per-device means."""
 
     def loss(w):
-        return masking.masked_mean(
-            (w - batch["x"]) ** 2, batch["mask"], axis_name=parallel.AXIS
-        )
+        return masking.masked_mean((w - batch["x"]) ** 2, batch["mask"])
 
     value, grad = jax.value_and_grad(loss)(state["w"])
-    value, grad = jax.lax.pmean((value, grad), parallel.AXIS)
+    value, grad = jax.lax.pmean((value, grad), masking.AXIS)
     return {"w": state["w"] - 0.1 * grad}, value
 
 

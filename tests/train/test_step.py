@@ -11,7 +11,7 @@ from cellrec_jax.train import step as step_lib
 from cellrec_jax.types import Method
 
 
-def _toy_loss(params, model_state, batch, rng, step, *, axis_name, ema_params):
+def _toy_loss(params, model_state, batch, rng, step, *, ema_params):
     del step, ema_params
     noise = jax.vmap(lambda i: jax.random.normal(jax.random.fold_in(rng, i), ()))(
         batch["index"]
@@ -19,7 +19,6 @@ def _toy_loss(params, model_state, batch, rng, step, *, axis_name, ema_params):
     error = (params["w"] * batch["x"] + 0.01 * noise) ** 2
     loss = jnp.mean(error)
     metrics = {"seen": (jnp.sum(batch["x"]), jnp.float32(len(batch["x"])))}
-    del axis_name
     return loss, (model_state, metrics)
 
 

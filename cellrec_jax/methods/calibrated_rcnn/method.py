@@ -68,9 +68,7 @@ def make(options: Options, *, num_classes: int, total_steps: int) -> Method:
     )
 
 
-def _network(
-    options: Options, num_classes: int, axis_name: str | None = None
-) -> two_stage.TwoStage:
+def _network(options: Options, num_classes: int) -> two_stage.TwoStage:
     model = options.model
     return two_stage.TwoStage(
         num_classes=num_classes,
@@ -85,7 +83,6 @@ def _network(
         freeze_stem=model.stem_is_frozen,
         dtype=jnp.dtype(model.dtype),
         remat=model.remat,
-        axis_name=axis_name,
     )
 
 
@@ -145,7 +142,6 @@ def _loss_fn(
     options: Options,
     num_classes: int,
     total_steps: int,
-    axis_name: str | None = None,
     ema_params: Params | None = None,
 ) -> tuple[jax.Array, tuple[ModelState, Metrics]]:
     """Sum of the four losses; `ema_params` is part of the contract, unused here."""
@@ -153,7 +149,7 @@ def _loss_fn(
     model, loss = options.model, options.loss
     image_hw = batch.image.shape[1], batch.image.shape[2]
     anchors_yxyx = _anchors(model, image_hw)
-    network = _network(options, num_classes, axis_name)
+    network = _network(options, num_classes)
     variables = {"params": params, **model_state}
     shared: dict[str, Any] = {
         "step": step,
@@ -181,7 +177,7 @@ def _loss_fn(
     pooled = _pool(levels, rois.boxes_yxyx, model)
     roi_logits, roi_deltas = _second(network, variables, pooled)
     second = jax.vmap(second_stage)(roi_logits, roi_deltas, rois)
-    terms = _terms(first, second, loss, axis_name)
+    terms = _terms(first, second, loss)
     one = jnp.ones(())
     metrics: Metrics = {f"loss/{name}": (value, one) for name, value in terms.items()}
     metrics |= _diagnostics(first, second)
@@ -219,13 +215,9 @@ def _terms(
     first: stages.StageLoss,
     second: stages.StageLoss,
     loss: LossOptions,
-    axis_name: str | None,
 ) -> dict[str, jax.Array]:
     """The four reduced and weighted losses."""
-
-    def mean(values: jax.Array, mask: jax.Array) -> jax.Array:
-        return masking.masked_mean(values, mask, axis_name=axis_name)
-
+    mean = masking.masked_mean
     return {
         "rpn_cls": mean(first.cls, first.mask) * loss.rpn_cls_weight,
         "rpn_box": mean(first.box, first.mask) * loss.rpn_box_weight,

@@ -61,14 +61,11 @@ def make(options: Options, *, num_classes: int, total_steps: int) -> Method:
     )
 
 
-def _network(
-    model: ModelOptions, num_classes: int, axis_name: str | None = None
-) -> nn.Module:
+def _network(model: ModelOptions, num_classes: int) -> nn.Module:
     shared: dict[str, Any] = {
         "num_outputs": num_classes,
         "norm": model.norm,
         "dtype": jnp.dtype(model.dtype),
-        "axis_name": axis_name,
     }
     if model.network == "deeplab":
         if model.width:
@@ -100,13 +97,12 @@ def _loss_fn(
     *,
     options: Options,
     num_classes: int,
-    axis_name: str | None = None,
     ema_params: Params | None = None,
 ) -> tuple[jax.Array, tuple[ModelState, Metrics]]:
     """Cross entropy and soft IoU of the maps, a mean over images."""
     del rng, step, ema_params
     loss = options.loss
-    network = _network(options.model, num_classes, axis_name)
+    network = _network(options.model, num_classes)
     logits, new_state = network.apply(
         {"params": params, **model_state},
         resnet.normalize_imagenet(batch.image),
@@ -128,7 +124,7 @@ def _loss_fn(
         form=loss.iou_form,
     )
     costs = jax.vmap(per_image)(logits, targets, batch.valid)
-    total = masking.masked_mean(costs, batch.image_mask, axis_name=axis_name)
+    total = masking.masked_mean(costs, batch.image_mask)
     highest = jnp.max(jax.nn.sigmoid(logits), axis=(1, 2, 3))
     metrics: Metrics = {
         "loss/map": (total, jnp.ones(())),

@@ -68,14 +68,13 @@ def make(options: Options, *, num_classes: int, total_steps: int) -> Method:
     )
 
 
-def _network(model: ModelOptions, axis_name: str | None = None) -> unet.UNet:
+def _network(model: ModelOptions) -> unet.UNet:
     return unet.UNet(
         num_outputs=1,
         width=model.width,
         norm=model.norm,
         resize=model.resize,
         dtype=jnp.dtype(model.dtype),
-        axis_name=axis_name,
     )
 
 
@@ -131,11 +130,10 @@ def _apply(
     model: ModelOptions,
     *,
     train: bool,
-    axis_name: str | None = None,
 ) -> tuple[jax.Array, ModelState]:
     """Returns outputs [B, H, W] before the activation, and new batch statistics."""
     stats = {name: part for name, part in model_state.items() if name != "prior"}
-    outputs, updated = _network(model, axis_name).apply(
+    outputs, updated = _network(model).apply(
         {"params": detector, **stats},
         normalize(image),
         train,
@@ -157,7 +155,6 @@ def _loss_fn(
     *,
     options: Options,
     total_steps: int,
-    axis_name: str | None = None,
     ema_params: Params | None = None,
 ) -> tuple[jax.Array, tuple[ModelState, Metrics]]:
     """Mean cost of the batch's pixels that count: over all of them, not image by image.
@@ -174,14 +171,11 @@ def _loss_fn(
         batch.image,
         model,
         train=True,
-        axis_name=axis_name,
     )
     valid = batch.valid & batch.image_mask[:, None, None]
     painted = jax.vmap(functools.partial(heatmap_forms.paint, loss=loss))(batch)
     if loss.form == "pu":
-        return heatmap_forms.pixel_risk(
-            outputs, painted, valid, new_state, loss, axis_name
-        )
+        return heatmap_forms.pixel_risk(outputs, painted, valid, new_state, loss)
     heights = _activate(outputs, model)
     if loss.form == "mean_teacher":
         limits.require(
@@ -199,7 +193,7 @@ def _loss_fn(
     else:
         form = heatmap_forms.form(loss, model.window_px)
         pixels = jax.vmap(form)(heights, painted, valid)
-    total = masking.masked_mean(pixels.costs, pixels.weights, axis_name=axis_name)
+    total = masking.masked_mean(pixels.costs, pixels.weights)
     one = jnp.ones(())
     metrics: Metrics = {
         "loss/map": (total, one),
@@ -210,7 +204,7 @@ def _loss_fn(
     }
     if loss.range_weight:
         beyond = sparse_heatmap.outside_range(heights, valid)
-        mean = masking.masked_mean(beyond, valid, axis_name=axis_name)
+        mean = masking.masked_mean(beyond, valid)
         metrics["loss/range"] = (mean, one)
         total += loss.range_weight * mean
     return total, (new_state, metrics)

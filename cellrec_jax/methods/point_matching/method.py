@@ -66,9 +66,7 @@ def make(options: Options, *, num_classes: int, total_steps: int) -> Method:
     )
 
 
-def _network(
-    model: ModelOptions, num_classes: int, axis_name: str | None = None
-) -> point_net.PointNet:
+def _network(model: ModelOptions, num_classes: int) -> point_net.PointNet:
     return point_net.PointNet(
         num_classes=num_classes,
         num_anchors=anchors.points_per_cell(model.anchors),
@@ -81,7 +79,6 @@ def _network(
         class_head=model.class_head,
         dtype=jnp.dtype(model.dtype),
         remat=model.remat,
-        axis_name=axis_name,
     )
 
 
@@ -104,12 +101,11 @@ def _loss_fn(
     options: Options,
     num_classes: int,
     total_steps: int,
-    axis_name: str | None = None,
     ema_params: Params | None = None,
 ) -> tuple[jax.Array, tuple[ModelState, Metrics]]:
     """Sum of the three losses, Eq. 7; nothing is drawn at random."""
     del rng, ema_params
-    network = _network(options.model, num_classes, axis_name)
+    network = _network(options.model, num_classes)
     padded = _padded(batch.image, options.model)
     grid_hw = _grid(padded, options)
     size_hw = batch.image.shape[1], batch.image.shape[2]
@@ -121,9 +117,7 @@ def _loss_fn(
     found = stages.match(proposals, batch, options.loss)
     cost = stages.detection_cost(step, total_steps, options.loss)
     losses = stages.losses(proposals, batch, found, options.loss, cost)
-    total, terms = matched.total_loss(
-        losses, options=options.loss.terms(), axis_name=axis_name
-    )
+    total, terms = matched.total_loss(losses, options=options.loss.terms())
     one = jnp.ones(())
     metrics: Metrics = {f"loss/{name}": (value, one) for name, value in terms.items()}
     metrics |= stages.diagnostics(proposals, batch, found)
