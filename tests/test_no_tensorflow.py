@@ -123,7 +123,7 @@ from pathlib import Path
 import numpy as np
 
 import cellrec_jax
-from cellrec_jax import config, run
+from cellrec_jax import methods, run
 from cellrec_jax.data.synthetic import source as synthetic
 
 experiment = methods.from_json(json.loads(sys.argv[1]))

@@ -1,10 +1,8 @@
 """Random crops, flips, turns and colour of a batch, on the device, inside jit.
 
-They are drawn here rather than on the host so that array mode and the tf.data pipeline
-share one implementation, images can stay on the device, and no draw depends on a
-device, worker or host: each example's key is the step's key folded with its position in
-the global batch. Resizing and sparse sampling do not change from step to step and are
-done once on the host by `data.example`.
+Array mode and the tf.data pipeline share them, images can stay on the device, and no
+draw depends on a device, worker or host: each example's key is the step's key folded
+with its position in the global batch.
 """
 
 import dataclasses
@@ -15,13 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from cellrec_jax import errors, geometry
-from cellrec_jax.data import zoom
+from cellrec_jax.data.pixels import colors
 from cellrec_jax.types import Batch
-
-# Optical density (R, G, B) of haematoxylin, eosin and DAB. Ruifrok and Johnston,
-# Quantification of histochemical staining by color deconvolution, 2001.
-_RGB_FROM_HED = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
-_HED_FROM_RGB = np.linalg.inv(_RGB_FROM_HED)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,19 +50,19 @@ class Pose(NamedTuple):
     """bool []; None never transposes, so that windows need not be square."""
 
 
+class Window(NamedTuple):
+    """Where a window lies."""
+
+    origin_yx: jax.Array
+    """f32 [2] first edge, px."""
+    size_hw: jax.Array
+    """f32 [2] px."""
+
+
 def check(
     options: AugmentOptions, size_hw: tuple[int, int], num_channels: int = 3
 ) -> None:
-    """Refuses options that cannot work on images of this size.
-
-    Args:
-      options: what to check.
-      size_hw: height and width of the batch's images, px.
-      num_channels: C of the batch's images.
-
-    Raises:
-      ConfigError: naming the key to change.
-    """
+    """Raises `ConfigError` for options that cannot work on images of this size, px."""
     crop_hw = options.crop_hw or size_hw
     if not all(0 < c <= s for c, s in zip(crop_hw, size_hw, strict=True)):
         raise errors.ConfigError(
@@ -111,66 +104,31 @@ def augment(batch: Batch, rng: jax.Array, options: AugmentOptions) -> Batch:
         example_rng = jax.random.fold_in(rng, example.example_index)
         pose_rng, color_rng = jax.random.split(example_rng)
         size_hw = (example.image.shape[0], example.image.shape[1])
+        crop_hw = options.crop_hw or size_hw
         if options.scale_jitter:
-            size_hw, example = _zoom(example, size_hw, pose_rng, options)
-        pose = draw_pose(pose_rng, size_hw, options)
-        example = apply_pose(example, pose, options.crop_hw or size_hw)
-        image = jitter_color(to_unit(example.image), color_rng, options)
-        return example._replace(image=image)
+            zoom_rng = jax.random.fold_in(pose_rng, 0)
+            window = draw_window(zoom_rng, size_hw, crop_hw, options.scale_jitter)
+            example = example._replace(image=colors.to_unit(example.image))
+            size_hw, example = crop_hw, resized_crop(example, window, crop_hw)
+        example = apply_pose(example, draw_pose(pose_rng, size_hw, options), crop_hw)
+        image = colors.to_unit(example.image)
+        return example._replace(image=jitter_color(image, color_rng, options))
 
     return jax.vmap(one)(batch)
 
 
-def _zoom(
-    example: Batch,
-    size_hw: tuple[int, int],
-    pose_rng: jax.Array,
-    options: AugmentOptions,
-) -> tuple[tuple[int, int], Batch]:
-    """Returns the crop's size, and the example in a window of random size."""
-    crop_hw = options.crop_hw or size_hw
-    zoom_rng = jax.random.fold_in(pose_rng, 0)
-    window = zoom.draw_window(zoom_rng, size_hw, crop_hw, options.scale_jitter)
-    example = example._replace(image=to_unit(example.image))
-    return crop_hw, zoom.resized_crop(example, window, crop_hw)
-
-
 def prepare_eval(batch: Batch) -> Batch:
     """Makes images f32 in [0, 1] and leaves everything else as it is."""
-    return batch._replace(image=to_unit(batch.image))
-
-
-def to_unit(image: jax.Array) -> jax.Array:
-    """Scales uint8 to f32 in [0, 1]; floats, in [0, 1] already, become f32.
-
-    Args:
-      image: uint8 or float [...].
-
-    Raises:
-      TypeError: for other types; `data.example` scales 16-bit images.
-    """
-    if image.dtype == jnp.uint8:
-        return image.astype(jnp.float32) / 255
-    if not jnp.issubdtype(image.dtype, jnp.floating):
-        raise TypeError(f"images must be uint8 or float, not {image.dtype}")
-    return jnp.asarray(image, jnp.float32)
+    return batch._replace(image=colors.to_unit(batch.image))
 
 
 def draw_pose(
     rng: jax.Array, size_hw: tuple[int, int], options: AugmentOptions
 ) -> Pose:
-    """Draws one example's window and pose.
+    """Draws one example's window, any inside `size_hw` px alike, and pose.
 
     A turn by k * 90 degrees counter-clockwise is a transposition (k odd), then flips
     up-down (k = 1, 2) and left-right (k = 2, 3); random flips come on top.
-
-    Args:
-      rng: the example's own key.
-      size_hw: height and width of the image, px.
-      options: see `AugmentOptions`.
-
-    Returns:
-      A pose, uniform over all windows inside the image.
     """
     crop_rng, flip_rng, turn_rng = jax.random.split(rng, 3)
     spare = np.subtract(size_hw, options.crop_hw or size_hw)
@@ -189,12 +147,9 @@ def apply_pose(example: Batch, pose: Pose, crop_hw: tuple[int, int]) -> Batch:
     """Moves image, valid region, points and boxes of one example.
 
     Args:
-      example: one example of a batch (no leading B).
-      pose: from `draw_pose`.
+      example: one example of a batch (no leading B); its image keeps its dtype.
+      pose: a window and turn.
       crop_hw: height and width of the window, px; square if the pose may transpose.
-
-    Returns:
-      The example at `crop_hw`; the image keeps its dtype.
     """
     cropped_yx = geometry.crop_points(example.points_yx, pose.origin_yx[None])
     points_mask = example.points_mask & geometry.inside(cropped_yx, crop_hw)
@@ -223,10 +178,7 @@ def jitter_color(
     Args:
       image: f32 [H, W, C] in [0, 1]; C = 3 for the stain jitter.
       rng: key of this example.
-      options: see `AugmentOptions`.
-
-    Returns:
-      f32 [H, W, C] clipped to [0, 1].
+      options: how much.
 
     References:
       Tellez et al., Whole-slide mitosis detection in H&E breast histology using PHH3
@@ -239,7 +191,7 @@ def jitter_color(
         return jax.random.uniform(key, shape, minval=-spread, maxval=spread)
 
     if options.hed_jitter:
-        image = scale_stains(
+        image = colors.scale_stains(
             image,
             1 + draw(scale_rng, options.hed_jitter, (3,)),
             draw(shift_rng, options.hed_jitter, (3,)),
@@ -249,27 +201,6 @@ def jitter_color(
     if options.contrast:
         image = (image - 0.5) * (1 + draw(contrast_rng, options.contrast)) + 0.5
     return jnp.clip(image, 0.0, 1.0)
-
-
-def scale_stains(image: jax.Array, scale: jax.Array, shift: jax.Array) -> jax.Array:
-    """Scales and shifts the densities of haematoxylin, eosin and DAB.
-
-    Args:
-      image: f32 [H, W, 3] RGB in [0, 1]; values below 1/255 count as 1/255.
-      scale: f32 [3] factor of each stain's density.
-      shift: f32 [3] added to each stain's density, natural-log optical density.
-
-    Returns:
-      f32 [H, W, 3], positive; may exceed 1.
-    """
-    highest = jax.lax.Precision.HIGHEST  # some GPUs multiply f32 with 10-bit mantissas
-    density = -jnp.log(jnp.maximum(image, 1 / 255))
-    to_hed = jnp.asarray(_HED_FROM_RGB, jnp.float32)
-    to_rgb = jnp.asarray(_RGB_FROM_HED, jnp.float32)
-    mixing = jnp.dot(to_hed * scale[None], to_rgb, precision=highest)
-    offset = jnp.dot(shift, to_rgb, precision=highest)
-    density = jnp.dot(density, mixing, precision=highest)
-    return jnp.exp(-density - offset.reshape(1, 1, 3))
 
 
 def _move_pixels(plane: jax.Array, pose: Pose, crop_hw: tuple[int, int]) -> jax.Array:
@@ -300,3 +231,67 @@ def _move_points(
     y = jnp.where(pose.flip_yx[0], crop_hw[0] - y, y)
     x = jnp.where(pose.flip_yx[1], crop_hw[1] - x, x)
     return jnp.stack([y, x], axis=-1)
+
+
+def draw_window(
+    rng: jax.Array, size_hw: tuple[int, int], crop_hw: tuple[int, int], spread: float
+) -> Window:
+    """Draws a window of `crop_hw` times U(1 - spread, 1 + spread), anywhere inside."""
+    size_rng, place_rng = jax.random.split(rng)
+    largest = min(s / c for s, c in zip(size_hw, crop_hw, strict=True))
+    factor = jax.random.uniform(size_rng, minval=1 - spread, maxval=1 + spread)
+    window_hw = jnp.array(crop_hw, jnp.float32) * jnp.minimum(factor, largest)
+    spare = jnp.maximum(jnp.array(size_hw, jnp.float32) - window_hw, 0.0)
+    return Window(spare * jax.random.uniform(place_rng, (2,)), window_hw)
+
+
+def resized_crop(example: Batch, window: Window, crop_hw: tuple[int, int]) -> Batch:
+    """Brings one example's window to `crop_hw`.
+
+    The image is resampled with a triangle filter, widened where it shrinks; `valid`
+    takes the nearest px. Boxes are clipped, centres outside masked off.
+    The example has no leading B, its image is f32 [H, W, C].
+    """
+    target_hw = jnp.array(crop_hw, jnp.float32)
+    scale_yx = target_hw / window.size_hw
+    image = jax.image.scale_and_translate(
+        example.image,
+        (*crop_hw, example.image.shape[2]),
+        (0, 1),
+        scale_yx,
+        -window.origin_yx * scale_yx,
+        "linear",
+        antialias=True,
+    )
+    points_yx = _zoom_points(example.points_yx, window, scale_yx)
+    points_mask = example.points_mask & geometry.inside(points_yx, crop_hw)
+    corners_yx = _zoom_points(example.boxes_yxyx.reshape(-1, 2, 2), window, scale_yx)
+    corners_yx = jnp.clip(corners_yx, 0, target_hw.reshape(1, 1, 2))
+    return example._replace(
+        image=jnp.clip(image, 0.0, 1.0),
+        points_yx=points_yx,
+        points_mask=points_mask,
+        boxes_yxyx=corners_yx.reshape(-1, 4),
+        valid=_take_nearest(example.valid, window, crop_hw),
+    )
+
+
+def _zoom_points(
+    points_yx: jax.Array, window: Window, scale_yx: jax.Array
+) -> jax.Array:
+    """Points [..., 2] in the frame of the resized window."""
+    leading = (1,) * (points_yx.ndim - 1) + (2,)
+    moved = geometry.crop_points(points_yx, window.origin_yx.reshape(leading))
+    return geometry.resize_points(moved, scale_yx.reshape(leading))
+
+
+def _take_nearest(
+    plane: jax.Array, window: Window, crop_hw: tuple[int, int]
+) -> jax.Array:
+    """Takes the px [H, W] that hold the centres of the result's px."""
+    for axis, size in enumerate(crop_hw):
+        centre = geometry.pixel_to_point(jnp.arange(size, dtype=jnp.float32))
+        place = window.origin_yx[axis] + centre * window.size_hw[axis] / size
+        index = jnp.clip(place.astype(jnp.int32), 0, plane.shape[axis] - 1)
+        plane = jnp.take(plane, index, axis=axis)
+    return plane

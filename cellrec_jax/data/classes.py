@@ -7,9 +7,9 @@ import re
 
 import numpy as np
 
-from cellrec_jax.data.pixels.images import natural_key
-from cellrec_jax.data.readers.clean import keep_rows
+from cellrec_jax.data.pixels.files import natural_key
 from cellrec_jax.data.record import Record, Source
+from cellrec_jax.data.transforms import select_cells
 from cellrec_jax.errors import ConfigError, DataError
 
 LEFT_OUT = "cells of classes not named in data.classes dropped"
@@ -128,7 +128,7 @@ def merge_classes(source: Source, mapping: str) -> Source:
         keep = labels >= 0
         if not keep.all():
             source.repairs[LEFT_OUT] += int((~keep).sum())
-        return keep_rows(dataclasses.replace(record, labels=labels), keep)
+        return select_cells(dataclasses.replace(record, labels=labels), keep)
 
     return dataclasses.replace(source, class_names=tuple(groups), load=load)
 

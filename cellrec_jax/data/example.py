@@ -105,7 +105,7 @@ def prepare(record: Record, spec: ExampleSpec) -> Example:
         image=scale_intensity(record.image, spec.intensity),
         boxes_yxyx=_cell_boxes(record, spec),
     )
-    record, scale_yx, _ = transforms.resize_record(record, spec.size_hw, spec.resize)
+    record, scale_yx = transforms.resize_record(record, spec.size_hw, spec.resize)
     assert record.boxes_yxyx is not None  # set above, for mypy
     num_cells, size = len(record.points_yx), spec.max_cells
     return Example(
@@ -144,7 +144,7 @@ def scale_intensity(image: np.ndarray, intensity: str = "auto") -> np.ndarray:
     if image.dtype == np.float32:
         return image
     if image.dtype == np.uint8 and intensity in ("auto", "full"):
-        return image  # `augment.to_unit` divides by 255, on the device
+        return image  # `colors.to_unit` divides by 255, on the device
     if intensity == "full":
         return image.astype(np.float32) / np.iinfo(image.dtype).max
     low, high = np.percentile(image, (0.5, 99.5))

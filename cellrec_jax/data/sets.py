@@ -10,7 +10,7 @@ import numpy as np
 
 from cellrec_jax import errors
 from cellrec_jax.config import DataConfig
-from cellrec_jax.data import arrays, classes, partition, readers, splits
+from cellrec_jax.data import arrays, classes, readers, splits
 from cellrec_jax.data.example import Example, ExampleSpec, prepare
 from cellrec_jax.data.readers import prepared
 from cellrec_jax.data.record import Record, Source
@@ -120,7 +120,7 @@ def open_sets(config: DataConfig, seed: int) -> Sets:
       DataError, ConfigError: with one line that names what to change.
     """
     source = open_source(config)
-    ids, notes = partition.split_ids(source, config, seed)
+    ids, notes = splits.split_ids(source, config, seed)
     splits.check_disjoint(*ids)
     if not ids[0]:
         raise errors.DataError(

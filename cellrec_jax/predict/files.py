@@ -10,6 +10,7 @@ import numpy as np
 from cellrec_jax import errors
 from cellrec_jax.cells import Cells
 from cellrec_jax.data import example
+from cellrec_jax.data.pixels import files as pixel_files
 from cellrec_jax.data.pixels import images
 from cellrec_jax.io import geojson, overlay, palette, table
 from cellrec_jax.io.console import Console
@@ -30,13 +31,13 @@ def find_inputs(pattern: str) -> list[Path]:
     """
     path = Path(pattern).expanduser()
     if path.is_dir():
-        found = images.list_images(path, recursive=True)
+        found = pixel_files.list_images(path, recursive=True)
     elif path.exists():
         found = [path]
     else:
         found = sorted(
             (Path(name) for name in glob.glob(str(path), recursive=True)),
-            key=lambda p: images.natural_key(str(p)),
+            key=lambda p: pixel_files.natural_key(str(p)),
         )
     if not found:
         raise errors.DataError(

@@ -23,6 +23,7 @@ import numpy as np
 from cellrec_jax import masking
 from cellrec_jax.config import CheckpointConfig
 from cellrec_jax.data import arrays, augment, sets
+from cellrec_jax.data.pixels import colors
 from cellrec_jax.data.record import Record
 from cellrec_jax.io.console import Console
 from cellrec_jax.methods.heatmap_pu import method as heatmap_pu
@@ -281,7 +282,7 @@ def _cut(
 
     @jax.jit
     def cut(image: jax.Array, valid: jax.Array, points_yx: jax.Array) -> jax.Array:
-        image = heatmap_pu.normalize(augment.to_unit(image)[None])[0]
+        image = heatmap_pu.normalize(colors.to_unit(image)[None])[0]
         if config.patch_values == "standard":
             image = _standardize(image, valid[..., None])
         found = patches_lib.cut(

@@ -9,7 +9,8 @@ import numpy as np
 
 from cellrec_jax.config import Experiment
 from cellrec_jax.config import limits as validate
-from cellrec_jax.data import augment, feed, sets, transforms
+from cellrec_jax.data import feed, sets, transforms
+from cellrec_jax.data.pixels import colors
 from cellrec_jax.evaluate import fitting
 from cellrec_jax.io.console import Console
 from cellrec_jax.train import loop
@@ -58,7 +59,7 @@ def train(
     scale = transforms.length_scale(source.native_hw, config.size_hw, config.resize)
     console.line(f"fitting {experiment.method} to {len(data.train.image_ids)} images")
     params, line = method.fit(
-        np.asarray(augment.to_unit(jnp.asarray(loaded.images.image))),
+        np.asarray(colors.to_unit(jnp.asarray(loaded.images.image))),
         loaded.images.points_yx,
         loaded.images.points_mask,
         loaded.images.valid,

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from cellrec_jax import errors
-from cellrec_jax.data import augment, transforms
-from cellrec_jax.data.record import Record
+from cellrec_jax.data import augment
+from cellrec_jax.data.pixels import colors
 from cellrec_jax.types import Batch
 
 SIZE_HW = (24, 30)
@@ -45,28 +45,32 @@ def one_example(batch: Batch, b: int) -> Batch:
     return jax.tree.map(lambda array: jnp.asarray(array[b]), batch)
 
 
-def as_record(batch: Batch, b: int) -> Record:
-    """The real cells of one example as a host record."""
+def place_on_host(batch: Batch, b: int, pose: augment.Pose, crop_hw) -> dict:
+    """The real cells of one example and its pixels, moved one NumPy step at a time."""
     keep = np.asarray(batch.points_mask[b])
-    record = Record(
-        image_id="",
-        image=np.asarray(batch.image[b]),
-        points_yx=np.asarray(batch.points_yx[b]),
-        labels=np.asarray(batch.labels[b]),
-        boxes_yxyx=np.asarray(batch.boxes_yxyx[b]),
-        annotated=np.asarray(batch.valid[b]),
-    )
-    return transforms.select_cells(record, keep)
-
-
-def place_on_host(record: Record, pose: augment.Pose, crop_hw) -> Record:
-    record = transforms.crop_record(record, tuple(np.asarray(pose.origin_yx)), crop_hw)
+    planes = [np.asarray(batch.image[b]), np.asarray(batch.valid[b])]
+    points_yx = np.asarray(batch.points_yx[b])[keep]
+    corners_yx = np.asarray(batch.boxes_yxyx[b])[keep].reshape(-1, 2, 2)
+    top, left = np.asarray(pose.origin_yx)
+    window = (slice(top, top + crop_hw[0]), slice(left, left + crop_hw[1]))
+    planes = [plane[window] for plane in planes]
+    points_yx, corners_yx = points_yx - (top, left), corners_yx - (top, left)
+    inside = ((points_yx >= 0) & (points_yx < crop_hw)).all(axis=1)
     if pose.transpose is not None and bool(pose.transpose):
-        record = transforms.flip_record(transforms.turn_record(record, 1), 0)
-    for axis in (0, 1):
-        if bool(pose.flip_yx[axis]):
-            record = transforms.flip_record(record, axis)
-    return record
+        planes = [plane.swapaxes(0, 1) for plane in planes]
+        points_yx, corners_yx = points_yx[..., ::-1], corners_yx[..., ::-1]
+    for axis in np.flatnonzero(pose.flip_yx):
+        planes = [np.flip(plane, axis) for plane in planes]
+        for moved in (points_yx := points_yx.copy(), corners_yx := corners_yx.copy()):
+            moved[..., axis] = crop_hw[axis] - moved[..., axis]
+    boxes_yxyx = np.concatenate([corners_yx.min(1), corners_yx.max(1)], axis=1)
+    boxes_yxyx = np.clip(boxes_yxyx, 0, [*crop_hw, *crop_hw])
+    return {
+        "image": planes[0],
+        "valid": planes[1],
+        "points_yx": points_yx[inside],
+        "boxes_yxyx": boxes_yxyx[inside],
+    }
 
 
 @pytest.mark.parametrize("turn", [False, True])
@@ -77,13 +81,14 @@ def test_device_equals_host(turn, seed):
     batch = make_batch()
     pose = draw_pose(jax.random.key(seed), SIZE_HW, options)
     placed = jax.device_get(apply_pose(one_example(batch, 3), pose, crop_hw))
-    expected = place_on_host(as_record(batch, 3), pose, crop_hw)
+    expected = place_on_host(batch, 3, pose, crop_hw)
 
     keep = np.asarray(placed.points_mask)
-    np.testing.assert_array_equal(placed.image, expected.image)
-    np.testing.assert_array_equal(placed.valid, expected.annotated)
-    np.testing.assert_allclose(placed.points_yx[keep], expected.points_yx, atol=1e-5)
-    np.testing.assert_allclose(placed.boxes_yxyx[keep], expected.boxes_yxyx, atol=1e-5)
+    np.testing.assert_array_equal(placed.image, expected["image"])
+    np.testing.assert_array_equal(placed.valid, expected["valid"])
+    for name in ("points_yx", "boxes_yxyx"):
+        found = getattr(placed, name)[keep]
+        np.testing.assert_allclose(found, expected[name], atol=1e-5)
 
 
 @settings(max_examples=15)
@@ -217,10 +222,10 @@ def test_stain_scaling_by_hand():
     # One pixel of haematoxylin of density 1, another of DAB of density 2.
     density = np.array([[0.65, 0.70, 0.29], [2 * 0.27, 2 * 0.57, 2 * 0.78]])
     image = jnp.asarray(np.exp(-density), jnp.float32).reshape(1, 2, 3)
-    out = augment.scale_stains(image, jnp.array([1.5, 1.0, 0.5]), jnp.zeros(3))
+    out = colors.scale_stains(image, jnp.array([1.5, 1.0, 0.5]), jnp.zeros(3))
     expected = np.exp(-density * [[1.5], [0.5]])
     np.testing.assert_allclose(out[0], expected, rtol=1e-5)
-    shifted = augment.scale_stains(image, jnp.ones(3), jnp.array([0.0, 0.0, 0.1]))
+    shifted = colors.scale_stains(image, jnp.ones(3), jnp.array([0.0, 0.0, 0.1]))
     expected = np.exp(-density - 0.1 * np.array([0.27, 0.57, 0.78]))
     np.testing.assert_allclose(shifted[0], expected, rtol=1e-5)
 
@@ -238,7 +243,7 @@ def test_color_stays_in_range_and_moves_little():
 
 def test_to_unit_refuses_16_bits():
     with pytest.raises(TypeError, match="uint16"):
-        augment.to_unit(jnp.zeros((2, 3), jnp.uint16))
+        colors.to_unit(jnp.zeros((2, 3), jnp.uint16))
 
 
 @pytest.mark.parametrize(
@@ -260,3 +265,85 @@ def test_check_knows_channels():
     augment.check(OPTIONS, SIZE_HW)
     with pytest.raises(errors.ConfigError, match=r"data\.hed_jitter needs RGB"):
         augment.check(augment.AugmentOptions(hed_jitter=0.1), SIZE_HW, 1)
+
+
+ZOOM_HW, CROP_HW = (40, 60), (16, 24)
+
+
+def three_discs():
+    """A disc at each point, a channel each; points must hit them after any window."""
+    points_yx = np.array([[9.5, 11.5], [30.25, 40.75], [20.0, 59.0]], np.float32)
+    y, x = np.mgrid[:40, :60] + 0.5
+    discs = [np.hypot(y - row, x - column) <= 3 for row, column in points_yx]
+    return Batch(
+        image=np.stack(discs, axis=2).astype(np.float32),
+        image_mask=np.array(True),
+        points_yx=points_yx,
+        labels=np.zeros(3, np.int32),
+        points_mask=np.array([True, True, False]),
+        boxes_yxyx=np.concatenate([points_yx - 3, points_yx + 3], axis=1),
+        valid=x < 50,
+        example_index=np.array(0),
+    )
+
+
+resized_crop = jax.jit(augment.resized_crop, static_argnums=2)
+
+
+def test_a_window_of_the_crops_size_is_a_crop():
+    window = augment.Window(jnp.array([3.0, 5.0]), jnp.array([16.0, 24.0]))
+    made, source = resized_crop(three_discs(), window, CROP_HW), three_discs()
+    np.testing.assert_allclose(made.image, source.image[3:19, 5:29], atol=1e-6)
+    np.testing.assert_array_equal(made.valid, source.valid[3:19, 5:29])
+    np.testing.assert_allclose(made.points_yx[0], [6.5, 6.5], atol=1e-5)
+    np.testing.assert_allclose(made.boxes_yxyx[0], [3.5, 3.5, 9.5, 9.5], atol=1e-5)
+    assert made.points_mask.tolist() == [True, False, False]
+
+
+@pytest.mark.parametrize("factor", [0.5, 0.8, 1.5])
+def test_image_points_and_boxes_move_together(factor):
+    size_hw = factor * np.array(CROP_HW, np.float32)
+    window = augment.Window(jnp.array([5.0, 6.0]), jnp.asarray(size_hw))
+    made = resized_crop(three_discs(), window, CROP_HW)
+    np.testing.assert_allclose(
+        made.points_yx[0], (np.array([9.5, 11.5]) - [5, 6]) / factor, rtol=1e-5
+    )
+    rows, columns = np.nonzero(made.image[..., 0] > 0.5)
+    centre_yx = np.array([rows.mean(), columns.mean()]) + 0.5
+    np.testing.assert_allclose(centre_yx, made.points_yx[0], atol=0.6)
+    assert len(rows) == pytest.approx(np.pi * (3 / factor) ** 2, rel=0.25)
+    box = made.boxes_yxyx[0]
+    np.testing.assert_allclose(box[2:] - box[:2], 6 / factor, rtol=1e-5)
+
+
+def test_windows_have_the_drawn_sizes_and_stay_inside():
+    draw = jax.jit(
+        jax.vmap(lambda rng: augment.draw_window(rng, ZOOM_HW, CROP_HW, 0.3))
+    )
+    windows = jax.tree.map(np.asarray, draw(jax.random.split(jax.random.key(0), 500)))
+    factor = windows.size_hw / np.array(CROP_HW)
+    np.testing.assert_allclose(factor[:, 0], factor[:, 1], rtol=1e-6)
+    assert 0.7 <= factor.min() < 0.72
+    assert 1.28 < factor.max() <= 1.3
+    last = windows.origin_yx + windows.size_hw
+    assert windows.origin_yx.min() >= 0
+    assert (last <= np.array(ZOOM_HW) + 1e-4).all()
+    assert (last.max(axis=0) > np.array(ZOOM_HW) - 1).all()
+
+
+def test_a_window_is_no_larger_than_the_image():
+    draw = jax.vmap(lambda rng: augment.draw_window(rng, ZOOM_HW, ZOOM_HW, 0.9))
+    windows = jax.tree.map(np.asarray, draw(jax.random.split(jax.random.key(0), 20)))
+    assert (windows.size_hw <= np.array(ZOOM_HW) + 1e-4).all()
+
+
+def test_augment_zooms_and_its_seed_decides():
+    batch = jax.tree.map(lambda x: np.stack([x, x]), three_discs())
+    batch = batch._replace(example_index=np.arange(2))
+    options = augment.AugmentOptions(crop_hw=CROP_HW, scale_jitter=0.4)
+    change = jax.jit(lambda rng: augment.augment(batch, rng, options))
+    made, again = change(jax.random.key(1)), change(jax.random.key(1))
+    assert made.image.shape == (2, *CROP_HW, 3)
+    jax.tree.map(np.testing.assert_array_equal, made, again)
+    sides = made.boxes_yxyx[:, 0, 2:] - made.boxes_yxyx[:, 0, :2]
+    assert np.unique(np.round(np.asarray(sides), 3)).size > 1

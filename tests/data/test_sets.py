@@ -10,12 +10,8 @@ import pytest
 from cellrec_jax import errors, geometry
 from cellrec_jax.config import DataConfig
 from cellrec_jax.data import arrays, sets
-from cellrec_jax.data.synthetic import (
-    membrane as synthetic_membrane,
-)
-from cellrec_jax.data.synthetic import (
-    source as synthetic,
-)
+from cellrec_jax.data.synthetic import membrane as synthetic_membrane
+from cellrec_jax.data.synthetic import source as synthetic
 
 SMALL = DataConfig(
     synthetic_train=5,

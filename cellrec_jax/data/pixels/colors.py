@@ -1,8 +1,14 @@
-"""Number types, transparency and colour models of pixels; NumPy only."""
+"""Number types, transparency, colour models and stains of pixels."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R 601
+# Optical density (R, G, B) of haematoxylin, eosin and DAB. Ruifrok and Johnston,
+# Quantification of histochemical staining by color deconvolution, 2001.
+_RGB_FROM_HED = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
+_HED_FROM_RGB = np.linalg.inv(_RGB_FROM_HED)
 
 
 def to_unsigned(pixels: np.ndarray) -> np.ndarray:
@@ -98,3 +104,33 @@ def to_channels(pixels: np.ndarray, channels: int) -> np.ndarray:
         luma = np.floor(pixels.astype(np.float32) @ _LUMA + 0.5)
         return luma.astype(pixels.dtype)[..., None]
     return np.ascontiguousarray(pixels)
+
+
+def scale_stains(image: jax.Array, scale: jax.Array, shift: jax.Array) -> jax.Array:
+    """Scales and shifts the densities of haematoxylin, eosin and DAB.
+
+    Args:
+      image: f32 [H, W, 3] RGB in [0, 1]; values below 1/255 count as 1/255.
+      scale: f32 [3] factor of each stain's density.
+      shift: f32 [3] added to each stain's density, natural-log optical density.
+
+    Returns:
+      f32 [H, W, 3], positive; may exceed 1.
+    """
+    highest = jax.lax.Precision.HIGHEST  # some GPUs multiply f32 with 10-bit mantissas
+    density = -jnp.log(jnp.maximum(image, 1 / 255))
+    to_hed = jnp.asarray(_HED_FROM_RGB, jnp.float32)
+    to_rgb = jnp.asarray(_RGB_FROM_HED, jnp.float32)
+    mixing = jnp.dot(to_hed * scale[None], to_rgb, precision=highest)
+    offset = jnp.dot(shift, to_rgb, precision=highest)
+    density = jnp.dot(density, mixing, precision=highest)
+    return jnp.exp(-density - offset.reshape(1, 1, 3))
+
+
+def to_unit(image: jax.Array) -> jax.Array:
+    """Scales uint8 [...] to f32 in [0, 1]; floats, in [0, 1] already, become f32."""
+    if image.dtype == jnp.uint8:
+        return image.astype(jnp.float32) / 255
+    if not jnp.issubdtype(image.dtype, jnp.floating):  # 16 bits: see `data.example`
+        raise TypeError(f"images must be uint8 or float, not {image.dtype}")
+    return jnp.asarray(image, jnp.float32)

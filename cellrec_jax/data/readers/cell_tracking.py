@@ -19,7 +19,8 @@ import numpy as np
 
 from cellrec_jax import geometry
 from cellrec_jax.data.pixels import tiff
-from cellrec_jax.data.pixels.images import list_files, load_image, natural_key
+from cellrec_jax.data.pixels.files import list_files, natural_key
+from cellrec_jax.data.pixels.images import load_image
 from cellrec_jax.data.readers.clean import clean
 from cellrec_jax.data.readers.label_images import load_ids, read_instances
 from cellrec_jax.data.readers.regions import attach_regions

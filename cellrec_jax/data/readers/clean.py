@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 
 from cellrec_jax import geometry
+from cellrec_jax.data import transforms
 from cellrec_jax.data.record import Record
 from cellrec_jax.errors import DataError
 
@@ -56,34 +57,7 @@ def clean(
     cleaned = dataclasses.replace(
         record, points_yx=points_yx, labels=labels, boxes_yxyx=boxes_yxyx
     )
-    return keep_rows(cleaned, keep)
-
-
-def keep_rows(record: Record, keep: np.ndarray) -> Record:
-    """Keeps a part of the cells, in order; masks are renumbered, 0 where dropped.
-
-    Args:
-      record: N cells.
-      keep: bool [N].
-
-    Returns:
-      The record with `keep.sum()` cells.
-    """
-    if keep.all():
-        return record
-    masks = record.masks
-    if masks is not None:
-        new_ids = np.zeros(max(len(keep), int(masks.max(initial=0))) + 1, np.int32)
-        new_ids[1 : len(keep) + 1] = np.where(keep, np.cumsum(keep), 0)
-        masks = new_ids[masks]
-    boxes_yxyx = record.boxes_yxyx
-    return dataclasses.replace(
-        record,
-        points_yx=record.points_yx[keep],
-        labels=record.labels[keep],
-        boxes_yxyx=None if boxes_yxyx is None else boxes_yxyx[keep],
-        masks=masks,
-    )
+    return transforms.select_cells(cleaned, keep)
 
 
 def points_from_xy(points_xy: np.ndarray) -> np.ndarray:

@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import orjson
 
-from cellrec_jax.data.pixels.images import list_images, load_image, natural_key
+from cellrec_jax.data.pixels.files import list_images, natural_key
+from cellrec_jax.data.pixels.images import load_image
 from cellrec_jax.data.readers.clean import clean
-from cellrec_jax.data.readers.ignored import ignore_boxes
-from cellrec_jax.data.readers.regions import attach_regions
+from cellrec_jax.data.readers.regions import attach_regions, ignore_boxes
 from cellrec_jax.data.record import Record, Source
 from cellrec_jax.errors import DataError
 from cellrec_jax.geometry import box_centers

@@ -9,12 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from cellrec_jax.data.pixels.images import (
-    list_images,
-    load_image,
-    load_mask,
-    natural_key,
-)
+from cellrec_jax.data.pixels.files import list_images, natural_key
+from cellrec_jax.data.pixels.images import load_image, load_mask
 from cellrec_jax.data.readers.clean import clean
 from cellrec_jax.data.readers.instances import instances_from_ids
 from cellrec_jax.data.readers.layout import check_pairs

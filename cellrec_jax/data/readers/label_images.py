@@ -13,7 +13,8 @@ from PIL import Image
 import tifffile
 
 from cellrec_jax.data.pixels import tiff
-from cellrec_jax.data.pixels.images import IMAGE_ENDINGS, load_image, natural_key
+from cellrec_jax.data.pixels.files import IMAGE_ENDINGS, natural_key
+from cellrec_jax.data.pixels.images import load_image
 from cellrec_jax.data.readers import instance_masks
 from cellrec_jax.data.readers.clean import clean
 from cellrec_jax.data.readers.instances import Instances, instances_from_ids

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from cellrec_jax.data.pixels.images import IMAGE_ENDINGS, list_files, natural_key
+from cellrec_jax.data.pixels.files import IMAGE_ENDINGS, list_files, natural_key
 from cellrec_jax.errors import DataError
 
 

@@ -14,7 +14,8 @@ import re
 
 import numpy as np
 
-from cellrec_jax.data.pixels.images import list_images, load_image, natural_key
+from cellrec_jax.data.pixels.files import list_images, natural_key
+from cellrec_jax.data.pixels.images import load_image
 from cellrec_jax.data.readers.clean import POINTS_DUPLICATE, clean, points_from_xy
 from cellrec_jax.data.readers.layout import check_pairs
 from cellrec_jax.data.readers.regions import attach_regions

@@ -14,7 +14,7 @@ from typing import Any
 from cellrec_jax import errors
 from cellrec_jax.data.builders import features
 from cellrec_jax.data.pipeline import import_tensorflow
-from cellrec_jax.data.pixels.images import natural_key
+from cellrec_jax.data.pixels.files import natural_key
 from cellrec_jax.data.record import Record, Source
 
 NAME = "prepared"

@@ -14,11 +14,11 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import parse as parse_xml
 import numpy as np
 
-from cellrec_jax.data.pixels.images import IMAGE_ENDINGS, load_image
+from cellrec_jax.data.pixels.files import IMAGE_ENDINGS
+from cellrec_jax.data.pixels.images import load_image
 from cellrec_jax.data.readers.clean import clean
-from cellrec_jax.data.readers.ignored import ignore_boxes
 from cellrec_jax.data.readers.layout import check_pairs, index_files
-from cellrec_jax.data.readers.regions import attach_regions
+from cellrec_jax.data.readers.regions import attach_regions, ignore_boxes
 from cellrec_jax.data.record import Record, Source
 from cellrec_jax.errors import DataError
 from cellrec_jax.geometry import box_centers

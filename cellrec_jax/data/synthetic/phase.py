@@ -17,18 +17,10 @@ import numpy as np
 
 from cellrec_jax import errors
 from cellrec_jax.data import record
-from cellrec_jax.data.synthetic import (
-    layout as synthetic_layout,
-)
-from cellrec_jax.data.synthetic import (
-    phase_cells as synthetic_phase_cells,
-)
-from cellrec_jax.data.synthetic import (
-    phase_layout as synthetic_phase_layout,
-)
-from cellrec_jax.data.synthetic import (
-    phase_optics as synthetic_phase_optics,
-)
+from cellrec_jax.data.synthetic import layout as synthetic_layout
+from cellrec_jax.data.synthetic import phase_cells as synthetic_phase_cells
+from cellrec_jax.data.synthetic import phase_layout as synthetic_phase_layout
+from cellrec_jax.data.synthetic import phase_optics as synthetic_phase_optics
 
 CLASS_NAMES = ("cell",)
 KINDS = tuple(synthetic_phase_layout.PRESETS)

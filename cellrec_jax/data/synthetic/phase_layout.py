@@ -5,12 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cellrec_jax.data.synthetic import (
-    layout as synthetic_layout,
-)
-from cellrec_jax.data.synthetic import (
-    phase_cells as synthetic_phase_cells,
-)
+from cellrec_jax.data.synthetic import layout as synthetic_layout
+from cellrec_jax.data.synthetic import phase_cells as synthetic_phase_cells
 
 _MEGAPIXEL = 1024**2
 _WALL_GAP_PX = 14.0  # of a centre from the wall of its well

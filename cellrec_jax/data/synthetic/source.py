@@ -10,21 +10,11 @@ import functools
 
 from cellrec_jax import errors
 from cellrec_jax.data import record
-from cellrec_jax.data.synthetic import (
-    layout as synthetic_layout,
-)
-from cellrec_jax.data.synthetic import (
-    membrane as synthetic_membrane,
-)
-from cellrec_jax.data.synthetic import (
-    nuclei as synthetic_nuclei,
-)
-from cellrec_jax.data.synthetic import (
-    phase as synthetic_phase,
-)
-from cellrec_jax.data.synthetic import (
-    stain as synthetic_stain,
-)
+from cellrec_jax.data.synthetic import layout as synthetic_layout
+from cellrec_jax.data.synthetic import membrane as synthetic_membrane
+from cellrec_jax.data.synthetic import nuclei as synthetic_nuclei
+from cellrec_jax.data.synthetic import phase as synthetic_phase
+from cellrec_jax.data.synthetic import stain as synthetic_stain
 
 CLASS_NAMES = ("positive", "negative")
 KINDS = ("nuclei", "membrane", *synthetic_phase.KINDS)

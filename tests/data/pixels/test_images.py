@@ -3,21 +3,13 @@ from pathlib import Path
 import struct
 import zlib
 
-from hypothesis import given
-from hypothesis import strategies as st
 import imagecodecs
 import numpy as np
 from PIL import Image
 import pytest
 import tifffile
 
-from cellrec_jax.data.pixels.images import (
-    MAX_PIXELS,
-    list_images,
-    load_image,
-    load_mask,
-    natural_key,
-)
+from cellrec_jax.data.pixels.images import MAX_PIXELS, load_image, load_mask
 from cellrec_jax.errors import DataError
 
 H, W = 5, 7
@@ -356,31 +348,3 @@ def test_clear_pixels_of_a_mask_are_false(tmp_path: Path) -> None:
     pixels[2, 3, 3] = 0
     Image.fromarray(pixels).save(tmp_path / "mask.png")
     np.testing.assert_array_equal(load_mask(tmp_path / "mask.png"), pixels[..., 3] > 0)
-
-
-def test_list_images_sorts_naturally_and_skips_others(tmp_path: Path) -> None:
-    for name in ("10.png", "2.PNG", "1.tif", ".hidden.png", "notes.txt"):
-        (tmp_path / name).touch()
-    (tmp_path / "sub").mkdir()
-    (tmp_path / "sub" / "3.jpg").touch()
-    names = [path.name for path in list_images(tmp_path)]
-    assert names == ["1.tif", "2.PNG", "10.png"]
-    names = [path.name for path in list_images(tmp_path, recursive=True)]
-    assert names == ["1.tif", "2.PNG", "10.png", "3.jpg"]
-
-
-def test_list_images_of_a_missing_folder(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"no folder .*nothing"):
-        list_images(tmp_path / "nothing")
-
-
-@given(st.lists(st.text(), unique=True))
-def test_natural_key_orders_any_text(texts: list[str]) -> None:
-    assert len({natural_key(text) for text in texts}) == len(texts)
-    assert sorted(texts, key=natural_key) == sorted(set(texts), key=natural_key)
-
-
-@given(st.lists(st.integers(0, 10**6), unique=True))
-def test_natural_key_orders_numbers_in_text(numbers: list[int]) -> None:
-    names = sorted((f"tile_{number}.png" for number in numbers), key=natural_key)
-    assert names == [f"tile_{number}.png" for number in sorted(numbers)]

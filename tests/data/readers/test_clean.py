@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cellrec_jax.data.readers import clean as cleaning
-from cellrec_jax.data.readers.clean import clean, keep_rows, points_from_xy
+from cellrec_jax.data.readers.clean import clean, points_from_xy
 from cellrec_jax.data.record import Record
 from cellrec_jax.errors import DataError
 
@@ -143,11 +143,6 @@ def test_clean_is_idempotent_and_counts_all(cells: list[tuple]) -> None:
     again: Counter[str] = Counter()
     np.testing.assert_array_equal(clean(record, again).points_yx, record.points_yx)
     assert not again
-
-
-def test_keep_rows_returns_the_record_if_all_stay() -> None:
-    record = _record([(1, 2)])
-    assert keep_rows(record, np.array([True])) is record
 
 
 @pytest.mark.parametrize(

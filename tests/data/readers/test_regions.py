@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from cellrec_jax.data.readers.regions import attach_regions
+from cellrec_jax.data.readers.regions import attach_regions, ignore_boxes
 from cellrec_jax.data.record import Record
 from cellrec_jax.errors import DataError
 
@@ -66,3 +66,16 @@ def test_other_sizes_are_refused(tmp_path: Path) -> None:
     _write(tmp_path / "ignore/12.png", _half().T)
     with pytest.raises(DataError, match=r"12\.png is 6 x 4 px but its image is 4 x 6"):
         attach_regions(_record("12"), tmp_path)
+
+
+def test_every_touched_pixel_is_ignored_even_by_inverted_boxes() -> None:
+    boxes = np.array([[0.5, 1.0, 2.0, 2.2], [1.0, 4.5, -9.0, 99.0]])
+    ignore = ignore_boxes(boxes, (3, 6))
+    assert ignore is not None
+    np.testing.assert_array_equal(
+        ignore.astype(int), [[0, 1, 1, 0, 1, 1], [0, 1, 1, 0, 0, 0], [0] * 6]
+    )
+
+
+def test_no_box_ignores_nothing() -> None:
+    assert ignore_boxes(np.zeros((0, 4)), (3, 6)) is None

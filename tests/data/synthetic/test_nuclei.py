@@ -1,12 +1,8 @@
 import numpy as np
 import pytest
 
-from cellrec_jax.data.synthetic import (
-    layout as synthetic_layout,
-)
-from cellrec_jax.data.synthetic import (
-    nuclei as synthetic_nuclei,
-)
+from cellrec_jax.data.synthetic import layout as synthetic_layout
+from cellrec_jax.data.synthetic import nuclei as synthetic_nuclei
 
 SIZE_HW = (48, 72)
 ELLIPSE = synthetic_layout.Nucleus(
@@ -95,3 +91,76 @@ def test_texture_and_membrane_vary_the_stain():
     # The membrane lies 0.15 * 6 = 0.9 px inside the outline, here at y = 20.25 + 5.1.
     rimmed = draw(ELLIPSE._replace(rim=0.6)).dab
     assert rimmed[24, 40] > rimmed[20, 40] + 0.1
+
+
+RING_HW = (60, 90)
+MPP = 0.3
+CELL = synthetic_nuclei.Body((30.0, 25.0), 14.0, 1.0, 0.0, 0.0, 0.0)
+
+
+def draw_bodies(*cells: synthetic_nuclei.Body) -> tuple[np.ndarray, np.ndarray]:
+    haematoxylin = np.zeros(RING_HW, np.float32)
+    dab = np.zeros(RING_HW, np.float32)
+    rng = np.random.default_rng(0)
+    synthetic_nuclei.draw_bodies(rng, haematoxylin, dab, cells, MPP)
+    return haematoxylin, dab
+
+
+def distance(cell: synthetic_nuclei.Body) -> np.ndarray:
+    y, x = np.mgrid[: RING_HW[0], : RING_HW[1]] + 0.5
+    return np.hypot(y - cell.center_yx[0], x - cell.center_yx[1])
+
+
+def test_a_membrane_is_a_ring():
+    haematoxylin, dab = draw_bodies(CELL)
+    away = distance(CELL) - CELL.radius
+    assert not haematoxylin.any()
+    assert dab[np.abs(away) < 1].mean() > 0.25  # outlines stray by some px
+    assert dab[away < -9].max() < 0.01
+    assert dab[away > 12].max() < 0.01
+    rows, columns = np.nonzero(dab > 0.5)
+    assert rows.min() < 22
+    assert rows.max() > 38
+    assert columns.min() < 17
+    assert columns.max() > 33
+
+
+def test_a_body_is_filled():
+    cell = CELL._replace(wall_dab=0.0, body_dab=0.2, body_haematoxylin=0.1)
+    haematoxylin, dab = draw_bodies(cell)
+    inner = distance(cell) < 6
+    assert dab[inner].mean() == pytest.approx(0.16, abs=0.06)
+    assert haematoxylin[inner].mean() == pytest.approx(0.1, abs=0.03)
+    assert not haematoxylin[distance(cell) > cell.radius + 8].any()
+
+
+def test_touching_cells_share_one_straight_wall():
+    other = CELL._replace(center_yx=(30.0, 45.0))
+    _, dab = draw_bodies(CELL, other)
+    middle = dab[24:36, 30:40]  # the wall is at x = 35, within both circles
+    assert np.all(middle.max(axis=1) > 0.4)
+    assert np.all(np.abs(middle.argmax(axis=1) - 4.5) < 4.5)
+    # Without the other, the first reaches beyond it.
+    assert draw_bodies(CELL)[1][24:36, 30:35].max() < 0.4
+
+
+def test_the_wall_to_an_unstained_neighbour_is_stained():
+    plain = CELL._replace(center_yx=(30.0, 45.0), wall_dab=0.0)
+    for cells in ((CELL, plain), (plain, CELL)):
+        _, dab = draw_bodies(*cells)
+        assert np.all(dab[26:34, 28:42].max(axis=1) > 0.4)
+        assert dab[20:40, 54:].max() < 0.05  # the neighbour's own side
+
+
+def test_gaps_break_the_wall():
+    ring = np.abs(distance(CELL) - CELL.radius) < 3
+    whole = draw_bodies(CELL)[1][ring].mean()
+    broken = draw_bodies(CELL._replace(gaps=0.8))[1][ring].mean()
+    assert 0.2 * whole < broken < 0.8 * whole
+
+
+def test_a_cell_at_the_border():
+    haematoxylin, dab = draw_bodies(CELL._replace(center_yx=(0.5, 89.5), body_dab=0.2))
+    assert dab[0, 89] > 0
+    assert dab[40:].max() == 0
+    assert np.isfinite(haematoxylin).all()

@@ -7,15 +7,9 @@ from scipy import ndimage
 from cellrec_jax import errors, geometry
 from cellrec_jax.config.data import KINDS
 from cellrec_jax.data import record
-from cellrec_jax.data.synthetic import (
-    phase as synthetic_phase,
-)
-from cellrec_jax.data.synthetic import (
-    phase_layout as synthetic_phase_layout,
-)
-from cellrec_jax.data.synthetic import (
-    source as synthetic,
-)
+from cellrec_jax.data.synthetic import phase as synthetic_phase
+from cellrec_jax.data.synthetic import phase_layout as synthetic_phase_layout
+from cellrec_jax.data.synthetic import source as synthetic
 
 SIZE_HW = (224, 300)
 

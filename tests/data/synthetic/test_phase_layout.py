@@ -1,12 +1,8 @@
 import numpy as np
 import pytest
 
-from cellrec_jax.data.synthetic import (
-    phase_cells as synthetic_phase_cells,
-)
-from cellrec_jax.data.synthetic import (
-    phase_layout as synthetic_phase_layout,
-)
+from cellrec_jax.data.synthetic import phase_cells as synthetic_phase_cells
+from cellrec_jax.data.synthetic import phase_layout as synthetic_phase_layout
 
 PRESETS = synthetic_phase_layout.PRESETS
 

@@ -1,12 +1,8 @@
 import numpy as np
 import pytest
 
-from cellrec_jax.data.synthetic import (
-    layout as synthetic_layout,
-)
-from cellrec_jax.data.synthetic import (
-    stain as synthetic_stain,
-)
+from cellrec_jax.data.synthetic import layout as synthetic_layout
+from cellrec_jax.data.synthetic import stain as synthetic_stain
 
 SIZE_HW = (40, 56)
 PLAIN = synthetic_stain.Scanner(
