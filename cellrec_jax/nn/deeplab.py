@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from cellrec_jax.nn import layers, resnet
+from cellrec_jax.nn import backbones, layers
 from cellrec_jax.nn import norm as norms
 
 MULTI_GRID = (1, 2, 4)
@@ -31,7 +31,7 @@ class DeepLabV3Plus(nn.Module):
 
     Attributes:
       num_outputs: channels of the result.
-      backbone: a name of `nn.resnet`.
+      backbone: a name of `nn.backbones` that can be dilated.
       channels: width of pyramid and decoder.
       output_stride: of the pyramid, 8 or 16 (or 32).
       norm: a kind of `nn.norm`; with "frozen_batch", which is for pretrained weights,
@@ -114,7 +114,7 @@ class Encoder(nn.Module):
           `dtype` [B, h, w, channels] of `output_stride` and [B, h', w', C] of stride 4.
         """
         image = layers.pad_to_multiple(image, self.output_stride, extra=1)
-        features = resnet.ResNet(
+        features = backbones.make(
             self.backbone,
             norm=self.norm,
             dtype=self.dtype,

@@ -16,14 +16,11 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from cellrec_jax.nn import layers, resnet, vgg
+from cellrec_jax.nn import backbones, layers, resnet
 from cellrec_jax.nn import norm as norms
 
 AGGREGATIONS = ("concat", "sum", "fpn", "last")
 HEADS = ("residual", "plain")
-VGG_WIDTHS = {"vgg16": 64, "vgg_small": 12}
-"""Encoder -> channels of the first block; the others are those of `nn.resnet`."""
-ENCODERS = (*resnet.STAGES, *VGG_WIDTHS)
 
 
 class PointOutputs(NamedTuple):
@@ -43,7 +40,7 @@ class PointNet(nn.Module):
     Attributes:
       num_classes: K.
       num_anchors: anchor points of a feature cell.
-      encoder: one of `ENCODERS`; those of VGG have levels 2 to 4.
+      encoder: a name of `nn.backbones`, with level `level`.
       norm: a kind of `nn.norm`.
       channels: width of the aggregation and of the heads.
       level: log2 of the heads' stride.
@@ -79,7 +76,13 @@ class PointNet(nn.Module):
         Returns:
           Outputs of M = (H / stride) (W / stride) num_anchors anchor points.
         """
-        features = self._encoder()(image, train)
+        features = backbones.make(
+            self.encoder,
+            norm=self.norm,
+            dtype=self.dtype,
+            remat=self.remat,
+            name="encoder",
+        )(image, train)
         shared = Aggregation(
             self.channels, self.level, self.aggregation, self.dtype, name="aggregation"
         )(features)
@@ -90,17 +93,6 @@ class PointNet(nn.Module):
             return PointOutputs(offsets, objectness, None)
         classes = self._head(self.num_classes, "classes")(shared, train)
         return PointOutputs(offsets, objectness, classes)
-
-    def _encoder(self) -> nn.Module:
-        shared: dict[str, Any] = {
-            "norm": self.norm,
-            "dtype": self.dtype,
-            "remat": self.remat,
-            "name": "encoder",
-        }
-        if self.encoder in VGG_WIDTHS:
-            return vgg.VGG16(width=VGG_WIDTHS[self.encoder], **shared)
-        return resnet.ResNet(self.encoder, **shared)
 
     def _head(self, num_outputs: int, name: str) -> "PointHead":
         return PointHead(

@@ -34,7 +34,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 class Layout(NamedTuple):
     """What tells one ResNet from another."""
 
-    blocks: tuple[int, int, int, int]
+    blocks: tuple[int, ...]
     """Residual blocks of layer1 to layer4."""
     widths: tuple[int, int, int, int] = (64, 128, 256, 512)
     """Channels inside the blocks of each layer."""
@@ -44,17 +44,6 @@ class Layout(NamedTuple):
     """Two strided 3x3 convolutions in place of a strided 7x7 and a pooling."""
 
 
-STAGES = {
-    "resnet18": Layout((2, 2, 2, 2)),
-    "resnet34": Layout((3, 4, 6, 3)),
-    "resnet50": Layout((3, 4, 6, 3), expansion=4),
-    "resnet101": Layout((3, 4, 23, 3), expansion=4),
-    # Not in torchvision: for two CPU cores, and for tests.
-    "small": Layout((1, 1, 1, 1), (16, 32, 64, 128), light_stem=True),
-    "tiny": Layout((1, 1, 1, 1), (4, 6, 8, 10), light_stem=True),
-}
-
-
 class ResNet(nn.Module):
     """Feature pyramid input C2..C5 of a ResNet.
 
@@ -62,7 +51,7 @@ class ResNet(nn.Module):
     is centred on pixel i * 2^l, not on the middle of the 2^l pixels it stands for.
 
     Attributes:
-      variant: a key of `STAGES`.
+      layout: of blocks and widths; `nn.backbones` has those of the names.
       norm: kind of normalisation, see `norm.make_norm`. "frozen_batch" makes sense
         with pretrained weights only.
       dtype: of activations and arithmetic; parameters are float32.
@@ -76,7 +65,7 @@ class ResNet(nn.Module):
         there are more blocks.
     """
 
-    variant: str
+    layout: Layout
     norm: str = "frozen_batch"
     dtype: DTypeLike = jnp.float32
     freeze_stem: bool = False
@@ -98,19 +87,18 @@ class ResNet(nn.Module):
           s the smaller one of 2^l and `output_stride`.
 
         Raises:
-          ConfigError: for an unknown variant, norm or `output_stride`, or `zero_init`
-            with frozen norm.
+          ConfigError: for an unknown norm or `output_stride`, or `zero_init` with
+            frozen norm.
         """
         if self.zero_init and self.norm == "frozen_batch":
             raise ConfigError("zero_init needs a norm that is trained, not frozen")
-        layout = _layout(self.variant)
         norm = norms.make_norm(self.norm, train=train, dtype=self.dtype)
-        x = self._stem(image.astype(self.dtype), layout, norm)
+        x = self._stem(image.astype(self.dtype), self.layout, norm)
         if self.freeze_stem:
             x = jax.lax.stop_gradient(x)
         features = {}
         for level in range(2, 6):
-            x = self._stage(x, level, layout, norm)
+            x = self._stage(x, level, self.layout, norm)
             features[level] = x
         return features
 
@@ -223,35 +211,6 @@ def _last_scale(zero_init: bool) -> Callable[..., jax.Array]:
     """Initialiser of the scale of a block's last norm."""
     ones, zeros = nn.initializers.ones_init(), nn.initializers.zeros_init()
     return zeros if zero_init else ones
-
-
-def _layout(variant: str) -> Layout:
-    """Looks up `STAGES`, with an error that names what there is."""
-    if variant not in STAGES:
-        raise ConfigError(
-            f"backbone {variant!r} is unknown; use one of {', '.join(STAGES)}"
-        )
-    return STAGES[variant]
-
-
-def channels(variant: str) -> dict[int, int]:
-    """Level -> number of feature channels.
-
-    Args:
-      variant: a key of `STAGES`.
-
-    Raises:
-      ConfigError: if it is not.
-
-    Example:
-      >>> channels("resnet50")
-      {2: 256, 3: 512, 4: 1024, 5: 2048}
-    """
-    layout = _layout(variant)
-    return {
-        level: width * layout.expansion
-        for level, width in enumerate(layout.widths, start=2)
-    }
 
 
 def normalize_imagenet(image: jax.Array) -> jax.Array:

@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from cellrec_jax.nn import fpn, resnet, roi_head, rpn
+from cellrec_jax.nn import backbones, fpn, roi_head, rpn
 
 
 class TwoStage(nn.Module):
@@ -14,7 +14,7 @@ class TwoStage(nn.Module):
 
     Attributes:
       num_classes: K, background excluded.
-      backbone: a name of `nn.resnet`.
+      backbone: a name of `nn.backbones`, with levels 2 to 5.
       norm: a kind of `nn.norm`.
       channels: width of the pyramid.
       rpn_channels: width of the proposal head.
@@ -42,12 +42,13 @@ class TwoStage(nn.Module):
 
     def setup(self) -> None:
         """Declares the parts; names are those of the parameter tree."""
-        self.resnet = resnet.ResNet(
+        frozen = {"freeze_stem": True} if self.freeze_stem else {}
+        self.resnet = backbones.make(
             self.backbone,
             norm=self.norm,
             dtype=self.dtype,
-            freeze_stem=self.freeze_stem,
             remat=self.remat,
+            **frozen,
         )
         self.fpn = fpn.FPN(self.channels, self.min_level, self.merge, dtype=self.dtype)
         self.rpn = rpn.RPNHead(self.num_anchors, self.rpn_channels, self.dtype)

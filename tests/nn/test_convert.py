@@ -21,7 +21,7 @@ import pytest
 import safetensors.numpy
 
 from cellrec_jax.errors import CheckpointError
-from cellrec_jax.nn import convert, resnet
+from cellrec_jax.nn import backbones, convert
 
 GOLDEN = pathlib.Path(__file__).resolve().parents[1] / "golden"
 
@@ -95,7 +95,7 @@ def resnet18():
 
 def _abstract(variant, norm="frozen_batch"):
     """Trees of shapes in place of arrays: loading needs no more."""
-    model = resnet.ResNet(variant, norm=norm)
+    model = backbones.make(variant, norm=norm)
     image = jax.ShapeDtypeStruct((1, 64, 96, 3), jnp.float32)
     variables = jax.eval_shape(model.init, jax.random.key(0), image)
     return variables["params"], variables.get("batch_stats", {})
@@ -125,7 +125,7 @@ def test_features_equal_pytorchs(tmp_path, variant, suffix):
     }
     path = _save(tmp_path / f"weights{suffix}", arrays)
     loaded = convert.load_torchvision_resnet(path, *_abstract(variant))
-    features = jax.jit(resnet.ResNet(variant).apply)(
+    features = jax.jit(backbones.make(variant).apply)(
         {"params": loaded.params, "batch_stats": loaded.batch_stats}, _image()
     )
     golden = np.load(GOLDEN / f"{variant}_torch.npz")

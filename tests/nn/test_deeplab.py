@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import pytest
 
 from cellrec_jax.errors import ConfigError
-from cellrec_jax.nn import deeplab, resnet
+from cellrec_jax.nn import backbones, deeplab
 
 
 def _shapes(model, size_hw=(29, 38)):
@@ -69,11 +69,11 @@ def test_dilations_replace_strides(output_stride, layer3, layer4, pyramid):
 
 @pytest.mark.parametrize(("output_stride", "strides"), [(8, (8, 8)), (16, (16, 16))])
 def test_later_levels_keep_the_output_stride(output_stride, strides):
-    model = resnet.ResNet("resnet18", output_stride=output_stride)
+    model = backbones.make("resnet18", output_stride=output_stride)
     features, variables = _shapes(model, (65, 97))
     sizes_hw = [(-(-65 // s), -(-97 // s)) for s in (4, 8, *strides)]
     assert [x.shape[1:3] for x in features.values()] == sizes_hw
-    assert variables == _shapes(resnet.ResNet("resnet18"), (65, 97))[1]
+    assert variables == _shapes(backbones.make("resnet18"), (65, 97))[1]
 
 
 @pytest.mark.parametrize(

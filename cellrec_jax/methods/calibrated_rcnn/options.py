@@ -10,15 +10,15 @@ from cellrec_jax.config.limits import check, option, require
 from cellrec_jax.losses.calibration import CALIBRATIONS
 from cellrec_jax.methods import encoder
 from cellrec_jax.methods.calibration_options import CalibrationOptions
-from cellrec_jax.nn import resnet
+from cellrec_jax.nn import backbones
 
 
 @dataclasses.dataclass(frozen=True)
 class ModelOptions:
     """Architecture, assignment and decoding."""
 
-    backbone: str = option("resnet50", choices=tuple(resnet.STAGES))
-    """resnet18, 34, 50 or 101; small (for two CPU cores) or tiny (for tests)."""
+    backbone: str = option("resnet50", choices=backbones.names(levels=(2, 3, 4, 5)))
+    """Of `nn.backbones`: resnet18, 34, 50 or 101, or small (for two CPU cores)."""
     pretrained: str = ""
     """Weights with torchvision's names (.safetensors, .npz); "" trains from scratch."""
     norm: str = option("auto", choices=encoder.NORMS)

@@ -6,7 +6,7 @@ The networks are the baselines of Table 1 of their paper: choose one by `network
 import dataclasses
 
 from cellrec_jax.config.limits import check, option, require
-from cellrec_jax.nn import resnet
+from cellrec_jax.nn import backbones
 from cellrec_jax.ops import heatmaps
 
 NETWORKS = ("fcrn_a", "fcrn_b", "unet", "res_unet", "deeplab")
@@ -22,8 +22,8 @@ class ModelOptions:
     """fcrn_a, fcrn_b, unet, res_unet or deeplab."""
     width: int = option(0, least=0)
     """Channels of the first block (of DeepLab's decoder); 0 is the published width."""
-    backbone: str = option("resnet101", choices=tuple(resnet.STAGES))
-    """deeplab: the ResNet, or small for two CPU cores."""
+    backbone: str = option("resnet101", choices=backbones.names(dilates=True))
+    """deeplab: the ResNet, or small for two CPU cores; see `nn.backbones`."""
     norm: str = option("group", choices=("group", "sync_batch"))
     """group or sync_batch."""
     max_detections: int = option(1000, above=0)

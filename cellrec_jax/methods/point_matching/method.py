@@ -166,7 +166,5 @@ def _grid(padded: jax.Array, options: Options) -> tuple[int, int]:
 def _trainable(params: Params, *, options: ModelOptions) -> Any:
     """False for frozen norms of the encoder."""
     everything = jax.tree.map(lambda _: True, params)
-    if options.encoder not in resnet.STAGES:
-        return everything
     some = resnet.trainable_mask(params["encoder"], options.norm_kind, False)
     return {**everything, "encoder": some}

@@ -12,7 +12,7 @@ from cellrec_jax.config.limits import check, option, require, words
 from cellrec_jax.losses.matched import PointLossOptions
 from cellrec_jax.methods.calibration_options import CalibrationOptions
 from cellrec_jax.methods.encoder import NORMS, check_norm, norm_kind
-from cellrec_jax.nn import point_net, resnet
+from cellrec_jax.nn import backbones, point_net
 from cellrec_jax.ops import anchors, matching
 
 
@@ -20,9 +20,9 @@ from cellrec_jax.ops import anchors, matching
 class ModelOptions:
     """Architecture, anchor points and decoding."""
 
-    encoder: str = option("resnet50", choices=point_net.ENCODERS)
-    """resnet18, 34, 50 or 101, vgg16 (P2PNet's); small or vgg_small (for two CPU
-    cores), tiny (for tests)."""
+    encoder: str = option("resnet50", choices=backbones.names())
+    """Of `nn.backbones`: resnet18, 34, 50 or 101, vgg16 (P2PNet's); small or vgg_small
+    (for two CPU cores)."""
     pretrained: str = ""
     """Weights with torchvision's names (.safetensors, .npz); "" trains from scratch."""
     norm: str = option("auto", choices=NORMS)
@@ -61,13 +61,13 @@ class ModelOptions:
         """Refuses impossible combinations."""
         check("model", self)
         check_norm(self.norm, self.pretrained)
-        levels = (2, 3, 4) if self.encoder in point_net.VGG_WIDTHS else (2, 3, 4, 5)
+        backbone = backbones.BACKBONES[self.encoder]
         require(
-            self.level in levels,
-            f"model.level={self.level}: {self.encoder} has {words(levels)}",
+            self.level in backbone.channels,
+            f"model.level={self.level}: {self.encoder} has {words(backbone.channels)}",
         )
         require(
-            not self.pretrained or self.encoder in resnet.STAGES,
+            not self.pretrained or backbone.torchvision,
             f"model.pretrained is for ResNets, not {self.encoder}: leave it empty",
         )
         try:
