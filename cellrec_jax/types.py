@@ -65,6 +65,15 @@ class Detections(NamedTuple):
     """f32 [B, M, 4] in px, for methods that predict boxes."""
 
 
+class Progress(NamedTuple):
+    """How far training is, for what follows a schedule."""
+
+    step: jax.Array
+    """i32 [] steps done."""
+    total: int
+    """Steps of the whole training."""
+
+
 class Stage(NamedTuple):
     """Training beside that of the network by gradients; data, which `run` reads."""
 
@@ -82,7 +91,7 @@ class Method(NamedTuple):
     init: Callable[..., tuple[Any, Any]]
     """(rng, image [B, H, W, C], any size) -> (params, model_state)."""
     loss_fn: Callable[..., tuple[jax.Array, tuple[Any, Metrics]]]
-    """(params, model_state, batch, rng, step, *, ema_params=None)
+    """(params, model_state, batch, rng, progress, *, ema_params=None)
     -> (loss, (model_state, metrics))."""
     predict: Callable[..., Detections]
     """(params, model_state, batch, decode) -> Detections."""

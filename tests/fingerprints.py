@@ -78,6 +78,7 @@ def fingerprint(name: str) -> dict[str, Any]:
         kept[0],
         lambda batch, rng: augment.augment(batch, rng, options),
         seed=experiment.seed,
+        total_steps=experiment.total_steps,
         ema=experiment.optim.ema,
     )
     mapped = parallel.pmap_step(step, jax.devices()[:1])

@@ -224,9 +224,7 @@ def prepare(setup: Setup, size_hw: Size) -> Ready:
     """
     from cellrec_jax.predict.compiled import jit_predict
 
-    method = methods.module(setup.method).make(
-        setup.options, num_classes=_NUM_CLASSES, total_steps=1
-    )
+    method = methods.module(setup.method).make(setup.options, num_classes=_NUM_CLASSES)
     weights = method.init(jax.random.key(0), jnp.zeros((1, 64, 64, 3)))
     thresholds = jnp.full(_NUM_CLASSES, _THRESHOLD)
     decode = Decode(thresholds, jnp.asarray(_MIN_DISTANCE_PX))

@@ -98,7 +98,7 @@ def _detector(settings: Settings) -> list[Row]:
     """A training step and a prediction; pixels do not matter."""
     side = _IMAGE_PX.get(jax.default_backend(), _PAPER_IMAGE_PX)
     options = heatmap_pu.Options(heatmap_pu.ModelOptions(width=_WIDTH))
-    method = heatmap_pu.make(options, num_classes=1, total_steps=1)
+    method = heatmap_pu.make(options, num_classes=1)
     batch = _batch(side)
     params, state = jax.jit(method.init)(jax.random.key(0), batch.image)
     optimizer = optax.adam(1e-3)

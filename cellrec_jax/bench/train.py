@@ -143,6 +143,7 @@ def _build(setup: Setup) -> tuple[Any, Callable[..., Any]]:
         optimizer,
         lambda batch, rng: augment.augment(batch, rng, setup.augment),
         seed=experiment.seed,
+        total_steps=experiment.total_steps,
         ema=experiment.optim.ema,
     )
     return parallel.place(state), parallel.pmap_step(step)

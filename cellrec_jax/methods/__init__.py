@@ -116,15 +116,12 @@ def build(experiment: Experiment, num_classes: int) -> types.Method:
     Raises:
       ConfigError: for a number of classes that the method cannot have.
     """
-    return _build(
-        experiment.method, experiment.options, num_classes, experiment.total_steps
-    )
+    return _build(experiment.method, experiment.options, num_classes)
 
 
 @functools.lru_cache(maxsize=8)
-def _build(name: str, options: Any, num_classes: int, total_steps: int) -> types.Method:
-    make = module(name).make
-    return make(options, num_classes=num_classes, total_steps=total_steps)
+def _build(name: str, options: Any, num_classes: int) -> types.Method:
+    return module(name).make(options, num_classes=num_classes)
 
 
 def _tuples(value: Any) -> Any:

@@ -105,6 +105,7 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
         optimizer,
         lambda batch, rng: augment.augment(batch, rng, augment_options),
         seed=experiment.seed,
+        total_steps=experiment.total_steps,
         ema=experiment.optim.ema,
     )
     pmapped = parallel.pmap_step(step_fn)

@@ -9,7 +9,7 @@ import optax
 
 from cellrec_jax.masking import AXIS
 from cellrec_jax.train import optim
-from cellrec_jax.types import Batch, Method, Metrics, TrainState
+from cellrec_jax.types import Batch, Method, Metrics, Progress, TrainState
 
 
 def make_step(
@@ -18,6 +18,7 @@ def make_step(
     augment: Callable[[Batch, jax.Array], Batch],
     *,
     seed: int,
+    total_steps: int,
     ema: float = 0.0,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
     """Builds the function that `parallel.pmap_step` maps.
@@ -30,6 +31,7 @@ def make_step(
       optimizer: from `optim.make_optimizer`.
       augment: (batch, rng) -> batch, inside jit.
       seed: of the run.
+      total_steps: of the run.
       ema: decay of averaged parameters; 0 is none.
 
     Returns:
@@ -47,7 +49,7 @@ def make_step(
             state.model_state,
             batch,
             loss_rng,
-            state.step,
+            Progress(state.step, total_steps),
             ema_params=ema_params,
         )
         loss, grads, model_state = jax.lax.pmean((loss, grads, model_state), AXIS)

@@ -34,7 +34,11 @@ def _check_devices_agree(
     tx = optim.make_optimizer(OptimConfig(), 10, trainable)
     options = augment.AugmentOptions(crop_hw=(64, 64), turn=True)
     step = step_lib.make_step(
-        method, tx, lambda b, r: augment.augment(b, r, options), seed=0
+        method,
+        tx,
+        lambda b, r: augment.augment(b, r, options),
+        seed=0,
+        total_steps=10,
     )
     results = []
     for number in (1, 2, 4):

@@ -20,8 +20,6 @@ def test_frozen_statistics_need_weights():
     encoder.check_norm("frozen_batch", "weights.npz")
     with pytest.raises(errors.ConfigError, match=r"model\.pretrained=FILE"):
         encoder.check_norm("frozen_batch", "")
-    with pytest.raises(errors.ConfigError, match=r"model\.norm=batch: choose one of"):
-        encoder.check_norm("batch", "")
 
 
 def test_initialise_splits_parameters_from_the_rest():

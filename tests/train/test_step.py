@@ -11,8 +11,8 @@ from cellrec_jax.train import step as step_lib
 from cellrec_jax.types import Method
 
 
-def _toy_loss(params, model_state, batch, rng, step, *, ema_params):
-    del step, ema_params
+def _toy_loss(params, model_state, batch, rng, progress, *, ema_params):
+    del progress, ema_params
     noise = jax.vmap(lambda i: jax.random.normal(jax.random.fold_in(rng, i), ()))(
         batch["index"]
     )
@@ -29,7 +29,9 @@ def _run_toy(number, ema=0.0, steps=3):
     devices = jax.devices()[:number]
     tx = optim.make_optimizer(OptimConfig(learning_rate=0.1), 10, {"w": True})
     state = step_lib.init_state(tx, {"w": jnp.float32(1.0)}, {}, ema=ema)
-    step = step_lib.make_step(TOY, tx, lambda batch, _: batch, seed=3, ema=ema)
+    step = step_lib.make_step(
+        TOY, tx, lambda batch, _: batch, seed=3, total_steps=10, ema=ema
+    )
     pmapped = parallel.pmap_step(step, devices)
     state = parallel.place(state, devices)
     batch = {"x": np.arange(4, dtype=np.float32), "index": np.arange(4)}

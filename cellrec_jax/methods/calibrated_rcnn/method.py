@@ -29,7 +29,7 @@ from cellrec_jax.methods.calibrated_rcnn.options import (
 )
 from cellrec_jax.nn import convert, resnet, two_stage
 from cellrec_jax.ops import anchors, roi_align
-from cellrec_jax.types import Batch, Decode, Detections, Method, Metrics
+from cellrec_jax.types import Batch, Decode, Detections, Method, Metrics, Progress
 
 __all__ = ["LossOptions", "ModelOptions", "Options", "make"]
 
@@ -37,13 +37,12 @@ Params = Any
 ModelState = Any
 
 
-def make(options: Options, *, num_classes: int, total_steps: int) -> Method:
+def make(options: Options, *, num_classes: int) -> Method:
     """Builds the method's functions.
 
     Args:
       options: see `rcnn_options`.
       num_classes: K, background excluded; at least 1.
-      total_steps: length of training (read by ProSelfLC).
 
     Returns:
       A `Method` of pure functions.
@@ -58,7 +57,7 @@ def make(options: Options, *, num_classes: int, total_steps: int) -> Method:
     )
     return Method(
         init=bind(_init),
-        loss_fn=bind(_loss_fn, total_steps=total_steps),
+        loss_fn=bind(_loss_fn),
         predict=bind(_predict),
         trainable=functools.partial(_trainable, options=options.model),
         load_pretrained=functools.partial(
@@ -137,11 +136,10 @@ def _loss_fn(
     model_state: ModelState,
     batch: Batch,
     rng: jax.Array,
-    step: jax.Array,
+    progress: Progress,
     *,
     options: Options,
     num_classes: int,
-    total_steps: int,
     ema_params: Params | None = None,
 ) -> tuple[jax.Array, tuple[ModelState, Metrics]]:
     """Sum of the four losses; `ema_params` is part of the contract, unused here."""
@@ -152,10 +150,9 @@ def _loss_fn(
     network = _network(options, num_classes)
     variables = {"params": params, **model_state}
     shared: dict[str, Any] = {
-        "step": step,
+        "progress": progress,
         "model": model,
         "loss": loss,
-        "total_steps": total_steps,
     }
     first_keys, second_keys = _example_keys(rng, batch.example_index)
     truth = _truth(batch)

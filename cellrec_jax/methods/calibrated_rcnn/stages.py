@@ -10,6 +10,7 @@ from cellrec_jax import geometry
 from cellrec_jax.losses import calibration, density, detection
 from cellrec_jax.methods.calibrated_rcnn.options import LossOptions, ModelOptions
 from cellrec_jax.ops import assign, boxes, nms
+from cellrec_jax.types import Progress
 
 
 class Truth(NamedTuple):
@@ -77,9 +78,8 @@ def calibrated_cls(
     labels: jax.Array,
     positive: jax.Array,
     energy: jax.Array,
-    step: jax.Array,
+    progress: Progress,
     options: LossOptions,
-    total_steps: int,
 ) -> jax.Array:
     """Classification loss of sampled boxes under the chosen calibration.
 
@@ -88,9 +88,8 @@ def calibrated_cls(
       labels: i32 [S].
       positive: bool [S].
       energy: f32 [S] in [0, 1]; read by "bde" alone.
-      step: scalar, steps done.
+      progress: of the training.
       options: names the calibration.
-      total_steps: T of ProSelfLC unless the options give one.
 
     Returns:
       f32 [S], not reduced.
@@ -101,7 +100,7 @@ def calibrated_cls(
             logits, labels, weights, literal=options.literal
         )
     return calibration.calibrated_cross_entropy(
-        logits, labels, step, options.calibrated(total_steps)
+        logits, labels, progress.step, options.calibrated(progress.total)
     )
 
 
@@ -112,10 +111,9 @@ def first_stage(
     truth: Truth,
     *,
     anchors_yxyx: np.ndarray,
-    step: jax.Array,
+    progress: Progress,
     model: ModelOptions,
     loss: LossOptions,
-    total_steps: int,
 ) -> StageLoss:
     """Losses of the region proposal network on sampled anchors.
 
@@ -125,10 +123,9 @@ def first_stage(
       deltas_yxhw: f32 [A, 4].
       truth: the image's annotations.
       anchors_yxyx: f32 [A, 4].
-      step: scalar, steps done.
+      progress: of the training.
       model: assignment and sampling.
       loss: calibration, used here where its scope is "both".
-      total_steps: length of training.
 
     Returns:
       Losses of `model.rpn_batch` anchors.
@@ -150,9 +147,7 @@ def first_stage(
     labels = jnp.where(drawn.positive, 0, 1)
     scoped = loss if loss.scope == "both" else LossOptions(calibration="plain")
     energy = _energy(boxes.decode(deltas, anchors), drawn.mask, scoped)
-    cls = calibrated_cls(
-        logits, labels, drawn.positive, energy, step, scoped, total_steps
-    )
+    cls = calibrated_cls(logits, labels, drawn.positive, energy, progress, scoped)
     target = boxes.encode(truth.boxes_yxyx[truth_idx], anchors)
     box = detection.smooth_l1(deltas, target, sigma=loss.rpn_sigma)
     box = jnp.where(drawn.positive, box, 0.0)
@@ -246,10 +241,9 @@ def second_stage(
     deltas_yxhw: jax.Array,
     rois: RoIs,
     *,
-    step: jax.Array,
+    progress: Progress,
     model: ModelOptions,
     loss: LossOptions,
-    total_steps: int,
 ) -> StageLoss:
     """Calibrated losses of the second stage on its sampled boxes (Eq. 9 to 11).
 
@@ -260,10 +254,9 @@ def second_stage(
       logits: f32 [S, K + 1].
       deltas_yxhw: f32 [S, K, 4].
       rois: the sampled boxes.
-      step: scalar, steps done.
+      progress: of the training.
       model: box scales.
       loss: calibration.
-      total_steps: length of training.
 
     Returns:
       Losses of the S boxes.
@@ -275,9 +268,7 @@ def second_stage(
     decoded = boxes.decode(deltas, rois.boxes_yxyx, model.box_scales)
     dense_boxes = rois.boxes_yxyx if loss.energy_boxes == "proposals" else decoded
     energy = _energy(dense_boxes, rois.mask, loss)
-    cls = calibrated_cls(
-        logits, rois.labels, rois.positive, energy, step, loss, total_steps
-    )
+    cls = calibrated_cls(logits, rois.labels, rois.positive, energy, progress, loss)
     target = boxes.encode(rois.target_yxyx, rois.boxes_yxyx, model.box_scales)
     box = detection.smooth_l1(deltas, target, sigma=loss.roi_sigma)
     box = jnp.where(rois.positive, box, 0.0)

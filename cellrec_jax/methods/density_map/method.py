@@ -23,7 +23,7 @@ from cellrec_jax.methods import encoder
 from cellrec_jax.methods.density_map.options import LossOptions, ModelOptions, Options
 from cellrec_jax.nn import deeplab, fcrn, res_unet, resnet, unet
 from cellrec_jax.ops import heatmaps, peaks
-from cellrec_jax.types import Batch, Decode, Detections, Method, Metrics
+from cellrec_jax.types import Batch, Decode, Detections, Method, Metrics, Progress
 
 __all__ = ["LossOptions", "ModelOptions", "Options", "make"]
 
@@ -38,18 +38,16 @@ cells cover. From 0.5, narrow networks first turn all output weights against the
 of background and never get back: they end with one height at every cell."""
 
 
-def make(options: Options, *, num_classes: int, total_steps: int) -> Method:
+def make(options: Options, *, num_classes: int) -> Method:
     """Builds the method's functions.
 
     Args:
       options: see `map_options`.
       num_classes: K, background excluded; at least 1.
-      total_steps: length of training; nothing here follows a schedule.
 
     Returns:
       A `Method` of pure functions.
     """
-    del total_steps
     bind = functools.partial(
         functools.partial, options=options, num_classes=num_classes
     )
@@ -93,14 +91,14 @@ def _loss_fn(
     model_state: ModelState,
     batch: Batch,
     rng: jax.Array,
-    step: jax.Array,
+    progress: Progress,
     *,
     options: Options,
     num_classes: int,
     ema_params: Params | None = None,
 ) -> tuple[jax.Array, tuple[ModelState, Metrics]]:
     """Cross entropy and soft IoU of the maps, a mean over images."""
-    del rng, step, ema_params
+    del rng, progress, ema_params
     loss = options.loss
     network = _network(options.model, num_classes)
     logits, new_state = network.apply(

@@ -25,7 +25,15 @@ from cellrec_jax.methods.heatmap_forms import BACKGROUND
 from cellrec_jax.methods.heatmap_pu.options import LossOptions, ModelOptions, Options
 from cellrec_jax.nn import patch_net, unet
 from cellrec_jax.ops import patches, peaks
-from cellrec_jax.types import Batch, Decode, Detections, Method, Metrics, Stage
+from cellrec_jax.types import (
+    Batch,
+    Decode,
+    Detections,
+    Method,
+    Metrics,
+    Progress,
+    Stage,
+)
 
 __all__ = ["BACKGROUND", "LossOptions", "ModelOptions", "Options", "make"]
 
@@ -35,13 +43,12 @@ ModelState = Any
 _START_PRIOR = 0.1
 
 
-def make(options: Options, *, num_classes: int, total_steps: int) -> Method:
+def make(options: Options, *, num_classes: int) -> Method:
     """Builds the method's functions.
 
     Args:
       options: see `heatmap_options`.
       num_classes: must be 1.
-      total_steps: length of training, for the mean teacher's burn-in.
 
     Returns:
       A `Method` of pure functions. Parameters are {"detector": ...}, and "classifier"
@@ -59,7 +66,7 @@ def make(options: Options, *, num_classes: int, total_steps: int) -> Method:
     bind = functools.partial(functools.partial, options=options)
     return Method(
         init=bind(_init),
-        loss_fn=bind(_loss_fn, total_steps=total_steps),
+        loss_fn=bind(_loss_fn),
         predict=bind(_predict),
         trainable=_trainable,
         stride=unet.MULTIPLE,
@@ -151,10 +158,9 @@ def _loss_fn(
     model_state: ModelState,
     batch: Batch,
     rng: jax.Array,
-    step: jax.Array,
+    progress: Progress,
     *,
     options: Options,
-    total_steps: int,
     ema_params: Params | None = None,
 ) -> tuple[jax.Array, tuple[ModelState, Metrics]]:
     """Mean cost of the batch's pixels that count: over all of them, not image by image.
@@ -184,7 +190,7 @@ def _loss_fn(
         )
         assert ema_params is not None  # for mypy
         teacher = _heights(ema_params["detector"], model_state, batch, model)
-        sure = step >= loss.burn_in * total_steps
+        sure = progress.step >= loss.burn_in * progress.total
         pixels = jax.vmap(
             functools.partial(
                 heatmap_forms.taught, sure=sure, loss=loss, window_px=model.window_px

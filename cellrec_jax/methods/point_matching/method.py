@@ -25,7 +25,7 @@ from cellrec_jax.methods.point_matching.options import (
 )
 from cellrec_jax.nn import convert, layers, point_net, resnet
 from cellrec_jax.ops import anchors
-from cellrec_jax.types import Batch, Decode, Detections, Method, Metrics
+from cellrec_jax.types import Batch, Decode, Detections, Method, Metrics, Progress
 
 __all__ = ["LossOptions", "ModelOptions", "Options", "make"]
 
@@ -35,13 +35,12 @@ ModelState = Any
 _MULTIPLE = 32  # sides of images are padded to this, right and bottom
 
 
-def make(options: Options, *, num_classes: int, total_steps: int) -> Method:
+def make(options: Options, *, num_classes: int) -> Method:
     """Builds the method's functions.
 
     Args:
       options: see `point_options`.
       num_classes: K, background excluded; at least 1.
-      total_steps: length of training, for schedules inside of the loss (ProSelfLC).
 
     Returns:
       A `Method` of pure functions.
@@ -56,7 +55,7 @@ def make(options: Options, *, num_classes: int, total_steps: int) -> Method:
     )
     return Method(
         init=bind(_init),
-        loss_fn=bind(_loss_fn, total_steps=total_steps),
+        loss_fn=bind(_loss_fn),
         predict=bind(_predict),
         trainable=functools.partial(_trainable, options=options.model),
         load_pretrained=functools.partial(
@@ -96,11 +95,10 @@ def _loss_fn(
     model_state: ModelState,
     batch: Batch,
     rng: jax.Array,
-    step: jax.Array,
+    progress: Progress,
     *,
     options: Options,
     num_classes: int,
-    total_steps: int,
     ema_params: Params | None = None,
 ) -> tuple[jax.Array, tuple[ModelState, Metrics]]:
     """Sum of the three losses, Eq. 7; nothing is drawn at random."""
@@ -115,7 +113,7 @@ def _loss_fn(
     )
     proposals = stages.propose(outputs, batch, grid_hw, options.model)
     found = stages.match(proposals, batch, options.loss)
-    cost = stages.detection_cost(step, total_steps, options.loss)
+    cost = stages.detection_cost(progress, options.loss)
     losses = stages.losses(proposals, batch, found, options.loss, cost)
     total, terms = matched.total_loss(losses, options=options.loss.terms())
     one = jnp.ones(())

@@ -16,7 +16,7 @@ from cellrec_jax.losses import calibration, density, matched, points
 from cellrec_jax.methods.point_matching.options import LossOptions, ModelOptions
 from cellrec_jax.nn.point_net import PointOutputs
 from cellrec_jax.ops import anchors, matching, nms
-from cellrec_jax.types import Batch, Decode, Detections, Metrics
+from cellrec_jax.types import Batch, Decode, Detections, Metrics, Progress
 
 _OBJECT = 0.5  # probability above which a proposal counts as predicted
 
@@ -166,14 +166,14 @@ def negative_scale(proposals: Proposals, loss: LossOptions) -> jax.Array | None:
     return jax.vmap(one_image)(points_yx, predicted)
 
 
-def detection_cost(step: jax.Array, total_steps: int, loss: LossOptions) -> points.Cost:
+def detection_cost(progress: Progress, loss: LossOptions) -> points.Cost:
     """What takes the place of the detection loss's cross entropy at a step."""
     if loss.calibration in ("plain", "bde"):  # the targets stay as they are
         return points.cross_entropy
     return functools.partial(
         calibration.calibrated_cross_entropy,
-        step=step,
-        options=loss.calibrated(total_steps),
+        step=progress.step,
+        options=loss.calibrated(progress.total),
     )
 
 

@@ -31,13 +31,12 @@ _START = watershed_seeds.SeedOptions(0.02, 180.0, 0.0, 4.7)
 """Of an unfitted model."""
 
 
-def make(options: Options, *, num_classes: int, total_steps: int) -> Method:
+def make(options: Options, *, num_classes: int) -> Method:
     """Builds the method's functions; `predict` runs on the host, not under jit.
 
     Args:
       options: see `ModelOptions`.
       num_classes: must be 1.
-      total_steps: not used.
 
     Returns:
       A `Method` with `fit`.
@@ -45,7 +44,6 @@ def make(options: Options, *, num_classes: int, total_steps: int) -> Method:
     Raises:
       ConfigError: for more than one class.
     """
-    del total_steps
     if num_classes != 1:
         raise errors.ConfigError(
             f"--config.method=vicar finds cells of one class, not of {num_classes}: "

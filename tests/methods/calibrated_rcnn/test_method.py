@@ -13,17 +13,20 @@ from cellrec_jax import methods
 from cellrec_jax.data import arrays, augment, example
 from cellrec_jax.data.synthetic import source as synthetic
 from cellrec_jax.methods import calibrated_rcnn
-from cellrec_jax.types import Decode
+from cellrec_jax.types import Decode, Progress
 
 IMAGE = np.zeros((1, 64, 64, 3), np.float32)
+
+
+def _build(model, loss, num_classes):
+    fields = {"method": "calibrated_rcnn", "model": model, "loss": loss}
+    return methods.build(methods.freeze(fields), num_classes)
 
 
 @pytest.fixture(scope="module")
 def built(tiny_model):
     """Method, weights and a compiled gradient of a two-class tiny detector."""
-    method = methods.build(
-        "calibrated_rcnn", tiny_model, {}, num_classes=2, total_steps=10
-    )
+    method = _build(tiny_model, {}, 2)
     params, state = method.init(jax.random.key(0), IMAGE)
     grad = jax.jit(jax.value_and_grad(method.loss_fn, has_aux=True))
     return method, params, state, grad
@@ -31,7 +34,7 @@ def built(tiny_model):
 
 def _call(built, batch, seed=0):
     _, params, state, grad = built
-    return grad(params, state, batch, jax.random.key(seed), jnp.int32(0))
+    return grad(params, state, batch, jax.random.key(seed), Progress(jnp.int32(0), 10))
 
 
 def test_every_part_receives_gradient(built, tiny_batch):
@@ -122,13 +125,7 @@ def test_paper_setting_trains_80_tensors(tmp_path):
     weights = tmp_path / "weights.npz"
     weights.touch()
     model = calibrated_rcnn.ModelOptions(pretrained=str(weights))
-    method = methods.build(
-        "calibrated_rcnn",
-        dataclasses.asdict(model),
-        {},
-        num_classes=1,
-        total_steps=10,
-    )
+    method = _build(dataclasses.asdict(model), {}, 1)
     params, _ = jax.eval_shape(lambda: method.init(jax.random.key(0), IMAGE))
     assert sum(jax.tree.leaves(method.trainable(params))) == 80
 
@@ -163,9 +160,7 @@ def test_overfits_one_image(tiny_model, calibration):
     model |= {"pre_nms_test": 400, "post_nms_test": 200, "nms_iou": 0.4}
     model |= {"pre_nms_train": 400, "post_nms_train": 200}
     loss = {"calibration": calibration}
-    method = methods.build(
-        "calibrated_rcnn", model, loss, num_classes=1, total_steps=150
-    )
+    method = _build(model, loss, 1)
     params, state = method.init(jax.random.key(0), batch.image)
     tx = optim.make_optimizer(
         OptimConfig(name="adamw", learning_rate=2e-3, schedule="constant"),

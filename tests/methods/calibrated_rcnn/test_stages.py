@@ -9,6 +9,7 @@ import pytest
 
 from cellrec_jax.methods.calibrated_rcnn import stages
 from cellrec_jax.methods.calibrated_rcnn.options import LossOptions, ModelOptions
+from cellrec_jax.types import Progress
 
 MODEL = ModelOptions(rpn_batch=8, roi_batch=8, roi_positive_fraction=0.5)
 TRUTH = stages.Truth(
@@ -29,10 +30,9 @@ def _first(logits, truth):
         jnp.zeros((4, 4)),
         truth,
         anchors_yxyx=ANCHORS,
-        step=0,
+        progress=Progress(0, 10),
         model=MODEL,
         loss=LossOptions(),
-        total_steps=10,
     )
 
 
@@ -107,7 +107,7 @@ ROIS = stages.RoIs(
     mask=jnp.array([True, True, True, False]),
 )
 
-REST = {"step": 0, "model": MODEL, "total_steps": 10}
+REST = {"progress": Progress(0, 10), "model": MODEL}
 
 
 def _second(loss: LossOptions, logits=None):

@@ -16,13 +16,20 @@ from cellrec_jax.methods.density_map import method as density_map
 from cellrec_jax.methods.density_map.options import NETWORKS, LossOptions, ModelOptions
 from cellrec_jax.metrics import matching
 from cellrec_jax.train import optim
-from cellrec_jax.types import Decode
+from cellrec_jax.types import Decode, Progress
 
 TINY = {"network": "fcrn_a", "width": 2, "backbone": "tiny", "max_detections": 20}
 jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 """Compiles in half the time."""
 KEEP_ALL = Decode(jnp.zeros(2), jnp.zeros(()))
-build = functools.partial(methods.build, "density_map", num_classes=2, total_steps=10)
+
+
+START = Progress(jnp.int32(0), 10)
+
+
+def build(model, loss, num_classes=2):
+    experiment = methods.freeze({"method": "density_map", "model": model, "loss": loss})
+    return methods.build(experiment, num_classes)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +47,7 @@ def built():
 
 def _call(built, batch):
     _, params, state, grad = built
-    return grad(params, state, batch, jax.random.key(0), jnp.int32(0))
+    return grad(params, state, batch, jax.random.key(0), START)
 
 
 POINTS = np.array([[4.5, 5.5], [4.5, 9.0], [10.2, 14.7], [1e6, np.nan]], np.float32)
@@ -153,7 +160,12 @@ def test_networks_give_a_map_a_class(network, tiny_batch):
     )
     params, state = jax.eval_shape(method.init, jax.random.key(0), odd.image)
     loss, (new_state, _) = jax.eval_shape(
-        method.loss_fn, params, state, odd, jax.random.key(0), jnp.int32(0)
+        method.loss_fn,
+        params,
+        state,
+        odd,
+        jax.random.key(0),
+        START,
     )
     assert loss.shape == ()
     chex.assert_trees_all_equal_shapes_and_dtypes(new_state, state)
@@ -223,7 +235,7 @@ def test_networks_give_finite_gradients(network, tiny_batch):
     method = build({**TINY, "network": network}, {"target": "disc"})
     params, state = method.init(jax.random.key(0), tiny_batch.image)
     grad = jax.jit(jax.value_and_grad(method.loss_fn, has_aux=True))
-    (loss, _), grads = grad(params, state, tiny_batch, jax.random.key(0), jnp.int32(0))
+    (loss, _), grads = grad(params, state, tiny_batch, jax.random.key(0), START)
     assert np.isfinite(loss)
     for path, leaf in jax.tree_util.tree_flatten_with_path(grads)[0]:
         assert np.all(np.isfinite(leaf)), path

@@ -20,14 +20,18 @@ from cellrec_jax.metrics import matching
 from cellrec_jax.nn import unet
 from cellrec_jax.ops import heatmaps
 from cellrec_jax.train import optim
-from cellrec_jax.types import Decode
+from cellrec_jax.types import Decode, Progress
 
 TINY = {"width": 2, "window_px": 3, "max_detections": 30, "patch_px": 13}
 RADII = {"sigma_px": 2.0, "radius_px": 4.0}
 jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 """Compiles in half the time."""
 HALF = Decode(jnp.full(1, 0.5), jnp.zeros(()))
-build = functools.partial(methods.build, "heatmap_pu", num_classes=1, total_steps=10)
+
+
+def build(model, loss, num_classes=1):
+    experiment = methods.freeze({"method": "heatmap_pu", "model": model, "loss": loss})
+    return methods.build(experiment, num_classes)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +45,7 @@ def built():
 
 def _call(built, batch, step=0):
     _, params, state, grad = built
-    return grad(params, state, batch, jax.random.key(0), jnp.int32(step))
+    return grad(params, state, batch, jax.random.key(0), Progress(jnp.int32(step), 10))
 
 
 def test_published_detector_has_its_parameters():
@@ -109,7 +113,12 @@ def test_forms_give_finite_gradients(form, tiny_batch):
     grad = jit(jax.value_and_grad(method.loss_fn, has_aux=True))
     for step in (0, 9):
         (loss, (new_state, _)), grads = grad(
-            params, state, tiny_batch, jax.random.key(0), step, ema_params=params
+            params,
+            state,
+            tiny_batch,
+            jax.random.key(0),
+            Progress(step, 10),
+            ema_params=params,
         )
         assert np.isfinite(loss)
         chex.assert_trees_all_equal_structs(state, new_state)
@@ -166,9 +175,9 @@ def test_teacher_is_asked_after_burn_in(tiny_batch):
     params, state = method.init(jax.random.key(0), tiny_batch.image)
     masked = build(TINY, RADII)
     call = (params, state, tiny_batch, jax.random.key(0))
-    before, _ = jit(method.loss_fn)(*call, 4, ema_params=params)
-    after, _ = jit(method.loss_fn)(*call, 5, ema_params=params)
-    alone, _ = jit(masked.loss_fn)(*call, 4)
+    before, _ = jit(method.loss_fn)(*call, Progress(4, 10), ema_params=params)
+    after, _ = jit(method.loss_fn)(*call, Progress(5, 10), ema_params=params)
+    alone, _ = jit(masked.loss_fn)(*call, Progress(4, 10))
     np.testing.assert_allclose(before, alone, rtol=1e-6)
     assert not np.isclose(after, alone, rtol=1e-3)
 
@@ -228,14 +237,16 @@ def test_classifier_decides_and_is_not_trained_here(tiny_batch):
 
 def test_more_than_one_class_is_refused():
     with pytest.raises(errors.ConfigError, match=r"data.classes"):
-        methods.build("heatmap_pu", {}, {}, num_classes=2, total_steps=1)
+        methods.build(
+            methods.freeze({"method": "heatmap_pu", "model": {}, "loss": {}}), 2
+        )
 
 
 def test_teacher_needs_averaged_weights(tiny_batch):
     method = build(TINY, {"form": "mean_teacher"})
     params, state = method.init(jax.random.key(0), tiny_batch.image)
     with pytest.raises(errors.ConfigError, match=r"optim.ema"):
-        method.loss_fn(params, state, tiny_batch, jax.random.key(0), 0)
+        method.loss_fn(params, state, tiny_batch, jax.random.key(0), Progress(0, 10))
 
 
 @pytest.mark.slow
@@ -317,7 +328,7 @@ def test_range_term_counts_pixels_far_from_labels(tiny_batch):
     nothing = tiny_batch._replace(points_mask=np.zeros_like(tiny_batch.points_mask))
     method = build(TINY, {**RADII, "range_weight": 2.0})
     params, state = method.init(jax.random.key(0), tiny_batch.image)
-    call = (params, state, nothing, jax.random.key(0), 0)
+    call = (params, state, nothing, jax.random.key(0), Progress(0, 10))
     loss, (_, metrics) = jit(method.loss_fn)(*call)
     assert metrics["loss/map"][0] == 0.0
     np.testing.assert_allclose(loss, 2 * metrics["loss/range"][0])

@@ -16,7 +16,7 @@ from cellrec_jax.methods.point_matching.options import LossOptions
 from cellrec_jax.metrics import matching
 from cellrec_jax.nn import resnet
 from cellrec_jax.train import optim
-from cellrec_jax.types import Decode
+from cellrec_jax.types import Decode, Progress
 
 TINY = {"encoder": "tiny", "channels": 4, "max_detections": 100}
 P2P = {
@@ -31,7 +31,13 @@ IMAGE = jax.ShapeDtypeStruct((1, 64, 96, 3), jnp.float32)
 jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 """Compiles in half the time."""
 KEEP_ALL = Decode(jnp.zeros(2), jnp.zeros(()))
-build = functools.partial(methods.build, "point_matching", total_steps=10)
+
+
+def build(model, loss, num_classes=2):
+    experiment = methods.freeze(
+        {"method": "point_matching", "model": model, "loss": loss}
+    )
+    return methods.build(experiment, num_classes)
 
 
 def _weights(method, rng):
@@ -59,7 +65,7 @@ def built():
 
 def _call(built, batch):
     _, params, state, grad, _ = built
-    return grad(params, state, batch, jax.random.key(0), jnp.int32(0))
+    return grad(params, state, batch, jax.random.key(0), Progress(jnp.int32(0), 10))
 
 
 def test_every_parameter_receives_gradient(built, tiny_batch):
@@ -82,7 +88,7 @@ def test_other_calibrations_train(tiny_batch, calibration, rng):
     losses = []
     for one, step in ((plain, 0), (method, 0), (method, 9)):
         _, (_, metrics) = jit(one.loss_fn)(
-            params, state, tiny_batch, jax.random.key(0), jnp.int32(step)
+            params, state, tiny_batch, jax.random.key(0), Progress(jnp.int32(step), 10)
         )
         losses.append({key: float(value[0]) for key, value in metrics.items()})
     first, calibrated, late = losses
@@ -202,7 +208,7 @@ def _small(batch):
 
 def test_training_on_less_than_a_cell_of_the_grid_is_refused(built, tiny_batch):
     method, params, state, _, _ = built
-    rng, step = jax.random.key(0), jnp.int32(0)
+    rng, step = jax.random.key(0), Progress(jnp.int32(0), 10)
     with pytest.raises(errors.ConfigError, match=r"7 x 5 px .*data.crop_hw"):
         method.loss_fn(params, state, _small(tiny_batch), rng, step)
 
@@ -298,7 +304,7 @@ def test_p2pnets_choice_trains_every_parameter(tiny_batch):
     params, state = method.init(jax.random.key(0), tiny_batch.image)
     grad = jax.jit(jax.value_and_grad(method.loss_fn, has_aux=True))
     (loss, (_, metrics)), grads = grad(
-        params, state, tiny_batch, jax.random.key(0), jnp.int32(0)
+        params, state, tiny_batch, jax.random.key(0), Progress(jnp.int32(0), 10)
     )
     assert np.isfinite(loss)
     assert metrics["loss/classification"][0] == 0

@@ -15,7 +15,7 @@ from cellrec_jax.methods.point_matching import stages
 from cellrec_jax.methods.point_matching.options import LossOptions, ModelOptions
 from cellrec_jax.nn.point_net import PointOutputs
 from cellrec_jax.ops.matching import Match
-from cellrec_jax.types import Batch, Decode
+from cellrec_jax.types import Batch, Decode, Progress
 
 MODEL = ModelOptions(level=3, anchors="2x2", offset_scale=10.0)
 LOSS = LossOptions(matcher="host")
@@ -237,7 +237,7 @@ def test_other_calibrations_change_the_targets_of_all_proposals():
     found = match(proposals, batch, LOSS)
     np.testing.assert_array_equal(found.proposal_idx[0], [0, 1])
     smoothed = LossOptions(calibration="label_smoothing", epsilon=0.2)
-    cost = stages.detection_cost(jnp.int32(0), 10, smoothed)
+    cost = stages.detection_cost(Progress(0, 10), smoothed)
     got = stages.losses(proposals, batch, found, smoothed, cost)
     even, likely, unlikely = -np.log([0.5, 0.8, 0.2])
     expected = [
@@ -257,9 +257,7 @@ def test_trust_in_the_model_follows_the_schedule(steps):
     logits, labels = jnp.log(jnp.array([[0.9, 0.1]])), jnp.array([1])
     loss = LossOptions(calibration="proselflc", proselflc_steps=steps)
     middle, end = (
-        stages.detection_cost(jnp.int32(step), 100 if steps == 0 else 7, loss)(
-            logits, labels
-        )
+        stages.detection_cost(Progress(step, 7 if steps else 100), loss)(logits, labels)
         for step in (49, 99)
     )
     local = 1 + (0.9 * np.log(0.9) + 0.1 * np.log(0.1)) / np.log(2)

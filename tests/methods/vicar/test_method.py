@@ -1,5 +1,7 @@
 """Image processing finds dark discs; nothing is trained."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,7 +20,7 @@ MODEL = vicar.ModelOptions(
     h_px=(1.0,),
     max_detections=5,
 )
-METHOD = vicar.make(vicar.Options(MODEL), num_classes=1, total_steps=1)
+METHOD = vicar.make(vicar.Options(MODEL), num_classes=1)
 
 
 @pytest.fixture
@@ -56,8 +58,8 @@ def _decode(threshold=0.0):
 
 @pytest.mark.parametrize("labels", ["given", "sampled"])
 def test_fit_and_predict(images, labels):
-    options = vicar.Options(vicar.dataclasses.replace(MODEL, search_labels=labels))
-    method = vicar.make(options, num_classes=1, total_steps=1)
+    options = vicar.Options(dataclasses.replace(MODEL, search_labels=labels))
+    method = vicar.make(options, num_classes=1)
     points_yx = np.stack([np.vstack([CELLS_YX, [[1e9, -3]]])] * 2)
     masks = np.array([[True, True, True, False], [False] * 4])
     params, line = method.fit(images, points_yx, masks, _valid(images), 4.0)
@@ -127,7 +129,7 @@ def test_nothing_is_trained_by_gradients():
 
 def test_bad_input_is_refused(images):
     with pytest.raises(errors.ConfigError, match=r"classes=cell=a\+b"):
-        methods.build("vicar", {}, {}, num_classes=2, total_steps=1)
+        methods.build(methods.freeze({"method": "vicar", "model": {}, "loss": {}}), 2)
     none = np.zeros((2, 1), bool)
     with pytest.raises(errors.DataError, match="no frame has a cell"):
         METHOD.fit(images, np.zeros((2, 1, 2)), none, _valid(images), 4.0)
