@@ -60,19 +60,34 @@ def _parser() -> _Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--config", metavar="FILE|NAME[:PRESET]")
-    parser.add_argument("--workdir", type=Path, help="default: runs/NAME-PRESET")
-    parser.add_argument(
-        "--mode", choices=("train", "evaluate", "predict"), default="train"
+    used = parser.add_argument_group("most used").add_argument
+    used(
+        "--config",
+        metavar="FILE|NAME[:PRESET]",
+        help="train: what and how; --list names those there are",
     )
-    parser.add_argument("--input", help="predict: image, folder or quoted pattern")
-    parser.add_argument(
+    used(
+        "--config.data.root",
+        metavar="FOLDER",
+        help="train, evaluate: images with annotations; generated ones without it",
+    )
+    used("--workdir", type=Path, help="of a run; train: default runs/NAME-PRESET")
+    used(
+        "--mode",
+        choices=("train", "evaluate", "predict"),
+        default="train",
+        help="default: train",
+    )
+    used("--input", help="predict: image, folder or quoted pattern")
+    rest = parser.add_argument_group("others").add_argument
+    rest("--list", action="store_true", help="print configs and presets, a line each")
+    rest(
         "--output",
         type=Path,
         help="predict: result folder, default WORKDIR/predict; evaluate: default "
         "WORKDIR, for another folder WORKDIR/evaluate-FOLDER",
     )
-    parser.add_argument(
+    rest(
         "--margin",
         type=int,
         default=0,
@@ -81,20 +96,20 @@ def _parser() -> _Parser:
         "image sees beyond its own part; default: a cell's box. From the network's "
         "receptive radius on as if there were no tiles (configs/README.md)",
     )
-    parser.add_argument("--mpp", type=float, default=0.0, help="predict: um per px")
-    parser.add_argument(
+    rest("--mpp", type=float, default=0.0, help="predict: um per px")
+    rest(
         "--init-from",
         type=Path,
         metavar="WORKDIR",
         help="train: start from its weights",
     )
-    parser.add_argument(
+    rest(
         "--distributed",
         metavar="HOST:PORT,COUNT,ID",
         help="train on several processes; 'auto' asks the cluster",
     )
-    parser.add_argument("--debug", action="store_true", help="show tracebacks")
-    parser.add_argument("--version", action="version", version=__version__)
+    rest("--debug", action="store_true", help="show tracebacks")
+    rest("--version", action="version", version=__version__)
     return parser
 
 

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 import sys
 import traceback
+import types
 from typing import TYPE_CHECKING
 
 from ml_collections import ConfigDict
@@ -28,31 +29,58 @@ def find_config(name: str) -> Path:
     path = Path(name).expanduser()
     if path.is_file():
         return path
-    here = Path(__file__).parent
-    folders = [here / "configs", here.parent / "configs"]  # wheel, checkout
-    for folder in folders if path.name == name else ():  # a path is meant literally
-        shipped = folder / f"{path.stem}.py"
-        if shipped.is_file():
-            return shipped
-    known = sorted({p.stem for folder in folders for p in folder.glob("*.py")})
+    shipped = _shipped()
+    if path.name == name and path.stem in shipped:  # a path is meant literally
+        return shipped[path.stem]
     raise errors.ConfigError(
         f"--config {name}: no such file, and none shipped by that name; there are "
-        f"{', '.join(known)}"
+        f"{', '.join(shipped)}"
     )
 
 
+def _shipped() -> dict[str, Path]:
+    """Name -> file of the package's configs."""
+    here = Path(__file__).parent
+    folder = here / "configs"  # of a wheel
+    folder = folder if folder.is_dir() else here.parent / "configs"  # of a checkout
+    return {path.stem: path for path in sorted(folder.glob("*.py"))}
+
+
 def load_config(flag: str) -> ConfigDict:
-    """Runs `get_config(preset)` of the file that `FILE[:PRESET]` names."""
+    """Runs `get_config(preset)` of the file that `FILE[:PRESET]` names.
+
+    Raises:
+      ConfigError: if there is no such file, or its `PRESETS`, where it has them, lack
+        the preset.
+    """
     name, _, preset = flag.partition(":")
     path = find_config(name)
+    module = _module(path)
+    if not hasattr(module, "get_config"):
+        raise errors.ConfigError(f"{path}: defines no get_config(preset)")
+    known = getattr(module, "PRESETS", None)
+    if preset and known is not None and preset not in known:
+        names = ", ".join(f":{one}" for one in known if one)
+        raise errors.ConfigError(f"no preset :{preset}; there are {names or 'none'}")
+    return module.get_config(preset)
+
+
+def _module(path: Path) -> types.ModuleType:
     spec = importlib.util.spec_from_file_location(f"_config_{path.stem}", path)
     assert spec is not None  # a .py file always has one
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    if not hasattr(module, "get_config"):
-        raise errors.ConfigError(f"{path}: defines no get_config(preset)")
-    return module.get_config(preset)
+    return module
+
+
+def list_configs() -> dict[str, str]:
+    """Name, as for `--config`, -> what it is, of all that the package has."""
+    return {
+        f"{name}:{preset}".rstrip(":"): what
+        for name, path in _shipped().items()
+        for preset, what in _module(path).PRESETS.items()
+    }
 
 
 def _experiment(flag: str, pairs: dict[str, str]) -> config.Experiment:
@@ -174,6 +202,11 @@ def run(arguments: Sequence[str]) -> int:
     debug = "--debug" in arguments
     try:
         flags, pairs = flags_lib.parse(arguments)
+        if flags.list:
+            configs = list_configs()
+            for name, what in configs.items():
+                print(f"{name:<{max(map(len, configs))}}  {what}")  # noqa: T201
+            return 0
         if flags.distributed:
             _start_distributed(flags.distributed)
         modes = {"train": _train, "evaluate": _evaluate, "predict": _predict}

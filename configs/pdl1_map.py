@@ -21,21 +21,26 @@ small_deeplab 0.810 +- 0.017 (469). Published sizes were not trained.
 from ml_collections import ConfigDict
 
 from cellrec_jax import config as config_lib
-from cellrec_jax import errors
 from cellrec_jax.methods import density_map
 
-NETWORKS = ("fcrn_a", "fcrn_b", "unet", "res_unet", "deeplab", "multitask")
+NETWORKS = {
+    "unet": "all cells marked, regressed maps: U-Net",
+    "fcrn_a": "the same with FCRN-A",
+    "fcrn_b": "the same with FCRN-B",
+    "res_unet": "the same with a residual U-Net",
+    "deeplab": "the same with DeepLabv3+, of a ResNet-101",
+    "multitask": "the same with filled circles, the main decoder of Zhang et al.",
+}
+PRESETS = {
+    **{name: f"{what}, for a GPU" for name, what in NETWORKS.items()},
+    **{f"small_{name}": f"{what}, for a CPU" for name, what in NETWORKS.items()},
+}
 _SMALL_WIDTHS = {"fcrn_a": 24, "fcrn_b": 14, "unet": 16, "res_unet": 16, "deeplab": 96}
 
 
-def get_config(preset: str = "unet") -> ConfigDict:
+def get_config(preset: str = "") -> ConfigDict:
     preset = preset or "unet"
     name = preset.removeprefix("small_")
-    if name not in NETWORKS:
-        raise errors.ConfigError(
-            f"no preset :{preset}; there are "
-            + ", ".join(f":{known} and :small_{known}" for known in NETWORKS)
-        )
     config = config_lib.base("density_map", density_map.Options())
     config.model.network = "deeplab" if name == "multitask" else name
     if name == "multitask":

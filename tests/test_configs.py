@@ -96,6 +96,22 @@ def test_small_rows_of_one_table_are_trained_alike():
             assert getattr(row, part) == getattr(ours, part), name
 
 
+def test_every_preset_that_is_listed_loads():
+    listed = main.list_configs()
+    assert set(PRESETS) - set(listed) == {"pdl1_map", "c2c12_vicar"}  # their defaults
+    assert set(SMALL_ROWS) < set(listed)
+    for name, what in listed.items():
+        assert what, name
+        methods.freeze(main.load_config(name))
+
+
+def test_a_config_of_the_users_need_not_list_its_presets(tmp_path):
+    path = tmp_path / "mine.py"
+    shipped = FILES[0].with_name("ki67_bde.py").read_text()
+    path.write_text(shipped.replace("PRESETS", "OTHERS"))
+    assert main.load_config(f"{path}:small").model.backbone == "small"
+
+
 @pytest.mark.parametrize("name", ["pdl1_point", "pdl1_map"])
 def test_unknown_presets_name_the_known_ones(name):
     with pytest.raises(errors.ConfigError, match=r"no preset :huge; there are .*small"):

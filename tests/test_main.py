@@ -79,6 +79,12 @@ def test_predict_writes_csv_geojson_and_overlay(trained, tmp_path, capsys):
     assert len(cells.scores) == len(rows)
 
 
+def test_list_has_a_line_for_each_preset(capsys):
+    assert main.run(["--list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == list(main.list_configs())
+
+
 BAD = [
     (["--config", "nothing"], "ki67_bde, mitos_bde"),
     (["--config", "ki67_bde:tiny"], "no preset :tiny"),

@@ -33,6 +33,10 @@ class Predictor:
     model: model_lib.Model
     compiled: Predict
 
+    def __repr__(self) -> str:
+        """That of the model."""
+        return repr(self.model)
+
     @property
     def class_names(self) -> tuple[str, ...]:
         """Names of the classes that labels count."""

@@ -27,6 +27,21 @@ class Model:
     meta: Mapping[str, Any]
     """What prediction needs besides the weights; see `loop`."""
     step: int
+    workdir: Path | None = None
+    """Where it was restored from."""
+
+    def __repr__(self) -> str:
+        """What it is, of where, and what it takes for a cell; not its weights."""
+        cuts = zip(self.class_names, self.meta["decode"]["thresholds"], strict=True)
+        where = f" of {self.workdir}" if self.workdir else ""
+        return "\n".join(
+            (
+                f"{self.experiment.method}{where}",
+                f"  step {self.step} of {self.experiment.total_steps}",
+                f"  classes: {', '.join(self.class_names)}",
+                f"  thresholds: {', '.join(f'{name} {cut:.3f}' for name, cut in cuts)}",
+            )
+        )
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -113,7 +128,8 @@ def restore(workdir: Path, which: str = "last") -> Model:
         name = "ema_params" if experiment.optim.ema else "params"
         spec = {name: params, "model_state": model_state}
         found = jax.device_put(checkpoint.restore_parts(manager, spec, step))
-    return Model(experiment, method, found[name], found["model_state"], meta, step)
+    state = found["model_state"]
+    return Model(experiment, method, found[name], state, meta, step, workdir)
 
 
 def stored_eval(workdir: Path, which: str = "last") -> config_lib.EvalConfig:

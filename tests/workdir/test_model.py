@@ -1,6 +1,7 @@
 """Methods with weights; restored from a finished run."""
 
 import dataclasses
+from pathlib import Path
 import shutil
 
 import numpy as np
@@ -23,6 +24,18 @@ def test_decode_is_in_px_of_the_network(tiny_experiment):
     assert made.decode.min_distance == 1.5
     assert made.threshold_lines()[-1] == "least distance of two cells: 3 px"
     assert not model.keep_all(2).thresholds.any()
+
+
+def test_repr_is_a_few_lines(tiny_experiment):
+    meta = {"decode": DECODE, "class_names": ["a", "b"]}
+    weights = {"kernel": np.zeros((3, 3))}
+    made = model.Model(tiny_experiment, None, weights, None, meta, 1, Path("runs/a"))
+    assert repr(made).split("\n") == [
+        f"calibrated_rcnn of {Path('runs/a')}",
+        "  step 1 of 4",
+        "  classes: a, b",
+        "  thresholds: a 0.250, b 0.500",
+    ]
 
 
 @pytest.mark.parametrize(("mode", "distance"), [("squeeze", 3 / 8**0.5), ("pad", 0.75)])
