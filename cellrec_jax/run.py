@@ -85,4 +85,4 @@ def _trainer(method: Method) -> Callable[..., loop.Outcome]:
     """What trains a method: its last stage, its own fit, or the loop."""
     if method.stages:
         return _STAGES[method.stages[-1].kind].train
-    return loop.train if method.fit is None else fit.train
+    return loop.train if method.traits.fit is None else fit.train

@@ -85,16 +85,9 @@ class Stage(NamedTuple):
     """Its own frozen dataclass."""
 
 
-class Method(NamedTuple):
-    """What a method module's `make(options)` returns: pure functions."""
+class Traits(NamedTuple):
+    """What only some methods have."""
 
-    init: Callable[..., tuple[Any, Any]]
-    """(rng, image [B, H, W, C], any size) -> (params, model_state)."""
-    loss_fn: Callable[..., tuple[jax.Array, tuple[Any, Metrics]]]
-    """(params, model_state, batch, rng, progress, *, ema_params=None)
-    -> (loss, (model_state, metrics))."""
-    predict: Callable[..., Detections]
-    """(params, model_state, batch, decode) -> Detections."""
     trainable: Callable[..., Any] | None = None
     """(params) -> tree of bool; False leaves are frozen. None trains everything."""
     load_pretrained: Callable[..., tuple[Any, Any, tuple[str, ...]]] | None = None
@@ -105,14 +98,29 @@ class Method(NamedTuple):
     track) -> (params, a line for the user): replaces training where nothing is trained
     by gradients. `predict` then runs on the host. `track` passes items through and
     shows how far it is, as `Console.track`."""
+    candidates: Callable[..., Detections] | None = None
+    """(params, model_state, batch, decode) -> what a round of pseudo labels selects
+    from; only for methods that train in rounds."""
     stride: int = 1
     """px; tiles of an image that start at its multiples have the features of the
     whole image, but for what lies near their edges."""
     slots_per_class: bool = False
     """Whether the `max_detections` of its options are for each class, not for all."""
-    candidates: Callable[..., Detections] | None = None
-    """(params, model_state, batch, decode) -> what a round of pseudo labels selects
-    from; only for methods that train in rounds."""
+    tile_warning: str = ""
+    """What to tell of images that are cut into tiles; empty where nothing is."""
+
+
+class Method(NamedTuple):
+    """What a method module's `make(options)` returns: pure functions."""
+
+    init: Callable[..., tuple[Any, Any]]
+    """(rng, image [B, H, W, C], any size) -> (params, model_state)."""
+    loss_fn: Callable[..., tuple[jax.Array, tuple[Any, Metrics]]]
+    """(params, model_state, batch, rng, progress, *, ema_params=None)
+    -> (loss, (model_state, metrics))."""
+    predict: Callable[..., Detections]
+    """(params, model_state, batch, decode) -> Detections."""
+    traits: Traits = Traits()
     stages: tuple[Stage, ...] = ()
     """What else is trained, in order; see `run`."""
 

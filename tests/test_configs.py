@@ -54,7 +54,7 @@ def test_config_builds_and_survives_json(name):
         valid=_shape(1, 64, 64, dtype=bool),
         example_index=_shape(1, dtype=np.int32),
     )
-    if method.fit is None:  # else it is not traced
+    if method.traits.fit is None:  # else it is not traced
         num = _num_classes(experiment)
         found = jax.eval_shape(
             method.predict, params, state, batch, model.keep_all(num)

@@ -22,11 +22,9 @@ def test_detections_without_boxes():
 
 def test_methods_need_only_three_functions():
     method = types.Method(init=print, loss_fn=print, predict=print)
-    assert method.stride == 1
-    assert method.slots_per_class is False
-    given = {"init", "loss_fn", "predict", "stride", "slots_per_class"}
-    optional = set(types.Method._fields) - given
-    assert all(getattr(method, name) is None for name in optional)
+    assert method.traits == types.Traits()
+    assert method.traits.stride == 1
+    assert method.traits.fit is method.traits.candidates is None
 
 
 def test_averaged_parameters_win_where_there_are_any():

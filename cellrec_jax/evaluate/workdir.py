@@ -48,7 +48,7 @@ def _fit_operating_point(
     console: Console,
 ) -> counting.OperatingPoint:
     """As training does: methods that are not trained look at no validation images."""
-    val_set = None if model.method.fit else sets.load_eval(split, console.track)
+    val_set = None if model.method.traits.fit else sets.load_eval(split, console.track)
     if val_set is None:
         return fitting.fit([], model.class_names, config, model.meta["mpp"])
     console.line("choosing the thresholds again on the validation images")
@@ -182,11 +182,12 @@ def _slot_lines(
     """Warns of images with more cells than a prediction can hold."""
     slots = model.experiment.options.model.max_detections
     thresholds = np.asarray(model.meta["decode"]["thresholds"])
+    per_class = model.method.traits.slots_per_class
     full = []
     for one in results:
         counted = one.pred_labels[one.pred_scores >= thresholds[one.pred_labels]]
         by_class = np.bincount(counted, minlength=1)
-        found = by_class.max() if model.method.slots_per_class else by_class.sum()
+        found = by_class.max() if per_class else by_class.sum()
         if found >= slots:
             full.append(one.image_id)
     if not full:

@@ -26,4 +26,4 @@ def jit_predict(method: Method) -> Predict:
         batch = augment.prepare_eval(batch)
         return method.predict(params, model_state, batch, decode)
 
-    return jax.jit(predict) if method.fit is None else predict
+    return jax.jit(predict) if method.traits.fit is None else predict

@@ -16,12 +16,6 @@ from cellrec_jax.io import geojson, overlay, palette, table
 from cellrec_jax.io.console import Console
 from cellrec_jax.predict.predictor import Predictor
 
-_RELATIVE = (
-    "warning: images are cut into tiles, and model.peak_rule=relative takes each "
-    "tile's own range of heights, so that cells are found in empty tiles too; train "
-    "with --config.model.peak_rule=absolute"
-)
-
 
 def find_inputs(pattern: str) -> list[Path]:
     """Images that a file, folder or glob names, naturally sorted.
@@ -74,9 +68,7 @@ def predict_files(
     rows: list[dict[str, Any]] = []
     failed: list[str] = []
     root = _common_root(paths)
-    options = predictor.model.experiment.options
-    relative = getattr(options.model, "peak_rule", "") == "relative"
-    warning = _RELATIVE if relative else ""
+    warning = predictor.model.method.traits.tile_warning
     for path in console.track(paths, "predicting"):
         try:
             image = images.load_image(path)

@@ -159,7 +159,7 @@ class Predictor:
         if not margin_px:  # one shape, so one compilation; margins fill half at most
             margin_yx = np.clip(margin_yx, 1, least_hw // 4)
             return tiles.grid(size_hw, least_hw.tolist(), margin_yx.tolist())
-        stride = self.model.method.stride
+        stride = self.model.method.traits.stride
         tile_hw = np.maximum(least_hw, 2 * margin_yx + 4 * stride)
         return tiles.grid(size_hw, tile_hw.tolist(), margin_yx.tolist(), stride)
 

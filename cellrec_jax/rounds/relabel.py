@@ -144,9 +144,9 @@ def _jit_candidates(method: Method) -> Predict:
     """Compiles a method's peaks of training images, from raw images on."""
 
     def find(params: Any, model_state: Any, batch: Batch, decode: Decode) -> Detections:
-        assert method.candidates is not None  # `refine` checks
+        assert method.traits.candidates is not None  # `refine` checks
         batch = augment.prepare_eval(batch)
-        return method.candidates(params, model_state, batch, decode)
+        return method.traits.candidates(params, model_state, batch, decode)
 
     return jax.jit(find)
 

@@ -54,11 +54,11 @@ def train(
         console.line(note)
     console.line(loop.summary(experiment, data, source))
     class_names = data.train.source.class_names
-    assert method.fit is not None  # the caller asked for it
+    assert method.traits.fit is not None  # the caller asked for it
     config = experiment.data
     scale = transforms.length_scale(source.native_hw, config.size_hw, config.resize)
     console.line(f"fitting {experiment.method} to {len(data.train.image_ids)} images")
-    params, line = method.fit(
+    params, line = method.traits.fit(
         np.asarray(colors.to_unit(jnp.asarray(loaded.images.image))),
         loaded.images.points_yx,
         loaded.images.points_mask,

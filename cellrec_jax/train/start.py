@@ -24,8 +24,8 @@ def make_state(
     image = jnp.zeros((1, 64, 64, num_channels))
     params, model_state = method.init(jax.random.key(experiment.seed), image)
     trainable = (
-        method.trainable(params)
-        if method.trainable
+        method.traits.trainable(params)
+        if method.traits.trainable
         else jax.tree.map(lambda _: True, params)
     )
     optimizer = optim.make_optimizer(
@@ -49,8 +49,8 @@ def initial_weights(
             init_from, params, model_state, class_names
         )
         console.line(line)
-    elif method.load_pretrained is not None:
-        params, model_state, lines = method.load_pretrained(params, model_state)
+    elif method.traits.load_pretrained is not None:
+        params, model_state, lines = method.traits.load_pretrained(params, model_state)
         for line in lines:
             console.line(line)
     averaged = jax.tree.map(np.array, params) if state.ema_params else {}

@@ -10,6 +10,7 @@ from cellrec_jax.data import sets
 from cellrec_jax.evaluate import workdir as evaluation
 from cellrec_jax.io.console import Console
 from cellrec_jax.metrics import results
+from cellrec_jax.types import Traits
 from cellrec_jax.workdir import model
 
 
@@ -49,7 +50,8 @@ def test_images_that_fill_all_slots_are_named(trained):
     restored = dataclasses.replace(restored, experiment=experiment, meta=meta)
 
     def lines(scores, labels, per_class=True):
-        made = restored.method._replace(slots_per_class=per_class)
+        traits = Traits(slots_per_class=per_class)
+        made = restored.method._replace(traits=traits)
         none = np.zeros((0, 2), np.float32)
         one = results.ImageResult(
             "a", "", none, np.array(scores), np.array(labels, np.int32), None,
@@ -57,7 +59,7 @@ def test_images_that_fill_all_slots_are_named(trained):
         )  # fmt: skip
         return evaluation._slot_lines(dataclasses.replace(restored, method=made), [one])
 
-    assert restored.method.slots_per_class
+    assert restored.method.traits.slots_per_class
     assert lines([], []) == lines([0.9, 0.8, 0.4], [0, 0, 0]) == []
     assert lines([0.9, 0.8, 0.7], [0, 0, 1]) == []
     assert lines([0.9, 0.8, 0.4], [0, 0, 1], per_class=False) == []

@@ -30,7 +30,9 @@ def _check_devices_agree(
     """
     params, model_state = method.init(jax.random.key(0), batch.image)
     everything = jax.tree.map(lambda _: True, params)
-    trainable = method.trainable(params) if method.trainable else everything
+    trainable = (
+        method.traits.trainable(params) if method.traits.trainable else everything
+    )
     tx = optim.make_optimizer(OptimConfig(), 10, trainable)
     options = augment.AugmentOptions(crop_hw=(64, 64), turn=True)
     step = step_lib.make_step(

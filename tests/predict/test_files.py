@@ -12,7 +12,7 @@ from cellrec_jax.io.console import Console
 from cellrec_jax.methods import heatmap_pu
 from cellrec_jax.predict import files
 from cellrec_jax.predict.predictor import Predictor
-from cellrec_jax.types import Detections, Method
+from cellrec_jax.types import Detections, Method, Traits
 from cellrec_jax.workdir.model import Model
 
 
@@ -72,22 +72,21 @@ def test_files_are_written_and_bad_ones_reported(predictor, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("rule", "height", "number"),
-    [("relative", 300, 1), ("relative", 90, 0), ("absolute", 300, 0)],
+    ("warning", "height", "number"),
+    [("beware", 300, 1), ("beware", 90, 0), ("", 300, 0)],
 )
-def test_tiles_of_their_own_range_are_warned_of_once(
-    predictor, tmp_path, capsys, rule, height, number
+def test_what_tiles_do_is_warned_of_once(
+    predictor, tmp_path, capsys, warning, height, number
 ):
     for name in ("a", "b"):
         Image.fromarray(_image(height, 96)).save(tmp_path / f"{name}.png")
     paths = files.find_inputs(str(tmp_path))
-    options = heatmap_pu.Options(heatmap_pu.ModelOptions(peak_rule=rule))
-    experiment = dataclasses.replace(predictor.model.experiment, options=options)
-    model = dataclasses.replace(predictor.model, experiment=experiment)
+    method = Method(None, None, None, Traits(tile_warning=warning))
+    model = dataclasses.replace(predictor.model, method=method)
     changed = dataclasses.replace(predictor, model=model)
     files.predict_files(changed, paths, tmp_path / "out", Console())
     printed = capsys.readouterr().out
-    assert printed.count("train with --config.model.peak_rule=absolute") == number
+    assert printed.count("beware") == number
 
 
 def test_names_that_differ_by_a_slash_are_two_files(predictor, tmp_path):

@@ -15,7 +15,7 @@ from cellrec_jax.methods import heatmap_pu
 from cellrec_jax.predict import predictor as predict
 from cellrec_jax.predict.compiled import jit_predict
 from cellrec_jax.train import start
-from cellrec_jax.types import Detections, Method
+from cellrec_jax.types import Detections, Method, Traits
 from cellrec_jax.workdir import model
 
 DOT = 4  # side of a dark square that stands for a cell
@@ -67,16 +67,15 @@ def predictor():
     return predict.Predictor(made, _find_dots)
 
 
-def _change(predictor, spy=None, *, native_hw=None, stride=1, model=None, **data):
+def _change(predictor, spy=None, *, native_hw=None, stride=1, **data):
     """The predictor with another network, or trained on other images."""
     made, data_config = predictor.model, predictor.model.experiment.data
     experiment = dataclasses.replace(
         made.experiment,
-        options=heatmap_pu.Options(model or made.experiment.options.model),
         data=dataclasses.replace(data_config, **data),
     )
     meta = {**made.meta, "native_hw": native_hw or made.meta["native_hw"]}
-    method = made.method._replace(stride=stride)
+    method = made.method._replace(traits=Traits(stride=stride))
     made = dataclasses.replace(made, experiment=experiment, meta=meta, method=method)
     return predict.Predictor(made, spy or predictor.compiled)
 

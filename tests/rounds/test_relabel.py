@@ -15,6 +15,7 @@ from cellrec_jax.methods.heatmap_pu.options import RefineOptions
 from cellrec_jax.rounds import candidates as pc
 from cellrec_jax.rounds import labels as round_labels
 from cellrec_jax.rounds import relabel
+from cellrec_jax.types import Traits
 from cellrec_jax.workdir import model as model_lib
 
 CONFIG = RefineOptions(match_px=3.0, network="small", patch_px=13, epochs=1)
@@ -174,7 +175,7 @@ def _model_of_a_map():
         return heatmap_pu._detect_all(params, batch, decode, options)
 
     method = heatmap_pu.make(heatmap_pu.Options(), num_classes=1, total_steps=1)
-    method = method._replace(candidates=candidates)
+    method = method._replace(traits=Traits(candidates=candidates))
     decode = {"thresholds": [0.5], "min_distance": 0.0}
     meta = {"decode": decode, "native_hw": (64, 64)}
     return model_lib.Model(

@@ -29,7 +29,15 @@ from cellrec_jax.methods.calibrated_rcnn.options import (
 )
 from cellrec_jax.nn import convert, resnet, two_stage
 from cellrec_jax.ops import anchors, roi_align
-from cellrec_jax.types import Batch, Decode, Detections, Method, Metrics, Progress
+from cellrec_jax.types import (
+    Batch,
+    Decode,
+    Detections,
+    Method,
+    Metrics,
+    Progress,
+    Traits,
+)
 
 __all__ = ["LossOptions", "ModelOptions", "Options", "make"]
 
@@ -59,11 +67,13 @@ def make(options: Options, *, num_classes: int) -> Method:
         init=bind(_init),
         loss_fn=bind(_loss_fn),
         predict=bind(_predict),
-        trainable=functools.partial(_trainable, options=options.model),
-        load_pretrained=functools.partial(
-            encoder.load_pretrained, options.model.pretrained, "resnet"
+        traits=Traits(
+            trainable=functools.partial(_trainable, options=options.model),
+            load_pretrained=functools.partial(
+                encoder.load_pretrained, options.model.pretrained, "resnet"
+            ),
+            slots_per_class=True,
         ),
-        slots_per_class=True,
     )
 
 

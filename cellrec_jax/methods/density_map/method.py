@@ -23,7 +23,15 @@ from cellrec_jax.methods import encoder
 from cellrec_jax.methods.density_map.options import LossOptions, ModelOptions, Options
 from cellrec_jax.nn import deeplab, fcrn, res_unet, resnet, unet
 from cellrec_jax.ops import heatmaps, peaks
-from cellrec_jax.types import Batch, Decode, Detections, Method, Metrics, Progress
+from cellrec_jax.types import (
+    Batch,
+    Decode,
+    Detections,
+    Method,
+    Metrics,
+    Progress,
+    Traits,
+)
 
 __all__ = ["LossOptions", "ModelOptions", "Options", "make"]
 
@@ -55,7 +63,7 @@ def make(options: Options, *, num_classes: int) -> Method:
         init=bind(_init),
         loss_fn=bind(_loss_fn),
         predict=bind(_predict),
-        stride=_STRIDE,
+        traits=Traits(stride=_STRIDE),
     )
 
 

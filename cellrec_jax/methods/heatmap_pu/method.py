@@ -33,6 +33,7 @@ from cellrec_jax.types import (
     Metrics,
     Progress,
     Stage,
+    Traits,
 )
 
 __all__ = ["BACKGROUND", "LossOptions", "ModelOptions", "Options", "make"]
@@ -41,6 +42,11 @@ Params = Any
 ModelState = Any
 
 _START_PRIOR = 0.1
+_RELATIVE = (
+    "warning: images are cut into tiles, and model.peak_rule=relative takes each "
+    "tile's own range of heights, so that cells are found in empty tiles too; train "
+    "with --config.model.peak_rule=absolute"
+)
 
 
 def make(options: Options, *, num_classes: int) -> Method:
@@ -68,9 +74,12 @@ def make(options: Options, *, num_classes: int) -> Method:
         init=bind(_init),
         loss_fn=bind(_loss_fn),
         predict=bind(_predict),
-        trainable=_trainable,
-        stride=unet.MULTIPLE,
-        candidates=bind(_candidates),
+        traits=Traits(
+            trainable=_trainable,
+            stride=unet.MULTIPLE,
+            candidates=bind(_candidates),
+            tile_warning=_RELATIVE if options.model.peak_rule == "relative" else "",
+        ),
         stages=(Stage("refine", "rounds", options.judging),) if options.judges else (),
     )
 

@@ -25,7 +25,15 @@ from cellrec_jax.methods.point_matching.options import (
 )
 from cellrec_jax.nn import convert, layers, point_net, resnet
 from cellrec_jax.ops import anchors
-from cellrec_jax.types import Batch, Decode, Detections, Method, Metrics, Progress
+from cellrec_jax.types import (
+    Batch,
+    Decode,
+    Detections,
+    Method,
+    Metrics,
+    Progress,
+    Traits,
+)
 
 __all__ = ["LossOptions", "ModelOptions", "Options", "make"]
 
@@ -57,11 +65,13 @@ def make(options: Options, *, num_classes: int) -> Method:
         init=bind(_init),
         loss_fn=bind(_loss_fn),
         predict=bind(_predict),
-        trainable=functools.partial(_trainable, options=options.model),
-        load_pretrained=functools.partial(
-            encoder.load_pretrained, options.model.pretrained, "encoder"
+        traits=Traits(
+            trainable=functools.partial(_trainable, options=options.model),
+            load_pretrained=functools.partial(
+                encoder.load_pretrained, options.model.pretrained, "encoder"
+            ),
+            stride=_MULTIPLE,
         ),
-        stride=_MULTIPLE,
     )
 
 

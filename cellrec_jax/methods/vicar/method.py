@@ -21,7 +21,7 @@ from cellrec_jax import errors
 from cellrec_jax.methods.vicar import search as vicar_search
 from cellrec_jax.methods.vicar import watershed_seeds
 from cellrec_jax.methods.vicar.options import LossOptions, ModelOptions, Options
-from cellrec_jax.types import Batch, Decode, Detections, Method
+from cellrec_jax.types import Batch, Decode, Detections, Method, Traits
 
 __all__ = ["LossOptions", "ModelOptions", "Options", "make"]
 
@@ -53,7 +53,7 @@ def make(options: Options, *, num_classes: int) -> Method:
         init=_init,
         loss_fn=_loss_fn,
         predict=functools.partial(_predict, model=options.model),
-        fit=functools.partial(fit, model=options.model),
+        traits=Traits(fit=functools.partial(fit, model=options.model)),
     )
 
 

@@ -127,7 +127,7 @@ def test_paper_setting_trains_80_tensors(tmp_path):
     model = calibrated_rcnn.ModelOptions(pretrained=str(weights))
     method = _build(dataclasses.asdict(model), {}, 1)
     params, _ = jax.eval_shape(lambda: method.init(jax.random.key(0), IMAGE))
-    assert sum(jax.tree.leaves(method.trainable(params))) == 80
+    assert sum(jax.tree.leaves(method.traits.trainable(params))) == 80
 
 
 @pytest.mark.slow

@@ -223,7 +223,7 @@ def test_garbage_outside_of_the_valid_region_makes_no_peaks(peak_rule, rng):
 def test_classifier_decides_and_is_not_trained_here(tiny_batch):
     method = build({**TINY, "classifier": "small"}, RADII)
     params, state = method.init(jax.random.key(0), tiny_batch.image)
-    trainable = method.trainable(params)
+    trainable = method.traits.trainable(params)
     assert all(jax.tree.leaves(trainable["detector"]))
     assert not any(jax.tree.leaves(trainable["classifier"]))
     predict = jit(method.predict)
@@ -279,7 +279,7 @@ def test_overfits_one_image():
     tx = optim.make_optimizer(
         OptimConfig("adam", 1e-2, schedule="cosine", weight_decay=0.0),
         steps,
-        method.trainable(params),
+        method.traits.trainable(params),
     )
     opt_state = tx.init(params)
 
@@ -314,7 +314,7 @@ def test_where_negative_heights_are_cut(
     monkeypatch.setattr(heatmap_pu, "_heights", lambda *_: jnp.asarray(heights))
     method = build({**TINY, "cut_negative": cut}, {})
     for call, is_cut in (
-        (method.candidates, in_candidates),
+        (method.traits.candidates, in_candidates),
         (method.predict, in_prediction),
     ):
         found = call({"detector": {}}, {}, one, HALF)
@@ -333,3 +333,9 @@ def test_range_term_counts_pixels_far_from_labels(tiny_batch):
     assert metrics["loss/map"][0] == 0.0
     np.testing.assert_allclose(loss, 2 * metrics["loss/range"][0])
     assert loss > 0
+
+
+@pytest.mark.parametrize(("rule", "warned"), [("relative", True), ("absolute", False)])
+def test_tiles_of_their_own_range_are_warned_of(rule, warned):
+    warning = build({**TINY, "peak_rule": rule}, RADII).traits.tile_warning
+    assert ("train with --config.model.peak_rule=absolute" in warning) == warned

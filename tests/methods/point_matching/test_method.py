@@ -283,7 +283,7 @@ def test_frozen_norms_are_those_of_the_encoder(tmp_path):
     model = {"pretrained": str(weights), "norm": "frozen_batch"}
     method = build(model, {}, num_classes=1)
     params, _ = jax.eval_shape(method.init, jax.random.key(0), IMAGE)
-    trained = method.trainable(params)
+    trained = method.traits.trainable(params)
     chex.assert_trees_all_equal_structs(params, trained)
     assert sum(jax.tree.leaves(trained["encoder"])) == 53  # its convolutions
     rest = {name: part for name, part in trained.items() if name != "encoder"}
@@ -293,8 +293,8 @@ def test_frozen_norms_are_those_of_the_encoder(tmp_path):
 def test_everything_is_trained_from_scratch():
     method = build(P2P, P2P_LOSS, num_classes=2)
     params, _ = jax.eval_shape(method.init, jax.random.key(0), IMAGE)
-    assert all(jax.tree.leaves(method.trainable(params)))
-    assert method.load_pretrained(params, {}) == (params, {}, ())
+    assert all(jax.tree.leaves(method.traits.trainable(params)))
+    assert method.traits.load_pretrained(params, {}) == (params, {}, ())
 
 
 @pytest.mark.slow
@@ -324,7 +324,7 @@ def _overfit(method, batch, steps, learning_rate=2e-3):
     """Trains on one batch; returns weights, state and the last step's metrics."""
     params, state = method.init(jax.random.key(0), batch.image)
     config = OptimConfig("adamw", learning_rate, schedule="cosine", clip_norm=1.0)
-    tx = optim.make_optimizer(config, steps, method.trainable(params))
+    tx = optim.make_optimizer(config, steps, method.traits.trainable(params))
     opt_state = tx.init(params)
 
     @functools.partial(jax.jit, donate_argnums=(0, 1))

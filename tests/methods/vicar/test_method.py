@@ -62,7 +62,7 @@ def test_fit_and_predict(images, labels):
     method = vicar.make(options, num_classes=1)
     points_yx = np.stack([np.vstack([CELLS_YX, [[1e9, -3]]])] * 2)
     masks = np.array([[True, True, True, False], [False] * 4])
-    params, line = method.fit(images, points_yx, masks, _valid(images), 4.0)
+    params, line = method.traits.fit(images, points_yx, masks, _valid(images), 4.0)
     assert "2 combinations on 2 images: threshold 0.05" in line
     assert "chosen by F1" not in line
     found = method.predict(params, {}, _batch(images), _decode(0.5))
