@@ -9,26 +9,47 @@ from typing import Any
 
 import numpy as np
 
-from cellrec_jax.metrics import bootstrap
-
 ByClass = dict[str, tuple[np.ndarray, np.ndarray]]
 """Metric name -> ([S] of all classes together, [S, K] per class); NaN where undefined.
 """
 
 
 def draw(num_images: int, num_bootstrap: int, seed: int) -> np.ndarray:
-    """Says how often each image is in each set.
+    """Draws sets of images with replacement, beside the set itself, as counts.
 
     Args:
       num_images: I.
       num_bootstrap: sets to draw.
-      seed: of the draw.
+      seed: of the draw; equal seeds give equal sets.
 
     Returns:
-      int64 [S, I]; row 0 is all ones. One row for fewer than two images.
+      int64 [S, I], how often each image is in each set; row 0 is all ones, rows sum to
+      I. One row for fewer than two images, which tell nothing about how images vary.
     """
-    drawn = bootstrap.resample_counts(num_images, num_bootstrap, seed)
-    return np.concatenate([np.ones((1, num_images), np.int64), drawn])
+    itself = np.ones((1, num_images), np.int64)
+    if num_images < 2:
+        return itself
+    share = np.full(num_images, 1 / num_images)
+    drawn = np.random.default_rng(seed).multinomial(num_images, share, num_bootstrap)
+    return np.concatenate([itself, drawn])
+
+
+def interval(drawn: np.ndarray, level: float = 0.95) -> tuple[float | None, ...]:
+    """Central interval of bootstrap samples.
+
+    Args:
+      drawn: [R] values of a metric; NaN where it was undefined (left out).
+      level: share of them inside the interval.
+
+    Returns:
+      (low, high), both None where none is defined.
+    """
+    defined = drawn[np.isfinite(drawn)]
+    if len(defined) == 0:
+        return None, None
+    tail = (1 - level) / 2
+    low, high = np.quantile(defined, [tail, 1 - tail])
+    return float(low), float(high)
 
 
 def entry(
@@ -46,7 +67,7 @@ def entry(
       `value`, `low`, `high` (float or None) and the numbers; can be written as JSON.
     """
     value = number(values[0])
-    low, high = bootstrap.interval(values[1:])
+    low, high = interval(values[1:])
     if value is None:
         low = high = None
     return {

@@ -1,15 +1,36 @@
 import numpy as np
 import pytest
 
-from cellrec_jax.metrics import bootstrap, samples
+from cellrec_jax.metrics import samples
 
 
-def test_the_set_itself_comes_first():
-    weights = samples.draw(4, 10, seed=3)
-    assert weights[0].tolist() == [1, 1, 1, 1]
-    np.testing.assert_array_equal(weights[1:], bootstrap.resample_counts(4, 10, 3))
-    assert samples.draw(1, 10, seed=3).tolist() == [[1]]
-    assert samples.draw(0, 10, seed=3).shape == (1, 0)
+def test_sets_have_the_size_of_the_original_which_comes_first():
+    weights = samples.draw(7, 50, seed=3)
+    assert weights.shape == (51, 7)
+    assert weights[0].tolist() == [1] * 7
+    assert (weights.sum(axis=1) == 7).all()
+    assert (weights == samples.draw(7, 50, seed=3)).all()
+    assert (weights[1:] != samples.draw(7, 50, seed=4)[1:]).any()
+
+
+@pytest.mark.parametrize("num_images", [0, 1])
+def test_one_image_gives_no_other_sets(num_images):
+    assert samples.draw(num_images, 50, seed=0).tolist() == [[1] * num_images]
+
+
+def test_interval_by_hand():
+    low, high = samples.interval(np.append(np.arange(101.0), np.nan))
+    assert low == pytest.approx(2.5)
+    assert high == pytest.approx(97.5)
+    assert samples.interval(np.array([np.nan])) == (None, None)
+    assert samples.interval(np.zeros(0)) == (None, None)
+
+
+def test_interval_of_a_mean_has_the_known_width(rng):
+    values = rng.normal(size=200)
+    counts = samples.draw(200, 4000, seed=0)[1:]
+    low, high = samples.interval(counts @ values / 200)
+    assert high - low == pytest.approx(2 * 1.96 * values.std() / 200**0.5, rel=0.1)
 
 
 def test_entry_by_hand():
