@@ -1,5 +1,6 @@
 """What a person sees while a run goes on: a bar on a terminal, lines elsewhere."""
 
+import collections
 from collections.abc import Callable, Iterable, Iterator, Mapping
 import contextlib
 import time
@@ -17,6 +18,8 @@ from rich.progress import (
 T = TypeVar("T")
 Report = Callable[[int, float | None, Mapping[str, float]], None]
 """(steps done, steps per second or None while compiling, latest losses)."""
+
+_RECENT_STEPS = 100  # over which steps per second are averaged
 
 
 class Console:
@@ -92,6 +95,51 @@ class Console:
             TextColumn("{task.fields[note]}"),
             console=self._rich,
         )
+
+
+class Clock:
+    """Times steps; the first one, which compiles, is kept apart."""
+
+    def __init__(self, start: int, seconds_before: float = 0.0) -> None:
+        """Starts at step `start`, which took `seconds_before` in other processes."""
+        self._begin = time.monotonic()
+        self._before = seconds_before
+        self._start = self._step = start
+        self._compiled: float | None = None
+        self._recent: collections.deque[tuple[int, float]] = collections.deque(
+            maxlen=_RECENT_STEPS
+        )
+
+    def tick(self, step: int) -> None:
+        """Notes that a step is done."""
+        now = time.monotonic()
+        self._step, self._compiled = step, self._compiled or now
+        self._recent.append((step, now))
+
+    @property
+    def rate(self) -> float | None:
+        """Steps per second of late; None before the second step."""
+        if len(self._recent) < 2:
+            return None
+        (first, since), (last, now) = self._recent[0], self._recent[-1]
+        return (last - first) / max(now - since, 1e-9)
+
+    @property
+    def seconds(self) -> float:
+        """Of all processes; of those before, until they last saved."""
+        return self._before + time.monotonic() - self._begin
+
+    def timing(self) -> dict[str, float]:
+        """What results.json says: `seconds`, the rest of this process alone."""
+        now = time.monotonic()
+        since, steps = self._compiled or now, self._step - self._start
+        return {
+            "compile_s": round(since - self._begin, 2),
+            "seconds": round(self.seconds, 2),
+            "from_step": self._start,
+            "steps": steps,
+            "steps_per_s": round(max(steps - 1, 0) / max(now - since, 1e-9), 4),
+        }
 
 
 def _note(rate: float, losses: Mapping[str, float]) -> str:

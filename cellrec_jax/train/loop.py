@@ -14,11 +14,10 @@ from cellrec_jax import errors, methods
 from cellrec_jax.config import Experiment
 from cellrec_jax.data import augment, feed, sets
 from cellrec_jax.evaluate import fitting
-from cellrec_jax.io.console import Console, format_seconds
+from cellrec_jax.io.console import Clock, Console, format_seconds
 from cellrec_jax.train import parallel
 from cellrec_jax.train import start as start_lib
 from cellrec_jax.train import step as step_lib
-from cellrec_jax.train.clock import Clock
 from cellrec_jax.types import Method, TrainState
 from cellrec_jax.workdir import checkpoint, interrupt, operating_point, writer
 
@@ -80,12 +79,11 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
     manager = checkpoint.open_manager(workdir, experiment.checkpoint)
 
     # 3. Restore, or start from other weights.
-    meta = make_meta(experiment, class_names, source)
-    meta |= {
+    meta = make_meta(experiment, class_names, source) | {
         "fit_pending": val_set is not None,
         "init_from": start_lib.remembered(init_from),
+        "seconds": 0.0,
     }
-    meta["seconds"] = 0.0
     if (last := manager.latest_step()) is not None:
         saved = checkpoint.restore(manager, state, last)
         start_lib.check(init_from, saved.meta)
@@ -182,13 +180,10 @@ def _drain(pending: list[Any], step: int, manager: Any) -> dict[str, float]:
     """
     rows = jax.device_get(pending)
     pending.clear()
-    for offset, row in enumerate(rows):
+    for number, row in enumerate(rows, step - len(rows) + 1):
         for name in ("loss", "grad_norm"):
-            if not np.isfinite(row[name][0]):
-                bad = step - len(rows) + 1 + offset
-                raise _diverged(
-                    f"{name} is {float(row[name][0])} at step {bad}", manager
-                )
+            if not np.isfinite(value := float(row[name][0])):
+                raise _diverged(f"{name} is {value} at step {number}", manager)
     names = rows[0].keys()
     sums = {name: sum(float(row[name][0]) for row in rows) for name in names}
     counts = {name: sum(float(row[name][1]) for row in rows) for name in names}

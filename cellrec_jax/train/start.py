@@ -1,6 +1,7 @@
 """What training starts from: fresh, pretrained, or another run's weights."""
 
 from collections.abc import Mapping, Sequence
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,8 @@ def make_state(
     """State before the first step, and the optimiser."""
     image = jnp.zeros((1, 64, 64, num_channels))
     params, model_state = method.init(jax.random.key(experiment.seed), image)
-    trainable = (
-        method.traits.trainable(params)
-        if method.traits.trainable
-        else jax.tree.map(lambda _: True, params)
-    )
+    every = functools.partial(jax.tree.map, lambda _: True)
+    trainable = (method.traits.trainable or every)(params)
     optimizer = optim.make_optimizer(
         experiment.optim, experiment.total_steps, trainable
     )
