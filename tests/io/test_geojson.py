@@ -85,7 +85,8 @@ def test_cells_on_the_same_spot_get_ids_of_their_own(tmp_path):
 
 
 def test_no_cells(tmp_path):
-    write(tmp_path / "a.geojson", points_yx=np.zeros((0, 2)))
+    none = np.zeros(0, np.int32)
+    write(tmp_path / "a.geojson", points_yx=np.zeros((0, 2)), scores=none, labels=none)
     assert geojson.read_points(tmp_path / "a.geojson").points_yx.shape == (0, 2)
 
 
