@@ -137,7 +137,7 @@ def _screen(experiment: config.Experiment) -> "Console":
 
 
 def _evaluate(flags: argparse.Namespace, pairs: dict[str, str]) -> int:
-    from cellrec_jax.data import sets
+    from cellrec_jax.data import sets, survey
     from cellrec_jax.evaluate import workdir as evaluation
     from cellrec_jax.workdir import directory
 
@@ -149,7 +149,12 @@ def _evaluate(flags: argparse.Namespace, pairs: dict[str, str]) -> int:
         output = output or flags.workdir / f"evaluate-{folder}"
     experiment = _stored_experiment(flags.workdir, pairs)
     screen = _screen(experiment)
-    chosen = sets.open_for_evaluation(experiment.data, experiment.seed, whole=whole)
+    chosen = sets.open_for_evaluation(
+        experiment.data,
+        experiment.seed,
+        whole=whole,
+        survey_file=flags.workdir / survey.FILE,
+    )
     if not whole:
         directory.refuse_training_images(flags.workdir, chosen.image_ids)
     evaluation.evaluate_workdir(

@@ -6,7 +6,7 @@ from typing import Any
 
 from cellrec_jax import methods
 from cellrec_jax.config import Experiment
-from cellrec_jax.data import sets
+from cellrec_jax.data import sets, survey
 from cellrec_jax.evaluate import workdir as evaluation
 from cellrec_jax.io.console import Console
 from cellrec_jax.rounds import directory as round_directory
@@ -46,7 +46,9 @@ def train_and_evaluate(
     console = console or Console(quiet=True)
     stages = round_directory.STAGES
     directory.check(experiment, workdir, stages)
-    data = data or sets.open_sets(experiment.data, experiment.seed)
+    data = data or sets.open_sets(
+        experiment.data, experiment.seed, workdir / survey.FILE
+    )
     method = methods.build(experiment, len(data.train.source.class_names))
     check_stages(experiment, method)
     round_files.refuse_edits(workdir)

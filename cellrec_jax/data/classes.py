@@ -8,7 +8,7 @@ import re
 import numpy as np
 
 from cellrec_jax.data.pixels.files import natural_key
-from cellrec_jax.data.record import Record, Source
+from cellrec_jax.data.record import Record, Source, changed
 from cellrec_jax.data.transforms import select_cells
 from cellrec_jax.errors import ConfigError, DataError
 
@@ -122,15 +122,14 @@ def merge_classes(source: Source, mapping: str) -> Source:
     for new_id, old_names in enumerate(groups.values()):
         new_ids[[source.class_names.index(name) for name in old_names]] = new_id
 
-    def load(image_id: str) -> Record:
-        record = source.load(image_id)
+    def merge(record: Record) -> Record:
         labels = new_ids[record.labels]
         keep = labels >= 0
         if not keep.all():
-            source.repairs[LEFT_OUT] += int((~keep).sum())
+            source.repairs.count(record.image_id, {LEFT_OUT: int((~keep).sum())})
         return select_cells(dataclasses.replace(record, labels=labels), keep)
 
-    return dataclasses.replace(source, class_names=tuple(groups), load=load)
+    return changed(source, merge, class_names=tuple(groups))
 
 
 def _parse_groups(mapping: str, known: tuple[str, ...]) -> dict[str, list[str]]:

@@ -99,7 +99,7 @@ def prepare(record: Record, spec: ExampleSpec) -> Example:
       DataError: if an evaluation image has more than `spec.max_cells` cells.
     """
     num_total = len(record.points_yx)
-    record, num_dropped = _sample_cells(dataclasses.replace(record, masks=None), spec)
+    record, num_dropped = sample_cells(dataclasses.replace(record, masks=None), spec)
     record = dataclasses.replace(
         record,
         image=scale_intensity(record.image, spec.intensity),
@@ -169,8 +169,13 @@ def valid_region(record: Record) -> np.ndarray:
     return valid
 
 
-def _sample_cells(record: Record, spec: ExampleSpec) -> tuple[Record, int]:
-    """Drops and corrupts cells of training images; also how many did not fit."""
+def sample_cells(record: Record, spec: ExampleSpec) -> tuple[Record, int]:
+    """Drops and corrupts cells of training images; also how many did not fit.
+
+    Raises:
+      ConfigError: for impossible options.
+      DataError: if an evaluation image has more than `spec.max_cells` cells.
+    """
     cells = (record.image_id, record.points_yx, record.labels)
     keep = np.ones(len(record.points_yx), bool)
     if spec.training:

@@ -15,6 +15,7 @@ import numpy as np
 from cellrec_jax import errors
 from cellrec_jax.config import Experiment
 from cellrec_jax.data import arrays, pipeline, sets
+from cellrec_jax.data.survey import Survey
 from cellrec_jax.types import Batch
 
 
@@ -96,7 +97,7 @@ def open_feed(
     return describe(seen)._replace(batches=batches)
 
 
-def describe(seen: sets.Survey) -> Feed:
+def describe(seen: Survey) -> Feed:
     """What is known of training images, without batches."""
     height, width = (int(side) for side in np.median(seen.native_hw, axis=0))
     return Feed(

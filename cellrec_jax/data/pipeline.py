@@ -128,7 +128,7 @@ class _Preparer:
             )
         self._source, self._image_ids, self._spec = source, tuple(image_ids), spec
         self._template = prepare(source.load(image_ids[0]), spec)
-        self._cached = {0: self._template} if cache else None
+        self._cached, self._keep = {0: self._template}, cache
         self._errors: dict[int, Exception] = {}
 
     @property
@@ -153,8 +153,9 @@ class _Preparer:
         return Example(*fields)
 
     def _example(self, index: int) -> Example:
-        if self._cached is not None and index in self._cached:
-            return self._cached[index]
+        take = self._cached.get if self._keep else self._cached.pop
+        if (known := take(index, None)) is not None:
+            return known
         image_id = self._image_ids[index]
         example = prepare(self._source.load(image_id), self._spec)
         wanted = self._template.image
@@ -164,7 +165,7 @@ class _Preparer:
                 f"{self._image_ids[0]} gives {wanted.dtype} {wanted.shape}: use "
                 "data.intensity=percentile or data.loader=arrays"
             )
-        if self._cached is not None:
+        if self._keep:
             self._cached[index] = example
         return example
 

@@ -4,8 +4,11 @@ Nothing here knows of files or formats: see `data.readers` for those.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 import dataclasses
+from pathlib import Path
+import types
+from typing import Any
 
 import numpy as np
 
@@ -36,6 +39,21 @@ class Record:
     """Micrometres per px, where known."""
 
 
+class Repairs(Counter[str]):
+    """Description -> how often; what is found again in an image counts once."""
+
+    def __init__(self, of_the_set: Mapping[str, int] = types.MappingProxyType({})):
+        super().__init__(of_the_set)
+        self.by_image: dict[str, dict[str, int]] = {}
+
+    def count(self, image_id: str, found: Mapping[str, int]) -> None:
+        """Adds what was repaired in one image, unless it is known."""
+        known = self.by_image.setdefault(image_id, {})
+        new = {what: number for what, number in found.items() if what not in known}
+        known.update(new)
+        self.update(new)
+
+
 @dataclasses.dataclass(frozen=True)
 class Source:
     """A readable set: ids known now, images read one at a time by `load`."""
@@ -49,5 +67,34 @@ class Source:
     """image_id -> Record; raises `errors.DataError` on unusable files."""
     groups: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """image_id -> slide or patient, where known."""
-    repairs: Counter[str] = dataclasses.field(default_factory=Counter)
-    """What `load` had to repair so far: description -> how often."""
+    repairs: Repairs = dataclasses.field(default_factory=Repairs)
+    """What had to be repaired in the images read so far."""
+    annotations: Callable[[str], Record] | None = None
+    """As `load`, but the image is not decoded: it is `blank`, of the right size. None
+    where that saves nothing."""
+    files: Callable[[str], Sequence[Path]] | None = None
+    """image_id -> files that `annotations` reads, regions aside; None: not of files."""
+
+
+def blank(size_hw: tuple[int, int]) -> np.ndarray:
+    """Pixels to stand for an image that is not decoded: uint8 [H, W, 3] of one byte."""
+    return np.broadcast_to(np.uint8(0), (*size_hw, 3))
+
+
+def changed(
+    source: Source, change: Callable[[Record], Record], **fields: Any
+) -> Source:
+    """The same images with other annotations.
+
+    Args:
+      source: the set.
+      change: what to make of each record, with or without pixels.
+      **fields: of the new source.
+    """
+    load, read = source.load, source.annotations
+    return dataclasses.replace(
+        source,
+        load=lambda image_id: change(load(image_id)),
+        annotations=None if read is None else lambda image_id: change(read(image_id)),
+        **fields,
+    )

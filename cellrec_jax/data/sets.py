@@ -1,10 +1,10 @@
 """Opens the images a configuration names and splits them into train, val and test."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 import dataclasses
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,12 +14,9 @@ from cellrec_jax.data import arrays, classes, readers, splits
 from cellrec_jax.data.example import Example, ExampleSpec, prepare
 from cellrec_jax.data.readers import prepared
 from cellrec_jax.data.record import Record, Source
+from cellrec_jax.data.survey import Survey, Surveyor, Track, total
 from cellrec_jax.data.synthetic import source as synthetic
 from cellrec_jax.types import Batch
-
-T = TypeVar("T")
-Track = Callable[[Iterable[T], str], Iterable[T]]
-"""Shows progress over an iterable of known length: (items, what they are)."""
 
 
 class Split(NamedTuple):
@@ -28,6 +25,8 @@ class Split(NamedTuple):
     source: Source
     image_ids: tuple[str, ...]
     spec: ExampleSpec
+    surveyor: Surveyor | None = None
+    """Knows what the images hold; None asks anew."""
 
 
 class Sets(NamedTuple):
@@ -53,26 +52,6 @@ class EvalSet(NamedTuple):
     """int [I, 2] size of the images on disk."""
     mpp: float
     """Micrometres per native px, if known and equal for all; else 0."""
-
-
-class Survey(NamedTuple):
-    """What a training split holds."""
-
-    num_kept: int
-    """Annotated cells that training sees."""
-    num_total: int
-    """Annotated cells of these images."""
-    num_dropped: int
-    """Cells that did not fit `data.max_cells`."""
-    num_per_class: tuple[int, ...]
-    """K numbers of annotated cells that training sees."""
-    num_slots: int
-    """Slots that the fullest image needs, a multiple of 8: the N of its batches. Every
-    pair of anchor and slot costs time, so `data.max_cells` is only an upper bound."""
-    native_hw: np.ndarray
-    """int [I, 2] sizes on disk."""
-    mpp: float
-    """Micrometres per px where all images agree, else 0."""
 
 
 class TrainSet(NamedTuple):
@@ -103,7 +82,7 @@ def open_source(config: DataConfig) -> Source:
     return classes.merge_classes(source, config.classes)
 
 
-def open_sets(config: DataConfig, seed: int) -> Sets:
+def open_sets(config: DataConfig, seed: int, survey_file: Path | None = None) -> Sets:
     """Opens a configuration's images and decides which of them train, val and test.
 
     In this order: the named ids, k folds, the generator's counts, the folder's own
@@ -112,6 +91,7 @@ def open_sets(config: DataConfig, seed: int) -> Sets:
     Args:
       config: see `DataConfig`.
       seed: of folds and random splits.
+      survey_file: keeps what the images hold, for the next start.
 
     Returns:
       The splits; validation and test may be empty.
@@ -120,44 +100,36 @@ def open_sets(config: DataConfig, seed: int) -> Sets:
       DataError, ConfigError: with one line that names what to change.
     """
     source = open_source(config)
-    ids, notes = splits.split_ids(source, config, seed)
+    evaluation = evaluation_spec(config)
+    training = _training_spec(config, len(source.class_names))
+    surveyor = Surveyor(survey_file, config.classes)
+
+    def count() -> dict[str, int]:
+        found = surveyor.look(source, source.image_ids, training)
+        return {image_id: entry.num_total for image_id, entry in found.items()}
+
+    ids, notes = splits.split_ids(source, config, seed, count)
     splits.check_disjoint(*ids)
     if not ids[0]:
         raise errors.DataError(
             f"{config.root}: no images to train on; set --config.data.train_ids"
         )
-    evaluation = evaluation_spec(config)
-    training = dataclasses.replace(
-        evaluation,
-        training=True,
-        keep_rate=config.keep_rate,
-        keep_one=config.keep_one,
-        keep_seed=config.keep_seed,
-        flip_labels=config.flip_labels,
-        jitter_px=config.jitter_px,
-        corrupt_seed=config.corrupt_seed,
-        num_classes=len(source.class_names),
-    )
     train, val, test = ids
     return Sets(
-        Split(source, train, training),
+        Split(source, train, training, surveyor),
         Split(source, val, evaluation),
         Split(source, test, evaluation),
         notes,
     )
 
 
-def open_for_evaluation(config: DataConfig, seed: int, *, whole: bool) -> Split:
-    """Opens the images to evaluate on.
+def open_for_evaluation(
+    config: DataConfig, seed: int, *, whole: bool, survey_file: Path | None = None
+) -> Split:
+    """The images to evaluate on: the test images, else the validation images.
 
-    Args:
-      config: see `DataConfig`.
-      seed: of folds and random splits.
-      whole: take all images of a folder that training never saw, unless
-        `data.test_ids` names some.
-
-    Returns:
-      The test images, else the validation images.
+    With `whole` all images of a folder that training never saw, unless `data.test_ids`
+    names some. The rest is as of `open_sets`.
     """
     if whole:
         source = open_source(config)
@@ -165,7 +137,7 @@ def open_for_evaluation(config: DataConfig, seed: int, *, whole: bool) -> Split:
         if config.test_ids:
             ids = splits.select_ids(ids, config.test_ids, key="data.test_ids")
         return Split(source, ids, evaluation_spec(config))
-    opened = open_sets(config, seed)
+    opened = open_sets(config, seed, survey_file)
     return opened.test if opened.test.image_ids else opened.val
 
 
@@ -183,57 +155,47 @@ def evaluation_spec(config: DataConfig) -> ExampleSpec:
     )
 
 
+def _training_spec(config: DataConfig, num_classes: int) -> ExampleSpec:
+    """The same for training, which loses annotations and gets wrong ones."""
+    return dataclasses.replace(
+        evaluation_spec(config),
+        training=True,
+        keep_rate=config.keep_rate,
+        keep_one=config.keep_one,
+        keep_seed=config.keep_seed,
+        flip_labels=config.flip_labels,
+        jitter_px=config.jitter_px,
+        corrupt_seed=config.corrupt_seed,
+        num_classes=num_classes,
+    )
+
+
 def load_train(split: Split, track: Track[str] | None = None) -> TrainSet:
-    """Loads a training split into memory.
+    """Loads a training split into memory; every image is decoded once.
 
     Raises:
       DataError: if no image has an annotation, or a file cannot be used.
     """
-    examples: list[Example] = []
-    survey = _survey(split, track, examples)
-    return TrainSet(arrays.stack(examples, survey.num_slots), survey)
+    source, _, spec, _ = split
+    surveyor = split.surveyor or Surveyor()
+    examples, entries = [], []
+    for record in _records(split, track, "training images"):
+        examples.append(prepare(record, spec))
+        entries.append(surveyor.add(source, record, spec))
+    surveyor.save()
+    found = total(entries, len(source.class_names), spec)
+    return TrainSet(arrays.stack(examples, found.num_slots), found)
 
 
 def survey(split: Split, track: Track[str] | None = None) -> Survey:
-    """Reads a training split once without keeping it, for counts and sizes.
+    """Counts and sizes of a training split, from its annotations alone.
 
     Raises:
       DataError: if no image has an annotation, or a file cannot be used.
     """
-    return _survey(split, track, None)
-
-
-def _survey(
-    split: Split, track: Track[str] | None, kept_examples: list[Example] | None
-) -> Survey:
-    counts, sizes, mpps = [], [], set()
-    per_class: Counter[int] = Counter()
-    for record in _records(split, track, "training images"):
-        example = prepare(record, split.spec)
-        per_class.update(example.labels[example.points_mask].tolist())
-        counts.append((example.num_cells, example.num_total, example.num_dropped))
-        sizes.append(record.image.shape[:2])
-        mpps.add(record.mpp or split.spec.mpp)
-        if kept_examples is not None:
-            kept_examples.append(example)
-    num_kept, num_total, num_dropped = (int(n) for n in np.sum(counts, axis=0))
-    if not num_kept:
-        raise errors.DataError(
-            f"none of the {len(counts)} training images has an annotated cell; "
-            "check --config.data.classes and --config.data.train_ids"
-        )
-    mpp = mpps.pop() if len(mpps) == 1 else 0.0
-    fullest = max(int(count[0]) for count in counts)
-    num_slots = min(split.spec.max_cells, -(-fullest // 8) * 8)
-    return Survey(
-        num_kept,
-        num_total,
-        num_dropped,
-        tuple(per_class[label] for label in range(len(split.source.class_names))),
-        num_slots,
-        np.asarray(sizes),
-        mpp,
-    )
+    source, image_ids, spec, _ = split
+    found = (split.surveyor or Surveyor()).look(source, image_ids, spec, track)
+    return total(list(found.values()), len(source.class_names), spec)
 
 
 def load_eval(split: Split, track: Track[str] | None = None) -> EvalSet | None:

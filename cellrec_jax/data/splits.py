@@ -1,6 +1,6 @@
 """Which images train, validate and test, as a configuration asks for."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import fnmatch
 import hashlib
 import itertools
@@ -13,6 +13,8 @@ from cellrec_jax.data.readers import voc
 from cellrec_jax.data.record import Source
 
 Ids = tuple[str, ...]
+Count = Callable[[], Mapping[str, int]]
+"""Annotated cells of each image; only asked for where folds are dealt."""
 
 _AUTO_FOLDS = 10  # one validates, two test, the rest train
 _SPLIT_FOLDERS = {"train": "train", "val": "val", "validation": "val", "test": "test"}
@@ -195,7 +197,7 @@ def describe(
 
 
 def split_ids(
-    source: Source, config: DataConfig, seed: int
+    source: Source, config: DataConfig, seed: int, count: Count
 ) -> tuple[list[Ids], tuple[str, ...]]:
     """Chooses images by name, fold, the set's own splits, or at random.
 
@@ -218,7 +220,7 @@ def split_ids(
             for spec, key in zip(named, keys, strict=True)
         ], ()
     if config.num_folds:
-        return _folds(source, config, seed)
+        return _folds(source, config, seed, count)
     if config.root == "synthetic":
         first, second = (
             config.synthetic_train,
@@ -278,10 +280,10 @@ def _own(
 
 
 def _folds(
-    source: Source, config: DataConfig, seed: int
+    source: Source, config: DataConfig, seed: int, count: Count
 ) -> tuple[list[Ids], tuple[str, ...]]:
     by_image = config.fold_by == "image"
-    counts = {i: len(source.load(i).points_yx) for i in source.image_ids}
+    counts = count()
     folds = deal(
         source.image_ids,
         source.groups,
@@ -318,7 +320,7 @@ def _random(
     val, test = folds[0], sum(folds[1 : 1 + num_test], ())
     train = sum(folds[1 + num_test :], ())
     note = (
-        "random split (ids in json; --config.data.train_ids, val_ids and "
+        "random split (ids in splits.json; --config.data.train_ids, val_ids and "
         "test_ids choose others)"
     )
     return [train, val, test], (note,)

@@ -8,7 +8,6 @@ Source: Fujii et al., Cell Detection from Imperfect Annotation by Pseudo Label S
 Using P-classification, MICCAI 2021.
 """
 
-from collections import Counter
 from collections.abc import Mapping
 import dataclasses
 import functools
@@ -24,7 +23,7 @@ from cellrec_jax import masking
 from cellrec_jax.config import CheckpointConfig
 from cellrec_jax.data import arrays, augment, sets
 from cellrec_jax.data.pixels import colors
-from cellrec_jax.data.record import Record
+from cellrec_jax.data.record import Record, Repairs, changed
 from cellrec_jax.io.console import Console
 from cellrec_jax.methods.heatmap_pu import method as heatmap_pu
 from cellrec_jax.methods.heatmap_pu.options import RefineOptions
@@ -86,11 +85,11 @@ def with_labels(split: sets.Split, labels: Mapping[str, ImageLabels]) -> sets.Sp
         points of the class `heatmap_pu.BACKGROUND`.
     """
 
-    def load(image_id: str) -> Record:
-        own = labels[image_id]
+    def relabel(record: Record) -> Record:
+        own = labels[record.image_id]
         background = np.array(own.origins, np.str_) == round_labels.NEGATIVE
         return dataclasses.replace(
-            split.source.load(image_id),
+            record,
             points_yx=own.points_yx,
             labels=np.where(background, heatmap_pu.BACKGROUND, 0).astype(np.int32),
             boxes_yxyx=None,
@@ -107,8 +106,8 @@ def with_labels(split: sets.Split, labels: Mapping[str, ImageLabels]) -> sets.Sp
         jitter_px=0.0,
     )
     # Repairs are those of the images on disk, which `refine` tells of once.
-    source = dataclasses.replace(split.source, load=load, repairs=Counter())
-    return split._replace(source=source, spec=spec)
+    source = changed(split.source, relabel, repairs=Repairs())
+    return sets.Split(source, split.image_ids, spec)
 
 
 def find_candidates(

@@ -1,4 +1,3 @@
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ from cellrec_jax.data.classes import (
     read_label_map,
     read_text,
 )
-from cellrec_jax.data.record import Record, Source
+from cellrec_jax.data.record import Record, Repairs, Source
 from cellrec_jax.errors import ConfigError, DataError
 
 
@@ -25,7 +24,7 @@ def _source() -> Source:
         np.array([0, 1, 2, 1], np.int32),
         masks=masks,
     )
-    repairs: Counter[str] = Counter()
+    repairs = Repairs()
     return Source("test", ("RBC", "WBC", "dirt"), ("a",), lambda _: record, {}, repairs)
 
 

@@ -143,7 +143,7 @@ def test_describe():
 def test_the_folders_own_splits_are_taken():
     ids = ("train/1", "train/2", "validation/1", "test/1", "extra/1")
     source = Source("any", ("cell",), ids, lambda _: None)
-    split, notes = splits.split_ids(source, DataConfig(root="x"), 0)
+    split, notes = splits.split_ids(source, DataConfig(root="x"), 0, dict)
     assert split == [("train/1", "train/2"), ("validation/1",), ("test/1",)]
     assert len(notes) == 1
     assert "1 of 5 images are in no split of its folders" in notes[0]
@@ -152,7 +152,7 @@ def test_the_folders_own_splits_are_taken():
 def test_without_a_test_folder_validation_images_are_not_trained_on():
     ids = ("train/1", "train/2", "train/3", "val/1")
     source = Source("any", ("cell",), ids, lambda _: None)
-    split, notes = splits.split_ids(source, DataConfig(root="x"), 0)
+    split, notes = splits.split_ids(source, DataConfig(root="x"), 0, dict)
     assert split == [("train/1", "train/2", "train/3"), ("val/1",), ()]
     assert len(notes) == 1
     assert "no test split" in notes[0]
@@ -167,19 +167,19 @@ def test_the_lists_of_a_voc_set_are_taken(tmp_path):
     def split(**names):
         for name, ids in names.items():
             (lists / f"{name}.txt").write_text("\n".join(ids))
-        return splits.split_ids(source, config, 0)
+        return splits.split_ids(source, config, 0, dict)
 
     found, notes = split(trainval="bacd", val="a", test="fx")
     assert found == [("b", "c", "d"), ("a",), ("f",)]
     assert "1 of 6 images are in no split of ImageSets/Main" in notes[0]
     assert split(train="cb")[0] == [("b", "c"), ("a",), ("f",)]
     other = dataclasses.replace(source, format="coco")
-    assert "random split" in splits.split_ids(other, config, 0)[1][0]
+    assert "random split" in splits.split_ids(other, config, 0, dict)[1][0]
 
 
 def test_too_few_images_all_train():
     source = Source("any", ("cell",), ("1", "2"), lambda _: None)
-    split, notes = splits.split_ids(source, DataConfig(root="x"), 0)
+    split, notes = splits.split_ids(source, DataConfig(root="x"), 0, dict)
     assert split == [("1", "2"), (), ()]
     assert "too few to split" in notes[0]
 
@@ -188,13 +188,10 @@ def test_few_groups_still_validate():
     """Three groups, two folds, a tenth to validate: one group is what there is."""
     ids = tuple("abcdef")
     groups = dict(zip(ids, "112233", strict=True))
-
-    class _Cells:
-        points_yx = (0,)
-
-    source = Source("any", ("cell",), ids, lambda _: _Cells, groups)
+    source = Source("any", ("cell",), ids, lambda _: None, groups)
+    counts = dict.fromkeys(ids, 1)
     for fold in (0, 1):
         config = DataConfig(root="x", num_folds=2, fold=fold, val_share=0.1)
-        (train, val, test), _ = splits.split_ids(source, config, 0)
+        (train, val, test), _ = splits.split_ids(source, config, 0, counts.copy)
         assert {*train, *val, *test} == set(ids)
         assert not {groups[i] for i in test} & {groups[i] for i in train + val}

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from cellrec_jax import errors
-from cellrec_jax.data.record import Record, Source
+from cellrec_jax.data.record import Record, Source, blank
 
 _SPLITS = ("train", "validation", "val", "test")
 _MAX_CELLS = np.iinfo(np.uint16).max
@@ -128,22 +128,23 @@ def encode(record: Record) -> dict[str, Any]:
     }
 
 
-def decode(features: Mapping[str, Any]) -> Record:
+def decode(features: Mapping[str, Any], *, pixels: bool = True) -> Record:
     """The record that `encode` was given.
 
     Args:
       features: as TFDS reads them in NumPy, with `image` not decoded.
+      pixels: whether to decode the image; else it is `record.blank`.
 
     Returns:
       The record; boxes are None for an image without cells, which has none either way.
     """
-    masks = features["masks"]
+    masks, file = features["masks"], features["image"]
     # The shortest decimal that float32 tells apart: 0.2455, not 0.24549999833.
     mpp = float(str(np.float32(features["mpp"])))
     boxes_yxyx = np.asarray(features["boxes_yxyx"], np.float32).reshape(-1, 4)
     return Record(
         image_id=features["image_id"].decode(),
-        image=_from_png(features["image"]),
+        image=_from_png(file) if pixels else blank(_png_size(file)),
         points_yx=np.asarray(features["points_yx"], np.float32).reshape(-1, 2),
         labels=np.asarray(features["labels"], np.int32).reshape(-1),
         boxes_yxyx=boxes_yxyx if len(boxes_yxyx) else None,
@@ -168,6 +169,11 @@ def _to_png(pixels: np.ndarray) -> bytes:
     import imagecodecs
 
     return bytes(imagecodecs.png_encode(np.ascontiguousarray(pixels)))
+
+
+def _png_size(file: bytes) -> tuple[int, int]:
+    """Height and width, from the header of a PNG file."""
+    return int.from_bytes(file[20:24], "big"), int.from_bytes(file[16:20], "big")
 
 
 def _from_png(file: bytes) -> np.ndarray:

@@ -5,8 +5,10 @@ colours to 8 bits), all else through Pillow. EXIF orientation is not applied:
 annotations are in the frame of the stored pixels.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 import threading
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image
@@ -18,6 +20,7 @@ from cellrec_jax.errors import DataError
 MAX_PIXELS = 2**30
 """Largest H * W that is read: 3 GiB as 8-bit RGB. Larger files are slides or bombs."""
 
+_T = TypeVar("_T")
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PILLOW_LIMIT = threading.Lock()
 
@@ -56,8 +59,23 @@ def load_mask(path: str | Path) -> np.ndarray:
     return (pixels != 0).any(-1)
 
 
+def read_size(path: str | Path) -> tuple[int, int]:
+    """Height and width of an image file in px, from its header: nothing is decoded.
+
+    Raises:
+      DataError: as `load_image`, but for damage behind the header.
+    """
+    return _checked(Path(path), _size)
+
+
 def _read(path: Path, keep_alpha: bool = False) -> np.ndarray:
     """Returns uint8 or uint16 [H, W, 1 | 3], or [..., 2 | 4] with alpha kept."""
+    pixels = _checked(path, _decode)
+    return pixels if keep_alpha else composite_on_white(pixels)
+
+
+def _checked(path: Path, read: Callable[[Path, bytes], _T]) -> _T:
+    """What `read` makes of a file and its first bytes; every failure is a DataError."""
     try:
         with path.open("rb") as file:
             head = file.read(26)
@@ -67,12 +85,7 @@ def _read(path: Path, keep_alpha: bool = False) -> np.ndarray:
     if not head:
         raise DataError(f"{path} is empty (0 bytes): restore the file or remove it")
     try:
-        if path.suffix.lower() in (".tif", ".tiff"):
-            pixels = tiff.read_first_page(path, MAX_PIXELS)
-        elif head.startswith(_PNG_SIGNATURE) and head[24] == 16:
-            pixels = _read_png16(path, head)
-        else:
-            pixels = _read_pillow(path)
+        return read(path, head)
     except (DataError, MemoryError):
         raise
     # Decoders raise every kind of error on damaged files (SyntaxError, struct.error,
@@ -82,9 +95,30 @@ def _read(path: Path, keep_alpha: bool = False) -> np.ndarray:
         raise DataError(
             f"cannot read {path}: {reason}; the file is damaged or no image"
         ) from error
+
+
+def _size(path: Path, _: bytes) -> tuple[int, int]:
+    if _is_tiff(path):
+        return tiff.read_size(path, MAX_PIXELS)
+    with _open_pillow(path) as image:
+        tiff.check_size(path, image.height, image.width, MAX_PIXELS)
+        return image.height, image.width
+
+
+def _decode(path: Path, head: bytes) -> np.ndarray:
+    if _is_tiff(path):
+        pixels = tiff.read_first_page(path, MAX_PIXELS)
+    elif head.startswith(_PNG_SIGNATURE) and head[24] == 16:
+        pixels = _read_png16(path, head)
+    else:
+        pixels = _read_pillow(path)
     if 0 in pixels.shape:
         raise DataError(f"{path} has no pixels: remove it")
-    return pixels if keep_alpha else composite_on_white(pixels)
+    return pixels
+
+
+def _is_tiff(path: Path) -> bool:
+    return path.suffix.lower() in (".tif", ".tiff")
 
 
 def _open_pillow(path: Path) -> Image.Image:

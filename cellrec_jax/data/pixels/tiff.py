@@ -40,11 +40,17 @@ def read_first_page(path: Path, max_pixels: int) -> np.ndarray:
 
     with tifffile.TiffFile(path) as file:
         page = file.pages.first
-        sizes = dict(zip(page.axes, page.shape, strict=True))
-        check_size(path, sizes.get("Y", 0), sizes.get("X", 0), max_pixels)
-        _check_complete(path, page)
+        _check(path, page, max_pixels)
         pixels = _channels_last(page.asarray(), page.axes)
         return _to_color(path, page, pixels)
+
+
+def read_size(path: Path, max_pixels: int) -> tuple[int, int]:
+    """Height and width of page 0 in px; errors as `read_first_page`."""
+    import tifffile
+
+    with tifffile.TiffFile(path) as file:
+        return _check(path, file.pages.first, max_pixels)
 
 
 def check_one_plane(path: Path) -> None:
@@ -65,12 +71,17 @@ def check_one_plane(path: Path) -> None:
         )
 
 
-def _check_complete(path: Path, page: Any) -> None:
+def _check(path: Path, page: Any, max_pixels: int) -> tuple[int, int]:
+    """Height and width of a page that is not too large and all there."""
+    sizes = dict(zip(page.axes, page.shape, strict=True))
+    height, width = sizes.get("Y", 0), sizes.get("X", 0)
+    check_size(path, height, width, max_pixels)
     # tifffile fills strips that lie behind the end of the file with zeros.
     end = path.stat().st_size
     segments = zip(page.dataoffsets, page.databytecounts, strict=True)
     if any(offset + count > end for offset, count in segments):
         raise DataError(f"{path} is truncated: copy or export it again")
+    return height, width
 
 
 def _channels_last(pixels: np.ndarray, axes: str) -> np.ndarray:

@@ -11,15 +11,14 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from cellrec_jax.data.pixels.images import load_image
-from cellrec_jax.data.readers.clean import clean, points_from_xy
+from cellrec_jax.data.readers.clean import points_from_xy
+from cellrec_jax.data.readers.folder import folder_source
 from cellrec_jax.data.readers.layout import (
     check_pairs,
     find_images,
     has_images,
     index_files,
 )
-from cellrec_jax.data.readers.regions import attach_regions
 from cellrec_jax.data.record import Record, Source
 from cellrec_jax.errors import DataError
 
@@ -52,16 +51,16 @@ def open_source(root: Path) -> Source:
     _, images = find_images(root, ["images"])
     files_by_class = _find_points(root)
     _check_files(root, images, files_by_class)
-    repairs: Counter[str] = Counter()
 
-    def load(image_id: str) -> Record:
-        points_yx = [_read_points(files[image_id]) for files in files_by_class]
+    def files(image_id: str) -> list[Path]:
+        return [files[image_id] for files in files_by_class]
+
+    def read(image_id: str, image: np.ndarray, _: Counter[str]) -> Record:
+        points_yx = [_read_points(file) for file in files(image_id)]
         labels = np.repeat(np.arange(len(points_yx)), [len(p) for p in points_yx])
-        image = load_image(images[image_id])
-        record = Record(image_id, image, np.concatenate(points_yx), labels)
-        return attach_regions(clean(record, repairs, CLASS_NAMES), root)
+        return Record(image_id, image, np.concatenate(points_yx), labels)
 
-    return Source(NAME, CLASS_NAMES, tuple(images), load, repairs=repairs)
+    return folder_source(NAME, CLASS_NAMES, images, files, read, root)
 
 
 def _find_points(root: Path) -> list[dict[str, Path]]:

@@ -19,11 +19,9 @@ import numpy as np
 
 from cellrec_jax import geometry
 from cellrec_jax.data.pixels import tiff
-from cellrec_jax.data.pixels.files import list_files, natural_key
-from cellrec_jax.data.pixels.images import load_image
-from cellrec_jax.data.readers.clean import clean
+from cellrec_jax.data.pixels.files import list_files
+from cellrec_jax.data.readers.folder import folder_source
 from cellrec_jax.data.readers.label_images import load_ids, read_instances
-from cellrec_jax.data.readers.regions import attach_regions
 from cellrec_jax.data.record import Record, Source
 from cellrec_jax.errors import DataError
 
@@ -84,22 +82,26 @@ def open_source(root: Path) -> Source:
             if any(files):
                 image_id = f"{name}/t{number}"
                 frames[image_id], truths[image_id], groups[image_id] = path, files, name
-    repairs: Counter[str] = Counter()
-    if num_left_out := sum(len(s.frames) for s in sequences.values()) - len(frames):
-        repairs[LEFT_OUT] = num_left_out
+    num_left_out = sum(len(s.frames) for s in sequences.values()) - len(frames)
 
-    def load(image_id: str) -> Record:
-        image = load_image(frames[image_id])
+    def read(image_id: str, image: np.ndarray, repairs: Counter[str]) -> Record:
         tiff.check_one_plane(frames[image_id])
         points_yx, masks = _read_cells(truths[image_id], image.shape[:2], repairs)
         labels = np.zeros(len(points_yx), np.int32)
-        record = Record(
+        return Record(
             image_id, image, points_yx, labels, masks=masks, group=groups[image_id]
         )
-        return attach_regions(clean(record, repairs), root)
 
-    image_ids = tuple(sorted(frames, key=natural_key))
-    return Source(NAME, CLASS_NAMES, image_ids, load, groups=groups, repairs=repairs)
+    return folder_source(
+        NAME,
+        CLASS_NAMES,
+        frames,
+        lambda image_id: [file for file in truths[image_id] if file],
+        read,
+        root,
+        groups=groups,
+        repairs={LEFT_OUT: num_left_out} if num_left_out else None,
+    )
 
 
 def _find_sequences(root: Path) -> dict[str, _Sequence]:

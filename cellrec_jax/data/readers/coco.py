@@ -14,10 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import orjson
 
-from cellrec_jax.data.pixels.files import list_images, natural_key
-from cellrec_jax.data.pixels.images import load_image
-from cellrec_jax.data.readers.clean import clean
-from cellrec_jax.data.readers.regions import attach_regions, ignore_boxes
+from cellrec_jax.data.pixels.files import list_images
+from cellrec_jax.data.readers.folder import folder_source
+from cellrec_jax.data.readers.regions import ignore_boxes
 from cellrec_jax.data.record import Record, Source
 from cellrec_jax.errors import DataError
 from cellrec_jax.geometry import box_centers
@@ -84,19 +83,22 @@ def open_source(root: Path) -> Source:
     names, images = _read_images(content, file, root)
     cells = _read_cells(content, file, names, labels)
     points = _points_rule([cell for found in cells.values() for cell in found])
-    repairs: Counter[str] = Counter()
     folders = {image.parent for image in images.values()}
     files = {image for folder in folders for image in list_images(folder)}
-    if unlisted := len(files - set(images.values())):
-        repairs[UNLISTED] = unlisted
+    unlisted = len(files - set(images.values()))
 
-    def load(image_id: str) -> Record:
-        image = load_image(images[image_id])
-        record = _record(image_id, image, cells[image_id], points)
-        return attach_regions(clean(record, repairs), root)
+    def read(image_id: str, image: np.ndarray, _: Counter[str]) -> Record:
+        return _record(image_id, image, cells[image_id], points)
 
-    image_ids = tuple(sorted(images, key=natural_key))
-    return Source(NAME, class_names, image_ids, load, repairs=repairs)
+    return folder_source(
+        NAME,
+        class_names,
+        images,
+        lambda _: [file],
+        read,
+        root,
+        repairs={UNLISTED: unlisted} if unlisted else None,
+    )
 
 
 def _json_files(root: Path) -> list[Path]:

@@ -12,10 +12,9 @@ import numpy as np
 from scipy import ndimage
 
 from cellrec_jax import geometry
-from cellrec_jax.data.pixels.images import load_image, load_mask
-from cellrec_jax.data.readers.clean import clean
+from cellrec_jax.data.pixels.images import load_mask
+from cellrec_jax.data.readers.folder import folder_source
 from cellrec_jax.data.readers.layout import find_pairs, has_images, holds
-from cellrec_jax.data.readers.regions import attach_regions
 from cellrec_jax.data.record import Record, Source
 from cellrec_jax.errors import DataError
 
@@ -49,10 +48,8 @@ def open_source(root: Path) -> Source:
     """
     root = Path(root)
     pairs = find_pairs(root, _IMAGE_FOLDERS, _FOLDERS, _ENDINGS)
-    repairs: Counter[str] = Counter()
 
-    def load(image_id: str) -> Record:
-        image = load_image(pairs.images[image_id])
+    def read(image_id: str, image: np.ndarray, repairs: Counter[str]) -> Record:
         path = pairs.annotations[image_id]
         dots = load_mask(path)
         if dots.shape != image.shape[:2]:
@@ -64,10 +61,9 @@ def open_source(root: Path) -> Source:
         if num_merged:
             repairs[MERGED_DOTS] += num_merged
         labels = np.zeros(len(points_yx), np.int32)
-        record = Record(image_id, image, points_yx, labels)
-        return attach_regions(clean(record, repairs, CLASS_NAMES), root)
+        return Record(image_id, image, points_yx, labels)
 
-    return Source(NAME, CLASS_NAMES, tuple(pairs.images), load, repairs=repairs)
+    return folder_source(NAME, CLASS_NAMES, pairs.images, pairs.files_of, read, root)
 
 
 def find_dots(dots: np.ndarray, path: Path) -> tuple[np.ndarray, int]:

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from cellrec_jax.data.pixels.files import list_images, natural_key
-from cellrec_jax.data.pixels.images import load_image, load_mask
-from cellrec_jax.data.readers.clean import clean
+from cellrec_jax.data.pixels.files import list_images
+from cellrec_jax.data.pixels.images import load_mask
+from cellrec_jax.data.readers.folder import folder_source
 from cellrec_jax.data.readers.instances import instances_from_ids
 from cellrec_jax.data.readers.layout import check_pairs
-from cellrec_jax.data.readers.regions import attach_regions
 from cellrec_jax.data.record import Record, Source
 from cellrec_jax.errors import DataError
 
@@ -64,18 +63,17 @@ def open_source(root: Path) -> Source:
         raise DataError(f"{root}: no folders ID/images with ID/masks")
     check_pairs(root, images, masks, "ID/masks/")
     files = {image_id: _only_image(images[image_id]) for image_id in images}
-    repairs: Counter[str] = Counter()
 
-    def load(image_id: str) -> Record:
-        image = load_image(files[image_id])
-        ids = _paint(list_images(masks[image_id] / "masks"), image.shape[:2], repairs)
+    def mask_files(image_id: str) -> list[Path]:
+        return list_images(masks[image_id] / "masks")
+
+    def read(image_id: str, image: np.ndarray, repairs: Counter[str]) -> Record:
+        ids = _paint(mask_files(image_id), image.shape[:2], repairs)
         found = instances_from_ids(ids)
         labels = np.zeros(len(found.points_yx), np.int32)
-        record = Record(image_id, image, found.points_yx, labels, masks=found.masks)
-        return attach_regions(clean(record, repairs), root)
+        return Record(image_id, image, found.points_yx, labels, masks=found.masks)
 
-    image_ids = tuple(sorted(images, key=natural_key))
-    return Source(NAME, CLASS_NAMES, image_ids, load, repairs=repairs)
+    return folder_source(NAME, CLASS_NAMES, files, mask_files, read, root)
 
 
 def _is_image_folder(folder: Path) -> bool:

@@ -13,13 +13,11 @@ from PIL import Image
 import tifffile
 
 from cellrec_jax.data.pixels import tiff
-from cellrec_jax.data.pixels.files import IMAGE_ENDINGS, natural_key
-from cellrec_jax.data.pixels.images import load_image
+from cellrec_jax.data.pixels.files import IMAGE_ENDINGS
 from cellrec_jax.data.readers import instance_masks
-from cellrec_jax.data.readers.clean import clean
+from cellrec_jax.data.readers.folder import folder_source
 from cellrec_jax.data.readers.instances import Instances, instances_from_ids
 from cellrec_jax.data.readers.layout import check_pairs, index_files
-from cellrec_jax.data.readers.regions import attach_regions
 from cellrec_jax.data.record import Record, Source
 from cellrec_jax.errors import DataError
 
@@ -69,17 +67,15 @@ def open_source(root: Path) -> Source:
             "images/ and labels/ under equal names"
         )
     check_pairs(root, images, labels, f"{'/ or '.join(_LABEL_FOLDERS)}/")
-    repairs: Counter[str] = Counter()
 
-    def load(image_id: str) -> Record:
-        image = load_image(images[image_id])
+    def read(image_id: str, image: np.ndarray, repairs: Counter[str]) -> Record:
         found = read_instances(labels[image_id], image.shape[:2], repairs)
         class_ids = np.zeros(len(found.points_yx), np.int32)
-        record = Record(image_id, image, found.points_yx, class_ids, masks=found.masks)
-        return attach_regions(clean(record, repairs), root)
+        return Record(image_id, image, found.points_yx, class_ids, masks=found.masks)
 
-    image_ids = tuple(sorted(images, key=natural_key))
-    return Source(NAME, CLASS_NAMES, image_ids, load, repairs=repairs)
+    return folder_source(
+        NAME, CLASS_NAMES, images, lambda image_id: [labels[image_id]], read, root
+    )
 
 
 def _find_files(root: Path) -> tuple[dict[str, Path], dict[str, Path]]:

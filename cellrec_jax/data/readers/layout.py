@@ -18,6 +18,10 @@ class Pairs(NamedTuple):
     images: dict[str, Path]
     annotations: dict[str, Path]
 
+    def files_of(self, image_id: str) -> list[Path]:
+        """The annotation file of an image."""
+        return [self.annotations[image_id]]
+
 
 def find_pairs(
     root: Path,

@@ -14,11 +14,10 @@ import re
 
 import numpy as np
 
-from cellrec_jax.data.pixels.files import list_images, natural_key
-from cellrec_jax.data.pixels.images import load_image
-from cellrec_jax.data.readers.clean import POINTS_DUPLICATE, clean, points_from_xy
+from cellrec_jax.data.pixels.files import list_images
+from cellrec_jax.data.readers.clean import POINTS_DUPLICATE, points_from_xy
+from cellrec_jax.data.readers.folder import folder_source
 from cellrec_jax.data.readers.layout import check_pairs
-from cellrec_jax.data.readers.regions import attach_regions
 from cellrec_jax.data.record import Record, Source
 from cellrec_jax.errors import DataError
 
@@ -75,24 +74,29 @@ def open_source(root: Path, *, not_mitosis: bool = NOT_MITOSIS) -> Source:
         raise DataError(f"{root}: no frames in folders such as A03/frames/x40")
     check_pairs(root, images, tables, "mitosis/*_mitosis.csv")
     names = (*CLASS_NAMES, "not_mitosis") if not_mitosis else CLASS_NAMES
-    repairs: Counter[str] = Counter()
     groups = {image_id: _slide_number(image_id) for image_id in images}
 
-    def load(image_id: str) -> Record:
+    def read(image_id: str, image: np.ndarray, repairs: Counter[str]) -> Record:
         points_yx, labels = _read_cells(tables[image_id], repairs)
         kept = labels < len(names)
-        record = Record(
+        return Record(
             image_id,
-            load_image(images[image_id]),
+            image,
             points_yx[kept],
             labels[kept],
             group=groups[image_id],
             mpp=MPP[image_id[0].upper()],
         )
-        return attach_regions(clean(record, repairs), root)
 
-    image_ids = tuple(sorted(images, key=natural_key))
-    return Source(NAME, names, image_ids, load, groups=groups, repairs=repairs)
+    return folder_source(
+        NAME,
+        names,
+        images,
+        lambda image_id: _tables_of(tables[image_id]),
+        read,
+        root,
+        groups=groups,
+    )
 
 
 def _slide_folders(folder: Path, depth: int = 0) -> Iterator[Path]:
@@ -139,9 +143,9 @@ def _read_cells(table: Path, repairs: Counter[str]) -> tuple[np.ndarray, np.ndar
       points_yx f32 [N, 2] and labels i32 [N]: 0 mitosis, 1 not.
     """
     rows = _read_rows(table)
-    other = table.with_name(table.name.replace("_mitosis.csv", "_not_mitosis.csv"))
-    # Whatever the confidence written there, this table holds no mitoses.
-    rows += [(x, y, 0.0) for x, y, _ in (_read_rows(other) if other.is_file() else [])]
+    for other in _tables_of(table)[1:]:
+        # Whatever the confidence written there, this table holds no mitoses.
+        rows += [(x, y, 0.0) for x, y, _ in _read_rows(other)]
     best: dict[tuple[float, float], float] = {}
     for x, y, confidence in rows:
         best[x, y] = max(confidence, best.get((x, y), 0.0))
@@ -150,6 +154,12 @@ def _read_cells(table: Path, repairs: Counter[str]) -> tuple[np.ndarray, np.ndar
     confidences = np.array(list(best.values()))
     points_yx = points_from_xy(np.array(list(best)))
     return points_yx, (confidences < MIN_CONFIDENCE).astype(np.int32)
+
+
+def _tables_of(table: Path) -> list[Path]:
+    """A frame's table of mitoses and, if there is one, that of look-alikes."""
+    other = table.with_name(table.name.replace("_mitosis.csv", "_not_mitosis.csv"))
+    return [table, other] if other.is_file() else [table]
 
 
 def _read_rows(file: Path) -> list[tuple[float, float, float]]:

@@ -8,10 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from cellrec_jax.data.classes import Classes, classes_from_values, read_label_map
-from cellrec_jax.data.pixels.images import load_image
-from cellrec_jax.data.readers.clean import clean, points_from_xy
+from cellrec_jax.data.readers.clean import points_from_xy
+from cellrec_jax.data.readers.folder import folder_source
 from cellrec_jax.data.readers.layout import Pairs
-from cellrec_jax.data.readers.regions import attach_regions
 from cellrec_jax.data.record import Record, Source
 from cellrec_jax.errors import DataError
 
@@ -56,20 +55,18 @@ def open_tables(
         classes = read_label_map(label_map)
     else:
         classes = to_classes(_find_values(pairs.annotations, read_table))
-    repairs: Counter[str] = Counter()
 
-    def load(image_id: str) -> Record:
+    def read(image_id: str, image: np.ndarray, _: Counter[str]) -> Record:
         path = pairs.annotations[image_id]
         table = read_table(path)
-        record = Record(
+        return Record(
             image_id=image_id,
-            image=load_image(pairs.images[image_id]),
+            image=image,
             points_yx=points_from_xy(table.points_xy),
             labels=_to_labels(table, classes, path),
         )
-        return attach_regions(clean(record, repairs, classes.names), root)
 
-    return Source(name, classes.names, tuple(pairs.images), load, repairs=repairs)
+    return folder_source(name, classes.names, pairs.images, pairs.files_of, read, root)
 
 
 def _find_values(

@@ -7,6 +7,7 @@ memory as disk. For sets of more than a few GB, build with --file_format=array_r
 """
 
 from collections.abc import Callable, Mapping
+import functools
 import os
 import re
 from typing import Any
@@ -68,9 +69,9 @@ def open_prepared(
     groups = {i: g for i, g in metadata["groups"].items() if i in set(image_ids)}
     read = _reader(builder, splits)
 
-    def load(image_id: str) -> Record:
+    def load(image_id: str, *, pixels: bool = True) -> Record:
         try:
-            record = features.decode(read(image_id))
+            record = features.decode(read(image_id), pixels=pixels)
         except Exception as error:  # each file format has its own
             reason = " ".join(str(error).split()) or type(error).__name__
             raise errors.DataError(
@@ -84,7 +85,10 @@ def open_prepared(
         return record
 
     names = tuple(builder.info.features["labels"].feature.names)
-    return Source(NAME, names, tuple(image_ids), load, groups=groups)
+    annotations = functools.partial(load, pixels=False)
+    return Source(
+        NAME, names, tuple(image_ids), load, groups=groups, annotations=annotations
+    )
 
 
 def _find(path_or_name: str, data_dir: str | None) -> Any:

@@ -15,10 +15,9 @@ from defusedxml.ElementTree import parse as parse_xml
 import numpy as np
 
 from cellrec_jax.data.pixels.files import IMAGE_ENDINGS
-from cellrec_jax.data.pixels.images import load_image
-from cellrec_jax.data.readers.clean import clean
+from cellrec_jax.data.readers.folder import folder_source
 from cellrec_jax.data.readers.layout import check_pairs, index_files
-from cellrec_jax.data.readers.regions import attach_regions, ignore_boxes
+from cellrec_jax.data.readers.regions import ignore_boxes
 from cellrec_jax.data.record import Record, Source
 from cellrec_jax.errors import DataError
 from cellrec_jax.geometry import box_centers
@@ -81,15 +80,14 @@ def open_source(root: Path) -> Source:
     first_pixel = FIRST_PIXEL
     if first_pixel is None:
         first_pixel = int(all(min(found.corners_yxyx) >= 1 for found in objects))
-    repairs: Counter[str] = Counter()
 
-    def load(image_id: str) -> Record:
-        image = load_image(images[image_id])
+    def read(image_id: str, image: np.ndarray, _: Counter[str]) -> Record:
         found = _read_objects(xml_files[image_id])
-        record = _record(image_id, image, found, class_names, first_pixel)
-        return attach_regions(clean(record, repairs), root)
+        return _record(image_id, image, found, class_names, first_pixel)
 
-    return Source(NAME, class_names, tuple(images), load, repairs=repairs)
+    return folder_source(
+        NAME, class_names, images, lambda image_id: [xml_files[image_id]], read, root
+    )
 
 
 def image_sets(root: Path) -> dict[str, tuple[str, ...]]:

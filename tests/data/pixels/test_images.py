@@ -9,7 +9,12 @@ from PIL import Image
 import pytest
 import tifffile
 
-from cellrec_jax.data.pixels.images import MAX_PIXELS, load_image, load_mask
+from cellrec_jax.data.pixels.images import (
+    MAX_PIXELS,
+    load_image,
+    load_mask,
+    read_size,
+)
 from cellrec_jax.errors import DataError
 
 H, W = 5, 7
@@ -348,3 +353,25 @@ def test_clear_pixels_of_a_mask_are_false(tmp_path: Path) -> None:
     pixels[2, 3, 3] = 0
     Image.fromarray(pixels).save(tmp_path / "mask.png")
     np.testing.assert_array_equal(load_mask(tmp_path / "mask.png"), pixels[..., 3] > 0)
+
+
+@pytest.mark.parametrize("ending", [".png", ".jpg", ".tif", ".bmp", ".webp"])
+def test_the_size_is_read_from_the_header(ending: str, tmp_path: Path) -> None:
+    path = tmp_path / f"a{ending}"
+    if ending == ".tif":
+        tifffile.imwrite(path, np.zeros((5, 9, 3), np.uint16), photometric="rgb")
+    else:
+        Image.fromarray(np.zeros((5, 9, 3), np.uint8)).save(path)
+    assert read_size(path) == load_image(path).shape[:2] == (5, 9)
+
+
+def test_sizes_of_broken_files_fail_as_images_do(tmp_path: Path) -> None:
+    for name, content in (("a.png", b""), ("b.png", b"no image"), ("c.tif", b"II*")):
+        (tmp_path / name).write_bytes(content)
+    for name in ("a.png", "b.png", "c.tif", "d.png"):
+        messages = []
+        for read in (read_size, load_image):
+            with pytest.raises(DataError) as error:
+                read(tmp_path / name)
+            messages.append(str(error.value))
+        assert messages[0] == messages[1]

@@ -78,6 +78,10 @@ def test_gives_back_the_records(folders, file_format):
             if isinstance(b, np.ndarray):
                 assert a.shape == b.shape, field.name
                 np.testing.assert_array_equal(a, b, err_msg=field.name)
+                seen = getattr(source.annotations(image_id), field.name)
+                assert seen.shape == b.shape, field.name
+                if field.name != "image":
+                    np.testing.assert_array_equal(seen, b, err_msg=field.name)
             else:
                 assert a == b, field.name
     assert source.load("train/2").image.dtype == np.uint16

@@ -27,7 +27,12 @@ def _root(name: str) -> Path:
 def _count(source: Source) -> Counter[str]:
     counts: Counter[str] = Counter()
     for image_id in source.image_ids:
+        seen = source.annotations(image_id)
         record = source.load(image_id)
+        np.testing.assert_array_equal(seen.points_yx, record.points_yx)
+        np.testing.assert_array_equal(seen.labels, record.labels)
+        assert seen.image.shape == record.image.shape
+        assert all(file.is_file() for file in source.files(image_id))
         assert record.image.dtype == np.uint8
         assert record.points_yx.dtype == np.float32
         assert (record.points_yx % 0.5 == 0).all()

@@ -1,0 +1,59 @@
+"""Makes a set of image files and of what a reader finds in their annotation files."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from cellrec_jax.data.pixels.files import natural_key
+from cellrec_jax.data.pixels.images import load_image, read_size
+from cellrec_jax.data.readers.clean import clean
+from cellrec_jax.data.readers.regions import attach_regions
+from cellrec_jax.data.record import Record, Repairs, Source, blank
+
+Read = Callable[[str, np.ndarray, Counter[str]], Record]
+
+
+def folder_source(
+    name: str,
+    class_names: tuple[str, ...],
+    images: Mapping[str, Path],
+    annotations: Callable[[str], Sequence[Path]],
+    read: Read,
+    root: Path,
+    *,
+    groups: Mapping[str, str] | None = None,
+    repairs: Mapping[str, int] | None = None,
+) -> Source:
+    """A set whose records are cleaned, and joined with the regions beside the images.
+
+    Args:
+      name: of the format.
+      class_names: K names.
+      images: image id -> file.
+      annotations: image id -> the files that `read` reads.
+      read: (image id, image [H, W, 3], counts to add repairs to) -> the record as it
+        stands in the files. It uses the image's size alone, not its pixels.
+      root: folder of the set.
+      groups: image id -> slide or patient, where known.
+      repairs: of the set as a whole.
+    """
+    counts = Repairs(repairs or {})
+
+    def finish(image_id: str, image: np.ndarray) -> Record:
+        found: Counter[str] = Counter()
+        record = clean(read(image_id, image, found), found, class_names)
+        counts.count(image_id, found)
+        return attach_regions(record, root)
+
+    return Source(
+        name,
+        class_names,
+        tuple(sorted(images, key=natural_key)),
+        lambda image_id: finish(image_id, load_image(images[image_id])),
+        groups or {},
+        counts,
+        lambda image_id: finish(image_id, blank(read_size(images[image_id]))),
+        lambda image_id: (images[image_id], *annotations(image_id)),
+    )

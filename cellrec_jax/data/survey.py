@@ -1,0 +1,197 @@
+"""What images hold, from their annotations alone: no pixels are decoded for it.
+
+What was found is kept in a file, for the next start: of an image as long as its files
+have the same names, sizes and times, of all as long as the options are the same.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+import os
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import orjson
+
+from cellrec_jax import errors
+from cellrec_jax.data.example import ExampleSpec, sample_cells
+from cellrec_jax.data.record import Record, Source
+
+T = TypeVar("T")
+Track = Callable[[Iterable[T], str], Iterable[T]]
+"""Shows progress over an iterable of known length: (items, what they are)."""
+
+FILE = "survey.json"
+"""Its name in a work directory."""
+_FORMAT = 1  # of the file; another one is read anew
+_Stamp = list[tuple[str, int, int]]  # of each file: name, bytes, nanoseconds
+
+
+class Entry(NamedTuple):
+    """One image as training sees it."""
+
+    size_hw: tuple[int, int]
+    """On disk, px."""
+    mpp: float
+    """Micrometres per px; 0 is unknown."""
+    num_kept: int
+    num_total: int
+    num_dropped: int
+    num_per_class: Sequence[int]
+    """As in `Survey`."""
+    repairs: Mapping[str, int]
+    """What had to be repaired."""
+
+
+class Survey(NamedTuple):
+    """What a training split holds."""
+
+    num_kept: int
+    """Annotated cells that training sees."""
+    num_total: int
+    """Annotated cells of these images."""
+    num_dropped: int
+    """Cells that did not fit `data.max_cells`."""
+    num_per_class: tuple[int, ...]
+    """K numbers of annotated cells that training sees."""
+    num_slots: int
+    """Slots that the fullest image needs, a multiple of 8: the N of its batches. Every
+    pair of anchor and slot costs time, so `data.max_cells` is only an upper bound."""
+    native_hw: np.ndarray
+    """int [I, 2] sizes on disk."""
+    mpp: float
+    """Micrometres per px where all images agree, else 0."""
+
+
+class Surveyor:
+    """Entries of the images of one set, in memory and in a file.
+
+    Args:
+      file: where they are kept if its folder exists; None keeps them in memory alone.
+      options: what else they depend on, beside the source's names and the spec.
+    """
+
+    def __init__(self, file: Path | None = None, options: str = "") -> None:
+        self._file, self._options = file, options
+        self._key = ""
+        self._known: dict[str, tuple[_Stamp, Entry]] = {}
+
+    def look(
+        self,
+        source: Source,
+        image_ids: Sequence[str],
+        spec: ExampleSpec,
+        track: Track[str] | None = None,
+    ) -> dict[str, Entry]:
+        """The entries of images, of which only new or changed ones are read.
+
+        Raises:
+          DataError: if a file cannot be used.
+        """
+        self._open(source, spec)
+        read = source.annotations or source.load
+        for image_id in track(image_ids, "annotations") if track else image_ids:
+            stamp = _stamp(source, image_id)
+            known = self._known.get(image_id)
+            if known is None or known[0] != stamp:
+                self.add(source, read(image_id), spec, stamp)
+            else:
+                source.repairs.count(image_id, known[1].repairs)
+        self.save()
+        return {image_id: self._known[image_id][1] for image_id in image_ids}
+
+    def add(
+        self,
+        source: Source,
+        record: Record,
+        spec: ExampleSpec,
+        stamp: _Stamp | None = None,
+    ) -> Entry:
+        """Makes the entry of a record that has just been read."""
+        self._open(source, spec)
+        if stamp is None:
+            stamp = _stamp(source, record.image_id)
+        entry = _entry(source, record, spec)
+        self._known[record.image_id] = stamp, entry
+        return entry
+
+    def save(self) -> None:
+        """Writes what is known of images in files, if there is a folder for it."""
+        images = {i: (s, tuple(e)) for i, (s, e) in self._known.items() if s}
+        if self._file is None or not images or not self._file.parent.is_dir():
+            return
+        content = orjson.dumps({"key": self._key, "images": images})
+        if self._file.is_file() and self._file.read_bytes() == content:
+            return
+        part = self._file.with_name(f"{self._file.name}.{os.getpid()}")
+        part.write_bytes(content)
+        part.replace(self._file)
+
+    def _open(self, source: Source, spec: ExampleSpec) -> None:
+        """Forgets what is of other options; reads the file at first."""
+        parts = (_FORMAT, source.format, source.class_names, self._options, spec)
+        if (key := repr(parts)) == self._key:
+            return
+        self._key, self._known = key, {}
+        try:
+            content = orjson.loads(self._file.read_bytes()) if self._file else {}
+            if content.get("key") == key:
+                self._known = {
+                    image_id: ([tuple(file) for file in stamp], Entry(*entry))
+                    for image_id, (stamp, entry) in content["images"].items()
+                }
+        except (OSError, ValueError, TypeError, AttributeError, KeyError):
+            self._known = {}  # no file, or a damaged one
+
+
+def total(entries: Sequence[Entry], num_classes: int, spec: ExampleSpec) -> Survey:
+    """Adds up the images of a training split.
+
+    Raises:
+      DataError: if none has an annotated cell.
+    """
+    num_kept = sum(entry.num_kept for entry in entries)
+    if not num_kept:
+        raise errors.DataError(
+            f"none of the {len(entries)} training images has an annotated cell; "
+            "check --config.data.classes and --config.data.train_ids"
+        )
+    mpps = {entry.mpp for entry in entries}
+    fullest = max(entry.num_kept for entry in entries)
+    return Survey(
+        num_kept,
+        sum(entry.num_total for entry in entries),
+        sum(entry.num_dropped for entry in entries),
+        tuple(sum(e.num_per_class[k] for e in entries) for k in range(num_classes)),
+        min(spec.max_cells, -(-fullest // 8) * 8),
+        np.asarray([entry.size_hw for entry in entries]),
+        mpps.pop() if len(mpps) == 1 else 0.0,
+    )
+
+
+def _entry(source: Source, record: Record, spec: ExampleSpec) -> Entry:
+    num_classes = len(source.class_names)
+    kept, num_dropped = sample_cells(record, spec)
+    labels = kept.labels[kept.labels < num_classes]
+    height, width = record.image.shape[:2]
+    return Entry(
+        (height, width),
+        record.mpp or spec.mpp,
+        len(kept.labels),
+        len(record.labels),
+        num_dropped,
+        np.bincount(labels, minlength=num_classes).tolist(),
+        dict(source.repairs.by_image.get(record.image_id, {})),
+    )
+
+
+def _stamp(source: Source, image_id: str) -> _Stamp:
+    """Names, sizes and times of an image's files; empty where it is not of files."""
+    stamp = []
+    for file in source.files(image_id) if source.files else ():
+        try:
+            found = file.stat()
+        except OSError:  # reading it says what is wrong
+            stamp.append((str(file), -1, -1))
+        else:
+            stamp.append((str(file), found.st_size, found.st_mtime_ns))
+    return stamp
