@@ -17,16 +17,16 @@ def _with(experiment, **changes):
 
 def test_arrays_while_they_fit(tiny_experiment):
     assert feed.choose_loader(tiny_experiment, 4) == "arrays"
-    tight = _with(tiny_experiment, device_mib=0)
-    assert feed.choose_loader(tight, 4) == "tf"
-    assert feed.choose_loader(_with(tight, loader="arrays"), 4) == "arrays"
+    tight = _with(tiny_experiment, device_mib=1)
+    assert feed.choose_loader(tight, 400) == "tf"
+    assert feed.choose_loader(_with(tight, loader="arrays"), 400) == "arrays"
 
 
 def test_without_tensorflow_arrays_are_taken_or_it_is_named(
     tiny_experiment, monkeypatch
 ):
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    assert feed.choose_loader(_with(tiny_experiment, device_mib=0), 4) == "arrays"
+    assert feed.choose_loader(_with(tiny_experiment, device_mib=1), 400) == "arrays"
     with pytest.raises(errors.ConfigError, match="tensorflow-cpu"):
         feed.choose_loader(_with(tiny_experiment, loader="tf"), 4)
 
