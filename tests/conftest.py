@@ -33,6 +33,8 @@ _take_share_of_cores()  # before JAX makes its devices
 jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
+collect_ignore = ["mutants.py"]  # a command
+
 hypothesis.settings.register_profile(
     "cellrec", derandomize=True, max_examples=50, deadline=None
 )

@@ -1,0 +1,416 @@
+"""Breaks one line at a time and tells whether the tests notice.
+
+    python tests/mutants.py [--only TEXT] [--list] [--workers N] [--json FILE]
+
+Each row of `_TABLE` changes a line of a module. Its tests run on a copy of the
+repository, which itself stays as it is. A mutant is killed if a test fails; one that
+survives shows a test that is missing. The exit status is 1 if one survives for no
+recorded reason, 2 if the mutants cannot be tried. Not part of pytest.
+"""
+
+import argparse
+import ast
+from collections.abc import Sequence
+from concurrent import futures
+import json
+import os
+from pathlib import Path
+import queue
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[1]
+PARTS = ("cellrec_jax", "tests", "configs", "pyproject.toml")
+TIMEOUT_S = 300.0  # a mutant that takes longer counts as killed
+
+
+class Mutant(NamedTuple):
+    """A change of one line that a test must notice."""
+
+    module: str
+    """Dotted name."""
+    before: str
+    """Text that is in the module exactly once."""
+    after: str
+    what: str
+    """What goes wrong, in a few words."""
+    tests: tuple[str, ...] = ()
+    """Test files or test ids; the module's own test file if empty."""
+    reason: str = ""
+    """Why it may survive."""
+
+
+_DEVICES = ("tests/losses/test_pu_devices.py", "tests/losses/test_pu.py")
+_RESUMED = ("tests/train/test_run.py::test_resumed_equals_uninterrupted_bitwise",)
+
+# fmt: off
+# Module -> rows of (before, after, what[, tests[, reason]]).
+_TABLE: dict[str, list[tuple]] = {
+    "cellrec_jax.losses.density": [
+        ("total / count, 0.0", "total / jnp.maximum(count - 1, 1), 0.0", "N - 1 for N"),
+        ("jnp.where(mask[None, :], pairs, 0.0)", "pairs", "padding counts"),
+        ("jnp.maximum(spread(y + x), spread(y - x))", "spread(y + x)", "one diagonal"),
+        (" & ~jnp.eye(len(mask), dtype=bool)", " & (pairs >= 0)", "its own neighbour"),
+    ],
+    "cellrec_jax.losses.calibration": [
+        ("jax.lax.stop_gradient(energy)", "energy", "gradient through the energy"),
+        ("picked - epsilon * entropy", "picked + epsilon * entropy", "sign of entropy"),
+        ("(step + 1.0) / options", "step / options", "trust one step late"),
+    ],
+    "cellrec_jax.losses.pu": [
+        ("where(overall > 0", "where(negative_risk > 0", "device decides", _DEVICES),
+        ("where(overall < -beta", "where(overall <= -beta", "<= for <"),
+    ],
+    "cellrec_jax.losses.heatmap": [
+        ("weight = weights.astype", "weight = (weights > 0).astype", "weights are 1"),
+    ],
+    "cellrec_jax.losses.sparse_heatmap": [
+        ("found.mask & ~labeled,", "found.mask,", "labelled peaks lose weight"),
+    ],
+    "cellrec_jax.losses.points": [
+        ("(labels >= 0) & (labels < ", "(labels < ", "padded rows cost"),
+    ],
+    "cellrec_jax.losses.matched": [
+        ("jax.lax.stop_gradient(trust)", "trust", "gradient through trust"),
+        ("jax.lax.stop_gradient(jnp.asarray(scale", "(jnp.asarray(scale", "and scale"),
+        ("jnp.sum(losses.detection_weight) if", "None if", "M for the weights' sum"),
+        ("jnp.where(mask, weight, 0.0)", "weight", "masked proposals weigh"),
+    ],
+    "cellrec_jax.losses.ranking": [
+        ("-jnp.log(p), -jnp.inf", "-jnp.log(p), 0.0", "padding adds 1"),
+    ],
+    "cellrec_jax.masking": [
+        ("jax.lax.pmean(count", "jax.lax.psum(count", "sum of counts for their mean"),
+        ("jnp.where(weight > 0, values.astype(jnp.float32), 0.0)", "values", "no mask"),
+        ("jax.lax.stop_gradient(count)", "count", "gradient through the count"),
+    ],
+    "cellrec_jax.geometry": [
+        ("(x < size_hw[1])", "(x <= size_hw[1])", "right edge is inside"),
+        ("size_hw[0] / 2, size_hw[1] / 2", "size_hw[1] / 2, size_hw[0] / 2", "sides"),
+    ],
+    "cellrec_jax.ops.boxes": [
+        ("1::2], 0.0, width)", "1::2], 0.0, height)", "x clipped to the height"),
+    ],
+    "cellrec_jax.ops.nms": [
+        ("squared < min_distance**2", "squared <= min_distance**2", "<= for <"),
+        ("> threshold", ">= threshold", ">= for >"),
+    ],
+    "cellrec_jax.ops.peaks": [
+        ("found &= heights > _thr", "found &= heights >= _thr", ">= for >"),
+        ("highest & (first == number)", "highest", "a flat top gives many peaks"),
+    ],
+    "cellrec_jax.ops.heatmaps": [
+        ("where(squared <= radius_px**2", "where(squared < radius_px**2", "< for <="),
+    ],
+    "cellrec_jax.ops.patches": [
+        ("side_px // 2, (side_px - 1) // 2", "(side_px - 1) // 2, side_px // 2",
+         "even windows one px off"),
+    ],
+    "cellrec_jax.ops.assign": [
+        ("best < negative_iou", "best <= negative_iou", "<= for <"),
+        (" & (best_of_truth > 0)", "", "padded truths make positives"),
+    ],
+    "cellrec_jax.ops.anchors": [
+        ("[size * root, size / root]", "[size / root, size * root]", "ratio inverted"),
+    ],
+    "cellrec_jax.ops.host_matching": [
+        ("np.minimum(cost.max(axis=1), farther)", "cost.max(axis=1)", "limit too high"),
+    ],
+    "cellrec_jax.metrics.matching": [
+        ("(min(len(preds), len(trues)) + 1)", "1", "distance outweighs a pair"),
+        ("for side in (0, 1):", "for side in (1, 0):", "cells choose first"),
+    ],
+    "cellrec_jax.metrics.curves": [
+        ("np.maximum.accumulate(precision[::-1])[::-1]", "precision", "no envelope"),
+        ("thresholds - _RECALL_SLACK", "thresholds", "0.3 is missed at 0.2999"),
+    ],
+    "cellrec_jax.metrics.counting": [
+        ("scores[1:]] = -1.0", "scores[1:]] *= 1.0", "cut inside a tie"),
+        ("np.abs(errors.sum(axis=1))", "np.abs(errors).sum(axis=1)", "no cancelling"),
+    ],
+    "cellrec_jax.metrics.results": [
+        (" & ~result.pred_ignored", "", "ignored predictions count"),
+        (">= cuts[", "> cuts[", "score at the threshold"),
+    ],
+    "cellrec_jax.metrics.recognition": [
+        ("(np.asarray(result.true_labels, int), found_as)",
+         "(found_as, np.asarray(result.true_labels, int))", "rows for columns"),
+    ],
+    "cellrec_jax.metrics.proportion": [
+        ("weights @ defined)", "weights.sum(axis=1))", "undefined images count"),
+    ],
+    "cellrec_jax.metrics.suppression": [
+        ('pairs[np.argsort(pairs[:, 0], kind="stable")]', "pairs", "best not first"),
+    ],
+    "cellrec_jax.data.sparse": [
+        ('f"{int(seed)}/{image_id}"', 'f"{int(seed)}"', "same draw in all images"),
+        ('by_place[np.argsort(words, kind="stable")]',
+         'np.argsort(words, kind="stable")', "order of the reader"),
+        (" - _ROUNDING)", ")", "ceiling of 3.0000000000000004"),
+    ],
+    "cellrec_jax.data.keyed": [
+        ("np.lexsort((np.asarray(labels), ", "np.lexsort((", "label breaks no tie",
+         ("tests/data/test_keyed.py", "tests/data/test_sparse.py")),
+    ],
+    "cellrec_jax.data.corrupt": [
+        ("drawn[by_place] =", "drawn[:] =", "order of the reader"),
+    ],
+    "cellrec_jax.data.arrays": [
+        ("positions.astype(np.int32)))", "(positions % local_size).astype(np.int32)))",
+         "draws keyed by the place in a process"),
+        ("valid=batch.valid & real[:, None, None]", "valid=batch.valid", "fillers"),
+    ],
+    "cellrec_jax.data.augment": [
+        ("fold_in(rng, example.example_index)", "fold_in(rng, 0)", "same for a batch"),
+    ],
+    "cellrec_jax.data.clean": [
+        ("np.floor(values)).all()", "np.floor(values)).any()", "half a px too often"),
+    ],
+    "cellrec_jax.data.readers.csv_points": [
+        ('names.index("x"), names.index("y"), found',
+         'names.index("y"), names.index("x"), found', "x for y with a header"),
+    ],
+    "cellrec_jax.data.readers.coco": [
+        ("(y, x, y + height, x + width)", "(y, x, y + width, x + height)", "sides"),
+        ("centers[is_click] +=", "centers +=", "boxes move as clicks do"),
+        ("sorted(names)", "list(names)", "classes in the file's order"),
+    ],
+    "cellrec_jax.data.readers.voc": [
+        ("[~inverted, inverted], axis=1)", "[~inverted] * 2, axis=1)", "last pixel"),
+        ("corners_yxyx) >= 1", "corners_yxyx) > 1", "files that count from 1"),
+    ],
+    "cellrec_jax.data.readers.bcdata": [
+        ("points_from_xy(points_xy)", "points_from_xy(points_xy[:, ::-1])", "x for y"),
+    ],
+    "cellrec_jax.data.readers.mitos": [
+        ("confidences < MIN_CONF", "confidences <= MIN_CONF", "<= for <"),
+    ],
+    "cellrec_jax.train.checkpoint": [
+        ("LatestN(config.keep)", "LatestN(config.keep + 1)", "one too many"),
+        ('get_metric_fn=lambda metrics: metrics["score"]',
+         'get_metric_fn=lambda metrics: -metrics["score"]', "keeps the worst"),
+        ('best_fn=lambda metrics: metrics["score"]',
+         'best_fn=lambda metrics: -metrics["score"]', "restores the worst"),
+        ("cleanup_tmp_directories=not read_only", "cleanup_tmp_directories=False",
+         "half a checkpoint stays"),
+    ],
+    "cellrec_jax.train.directory": [
+        ("0 < rounds >= last", "0 < rounds > last", "off by one round"),
+        ("labels_path(0)", "labels_path(1)", "labels of round 0 are not seen"),
+    ],
+    "cellrec_jax.train.writer": [
+        ('row["step"] <= step', 'row["step"] < step', "row of the checkpoint lost"),
+    ],
+    "cellrec_jax.train.loop": [
+        ("sums[name] / counts[name]", "sums[name] / len(rows)", "steps for counts"),
+        ("source.batches(start)", "source.batches(0)", "first batches again", _RESUMED),
+        ("saving = finished or stopped or", "saving = finished or", "no last save",
+         _RESUMED),
+        ("state, meta = saved.state, {**meta,", "meta = {**meta,", "starts anew",
+         _RESUMED),
+        ('names = ["init_from", "seconds"]', 'names = ["init_from"]', "seconds lost"),
+    ],
+    "cellrec_jax.train.step": [
+        ("fold_in(jax.random.key(seed), state.step)",
+         "fold_in(jax.random.key(seed), jax.lax.axis_index(AXIS))", "keyed by device"),
+        ("fold_in(jax.random.key(seed), state.step)",
+         "fold_in(jax.random.key(seed), 0)", "same draws at every step"),
+    ],
+    "cellrec_jax.train.round_files": [
+        ("range(rounds + 1) if", "range(rounds) if", "last round is not found"),
+        ("np.minimum(points_yx, last[None])", "points_yx", "point over the edge"),
+    ],
+    "cellrec_jax.train.relabel": [
+        ('np.argsort(np.argsort(candidates.image, kind="stable"), kind="stable")',
+         'np.argsort(candidates.image, kind="stable")', "patches of other peaks",
+         ("tests/train/test_relabel.py::test_patches_keep_the_order_of_peaks",)),
+    ],
+    "cellrec_jax.methods.pseudo_candidates": [
+        ("[0] > distance_px", "[0] >= distance_px", ">= for >"),
+        ("new.points_yx[new.image == image]", "new.points_yx", "peaks of other images"),
+        ("distances[0] <= distances[1]", "distances[0] < distances[1]", "ties"),
+    ],
+    "cellrec_jax.methods.pseudo_selection": [
+        ("used[:, None] & jnp.isfinite", "jnp.isfinite", "removed rows set the scale"),
+        ("len(group) + 1e-9", "len(group)", "29 of 100 are 28"),
+        ('index[np.argsort(scores[index], kind="stable")]', "index", "not sorted"),
+    ],
+}
+# fmt: on
+MUTANTS = [Mutant(module, *row) for module, rows in _TABLE.items() for row in rows]
+
+
+def main() -> int:
+    """Tries the mutants and tells which survive."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--only", default="", help="part of a module or description")
+    parser.add_argument("--list", action="store_true", help="show them, run nothing")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--json", type=Path, help="write the outcomes to this file")
+    options = parser.parse_args()
+    chosen = [m for m in MUTANTS if options.only in f"{m.module} {m.what}"]
+    if problems := [text for m in chosen if (text := problem(m))] or not chosen:
+        _say(*(problems if chosen else ["no such mutant"]))
+        return 2
+    if options.list:
+        _say(*(f"{m.module}: {m.what}\n  - {m.before}\n  + {m.after}" for m in chosen))
+        return 0
+    begin = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
+        outcomes = try_all(chosen, Path(folder), max(options.workers, 1))
+    if outcomes is None:
+        return 2
+    rows = [m._asdict() | o for m, o in zip(chosen, outcomes, strict=True)]
+    survivors = [row for row in rows if row["outcome"] == "survived"]
+    seconds = round(time.monotonic() - begin)
+    killed = sum(row["outcome"] in ("killed", "timeout") for row in rows)
+    _say(f"{killed} killed, {len(survivors)} survived, {len(rows)} in all; {seconds} s")
+    if options.json:
+        found = {"killed": killed, "seconds": seconds, "mutants": rows}
+        options.json.write_text(json.dumps(found, indent=1) + "\n")
+    if killed + len(survivors) < len(rows):
+        return 2
+    return int(any(not row["reason"] for row in survivors))
+
+
+def problem(mutant: Mutant) -> str:
+    """Why a row of the table is of no use any more; "" if it is fine."""
+    name = f"{mutant.module} ({mutant.what})"
+    path = ROOT / module_path(mutant)
+    if not path.is_file():
+        return f"{name}: there is no {path}"
+    source = path.read_text()
+    if "\n" in mutant.before or (count := source.count(mutant.before)) != 1:
+        return f"{name}: {mutant.before!r} is there {count} times, not once"
+    try:
+        same = ast.dump(ast.parse(mutated(mutant, source))) == ast.dump(
+            ast.parse(source)
+        )
+    except SyntaxError as error:
+        return f"{name}: {error}"
+    missing = [t for t in tests_of(mutant) if not (ROOT / t.split("::")[0]).is_file()]
+    return f"{name}: changes nothing" if same else "".join(f"no {t}" for t in missing)
+
+
+def module_path(mutant: Mutant) -> str:
+    """Where its module is, below the root of the repository."""
+    return mutant.module.replace(".", "/") + ".py"
+
+
+def tests_of(mutant: Mutant) -> tuple[str, ...]:
+    """Its tests, else the file that mirrors its module."""
+    *folders, name = mutant.module.split(".")[1:]
+    return mutant.tests or ("/".join(["tests", *folders, f"test_{name}.py"]),)
+
+
+def mutated(mutant: Mutant, source: str) -> str:
+    """The module with its line changed."""
+    return source.replace(mutant.before, mutant.after)
+
+
+def try_all(mutants: Sequence[Mutant], folder: Path, workers: int) -> list[dict] | None:
+    """Outcomes of all; None if tests fail without a mutant."""
+    copies: queue.Queue[Path] = queue.Queue()
+    for number in range(workers):
+        copies.put(copied(folder / str(number)))
+    cache = folder / "compiled"
+    files = sorted({test for mutant in mutants for test in tests_of(mutant)})
+    shares = [part for i in range(workers) if (part := files[i::workers])]
+
+    def check(tests: Sequence[str]) -> subprocess.CompletedProcess:
+        copy = copies.get()
+        try:
+            return run_tests(tests, copy, cache, timeout_s=None)
+        finally:
+            copies.put(copy)
+
+    def attempt(mutant: Mutant) -> dict:
+        copy = copies.get()
+        try:
+            outcome = try_one(mutant, copy, cache)
+        finally:
+            copies.put(copy)
+        where = f"{mutant.module.partition('.')[2]}: {mutant.what}"
+        reason = outcome["by"] or mutant.reason
+        _say(f"{outcome['outcome']:9}{outcome['seconds']:4.0f} s  {where:62} {reason}")
+        return outcome
+
+    pool = futures.ThreadPoolExecutor(workers)
+    try:
+        for done in pool.map(check, shares):
+            if done.returncode:
+                _say(done.stdout[-4000:], "these tests fail without any mutant")
+                return None
+        return list(pool.map(attempt, mutants))
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def copied(target: Path) -> Path:
+    """Copies what tests need; the only place where anything is changed."""
+    for part in PARTS:
+        source, place = ROOT / part, target / part
+        if source.is_dir():
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(source, place, ignore=ignored)
+        else:
+            shutil.copy2(source, place)
+    return target
+
+
+def try_one(mutant: Mutant, copy: Path, cache: Path) -> dict:
+    """Outcome of one mutant, in a copy that is as before afterwards."""
+    path = module_path(mutant)
+    begin = time.monotonic()
+    (copy / path).write_text(mutated(mutant, (ROOT / path).read_text()))
+    try:
+        done = run_tests(tests_of(mutant), copy, cache, TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        outcome, by = "timeout", ""
+    else:
+        found = re.search(r"^(?:FAILED|ERROR) \S*?([^\s/:]+)(?: |$)", done.stdout, re.M)
+        by = found[1] if found else ""
+        # 1 is a failed test, below 0 a crash; the others ran none.
+        code = done.returncode
+        outcome = "killed" if code == 1 or code < 0 else f"error {code}"
+        outcome = outcome if code else "survived"
+    finally:
+        shutil.copy2(ROOT / path, copy / path)
+    return {"outcome": outcome, "by": by, "seconds": time.monotonic() - begin}
+
+
+def run_tests(
+    tests: Sequence[str], copy: Path, cache: Path, timeout_s: float | None
+) -> subprocess.CompletedProcess:
+    """Runs tests of a copy until one fails."""
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
+    env = {
+        **os.environ,
+        "PYTHONPATH": str(copy),
+        "JAX_COMPILATION_CACHE_DIR": str(cache),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
+    return subprocess.run(
+        [*command, "-m", "slow or not slow", *tests],
+        cwd=copy,
+        env=env,
+        timeout=timeout_s,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+
+
+def _say(*lines: str) -> None:
+    sys.stdout.write("\n".join([*lines, ""]))
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
