@@ -151,7 +151,7 @@ _TABLE: dict[str, list[tuple]] = {
         ('f"{int(seed)}/{image_id}"', 'f"{int(seed)}"', "same draw in all images"),
         ('by_place[np.argsort(words, kind="stable")]',
          'np.argsort(words, kind="stable")', "order of the reader"),
-        (" - _ROUNDING)", ")", "ceiling of 3.0000000000000004"),
+        (" - _ROUNDING)", ")", "7 % of 100 are 8"),
     ],
     "cellrec_jax.data.keyed": [
         ("np.lexsort((np.asarray(labels), ", "np.lexsort((", "label breaks no tie",
@@ -223,7 +223,7 @@ _TABLE: dict[str, list[tuple]] = {
     ],
     "cellrec_jax.train.round_files": [
         ("range(rounds + 1) if", "range(rounds) if", "last round is not found"),
-        ("np.minimum(points_yx, last[None])", "points_yx", "point over the edge"),
+        ("points_yx / eval_set.scale_yx[index][None]", "points_yx", "no scale"),
     ],
     "cellrec_jax.train.relabel": [
         ('np.argsort(np.argsort(candidates.image, kind="stable"), kind="stable")',
@@ -341,6 +341,7 @@ def try_all(mutants: Sequence[Mutant], folder: Path, workers: int) -> list[dict]
         return outcome
 
     pool = futures.ThreadPoolExecutor(workers)
+    _say(f"{len(mutants)} mutants; first their {len(files)} files of tests without any")
     try:
         for done in pool.map(check, shares):
             if done.returncode:

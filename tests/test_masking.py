@@ -49,6 +49,10 @@ def test_garbage_changes_neither_value_nor_gradient(garbage):
     value, gradient = graded(2.0, dirty, MASK)
     assert value == pytest.approx(2 * GLOBAL_MEAN)
     np.testing.assert_allclose(gradient, MASK * 2 / 6, rtol=1e-6)
+    # XLA turns a product with a bool mask into a choice, and so hides a missing one.
+    weighted, gradient = graded(2.0, dirty, MASK.astype(np.float32))
+    assert weighted == pytest.approx(2 * GLOBAL_MEAN)
+    np.testing.assert_allclose(gradient, MASK * 2 / 6, rtol=1e-6)
     nothing, gradient = graded(2.0, dirty, np.zeros_like(MASK))
     assert nothing == 0.0
     assert (np.asarray(gradient) == 0).all()

@@ -145,7 +145,11 @@ def test_resumed_equals_uninterrupted_bitwise(tiny_experiment, tmp_path):
         os.kill(os.getpid(), signal.SIGTERM)
         seen.set()
 
-    slow = dataclasses.replace(tiny_experiment, total_steps=40)
+    slow = dataclasses.replace(
+        tiny_experiment,
+        total_steps=40,
+        checkpoint=dataclasses.replace(tiny_experiment.checkpoint, every=1000),
+    )
     straight = tmp_path / "straight"
     assert run.train_and_evaluate(slow, straight) == 0
     thread = threading.Thread(target=stop_soon)
@@ -162,6 +166,9 @@ def test_resumed_equals_uninterrupted_bitwise(tiny_experiment, tmp_path):
     )
     steps = [row["step"] for row in writer.read_metrics(tmp_path / "metrics.jsonl")]
     assert steps == [*range(1, 41), 40]
+    timing = json.loads((tmp_path / "results.json").read_text())["run"]["timing"]
+    assert timing["from_step"] == stopped_at
+    assert timing["steps"] == 40 - stopped_at
 
 
 @pytest.mark.slow

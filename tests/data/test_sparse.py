@@ -36,9 +36,10 @@ def kept_cells(points_yx, labels, **options) -> set[tuple[float, ...]]:
 @pytest.mark.parametrize(
     ("num_cells", "rate", "expected"),
     [
-        (30, 0.1, 3),  # 0.1 * 30 is 3.0000000000000004 in float64
+        (30, 0.1, 3),
         (31, 0.1, 4),
         (10, 0.7, 7),  # 0.7 * 10 is 7.000000000000001 in some orders of evaluation
+        (100, 0.07, 7),  # 0.07 * 100 is 7.000000000000001
         (100, 0.29, 29),  # 0.29 * 100 is 28.999999999999996
         (3, 0.01, 1),
         (7, 1.0, 7),

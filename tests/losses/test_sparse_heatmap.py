@@ -93,6 +93,15 @@ def test_energy_weighs_discs_around_unlabelled_peaks():
     np.testing.assert_allclose(energy[1], distances.mean() / 56.0, rtol=1e-6)
 
 
+def test_a_peak_at_a_label_keeps_its_weight_beyond_the_label_s_disc():
+    pred = bumps((10.5, 15.5), (30.5, 48.5))  # the label is 3 px left of the first
+    loss = sparse_heatmap.energy_weighted(
+        pred, paint(), VALID, window_px=2, radius_px=4.0, threshold=0.5
+    )
+    assert loss.weights[10, 18] == 1.0  # 3 px from the peak, 6 px from the label
+    assert loss.weights[30, 48] == 0.5
+
+
 def test_recalibrated_pulls_doubtful_pixels_up():
     pred = bumps((30.5, 20.5), (10.5, 40.5))
     loss = sparse_heatmap.recalibrated(pred, paint(), VALID, threshold=0.5, weight=0.1)

@@ -56,6 +56,8 @@ def test_ignored_predictions_do_not_count():
         ([0.875, 0.75, 0.5, 0.25], [1, 0, 0, 1], 2, 0.8125),
         # The tie cannot be cut between its true and its false half.
         ([0.75, 0.75, 0.5], [1, 0, 1], 2, 0.25),
+        # Inside the tie F1 would be 1; at its ends it is 2/3 and 4/6.
+        ([0.875, 0.75, 0.75, 0.75], [1, 1, 0, 0], 2, 0.8125),
         ([0.75, 0.5], [0, 0], 2, counting.DEFAULT_THRESHOLD),
         ([], [], 2, counting.DEFAULT_THRESHOLD),
         ([0.75], [0], 0, counting.DEFAULT_THRESHOLD),
@@ -142,6 +144,13 @@ def test_protocols_count_differently():
         for protocol in ("max", "greedy_score", "nearest")
     }
     assert found == {"max": 2, "greedy_score": 1, "nearest": 1}
+
+
+def test_errors_of_two_classes_cancel_in_the_number_of_cells():
+    predicted, truth = np.array([[3, 1]]), np.array([[1, 4]])
+    counts = counting.PointCounts(np.array([[1, 1]]), predicted, truth)
+    found = counting.count_samples(counts, np.ones((1, 1), int), 3.0)["count_mae"]
+    assert [part.tolist() for part in found] == [[1.0], [[2.0, 3.0]]]
 
 
 def test_pool_and_ratios_by_hand():

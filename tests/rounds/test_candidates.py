@@ -46,6 +46,11 @@ def test_what_was_not_found_again_stays():
         assert field.dtype == wanted.dtype
 
 
+def test_new_peaks_of_another_image_take_nothing_away():
+    both = carry_over(peaks((0, 10, 50), (1, 5, 8)), peaks((0, 5, 9)), 15.0)
+    assert both.image.tolist() == [0, 1, 0]
+
+
 @pytest.mark.parametrize("num", [0, 2])
 def test_carrying_over_nothing_and_to_nothing(num):
     some, none = peaks(*[(0, 3, 7), (1, 3, 9)][:num]), peaks()
@@ -77,6 +82,11 @@ def test_the_nearer_label_decides():
     both = marked([[10, 50]], [[10, 62]])
     assert divide(found, [both, both], 15.0).tolist() == [POSITIVE, REMOVED, REMOVED]
     assert divide(peaks((0, 10, 50)), [both], 15.0).tolist() == [POSITIVE]
+
+
+def test_a_cell_wins_where_both_labels_are_as_near():
+    labels = marked([[10, 44]], [[10, 56]])
+    assert divide(peaks((0, 10, 50)), [labels], 15.0).tolist() == [POSITIVE]
 
 
 def test_a_peak_that_lost_a_cell_is_removed_at_background():

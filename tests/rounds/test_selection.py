@@ -80,17 +80,18 @@ def test_the_printed_exponent_only_scales_the_ridge(features):
     np.testing.assert_allclose(ranking.positive_scores, wanted, atol=2e-3)
 
 
-def test_scale_and_removed_rows_do_not_matter(features):
+@pytest.mark.parametrize("removed", [np.nan, 1e6])
+def test_scale_and_removed_rows_do_not_matter(features, removed):
     wanted = pseudo_selection.rank(features, KINDS)
     scaled = 512 * features
-    scaled[KINDS == REMOVED] = np.nan
+    scaled[KINDS == REMOVED] = removed
     found = pseudo_selection.rank(jnp.asarray(scaled), KINDS)
     kept = KINDS != REMOVED
     for field in ("positive_scores", "negative_scores"):
         np.testing.assert_allclose(
             getattr(found, field)[kept], getattr(wanted, field)[kept], rtol=1e-5
         )
-        assert np.isnan(getattr(found, field)[~kept]).all()
+        assert (np.isnan(getattr(found, field)[~kept]) == np.isnan(removed)).all()
 
 
 def test_gradient_descent_as_the_code(features):
@@ -205,6 +206,12 @@ def test_image_by_image():
     assert top == [5]  # of image 4 peak 0 is at both ends
     assert bottom == [6]
     assert notes == ("peaks at both ends, left unlabelled: 1",)
+
+
+def test_the_surest_of_all_images_come_first():
+    images = np.repeat([7, 4], [4, 6])  # the image that comes second has the best
+    top, *_ = choose(image=images, top_share=0.5, bottom_share=0.0, pooled=False)
+    assert top == [0, 2, 5, 6, 7]
 
 
 def test_only_unlabelled_peaks_are_taken_and_counted():

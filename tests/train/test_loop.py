@@ -56,12 +56,13 @@ def test_a_resumed_run_keeps_what_it_has_fitted():
     """But not by another rule: its weights may have other thresholds then."""
     experiment = methods.freeze({"method": "calibrated_rcnn"})
     stored = {"config": config.to_json(experiment), "mpp": 0.25, "cells_kept": 3}
-    kept = {"decode": {"thresholds": [0.3]}, "fit_pending": False, "init_from": "a"}
+    started = {"init_from": "a", "seconds": 2.5}
+    kept = {"decode": {"thresholds": [0.3]}, "fit_pending": False, **started}
     assert loop._carried({**stored, **kept}, experiment) == kept
     assert loop._carried(stored, experiment) == {}
     rule = dataclasses.replace(experiment.eval, threshold=0.5)
     other = dataclasses.replace(experiment, eval=rule)
-    assert loop._carried({**stored, **kept}, other) == {"init_from": "a"}
+    assert loop._carried({**stored, **kept}, other) == started
 
 
 def test_the_first_line_tells_what_is_trained(tiny_experiment):

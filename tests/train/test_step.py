@@ -25,7 +25,7 @@ def _toy_loss(params, model_state, batch, rng, progress, *, ema_params):
 TOY = Method(init=lambda *_: None, loss_fn=_toy_loss, predict=lambda *_: None)
 
 
-def _run_toy(number, ema=0.0, steps=3):
+def _run_toy(number, ema=0.0, steps=3, scale=1.0):
     devices = jax.devices()[:number]
     tx = optim.make_optimizer(OptimConfig(learning_rate=0.1), 10, {"w": True})
     state = step_lib.init_state(tx, {"w": jnp.float32(1.0)}, {}, ema=ema)
@@ -34,7 +34,7 @@ def _run_toy(number, ema=0.0, steps=3):
     )
     pmapped = parallel.pmap_step(step, devices)
     state = parallel.place(state, devices)
-    batch = {"x": np.arange(4, dtype=np.float32), "index": np.arange(4)}
+    batch = {"x": scale * np.arange(4, dtype=np.float32), "index": np.arange(4)}
     for _ in range(steps):
         state, metrics = pmapped(state, parallel.shard(batch, devices))
     return jax.device_get((state, metrics))
@@ -44,6 +44,12 @@ def test_draws_do_not_depend_on_the_device_count():
     one, four = _run_toy(1), _run_toy(4)
     chex.assert_trees_all_close(one[0], four[0], rtol=1e-6)
     assert one[1]["seen"] == (6.0, 4.0) == four[1]["seen"]
+
+
+def test_draws_change_from_step_to_step():
+    """At x = 0 the loss is the noise alone."""
+    losses = [_run_toy(2, steps=n, scale=0.0)[1]["loss"][0] for n in (1, 2, 3)]
+    assert len(set(map(float, losses))) == 3
 
 
 def test_metrics_add_up_and_the_step_counts():

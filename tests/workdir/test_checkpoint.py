@@ -52,6 +52,15 @@ def test_parts_are_restored_without_the_rest(tmp_path):
                 checkpoint.restore_parts(read, {**fine, "params": other}, 2)
 
 
+def test_the_best_of_several_is_found(tmp_path):
+    with checkpoint.open_manager(tmp_path, CheckpointConfig(keep=3)) as manager:
+        for step, score in enumerate((0.5, 0.9, 0.1), start=1):
+            checkpoint.save(manager, _state(step), {}, score)
+        manager.wait_until_finished()
+        assert sorted(manager.all_steps()) == [1, 2, 3]
+        assert manager.best_step() == 2
+
+
 def test_saving_a_step_twice_keeps_the_first(tmp_path):
     with checkpoint.open_manager(tmp_path, CheckpointConfig()) as manager:
         checkpoint.save(manager, _state(1), {"n": 1})
@@ -68,6 +77,7 @@ def test_a_half_written_save_is_ignored_and_cleaned(tmp_path):
     (half / "junk").write_text("x")
     with checkpoint.open_manager(tmp_path, config) as manager:
         assert manager.latest_step() == 1
+        assert not half.exists()
         checkpoint.save(manager, _state(2), {})
         assert manager.latest_step() == 2
 
