@@ -46,7 +46,7 @@ class Mutant(NamedTuple):
 
 
 _DEVICES = ("tests/losses/test_pu_devices.py", "tests/losses/test_pu.py")
-_RESUMED = ("tests/train/test_run.py::test_resumed_equals_uninterrupted_bitwise",)
+_RESUMED = ("tests/test_run.py::test_resumed_equals_uninterrupted_bitwise",)
 
 # fmt: off
 # Module -> rows of (before, after, what[, tests[, reason]]).
@@ -67,7 +67,7 @@ _TABLE: dict[str, list[tuple]] = {
         ("where(overall < -beta", "where(overall <= -beta", "<= for <"),
     ],
     "cellrec_jax.losses.heatmap": [
-        ("weight = weights.astype", "weight = (weights > 0).astype", "weights are 1"),
+        ("(jnp.float32)[..., None]", "(bool)[..., None]", "weights are 1"),
     ],
     "cellrec_jax.losses.sparse_heatmap": [
         ("found.mask & ~labeled,", "found.mask,", "labelled peaks lose weight"),
@@ -76,18 +76,17 @@ _TABLE: dict[str, list[tuple]] = {
         ("(labels >= 0) & (labels < ", "(labels < ", "padded rows cost"),
     ],
     "cellrec_jax.losses.matched": [
-        ("jax.lax.stop_gradient(trust)", "trust", "gradient through trust"),
         ("jax.lax.stop_gradient(jnp.asarray(scale", "(jnp.asarray(scale", "and scale"),
         ("jnp.sum(losses.detection_weight) if", "None if", "M for the weights' sum"),
         ("jnp.where(mask, weight, 0.0)", "weight", "masked proposals weigh"),
     ],
-    "cellrec_jax.losses.ranking": [
+    "cellrec_jax.losses.ranking.objective": [
         ("-jnp.log(p), -jnp.inf", "-jnp.log(p), 0.0", "padding adds 1"),
     ],
     "cellrec_jax.masking": [
-        ("jax.lax.pmean(count", "jax.lax.psum(count", "sum of counts for their mean"),
+        ("jax.lax.pmean(values", "jax.lax.psum(values", "sum of counts for their mean"),
         ("jnp.where(weight > 0, values.astype(jnp.float32), 0.0)", "values", "no mask"),
-        ("jax.lax.stop_gradient(count)", "count", "gradient through the count"),
+        ("= jax.lax.stop_gradient(device", "= (device", "gradient through the count"),
     ],
     "cellrec_jax.geometry": [
         ("(x < size_hw[1])", "(x <= size_hw[1])", "right edge is inside"),
@@ -168,7 +167,7 @@ _TABLE: dict[str, list[tuple]] = {
     "cellrec_jax.data.augment": [
         ("fold_in(rng, example.example_index)", "fold_in(rng, 0)", "same for a batch"),
     ],
-    "cellrec_jax.data.clean": [
+    "cellrec_jax.data.readers.clean": [
         ("np.floor(values)).all()", "np.floor(values)).any()", "half a px too often"),
     ],
     "cellrec_jax.data.readers.csv_points": [
@@ -190,7 +189,7 @@ _TABLE: dict[str, list[tuple]] = {
     "cellrec_jax.data.readers.mitos": [
         ("confidences < MIN_CONF", "confidences <= MIN_CONF", "<= for <"),
     ],
-    "cellrec_jax.train.checkpoint": [
+    "cellrec_jax.workdir.checkpoint": [
         ("LatestN(config.keep)", "LatestN(config.keep + 1)", "one too many"),
         ('get_metric_fn=lambda metrics: metrics["score"]',
          'get_metric_fn=lambda metrics: -metrics["score"]', "keeps the worst"),
@@ -199,11 +198,11 @@ _TABLE: dict[str, list[tuple]] = {
         ("cleanup_tmp_directories=not read_only", "cleanup_tmp_directories=False",
          "half a checkpoint stays"),
     ],
-    "cellrec_jax.train.directory": [
+    "cellrec_jax.rounds.directory": [
         ("0 < rounds >= last", "0 < rounds > last", "off by one round"),
         ("labels_path(0)", "labels_path(1)", "labels of round 0 are not seen"),
     ],
-    "cellrec_jax.train.writer": [
+    "cellrec_jax.workdir.writer": [
         ('row["step"] <= step', 'row["step"] < step', "row of the checkpoint lost"),
     ],
     "cellrec_jax.train.loop": [
@@ -221,21 +220,21 @@ _TABLE: dict[str, list[tuple]] = {
         ("fold_in(jax.random.key(seed), state.step)",
          "fold_in(jax.random.key(seed), 0)", "same draws at every step"),
     ],
-    "cellrec_jax.train.round_files": [
+    "cellrec_jax.rounds.files": [
         ("range(rounds + 1) if", "range(rounds) if", "last round is not found"),
         ("points_yx / eval_set.scale_yx[index][None]", "points_yx", "no scale"),
     ],
-    "cellrec_jax.train.relabel": [
+    "cellrec_jax.rounds.relabel": [
         ('np.argsort(np.argsort(candidates.image, kind="stable"), kind="stable")',
          'np.argsort(candidates.image, kind="stable")', "patches of other peaks",
-         ("tests/train/test_relabel.py::test_patches_keep_the_order_of_peaks",)),
+         ("tests/rounds/test_relabel.py::test_patches_keep_the_order_of_peaks",)),
     ],
-    "cellrec_jax.methods.pseudo_candidates": [
+    "cellrec_jax.rounds.candidates": [
         ("[0] > distance_px", "[0] >= distance_px", ">= for >"),
         ("new.points_yx[new.image == image]", "new.points_yx", "peaks of other images"),
         ("distances[0] <= distances[1]", "distances[0] < distances[1]", "ties"),
     ],
-    "cellrec_jax.methods.pseudo_selection": [
+    "cellrec_jax.rounds.selection": [
         ("used[:, None] & jnp.isfinite", "jnp.isfinite", "removed rows set the scale"),
         ("len(group) + 1e-9", "len(group)", "29 of 100 are 28"),
         ('index[np.argsort(scores[index], kind="stable")]', "index", "not sorted"),

@@ -19,7 +19,7 @@ _PER_CELL = ("points_yx", "labels", "points_mask", "boxes_yxyx")
 
 
 def stack(examples: Sequence[Example], num_slots: int | None = None) -> Batch:
-    """Makes one batch of a whole set.
+    """Makes one batch of a whole set, of NumPy arrays.
 
     Args:
       examples: B > 0 examples of one `ExampleSpec`.
@@ -27,11 +27,8 @@ def stack(examples: Sequence[Example], num_slots: int | None = None) -> Batch:
         the examples'.
 
     Returns:
-      A batch of NumPy arrays. Images stay uint8 if all are, else they become f32 in
-      [0, 1]; `example_index` counts the set.
-
-    Raises:
-      DataError: if there are no examples.
+      Images stay uint8 if all are, else they become f32 in [0, 1]; `example_index`
+      counts the set.
     """
     if not examples:
         raise errors.DataError("no images to make batches of: name a set that has some")
@@ -56,18 +53,10 @@ def stack(examples: Sequence[Example], num_slots: int | None = None) -> Batch:
 
 
 def order(num: int, seed: int, epoch: int) -> np.ndarray:
-    """Shuffles `num` images for one epoch.
+    """Shuffles `num` images for one epoch: int64 [num], a permutation of 0..num-1.
 
     Sorts raw Philox words instead of calling `Generator.permutation`, whose stream may
     change between NumPy versions.
-
-    Args:
-      num: number of images.
-      seed: non-negative.
-      epoch: counted from 0.
-
-    Returns:
-      int64 [num], a permutation of 0..num-1.
     """
     words = np.random.Philox(key=np.array([seed, epoch], np.uint64)).random_raw(num)
     return np.argsort(words, kind="stable")
@@ -78,12 +67,6 @@ def batch_indices(num: int, batch_size: int, seed: int, step: int) -> np.ndarray
 
     The permutations of all epochs follow each other without gaps, so a batch may hold
     the end of one epoch and the start of the next.
-
-    Args:
-      num: number of images, at least 1.
-      batch_size: global batch size.
-      seed: non-negative.
-      step: counted from 0.
 
     Returns:
       int64 [batch_size] in 0..num-1.
@@ -137,15 +120,10 @@ def train_batches(
 
 
 def eval_batches(stacked: Batch, batch_size: int) -> Iterator[Batch]:
-    """Yields every image once, in order; fillers complete the last batch.
+    """Yields every image of a set once, in order; fillers complete the last batch.
 
-    Args:
-      stacked: the whole set, from `stack` or `to_device`.
-      batch_size: images a batch.
-
-    Yields:
-      Batches of `batch_size`; `example_index` is the position in the set. Fillers have
-      `image_mask`, `points_mask` and `valid` False.
+    `example_index` is the position in the set. Fillers have `image_mask`, `points_mask`
+    and `valid` False.
     """
     num = len(stacked.labels)
     for start in range(0, num, batch_size):
@@ -161,31 +139,16 @@ def eval_batches(stacked: Batch, batch_size: int) -> Iterator[Batch]:
 
 
 def take(stacked: Batch, idx: np.ndarray) -> Batch:
-    """Picks examples; on the device if the set is there.
-
-    Args:
-      stacked: a batch of NumPy or device arrays.
-      idx: int [b] of examples in `stacked`; may repeat.
-
-    Returns:
-      A batch of b examples, where `stacked` is.
-    """
+    """Picks examples, int [b], repeats allowed; on the device if the set is there."""
     if isinstance(stacked.image, jax.Array):
         return _gather(stacked, jax.device_put(idx.astype(np.int32)))
     return jax.tree.map(lambda array: array[idx], stacked)
 
 
 def to_device(stacked: Batch, limit_bytes: int) -> Batch:
-    """Copies a set to the default device if it is small enough.
+    """Copies a set to the default device if it has at most `limit_bytes`.
 
     Batches taken from it are gathered there, so images travel once, as uint8.
-
-    Args:
-      stacked: the whole set, from `stack`.
-      limit_bytes: the largest set to copy.
-
-    Returns:
-      The set on the device, or `stacked` itself if it is larger.
     """
     num_bytes = sum(array.nbytes for array in jax.tree.leaves(stacked))
     return jax.device_put(stacked) if num_bytes <= limit_bytes else stacked

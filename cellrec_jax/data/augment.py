@@ -89,12 +89,8 @@ def augment(batch: Batch, rng: jax.Array, options: AugmentOptions) -> Batch:
     """Draws a random window, pose and colour for every example of a batch.
 
     Cells whose centre leaves the window are masked off, not removed: slots keep their
-    meaning. Boxes are clipped to the window.
-
-    Args:
-      batch: images uint8, or float in [0, 1]. Not changed.
-      rng: key of this step, the same on all devices.
-      options: static under jit; see `check`.
+    meaning. Boxes are clipped to the window. `rng` is the key of this step, the same on
+    all devices; `options` are static under jit, see `check`.
 
     Returns:
       The batch with images f32 [B, h, w, C] in [0, 1], (h, w) = `options.crop_hw`.

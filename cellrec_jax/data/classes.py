@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable
 import dataclasses
-from pathlib import Path
+import io
 import re
 
+from etils.epath import Path
 import numpy as np
 
 from cellrec_jax.data.pixels.files import natural_key
@@ -57,13 +58,8 @@ def read_label_map(path: Path) -> Classes:
     """Reads lines `0: name`, with quotes, blank lines and # comments allowed.
 
     Numbers need not start at 0 or be dense; class ids follow their order. Annotation
-    files may hold the numbers or the names.
-
-    Args:
-      path: the file.
-
-    Raises:
-      DataError: for other lines, numbers or names given twice, and empty files.
+    files may hold the numbers or the names. Other lines, numbers or names given twice
+    and empty files are a `DataError`.
     """
     numbers: dict[int, str] = {}
     for number, line in enumerate(read_text(path).splitlines(), start=1):
@@ -90,7 +86,8 @@ def read_text(path: Path) -> str:
       DataError: if it cannot be read.
     """
     try:
-        return path.read_text(encoding="utf-8-sig")
+        with io.TextIOWrapper(io.BytesIO(path.read_bytes()), "utf-8-sig") as text:
+            return text.read()
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:

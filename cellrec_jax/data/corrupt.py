@@ -38,15 +38,9 @@ def flip_labels(
       image_id: the image's id in its set.
       points_yx: [N, 2] cell centres in px, in any order.
       labels: [N] class ids in 0..K-1.
-      share: `data.flip_labels`, in [0, 1].
+      share: `data.flip_labels`, in [0, 1], else a `ConfigError`.
       num_classes: K, at least 2 if `share` is more than 0.
       seed: `data.corrupt_seed`.
-
-    Returns:
-      [N] class ids of the same dtype.
-
-    Raises:
-      errors.ConfigError: if `share` is outside [0, 1] or there is no other class.
     """
     labels = np.asarray(labels)
     if not 0 <= share <= 1:
@@ -81,7 +75,7 @@ def shift_points(
     form: str = "disc",
     seed: int,
 ) -> np.ndarray:
-    """Moves each cell centre at random, but not out of the image.
+    """Moves each cell centre at random, but not out of the image. f32 [N, 2].
 
     Args:
       image_id: the image's id in its set.
@@ -92,13 +86,6 @@ def shift_points(
         standard deviation along each axis.
       form: "disc" (anywhere in it alike) or "gaussian".
       seed: `data.corrupt_seed`.
-
-    Returns:
-      f32 [N, 2].
-
-    Raises:
-      errors.ConfigError: if `shift_px` is negative or not finite.
-      ValueError: for another form.
     """
     if not 0 <= shift_px < math.inf:
         raise errors.ConfigError(f"data.jitter_px is {shift_px}; give 0 px or more")
@@ -124,22 +111,10 @@ def corrupt_record(
     shift_px: float = 0.0,
     seed: int = 0,
 ) -> Record:
-    """A record with wrong labels and shifted points; boxes move with their points.
+    """A training record with wrong labels and shifted points; boxes move with these.
 
-    Instance masks stay where they are.
-
-    Args:
-      record: a training image at its native size, with all its cells.
-      num_classes: K.
-      flip_share: see `flip_labels`.
-      shift_px: see `shift_points`; px of the image as it is on disk.
-      seed: of both.
-
-    Returns:
-      The same record if nothing is to be changed, else another.
-
-    Raises:
-      errors.ConfigError: for impossible options.
+    Instance masks stay where they are. Where nothing is to be changed it is the same
+    record. See `flip_labels` and `shift_points` for the options.
     """
     if flip_share == 0 and shift_px == 0:
         return record

@@ -85,14 +85,7 @@ class Example(NamedTuple):
 
 
 def prepare(record: Record, spec: ExampleSpec) -> Example:
-    """Samples, scales, resizes and pads one record.
-
-    Args:
-      record: one annotated image at its native size.
-      spec: what to make of it.
-
-    Returns:
-      The example. The same record and spec always give the same arrays.
+    """Samples, scales, resizes and pads one record; equal records give equal arrays.
 
     Raises:
       ConfigError: if `spec` names an unknown mode.

@@ -57,12 +57,7 @@ def choose_loader(experiment: Experiment, num_images: int) -> str:
 def open_feed(
     experiment: Experiment, split: sets.Split, track: sets.Track[str] | None = None
 ) -> Feed:
-    """Opens the training images.
-
-    Args:
-      experiment: read for `data`, `batch_size` and `seed`.
-      split: the training images.
-      track: shows progress while images are read.
+    """Opens the training images; `track` shows progress while they are read.
 
     Raises:
       DataError, ConfigError: with one line that names what to change.

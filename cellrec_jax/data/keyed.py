@@ -6,14 +6,9 @@ import numpy as np
 
 
 def words(text: str, number: int) -> np.ndarray:
-    """Random words keyed by a text.
+    """uint64 [number] of random words keyed by a text, such as "seed/image id".
 
-    Args:
-      text: names the draw, such as "seed/image id".
-      number: of words.
-
-    Returns:
-      uint64 [number]; of a longer draw these are the first.
+    Of a longer draw these are the first.
     """
     key = hashlib.blake2b(text.encode(), digest_size=16)
     # Raw Philox words are the same in all NumPy versions; Generator methods may not be.
@@ -22,14 +17,6 @@ def words(text: str, number: int) -> np.ndarray:
 
 
 def by_place(points_yx: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Order of cells by y, x and label, whatever order a reader lists them in.
-
-    Args:
-      points_yx: [N, 2] px.
-      labels: [N] class ids.
-
-    Returns:
-      int64 [N] indices.
-    """
+    """Order of cells by y, x and label, int64 [N], however a reader lists them."""
     points_yx = np.asarray(points_yx, np.float32).reshape(-1, 2)
     return np.lexsort((np.asarray(labels), points_yx[:, 1], points_yx[:, 0]))

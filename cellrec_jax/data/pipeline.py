@@ -66,7 +66,7 @@ def train_batches(
     num_parallel: int = 2,
     cache: bool = False,
 ) -> Generator[Batch, None, None]:
-    """Yields this process's part of every global batch, for ever.
+    """Yields this process's part of every global batch, for ever, as NumPy arrays.
 
     Args:
       source: where images come from.
@@ -80,10 +80,6 @@ def train_batches(
       num_parallel: images prepared at a time.
       cache: keep prepared examples in memory, so that each is made once; needs
         image_ids * H * W * (C + 1) bytes for 8-bit images, each process at most.
-
-    Yields:
-      Batches of batch_size / process_count examples, NumPy; `example_index` is the
-      position in the global batch.
 
     Raises:
       ConfigError: if the parts cannot be equal.

@@ -6,10 +6,10 @@ Nothing here knows of files or formats: see `data.readers` for those.
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 import dataclasses
-from pathlib import Path
 import types
 from typing import Any
 
+from etils.epath import Path
 import numpy as np
 
 

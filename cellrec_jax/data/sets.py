@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import NamedTuple
 
+from etils import epath
 import numpy as np
 
 from cellrec_jax import errors
@@ -78,7 +79,9 @@ def open_source(config: DataConfig) -> Source:
     elif prepared.is_prepared(config.root):
         source = prepared.open_prepared(config.root)
     else:
-        source = readers.open_source(Path(config.root).expanduser(), config.format)
+        source = readers.open_source(
+            epath.Path(config.root).expanduser(), config.format
+        )
     return classes.merge_classes(source, config.classes)
 
 

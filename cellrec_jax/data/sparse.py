@@ -22,12 +22,6 @@ def keep_order(
 ) -> np.ndarray:
     """Fixed random order of an image's cells; a rate keeps a prefix of it.
 
-    Args:
-      image_id: the image's id in its set.
-      points_yx: [N, 2] cell centres in px, in any order.
-      labels: [N] class ids.
-      seed: `data.keep_seed`.
-
     Returns:
       int64 [N] indices into `points_yx`, the first to be kept first.
     """
@@ -39,16 +33,7 @@ def keep_order(
 def num_kept(num_cells: int, rate: float, *, keep_one: bool = False) -> int:
     """Number of cells that stay annotated: ceil(rate * n), at least one of any.
 
-    Args:
-      num_cells: annotated cells of the image.
-      rate: `data.keep_rate`, in (0, 1].
-      keep_one: keep a single cell whatever the rate.
-
-    Returns:
-      A count in 0..num_cells.
-
-    Raises:
-      errors.ConfigError: if `rate` is outside (0, 1].
+    The rate is in (0, 1], else a `ConfigError`; `keep_one` keeps one whatever it is.
 
     Example:
       >>> num_kept(30, 0.1), num_kept(31, 0.1), num_kept(3, 0.01), num_kept(0, 0.5)
@@ -71,7 +56,7 @@ def kept_mask(
     keep_one: bool = False,
     seed: int,
 ) -> np.ndarray:
-    """Marks the cells of one training image that stay annotated.
+    """Marks the cells of one training image that stay annotated, bool [N].
 
     Args:
       image_id: the image's id in its set.
@@ -80,12 +65,6 @@ def kept_mask(
       rate: `data.keep_rate`, in (0, 1]; what a rate keeps, a higher rate keeps too.
       keep_one: keep a single cell whatever the rate.
       seed: `data.keep_seed`.
-
-    Returns:
-      bool [N], True where the annotation stays.
-
-    Raises:
-      errors.ConfigError: if `rate` is outside (0, 1].
     """
     order = keep_order(image_id, points_yx, labels, seed)
     mask = np.zeros(len(order), dtype=bool)

@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 import fnmatch
 import hashlib
 import itertools
-from pathlib import Path
 import re
+
+from etils.epath import Path
 
 from cellrec_jax import errors
 from cellrec_jax.config import DataConfig
@@ -13,6 +14,8 @@ from cellrec_jax.data.readers import voc
 from cellrec_jax.data.record import Source
 
 Ids = tuple[str, ...]
+Chosen = tuple[list[Ids], tuple[str, ...]]
+"""Ids to train, validate and test on, and what the user should know."""
 Count = Callable[[], Mapping[str, int]]
 """Annotated cells of each image; only asked for where folds are dealt."""
 
@@ -26,7 +29,7 @@ _NUM_SHOWN = 3  # ids named in a message
 def select_ids(
     image_ids: Sequence[str], spec: str, *, key: str = "data.train_ids"
 ) -> tuple[str, ...]:
-    """Image ids that a specification names.
+    """Image ids that a specification names, in the set's order.
 
     Args:
       image_ids: all ids of the set.
@@ -35,18 +38,13 @@ def select_ids(
         even if it looks like a range or a glob. A part that names none is an error.
       key: configuration key that `spec` came from, for the message.
 
-    Returns:
-      The named ids in the set's order, each once.
-
     Example:
       >>> select_ids(("0", "1", "2", "a/b"), "1-2, a/*")
       ('1', '2', 'a/b')
     """
     known = frozenset(image_ids)
     chosen: set[str] = set()
-    for part in (part.strip() for part in spec.split(",")):
-        if not part:
-            continue
+    for part in filter(None, map(str.strip, spec.split(","))):
         found = _match(image_ids, known, part, key)
         if not found:
             raise errors.DataError(
@@ -101,9 +99,7 @@ def _example(image_ids: Sequence[str]) -> str:
     return f"{first}-{int(first) + run}" if run else first
 
 
-def check_disjoint(
-    train: Sequence[str], val: Sequence[str], test: Sequence[str]
-) -> None:
+def check_disjoint(train: Ids, val: Ids, test: Ids) -> None:
     """Raises `DataError` if an image is in two splits."""
     named = (("train", train), ("val", val), ("test", test))
     for (name_a, ids_a), (name_b, ids_b) in itertools.combinations(named, 2):
@@ -136,9 +132,6 @@ def deal(
       k: number of folds, 2 to the number of groups, else a `ConfigError`.
       seed: decides ties and the folds' numbering.
       by_image: deal images one by one, whatever their groups.
-
-    Returns:
-      `k` non-empty tuples of ids, each in the order of `image_ids`.
     """
     members = _gather(image_ids, {} if by_image else groups)
     if not 2 <= k <= len(members):
@@ -196,17 +189,12 @@ def describe(
     return "\n".join(lines)
 
 
-def split_ids(
-    source: Source, config: DataConfig, seed: int, count: Count
-) -> tuple[list[Ids], tuple[str, ...]]:
+def split_ids(source: Source, config: DataConfig, seed: int, count: Count) -> Chosen:
     """Chooses images by name, fold, the set's own splits, or at random.
 
     A set's own splits are the generator's counts, the lists of a Pascal VOC set
     (`ImageSets/Main/*.txt`), or its folders (`train/`, `val/`, `test/`); they need
     images to train on and some to report on. What they leave out is not used.
-
-    Returns:
-      The ids to train, validate and test on, and what the user should know.
 
     Raises:
       DataError, ConfigError: naming the key to change.
@@ -222,10 +210,8 @@ def split_ids(
     if config.num_folds:
         return _folds(source, config, seed, count)
     if config.root == "synthetic":
-        first, second = (
-            config.synthetic_train,
-            config.synthetic_train + config.synthetic_val,
-        )
+        first = config.synthetic_train
+        second = first + config.synthetic_val
         return [ids[:first], ids[first:second], ids[second:]], ()
     for own, where in (
         (_by_list(source, config), "ImageSets/Main"),
@@ -237,12 +223,11 @@ def split_ids(
 
 
 def _by_folder(source: Source) -> dict[str, Ids]:
-    found: dict[str, Ids] = {"train": (), "val": (), "test": ()}
-    for image_id in source.image_ids:
-        name = _SPLIT_FOLDERS.get(image_id.split("/", 1)[0])
-        if name:
-            found[name] += (image_id,)
-    return found
+    tops = {i: _SPLIT_FOLDERS.get(i.partition("/")[0]) for i in source.image_ids}
+    return {
+        name: tuple(i for i, top in tops.items() if top == name)
+        for name in ("train", "val", "test")
+    }
 
 
 def _by_list(source: Source, config: DataConfig) -> dict[str, Ids]:
@@ -261,7 +246,7 @@ def _by_list(source: Source, config: DataConfig) -> dict[str, Ids]:
 
 def _own(
     source: Source, config: DataConfig, own: Mapping[str, Ids], where: str
-) -> tuple[list[Ids], tuple[str, ...]]:
+) -> Chosen:
     """The set's own splits, and what they leave out or lack."""
     notes = []
     num_left = len(source.image_ids) - sum(map(len, own.values()))
@@ -279,43 +264,30 @@ def _own(
     return [own[name] for name in ("train", "val", "test")], tuple(notes)
 
 
-def _folds(
-    source: Source, config: DataConfig, seed: int, count: Count
-) -> tuple[list[Ids], tuple[str, ...]]:
-    by_image = config.fold_by == "image"
-    counts = count()
-    folds = deal(
-        source.image_ids,
-        source.groups,
-        counts,
-        config.num_folds,
-        seed,
-        by_image=by_image,
-    )
+def _folds(source: Source, config: DataConfig, seed: int, count: Count) -> Chosen:
+    groups, counts, by_image = source.groups, count(), config.fold_by == "image"
+    k = config.num_folds
+    folds = deal(source.image_ids, groups, counts, k, seed, by_image=by_image)
     test = folds[config.fold]
     rest = tuple(i for i in source.image_ids if i not in set(test))
     val: Ids = ()
-    units = _num_units(rest, source, by_image)
+    units = len(_gather(rest, {} if by_image else groups))
     if config.val_share and units > 1:
-        parts = min(units, max(2, round(1 / config.val_share)))
-        inner = deal(rest, source.groups, counts, parts, seed, by_image=by_image)
-        val = inner[0]
+        k = min(units, max(2, round(1 / config.val_share)))
+        val = deal(rest, groups, counts, k, seed, by_image=by_image)[0]
         rest = tuple(i for i in rest if i not in set(val))
-    note = describe(folds, source.groups, counts)
-    return [rest, val, test], (note,)
+    return [rest, val, test], (describe(folds, groups, counts),)
 
 
-def _random(
-    source: Source, config: DataConfig, seed: int
-) -> tuple[list[Ids], tuple[str, ...]]:
-    by_image = config.fold_by == "image"
-    units = _num_units(source.image_ids, source, by_image)
+def _random(source: Source, config: DataConfig, seed: int) -> Chosen:
+    groups = {} if config.fold_by == "image" else source.groups
+    units = len(_gather(source.image_ids, groups))
     if units < 3:
         return [source.image_ids, (), ()], (
             f"{config.root}: {units} images or groups are too few to split; all train",
         )
     number = min(_AUTO_FOLDS, units)
-    folds = deal(source.image_ids, source.groups, {}, number, seed, by_image=by_image)
+    folds = deal(source.image_ids, groups, {}, number, seed)
     num_test = max(1, round(0.2 * number))
     val, test = folds[0], sum(folds[1 : 1 + num_test], ())
     train = sum(folds[1 + num_test :], ())
@@ -324,10 +296,3 @@ def _random(
         "test_ids choose others)"
     )
     return [train, val, test], (note,)
-
-
-def _num_units(image_ids: Ids, source: Source, by_image: bool) -> int:
-    """Images or groups that may be told apart; an image without group is its own."""
-    if by_image:
-        return len(image_ids)
-    return len({source.groups.get(i) or ("image", i) for i in image_ids})

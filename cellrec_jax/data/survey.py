@@ -14,6 +14,7 @@ import orjson
 
 from cellrec_jax import errors
 from cellrec_jax.data.example import ExampleSpec, sample_cells
+from cellrec_jax.data.pixels.files import stamp as stamp_of
 from cellrec_jax.data.record import Record, Source
 
 T = TypeVar("T")
@@ -186,12 +187,4 @@ def _entry(source: Source, record: Record, spec: ExampleSpec) -> Entry:
 
 def _stamp(source: Source, image_id: str) -> _Stamp:
     """Names, sizes and times of an image's files; empty where it is not of files."""
-    stamp = []
-    for file in source.files(image_id) if source.files else ():
-        try:
-            found = file.stat()
-        except OSError:  # reading it says what is wrong
-            stamp.append((str(file), -1, -1))
-        else:
-            stamp.append((str(file), found.st_size, found.st_mtime_ns))
-    return stamp
+    return [stamp_of(file) for file in source.files(image_id)] if source.files else []

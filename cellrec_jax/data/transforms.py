@@ -17,12 +17,7 @@ RESIZE_MODES = ("squeeze", "pad")
 def resize_image(image: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
     """Resizes pixels bilinearly, antialiased where it shrinks, half-pixel centres.
 
-    Args:
-      image: uint8, uint16 or float32 [H, W, C].
-      size_hw: height and width wanted, px, at least 1.
-
-    Returns:
-      [size_hw[0], size_hw[1], C] of the same dtype.
+    uint8, uint16 or float32 [H, W, C] becomes [*size_hw, C] of the same type.
     """
     if image.shape[:2] == tuple(size_hw):
         return image
@@ -45,15 +40,7 @@ def resize_image(image: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
 
 
 def resize_nearest(plane: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
-    """Resizes ids or flags: each pixel takes the one under its centre.
-
-    Args:
-      plane: [H, W] of any dtype.
-      size_hw: height and width wanted, px.
-
-    Returns:
-      [size_hw[0], size_hw[1]] of the same dtype.
-    """
+    """Resizes ids or flags [H, W]: each pixel takes the one under its centre."""
     rows, columns = (
         ((np.arange(size) + 0.5) * (native / size)).astype(np.int64)
         for size, native in zip(size_hw, plane.shape, strict=True)
@@ -114,13 +101,7 @@ def resize_record(
 def resize_scale(
     native_hw: Sequence[float], size_hw: Sequence[int], mode: str
 ) -> np.ndarray:
-    """Px after `resize_record` per px before, f64 [2], but for rounding by "pad".
-
-    Args:
-      native_hw: height and width of the images, px.
-      size_hw: that they are brought to, px.
-      mode: as of `resize_record`.
-    """
+    """Px after `resize_record` per px before, f64 [2], but for rounding by "pad"."""
     scale_yx = np.divide(size_hw, native_hw)
     return np.full(2, scale_yx.min()) if mode == "pad" else scale_yx
 

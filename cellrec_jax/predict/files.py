@@ -25,7 +25,7 @@ def find_inputs(pattern: str) -> list[Path]:
     """
     path = Path(pattern).expanduser()
     if path.is_dir():
-        found = pixel_files.list_images(path, recursive=True)
+        found = [Path(file) for file in pixel_files.list_images(path, recursive=True)]
     elif path.exists():
         found = [path]
     else:

@@ -12,18 +12,12 @@ _HED_FROM_RGB = np.linalg.inv(_RGB_FROM_HED)
 
 
 def to_unsigned(pixels: np.ndarray) -> np.ndarray:
-    """Turns any number type into uint8 or uint16.
+    """Turns any real number type into uint8 or uint16.
 
     uint8 and uint16 are kept, bool becomes 0 / 255. Other types become uint16: values
     in [0, 1] of a float type times 65535; values in [0, 65535] rounded, so that counts
     stay comparable between images; any other range is stretched to 0..65535. NaN and
     infinities become the least finite value.
-
-    Args:
-      pixels: [...] array of a real type.
-
-    Returns:
-      uint8 or uint16 [...].
 
     Example:
       >>> to_unsigned(np.array([0.0, 0.5, 1.0])).tolist()
@@ -49,12 +43,7 @@ def to_unsigned(pixels: np.ndarray) -> np.ndarray:
 def composite_on_white(pixels: np.ndarray, premultiplied: bool = False) -> np.ndarray:
     """Blends the alpha channel of [H, W, 2 | 4] with white; others are returned as is.
 
-    Args:
-      pixels: uint8 or uint16 [H, W, C].
-      premultiplied: whether colours were multiplied by alpha already.
-
-    Returns:
-      [H, W, 1 | 3] of the same type.
+    `premultiplied` says that colours were multiplied by alpha already.
     """
     if pixels.shape[-1] not in (2, 4):
         return pixels
@@ -69,14 +58,7 @@ def composite_on_white(pixels: np.ndarray, premultiplied: bool = False) -> np.nd
 
 
 def cmyk_to_rgb(pixels: np.ndarray) -> np.ndarray:
-    """Turns CMYK (0 is no ink) into RGB: (full - ink) * (full - black) / full.
-
-    Args:
-      pixels: uint8 or uint16 [H, W, 4].
-
-    Returns:
-      [H, W, 3] of the same type.
-    """
+    """CMYK [H, W, 4] (0 is no ink) to RGB: (full - ink) * (full - black) / full."""
     full = np.iinfo(pixels.dtype).max
     light = full - pixels.astype(np.float32)
     rgb = light[..., :3] * light[..., 3:] / full
@@ -84,17 +66,9 @@ def cmyk_to_rgb(pixels: np.ndarray) -> np.ndarray:
 
 
 def to_channels(pixels: np.ndarray, channels: int) -> np.ndarray:
-    """Turns [H, W, 1 | 3] into [H, W, channels] for 1 or 3 channels.
+    """Turns grey or RGB [H, W, 1 | 3] into [H, W, channels], C-contiguous.
 
-    Args:
-      pixels: uint8 or uint16 grey or RGB.
-      channels: 3 repeats grey; 1 takes the ITU-R 601 luma of RGB.
-
-    Returns:
-      C-contiguous array of the same type.
-
-    Raises:
-      ValueError: for another number of channels.
+    3 channels repeat grey; 1 is the ITU-R 601 luma of RGB.
     """
     if channels not in (1, 3):
         raise ValueError(f"channels must be 1 or 3, not {channels}")

@@ -1,8 +1,10 @@
-"""Finding image files, in natural order."""
+"""Finding image files, in natural order; local or in a cloud."""
 
 import os
-from pathlib import Path
+from pathlib import PurePath
 import re
+
+from etils.epath import Path
 
 from cellrec_jax.errors import DataError
 
@@ -24,37 +26,44 @@ def natural_key(text: str) -> tuple[tuple[str | int, ...], str]:
     return tuple(int(p) if i % 2 else p for i, p in enumerate(parts)), text
 
 
-def list_images(folder: str | Path, recursive: bool = False) -> list[Path]:
+def list_images(folder: str | PurePath, recursive: bool = False) -> list[Path]:
     """Lists the image files of a folder, naturally sorted; hidden files are skipped.
 
-    Args:
-      folder: where to look.
-      recursive: also look into sub-folders, but not through symbolic links.
-
-    Returns:
-      Paths, `folder` included.
-
-    Raises:
-      DataError: if the folder does not exist.
+    `recursive` also looks into sub-folders, but not through symbolic links. A folder
+    that does not exist is a `DataError`.
     """
     return list_files(folder, IMAGE_ENDINGS, recursive)
 
 
 def list_files(
-    folder: str | Path, endings: tuple[str, ...], recursive: bool = False
+    folder: str | PurePath, endings: tuple[str, ...], recursive: bool = False
 ) -> list[Path]:
     """Lists files by ending (lower case, with dot), as `list_images` does."""
-    folder = Path(folder)
-    if not folder.is_dir():
+    base = Path(folder)
+    if not base.is_dir():
         raise DataError(f"no folder {folder}: check the path")
     found = []
-    for directory, subfolders, names in os.walk(folder):
+    for directory, subfolders, names in base.walk():
         if not recursive:
             subfolders.clear()
         subfolders[:] = [s for s in subfolders if not s.startswith((".", "__"))]
         found += [
-            Path(directory, name)
+            directory / name
             for name in names
             if name.lower().endswith(endings) and not name.startswith(".")
         ]
-    return sorted(found, key=lambda p: natural_key(p.relative_to(folder).as_posix()))
+    return sorted(found, key=lambda p: natural_key(p.relative_to(base).as_posix()))
+
+
+def stamp(path: Path) -> tuple[str, int, int]:
+    """Name, bytes and time (ns; of a cloud s) of a file, -1 where it cannot be had."""
+    try:
+        local = os.stat(path)
+        return str(path), local.st_size, local.st_mtime_ns
+    except OSError:
+        pass
+    try:
+        found = path.stat()
+    except OSError:
+        return str(path), -1, -1
+    return str(path), found.length, found.mtime or -1

@@ -6,10 +6,11 @@ annotations are in the frame of the stored pixels.
 """
 
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import PurePath
 import threading
-from typing import TypeVar
+from typing import IO, TypeVar
 
+from etils.epath import Path
 import numpy as np
 from PIL import Image
 
@@ -25,27 +26,20 @@ _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PILLOW_LIMIT = threading.Lock()
 
 
-def load_image(path: str | Path, channels: int = 3) -> np.ndarray:
-    """Reads one image file.
+def load_image(path: str | PurePath, channels: int = 3) -> np.ndarray:
+    """Reads one image file as uint8 or uint16 [H, W, channels].
 
     Grey becomes equal channels; transparency is composited on white; palettes and
     CMYK become RGB; the first page of a TIFF counts. 8 and 16 bits are kept; other
-    number types become uint16 as `colors.to_unsigned` says.
-
-    Args:
-      path: the file; its size may be at most `MAX_PIXELS`.
-      channels: 3 for RGB or 1 for grey (ITU-R 601 luma of colour images).
-
-    Returns:
-      uint8 or uint16 [H, W, channels].
+    number types become uint16 as `colors.to_unsigned` says. 1 channel is the luma.
 
     Raises:
-      DataError: if the file is missing, truncated, too large or no image.
+      DataError: if the file is missing, truncated, no image or above `MAX_PIXELS`.
     """
     return to_channels(_read(Path(path)), channels)
 
 
-def load_mask(path: str | Path) -> np.ndarray:
+def load_mask(path: str | PurePath) -> np.ndarray:
     """Reads an image file as bool [H, W]: True where any colour is not 0.
 
     Fully transparent pixels are False, whatever their colour.
@@ -59,7 +53,7 @@ def load_mask(path: str | Path) -> np.ndarray:
     return (pixels != 0).any(-1)
 
 
-def read_size(path: str | Path) -> tuple[int, int]:
+def read_size(path: str | PurePath) -> tuple[int, int]:
     """Height and width of an image file in px, from its header: nothing is decoded.
 
     Raises:
@@ -91,7 +85,8 @@ def _checked(path: Path, read: Callable[[Path, bytes], _T]) -> _T:
     # Decoders raise every kind of error on damaged files (SyntaxError, struct.error,
     # zlib.error, IndexError, their own): all of them mean the same to the user.
     except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        what = str(error).partition(" <_io")[0]  # Pillow ends with the stream's name
+        reason = " ".join(what.split()) or type(error).__name__
         raise DataError(
             f"cannot read {path}: {reason}; the file is damaged or no image"
         ) from error
@@ -100,7 +95,7 @@ def _checked(path: Path, read: Callable[[Path, bytes], _T]) -> _T:
 def _size(path: Path, _: bytes) -> tuple[int, int]:
     if _is_tiff(path):
         return tiff.read_size(path, MAX_PIXELS)
-    with _open_pillow(path) as image:
+    with path.open("rb") as stream, _open_pillow(stream) as image:
         tiff.check_size(path, image.height, image.width, MAX_PIXELS)
         return image.height, image.width
 
@@ -121,7 +116,7 @@ def _is_tiff(path: Path) -> bool:
     return path.suffix.lower() in (".tif", ".tiff")
 
 
-def _open_pillow(path: Path) -> Image.Image:
+def _open_pillow(stream: IO[bytes]) -> Image.Image:
     """Reads the header only, without Pillow's own, lower limit of pixels.
 
     That limit is global; it is put back at once, so decoding is not serialised.
@@ -129,13 +124,13 @@ def _open_pillow(path: Path) -> Image.Image:
     with _PILLOW_LIMIT:
         before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
-            return Image.open(path)
+            return Image.open(stream)
         finally:
             Image.MAX_IMAGE_PIXELS = before
 
 
 def _read_pillow(path: Path) -> np.ndarray:
-    with _open_pillow(path) as image:
+    with path.open("rb") as stream, _open_pillow(stream) as image:
         tiff.check_size(path, image.height, image.width, MAX_PIXELS)
         image.load()
         if image.mode in ("I", "F") or image.mode.startswith("I;16"):

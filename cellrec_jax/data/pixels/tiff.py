@@ -1,9 +1,11 @@
 """The first page of a TIFF file as plain colour channels; slides are not meant."""
 
+from collections.abc import Iterator
+import contextlib
 import math
-from pathlib import Path
 from typing import Any
 
+from etils.epath import Path
 import numpy as np
 
 from cellrec_jax.data.pixels.colors import cmyk_to_rgb, composite_on_white, to_unsigned
@@ -22,23 +24,26 @@ def check_size(path: Path, height: int, width: int, max_pixels: int) -> None:
         )
 
 
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[Any]:
+    """Opens a `tifffile.TiffFile`."""
+    import tifffile
+
+    with path.open("rb") as stream, tifffile.TiffFile(stream) as file:
+        yield file
+
+
 def read_first_page(path: Path, max_pixels: int) -> np.ndarray:
     """Reads page 0: planar or interleaved, palette, CMYK, inverted grey, any numbers.
-
-    Args:
-      path: a TIFF file.
-      max_pixels: largest H * W allowed; checked before pixels are decoded.
 
     Returns:
       uint8 or uint16 [H, W, C]: C = 1 grey, 2 with alpha, 3 RGB, 4 with alpha.
 
     Raises:
-      DataError: if it is too large, truncated or has other channels.
+      DataError: if it has more pixels than allowed, is truncated or of other channels.
       Exception: of many types, from tifffile and its codecs, on damaged files.
     """
-    import tifffile
-
-    with tifffile.TiffFile(path) as file:
+    with opened(path) as file:
         page = file.pages.first
         _check(path, page, max_pixels)
         pixels = _channels_last(page.asarray(), page.axes)
@@ -47,9 +52,7 @@ def read_first_page(path: Path, max_pixels: int) -> np.ndarray:
 
 def read_size(path: Path, max_pixels: int) -> tuple[int, int]:
     """Height and width of page 0 in px; errors as `read_first_page`."""
-    import tifffile
-
-    with tifffile.TiffFile(path) as file:
+    with opened(path) as file:
         return _check(path, file.pages.first, max_pixels)
 
 
@@ -59,9 +62,7 @@ def check_one_plane(path: Path) -> None:
     For sets in which that is a mistake; elsewhere the first page counts, since what
     follows may be a thumbnail.
     """
-    import tifffile
-
-    with tifffile.TiffFile(path) as file:
+    with opened(path) as file:
         series = file.series[0]
         sizes = zip(series.axes, series.shape, strict=True)
         num_planes = math.prod(size for axis, size in sizes if axis not in "YXS")
@@ -77,7 +78,7 @@ def _check(path: Path, page: Any, max_pixels: int) -> tuple[int, int]:
     height, width = sizes.get("Y", 0), sizes.get("X", 0)
     check_size(path, height, width, max_pixels)
     # tifffile fills strips that lie behind the end of the file with zeros.
-    end = path.stat().st_size
+    end = page.parent.filehandle.size
     segments = zip(page.dataoffsets, page.databytecounts, strict=True)
     if any(offset + count > end for offset, count in segments):
         raise DataError(f"{path} is truncated: copy or export it again")

@@ -6,8 +6,9 @@ A reader module has `NAME`, `matches(root) -> bool` (a look at names) and
 
 import difflib
 import importlib
-from pathlib import Path
 from types import ModuleType
+
+from etils.epath import Path
 
 from cellrec_jax.data.record import Source
 from cellrec_jax.errors import ConfigError, DataError
@@ -45,9 +46,6 @@ LAYOUTS: dict[str, str] = {
 
 def find_format(root: str | Path) -> str:
     """Finds the one format that a folder is laid out in, by names of files only.
-
-    Args:
-      root: folder of the set.
 
     Returns:
       A key of `FORMATS`.

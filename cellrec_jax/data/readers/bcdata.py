@@ -7,8 +7,10 @@ Counting, MICCAI 2020.
 """
 
 from collections import Counter
-from pathlib import Path, PurePosixPath
+import io
+from pathlib import PurePosixPath
 
+from etils.epath import Path
 import numpy as np
 
 from cellrec_jax.data.readers.clean import points_from_xy
@@ -36,17 +38,7 @@ def matches(root: Path) -> bool:
 
 
 def open_source(root: Path) -> Source:
-    """Opens a BCData folder.
-
-    Args:
-      root: holds `images` and `annotations`.
-
-    Returns:
-      The set with the classes 'positive' and 'negative'.
-
-    Raises:
-      DataError: for missing images or h5 files, of either class.
-    """
+    """Opens a BCData folder."""
     root = Path(root)
     _, images = find_images(root, ["images"])
     files_by_class = _find_points(root)
@@ -101,7 +93,7 @@ def _read_points(path: Path) -> np.ndarray:
     import h5py
 
     try:
-        with h5py.File(path) as file:
+        with h5py.File(io.BytesIO(path.read_bytes())) as file:
             if _DATASET not in file:
                 held = ", ".join(file) or "nothing"
                 raise DataError(f"{path} has no dataset '{_DATASET}' (it has: {held})")

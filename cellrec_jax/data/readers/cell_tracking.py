@@ -11,10 +11,10 @@ Nature Methods 2023. The volumes among them are not read, only images.
 
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 import re
 from typing import NamedTuple
 
+from etils.epath import Path
 import numpy as np
 
 from cellrec_jax import geometry
@@ -62,16 +62,6 @@ def open_source(root: Path) -> Source:
     largest counts. The frame also has instance masks where the gold outlines, or else
     the silver ones, hold every marker in a cell of its own; the numbers in markers and
     outlines need not agree. Frames without any truth are left out and counted.
-
-    Args:
-      root: holds `01` and `01_GT` or `01_ST`, or folders that do.
-
-    Returns:
-      The set; image ids such as "01/t000" (the path below `root`), grouped by sequence.
-
-    Raises:
-      DataError: for no annotated frames, truths without a frame, files of several
-        planes, truths of another size than their frame, and unreadable files.
     """
     sequences = _find_sequences(root)
     _check_files(root, sequences)

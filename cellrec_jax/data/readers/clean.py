@@ -33,9 +33,6 @@ def clean(
       repairs: description -> count; added to in place.
       class_names: valid names; None checks only that labels are not negative.
 
-    Returns:
-      A valid record with f32 points and boxes and i32 labels.
-
     Raises:
       DataError: if a label is no valid class id.
     """
@@ -61,17 +58,11 @@ def clean(
 
 
 def points_from_xy(points_xy: np.ndarray) -> np.ndarray:
-    """Turns the (x, y) of an annotation file into half-pixel (y, x).
+    """Turns the (x, y) [N, 2] of an annotation file into half-pixel (y, x), f32.
 
     Whole numbers throughout the file are clicks on pixels and get + 0.5. As soon as
     one coordinate has a fraction the file is taken to be in continuous coordinates
-    already (centroids, QuPath) and is left as it is.
-
-    Args:
-      points_xy: [N, 2] px, NaN allowed.
-
-    Returns:
-      f32 [N, 2].
+    already (centroids, QuPath) and is left as it is. NaN is allowed.
 
     Example:
       >>> points_from_xy(np.array([[7, 3]])).tolist()

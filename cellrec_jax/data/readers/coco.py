@@ -7,10 +7,11 @@ up beside the JSON, in the root, in `images/` and, for a JSON named
 
 from collections import Counter
 import math
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 import re
 from typing import Any, NamedTuple
 
+from etils.epath import Path
 import numpy as np
 import orjson
 
@@ -66,16 +67,6 @@ def open_source(root: Path) -> Source:
     when all are integers, and as continuous otherwise. Classes are ordered by
     category id. The area of crowds (`iscrowd`) is ignored. A listed image without
     annotations has no cells; image files that are not listed are left out.
-
-    Args:
-      root: folder of the set.
-
-    Returns:
-      The set, with boxes unless the cells are points.
-
-    Raises:
-      DataError: for no or several COCO files, broken JSON, missing image files,
-        annotations without a place or of an unknown image or category.
     """
     file = _one_json_file(root)
     content = _read_json(file)

@@ -8,8 +8,8 @@ by an optional `label_map.yaml` of lines `0: name`.
 
 import csv
 import math
-from pathlib import Path
 
+from etils.epath import Path
 import numpy as np
 
 from cellrec_jax.data.classes import read_text
@@ -33,14 +33,7 @@ def matches(root: Path) -> bool:
 
 
 def open_source(root: Path) -> Source:
-    """Opens a folder of images with points in CSV.
-
-    Args:
-      root: holds `images` and `labels`, or the images and tables themselves.
-
-    Raises:
-      DataError: for missing files and files of another content.
-    """
+    """Opens a folder of images with points in CSV."""
     root = Path(root)
     pairs = find_pairs(root, _IMAGE_FOLDERS, _FOLDERS, _ENDINGS, beside=True)
     return open_tables(NAME, root, pairs, read_table)

@@ -6,8 +6,8 @@ Set: Kainz et al., You Should Use Regression to Detect Cells, MICCAI 2015.
 """
 
 from collections import Counter
-from pathlib import Path
 
+from etils.epath import Path
 import numpy as np
 from scipy import ndimage
 
@@ -35,17 +35,7 @@ def matches(root: Path) -> bool:
 
 
 def open_source(root: Path) -> Source:
-    """Opens a folder of images with dot maps.
-
-    Args:
-      root: holds `source` or `images`, and `annotations` or `dots`.
-
-    Returns:
-      The set with the class 'cell'.
-
-    Raises:
-      DataError: for missing images or dot maps.
-    """
+    """Opens a folder of images with dot maps."""
     root = Path(root)
     pairs = find_pairs(root, _IMAGE_FOLDERS, _FOLDERS, _ENDINGS)
 
@@ -67,17 +57,9 @@ def open_source(root: Path) -> Source:
 
 
 def find_dots(dots: np.ndarray, path: Path) -> tuple[np.ndarray, int]:
-    """Finds the centroids of 8-connected dots.
+    """Centroids f32 [N, 2] of 8-connected dots in bool [H, W]; how many exceed a pixel.
 
-    Args:
-      dots: bool [H, W].
-      path: the file, for the message.
-
-    Returns:
-      f32 [N, 2] half-pixel (y, x), and how many dots have more than one pixel.
-
-    Raises:
-      DataError: if a dot has more than `MAX_DOT_PX` pixels.
+    A dot of more than `MAX_DOT_PX` pixels is a `DataError` that names the file.
     """
     parts, count = ndimage.label(dots, structure=np.ones((3, 3)))
     rows, columns = np.nonzero(parts)

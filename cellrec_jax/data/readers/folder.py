@@ -2,8 +2,8 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
+from etils.epath import Path
 import numpy as np
 
 from cellrec_jax.data.pixels.files import natural_key

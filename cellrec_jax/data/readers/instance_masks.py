@@ -5,8 +5,8 @@ outside, anything else inside.
 """
 
 from collections import Counter
-from pathlib import Path
 
+from etils.epath import Path
 import numpy as np
 
 from cellrec_jax.data.pixels.files import list_images
@@ -43,16 +43,6 @@ def open_source(root: Path) -> Source:
     the overlapping and the wholly hidden masks are counted; so are empty ones. The
     point of a cell is the centroid of its largest 8-connected part. A folder
     `masks/` without files is an image without cells.
-
-    Args:
-      root: folder of the ID folders.
-
-    Returns:
-      The set, with instance masks; its one class is "cell".
-
-    Raises:
-      DataError: for folders that lack `images/` or `masks/` or hold several images,
-        and masks of another size than the image.
     """
     folders = {
         folder.name: folder for folder in sorted(root.iterdir()) if folder.is_dir()

@@ -22,17 +22,11 @@ class Instances(NamedTuple):
 
 
 def instances_from_ids(ids: np.ndarray) -> Instances:
-    """Numbers the instances of a label image and finds their centroids.
+    """Numbers the instances of a label image [H, W], 0 background, with centroids.
 
     Stray pixels far from a cell, which hand-drawn label images have, would pull the
     centroid off the cell; so only the largest 8-connected part counts (the first in
     reading order among equals).
-
-    Args:
-      ids: [H, W] integers, 0 background, any other value an instance; gaps allowed.
-
-    Returns:
-      `Instances`, in the order of rising ids.
 
     Example:
       >>> instances_from_ids(np.array([[0, 7, 7], [0, 7, 7]])).points_yx.tolist()

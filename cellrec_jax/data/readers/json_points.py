@@ -7,9 +7,9 @@ numbers of a set are `label_id` 1 and 2 they mean positive and negative, as in B
 
 import json
 import math
-from pathlib import Path
 from typing import Any
 
+from etils.epath import Path
 import numpy as np
 
 from cellrec_jax.data.classes import Classes, classes_from_values, read_text
@@ -33,14 +33,7 @@ def matches(root: Path) -> bool:
 
 
 def open_source(root: Path) -> Source:
-    """Opens a folder of images with points in JSON; reads all files for the classes.
-
-    Args:
-      root: holds `images` and `json`.
-
-    Raises:
-      DataError: for missing files and files of another content.
-    """
+    """Opens a folder of images with points in JSON; reads all files for the classes."""
     root = Path(root)
     pairs = find_pairs(root, _IMAGE_FOLDERS, ["json"], _ENDINGS, beside=True)
     return open_tables(NAME, root, pairs, read_table, _to_classes)

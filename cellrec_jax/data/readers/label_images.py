@@ -6,11 +6,10 @@ below splits: `train/images`, `images/train`); and `.../setK/raw.tif` with
 """
 
 from collections import Counter
-from pathlib import Path
 
+from etils.epath import Path
 import numpy as np
 from PIL import Image
-import tifffile
 
 from cellrec_jax.data.pixels import tiff
 from cellrec_jax.data.pixels.files import IMAGE_ENDINGS
@@ -49,16 +48,6 @@ def open_source(root: Path) -> Source:
     The point of a cell is the centroid of the largest 8-connected part of its id; ids
     in several parts, which are mistakes of drawing, are counted and keep all their
     pixels in the masks.
-
-    Args:
-      root: folder of the set.
-
-    Returns:
-      The set, with instance masks; its one class is "cell".
-
-    Raises:
-      DataError: for images and label images that do not pair or differ in size, and
-        label images that are coloured, of floats or not labelled.
     """
     images, labels = _find_files(root)
     if not images or not labels:
@@ -99,11 +88,6 @@ def read_instances(
 ) -> Instances:
     """Reads a label image and finds its cells.
 
-    Args:
-      file: of 1, 8, 16 or 32 bits.
-      size_hw: of its image.
-      repairs: description -> count; ids in several parts are added in place.
-
     Raises:
       DataError: as `load_ids`, and for a single id in many parts.
     """
@@ -121,10 +105,6 @@ def read_instances(
 def load_ids(file: Path, size_hw: tuple[int, ...]) -> np.ndarray:
     """Reads the ids as stored: palettes and 32 bits are kept, unlike in `load_image`.
 
-    Args:
-      file: a label image; a TIFF file may hold one plane only.
-      size_hw: of its image.
-
     Returns:
       [H, W] integers of 0 or more.
 
@@ -137,7 +117,7 @@ def load_ids(file: Path, size_hw: tuple[int, ...]) -> np.ndarray:
             ids = _load_tiff(file)
             tiff.check_one_plane(file)
         else:
-            with Image.open(file) as image:
+            with file.open("rb") as stream, Image.open(stream) as image:
                 ids = np.asarray(image)
     except DataError:
         raise
@@ -161,10 +141,10 @@ def load_ids(file: Path, size_hw: tuple[int, ...]) -> np.ndarray:
 
 
 def _load_tiff(file: Path) -> np.ndarray:
-    with tifffile.TiffFile(file) as opened:
+    with tiff.opened(file) as opened:
         page = opened.pages.first
         # tifffile takes what lies behind the end of a truncated file for zeros.
         ends = np.add(page.dataoffsets, page.databytecounts)
-        if ends.max() > file.stat().st_size:
+        if ends.max() > opened.filehandle.size:
             raise ValueError("the file is truncated")
         return np.squeeze(page.asarray())

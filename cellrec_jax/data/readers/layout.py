@@ -5,8 +5,9 @@ Splits lie below the folder (`images/train/12.png`) or above it
 """
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import NamedTuple
+
+from etils.epath import Path
 
 from cellrec_jax.data.pixels.files import IMAGE_ENDINGS, list_files, natural_key
 from cellrec_jax.errors import DataError
@@ -87,18 +88,13 @@ def find_images(
 
 
 def index_files(root: Path, folder: str, endings: tuple[str, ...]) -> dict[str, Path]:
-    """Finds the files of `root/folder/**` and `root/*/folder/**`.
+    """Finds the files of `root/folder/**` and `root/*/folder/**` by lower-case ending.
 
-    Args:
-      root: folder of the set.
-      folder: name of the sub-folder; "" is the root itself without its sub-folders.
-      endings: lower-case file endings with dot.
+    Of "" it looks at the root itself, without sub-folders. Two files of one id are a
+    `DataError`.
 
     Returns:
       id -> file, naturally sorted by id.
-
-    Raises:
-      DataError: if two files have the same id.
     """
     if not folder:
         bases = {"": root}
@@ -120,16 +116,9 @@ def index_files(root: Path, folder: str, endings: tuple[str, ...]) -> dict[str, 
 def check_pairs(
     root: Path, images: Iterable[str], annotations: Iterable[str], what: str
 ) -> None:
-    """Checks that every image has its annotation file and the reverse.
+    """Raises `DataError` unless every image has its annotation file and the reverse.
 
-    Args:
-      root: folder of the set, for the message.
-      images: ids of the images.
-      annotations: ids of the annotation files.
-      what: how an annotation file is called, such as "labels/*.csv".
-
-    Raises:
-      DataError: names both counts and the first offenders.
+    `what` is how an annotation file is called, such as "labels/*.csv".
     """
     image_ids, annotation_ids = set(images), set(annotations)
     parts = []

@@ -9,11 +9,12 @@ in folders of scanner and of training or testing, and in doubled folders (`A03/A
 from collections import Counter
 from collections.abc import Iterator
 import math
-from pathlib import Path
 import re
 
+from etils.epath import Path
 import numpy as np
 
+from cellrec_jax.data.classes import read_text
 from cellrec_jax.data.pixels.files import list_images
 from cellrec_jax.data.readers.clean import POINTS_DUPLICATE, points_from_xy
 from cellrec_jax.data.readers.folder import folder_source
@@ -57,13 +58,6 @@ def open_source(root: Path, *, not_mitosis: bool = NOT_MITOSIS) -> Source:
     Args:
       root: folder of slides, of scanners, or of everything.
       not_mitosis: also read look-alikes, as a second class.
-
-    Returns:
-      The set; image ids such as "A03/A03_00Aa".
-
-    Raises:
-      DataError: for no frames, frames without `_mitosis.csv` (as in the testing part)
-        or the reverse, a frame in two places, and rows that are not numbers.
     """
     images: dict[str, Path] = {}
     tables: dict[str, Path] = {}
@@ -164,12 +158,8 @@ def _tables_of(table: Path) -> list[Path]:
 
 def _read_rows(file: Path) -> list[tuple[float, float, float]]:
     """Reads rows (x, y, confidence); without a third column the confidence is 1."""
-    try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read {file}: {error}; copy it again") from error
     rows = []
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(read_text(file).splitlines(), start=1):
         if not line.strip(" \t,"):
             continue
         try:

@@ -2,9 +2,9 @@
 
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
+from etils.epath import Path
 import numpy as np
 
 from cellrec_jax.data.classes import Classes, classes_from_values, read_label_map

@@ -1,8 +1,8 @@
 """Annotated and ignored regions: masks beside the images, and boxes."""
 
 import dataclasses
-from pathlib import Path
 
+from etils.epath import Path
 import numpy as np
 
 from cellrec_jax.data.pixels.images import load_mask
@@ -16,10 +16,6 @@ def attach_regions(record: Record, root: str | Path) -> Record:
     They lie beside the images folder: image 'train/12' looks for
     `annotated/train/12.png`, then for `train/annotated/12.png`. Not 0 is True. Regions
     that the record has already are cut (annotated) or joined (ignore) with the file's.
-
-    Args:
-      record: one image.
-      root: folder of the set.
 
     Returns:
       The record with its regions.
@@ -59,14 +55,9 @@ def _read_region(record: Record, root: Path, name: str) -> np.ndarray | None:
 
 
 def ignore_boxes(boxes_yxyx: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray | None:
-    """Marks every pixel that a box touches.
+    """Marks every pixel that a box touches, bool [H, W]; None if there are no boxes.
 
-    Args:
-      boxes_yxyx: [N, 4] finite half-open boxes in px; may be inverted or reach outside.
-      size_hw: height and width of the image in px.
-
-    Returns:
-      bool [H, W], or None if there are no boxes (nothing is ignored).
+    Boxes [N, 4] are finite, half open, in px; they may be inverted or reach outside.
 
     Example:
       >>> ignore_boxes(np.array([[0.0, 1.5, 1.0, 3.0]]), (2, 4)).astype(int).tolist()

@@ -6,14 +6,15 @@ beside the images, in the root or in `images/`.
 
 from collections import Counter
 import math
-from pathlib import Path
 from typing import NamedTuple
 from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import parse as parse_xml
+from etils.epath import Path
 import numpy as np
 
+from cellrec_jax.data.classes import read_text
 from cellrec_jax.data.pixels.files import IMAGE_ENDINGS
 from cellrec_jax.data.readers.folder import folder_source
 from cellrec_jax.data.readers.layout import check_pairs, index_files
@@ -57,16 +58,6 @@ def open_source(root: Path) -> Source:
     evaluation. An object without any extent (xmin = xmax or ymin = ymax) is a
     mistaken click: it is left out and counted. The `filename` and `size` inside
     the XML, which renaming leaves behind, are not used.
-
-    Args:
-      root: folder of the set.
-
-    Returns:
-      The set, with boxes; class names in alphabetical order.
-
-    Raises:
-      DataError: for images and XML files that do not pair, broken XML, boxes
-        that are not four numbers, or no object at all.
     """
     xml_folder, xml_files = _find_xml(root)
     images = _find_images(root, xml_folder)
@@ -93,9 +84,6 @@ def open_source(root: Path) -> Source:
 def image_sets(root: Path) -> dict[str, tuple[str, ...]]:
     """Reads the splits that a Pascal VOC set brings along.
 
-    Args:
-      root: folder of the set.
-
     Returns:
       "train", "val", "trainval" and "test" (those that exist) -> image ids, from
       `ImageSets/Main/*.txt`; empty where there is no such folder.
@@ -108,12 +96,9 @@ def image_sets(root: Path) -> dict[str, tuple[str, ...]]:
         file = root / "ImageSets" / "Main" / f"{name}.txt"
         if not file.is_file():
             continue
-        try:
-            lines = file.read_text(encoding="utf-8").split("\n")
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"{file}: not readable as UTF-8 text ({error})") from error
+        lines = map(str.strip, read_text(file).split("\n"))
         # A dict drops repeated ids and keeps their order.
-        sets[name] = tuple(dict.fromkeys(s.strip() for s in lines if s.strip()))
+        sets[name] = tuple(dict.fromkeys(filter(None, lines)))
     return sets
 
 
@@ -141,7 +126,8 @@ def _read_objects(file: Path) -> list[_Object]:
       DataError: names the file and the line or the object that is wrong.
     """
     try:
-        tree = parse_xml(file).getroot()
+        with file.open("rb") as stream:
+            tree = parse_xml(stream).getroot()
     except ParseError as error:
         raise DataError(f"{file}: broken XML ({error}); mend or remove it") from error
     except (DefusedXmlException, OSError, LookupError, ValueError) as error:

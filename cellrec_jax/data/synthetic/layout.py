@@ -108,11 +108,6 @@ def image_rng(seed: int, index: int) -> np.random.Generator:
 def plan(rng: np.random.Generator, size_hw: tuple[int, int], mpp: float) -> Layout:
     """Draws all nuclei of one image.
 
-    Args:
-      rng: source of all draws.
-      size_hw: height and width in px.
-      mpp: micrometres per px.
-
     Returns:
       The layout, with at least one annotated cell.
     """

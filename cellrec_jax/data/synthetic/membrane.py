@@ -60,12 +60,6 @@ def make_image(
 ) -> record.Record:
     """Makes one image.
 
-    Args:
-      seed: of the set.
-      index: of the image in the set; both are >= 0.
-      size_hw: height and width in px, at least 32 each.
-      mpp: micrometres per px; cells grow in px as it falls.
-
     Returns:
       A record with uint8 RGB image, at least one cell, labels in the order of
       `CLASS_NAMES`, and instance masks of the nuclei; the image id is `index` as text.

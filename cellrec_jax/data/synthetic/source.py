@@ -29,12 +29,6 @@ def make_image(
 ) -> record.Record:
     """Makes one image.
 
-    Args:
-      seed: of the set.
-      index: of the image in the set; both are >= 0.
-      size_hw: height and width in px, at least 32 each.
-      mpp: micrometres per px; cells grow in px as it falls.
-
     Returns:
       A record with uint8 RGB image, at least one cell, labels 0 (positive) and 1
       (negative), and instance masks; the image id is `index` as text. A point is the
