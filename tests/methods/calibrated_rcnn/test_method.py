@@ -52,46 +52,6 @@ def test_the_loss_is_the_sum_of_its_terms(built, tiny_batch):
     np.testing.assert_allclose(loss, sum(terms), rtol=1e-6)
 
 
-def test_garbage_in_padding_changes_nothing(built, tiny_batch):
-    mask = tiny_batch.points_mask
-    dirty = tiny_batch._replace(
-        points_yx=np.where(mask[..., None], tiny_batch.points_yx, 1e6),
-        boxes_yxyx=np.where(mask[..., None], tiny_batch.boxes_yxyx, -1e6),
-        labels=np.where(mask, tiny_batch.labels, 77),
-    )
-    dirty = dirty._replace(
-        points_yx=dirty.points_yx.astype(np.float32),
-        boxes_yxyx=dirty.boxes_yxyx.astype(np.float32),
-        labels=dirty.labels.astype(np.int32),
-    )
-    chex.assert_trees_all_equal(_call(built, tiny_batch), _call(built, dirty))
-
-
-def test_regions_that_do_not_count_take_no_samples(built, tiny_batch):
-    nowhere = tiny_batch._replace(valid=np.zeros_like(tiny_batch.valid))
-    (loss, (_, metrics)), grads = _call(built, nowhere)
-    assert loss == 0
-    assert metrics["rpn_positives"][0] == 0
-    assert all(not np.any(g) for g in jax.tree.leaves(grads))
-
-
-def test_filler_images_count_for_nothing(built, tiny_batch):
-    filler = tiny_batch._replace(image_mask=np.array([True, True, True, False]))
-    other_truth = filler._replace(boxes_yxyx=filler.boxes_yxyx.copy())
-    other_truth.boxes_yxyx[3] += 7
-    first, second = _call(built, filler), _call(built, other_truth)
-    np.testing.assert_allclose(first[0][0], second[0][0], rtol=1e-6)
-
-
-def test_draws_follow_the_example_not_its_place(built, tiny_batch):
-    order = np.array([2, 0, 3, 1])
-    shuffled = jax.tree.map(lambda x: x[order], tiny_batch)
-    (loss, _), grads = _call(built, tiny_batch)
-    (loss_shuffled, _), grads_shuffled = _call(built, shuffled)
-    np.testing.assert_allclose(loss, loss_shuffled, rtol=1e-5)
-    chex.assert_trees_all_close(grads, grads_shuffled, rtol=1e-3, atol=1e-5)
-
-
 def test_predict_gives_sorted_fixed_slots(built, tiny_batch):
     method, params, state, _ = built
     predict = jax.jit(method.predict)
@@ -128,12 +88,6 @@ def test_paper_setting_trains_80_tensors(tmp_path):
     method = _build(dataclasses.asdict(model), {}, 1)
     params, _ = jax.eval_shape(lambda: method.init(jax.random.key(0), IMAGE))
     assert sum(jax.tree.leaves(method.traits.trainable(params))) == 80
-
-
-@pytest.mark.slow
-def test_steps_on_1x4_2x2_and_4x1_devices_agree(built, tiny_batch, check_devices_agree):
-    """With unequal cell counts."""
-    assert check_devices_agree(built[0], tiny_batch)["rpn_positives"] > 0
 
 
 def test_unknown_method_names_the_nearest():

@@ -97,16 +97,6 @@ def test_discs_hold_the_pixels_within_the_radius():
     assert maps.dtype == np.float32
 
 
-def test_loss_and_gradient_of_a_batch(built, tiny_batch):
-    (loss, (_, metrics)), grads = _call(built, tiny_batch)
-    assert np.isfinite(loss)
-    assert metrics["loss/map"][0] == loss
-    assert metrics["highest"][1] == 4
-    for path, leaf in jax.tree_util.tree_flatten_with_path(grads)[0]:
-        assert np.all(np.isfinite(leaf)), path
-        assert np.any(leaf != 0), path
-
-
 def test_garbage_in_padding_and_invalid_regions_changes_nothing(built, tiny_batch):
     tiny_batch = tiny_batch._replace(
         points_yx=np.where(np.arange(2) == 1, 30, tiny_batch.points_yx)
@@ -127,28 +117,6 @@ def test_garbage_in_padding_and_invalid_regions_changes_nothing(built, tiny_batc
         points_mask=mask | extra,
     )
     chex.assert_trees_all_equal(_call(built, clean), _call(built, dirty))
-
-
-def test_filler_images_count_for_nothing(built, tiny_batch):
-    filler = tiny_batch._replace(image_mask=np.array([False, True, True, True]))
-    other = filler._replace(
-        image=filler.image.copy(), points_yx=filler.points_yx.copy()
-    )
-    other.image[0] = 1 - other.image[0]
-    other.points_yx[0] += 7
-    chex.assert_trees_all_close(
-        _call(built, filler), _call(built, other), rtol=1e-5, atol=1e-8
-    )
-
-
-def test_predict_gives_the_slots_of_every_image(built, tiny_batch):
-    method, params, state, _ = built
-    filler = tiny_batch._replace(image_mask=np.array([True, True, True, False]))
-    found = jit(method.predict)(params, state, filler, KEEP_ALL)
-    chex.assert_shape(found.points_yx, (4, 20, 2))
-    chex.assert_shape(found.class_probs, (4, 20, 2))
-    assert np.any(found.mask, axis=1).tolist() == [True, True, True, False]
-    assert np.all(np.diff(found.scores, axis=1) <= 0)
 
 
 @pytest.mark.parametrize("network", NETWORKS)
@@ -240,14 +208,6 @@ def test_networks_give_finite_gradients(network, tiny_batch):
     for path, leaf in jax.tree_util.tree_flatten_with_path(grads)[0]:
         assert np.all(np.isfinite(leaf)), path
         assert np.any(leaf != 0), path
-
-
-@pytest.mark.slow
-def test_steps_on_1x4_2x2_and_4x1_devices_agree(tiny_batch, check_devices_agree):
-    """With norms over the batch; one image is a filler."""
-    method = build({**TINY, "norm": "sync_batch"}, {"iou_form": "dice"})
-    batch = tiny_batch._replace(image_mask=np.array([True, True, False, True]))
-    check_devices_agree(method, batch)
 
 
 def test_training_starts_from_low_maps(built, tiny_batch):

@@ -81,27 +81,6 @@ def test_masked_loss_is_the_mean_over_the_pixels_of_all_discs(built, tiny_batch)
     assert metrics["counted"][0] == count
 
 
-def test_garbage_in_padding_and_invalid_regions_changes_nothing(built, tiny_batch):
-    valid = tiny_batch.valid.copy()
-    valid[:, :, 70:] = False
-    batch = tiny_batch._replace(valid=valid)
-    padded = ~batch.points_mask
-    points = np.where(padded[..., None], np.nan, batch.points_yx)
-    labels = np.where(padded, 7, batch.labels).astype(np.int32)
-    other = batch._replace(points_yx=points, labels=labels)
-    (loss, _), grads = _call(built, batch)
-    (other_loss, _), other_grads = _call(built, other)
-    assert loss == other_loss
-    chex.assert_trees_all_equal(grads, other_grads)
-
-
-def test_an_image_without_labels_costs_nothing(built, tiny_batch):
-    batch = tiny_batch._replace(points_mask=np.zeros_like(tiny_batch.points_mask))
-    (loss, _), grads = _call(built, batch)
-    assert loss == 0.0
-    assert not any(np.any(leaf) for leaf in jax.tree.leaves(grads))
-
-
 @pytest.mark.parametrize(
     "form",
     [pytest.param(f, marks=[] if f == "bde" else pytest.mark.slow) for f in FORMS],
@@ -247,21 +226,6 @@ def test_teacher_needs_averaged_weights(tiny_batch):
     params, state = method.init(jax.random.key(0), tiny_batch.image)
     with pytest.raises(errors.ConfigError, match=r"optim.ema"):
         method.loss_fn(params, state, tiny_batch, jax.random.key(0), Progress(0, 10))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("form", "norm", "rtol"),
-    [("masked", "group", 1e-5), ("pu", "group", 1e-5), ("masked", "sync_batch", 1e-3)],
-)
-def test_steps_on_1x4_2x2_and_4x1_devices_agree(
-    form, norm, rtol, tiny_batch, check_devices_agree
-):
-    """Discs differ from image to image, one image is a filler."""
-    activation = "sigmoid" if form == "pu" else "linear"
-    model = {**TINY, "norm": norm, "activation": activation}
-    batch = tiny_batch._replace(image_mask=np.array([True, True, False, True]))
-    check_devices_agree(build(model, {**RADII, "form": form}), batch, rtol, 1e-5)
 
 
 @pytest.mark.slow

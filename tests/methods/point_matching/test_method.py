@@ -127,50 +127,6 @@ def test_the_loss_is_the_weighted_sum_of_its_terms(built, tiny_batch):
     np.testing.assert_allclose(loss, expected, rtol=1e-6)
 
 
-def test_garbage_in_padding_changes_nothing(built, tiny_batch):
-    mask = tiny_batch.points_mask
-    dirty = tiny_batch._replace(
-        points_yx=np.where(mask[..., None], tiny_batch.points_yx, np.nan),
-        boxes_yxyx=np.where(mask[..., None], tiny_batch.boxes_yxyx, np.nan),
-        labels=np.where(mask, tiny_batch.labels, 77),
-    )
-    chex.assert_trees_all_equal_shapes_and_dtypes(dirty, tiny_batch)
-    chex.assert_trees_all_equal(_call(built, tiny_batch), _call(built, dirty))
-
-
-def test_regions_that_do_not_count_cost_nothing(built, tiny_batch):
-    nowhere = tiny_batch._replace(valid=np.zeros_like(tiny_batch.valid))
-    (loss, (_, metrics)), grads = _call(built, nowhere)
-    assert loss == 0
-    assert metrics["matched_px"] == (0, 0)
-    assert all(not np.any(g) for g in jax.tree.leaves(grads))
-
-
-def test_filler_images_count_for_nothing(built, tiny_batch):
-    filler = tiny_batch._replace(image_mask=np.array([False, True, True, True]))
-    other = filler._replace(
-        image=filler.image.copy(),
-        points_yx=filler.points_yx.copy(),
-        labels=filler.labels.copy(),
-    )
-    other.image[0] = 1 - other.image[0]
-    other.points_yx[0] += 7
-    other.labels[0] = 0
-    chex.assert_trees_all_close(
-        _call(built, filler), _call(built, other), rtol=1e-5, atol=1e-8
-    )
-    found = built[4](*built[1:3], filler, KEEP_ALL)
-    assert np.any(found.mask, axis=1).tolist() == [False, True, True, True]
-
-
-def test_the_order_of_images_does_not_matter(built, tiny_batch):
-    order = np.array([2, 0, 3, 1])
-    shuffled = jax.tree.map(lambda x: x[order], tiny_batch)
-    chex.assert_trees_all_close(
-        _call(built, tiny_batch), _call(built, shuffled), rtol=1e-3, atol=1e-5
-    )
-
-
 def test_more_cells_than_proposals_are_left_over(built, tiny_batch):
     """Four cells in a region with one anchor point, at (16, 16)."""
     points = np.array([[14, 14], [14, 18], [18, 14], [18, 18], [0, 0]], np.float32)
@@ -241,18 +197,6 @@ def test_predict_gives_sorted_slots(built, tiny_batch):
     assert 0 < apart.mask.sum() < mask.sum()
 
 
-def test_predict_reads_no_annotation(built, tiny_batch):
-    blind = tiny_batch._replace(
-        points_yx=np.full_like(tiny_batch.points_yx, np.nan),
-        valid=np.zeros_like(tiny_batch.valid),
-    )
-    _, params, state, _, predict = built
-    chex.assert_trees_all_equal(
-        predict(params, state, tiny_batch, KEEP_ALL),
-        predict(params, state, blind, KEEP_ALL),
-    )
-
-
 def test_sides_of_any_length_are_padded_as_by_hand(built, tiny_batch):
     """44 x 76 px is 64 x 96 with the mean colour outside, less the outer anchors."""
     small = tiny_batch._replace(
@@ -310,14 +254,6 @@ def test_p2pnets_choice_trains_every_parameter(tiny_batch):
     assert metrics["loss/classification"][0] == 0
     for path, leaf in jax.tree_util.tree_flatten_with_path(grads)[0]:
         assert np.any(leaf != 0), path
-
-
-@pytest.mark.slow
-def test_steps_on_1x4_2x2_and_4x1_devices_agree(tiny_batch, check_devices_agree):
-    """With unequal cell counts, calibration and norms over the batch."""
-    loss = {"calibration": "bde", "normalizer": "weights"}
-    method = build({**TINY, "norm": "sync_batch"}, loss, num_classes=2)
-    assert check_devices_agree(method, tiny_batch)["matched_px"] > 0
 
 
 def _overfit(method, batch, steps, learning_rate=2e-3):
