@@ -41,19 +41,6 @@ def tile_to_slide(points_yx: Any, origin_yx: Any) -> Any:
     return points_yx + origin_yx
 
 
-def cell_centers(size: int, stride: int) -> np.ndarray:
-    """Image coordinates of feature cells along one axis: (i + 0.5) * stride.
-
-    Args:
-      size: number of feature cells.
-      stride: px per cell.
-
-    Returns:
-      f32 [size].
-    """
-    return (np.arange(size, dtype=np.float32) + 0.5) * stride
-
-
 def boxes_around(points_yx: Any, size_hw: tuple[float, float]) -> Any:
     """Boxes of `size_hw` px centred on points.
 
@@ -89,8 +76,3 @@ def inside(points_yx: Any, size_hw: Any) -> Any:
 def um_to_px(length_um: float, mpp: float) -> float:
     """Length in px of `length_um` micrometres at `mpp` um per px."""
     return length_um / mpp
-
-
-def px_to_um(length_px: float, mpp: float) -> float:
-    """Length in micrometres of `length_px` px at `mpp` um per px."""
-    return length_px * mpp

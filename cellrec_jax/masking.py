@@ -85,40 +85,6 @@ def safe_norm(x: jax.Array, axis: int = -1, eps: float = 1e-12) -> jax.Array:
     return jnp.where(positive, jnp.sqrt(jnp.where(positive, squared, 1.0)), 0.0)
 
 
-def is_known(value: object) -> bool:
-    """Whether a value can be looked at, which a tracer's can not."""
-    return not isinstance(value, jax.core.Tracer)
-
-
-def check_two_kinds(positive: jax.Array, other: jax.Array, other_name: str) -> None:
-    """Checks the masks of two kinds of elements: values where they are known.
-
-    Args:
-      positive: bool [...].
-      other: bool [...], of the same shape.
-      other_name: what messages call the other kind.
-
-    Raises:
-      ValueError: for unequal shapes, masks that are not bool and, outside jit, an
-        element of both kinds or a kind without elements.
-    """
-    if positive.shape != other.shape:
-        raise ValueError(
-            f"the masks need one shape, not {positive.shape} and {other.shape}"
-        )
-    if positive.dtype != bool or other.dtype != bool:
-        raise ValueError(f"masks must be bool, not {positive.dtype} and {other.dtype}")
-    if not (is_known(positive) and is_known(other)):
-        return
-    # NumPy, since JAX would trace these inside a jit that closes over them.
-    masks = {"positive": np.asarray(positive), other_name: np.asarray(other)}
-    if np.logical_and(*masks.values()).any():
-        raise ValueError(f"an element is both positive and {other_name}: mark one only")
-    for name, mask in masks.items():
-        if not mask.any():
-            raise ValueError(f"no {name} elements: both kinds are needed, add some")
-
-
 def pad_to(array: np.ndarray, size: int, fill: float = 0) -> np.ndarray:
     """Pads the first axis of a NumPy array to `size` rows of `fill`.
 

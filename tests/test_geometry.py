@@ -72,12 +72,6 @@ def test_resized_images_keep_cells_under_their_points(factor):
     np.testing.assert_allclose(centroid, expected, atol=1e-3)
 
 
-def test_cell_centers():
-    assert geometry.cell_centers(3, 8).tolist() == [4.0, 12.0, 20.0]
-    assert geometry.cell_centers(0, 8).shape == (0,)
-    assert geometry.cell_centers(3, 8).dtype == np.float32
-
-
 @pytest.mark.parametrize("module", [np.asarray, jnp.asarray])
 def test_boxes_around(module):
     boxes = geometry.boxes_around(module(POINTS), (4, 7))
@@ -106,4 +100,3 @@ def test_inside_is_half_open(module):
 
 def test_units():
     assert geometry.um_to_px(8.0, 0.25) == 32.0
-    assert geometry.px_to_um(32.0, 0.25) == 8.0

@@ -149,31 +149,6 @@ def test_safe_norm():
     np.testing.assert_allclose(gradient, expected, rtol=1e-6)
 
 
-def test_only_tracers_are_unknown():
-    assert all(map(masking.is_known, (1.0, np.ones(2), jnp.ones(2))))
-    seen = []
-    jax.jit(lambda x: seen.append(masking.is_known(x)))(1.0)
-    assert seen == [False]
-
-
-@pytest.mark.parametrize(
-    ("positive", "other", "message"),
-    [
-        ([True], [False, True], r"one shape, not \(1,\) and \(2,\)"),
-        ([1.0, 0.0], [False, True], "masks must be bool, not float"),
-        ([True, True], [False, True], "both positive and spare: mark one only"),
-        ([False, False], [False, True], "no positive elements"),
-        ([False, True], [False, False], "no spare elements"),
-    ],
-)
-def test_two_kinds(positive, other, message):
-    right = np.array([True, False])
-    masking.check_two_kinds(right, ~right, "spare")
-    jax.jit(lambda mask: masking.check_two_kinds(mask, mask, "spare"))(right)
-    with pytest.raises(ValueError, match=message):
-        masking.check_two_kinds(np.array(positive), np.array(other), "spare")
-
-
 def test_pad_to():
     points = np.array([[1.5, 2.5], [3.5, 4.5]], np.float32)
     padded = masking.pad_to(points, 3, fill=-1)

@@ -3,8 +3,8 @@
 "pass" is the logarithm of the loss at given weights, against a copy of its inputs, the
 formula written down in JAX and, with PyTorch installed, the same there. "solve" is the
 time to a total within 1 % of the least, by our L-BFGS and by Optax's. 100 steps of
-coordinate descent and of gradient descent (2000 are published) end far from it: they
-are there for what a step costs, and checked against the same steps in float64.
+gradient descent (2000 are published) end far from it: they are there for what a step
+costs, and checked against the same steps in float64.
 
 The right results are those of `bench.ranking_reference`.
 """
@@ -50,17 +50,12 @@ def run(settings: Settings, say: Callable[[str], None]) -> Report:
     sizes = settings.sizes or SIZES
     found = kernel.measure("ranking", _cases(sizes), settings, say, x="rows")
     data = _draw(sizes[0])
-    least, coordinate, sgd = (
-        f"{total(*data):.4g}"
-        for total in (
-            reference.least_total,
-            reference.coordinate_total,
-            reference.sgd_total,
-        )
+    least, sgd = (
+        f"{total(*data):.4g}" for total in (reference.least_total, reference.sgd_total)
     )
     return found.with_notes(
-        f"solve, {sizes[0]} rows: the least total is {least}; {STEPS} steps of "
-        f"coordinate descent end at {coordinate}, of SGD at {sgd}"
+        f"solve, {sizes[0]} rows: the least total is {least}; {STEPS} steps of SGD end "
+        f"at {sgd}"
     )
 
 
@@ -126,7 +121,6 @@ def solve_case(size: int) -> kernel.Case:
 def _of_steps(size: int, input_bytes: float) -> dict[str, kernel.Contestant]:
     """Descents of a fixed number of steps, which have results of their own."""
     work = {"moved_bytes": input_bytes, "flops": 4.0 * STEPS * size * _DIM}
-    coordinate = _solved(ranking_solvers.solve_boosting, tolerance=0.0, max_steps=STEPS)
     sgd = _solved(
         ranking_solvers.solve_sgd,
         epochs=STEPS,
@@ -134,10 +128,6 @@ def _of_steps(size: int, input_bytes: float) -> dict[str, kernel.Contestant]:
         batch_size=size,
     )
     entries = {
-        "coordinate descent": (
-            kernel.jitted(coordinate, **work),
-            reference.coordinate_total,
-        ),
         "SGD": (kernel.jitted(sgd, **work), reference.sgd_total),
     }
     if kernel.has_torch():

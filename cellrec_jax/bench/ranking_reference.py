@@ -85,24 +85,3 @@ def sgd_total(*data: Any) -> float:
     for _ in range(STEPS):
         weights -= rate(len(data[0])) * pool.total(weights)[1]
     return pool.total(weights)[0]
-
-
-def coordinate_total(*data: Any) -> float:
-    """Total after `STEPS` steps along the steepest coordinate from 0."""
-    pool = pooled(*data)
-    weights = np.zeros(pool.features.shape[1])
-    for _ in range(STEPS):
-        steepest = np.argmax(np.abs(pool.total(weights)[1]))
-        weights[steepest] += _line_minimum(pool, weights, steepest)
-    return pool.total(weights)[0]
-
-
-def _line_minimum(pool: Counted, weights: np.ndarray, index: np.intp) -> float:
-    scores, column = pool.features @ weights, pool.features[:, index]
-    ridge = RIDGE * (index < pool.features.shape[1] - 1)
-
-    def total(length: float) -> float:
-        term = ridge * (weights[index] + length) ** 2
-        return np.log(pool.loss(scores + length * column)[0] + term)
-
-    return optimize.minimize_scalar(total).x

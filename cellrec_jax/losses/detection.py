@@ -3,6 +3,7 @@
 import chex
 import jax
 import jax.numpy as jnp
+import optax
 
 
 def smooth_l1(
@@ -29,7 +30,6 @@ def smooth_l1(
       2.625
     """
     chex.assert_equal_shape([predicted, target])
-    distance = jnp.abs(predicted.astype(jnp.float32) - target.astype(jnp.float32))
-    corner = 1.0 / sigma**2
-    near = 0.5 * (sigma * distance) ** 2
-    return jnp.sum(jnp.where(distance < corner, near, distance - 0.5 * corner), axis=-1)
+    predicted, target = predicted.astype(jnp.float32), target.astype(jnp.float32)
+    huber = optax.losses.huber_loss(predicted, target, delta=1.0 / sigma**2)
+    return sigma**2 * jnp.sum(huber, axis=-1)

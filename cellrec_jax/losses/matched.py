@@ -8,18 +8,16 @@ Sources: as `losses.points`, which has the terms.
 import math
 from typing import NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 
 from cellrec_jax import masking
-from cellrec_jax.losses import matched_checks, points
+from cellrec_jax.losses import points
 
 
 class PointLossOptions(NamedTuple):
-    """Weights and forms; the defaults are the paper's, repaired where it says so.
-
-    Weights are finite and >= 0, which is checked where they are known.
-    """
+    """Weights, >= 0, and forms; the paper's by default, repaired where it says so."""
 
     negative_weight: float = 0.6
     """beta of Eq. 4."""
@@ -59,12 +57,6 @@ class PointLosses(NamedTuple):
 
 
 PAPER_OPTIONS = PointLossOptions()
-_CHOICES = {
-    "point_error": ("squared", "norm"),
-    "class_reduction": ("mean", "sum"),
-    "classification": ("gce", "cross_entropy"),
-    "normalizer": ("proposals", "weights"),
-}
 
 
 class _Pairs(NamedTuple):
@@ -95,8 +87,8 @@ def matched_losses(
       objectness_logits: [M, 2], (object, background); [M, K + 1] without a class head.
       class_logits: [M, K]; None has `objectness_logits` tell the classes.
       true_yx: [N, 2] px.
-      labels: i32 [N] in 0..K-1 where matched; where traced, a cell with another label
-        has no class loss (and, without a class head, no detection loss).
+      labels: i32 [N] in 0..K-1 where matched; a cell with another label has no class
+        loss (and, without a class head, no detection loss).
       proposal_idx: i32 [N] from `ops.matching.match`; -1 where padded or left over.
       proposal_mask: bool [M]; None takes all.
       negative_scale: [M] multiplies the detection loss of proposals without a cell
@@ -108,28 +100,21 @@ def matched_losses(
     Returns:
       Losses that are not reduced, with their masks.
 
-    Raises:
-      ValueError: for shapes that do not fit, masks that are not bool, labels that are
-        not integers, options out of range and, outside jit, labels out of range.
-
     References:
       Shui et al. 2022, Eq. 3-6.
     """
-    _check_options(options)
-    num_classes = matched_checks.check_arrays(
-        pred_yx=pred_yx,
-        objectness_logits=objectness_logits,
-        class_logits=class_logits,
-        true_yx=true_yx,
-        labels=labels,
-        proposal_idx=proposal_idx,
-        proposal_mask=proposal_mask,
-        negative_scale=negative_scale,
-    )
+    num_proposals, joint = len(pred_yx), class_logits is None
     if proposal_mask is None:
-        proposal_mask = jnp.ones(len(pred_yx), bool)
-    pairs = _pairs(proposal_idx, labels, len(pred_yx), num_classes)
-    positive = pairs.labels if class_logits is None else jnp.zeros_like(labels)
+        proposal_mask = jnp.ones(num_proposals, bool)
+    classes = objectness_logits[:, :-1] if class_logits is None else class_logits
+    chex.assert_shape([pred_yx, true_yx], [(num_proposals, 2), (len(labels), 2)])
+    chex.assert_shape(objectness_logits, (num_proposals, None if joint else 2))
+    chex.assert_shape(classes, (num_proposals, None))
+    chex.assert_shape(proposal_mask, (num_proposals,))
+    chex.assert_equal_shape([labels, proposal_idx])
+    chex.assert_type([labels, proposal_idx, proposal_mask], [int, int, bool])
+    pairs = _pairs(proposal_idx, labels, num_proposals, classes.shape[1])
+    positive = pairs.labels if joint else jnp.zeros_like(labels)
     detection, weight = _detection(
         objectness_logits,
         proposal_mask,
@@ -156,8 +141,8 @@ def total_loss(
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """Reduces the losses of one image or of a batch and adds them up.
 
-    Over a batch the cells of all images (and of all devices) weigh
-    the same, however they are spread.
+    Over a batch the cells of all images (and of all devices) weigh the same, however
+    they are spread.
 
     Args:
       losses: from `matched_losses`, with any leading axes.
@@ -167,15 +152,11 @@ def total_loss(
       The total and its terms "regression", "detection", "classification", unweighted;
       f32 scalars.
 
-    Raises:
-      ValueError: for options out of range.
-
     References:
       Shui et al. 2022, Eq. 7. Differs from the paper: Eq. 6 sums over cells where Eq. 3
       and 4 average, which would make the class loss hundreds of times larger than the
       others; the mean is the default, "sum" (per image) the printed form.
     """
-    _check_options(options)
     num_images = math.prod(losses.cell_mask.shape[:-1])
     summed = options.class_reduction == "sum"
     weighted = options.normalizer == "weights"
@@ -269,17 +250,3 @@ def _classification(
     norm = points.softmax_norm(held, squared=options.squared_norm)
     both = robust + options.gamma * norm
     return jnp.where(pairs.labels >= 0, both, 0.0)
-
-
-def _check_options(options: PointLossOptions) -> None:
-    for name, allowed in _CHOICES.items():
-        choice = getattr(options, name)
-        if choice not in allowed:
-            choices = " or ".join(map(repr, allowed))
-            raise ValueError(f"{name} {choice!r}: use {choices}")
-    for name in ("negative_weight", "gamma", "regression_weight"):
-        weight = getattr(options, name)
-        if masking.is_known(weight) and not 0 <= float(weight) < math.inf:
-            raise ValueError(f"{name} must be >= 0 and finite, not {weight}")
-    if masking.is_known(options.q) and not 0 < float(options.q) <= 1:
-        raise ValueError(f"q must be in (0, 1], not {options.q}")

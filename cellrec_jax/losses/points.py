@@ -12,9 +12,9 @@ and Sabuncu, Generalized Cross Entropy Loss, NeurIPS 2018.
 from collections.abc import Callable
 import functools
 
+import chex
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from cellrec_jax import masking
 
@@ -37,17 +37,11 @@ def point_error(
     Returns:
       f32 [N], not reduced.
 
-    Raises:
-      ValueError: for another form, or shapes other than these.
-
     References:
       Shui et al. 2022, Eq. 3. Differs from the paper: it calls the loss a mean square
       error but prints a norm; squared is the default, as in P2PNet.
     """
-    if pred_yx.shape != true_yx.shape or pred_yx.shape[1:] != (2,):
-        raise ValueError(
-            f"points must both be [N, 2], not {pred_yx.shape} and {true_yx.shape}"
-        )
+    chex.assert_shape([pred_yx, true_yx], (len(true_yx), 2))
     offsets = pred_yx.astype(jnp.float32) - true_yx.astype(jnp.float32)
     if form == "squared":
         return jnp.sum(offsets**2, axis=-1)
@@ -61,17 +55,12 @@ def cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
 
     Args:
       logits: [N, C].
-      labels: i32 [N] in 0..C-1; a padded row (-1) gets 0, and where labels are traced
-        any label out of range.
+      labels: i32 [N] in 0..C-1; a row with another label (-1, padding) gets 0.
 
     Returns:
       f32 [N], not reduced.
-
-    Raises:
-      ValueError: for shapes that do not fit, labels that are not integers and, outside
-        jit, labels outside -1..C-1.
     """
-    check_labels(labels, logits.shape)
+    _check_rows(logits, labels)
     logits = logits.astype(jnp.float32)
     if logits.shape[1] <= _FEW_CLASSES:
         cost = _few_classes(logits, labels)
@@ -82,35 +71,10 @@ def cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
     return jnp.where((labels >= 0) & (labels < logits.shape[1]), cost, 0.0)
 
 
-def check_labels(labels: jax.Array, logits_shape: tuple[int, ...]) -> None:
-    """Checks labels of rows of logits, values where they are known.
-
-    Args:
-      labels: integers [N].
-      logits_shape: (N, C).
-
-    Raises:
-      ValueError: see `cross_entropy`.
-    """
-    if (
-        len(logits_shape) != 2
-        or labels.shape != logits_shape[:1]
-        or not logits_shape[1]
-    ):
-        raise ValueError(
-            f"logits must be [N, C] and labels [N], not {logits_shape} and "
-            f"{labels.shape}"
-        )
-    if not jnp.issubdtype(labels.dtype, jnp.integer):
-        raise ValueError(f"labels must be integers, not {labels.dtype}")
-    if not masking.is_known(labels):
-        return
-    known = np.asarray(labels)  # JAX would trace it inside a jit that closes over it
-    wrong = known[(known < -1) | (known >= logits_shape[1])]
-    if wrong.size:
-        raise ValueError(
-            f"label {wrong[0]} is not in 0..{logits_shape[1] - 1}, nor -1 (padding)"
-        )
+def _check_rows(logits: jax.Array, labels: jax.Array) -> None:
+    chex.assert_rank(logits, 2)
+    chex.assert_shape(labels, logits.shape[:1])
+    chex.assert_type(labels, int)
 
 
 def _few_classes(logits: jax.Array, labels: jax.Array) -> jax.Array:
@@ -137,15 +101,7 @@ def detection_weights(
 
     Returns:
       f32 [M].
-
-    Raises:
-      ValueError: for a known beta out of range.
     """
-    known = masking.is_known(negative_weight)
-    if known and not 0 <= float(negative_weight) < jnp.inf:
-        raise ValueError(
-            f"negative_weight must be >= 0 and finite, not {negative_weight}"
-        )
     return jnp.where(labels == num_classes, negative_weight, 1.0)
 
 
@@ -170,15 +126,12 @@ def detection_cross_entropy(
     Returns:
       f32 [M], not reduced.
 
-    Raises:
-      ValueError: as `cross_entropy` and `detection_weights`.
-
     References:
       Shui et al. 2022, Eq. 4.
     """
     background = logits.shape[1] - 1
     weights = detection_weights(labels, background, negative_weight=negative_weight)
-    check_labels(labels, logits.shape)
+    _check_rows(logits, labels)
     known = (labels >= 0) & (labels <= background)
     return weights * jnp.where(known, cost(logits, jnp.where(known, labels, 0)), 0.0)
 
@@ -196,14 +149,11 @@ def generalized_cross_entropy(
     Args:
       logits: [N, K].
       labels: i32 [N] in 0..K-1; a padded row (-1) gets 0.
-      q: in (0, 1].
+      q: in (0, 1]; above 1 it counts as 1, at 0, below or NaN the result is the cross
+        entropy.
 
     Returns:
       f32 [N] in [0, 1/q], not reduced.
-
-    Raises:
-      ValueError: as `cross_entropy`, and for q outside (0, 1] where it is known; a
-        traced q > 1 counts as 1, q <= 0 or NaN gives cross entropy.
 
     References:
       Zhang and Sabuncu 2018, Eq. 6; Shui et al. 2022, Eq. 5.
@@ -213,8 +163,6 @@ def generalized_cross_entropy(
       >>> float(generalized_cross_entropy(logits, jnp.array([0]), q=0.5)[0])
       1.0
     """
-    if masking.is_known(q) and not 0 < float(q) <= 1:
-        raise ValueError(f"q must be in (0, 1], not {q}; q -> 0 is cross_entropy")
     log_p = -cross_entropy(logits, labels)
     q = jnp.minimum(jnp.asarray(q, jnp.float32), 1.0)
     positive = q > 0

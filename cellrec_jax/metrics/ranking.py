@@ -36,36 +36,6 @@ def auc(scores: np.ndarray, positive: np.ndarray) -> float:
     return float(below + not_above) / (2 * num_positive * num_negative)
 
 
-def precision_at_top(scores: np.ndarray, positive: np.ndarray, k: int) -> float:
-    """Share of positives among the `k` highest scores.
-
-    Args:
-      scores: [N] finite; high is positive.
-      positive: bool [N].
-      k: in 1..N.
-
-    Returns:
-      In [0, 1]. Of scores that tie for the last places it is the mean over all ways to
-      choose among them, so that the order of the input does not matter.
-
-    Raises:
-      ValueError: for unequal shapes, scores that are not finite, or k out of range.
-
-    Example:
-      >>> precision_at_top(np.array([3, 1, 1]), np.array([True, True, False]), 2)
-      0.75
-    """
-    scores, positive = _checked(scores, positive)
-    if not 1 <= k <= len(scores):
-        raise ValueError(
-            f"k must be in 1..{len(scores)}, the number of scores, not {k}"
-        )
-    last = np.partition(scores, len(scores) - k)[len(scores) - k]
-    above, tied = scores > last, scores == last
-    share_taken = (k - above.sum()) / tied.sum()
-    return float(positive[above].sum() + share_taken * positive[tied].sum()) / k
-
-
 def _checked(scores: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     scores, positive = np.asarray(scores, np.float64), np.asarray(positive)
     if scores.ndim != 1 or scores.shape != positive.shape:

@@ -12,16 +12,20 @@ import functools
 import logging
 from typing import NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 
-from cellrec_jax.ops import assignment, host_matching, matching_checks
+from cellrec_jax.ops import assignment, host_matching
 
 BACKENDS = ("host", "device", "auto")
 MAX_HOST_POINTS = 25_599
 """Largest M and N of the host backend with several CPU devices: an argument of 102,400
 bytes or more is copied to a callback asynchronously there, and the copy waits for the
 step that waits for the callback."""
+LARGEST = 1e15
+"""Magnitude up to which coordinates, scores and weights are taken: costs, which square
+and multiply them, stay finite in float32."""
 
 _CANDIDATES = (8, 32)  # proposals a cell looks at, before all that can matter
 _PLENTY = 4  # proposals for each cell
@@ -74,40 +78,41 @@ def match(
       objectness: [B, M] probabilities.
       class_probs: [B, M, K] probabilities.
       true_yx: [B, N, 2] annotated cells, px.
-      labels: int [B, N] in 0..K-1 where not padded; under jit clipped to that range.
+      labels: int [B, N], clipped to 0..K-1.
       cell_mask: bool [B, N].
-      proposal_mask: bool [B, M]; None takes all. Under jit a proposal with a NaN or a
-        magnitude above 1e15 counts as masked, such a cell as padded.
+      proposal_mask: bool [B, M]; None takes all. A proposal with a NaN or a magnitude
+        above `LARGEST` counts as masked, such a cell as padded.
       weights: see `MatchWeights`; static.
       backend: "host", "device" or "auto" (`choose_backend`, which logs what it takes).
 
     Returns:
-      The match. Under jit, cells beyond the number of proposals are left over (-1):
-      the host keeps the cheapest choice, the device a valid one.
+      The match. Cells beyond the number of proposals are left over (-1): the host keeps
+      the cheapest choice, the device a valid one.
 
     Raises:
-      ValueError: for shapes and dtypes that do not fit, an unknown backend, a weight
-        that is out of range or traced, "host" for more than `MAX_HOST_POINTS` on
-        several CPU devices; and, outside jit, for an image with values that are not
-        finite or beyond 1e15, labels out of range, or more cells than proposals.
+      ValueError: for an unknown backend, and "host" for more than `MAX_HOST_POINTS` on
+        several CPU devices.
 
     References:
       Shui et al. 2022, Eq. 2.
     """
     if proposal_mask is None:
         proposal_mask = jnp.ones(objectness.shape, bool)
+    chex.assert_rank([objectness, labels], 2)
+    (batch, num_proposals), num_cells = objectness.shape, labels.shape[1]
+    chex.assert_shape(points_yx, (batch, num_proposals, 2))
+    chex.assert_shape(class_probs, (batch, num_proposals, None))
+    chex.assert_shape(true_yx, (batch, num_cells, 2))
+    chex.assert_shape(proposal_mask, (batch, num_proposals))
+    chex.assert_shape([labels, cell_mask], (batch, num_cells))
+    chex.assert_type([labels, cell_mask, proposal_mask], [int, bool, bool])
     proposals = (points_yx, objectness, class_probs, proposal_mask)
     cells = (true_yx, labels, cell_mask)
-    matching_checks.check_shapes(proposals, cells)
-    matching_checks.check_weights(weights._asdict())
-    matching_checks.check_values(proposals, cells)
-    batch, num_cells = labels.shape
-    num_proposals = objectness.shape[1]
     if backend == "auto":
         backend = choose_backend(num_proposals, num_cells)
     if backend not in BACKENDS:
         raise ValueError(f"matching backend {backend!r}: use one of {BACKENDS}")
-    problem = matching_checks.drop_unreal(*jax.lax.stop_gradient((proposals, cells)))
+    problem = _drop_unreal(*jax.lax.stop_gradient((proposals, cells)))
     weights = MatchWeights(*map(float, weights))  # callbacks may not touch JAX arrays
     if 0 in (batch, num_cells, num_proposals):
         found = jnp.full((batch, num_cells), -1, jnp.int32)
@@ -118,20 +123,40 @@ def match(
     return Match(found, _matched(found, num_proposals))
 
 
+def _drop_unreal(
+    proposals: Sequence[jax.Array], cells: Sequence[jax.Array]
+) -> tuple[tuple[jax.Array, ...], tuple[jax.Array, ...]]:
+    """Masks what is not finite, and zeros what is masked: it must not reach a sort.
+
+    Returns both as float32, labels as int32 in 0..K-1, and masks.
+    """
+    points_yx, objectness, class_probs = (
+        jnp.asarray(x, jnp.float32) for x in proposals[:3]
+    )
+    true_yx, labels = jnp.asarray(cells[0], jnp.float32), jnp.asarray(cells[1])
+    use = proposals[3] & (jnp.abs(objectness) <= LARGEST)
+    use &= _all_real(points_yx) & _all_real(class_probs)
+    real = cells[2] & _all_real(true_yx)
+    clean = (
+        jnp.where(use[..., None], points_yx, 0),
+        jnp.where(use, objectness, 0),
+        jnp.where(use[..., None], class_probs, 0),
+        use,
+    )
+    labels = jnp.clip(labels.astype(jnp.int32), 0, class_probs.shape[-1] - 1)
+    return clean, (jnp.where(real[..., None], true_yx, 0), labels, real)
+
+
+def _all_real(values: jax.Array) -> jax.Array:
+    return jnp.all(jnp.abs(values) <= LARGEST, axis=-1)  # False for NaN
+
+
 def choose_backend(num_proposals: int, num_cells: int) -> str:
-    """What "auto" takes for these sizes on this machine.
+    """What "auto" takes for M proposals and N cells (padding included) of an image.
 
     By `cellrec_jax.bench matching` on two CPU cores: "device" is up to three times
     faster where proposals abound, "host" up to ten times where they are scarce and many
-    cells compete. On accelerators it is "device", since a callback waits for the queue.
-    The choice and its reason are logged as info, once for each size.
-
-    Args:
-      num_proposals: M of an image.
-      num_cells: N, padding included.
-
-    Returns:
-      "host" or "device".
+    cells compete. The choice and its reason are logged as info, once for each size.
     """
     if jax.default_backend() != "cpu":
         choice = "device", "a callback waits for the accelerator's queue"
@@ -167,18 +192,7 @@ def matching_cost(
     *,
     weights: MatchWeights = PAPER_WEIGHTS,
 ) -> jax.Array:
-    """Cost of all pairs of one image.
-
-    Args:
-      points_yx: [M, 2] proposals, px.
-      objectness: [M].
-      class_probs: [M, K].
-      true_yx: [N, 2] cells, px.
-      labels: i32 [N]; -1 (padding) takes class 0.
-      weights: see `MatchWeights`.
-
-    Returns:
-      f32 [N, M].
+    """Cost f32 [N, M] of all pairs of one image; arguments as of `match`.
 
     References:
       Shui et al. 2022, Eq. 2 (transposed: a row for each cell).

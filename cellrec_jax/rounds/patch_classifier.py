@@ -41,7 +41,7 @@ class Options:
     estimator: str = "clip"
     """See `losses.pu`."""
     surrogate: str = "logistic"
-    """See `losses.surrogates`."""
+    """See `losses.pu`."""
     seed: int = 0
     """Of the initial parameters, the order of patches and dropout."""
 

@@ -107,6 +107,8 @@ def rank(
     positive, unlabeled = kinds == POSITIVE, kinds == UNLABELED
     if problem := why_not(kinds):
         return _unranked(len(kinds), problem)
+    if not np.isfinite(np.asarray(features)[positive | unlabeled]).all():
+        raise ValueError("features of used peaks are NaN or infinite")
     design = _design(jnp.asarray(features), jnp.asarray(positive | unlabeled))
     solve = functools.partial(_SOLVERS[solver], p=p, ridge=ridge)
     notes: list[str] = []

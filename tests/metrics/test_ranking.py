@@ -24,30 +24,16 @@ def test_auc_against_pairs(scores, positive):
     assert ranking.auc(-scores, positive) == pytest.approx(1 - np.mean(pairs))
 
 
-@given(scores=SCORES, positive=LABELS, k=st.integers(1, COUNT))
-def test_precision_is_the_mean_over_ways_to_break_ties(scores, positive, k):
-    orders = [
-        order
-        for order in itertools.permutations(range(COUNT))
-        if (np.diff(scores[list(order)]) <= 0).all()
-    ]
-    expected = np.mean([positive[list(order[:k])].mean() for order in orders])
-    assert ranking.precision_at_top(scores, positive, k) == pytest.approx(expected)
-
-
 def test_by_hand():
     scores = np.array([0.9, 0.8, 0.7, 0.1])
     positive = np.array([True, False, True, False])
     assert ranking.auc(scores, positive) == 0.75
-    precisions = [ranking.precision_at_top(scores, positive, k) for k in range(1, 5)]
-    assert precisions == pytest.approx([1, 1 / 2, 2 / 3, 1 / 2])
 
 
 def test_half_precision_of_jax():
     scores = jnp.array([3.0, 1.0, 1.0], jnp.bfloat16)
     positive = jnp.array([True, True, False])
     assert ranking.auc(scores, positive) == 0.75
-    assert ranking.precision_at_top(scores, positive, 2) == 0.75
 
 
 @pytest.mark.parametrize(
@@ -65,9 +51,3 @@ def test_half_precision_of_jax():
 def test_bad_input_is_named(scores, positive, message):
     with pytest.raises(ValueError, match=message):
         ranking.auc(np.array(scores), np.array(positive))
-
-
-@pytest.mark.parametrize("k", [0, 3, -1])
-def test_k_out_of_range_is_named(k):
-    with pytest.raises(ValueError, match=r"k must be in 1\.\.2"):
-        ranking.precision_at_top(np.array([1.0, 2.0]), np.array([True, False]), k)

@@ -205,6 +205,60 @@ def test_nothing_to_match(backend, sizes):
 
 
 @pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("cell_mask", lambda x: x[:, 1:]),
+        ("points_yx", lambda x: x[0]),
+        ("class_probs", lambda x: x[..., 0]),
+        ("objectness", lambda x: x[0]),
+        ("labels", lambda x: x[0]),
+        ("labels", lambda x: x * 1.0),
+        ("cell_mask", lambda x: x * 1.0),
+    ],
+)
+def test_shapes_and_dtypes_that_do_not_fit(name, change):
+    case = problem(0)
+    with pytest.raises(AssertionError):
+        matching.match(**{**case, name: change(case[name])})
+
+
+def test_unknown_backend():
+    with pytest.raises(ValueError, match="backend 'gpu': use one of"):
+        matching.match(**problem(0), backend="gpu")
+
+
+def test_the_largest_values_have_finite_costs():
+    largest = matching.LARGEST
+    far = jnp.full((2, 2), largest)
+    cost = matching.matching_cost(
+        -far,
+        far[0],
+        -far,
+        far,
+        jnp.zeros(2, int),
+        weights=matching.MatchWeights(largest, largest, largest),
+    )
+    assert np.isfinite(cost).all()
+
+
+def test_values_that_are_not_real_are_masked():
+    objectness = np.ones((1, 4))
+    objectness[0, 2] = np.nan
+    points_yx, class_probs = np.zeros((1, 4, 2)), np.zeros((1, 4, 3))
+    points_yx[0, 1, 0], class_probs[0, 3, 1] = -1e26, 3e38
+    true_yx = np.array([[[0.0, 0.0], [np.inf, 0], [1, 1], [2, 2]]])
+    labels, mask = np.array([[-1, 7, 2, 0]]), np.ones((1, 4), bool)
+    proposals, cells = matching._drop_unreal(
+        (points_yx, objectness, class_probs, mask), (true_yx, labels, mask)
+    )
+    assert proposals[3].tolist() == [[True, False, False, False]]
+    assert cells[2].tolist() == [[True, False, True, True]]
+    assert cells[1].tolist() == [[0, 2, 2, 0]]
+    for values, used in ((proposals[0], proposals[3]), (cells[0], cells[2])):
+        assert (values[~used] == 0).all()
+
+
+@pytest.mark.parametrize(
     ("sizes", "expected", "why"),
     [
         ((1001, 100), "device", "proposals abound"),

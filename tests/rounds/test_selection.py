@@ -68,18 +68,6 @@ def test_nothing_moved_as_printed(features):
     np.testing.assert_allclose(ranking.negative_scores, down, atol=2e-3)
 
 
-def test_the_printed_exponent_only_scales_the_ridge(features):
-    """exp(f) / 4 in place of exp(4 f) / 4: p=1 with twice the ridge, and log(4) / 2."""
-    ranking = pseudo_selection.rank(features, KINDS, moved_share=0, p=1.0, ridge=0.2)
-    design = np.column_stack([features / features[:18].max(), np.ones(NUM)])
-    masks = KINDS == POSITIVE, KINDS == UNLABELED
-    printed = ranking_solvers.solve_lbfgs(
-        *map(jnp.asarray, (np.float32(design), *masks)), p=4.0, ridge=0.1, literal=True
-    )
-    wanted = design @ np.asarray(printed.weights) - np.log(4) / 2
-    np.testing.assert_allclose(ranking.positive_scores, wanted, atol=2e-3)
-
-
 @pytest.mark.parametrize("removed", [np.nan, 1e6])
 def test_scale_and_removed_rows_do_not_matter(features, removed):
     wanted = pseudo_selection.rank(features, KINDS)

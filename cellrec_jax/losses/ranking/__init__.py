@@ -1,1 +1,1 @@
-"""P-classification: its objective and three ways to solve it."""
+"""P-classification: its objective and two ways to solve it."""

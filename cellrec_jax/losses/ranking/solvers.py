@@ -1,8 +1,8 @@
-"""Three solvers of linear P-classification: f = F w, with a ridge.
+"""Two solvers of linear P-classification: f = F w, with a ridge.
 
 All minimise loss(F w) + ridge sum_j<D w_j^2, where the last column of F is constant and
-its weight, the bias, is free. `solve_sgd` repeats published work, `solve_lbfgs` is the
-one to use, `solve_boosting` gives sparse weights.
+its weight, the bias, is free. `solve_lbfgs` is the one to use, `solve_sgd` repeats
+published work.
 
 Sources: Ertekin and Rudin, On Equivalence Relationships Between Classification and
 Ranking Algorithms, JMLR 2011; Fujii et al., Cell Detection from Imperfect Annotation by
@@ -12,18 +12,11 @@ Pseudo Label Selection Using P-classification, MICCAI 2021, Eq. 2, and its publi
 import functools
 from typing import NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 
-from cellrec_jax.losses.ranking import (
-    checks as ranking_checks,
-)
-from cellrec_jax.losses.ranking import (
-    descent as ranking_descent,
-)
-from cellrec_jax.losses.ranking import (
-    sgd as ranking_sgd,
-)
+from cellrec_jax.losses.ranking import descent, sgd
 
 
 class Solution(NamedTuple):
@@ -46,7 +39,6 @@ def solve_sgd(
     *,
     p: jax.Array | float = 4.0,
     ridge: jax.Array | float = 0.1,
-    literal: bool = False,
     initial: jax.Array | None = None,
     epochs: int = 2000,
     learning_rate: jax.Array | float = 1e-5,
@@ -62,39 +54,28 @@ def solve_sgd(
       features: [N, D] float, D >= 1; the last column constant, for the bias. Rows in
         neither mask are padding and may hold anything.
       positive: bool [N].
-      negative: bool [N], apart from `positive`.
-      p: >= 1 and finite, see `ranking.p_classification`.
-      ridge: >= 0 and finite; where traced, 0 where it is not.
-      literal: see `ranking.p_classification`.
-      initial: [D] finite weights to start from (where traced, 0 for one that is not);
-        zeros if None.
+      negative: bool [N]; a row of both masks counts as positive.
+      p: >= 1 and finite, see `objective.log_p_classification`.
+      ridge: >= 0 and finite; 0 where it is not.
+      initial: [D] weights to start from, 0 for one that is not finite; None is 0.
       epochs: T >= 1, passes over all rows; the steps of the result.
-      learning_rate: above 0 and finite; where traced, one that is neither has the
-        initial weights as result.
+      learning_rate: above 0 and finite; else the result is the initial weights.
       batch_size: rows in a batch; where there are more, they are shuffled each epoch.
       rng: the key to shuffle by; a fixed one if None.
 
     Returns:
       The weights after the epoch of least total (measured before its updates, over all
-      its batches). Never marked converged. Without positives or negatives, where this
-      is traced, the initial weights.
-
-    Raises:
-      ValueError: for unequal shapes, masks that are not bool and, outside jit, numbers
-        out of range, overlapping masks, no positives or no negatives, or features of
-        real rows that are not finite (where traced, those end at the initial weights).
+      its batches). Never marked converged. Without positives or negatives, or with
+      features that are not finite, the initial weights.
 
     References:
       Fujii et al. 2021, Eq. 2; learning rate, epochs, batches and ridge are those of
       their code, but not the random start.
     """
-    ranking_checks.check_problem(features, positive, negative, p, ridge, initial)
-    ranking_checks.check_epochs(epochs, batch_size, learning_rate)
-    start = _start(features, initial)
+    start = _start(features, positive, initial)
     key = jax.random.key(0) if rng is None else rng
     return _sgd(
         *(features, positive, negative, p, ridge, start, learning_rate, key),
-        literal=literal,
         epochs=epochs,
         batch_size=max(1, min(batch_size, len(features))),
     )
@@ -107,7 +88,6 @@ def solve_lbfgs(
     *,
     p: jax.Array | float = 4.0,
     ridge: jax.Array | float = 0.1,
-    literal: bool = False,
     initial: jax.Array | None = None,
     max_steps: int = 500,
     tolerance: jax.Array | float = 1e-5,
@@ -124,106 +104,25 @@ def solve_lbfgs(
       p: >= 1.
       ridge: >= 0. With 0, separable data have no minimiser: the descent then ends
         unconverged, with finite weights that separate them.
-      literal: see `ranking.p_classification`.
-      initial: [D] finite weights to start from (where traced, 0 for one that is not);
-        zeros if None.
+      initial: [D] weights to start from, 0 for one that is not finite; None is 0.
       max_steps: T >= 1.
       tolerance: >= 0, of the gradient's norm, relative to the sum of its terms' norms;
-        where traced, NaN takes no step.
+        NaN takes no step.
 
     Returns:
-      The minimiser, if converged. Without positives or negatives, where this is traced,
-      the initial weights.
-
-    Raises:
-      ValueError: as `solve_sgd`.
+      The minimiser, if converged; the initial weights where `solve_sgd` gives them.
 
     References:
       Liu and Nocedal, On the Limited Memory BFGS Method, 1989, with `optax`'s memory.
     """
-    return _solve_by(
-        ranking_descent.lbfgs,
-        *(features, positive, negative, p, ridge, initial),
-        literal=literal,
-        max_steps=max_steps,
-        tolerance=tolerance,
-    )
-
-
-def solve_boosting(
-    features: jax.Array,
-    positive: jax.Array,
-    negative: jax.Array,
-    *,
-    p: jax.Array | float = 4.0,
-    ridge: jax.Array | float = 0.0,
-    literal: bool = False,
-    initial: jax.Array | None = None,
-    max_steps: int = 1000,
-    tolerance: jax.Array | float = 1e-5,
-) -> Solution:
-    """Boosting by coordinate descent: one weight a step, to its best value.
-
-    The weight is that of the steepest derivative, so the columns of F (the weak
-    rankers) should be of one scale. Stopped early, the weights are sparse.
-
-    Args:
-      features: [N, D], as for `solve_sgd`; one float32 copy is made.
-      positive: bool [N].
-      negative: bool [N].
-      p: >= 1.
-      ridge: >= 0.
-      literal: see `ranking.p_classification`.
-      initial: [D] finite weights to start from (where traced, 0 for one that is not);
-        zeros if None.
-      max_steps: T >= 1.
-      tolerance: as for `solve_lbfgs`.
-
-    Returns:
-      As `solve_lbfgs`.
-
-    Raises:
-      ValueError: as `solve_sgd`.
-
-    References:
-      Ertekin and Rudin 2011, P-classification. Differs from the paper: a ridge can be
-      added.
-    """
-    return _solve_by(
-        ranking_descent.coordinate,
-        *(features, positive, negative, p, ridge, initial),
-        literal=literal,
-        max_steps=max_steps,
-        tolerance=tolerance,
-    )
-
-
-def _solve_by(
-    rule: ranking_descent.Rule,
-    features: jax.Array,
-    positive: jax.Array,
-    negative: jax.Array,
-    p: jax.Array | float,
-    ridge: jax.Array | float,
-    initial: jax.Array | None,
-    *,
-    literal: bool,
-    max_steps: int,
-    tolerance: jax.Array | float,
-) -> Solution:
-    """Checks the arguments and descends the convex problem."""
-    ranking_checks.check_problem(features, positive, negative, p, ridge, initial)
-    ranking_checks.check_descent(max_steps, tolerance)
-    start = _start(features, initial)
+    start = _start(features, positive, initial)
     return _descend(
         *(features, positive, negative, p, ridge, start, tolerance),
-        literal=literal,
-        rule=rule,
         max_steps=max_steps,
     )
 
 
-@functools.partial(jax.jit, static_argnames=("literal", "rule", "max_steps"))
+@functools.partial(jax.jit, static_argnames="max_steps")
 def _descend(
     features: jax.Array,
     positive: jax.Array,
@@ -233,21 +132,17 @@ def _descend(
     start: jax.Array,
     tolerance: jax.Array | float,
     *,
-    literal: bool,
-    rule: ranking_descent.Rule,
     max_steps: int,
 ) -> Solution:
-    problem = ranking_descent.linear_problem(
-        features, positive, negative, p, ridge, literal=literal
+    problem = descent.linear_problem(features, positive, negative, p, ridge)
+    point, history, steps = descent.descend(
+        problem, start, max_steps=max_steps, tolerance=tolerance
     )
-    point, history, steps = ranking_descent.descend(
-        problem, start, rule=rule, max_steps=max_steps, tolerance=tolerance
-    )
-    converged = ranking_descent.two_sided(problem) & (point.relative_norm <= tolerance)
+    converged = descent.two_sided(problem) & (point.relative_norm <= tolerance)
     return Solution(point.weights, history, steps, converged)
 
 
-@functools.partial(jax.jit, static_argnames=("literal", "epochs", "batch_size"))
+@functools.partial(jax.jit, static_argnames=("epochs", "batch_size"))
 def _sgd(
     features: jax.Array,
     positive: jax.Array,
@@ -258,14 +153,11 @@ def _sgd(
     learning_rate: jax.Array | float,
     rng: jax.Array,
     *,
-    literal: bool,
     epochs: int,
     batch_size: int,
 ) -> Solution:
-    best, history = ranking_sgd.train(
-        ranking_descent.linear_problem(
-            features, positive, negative, p, ridge, literal=literal
-        ),
+    best, history = sgd.train(
+        descent.linear_problem(features, positive, negative, p, ridge),
         start,
         learning_rate,
         rng,
@@ -275,8 +167,12 @@ def _sgd(
     return Solution(best.weights, history, best.steps, jnp.bool_(False))
 
 
-def _start(features: jax.Array, initial: jax.Array | None) -> jax.Array:
+def _start(
+    features: jax.Array, positive: jax.Array, initial: jax.Array | None
+) -> jax.Array:
+    chex.assert_shape(features, (len(positive), None))
     if initial is None:
         return jnp.zeros(features.shape[1], jnp.float32)
+    chex.assert_shape(initial, features.shape[1:])
     initial = jnp.asarray(initial, jnp.float32)
     return jnp.where(jnp.isfinite(initial), initial, 0.0)

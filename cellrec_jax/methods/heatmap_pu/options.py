@@ -146,7 +146,7 @@ class RefineOptions:
     estimator: str = option("clip", choices=("clip", "non_negative", "unbiased"))
     """clip (the code), non_negative or unbiased; see `losses.pu`."""
     surrogate: str = option("logistic", choices=("logistic", "sigmoid"))
-    """logistic (the code) or sigmoid (Kiryo et al.); see `losses.surrogates`."""
+    """logistic (the code) or sigmoid (Kiryo et al.); see `losses.pu`."""
     p: float = option(4.0, least=1)
     """P-classification: how much the top of the list counts, at least 1. The paper
     prints exp(f) for exp(p f), which ranks as p = 1 with sqrt(p) times the ridge."""

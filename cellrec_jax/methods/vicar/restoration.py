@@ -22,7 +22,6 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import signal
 
-from cellrec_jax import masking
 from cellrec_jax.methods.vicar import phase_optics
 
 _LINKS = ((0, 1), (1, 0), (1, 1), (1, -1))
@@ -193,16 +192,15 @@ def restore(
     rises. 8- and 16-bit copies of an image have one result.
 
     Args:
-      image: [H, W] grey levels, integer or float, taken as float32; under jit pixels
-        that are not finite count as 0.
+      image: [H, W] grey levels, integer or float, taken as float32; pixels that are
+        not finite count as 0.
       options: static under jit.
 
     Returns:
       The restored image, and how the iteration ended.
 
     Raises:
-      ValueError: for another rank or impossible options and, outside jit, for values
-        that are not finite.
+      ValueError: for another rank or impossible options.
 
     References:
       Yin et al. 2012. Differs from the public code of Vicar et al.: it starts from a
@@ -228,6 +226,4 @@ def restore(
 def _checked(image: jax.Array) -> jax.Array:
     if image.ndim != 2 or 0 in image.shape:
         raise ValueError(f"image is {image.shape}, should be one grey image [H, W]")
-    if masking.is_known(image) and not np.isfinite(np.asarray(image)).all():
-        raise ValueError("the image has values that are not finite; replace them")
     return jnp.asarray(image)

@@ -145,22 +145,3 @@ def centroids(labels: np.ndarray) -> np.ndarray:
     center = ndimage.center_of_mass(labels > 0, labels, index)
     # A pixel's centre lies half a pixel beyond its index.
     return np.asarray(center, np.float32).reshape(-1, 2) + np.float32(0.5)
-
-
-def find_seeds(restored: np.ndarray, options: SeedOptions) -> np.ndarray:
-    """Finds one point a cell.
-
-    Args:
-      restored: [H, W] high in cells, such as `restoration.restore` gives.
-      options: see `SeedOptions`.
-
-    Returns:
-      f32 [N, 2] points_yx in px; none for an image of one value.
-
-    References:
-      Vicar et al. 2019. Differs from the public code: points are not rounded to
-      pixels.
-    """
-    threshold, min_area_px, max_hole_px, h_px = options
-    mask = foreground(np.asarray(restored), threshold, min_area_px, max_hole_px)
-    return centroids(h_maxima(distance_map(mask), h_px))

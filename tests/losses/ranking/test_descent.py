@@ -25,7 +25,6 @@ def problem_of(features, positive, negative):
         jnp.asarray(negative),
         P,
         RIDGE,
-        literal=False,
     )
 
 
@@ -105,16 +104,3 @@ def test_two_sided(rng):
         ((nothing, nothing), False),
     ):
         assert bool(ranking_descent.two_sided(problem_of(features, *masks))) == expected
-
-
-def test_coordinate_is_the_steepest(rng):
-    data = draw(rng)
-    problem = problem_of(*data)
-    choose, memory = ranking_descent.coordinate(problem)
-    point = at(problem, rng.normal(size=4))
-    direction, along, _ = choose(point, memory)
-    index = int(np.argmax(np.abs(point.gradient)))
-    expected = np.zeros(4)
-    expected[index] = -np.sign(point.gradient[index])
-    np.testing.assert_array_equal(direction, expected)
-    np.testing.assert_allclose(along, problem.features @ direction)

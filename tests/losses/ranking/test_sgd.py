@@ -114,20 +114,3 @@ def test_keeps_the_best_epoch_when_it_diverges(rng):
     assert np.isfinite(found.weights).all()
     best = int(found.steps) - 1
     assert found.history[best, 0] == np.nanmin(found.history[:, 0])
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"learning_rate": 0.0}, "must be above 0 and finite, not 0.0"),
-        ({"learning_rate": np.nan}, "learning_rate must be above 0"),
-        ({"learning_rate": np.inf}, "and finite, not inf"),
-        ({"epochs": 0}, "epochs must be at least 1, not 0"),
-        ({"epochs": -1}, "epochs must be at least 1, not -1"),
-        ({"batch_size": 0}, "batch_size must be at least 1, not 0"),
-    ],
-)
-def test_bad_input_is_named(change, message, rng):
-    features, positive = case(rng)
-    with pytest.raises(ValueError, match=message):
-        solve(features, positive, ~positive, **change)

@@ -128,8 +128,6 @@ def test_values_that_are_not_finite(rng):
     image = blob_image(rng)[0].astype(np.float32)
     broken, black = image.copy(), image.copy()
     broken[3, 4], black[3, 4] = np.nan, 0
-    with pytest.raises(ValueError, match="not finite"):
-        restoration.restore(broken)
     np.testing.assert_array_equal(restore_one(broken).image, restore_one(black).image)
 
 

@@ -61,7 +61,15 @@ def test_scores_are_those_of_the_found_points(frames):
     result = vicar_search.search(frames, points_yx, 3.0, GRID)
     restored = vicar_search.restore_all(frames)
     for options, f1 in result.tried:
-        found = [watershed_seeds.find_seeds(image, options) for image in restored]
+        threshold, min_area_px, max_hole_px, h_px = options
+        masks = (
+            watershed_seeds.foreground(image, threshold, min_area_px, max_hole_px)
+            for image in restored
+        )
+        maps = map(watershed_seeds.distance_map, masks)
+        found = [
+            watershed_seeds.centroids(watershed_seeds.h_maxima(x, h_px)) for x in maps
+        ]
         pairs = sum(len(matching.match_points(x, CELLS_YX, 3.0)) for x in found)
         assert f1 == pytest.approx(2 * pairs / (sum(map(len, found)) + 9))
     assert result.f1 == pytest.approx(2 * 7 / 16)

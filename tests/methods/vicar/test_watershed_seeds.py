@@ -13,6 +13,13 @@ MASKS = npst.arrays(bool, SIZE_HW, elements=st.booleans())
 OPTIONS = watershed_seeds.SeedOptions(0.5, min_area_px=10, max_hole_px=5, h_px=1.0)
 
 
+def find_seeds(restored, options):
+    threshold, min_area_px, max_hole_px, h_px = options
+    mask = watershed_seeds.foreground(restored, threshold, min_area_px, max_hole_px)
+    distance = watershed_seeds.distance_map(mask)
+    return watershed_seeds.centroids(watershed_seeds.h_maxima(distance, h_px))
+
+
 def discs(size_hw, centers_yx, radius):
     y, x = np.mgrid[: size_hw[0], : size_hw[1]] + 0.5
     inside = [np.hypot(y - cy, x - cx) < radius for cy, cx in centers_yx]
@@ -86,11 +93,11 @@ def test_touching_discs_have_two_seeds():
     centers_yx = np.array([[12.5, 13.5], [16.5, 29.5]])
     image = discs((32, 45), centers_yx, 9).astype(np.float32)
     assert ndimage.label(image)[1] == 1
-    points_yx = watershed_seeds.find_seeds(image, OPTIONS)
+    points_yx = find_seeds(image, OPTIONS)
     assert points_yx.dtype == np.float32
     order = np.argsort(points_yx[:, 0])
     np.testing.assert_allclose(points_yx[order], centers_yx, atol=1.0)
-    merged = watershed_seeds.find_seeds(image, OPTIONS._replace(h_px=6.0))
+    merged = find_seeds(image, OPTIONS._replace(h_px=6.0))
     assert len(merged) == 1
 
 
@@ -104,7 +111,7 @@ def test_centroids_are_centres_of_pixels():
 
 @pytest.mark.parametrize("value", [0.0, 0.3, 1.0, np.nan])
 def test_one_value_has_no_seed(value):
-    points_yx = watershed_seeds.find_seeds(np.full(SIZE_HW, value), OPTIONS)
+    points_yx = find_seeds(np.full(SIZE_HW, value), OPTIONS)
     assert points_yx.shape == (0, 2)
 
 
