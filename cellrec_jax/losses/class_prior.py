@@ -57,9 +57,6 @@ def fixed_prior(
     Returns:
       In (0, 1).
 
-    Raises:
-      ValueError: if a number is out of range.
-
     References:
       The public code of Fujii et al. 2021; the paper does not say.
 
@@ -67,13 +64,6 @@ def fixed_prior(
       >>> fixed_prior(100, 300)
       0.625
     """
-    if not (1 <= num_positive < np.inf and 1 <= num_unlabeled < np.inf):
-        raise ValueError(
-            f"a prior needs positive and unlabelled samples, not {num_positive} and "
-            f"{num_unlabeled}"
-        )
-    if not 0 <= unlabeled_share < 1:
-        raise ValueError(f"unlabeled_share must be in [0, 1), not {unlabeled_share}")
     total = num_positive + num_unlabeled
     return (num_positive + unlabeled_share * num_unlabeled) / total
 
@@ -122,7 +112,7 @@ def penl1_prior(
 
     Raises:
       ValueError: for features that are not two finite matrices of equal D, fewer
-        samples than folds, all samples in one place, or numbers out of range.
+        samples than folds, or all samples in one place.
 
     References:
       du Plessis et al. 2015. Grids, median rule and cross-validation follow the public
@@ -130,7 +120,11 @@ def penl1_prior(
     """
     positive, unlabeled = _as_samples(positive, unlabeled)
     grids = [np.asarray(grid, np.float64) for grid in (priors, sigma_factors, lambdas)]
-    _check(len(positive), len(unlabeled), num_centers, num_folds, *grids)
+    if min(len(positive), len(unlabeled)) < num_folds:
+        raise ValueError(
+            f"{len(positive)} positive and {len(unlabeled)} unlabelled samples are too "
+            f"few for {num_folds} folds: add samples or take fewer folds"
+        )
     candidates, factors, strengths = grids
     rng = np.random.default_rng(seed)
     count = min(num_centers, len(unlabeled))
@@ -159,14 +153,7 @@ def _best_prior(
 ) -> PriorEstimate:
     """Chooses kernel width and lambda of each prior, and the prior of least distance.
 
-    Args:
-      divergences: [2, S, G] from `_divergences`, held out and fitted.
-      sigmas: [S] kernel widths.
-      strengths: [L] values of lambda.
-      candidates: [G] priors.
-
-    Returns:
-      See `penl1_prior`.
+    Divergences [2, S, G] are those of `_divergences`, held out and fitted.
     """
     held_out, fitted = divergences
     objective = -held_out[:, None] / strengths[:, None]
@@ -239,28 +226,3 @@ def _as_samples(
         if not np.isfinite(array).all():
             raise ValueError(f"{name} features hold NaN or infinity: drop those rows")
     return samples
-
-
-def _check(
-    num_positive: int,
-    num_unlabeled: int,
-    num_centers: int,
-    num_folds: int,
-    priors: np.ndarray,
-    sigma_factors: np.ndarray,
-    lambdas: np.ndarray,
-) -> None:
-    if num_centers < 1 or num_folds < 2:
-        raise ValueError(
-            f"1 centre and 2 folds are the least, not {num_centers} and {num_folds}"
-        )
-    if min(num_positive, num_unlabeled) < num_folds:
-        raise ValueError(
-            f"{num_positive} positive and {num_unlabeled} unlabelled samples are too "
-            f"few for {num_folds} folds: add samples or take fewer folds"
-        )
-    if not (priors.size and ((priors > 0) & (priors < 1)).all()):
-        raise ValueError(f"priors must be in (0, 1), not {priors.tolist()}")
-    for name, grid in (("sigma_factors", sigma_factors), ("lambdas", lambdas)):
-        if not (grid.size and ((grid > 0) & (grid < np.inf)).all()):
-            raise ValueError(f"{name} must be > 0 and finite, not {grid.tolist()}")

@@ -226,6 +226,7 @@ def _detection(
     targets = jnp.full(num_proposals, background, positive.dtype)
     targets = targets.at[pairs.proposal].set(positive, mode="drop")
     scale = jnp.ones(num_proposals) if negative_scale is None else negative_scale
+    chex.assert_shape(scale, (num_proposals,))
     scale = jax.lax.stop_gradient(jnp.asarray(scale, jnp.float32))
     scale = scale.at[pairs.proposal].set(1.0, mode="drop")
     logits = jnp.where(mask[:, None], logits, 0.0)

@@ -143,14 +143,10 @@ def _read(path: pathlib.Path) -> dict[str, np.ndarray]:
 def _slots(
     trees: Mapping[str, Mapping[tuple[str, ...], Any]],
 ) -> tuple[dict[str, _Slot], list[str]]:
-    """Says what the model wants, by torchvision's names.
+    """What the model wants, by torchvision's names.
 
-    Args:
-      trees: collection -> path -> array.
-
-    Returns:
-      Name -> slot, and the names of norm parameters without running statistics beside
-      them (GroupNorm), which no BatchNorm can fill.
+    Beside it the names of norm parameters without running statistics beside them
+    (GroupNorm), which no BatchNorm can fill.
     """
     slots, skipped = {}, []
     with_stats = {path[:-1] for path in trees["batch_stats"]}

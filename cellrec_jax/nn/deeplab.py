@@ -62,9 +62,6 @@ class DeepLabV3Plus(nn.Module):
 
         Returns:
           f32 [B, H, W, num_outputs] logits.
-
-        Raises:
-          ConfigError: for an unknown backbone, norm or output stride.
         """
         deep, fine = Encoder(
             backbone=self.backbone,

@@ -16,7 +16,6 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from cellrec_jax.errors import ConfigError
 from cellrec_jax.nn import layers
 from cellrec_jax.nn import norm as norms
 
@@ -80,14 +79,7 @@ class FCRN(nn.Module):
 
         Returns:
           f32 [B, H, W, num_outputs] logits.
-
-        Raises:
-          ConfigError: for an unknown variant or norm.
         """
-        if self.variant not in VARIANTS:
-            raise ConfigError(
-                f"FCRN {self.variant!r} is unknown; use one of {', '.join(VARIANTS)}"
-            )
         norm = norms.make_norm(self.norm, train=train, dtype=self.dtype)
         height, width = image.shape[1:3]
         x = layers.pad_to_multiple(image, MULTIPLE).astype(self.dtype)

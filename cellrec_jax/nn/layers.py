@@ -9,10 +9,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 import numpy as np
 
-from cellrec_jax.errors import ConfigError
 from cellrec_jax.ops import convolution
-
-RESIZE_METHODS = ("nearest", "bilinear", "bilinear_aligned")
 
 
 def he_normal(
@@ -198,18 +195,11 @@ def resize(x: jax.Array, size_hw: tuple[int, int], method: str) -> jax.Array:
     Args:
       x: [B, h, w, C].
       size_hw: H and W of the result.
-      method: one of `RESIZE_METHODS`.
+      method: see above.
 
     Returns:
       [B, H, W, C] of the dtype of `x`.
-
-    Raises:
-      ConfigError: if `method` is unknown.
     """
-    if method not in RESIZE_METHODS:
-        raise ConfigError(
-            f"resize {method!r} is unknown; use one of {', '.join(RESIZE_METHODS)}"
-        )
     batch, height, width, channels = x.shape
     if method == "nearest" and size_hw == (2 * height, 2 * width):
         return double(x)  # its gradient is a sum, that of jax.image a slow scatter

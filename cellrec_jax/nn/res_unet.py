@@ -47,9 +47,6 @@ class ResUNet(nn.Module):
 
         Returns:
           f32 [B, H, W, num_outputs] logits.
-
-        Raises:
-          ConfigError: for an unknown norm.
         """
         norm = norms.make_norm(self.norm, train=train, dtype=self.dtype)
         height, width = image.shape[1:3]

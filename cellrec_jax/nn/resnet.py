@@ -87,8 +87,7 @@ class ResNet(nn.Module):
           s the smaller one of 2^l and `output_stride`.
 
         Raises:
-          ConfigError: for an unknown norm or `output_stride`, or `zero_init` with
-            frozen norm.
+          ConfigError: for `zero_init` with a frozen norm.
         """
         if self.zero_init and self.norm == "frozen_batch":
             raise ConfigError("zero_init needs a norm that is trained, not frozen")
@@ -201,8 +200,6 @@ def _shortcut(
 
 def _stride_and_dilation(level: int, output_stride: int) -> tuple[int, int]:
     """Stride of the first block and dilation of all blocks of the stage of a level."""
-    if output_stride not in (8, 16, 32):
-        raise ConfigError(f"output_stride is {output_stride}; use 8, 16 or 32")
     excess = max(2**level // output_stride, 1)
     return 1 if level == 2 or excess > 1 else 2, excess
 

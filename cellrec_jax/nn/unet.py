@@ -50,9 +50,6 @@ class UNet(nn.Module):
 
         Returns:
           f32 [B, H, W, num_outputs] logits.
-
-        Raises:
-          ConfigError: for an unknown norm or resize.
         """
         norm = norms.make_norm(self.norm, train=train, dtype=self.dtype)
         make_block = functools.partial(

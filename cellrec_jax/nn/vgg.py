@@ -47,9 +47,6 @@ class VGG16(nn.Module):
         Returns:
           Level l -> `dtype` [B, H // 2^l, W // 2^l, channels], l = 2, 3, 4, with 4, 8
           and 8 times `width` channels.
-
-        Raises:
-          ConfigError: for an unknown norm.
         """
         norm = norms.make_norm(self.norm, train=train, dtype=self.dtype)
         make_block = nn.remat(layers.ConvBlock) if self.remat else layers.ConvBlock

@@ -142,16 +142,9 @@ def _kernel_gradient(
     """Sum over output px of the outer product of what a tap saw and the gradient.
 
     Blocks are some rows of an image, or some images where they are small. All are of
-    one size: beyond the last row and image both sides are zeros.
-
-    Args:
-      x: [B, H, W, C], the input.
-      gradient: [B, H', W', D], of the output.
-      taps_hw: height and width of the kernel.
-      geometry: of the convolution.
-
-    Returns:
-      [h, w, C, D], float32 or wider.
+    one size: beyond the last row and image both sides are zeros. Takes the input
+    [B, H, W, C] and the output's gradient [B, H', W', D]; returns [h, w, C, D], float32
+    or wider.
     """
     batch, height, width, features = gradient.shape
     channels = x.shape[-1]

@@ -18,7 +18,6 @@ import jax.numpy as jnp
 from cellrec_jax import geometry
 
 FORMS = ("gaussian", "stamp")
-COMBINATIONS = ("max", "sum")
 _REACH_SIGMAS = 4.0
 """A Gaussian is cut off at this many sigmas, where it is 3e-4."""
 
@@ -34,14 +33,10 @@ class MapOptions(NamedTuple):
     """Standard deviation, px."""
     side_px: int = 7
     """Side of a stamp, odd, px; not used by "gaussian"."""
-    combine: str = "max"
-    """"max" or "sum" where cells of one class overlap; a sum may exceed 1."""
 
 
 GAUSSIAN = MapOptions()
 """The position heat map of Fujii et al. 2021."""
-STAMP = MapOptions(form="stamp")
-"""The reference density map that Shui et al. 2022 print."""
 
 
 def target_maps(
@@ -65,18 +60,14 @@ def target_maps(
     Returns:
       f32 [H, W, K] >= 0, without gradient.
 
-    Raises:
-      ValueError: for an unknown form or combination, or an impossible size.
-
     References:
       Fujii et al. 2021: sigma 6, maximum. Differs from the public code: cut off on a
       disc of 4 sigma, not a square, and not shifted to whole pixels.
       Shui et al. 2022, implementation details: kernel 7 x 7, sigma 6; how overlapping
-      cells combine is not said.
+      cells combine is not said; the maximum here.
     """
     chex.assert_shape(points_yx, (None, 2))
     chex.assert_equal_shape_prefix([points_yx, mask, labels], 1)
-    _check(options)
     drawn = mask & (labels >= 0) & (labels < num_classes)
     points_yx, drawn = _inside(points_yx, drawn, size_hw)
     reach_px, half = math.inf, options.side_px // 2
@@ -90,7 +81,7 @@ def target_maps(
     heights = jnp.exp(-squared / (2 * options.sigma_px**2))
     heights = jnp.where(painted, heights, 0.0)
     planes = jnp.where(drawn, labels, 0).astype(jnp.int32)
-    return _paint(heights, first, planes, (*size_hw, num_classes), options.combine)
+    return _paint(heights, first, planes, (*size_hw, num_classes))
 
 
 def position_map(
@@ -132,9 +123,6 @@ def disc_mask(
     Returns:
       bool [H, W].
 
-    Raises:
-      ValueError: if the radius is negative.
-
     References:
       Fujii et al. 2021, masked loss; 12 px (2 sigma) is the public code's radius.
     """
@@ -161,20 +149,15 @@ def disc_values(
 
     Returns:
       f32 [H, W], 0 outside all discs, without gradient.
-
-    Raises:
-      ValueError: if the radius is negative.
     """
     chex.assert_shape(points_yx, (None, 2))
     chex.assert_equal_shape([mask, values])
-    if not radius_px >= 0:
-        raise ValueError(f"radius_px is {radius_px}: give at least 0")
     points_yx, drawn = _inside(points_yx, mask, size_hw)
     squared, first = _windows(points_yx, math.ceil(radius_px))
     values = jax.lax.stop_gradient(jnp.where(drawn, values.astype(jnp.float32), 0.0))
     discs = jnp.where(squared <= radius_px**2, values[:, None, None], 0.0)
     planes = jnp.zeros(mask.shape, jnp.int32)
-    return _paint(discs, first, planes, (*size_hw, 1), "max")[..., 0]
+    return _paint(discs, first, planes, (*size_hw, 1))[..., 0]
 
 
 def _inside(
@@ -189,9 +172,8 @@ def _inside(
 def _windows(points_yx: jax.Array, half: int) -> tuple[jax.Array, jax.Array]:
     """Windows of S = 2 half + 1 pixels around the pixels that hold the points.
 
-    Returns:
-      f32 [N, S, S] squared distances of pixel centres to the point, px^2; i32 [N, 2]
-      row and column of each window's first pixel, which may be negative.
+    Squared distances of pixel centres to the point, f32 [N, S, S] px^2, and the row and
+    column of each window's first pixel, i32 [N, 2], which may be negative.
     """
     first = jnp.floor(points_yx).astype(jnp.int32) - half
     steps = geometry.pixel_to_point(jnp.arange(2 * half + 1, dtype=jnp.float32))
@@ -205,19 +187,10 @@ def _paint(
     first: jax.Array,
     planes: jax.Array,
     size_hwk: tuple[int, int, int],
-    combine: str,
 ) -> jax.Array:
-    """Adds windows to empty planes, or keeps the highest.
+    """Puts windows [N, S, S] that start at `first` into planes of zeros.
 
-    Args:
-      heights: f32 [N, S, S] >= 0.
-      first: i32 [N, 2] first row and column of each window.
-      planes: i32 [N] plane of each window, in 0..K-1.
-      size_hwk: H, W, K.
-      combine: "max" or "sum".
-
-    Returns:
-      f32 [H, W, K].
+    The highest stays where they overlap; returns f32 [H, W, K].
     """
     height, width, num_planes = size_hwk
     half = heights.shape[1] // 2
@@ -229,19 +202,6 @@ def _paint(
         inserted_window_dims=(0,),
         scatter_dims_to_operand_dims=(0, 1, 2),
     )
-    scatter = {"max": jax.lax.scatter_max, "sum": jax.lax.scatter_add}[combine]
-    canvas = scatter(canvas, place, heights, numbers, mode="drop")
+    canvas = jax.lax.scatter_max(canvas, place, heights, numbers, mode="drop")
     inner = canvas[:, half : half + height, half : half + width]
     return jnp.moveaxis(inner, 0, -1)
-
-
-def _check(options: MapOptions) -> None:
-    form, sigma_px, side_px, combine = options
-    if form not in FORMS:
-        raise ValueError(f"heat map form {form!r}: use {' or '.join(FORMS)}")
-    if combine not in COMBINATIONS:
-        raise ValueError(f"combine {combine!r}: use {' or '.join(COMBINATIONS)}")
-    if not sigma_px > 0:
-        raise ValueError(f"sigma_px is {sigma_px}: give more than 0")
-    if side_px < 1 or side_px % 2 == 0:
-        raise ValueError(f"side_px is {side_px}: give an odd number of px")

@@ -35,8 +35,6 @@ def find_peaks(
     window_px: int = 1,
     min_distance: jax.Array | float = 0.0,
     threshold_abs: jax.Array | float = -jnp.inf,
-    threshold_rel: jax.Array | float | None = None,
-    border_px: int = 0,
     valid: jax.Array | None = None,
     num_candidates: int | None = None,
 ) -> Peaks:
@@ -53,34 +51,24 @@ def find_peaks(
       max_peaks: M, static.
       window_px: >= 1, static.
       min_distance: least Euclidean distance of two peaks, px; 0 keeps all.
-      threshold_abs: a peak is higher than this, and
-      threshold_rel: higher than this share of the map's highest value; None is off.
-        Both may be traced.
-      border_px: peaks nearer than this to the border are left out; static.
+      threshold_abs: a peak is higher than this; may be traced.
       valid: bool [H, W]; pixels outside are neither peaks nor compared with.
       num_candidates: the highest local maxima, from which `min_distance` picks; static;
         2 M if None. More where many maxima are thinned out.
 
     Returns:
       The highest M peaks.
-
-    Raises:
-      ValueError: for impossible static sizes.
     """
     chex.assert_rank(heatmap, 2)
-    if max_peaks < 1 or window_px < 1 or border_px < 0:
-        raise ValueError(
-            f"max_peaks={max_peaks} and window_px={window_px} must be at least 1, "
-            f"border_px={border_px} at least 0"
-        )
     heights = heatmap.astype(jnp.float32)
     counted = ~jnp.isnan(heights)
     if valid is not None:
         chex.assert_equal_shape([heatmap, valid])
         counted &= valid
     heights = jnp.where(counted, heights, -jnp.inf)
-    found = counted & _is_peak(heights, window_px) & _inner(heatmap.shape, border_px)
-    found &= heights > _threshold(heights, counted, threshold_abs, threshold_rel)
+    lowest = jnp.min(jnp.where(counted, heights, jnp.inf))
+    found = counted & _is_peak(heights, window_px)
+    found &= heights > jnp.maximum(lowest, threshold_abs)
     if num_candidates is None:
         num_candidates = 2 * max_peaks
     candidates = _highest(heights, found, min(num_candidates, heatmap.size))
@@ -157,29 +145,6 @@ def _is_peak(heights: jax.Array, half: int) -> jax.Array:
     last = heights.size
     first = _pool(jnp.where(highest, number, last), half, jax.lax.min, last)
     return highest & (first == number)
-
-
-def _inner(size_hw: tuple[int, ...], border_px: int) -> jax.Array:
-    """False in the outer `border_px` rows and columns; bool [H, W]."""
-    inside = [
-        (jnp.arange(size) >= border_px) & (jnp.arange(size) < size - border_px)
-        for size in size_hw
-    ]
-    return inside[0][:, None] & inside[1][None, :]
-
-
-def _threshold(
-    heights: jax.Array,
-    counted: jax.Array,
-    threshold_abs: jax.Array | float,
-    threshold_rel: jax.Array | float | None,
-) -> jax.Array:
-    """The height that peaks exceed: at least the lowest of the map."""
-    low = jnp.min(jnp.where(counted, heights, jnp.inf))
-    limit = jnp.maximum(low, threshold_abs)
-    if threshold_rel is not None:
-        limit = jnp.maximum(limit, threshold_rel * jnp.max(heights))
-    return limit
 
 
 def _highest(heights: jax.Array, found: jax.Array, count: int) -> Peaks:

@@ -274,6 +274,7 @@ def test_nothing_is_broadcast(case):
         ("proposal_idx", np.zeros(1, int)),
         ("proposal_mask", np.ones(1, bool)),
         ("proposal_mask", np.ones(PROPOSALS)),
+        ("negative_scale", np.ones(())),
     ):
         with pytest.raises(AssertionError):
             matched.matched_losses(**{**case, name: value})

@@ -5,7 +5,6 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from cellrec_jax.errors import ConfigError
 from cellrec_jax.nn import backbones, deeplab
 
 
@@ -89,11 +88,6 @@ def test_encoder_gives_a_map_to_each_of_several_decoders():
     (deep, fine), _ = _shapes(deeplab.Encoder("tiny", channels=8), (29, 38))
     # Padded to 33 x 49 px.
     assert (deep.shape, fine.shape) == ((2, 3, 4, 8), (2, 9, 13, 4))
-
-
-def test_unknown_output_stride():
-    with pytest.raises(ConfigError, match="output_stride is 4; use 8, 16 or 32"):
-        _shapes(_tiny(output_stride=4))
 
 
 def test_only_the_backbone_is_frozen():

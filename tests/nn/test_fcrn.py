@@ -5,7 +5,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cellrec_jax.errors import ConfigError
 from cellrec_jax.nn import fcrn
 
 
@@ -37,11 +36,6 @@ def test_logits_have_the_size_of_the_image(variant, size_hw):
     model = fcrn.FCRN(3, variant, width=4, dtype=jnp.bfloat16)
     logits, _ = _shapes(model, size_hw)
     assert (logits.shape, logits.dtype) == ((2, *size_hw, 3), jnp.float32)
-
-
-def test_unknown_variant_names_the_known_ones():
-    with pytest.raises(ConfigError, match="'c' is unknown; use one of a, b"):
-        _shapes(fcrn.FCRN(1, "c"))
 
 
 @pytest.mark.slow

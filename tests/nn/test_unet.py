@@ -5,7 +5,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cellrec_jax.errors import ConfigError
 from cellrec_jax.nn import unet
 
 
@@ -38,11 +37,6 @@ def test_logits_have_the_size_of_the_image(size_hw):
     model = unet.UNet(3, width=4, dtype=jnp.bfloat16)
     logits, _ = _shapes(model, size_hw)
     assert (logits.shape, logits.dtype) == ((2, *size_hw, 3), jnp.float32)
-
-
-def test_unknown_resize():
-    with pytest.raises(ConfigError, match="'cubic'"):
-        _shapes(unet.UNet(1, width=2, resize="cubic"))
 
 
 @pytest.mark.slow

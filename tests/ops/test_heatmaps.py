@@ -37,7 +37,7 @@ def squared_distance(point) -> np.ndarray:
     return (y - point[0]) ** 2 + (x - point[1]) ** 2
 
 
-def loop_maps(points, mask, labels, form, combine, sigma=6.0, side=7) -> np.ndarray:
+def loop_maps(points, mask, labels, form, sigma=6.0, side=7) -> np.ndarray:
     """Whole maps, one cell after the other, in float64."""
     maps = np.zeros((*SIZE_HW, NUM_CLASSES))
     rows, columns = np.mgrid[: SIZE_HW[0], : SIZE_HW[1]]
@@ -54,29 +54,27 @@ def loop_maps(points, mask, labels, form, combine, sigma=6.0, side=7) -> np.ndar
         else:
             squared = squared_distance(point)
             height = np.exp(-squared / (2 * sigma**2)) * (squared <= 16 * sigma**2)
-        if combine == "max":
-            maps[..., label] = np.maximum(maps[..., label], height)
-        else:
-            maps[..., label] += height
+        maps[..., label] = np.maximum(maps[..., label], height)
     return maps
 
 
 @pytest.mark.parametrize("form", heatmaps.FORMS)
-@pytest.mark.parametrize("combine", heatmaps.COMBINATIONS)
-def test_against_a_loop(form, combine):
+def test_against_a_loop(form):
     sigma = 2.5  # so that the Gaussian is cut off inside the image
-    options = heatmaps.MapOptions(form, sigma, combine=combine)
+    options = heatmaps.MapOptions(form, sigma)
     result = target_maps(POINTS, ALL, LABELS, options)
     assert result.shape == (*SIZE_HW, NUM_CLASSES)
     assert result.dtype == jnp.float32
-    expected = loop_maps(POINTS, ALL, LABELS, form, combine, sigma)
+    expected = loop_maps(POINTS, ALL, LABELS, form, sigma)
     np.testing.assert_allclose(result, expected, atol=2e-6)
 
 
 def test_stamp_as_printed():
     """7 x 7 px, sigma 6: e^(-1/72) beside the peak, e^(-18/72) = 0.78 at corners."""
     points, labels = np.array([[10.9, 12.1]], np.float32), np.zeros(1, np.int32)
-    stamp = np.asarray(target_maps(points, ALL[:1], labels, heatmaps.STAMP)[..., 0])
+    stamp = np.asarray(
+        target_maps(points, ALL[:1], labels, heatmaps.MapOptions(form="stamp"))[..., 0]
+    )
     assert np.count_nonzero(stamp) == 49
     assert stamp[10, 12] == 1
     assert stamp[7, 9] == stamp[13, 15] == pytest.approx(0.7788, abs=1e-4)
@@ -124,7 +122,7 @@ def test_unknown_labels_paint_nothing():
     labels = np.array([-1, NUM_CLASSES, 1, 99, -7], np.int32)
     maps = np.asarray(target_maps(POINTS, ALL, labels))
     np.testing.assert_allclose(
-        maps, loop_maps(POINTS, labels == 1, labels, "gaussian", "max"), atol=2e-6
+        maps, loop_maps(POINTS, labels == 1, labels, "gaussian"), atol=2e-6
     )
 
 
@@ -159,25 +157,6 @@ def test_half_precision_points_give_float32_maps():
 def test_no_gradient_flows_into_positions():
     slope = jax.jit(jax.grad(lambda p: position_map(p, ALL).sum()))(POINTS)
     assert not np.asarray(slope).any()
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"form": "box"}, "form 'box': use gaussian or stamp"),
-        ({"combine": "mean"}, "combine 'mean': use max or sum"),
-        ({"sigma_px": 0.0}, "sigma_px is 0.0"),
-        ({"side_px": 4}, "side_px is 4: give an odd"),
-    ],
-)
-def test_impossible_options(options, message):
-    with pytest.raises(ValueError, match=message):
-        heatmaps.position_map(POINTS, ALL, SIZE_HW, heatmaps.MapOptions(**options))
-
-
-def test_impossible_radius():
-    with pytest.raises(ValueError, match="radius_px is -1"):
-        heatmaps.disc_mask(POINTS, ALL, SIZE_HW, radius_px=-1)
 
 
 def test_shapes_are_checked():

@@ -84,16 +84,7 @@ def matmul(left: jax.Array, right: jax.Array) -> jax.Array:
 
 
 def evaluate(problem: Problem, weights: jax.Array, scores: jax.Array) -> Point:
-    """Returns the point at `weights`, whose scores are known.
-
-    Args:
-      problem: the problem.
-      weights: f32 [D].
-      scores: f32 [N], F w.
-
-    Returns:
-      The point; its gradient takes one product with F.
-    """
+    """The point at weights [D] whose scores [N], F w, are known: one product with F."""
     features, lengths, (slope, offset), penalty = problem
     exponents = slope * scores + offset
     log_loss = jax.nn.logsumexp(exponents)
@@ -140,7 +131,7 @@ def line_minimum(
       along: [N], F times the direction.
 
     Returns:
-      Scalar >= 0, at most what changes a score by `_MAX_CHANGE`.
+      Scalar >= 0, at most what changes a score by 1,000.
     """
     newton_step = _newton_step(problem, point, direction, along)
     limit = _MAX_CHANGE / jnp.maximum(jnp.max(jnp.abs(along), initial=0.0), 1e-12)

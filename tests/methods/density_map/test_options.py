@@ -36,6 +36,6 @@ def test_impossible_options_name_the_flag(section, changes, message):
 def test_defaults_are_the_papers():
     loss = Options().loss
     assert (loss.bce_weight, loss.iou_weight) == (0.8, 0.2)
-    assert loss.maps() == heatmaps.STAMP
+    assert loss.maps() == heatmaps.MapOptions(form="stamp")
     assert LossOptions(target="gaussian").maps() == heatmaps.GAUSSIAN
     assert Options().model.norm == "group"
