@@ -1,6 +1,6 @@
 """Trains and runs cell detectors from imperfect annotations, in JAX."""
 
-from pathlib import Path
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 
-def load(workdir: str | Path, which: str = "last") -> "Predictor":
+def load(workdir: str | os.PathLike[str], which: str = "last") -> "Predictor":
     """Loads a trained work directory; see `cellrec_jax.predict.load`.
 
     Example:

@@ -2,7 +2,8 @@
 
 import argparse
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+
+from etils import epath
 
 from cellrec_jax import __version__, errors
 
@@ -71,7 +72,7 @@ def _parser() -> _Parser:
         metavar="FOLDER",
         help="train, evaluate: images with annotations; generated ones without it",
     )
-    used("--workdir", type=Path, help="of a run; train: default runs/NAME-PRESET")
+    used("--workdir", type=epath.Path, help="of a run; train: default runs/NAME-PRESET")
     used(
         "--mode",
         choices=("train", "evaluate", "predict"),
@@ -83,7 +84,7 @@ def _parser() -> _Parser:
     rest("--list", action="store_true", help="print configs and presets, a line each")
     rest(
         "--output",
-        type=Path,
+        type=epath.Path,
         help="predict: result folder, default WORKDIR/predict; evaluate: default "
         "WORKDIR, for another folder WORKDIR/evaluate-FOLDER",
     )
@@ -99,7 +100,7 @@ def _parser() -> _Parser:
     rest("--mpp", type=float, default=0.0, help="predict: um per px")
     rest(
         "--init-from",
-        type=Path,
+        type=epath.Path,
         metavar="WORKDIR",
         help="train: start from its weights",
     )

@@ -10,6 +10,7 @@ import traceback
 import types
 from typing import TYPE_CHECKING
 
+from etils import epath
 from ml_collections import ConfigDict
 
 from cellrec_jax import config, errors
@@ -93,7 +94,7 @@ def _experiment(flag: str, pairs: dict[str, str]) -> config.Experiment:
     return methods.freeze(settings)
 
 
-def _stored_experiment(workdir: Path, pairs: dict[str, str]) -> config.Experiment:
+def _stored_experiment(workdir: epath.Path, pairs: dict[str, str]) -> config.Experiment:
     """The configuration of a trained work directory, with overrides."""
     from cellrec_jax import methods
     from cellrec_jax.workdir import writer
@@ -122,7 +123,7 @@ def _train(flags: argparse.Namespace, pairs: dict[str, str]) -> int:
     workdir = flags.workdir
     if workdir is None:
         name, _, preset = flags.config.partition(":")
-        workdir = Path("runs") / "-".join(filter(None, (Path(name).stem, preset)))
+        workdir = epath.Path("runs") / "-".join(filter(None, (Path(name).stem, preset)))
     screen = _screen(experiment)
     return run.train_and_evaluate(experiment, workdir, screen, flags.init_from)
 

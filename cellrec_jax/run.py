@@ -1,8 +1,9 @@
 """One run, from a configuration to results: train, then evaluate."""
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
+
+from etils import epath
 
 from cellrec_jax import methods
 from cellrec_jax.config import Experiment
@@ -24,9 +25,9 @@ _STAGES: Mapping[str, Any] = {"rounds": rounds}
 
 def train_and_evaluate(
     experiment: Experiment,
-    workdir: Path,
+    workdir: epath.PathLike,
     console: Console | None = None,
-    init_from: Path | None = None,
+    init_from: epath.PathLike | None = None,
     data: sets.Sets | None = None,
 ) -> int:
     """Trains (or resumes), evaluates and writes results, figures and predictions.
@@ -44,6 +45,8 @@ def train_and_evaluate(
       Exit code: 0, or 130 / 143 after an interruption.
     """
     console = console or Console(quiet=True)
+    workdir = epath.Path(workdir)
+    init_from = None if init_from is None else epath.Path(init_from)
     stages = round_directory.STAGES
     directory.check(experiment, workdir, stages)
     data = data or sets.open_sets(

@@ -1,9 +1,9 @@
 """Files and lines that an evaluation leaves: tables, figures, overlays, metrics."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
+from etils import epath
 import numpy as np
 
 from cellrec_jax.config import EvalConfig
@@ -18,7 +18,7 @@ from cellrec_jax.workdir import writer
 
 
 def write_tables(
-    output: Path,
+    output: epath.Path,
     results: list[results_lib.ImageResult],
     model: model_lib.Model,
     radius: float,
@@ -49,8 +49,8 @@ def write_tables(
 
 
 def draw_figures(
-    output: Path,
-    workdir: Path,
+    output: epath.Path,
+    workdir: epath.Path,
     results: list[results_lib.ImageResult],
     model: model_lib.Model,
     config: EvalConfig,
@@ -80,7 +80,7 @@ def draw_figures(
 
 
 def draw_recognition(
-    output: Path, tables: Mapping[str, Any], model: model_lib.Model
+    output: epath.Path, tables: Mapping[str, Any], model: model_lib.Model
 ) -> None:
     """Draws F1 over the threshold and, for several classes, the confusion matrix."""
     folder, names = output / "figures", model.class_names
@@ -101,7 +101,7 @@ def draw_recognition(
 
 
 def draw_overlays(
-    output: Path,
+    output: epath.Path,
     results: list[results_lib.ImageResult],
     model: model_lib.Model,
     config: EvalConfig,
@@ -130,7 +130,7 @@ def print_metrics(
     console: Console,
     found: Mapping[str, Mapping[str, Any]],
     model: model_lib.Model,
-    output: Path,
+    output: epath.Path,
 ) -> None:
     """Prints each metric with its interval, each threshold with its origin."""
     for name, entry in found.items():

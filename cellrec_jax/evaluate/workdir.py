@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 import importlib.metadata
-from pathlib import Path
 import platform
 from typing import Any
 
+from etils import epath
 import jax
 import numpy as np
 
@@ -25,7 +25,7 @@ _SAME_MPP = 0.05  # pixel sizes that differ by less are one
 
 
 def renew_operating_points(
-    workdir: Path, config: EvalConfig, split: sets.Split, console: Console
+    workdir: epath.Path, config: EvalConfig, split: sets.Split, console: Console
 ) -> None:
     """Chooses a trained run's thresholds again where `config` has another rule for it.
 
@@ -60,12 +60,12 @@ def _fit_operating_point(
 
 
 def evaluate_workdir(
-    workdir: Path,
+    workdir: epath.PathLike,
     split: sets.Split,
     console: Console,
     config: EvalConfig,
     timing: Mapping[str, Any],
-    output: Path | None = None,
+    output: epath.PathLike | None = None,
 ) -> dict[str, Any]:
     """Evaluates a trained work directory on a split and writes what was found.
 
@@ -83,7 +83,8 @@ def evaluate_workdir(
     Returns:
       The content of results.json.
     """
-    output = output or workdir
+    workdir = epath.Path(workdir)
+    output = epath.Path(output or workdir)
     model = model_lib.restore(workdir, config.weights)
     operating_point.require_same_cuts(model.experiment.eval, config, workdir)
     facts = _run_facts(model, timing, workdir)
@@ -134,7 +135,7 @@ def evaluate_workdir(
     return content
 
 
-def _write_results(output: Path, content: Mapping[str, Any]) -> None:
+def _write_results(output: epath.Path, content: Mapping[str, Any]) -> None:
     if jax.process_index() == 0:
         writer.write_json(output / "results.json", content)
 
@@ -200,7 +201,7 @@ def _slot_lines(
 
 
 def _run_facts(
-    model: model_lib.Model, timing: Mapping[str, Any], workdir: Path
+    model: model_lib.Model, timing: Mapping[str, Any], workdir: epath.Path
 ) -> dict[str, Any]:
     """What was run where; the timing of an earlier call is kept."""
     before = writer.read_json(workdir / "results.json")

@@ -5,7 +5,10 @@ import contextlib
 import errno
 import os
 from pathlib import Path
+import tempfile
 import uuid
+
+from etils import epath
 
 from cellrec_jax import errors
 
@@ -25,27 +28,27 @@ _ADVICE = {
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Gives a temporary path that becomes `path` when the block ends well.
 
-    The temporary file lies in the same folder (made if missing), is hidden, keeps the
-    suffix (some writers choose the format by it), and is removed if the block raises.
-    A reader sees the old file or the new one, never a part. Only write inside the
-    block: any `OSError` raised there is reported as a failure to write `path`.
-
-    Args:
-      path: the file to write.
-
-    Yields:
-      The path to write to.
+    The temporary file keeps the suffix (some writers choose the format by it) and is
+    removed if the block raises. It is hidden and lies in the same folder (made if
+    missing), for an object store in the system's folder for such files. A reader sees
+    the old file or the new one, never a part. Only write inside the block: any
+    `OSError` raised there is reported as a failure to write `path`.
 
     Raises:
       RunError: if the disk is full or the folder cannot be written to.
     """
-    path = Path(path)
+    target = epath.Path(path)
+    stored = "://" in os.fspath(target)
+    folder = Path(tempfile.gettempdir() if stored else target.parent)
     # A short name of its own: prefixing a 250-byte name would make it too long.
-    temporary = path.parent / f".tmp-{uuid.uuid4().hex}{path.suffix}"
+    temporary = folder / f".tmp-{uuid.uuid4().hex}{target.suffix}"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
-        os.replace(temporary, path)
+        if stored:
+            epath.Path(temporary).copy(target, overwrite=True)
+        else:
+            os.replace(temporary, target)
     except OSError as error:
         reason = error.strerror or str(error)
         advice = _ADVICE.get(error.errno or 0, "check the folder and try again")
@@ -56,14 +59,6 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
-    """Writes `content` to `path` as a whole or not at all.
-
-    Args:
-      path: the file to write; its folder is made if missing.
-      content: everything the file shall hold.
-
-    Raises:
-      RunError: if the disk is full or the folder cannot be written to.
-    """
+    """Writes `content` to `path` as a whole or not at all, as `atomic_path` does."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)

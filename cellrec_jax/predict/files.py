@@ -5,6 +5,7 @@ import glob
 from pathlib import Path
 from typing import Any
 
+from etils import epath
 import numpy as np
 
 from cellrec_jax import errors
@@ -44,7 +45,7 @@ def find_inputs(pattern: str) -> list[Path]:
 def predict_files(
     predictor: Predictor,
     paths: Sequence[Path],
-    output: Path,
+    output: epath.Path,
     console: Console,
     mpp: float = 0.0,
     margin_px: int = 0,
@@ -92,7 +93,7 @@ def predict_files(
 
 
 def _write_image(
-    path: Path, image: np.ndarray, found: Cells, class_names: tuple[str, ...]
+    path: epath.Path, image: np.ndarray, found: Cells, class_names: tuple[str, ...]
 ) -> None:
     """Writes `path`.geojson and `path`.overlay.png."""
     colors = palette.class_colors(len(class_names))

@@ -5,8 +5,8 @@ cells = model.predict(image)          # uint8 or uint16 [H, W, 3]
 """
 
 import dataclasses
-from pathlib import Path
 
+from etils import epath
 import numpy as np
 
 from cellrec_jax import cells, errors, geometry
@@ -164,7 +164,7 @@ class Predictor:
         return tiles.grid(size_hw, tile_hw.tolist(), margin_yx.tolist(), stride)
 
 
-def load(workdir: str | Path, which: str = "last") -> Predictor:
+def load(workdir: epath.PathLike, which: str = "last") -> Predictor:
     """Loads a trained work directory; the folder alone is needed.
 
     Args:
@@ -174,7 +174,7 @@ def load(workdir: str | Path, which: str = "last") -> Predictor:
     Raises:
       CheckpointError: if it holds no readable checkpoint.
     """
-    model = model_lib.restore(Path(workdir), which)
+    model = model_lib.restore(epath.Path(workdir), which)
     return Predictor(model, jit_predict(model.method))
 
 

@@ -1,9 +1,8 @@
 """The patch classifier of a round: its prior; shown as it trains, saved, resumed."""
 
-from pathlib import Path
-import shutil
 import time
 
+from etils import epath
 import jax
 import numpy as np
 
@@ -62,7 +61,7 @@ def train(
     positive: jax.Array,
     prior: float,
     options: Options,
-    folder: Path,
+    folder: epath.Path,
     config: CheckpointConfig,
     console: Console,
 ) -> tuple[Trained, float]:
@@ -129,6 +128,6 @@ def train(
             manager.close()
 
 
-def forget(folder: Path) -> None:
+def forget(folder: epath.Path) -> None:
     """Deletes the checkpoints of a classifier that has served its purpose."""
-    shutil.rmtree(checkpoint.folder(folder), ignore_errors=True)
+    checkpoint.forget(folder)

@@ -6,11 +6,10 @@ Using P-classification, MICCAI 2021, and its code, which trains five and keeps o
 
 from collections.abc import Mapping
 import dataclasses
-from pathlib import Path
-import shutil
 import time
 from typing import NamedTuple
 
+from etils import epath
 import numpy as np
 
 from cellrec_jax import config as config_lib
@@ -63,7 +62,7 @@ def train_round(
     labels: Mapping[str, ImageLabels],
     number: int,
     console: Console,
-    init_from: Path | None,
+    init_from: epath.Path | None,
 ) -> Detector | loop.Outcome:
     """Trains a round's detectors and keeps the one that finds most peaks.
 
@@ -127,9 +126,9 @@ def forget_others(files: RoundFiles, found: Detector) -> None:
     Only of a round that has the next one's labels: it would train them again.
     """
     chosen = files.detector(found.number, found.model.experiment.seed)
-    for folder in chosen.parent.glob("seed_*"):
-        if folder != chosen:
-            shutil.rmtree(checkpoint.folder(folder), ignore_errors=True)
+    for folder in chosen.parent.iterdir():
+        if folder.name.startswith("seed_") and folder != chosen:
+            checkpoint.forget(folder)
 
 
 def _notes(peaks: Candidates, slots: int) -> tuple[str, ...]:
@@ -144,7 +143,7 @@ def _notes(peaks: Candidates, slots: int) -> tuple[str, ...]:
     )
 
 
-def started_from(files: RoundFiles, init_from: Path | None) -> Path | None:
+def started_from(files: RoundFiles, init_from: epath.Path | None) -> epath.Path | None:
     """The weights that the first round's detectors started from, and so all others'.
 
     Args:
@@ -156,10 +155,10 @@ def started_from(files: RoundFiles, init_from: Path | None) -> Path | None:
     """
     meta = checkpoint.latest_meta(_chosen(files, 0))
     start_lib.check(init_from, meta)
-    return Path(meta["init_from"]) if meta["init_from"] else None
+    return epath.Path(meta["init_from"]) if meta["init_from"] else None
 
 
-def _chosen(files: RoundFiles, number: int) -> Path:
+def _chosen(files: RoundFiles, number: int) -> epath.Path:
     """Work directory of the detector that a round kept."""
     return files.detector(number, files.read_summaries()[number]["seed"])
 

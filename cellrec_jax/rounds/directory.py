@@ -1,6 +1,6 @@
 """What rounds of pseudo labels mean for the work directory that they are done in."""
 
-from pathlib import Path
+from etils import epath
 
 from cellrec_jax import config as config_lib
 from cellrec_jax import methods
@@ -12,19 +12,19 @@ from cellrec_jax.workdir.directory import Flat
 _ROUNDS = "refine.rounds"
 
 
-def begun(workdir: Path) -> bool:
+def begun(workdir: epath.Path) -> bool:
     """Whether there are labels that rounds of training go by."""
     return RoundFiles(workdir, {}).labels_path(0).exists()
 
 
-def finished(workdir: Path, experiment: Experiment) -> bool:
+def finished(workdir: epath.Path, experiment: Experiment) -> bool:
     """Whether as many rounds have ended as are wanted."""
     rounds = _wanted(experiment)
     return not rounds or _ended(workdir).get(_ROUNDS) == rounds
 
 
 def terms(
-    workdir: Path, stored: Flat, experiment: Experiment
+    workdir: epath.Path, stored: Flat, experiment: Experiment
 ) -> tuple[Flat, frozenset[str]]:
     """The stored values that count, and the keys that may change.
 
@@ -54,7 +54,7 @@ def _wanted(experiment: Experiment) -> int:
     return refine.rounds if refine else 0
 
 
-def _ended(workdir: Path) -> Flat:
+def _ended(workdir: epath.Path) -> Flat:
     """The configuration that rounds ended with; nothing where none have."""
     if not directory.has_weights(workdir):
         return {}

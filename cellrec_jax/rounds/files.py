@@ -11,9 +11,9 @@ rounds/0/summary.json       what the round found, and how long each stage took
 from collections.abc import Mapping
 import dataclasses
 import io
-from pathlib import Path
 from typing import Any
 
+from etils import epath
 import numpy as np
 
 from cellrec_jax import errors
@@ -29,25 +29,35 @@ from cellrec_jax.workdir import writer
 class RoundFiles:
     """The files of one run's rounds."""
 
-    workdir: Path
+    workdir: epath.Path
     sizes: Mapping[str, tuple[int, int]]
     """(H, W) of each training image on disk, in the set's order."""
 
-    def labels_path(self, number: int) -> Path:
+    def labels_path(self, number: int) -> epath.Path:
         """Labels that a round trains on."""
         return self.workdir / "labels" / f"round_{number}.json"
 
-    def folder(self, number: int) -> Path:
+    def folder(self, number: int) -> epath.Path:
         """Everything else of a round."""
         return self.workdir / "rounds" / str(number)
 
-    def detector(self, number: int, seed: int) -> Path:
+    def used_path(self, number: int) -> epath.Path:
+        """The labels that a round was begun with."""
+        return self.folder(number) / "labels.json"
+
+    def begun(self) -> list[int]:
+        """Numbers of the rounds that have a folder."""
+        rounds = self.workdir / "rounds"
+        names = [path.name for path in rounds.iterdir()] if rounds.is_dir() else []
+        return sorted(int(name) for name in names if name.isdecimal())
+
+    def detector(self, number: int, seed: int) -> epath.Path:
         """Checkpoints of one detector of a round; made if needed."""
         path = self.folder(number) / f"seed_{seed}"
         path.mkdir(parents=True, exist_ok=True)
         return path
 
-    def classifier(self, number: int) -> Path:
+    def classifier(self, number: int) -> epath.Path:
         """Checkpoints of a round's patch classifier; made if needed."""
         path = self.folder(number) / "classifier"
         path.mkdir(parents=True, exist_ok=True)
@@ -77,7 +87,7 @@ class RoundFiles:
                 f"{path}: no label marks a cell; add one, or delete the file to have "
                 "the labels selected anew"
             )
-        used = self.folder(number) / "labels.json"
+        used = self.used_path(number)
         if used.exists():
             refuse_edits(self.workdir, number)
         else:
@@ -95,7 +105,7 @@ class RoundFiles:
         path = self.folder(number) / "peaks.npz"
         if not path.exists():
             return None
-        with np.load(path, allow_pickle=False) as arrays:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
             return Candidates(**{name: arrays[name] for name in Candidates._fields})
 
     def write_summary(self, number: int, summary: Mapping[str, Any]) -> None:
@@ -110,7 +120,7 @@ class RoundFiles:
         return found
 
 
-def refuse_edits(workdir: Path, number: int | None = None) -> None:
+def refuse_edits(workdir: epath.Path, number: int | None = None) -> None:
     """Refuses labels that changed after a round had begun to train on them.
 
     Args:
@@ -121,11 +131,14 @@ def refuse_edits(workdir: Path, number: int | None = None) -> None:
       DataError: if such a file cannot be read.
       ConfigError: if one was edited.
     """
-    which = "*" if number is None else number
-    for used in sorted(workdir.glob(f"rounds/{which}/labels.json")):
-        begun = int(used.parent.name)
-        path = RoundFiles(workdir, {}).labels_path(begun)
-        if not path.exists() or path.read_bytes() == used.read_bytes():
+    files = RoundFiles(workdir, {})
+    for begun in files.begun() if number is None else [number]:
+        used, path = files.used_path(begun), files.labels_path(begun)
+        if (
+            not used.exists()
+            or not path.exists()
+            or path.read_bytes() == used.read_bytes()
+        ):
             continue
         sizes = round_labels.read_sizes(used)
         before, after = (round_labels.read(file, sizes).images for file in (used, path))

@@ -11,9 +11,9 @@ for QuPath, which are for looking only. Points are (x, y) px of the image on dis
 from collections import Counter
 from collections.abc import Mapping
 import os
-from pathlib import Path
 from typing import Any, NamedTuple, TypeGuard
 
+from etils import epath
 import numpy as np
 import orjson
 
@@ -102,10 +102,10 @@ def write(
     content = _encode(round_number, labels, sizes)
     # What will be in the file is checked, not what was meant.
     _decode(orjson.loads(content), sizes, f"cannot write {path}")
-    path = Path(path)
+    folder = epath.Path(path).with_suffix("")
     for image_id, image in labels.items():
         geojson.write_geojson(
-            path.with_suffix("") / f"{image_id}.geojson",
+            folder / f"{image_id}.geojson",
             image.points_yx,
             np.where(np.isnan(image.ranks), 1.0, image.ranks),
             np.array([ORIGINS.index(origin) for origin in image.origins], np.int64),
@@ -132,7 +132,7 @@ def read(path: str | os.PathLike[str], sizes: Sizes) -> RoundLabels:
         of unknown origin, round or rank. It names file, image and point (from 1 on).
     """
     try:
-        parsed = orjson.loads(Path(path).read_bytes())
+        parsed = orjson.loads(epath.Path(path).read_bytes())
     except OSError as error:
         reason = error.strerror or str(error)
         raise errors.DataError(f"cannot read labels {path}: {reason}") from error
@@ -146,7 +146,7 @@ def read(path: str | os.PathLike[str], sizes: Sizes) -> RoundLabels:
 
 def read_sizes(path: str | os.PathLike[str]) -> dict[str, tuple[int, int]]:
     """(H, W) of each image of a file that was written here and not edited."""
-    images = orjson.loads(Path(path).read_bytes())["images"]
+    images = orjson.loads(epath.Path(path).read_bytes())["images"]
     return {image_id: tuple(image["size_hw"]) for image_id, image in images.items()}
 
 

@@ -11,10 +11,10 @@ Using P-classification, MICCAI 2021.
 from collections.abc import Mapping
 import dataclasses
 import functools
-from pathlib import Path
 import time
 from typing import Any, NamedTuple
 
+from etils import epath
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -166,7 +166,7 @@ def judge(
     eval_set: sets.EvalSet,
     config: RefineOptions,
     seed: int,
-    folder: Path,
+    folder: epath.Path,
     checkpoints: CheckpointConfig,
     console: Console,
 ) -> Judged:

@@ -11,10 +11,10 @@ Using P-classification, MICCAI 2021.
 
 from collections.abc import Mapping
 import dataclasses
-from pathlib import Path
 import time
 from typing import NamedTuple
 
+from etils import epath
 import jax
 import numpy as np
 
@@ -52,16 +52,16 @@ class _Job(NamedTuple):
     files: RoundFiles
     images: round_detector.Images
     console: Console
-    init_from: Path | None
+    init_from: epath.Path | None
 
 
 def train(
     experiment: Experiment,
     method: Method,
-    workdir: Path,
+    workdir: epath.Path,
     data: sets.Sets,
     console: Console,
-    init_from: Path | None = None,
+    init_from: epath.Path | None = None,
 ) -> loop.Outcome:
     """Trains all rounds; the last one's detector becomes the work directory's.
 

@@ -1,8 +1,8 @@
 """Runs of methods that are not trained by gradients: their `fit`, then a checkpoint."""
 
-from pathlib import Path
 import time
 
+from etils import epath
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -22,10 +22,10 @@ from cellrec_jax.workdir import checkpoint
 def train(
     experiment: Experiment,
     method: Method,
-    workdir: Path,
+    workdir: epath.Path,
     data: sets.Sets,
     console: Console,
-    init_from: Path | None = None,
+    init_from: epath.Path | None = None,
 ) -> loop.Outcome:
     """Fits a method to the training images and saves what it found.
 

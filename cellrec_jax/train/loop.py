@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterator, Mapping
 import dataclasses
 import functools
-from pathlib import Path
 from typing import Any
 
+from etils import epath
 import jax
 import numpy as np
 
@@ -41,10 +41,10 @@ class Outcome:
 def train(  # noqa: PLR0915 - one story, read in one sitting
     experiment: Experiment,
     method: Method,
-    workdir: Path,
+    workdir: epath.Path,
     data: sets.Sets,
     console: Console,
-    init_from: Path | None = None,
+    init_from: epath.Path | None = None,
 ) -> Outcome:
     """Trains until `total_steps`, resuming from the work directory's last checkpoint.
 
@@ -164,7 +164,7 @@ def augment_from(experiment: Experiment) -> augment.AugmentOptions:
     )
 
 
-def _writer(path: Path, start: int) -> Callable[[Mapping[str, Any]], None]:
+def _writer(path: epath.Path, start: int) -> Callable[[Mapping[str, Any]], None]:
     """Appends rows after step `start` to metrics.jsonl, in the first process only."""
     if jax.process_index():
         return lambda _: None

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 import functools
-from pathlib import Path
 from typing import Any
 
+from etils import epath
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,6 +15,7 @@ from cellrec_jax.io.console import Console
 from cellrec_jax.train import optim
 from cellrec_jax.train import step as step_lib
 from cellrec_jax.types import Method, TrainState
+from cellrec_jax.workdir import checkpoint
 from cellrec_jax.workdir import model as model_lib
 
 
@@ -36,7 +37,7 @@ def make_state(
 def initial_weights(
     state: TrainState,
     method: Method,
-    init_from: Path | None,
+    init_from: epath.Path | None,
     class_names: Sequence[str],
     console: Console,
 ) -> TrainState:
@@ -55,12 +56,12 @@ def initial_weights(
     return state.replace(params=params, model_state=model_state, ema_params=averaged)
 
 
-def remembered(path: Path | None) -> str:
+def remembered(path: epath.Path | None) -> str:
     """How a run remembers the work directory whose weights it started from."""
-    return "" if path is None else str(path.expanduser().absolute())
+    return "" if path is None else str(checkpoint.absolute(path.expanduser()))
 
 
-def check(init_from: Path | None, meta: Mapping[str, Any]) -> None:
+def check(init_from: epath.Path | None, meta: Mapping[str, Any]) -> None:
     """Raises a ConfigError if a run that has started began with other weights.
 
     The same flag again is right: a command that is repeated resumes its run.
@@ -75,7 +76,7 @@ def check(init_from: Path | None, meta: Mapping[str, Any]) -> None:
 
 
 def start_from(
-    workdir: Path, params: Any, model_state: Any, class_names: Sequence[str]
+    workdir: epath.Path, params: Any, model_state: Any, class_names: Sequence[str]
 ) -> tuple[Any, Any, str]:
     """Copies weights of another run into fresh ones, where names and shapes agree.
 

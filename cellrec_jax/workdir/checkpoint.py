@@ -4,10 +4,11 @@ from collections.abc import Mapping
 import contextlib
 import dataclasses
 import logging
-from pathlib import Path
+import os
 from typing import Any, Protocol
 
 import chex
+from etils import epath
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
@@ -35,12 +36,17 @@ class Saved:
     """What prediction needs besides the weights; see `loop`."""
 
 
-def folder(workdir: Path) -> Path:
+def folder(workdir: epath.PathLike) -> epath.Path:
     """Where a work directory keeps its checkpoints."""
-    return workdir / "checkpoints"
+    return epath.Path(workdir) / "checkpoints"
 
 
-def complete_steps(workdir: Path) -> list[int]:
+def absolute(path: epath.Path) -> epath.Path:
+    """The path from the root on; those of object stores are so."""
+    return path if path.is_absolute() else epath.Path(os.getcwd()) / path
+
+
+def complete_steps(workdir: epath.Path) -> list[int]:
     """Steps of the checkpoints that are whole; none where there is no folder."""
     path = folder(workdir)
     if not path.is_dir():
@@ -49,7 +55,7 @@ def complete_steps(workdir: Path) -> list[int]:
 
 
 def open_manager(
-    workdir: Path, config: CheckpointConfig, *, read_only: bool = False
+    workdir: epath.Path, config: CheckpointConfig, *, read_only: bool = False
 ) -> ocp.CheckpointManager:
     """Opens the checkpoints of a work directory.
 
@@ -90,7 +96,7 @@ def open_manager(
         cleanup_tmp_directories=not read_only,
         best_fn=lambda metrics: metrics["score"],
     )
-    return ocp.CheckpointManager(path.absolute(), options=options)
+    return ocp.CheckpointManager(absolute(path), options=options)
 
 
 def save(
@@ -127,6 +133,12 @@ def save(
         ) from error
 
 
+def forget(workdir: epath.Path) -> None:
+    """Deletes all checkpoints of a work directory, as far as that is possible."""
+    with contextlib.suppress(OSError):
+        folder(workdir).rmtree()
+
+
 def restore_meta(manager: ocp.CheckpointManager, step: int) -> dict[str, Any]:
     """Reads the metadata of a checkpoint.
 
@@ -138,7 +150,7 @@ def restore_meta(manager: ocp.CheckpointManager, step: int) -> dict[str, Any]:
         return dict(manager.restore(step, args=args)["meta"])
 
 
-def latest_meta(workdir: Path) -> dict[str, Any]:
+def latest_meta(workdir: epath.Path) -> dict[str, Any]:
     """Reads the metadata of a work directory's latest checkpoint.
 
     Raises:

@@ -1,9 +1,9 @@
 """A work directory belongs to one configuration and to one split of its images."""
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
+from etils import epath
 import jax
 
 from cellrec_jax import config as config_lib
@@ -21,11 +21,11 @@ _NUM_SHOWN = 3  # ids named in a message
 class Stages(NamedTuple):
     """What a work directory asks of stages that keep files of their own in it."""
 
-    begun: Callable[[Path], bool] = lambda _: False
+    begun: Callable[[epath.Path], bool] = lambda _: False
     """Whether there is something that another configuration could spoil."""
-    finished: Callable[[Path, Experiment], bool] = lambda *_: True
+    finished: Callable[[epath.Path, Experiment], bool] = lambda *_: True
     """Whether they are all done; asked where the last step's checkpoint is."""
-    terms: Callable[[Path, Flat, Experiment], tuple[Flat, frozenset[str]]] = (
+    terms: Callable[[epath.Path, Flat, Experiment], tuple[Flat, frozenset[str]]] = (
         lambda _, stored, __: (stored, frozenset(config_lib.MAY_CHANGE))
     )
     """(workdir, stored configuration, wanted one) -> the stored values to compare with,
@@ -36,7 +36,9 @@ class Stages(NamedTuple):
 NO_STAGES = Stages()
 
 
-def check(experiment: Experiment, workdir: Path, stages: Stages = NO_STAGES) -> None:
+def check(
+    experiment: Experiment, workdir: epath.Path, stages: Stages = NO_STAGES
+) -> None:
     """Makes a work directory, or checks that it belongs to this configuration.
 
     One without a complete checkpoint or files of stages holds nothing that another
@@ -70,7 +72,7 @@ def check(experiment: Experiment, workdir: Path, stages: Stages = NO_STAGES) -> 
 
 def claim(
     experiment: Experiment,
-    workdir: Path,
+    workdir: epath.Path,
     data: sets.Sets,
     stages: Stages = NO_STAGES,
 ) -> None:
@@ -102,7 +104,7 @@ def claim(
         writer.write_json(path, found)
 
 
-def refuse_training_images(workdir: Path, image_ids: Sequence[str]) -> None:
+def refuse_training_images(workdir: epath.Path, image_ids: Sequence[str]) -> None:
     """Raises a ConfigError if a run was trained on an image that it is to report on."""
     shared = sorted(set(_stored_splits(workdir).get("train", ())) & set(image_ids))
     if shared:
@@ -114,34 +116,34 @@ def refuse_training_images(workdir: Path, image_ids: Sequence[str]) -> None:
 
 
 def is_finished(
-    workdir: Path, experiment: Experiment, stages: Stages = NO_STAGES
+    workdir: epath.Path, experiment: Experiment, stages: Stages = NO_STAGES
 ) -> bool:
     """Whether there is a checkpoint of the last step, and all stages are done."""
     trained = experiment.total_steps in checkpoint.complete_steps(workdir)
     return trained and stages.finished(workdir, experiment)
 
 
-def has_weights(workdir: Path) -> bool:
+def has_weights(workdir: epath.Path) -> bool:
     """Whether there is a checkpoint of any step."""
     return bool(checkpoint.complete_steps(workdir))
 
 
-def _begun(workdir: Path, stages: Stages) -> bool:
+def _begun(workdir: epath.Path, stages: Stages) -> bool:
     return has_weights(workdir) or stages.begun(workdir)
 
 
-def _stored_splits(workdir: Path) -> Mapping[str, list[str]]:
+def _stored_splits(workdir: epath.Path) -> Mapping[str, list[str]]:
     """Split -> image ids; empty where nothing is known."""
     return _read(workdir / "splits.json")
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: epath.Path) -> dict[str, Any]:
     """Content of a file of named values; empty where it is none."""
     rows = writer.read_json(path)
     return rows if isinstance(rows, dict) else {}
 
 
-def _mkdir(workdir: Path) -> None:
+def _mkdir(workdir: epath.Path) -> None:
     try:
         workdir.mkdir(parents=True, exist_ok=True)
     except OSError as error:

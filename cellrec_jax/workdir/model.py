@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 import dataclasses
-from pathlib import Path
 from typing import Any
 
+from etils import epath
 import jax
 import jax.numpy as jnp
 
@@ -27,7 +27,7 @@ class Model:
     meta: Mapping[str, Any]
     """What prediction needs besides the weights; see `loop`."""
     step: int
-    workdir: Path | None = None
+    workdir: epath.Path | None = None
     """Where it was restored from."""
 
     def __repr__(self) -> str:
@@ -110,7 +110,7 @@ def weights_spec(method: Method, num_channels: int = 3) -> tuple[Any, Any]:
     return jax.eval_shape(method.init, jax.random.key(0), image)
 
 
-def restore(workdir: Path, which: str = "last") -> Model:
+def restore(workdir: epath.Path, which: str = "last") -> Model:
     """Restores the model of a work directory: its weights alone, on the device.
 
     Args:
@@ -132,19 +132,21 @@ def restore(workdir: Path, which: str = "last") -> Model:
     return Model(experiment, method, found[name], state, meta, step, workdir)
 
 
-def stored_eval(workdir: Path, which: str = "last") -> config_lib.EvalConfig:
+def stored_eval(workdir: epath.Path, which: str = "last") -> config_lib.EvalConfig:
     """How the thresholds of a work directory were chosen; arguments as `restore`."""
     with _open(workdir) as manager:
         _, meta = _read_meta(manager, workdir, which)
     return methods.from_json(meta["config"]).eval
 
 
-def _open(workdir: Path) -> Any:
+def _open(workdir: epath.Path) -> Any:
     config = config_lib.CheckpointConfig()
     return checkpoint.open_manager(workdir, config, read_only=True)
 
 
-def _read_meta(manager: Any, workdir: Path, which: str) -> tuple[int, dict[str, Any]]:
+def _read_meta(
+    manager: Any, workdir: epath.Path, which: str
+) -> tuple[int, dict[str, Any]]:
     """Step and metadata of a checkpoint."""
     step = manager.best_step() if which == "best" else None
     step = manager.latest_step() if step is None else step

@@ -5,8 +5,9 @@ What was chosen since then is in `operating_point.json` of the work directory.
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
+
+from etils import epath
 
 from cellrec_jax import errors
 from cellrec_jax.config import EvalConfig
@@ -34,7 +35,9 @@ def rule(config: EvalConfig) -> dict[str, Any]:
     return fields
 
 
-def require_same_cuts(trained: EvalConfig, wanted: EvalConfig, workdir: Path) -> None:
+def require_same_cuts(
+    trained: EvalConfig, wanted: EvalConfig, workdir: epath.Path
+) -> None:
     """Raises a ConfigError if detections are to be cut by another rule than a run's.
 
     Evaluation on other images has nothing to fit it on.
@@ -54,7 +57,7 @@ def require_same_cuts(trained: EvalConfig, wanted: EvalConfig, workdir: Path) ->
             )
 
 
-def save(workdir: Path, step: int, chosen: Chosen) -> None:
+def save(workdir: epath.Path, step: int, chosen: Chosen) -> None:
     """Adds the operating point of a checkpoint, whole or not at all.
 
     Args:
@@ -68,12 +71,12 @@ def save(workdir: Path, step: int, chosen: Chosen) -> None:
     writer.write_json(workdir / FILE, {**_read(workdir), str(step): chosen._asdict()})
 
 
-def forget(workdir: Path) -> None:
+def forget(workdir: epath.Path) -> None:
     """Removes them: what is trained from here on has its own."""
     (workdir / FILE).unlink(missing_ok=True)
 
 
-def updated(meta: Mapping[str, Any], workdir: Path, step: int) -> dict[str, Any]:
+def updated(meta: Mapping[str, Any], workdir: epath.Path, step: int) -> dict[str, Any]:
     """Metadata of a checkpoint, with the operating point that was chosen since.
 
     Args:
@@ -89,7 +92,7 @@ def updated(meta: Mapping[str, Any], workdir: Path, step: int) -> dict[str, Any]
     return {**meta, "config": config, "decode": chosen.decode, "fit_pending": False}
 
 
-def _read(workdir: Path) -> dict[str, Any]:
+def _read(workdir: epath.Path) -> dict[str, Any]:
     """Step, as text -> fields of `Chosen`."""
     found = writer.read_json(workdir / FILE)
     return found if isinstance(found, dict) else {}

@@ -1,16 +1,16 @@
 """metrics.jsonl: one JSON object a log, safe to append to after a resume."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
+from etils import epath
 import orjson
 
 from cellrec_jax import errors
 from cellrec_jax.io import atomic
 
 
-def read_metrics(path: Path) -> list[dict[str, Any]]:
+def read_metrics(path: epath.Path) -> list[dict[str, Any]]:
     """Rows of a metrics.jsonl; a half-written last line is left out."""
     if not path.exists():
         return []
@@ -23,14 +23,14 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def truncate_metrics(path: Path, step: int) -> None:
+def truncate_metrics(path: epath.Path, step: int) -> None:
     """Drops rows after `step`, which a resumed run will write again."""
     rows = [row for row in read_metrics(path) if row["step"] <= step]
     if path.exists():
         atomic.write_bytes(path, b"".join(orjson.dumps(row) + b"\n" for row in rows))
 
 
-def append_metrics(path: Path, row: Mapping[str, Any]) -> None:
+def append_metrics(path: epath.Path, row: Mapping[str, Any]) -> None:
     """Appends one row.
 
     Raises:
@@ -47,7 +47,7 @@ def append_metrics(path: Path, row: Mapping[str, Any]) -> None:
         ) from error
 
 
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
+def write_json(path: epath.Path, content: Mapping[str, Any]) -> None:
     """Writes readable JSON, whole or not at all.
 
     Raises:
@@ -57,7 +57,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     atomic.write_bytes(path, orjson.dumps(content, option=options) + b"\n")
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: epath.Path) -> Any:
     """Content of a JSON file; None if there is none or it cannot be read."""
     try:
         return orjson.loads(path.read_bytes())

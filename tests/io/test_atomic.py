@@ -1,6 +1,8 @@
 import errno
 import os
+from pathlib import Path
 
+from etils import epath
 import pytest
 
 from cellrec_jax import errors
@@ -70,3 +72,18 @@ def test_long_names_fit(tmp_path):
     target = tmp_path / ("n" * 251 + ".csv")
     atomic.write_bytes(target, b"x")
     assert target.read_bytes() == b"x"
+
+
+def test_object_stores_get_whole_files(monkeypatch):
+    """Written beside, then copied: a store shows a file once it is whole."""
+    stored = {}
+
+    def copy(source, target, overwrite):
+        assert overwrite
+        stored[str(target)] = Path(source).read_bytes()
+
+    kind = type(epath.Path())
+    monkeypatch.setattr(kind, "copy", copy)
+    monkeypatch.setattr(kind, "mkdir", lambda *_, **__: None)
+    atomic.write_bytes("gs://bucket/run/config.json", b"{}")
+    assert stored == {"gs://bucket/run/config.json": b"{}"}
