@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Speed of all kernels, then of training and prediction, on a device: under ten minutes.
-# Needs jax, flax, optax, chex, orbax, numpy and scipy (and pillow, to predict); what else
-# is missing is skipped by name.
+# Needs jax, flax, optax, chex, orbax, numpy and scipy (ml-collections, to train and to
+# predict; pillow, to predict); what else is missing is skipped by name.
 #
 #   launch/device_bench.sh [--quick] [--out DIR]
 #

@@ -59,8 +59,8 @@ import importlib
 BLOCKED += ("PIL", "matplotlib", "h5py", "tifffile", "imagecodecs", "skimage", "torch")
 from cellrec_jax.bench import __main__ as bench
 
-for name in bench.BENCHMARKS.values():
-    importlib.import_module(name)
+for name in bench.STEPS:
+    importlib.import_module(f"cellrec_jax.bench.{name}")
 """
 
 ONE_BATCH = """

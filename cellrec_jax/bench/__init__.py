@@ -1,4 +1,4 @@
 """Benchmarks of kernels, training and data; never timed tests.
 
-`python -m cellrec_jax.bench all --json FILE`; `__main__.BENCHMARKS` lists them.
+`python -m cellrec_jax.bench all --json FILE`; `kernels` has the table of kernels.
 """

@@ -1,33 +1,25 @@
 """`python -m cellrec_jax.bench NAME|all`: runs benchmarks; asserts nothing."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+import dataclasses
 import importlib
 import math
 import os
 from pathlib import Path
 import sys
+from typing import TypeVar
 
 from cellrec_jax import errors
-from cellrec_jax.bench import plot, report
+from cellrec_jax.bench import kernel, machine, plot, report
+from cellrec_jax.bench.kernels import KERNELS
 
-BENCHMARKS = {
-    "train": "cellrec_jax.bench.train",  # first, for its peak of memory
-    "predict": "cellrec_jax.bench.predict",
-    "data": "cellrec_jax.bench.data",
-    "convolution": "cellrec_jax.bench.convolution",
-    "density": "cellrec_jax.bench.density",
-    "pu": "cellrec_jax.bench.pu",
-    "points": "cellrec_jax.bench.points",
-    "matching": "cellrec_jax.bench.matching",
-    "matching_step": "cellrec_jax.bench.matching_step",
-    "ranking": "cellrec_jax.bench.ranking",
-    "refine": "cellrec_jax.bench.refine",
-    "rounds": "cellrec_jax.bench.rounds",
-    "nms": "cellrec_jax.bench.nms",
-    "roi_align": "cellrec_jax.bench.roi_align",
-}
-"""Name -> module, imported when it is asked for; each has run(settings, say)."""
+STEPS = ("train", "predict", "data", "refine", "rounds")
+"""Modules beside this one, imported when they are asked for; each has
+run(settings, say). train is the first of all, for its peak of memory."""
+NAMES = (*STEPS[:3], *KERNELS, *STEPS[3:])
+
+Number = TypeVar("Number", int, float)
 
 
 def _sizes(text: str) -> tuple[tuple[int, ...], ...]:
@@ -41,24 +33,17 @@ def _sizes(text: str) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(map(int, word)) for word in words)
 
 
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text}: give one whole number above 0")
-    return int(text)
+def _positive(kind: type[Number], words: str) -> Callable[[str], Number]:
+    def parse(text: str) -> Number:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = kind(0)
+        if not 0 < value < math.inf:
+            raise argparse.ArgumentTypeError(f"{text}: give {words} above 0")
+        return value
 
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < math.inf:
-        raise argparse.ArgumentTypeError(f"{text}: give seconds above 0")
-    return seconds
-
-
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(text.split(","))
+    return parse
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -66,43 +51,30 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         prog="python -m cellrec_jax.bench",
         description="Measures kernels, training steps and data on this machine.",
     )
-    parser.add_argument("name", choices=(*BENCHMARKS, "all"))
-    parser.add_argument(
-        "--sizes",
-        type=_sizes,
-        default=(),
-        help="256,1024,...: see each benchmark; predict: 640x640,1080x1920,...",
+    number, seconds = _positive(int, "one whole number"), _positive(float, "seconds")
+    add = parser.add_argument
+    add("name", choices=(*NAMES, "all"))
+    sizes = "256,1024,...: see each benchmark; predict: 640x640,1080x1920,..."
+    add("--sizes", type=_sizes, default=(), help=sizes)
+    repeats = "samples (kernels 20, others 7)"
+    add("--repeats", type=number, default=0, help=repeats)
+    steps = "training steps, batches a sample"
+    add("--steps", type=number, default=0, help=steps)
+    add("--batch-size", type=number, default=0)
+    presets = (
+        "train: tiny,demo,small,paper,...; refine: small,alexnet; predict: "
+        "ours,p2pnet,deeplab,..."
     )
-    parser.add_argument(
-        "--repeats", type=_positive, default=0, help="samples (kernels 20, others 7)"
-    )
-    parser.add_argument(
-        "--steps", type=_positive, default=0, help="training steps, batches a sample"
-    )
-    parser.add_argument("--batch-size", type=_positive, default=0)
-    parser.add_argument(
-        "--presets",
-        type=_words,
-        default=(),
-        help="train: tiny,demo,small,paper,...; refine: small,alexnet; "
-        "predict: ours,p2pnet,deeplab,...",
-    )
-    parser.add_argument(
-        "--full", action="store_true", help="predict: networks of published size"
-    )
-    parser.add_argument(
-        "--limit-s", type=_seconds, default=2.0, help="slower kernels are left out (2)"
-    )
-    parser.add_argument(
-        "--budget-s",
-        type=_seconds,
-        default=math.inf,
-        help="a kernel's sizes after this are left out",
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write figures here")
-    parser.add_argument(
-        "--plot", type=Path, metavar="DIR", help="draw DIR/KERNEL.png of each kernel"
-    )
+    add("--presets", type=lambda s: tuple(s.split(",")), default=(), help=presets)
+    full = "predict: networks of published size"
+    add("--full", action="store_true", help=full)
+    limit = "slower kernels are left out (2)"
+    add("--limit-s", type=seconds, default=2.0, help=limit)
+    budget = "a kernel's sizes after this are left out"
+    add("--budget-s", type=seconds, default=math.inf, help=budget)
+    add("--json", type=Path, metavar="FILE", help="write figures here")
+    drawn = "draw DIR/KERNEL.png of each kernel"
+    add("--plot", type=Path, metavar="DIR", help=drawn)
     flags = parser.parse_args(arguments)
     if flags.name == "all" and flags.sizes:
         parser.error("--sizes means something else to each benchmark: name one")
@@ -129,22 +101,16 @@ def run(arguments: Sequence[str] | None = None) -> int:
     flags = _parse(arguments)
     if flags.plot:
         plot.require_matplotlib()
-    facts = report.machine()
-    _write(report.machine_line(facts))
-    settings = report.Settings(
-        sizes=tuple(size[0] for size in flags.sizes),
-        sizes_hw=tuple((size[0], size[-1]) for size in flags.sizes),
-        full=flags.full,
-        repeats=flags.repeats,
-        steps=flags.steps,
-        batch_size=flags.batch_size,
-        presets=flags.presets,
-        limit_s=flags.limit_s,
-        budget_s=flags.budget_s,
-    )
+    facts = machine.facts()
+    _write(machine.line(facts))
+    names = (field.name for field in dataclasses.fields(report.Settings))
+    given = {name: getattr(flags, name) for name in names if name in flags}
+    given["sizes"] = tuple(size[0] for size in flags.sizes)
+    given["sizes_hw"] = tuple((size[0], size[-1]) for size in flags.sizes)
+    settings = report.Settings(**given)
     reports: dict[str, report.Report] = {}
     failed = False
-    for name in BENCHMARKS if flags.name == "all" else (flags.name,):
+    for name in NAMES if flags.name == "all" else (flags.name,):
         reports[name], ok = _run_one(name, settings)
         failed |= not ok
         report.show(name, reports[name], _write)
@@ -157,13 +123,15 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def _run_one(name: str, settings: report.Settings) -> tuple[report.Report, bool]:
     try:
-        module = importlib.import_module(BENCHMARKS[name])
-    except ModuleNotFoundError as error:
-        return report.Report((), (f"skipped: {error.name} is not installed",)), True
-    try:
-        found = module.run(settings, _say)
+        if name in KERNELS:
+            found = kernel.measure(name, KERNELS[name], settings, _say)
+        else:
+            module = importlib.import_module(f"cellrec_jax.bench.{name}")
+            found = module.run(settings, _say)
     except errors.UserError:
         raise
+    except ModuleNotFoundError as error:
+        return report.Report((), (f"skipped: {error.name} is not installed",)), True
     except Exception as error:  # out of memory, say: the others can still run
         what = str(error).strip().partition("\n")[0]
         return report.Report((), (f"failed: {type(error).__name__}: {what}",)), False

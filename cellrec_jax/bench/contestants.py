@@ -14,83 +14,58 @@ from cellrec_jax.bench import timing
 
 @dataclasses.dataclass(frozen=True)
 class Contestant:
-    """One way to compute the result of a case, and the work that it does."""
+    """A form, and what cannot be seen from it."""
 
-    build: Callable[..., timing.Call]
-    """(*inputs) -> a call that returns the result; compiles where that is needed."""
-    moved_bytes: float
-    """Least traffic of a call: inputs read once, results written once."""
-    flops: float
-    """Operations of this form; 0 where they are not known."""
+    form: Callable[..., Any] | None = None
+    """Of the inputs: in JAX, or in PyTorch if the contestant's name starts so."""
+    build: Callable[..., timing.Call] | None = None
+    """Or (gradient, *inputs) -> a call that returns the result; `gradient`: its value
+    and its gradient to the first input."""
+    flops: float | None = None
+    """Operations of this form; None: the case's; 0: not known."""
     held_bytes: float = 0
     """Memory at the peak, where the call that is built does not say."""
     expected: Callable[..., Any] | None = None
-    """(*inputs) -> the right result, where it is not the case's (a plain copy)."""
+    """(*inputs) -> the right result, where it is not the case's."""
 
 
-def jitted(
-    function: Callable[..., Any], *, moved_bytes: float, flops: float
-) -> Contestant:
-    """A JAX function of a case's inputs; XLA says how much memory it holds."""
-    return Contestant(
-        lambda *args: timing.compile_call(function, *args), moved_bytes, flops
-    )
+def _copy(*inputs: Any) -> Any:
+    return jax.tree.map(jnp.copy, inputs)
 
 
-def plain_copy(moved_bytes: float) -> Contestant:
-    """A copy of all inputs: what a kernel that reads them all is compared with.
-
-    Args:
-      moved_bytes: size of all inputs, times two.
-    """
-
-    def copy(*args: Any) -> Any:
-        return jax.tree.map(jnp.copy, args)
-
-    return Contestant(
-        lambda *args: timing.compile_call(copy, *args),
-        moved_bytes,
-        flops=0,
-        expected=lambda *args: args,
-    )
+COPY = Contestant(
+    build=lambda _, *inputs: timing.compile_call(_copy, *inputs),
+    flops=0.0,
+    expected=lambda *inputs: inputs,
+)
+"""Copies all inputs: what a kernel that reads them all is compared with."""
 
 
-def torch_peer(
-    function: Callable[..., Any],
-    *,
-    moved_bytes: float,
-    flops: float,
-    held_bytes: float = 0,
-) -> Contestant:
-    """A PyTorch function, where `has_torch()`; on the GPU if both see one.
-
-    Args:
-      function: of the inputs as tensors (whole numbers as int64, which PyTorch indexes
-        with), to a tree of tensors.
-      moved_bytes: see `Contestant`.
-      flops: see `Contestant`.
-      held_bytes: see `Contestant`.
-    """
-
-    def build(*args: Any) -> timing.Call:
-        import torch
-
-        on_gpu = jax.default_backend() == "gpu" and torch.cuda.is_available()
-        device = "cuda" if on_gpu else "cpu"
-        tensors = [torch.tensor(_indexable(array), device=device) for array in args]
-
-        def run() -> Any:
-            result = function(*tensors)
-            if on_gpu:
-                torch.cuda.synchronize()
-            return result
-
-        return timing.Call(run)
-
-    return Contestant(build, moved_bytes, flops, held_bytes)
+def build(
+    name: str, contestant: Contestant, gradient: bool, args: tuple[Any, ...]
+) -> timing.Call:
+    """What is timed: compiled by XLA, run by PyTorch, or as the contestant says."""
+    if contestant.build:
+        return contestant.build(gradient, *args)
+    assert contestant.form is not None  # one of the two is given
+    if needs_torch(name):
+        form = torch_with_gradient(contestant.form) if gradient else contestant.form
+        return _torch_call(form, *args)
+    form = with_gradient(contestant.form) if gradient else contestant.form
+    return timing.compile_call(form, *args)
 
 
-def torch_value_and_grad(function: Callable[..., Any]) -> Callable[..., Any]:
+def with_gradient(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Value and gradient to argument 0; of other arrays that of the sum of squares."""
+
+    def scalar(*args: Any) -> jax.Array:
+        result = function(*args)
+        return jnp.sum(result**2) if result.ndim else result
+
+    return jax.value_and_grad(scalar)
+
+
+def torch_with_gradient(function: Callable[..., Any]) -> Callable[..., Any]:
     """Turns a scalar PyTorch function into its value and gradient to argument 0."""
 
     def both(first: Any, *rest: Any) -> Any:
@@ -103,19 +78,38 @@ def torch_value_and_grad(function: Callable[..., Any]) -> Callable[..., Any]:
     return both
 
 
+def needs_torch(name: str) -> bool:
+    """Whether a contestant is a peer written in PyTorch."""
+    return name.startswith("torch")
+
+
 def has_torch() -> bool:
     """Whether peers written in PyTorch can take part."""
     return importlib.util.find_spec("torch") is not None
 
 
-def to_numpy(array: Any) -> np.ndarray:
-    """A float64 copy of an array or of a tensor on any device."""
+def to_host(array: Any) -> np.ndarray:
+    """An array, or a tensor on any device, as NumPy's."""
     if hasattr(array, "detach"):
         array = array.detach().cpu()
-    return np.asarray(array, np.float64)
+    return np.asarray(array)
 
 
-def _indexable(array: Any) -> np.ndarray:
-    array = np.asarray(array)
-    whole = np.issubdtype(array.dtype, np.integer)
-    return array.astype(np.int64) if whole else array
+def _torch_call(form: Callable[..., Any], *args: Any) -> timing.Call:
+    """On the GPU if both see one; whole numbers are int64, PyTorch's indices."""
+    import torch
+
+    on_gpu = jax.default_backend() == "gpu" and torch.cuda.is_available()
+    tensors = []
+    for array in map(np.asarray, args):
+        whole = np.issubdtype(array.dtype, np.integer)
+        array = array.astype(np.int64) if whole else array
+        tensors.append(torch.tensor(array, device="cuda" if on_gpu else "cpu"))
+
+    def run() -> Any:
+        result = form(*tensors)
+        if on_gpu:
+            torch.cuda.synchronize()
+        return result
+
+    return timing.Call(run)

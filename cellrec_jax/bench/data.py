@@ -7,16 +7,17 @@ crops of half their side.
 tf.data: batches of the same images, prepared again each time, or kept in memory.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 import dataclasses
 import importlib.util
+import itertools
 import time
 from typing import Any
 
 import jax
 
 from cellrec_jax.bench import timing
-from cellrec_jax.bench.report import Report, Row, Settings
+from cellrec_jax.bench.report import Report, Row, Say, Settings
 from cellrec_jax.data import arrays, augment, pipeline
 from cellrec_jax.data.example import ExampleSpec, prepare
 from cellrec_jax.data.record import Record, Source
@@ -31,7 +32,7 @@ _AHEAD = 6  # batches that a pipeline may have ready: not timed
 _OPTIONS = augment.AugmentOptions(turn=True, hed_jitter=0.05)
 
 
-def run(settings: Settings, say: Callable[[str], None]) -> Report:
+def run(settings: Settings, say: Say) -> Report:
     """Measures each way at each size.
 
     Args:
@@ -40,52 +41,39 @@ def run(settings: Settings, say: Callable[[str], None]) -> Report:
       say: told what is being measured.
     """
     say(f"data: generating {_NUM_IMAGES} images")
-    records = [
-        synthetic.make_image(0, index, size_hw=_NATIVE_HW)
-        for index in range(_NUM_IMAGES)
-    ]
+    indices = range(_NUM_IMAGES)
+    records = [synthetic.make_image(0, i, size_hw=_NATIVE_HW) for i in indices]
+    batch_size, number = settings.batch_size or _BATCH, settings.steps or _BATCHES
     rows: list[Row] = []
     for size in settings.sizes or SIZES:
         say(f"data: {size} px")
-        rows += _measure(records, size, settings)
-    notes: tuple[str, ...] = ()
-    if not _has_tensorflow():
-        notes = ("tf.data skipped: TensorFlow is not installed",)
-    return Report(tuple(rows), notes)
-
-
-def _measure(records: list[Record], size: int, settings: Settings) -> list[Row]:
-    spec = ExampleSpec(size_hw=(size, size))
-    batch_size = settings.batch_size or _BATCH
-    ways = _ways(records, spec, batch_size)
-    number = settings.steps or _BATCHES
-    samples: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(settings.repeats or timing.REPEATS):
-        for name, batches in ways.items():
-            samples[name].append(_sample(batches, number))
-    rows: list[Row] = []
-    for name, seconds in samples.items():
-        timed = timing.summarize(seconds)
-        rows.append(
-            {
-                "way": name,
-                "size_px": size,
-                "batch": batch_size,
-                "images_per_s": batch_size / timed.median_s,
-                "batch_ms": timed.median_s * 1e3,
-                "batch_iqr_ms": timed.iqr_s * 1e3,
-            }
-        )
-    return rows
+        ways = _ways(records, ExampleSpec(size_hw=(size, size)), batch_size)
+        samples: dict[str, list[float]] = {name: [] for name in ways}
+        for _ in range(settings.repeats or timing.REPEATS):
+            for name, batches in ways.items():
+                samples[name].append(_sample(batches, number))
+        for name in ways:
+            timed = timing.summarize(samples[name])
+            rows.append(
+                {
+                    "way": name,
+                    "size_px": size,
+                    "batch": batch_size,
+                    "images_per_s": batch_size / timed.median_s,
+                    "batch_ms": timed.median_s * 1e3,
+                    "batch_iqr_ms": timed.iqr_s * 1e3,
+                }
+            )
+    missing = "tf.data skipped: TensorFlow is not installed"
+    return Report(tuple(rows), () if _has_tensorflow() else (missing,))
 
 
 def _sample(batches: Iterator[Any], number: int) -> float:
     """Seconds a batch, of batches in a row that nobody has made before."""
-    for _ in range(_AHEAD):
-        jax.block_until_ready(next(batches))
+    jax.block_until_ready(list(itertools.islice(batches, _AHEAD)))
     begin = time.perf_counter()
-    for _ in range(number):
-        jax.block_until_ready(next(batches))
+    for batch in itertools.islice(batches, number):
+        jax.block_until_ready(batch)
     return (time.perf_counter() - begin) / number
 
 
@@ -94,15 +82,19 @@ def _ways(
 ) -> dict[str, Iterator[Any]]:
     """Name -> endless batches."""
     stacked = jax.device_put(arrays.stack([prepare(r, spec) for r in records]))
+
+    def take() -> Iterator[Any]:
+        return arrays.train_batches(stacked, batch_size, seed=0)
+
+    half_hw = (spec.size_hw[0] // 2, spec.size_hw[1] // 2)
     ways = {
         "prepare": _prepare(records, spec, batch_size),
-        "take": arrays.train_batches(stacked, batch_size, seed=0),
+        "take": take(),
+        "take + augment": _augmented(take(), _OPTIONS),
+        "take + crop + augment": _augmented(
+            take(), dataclasses.replace(_OPTIONS, crop_hw=half_hw)
+        ),
     }
-    half_hw = (spec.size_hw[0] // 2, spec.size_hw[1] // 2)
-    for name, crop_hw in (("take + augment", None), ("take + crop + augment", half_hw)):
-        options = dataclasses.replace(_OPTIONS, crop_hw=crop_hw)
-        batches = arrays.train_batches(stacked, batch_size, seed=0)
-        ways[name] = _augmented(batches, options)
     if not _has_tensorflow():
         return ways
     by_id = {record.image_id: record for record in records}
@@ -117,11 +109,10 @@ def _ways(
 def _prepare(
     records: list[Record], spec: ExampleSpec, batch_size: int
 ) -> Iterator[Any]:
-    index = 0
+    endless = itertools.cycle(records)
     while True:
-        chosen = [records[(index + i) % len(records)] for i in range(batch_size)]
+        chosen = itertools.islice(endless, batch_size)
         yield arrays.stack([prepare(record, spec) for record in chosen])
-        index += batch_size
 
 
 def _augmented(

@@ -1,4 +1,4 @@
-"""What this machine can do at best: bytes copied and numbers multiplied a second.
+"""What this machine is, and what it can do at best: bytes copied, numbers multiplied.
 
 Kernels are compared with these, so that a figure says how much is left to gain.
 """
@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import functools
 import os
 from pathlib import Path
+import platform
 import resource
 import sys
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from cellrec_jax import __version__
 from cellrec_jax.bench import timing
 
 _COPY_MIB = (1, 8, 64, 512)  # the last is larger than any cache
@@ -61,7 +63,8 @@ def memory_bytes() -> int:
     if "bytes_limit" in stats:
         return stats["bytes_limit"]
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    limits = [Path(name).read_text().strip() for name in _existing(_CGROUP_LIMITS)]
+    files = [path for path in map(Path, _CGROUP_LIMITS) if path.is_file()]
+    limits = [path.read_text().strip() for path in files]
     return min([physical, *(int(text) for text in limits if text.isdecimal())])
 
 
@@ -77,25 +80,46 @@ def peak_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
 
-def _existing(names: tuple[str, ...]) -> list[str]:
-    return [name for name in names if Path(name).is_file()]
+def facts() -> dict[str, Any]:
+    """The machine and the versions that figures belong to."""
+    devices = jax.devices()
+    return {
+        "platform": devices[0].platform,
+        "device": devices[0].device_kind,
+        "devices": len(devices),
+        "cores": os.cpu_count(),
+        "load": round(os.getloadavg()[0], 2),
+        "processor": platform.machine(),
+        "jax": jax.__version__,
+        "python": platform.python_version(),
+        "cellrec_jax": __version__,
+    }
+
+
+def line(facts: Mapping[str, Any]) -> str:
+    """One line that names the machine of such facts."""
+    return (
+        f"{facts['devices']} x {facts['device']} ({facts['platform']}), "
+        f"{facts['cores']} cores {facts['processor']}, load {facts['load']}, "
+        f"jax {facts['jax']}, Python {facts['python']}"
+    )
 
 
 def _copy_gb_s(size: int) -> float:
     source = np.ones(size // 4, np.float32)
-    call = timing.compile_call(jnp.copy, source)
+    call = timing.compile_call(jnp.copy, jax.device_put(source))
     if jax.default_backend() == "cpu":
         target = np.empty_like(source)
         call = timing.Call(lambda: np.copyto(target, source))
-    return 2 * size / _best_s(call) / 1e9
+    return 2 * size / _median_s(call) / 1e9
 
 
 def _matmul_gflop_s() -> float:
     side = _MATMUL_SIDE.get(jax.default_backend(), _ACCELERATOR_SIDE)
     matrix = jnp.ones((side, side), jnp.float32)
     product: Callable[..., Any] = functools.partial(jnp.matmul, precision="highest")
-    return 2 * side**3 / _best_s(timing.compile_call(product, matrix, matrix)) / 1e9
+    return 2 * side**3 / _median_s(timing.compile_call(product, matrix, matrix)) / 1e9
 
 
-def _best_s(call: timing.Call) -> float:
+def _median_s(call: timing.Call) -> float:
     return timing.compare({"peak": call}, timing.REPEATS)["peak"].median_s

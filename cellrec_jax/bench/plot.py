@@ -5,11 +5,11 @@ Matplotlib is imported when the first figure is drawn; benchmarks run without it
 
 from collections.abc import Mapping, Sequence
 import importlib.util
-import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cellrec_jax import errors
-from cellrec_jax.bench.report import Report, Row
+from cellrec_jax.bench.report import Report, Row, point
 from cellrec_jax.io import drawing
 
 if TYPE_CHECKING:
@@ -20,27 +20,21 @@ _PANELS_A_ROW = 4
 
 
 def require_matplotlib() -> None:
-    """Raises before anything is measured, rather than after.
-
-    Raises:
-      ConfigError: if Matplotlib is not installed.
-    """
+    """Raises a ConfigError before anything is measured, rather than after."""
     if importlib.util.find_spec("matplotlib") is None:
         raise errors.ConfigError(
             "--plot needs Matplotlib: pip install matplotlib, or leave --plot out"
         )
 
 
-def draw(
-    path: str | os.PathLike[str], name: str, report: Report, facts: Mapping[str, Any]
-) -> None:
+def draw(path: Path, name: str, report: Report, facts: Mapping[str, Any]) -> None:
     """Draws medians as lines and quartiles as bands, one panel a pass and setting.
 
     Args:
       path: the PNG file.
       name: of the kernel.
       report: its figures, with `x`; without rows the figure says so.
-      facts: of `report.machine`, for the title.
+      facts: of `machine.facts`, for the title.
 
     Raises:
       RunError: if the file cannot be written.
@@ -53,29 +47,33 @@ def draw(
     grid = figure.subplots(height, width, squeeze=False, sharex=True, sharey=True)
     for axes in grid.flat[len(panels) :]:
         axes.set_axis_off()
+    lines: dict[str, Any] = {}  # one of each contestant, for the legend
     for axes, (title, rows) in zip(grid.flat, panels.items(), strict=False):
-        _style(axes, title)
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        drawing.title(axes, title)
+        drawing.style(axes)
         for position, contestant in enumerate(names):
             own = [row for row in rows if row["contestant"] == contestant]
-            _draw_line(axes, contestant, position, own, report.x)
-    figure.supxlabel(report.x.replace("_", " "), color=drawing.INK, fontsize=10)
-    figure.supylabel("time a call, ms", color=drawing.INK, fontsize=10)
-    figure.suptitle(
-        f"{name}: median and quartiles on {facts['device']} ({facts['cores']} cores)",
-        color=drawing.INK,
-        fontsize=11,
-    )
-    _legend(figure, list(grid.flat), names)
+            if own:
+                lines[contestant] = _draw_line(axes, position, own, report.x)
+    text: Any = {"color": drawing.INK, "fontsize": 10}
+    figure.supxlabel(report.x.replace("_", " "), **text)
+    figure.supylabel("time a call, ms", **text)
+    machine = f"{facts['device']} ({facts['cores']} cores)"
+    figure.suptitle(f"{name}: median and quartiles on {machine}", **text)
+    if lines:
+        legend: Any = {"fontsize": 9, "frameon": False, "loc": "outside lower center"}
+        figure.legend(lines.values(), lines.keys(), ncols=min(len(lines), 4), **legend)
+    else:
+        drawing.say_empty(grid.flat[0], "nothing was timed")
     drawing.save(path, figure)
 
 
 def _panels(rows: Sequence[Row], x: str) -> dict[str, list[Row]]:
     """Title -> rows that differ in size and contestant only."""
-    varying = [
-        column
-        for column in _point_columns(rows)
-        if column != x and not _follows(rows, column, x)
-    ]
+    columns = point(rows[0]) if rows else {}
+    varying = [c for c in columns if c != x and not _follows(rows, c, x)]
     panels: dict[str, list[Row]] = {}
     for row in rows:
         words = [
@@ -95,15 +93,8 @@ def _follows(rows: Sequence[Row], column: str, x: str) -> bool:
     return constant or (len(values) > 1 and all(len(v) == 1 for v in values.values()))
 
 
-def _point_columns(rows: Sequence[Row]) -> list[str]:
-    """Columns that name a size: those before the direction."""
-    columns = list(rows[0]) if rows else ["direction"]
-    return columns[: columns.index("direction")]
-
-
-def _draw_line(
-    axes: "Axes", name: str, position: int, rows: Sequence[Row], x: str
-) -> None:
+def _draw_line(axes: "Axes", position: int, rows: Sequence[Row], x: str) -> Any:
+    name = rows[0]["contestant"]
     style: dict[str, Any] = {"color": drawing.color(position), "ls": "-"}
     if name == "copy":
         style |= _COPY_STYLE
@@ -114,30 +105,4 @@ def _draw_line(
     low, high = ([row[key] for row in rows] for key in ("low_ms", "high_ms"))
     axes.fill_between(sizes, low, high, color=style["color"], alpha=0.18, lw=0)
     medians = [row["median_ms"] for row in rows]
-    axes.plot(sizes, medians, marker="o", ms=3.5, lw=1.6, label=name, **style)
-
-
-def _style(axes: "Axes", title: str) -> None:
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    drawing.title(axes, title)
-    drawing.style(axes)
-
-
-def _legend(figure: Any, grid: Sequence["Axes"], names: Sequence[str]) -> None:
-    """One legend for all panels, below them; or a word where there is nothing."""
-    handles: dict[str, Any] = {}
-    for axes in grid:
-        for line, label in zip(*axes.get_legend_handles_labels(), strict=True):
-            handles.setdefault(label, line)
-    if not names:
-        grid[0].text(0.5, 0.5, "nothing was timed", ha="center", color=drawing.INK)
-        return
-    figure.legend(
-        handles.values(),
-        handles.keys(),
-        loc="outside lower center",
-        ncols=min(len(names), 4),
-        fontsize=9,
-        frameon=False,
-    )
+    return axes.plot(sizes, medians, marker="o", ms=3.5, lw=1.6, **style)[0]

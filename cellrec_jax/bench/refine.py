@@ -8,35 +8,30 @@ as many. "rank": P-classification of 2,304 features and a constant by L-BFGS, to
 batches of 1,000, of which a few are timed and multiplied, as all take the same.
 """
 
-from collections.abc import Callable
+import dataclasses
 import functools
 import time
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 
-from cellrec_jax.bench import machine, ranking, timing
-from cellrec_jax.bench.ranking_reference import RIDGE, P
-from cellrec_jax.bench.report import Report, Row, Settings
-from cellrec_jax.losses.ranking import solvers as ranking_solvers
+from cellrec_jax.bench import draws, machine, ranking, timing
+from cellrec_jax.bench.report import Report, Row, Say, Settings
+from cellrec_jax.data import arrays, augment
+from cellrec_jax.data.example import ExampleSpec, prepare
+from cellrec_jax.data.record import Record
+from cellrec_jax.losses.ranking import solvers
 from cellrec_jax.methods import heatmap_pu
 from cellrec_jax.nn import patch_net, unet
 from cellrec_jax.rounds import patch_classifier
-from cellrec_jax.types import Batch
+from cellrec_jax.types import Batch, Progress
 
 SIZES = (10**3, 10**4, 10**5)
-
+_SMALL = {"patches": 512, "patch_batch": 128, "image_px": 256}  # on a CPU
+_LARGE = {"patches": 16_000, "patch_batch": 4000, "image_px": 1024}
 _PATCH_PX = 27
-_PATCHES = {"cpu": 512}  # by platform; else ...
-_MANY_PATCHES = 16_000
-_PATCH_BATCH = {"cpu": 128}
-_PAPER_PATCH_BATCH = 4000
-_IMAGE_PX = {"cpu": 256}  # a side
-_PAPER_IMAGE_PX = 1024
-_IMAGE_BATCH = 2
 _NUM_LABELS = 64  # of an image
 _WIDTH = 64  # of the U-Net
 _SGD_EPOCHS = 2000
@@ -45,7 +40,7 @@ _TIMED_EPOCHS = 4
 _MEMORY_SHARE = 0.25  # that features to rank may take
 
 
-def run(settings: Settings, say: Callable[[str], None]) -> Report:
+def run(settings: Settings, say: Say) -> Report:
     """Measures each stage.
 
     Args:
@@ -65,15 +60,18 @@ def run(settings: Settings, say: Callable[[str], None]) -> Report:
         say(f"refine: classifier {kind}")
         rows += _classifier(kind, settings)
     for size in settings.sizes or SIZES:
-        case = ranking.solve_case(size)
-        if case.held_bytes > _MEMORY_SHARE * machine.memory_bytes():
+        if 4.0 * size * draws.DIM > _MEMORY_SHARE * machine.memory_bytes():
             notes.append(f"rank skipped: {size} rows take too much memory")
             continue
         say(f"refine: ranking of {size} rows")
-        rows += _ranking(case, size, settings)
+        rows += _ranking(size, settings)
         ratio = rows[-1]["call_s"] / rows[-2]["call_s"]
         notes.append(f"rank, {size} rows: SGD takes {ratio:.3g} x L-BFGS's time")
     return Report(tuple(rows), tuple(notes))
+
+
+def _sizes() -> dict[str, int]:
+    return _SMALL if jax.default_backend() == "cpu" else _LARGE
 
 
 def _row(
@@ -96,7 +94,7 @@ def _row(
 
 def _detector(settings: Settings) -> list[Row]:
     """A training step and a prediction; pixels do not matter."""
-    side = _IMAGE_PX.get(jax.default_backend(), _PAPER_IMAGE_PX)
+    side = _sizes()["image_px"]
     options = heatmap_pu.Options(heatmap_pu.ModelOptions(width=_WIDTH))
     method = heatmap_pu.make(options, num_classes=1)
     batch = _batch(side)
@@ -105,56 +103,48 @@ def _detector(settings: Settings) -> list[Row]:
 
     def step(params: Any, state: Any, moments: Any, batch: Batch) -> Any:
         grads, (state, _) = jax.grad(method.loss_fn, has_aux=True)(
-            params, state, batch, jax.random.key(0), 0
+            params, state, batch, jax.random.key(0), Progress(jax.numpy.int32(0), 1)
         )
         updates, moments = optimizer.update(grads, moments)
         return optax.apply_updates(params, updates), state, moments
 
     network = unet.UNet(1, width=_WIDTH, norm="sync_batch")
     variables = {"params": params["detector"], **state}
+    moments = optimizer.init(params)
     calls = {
-        "train D": timing.compile_call(
-            step, params, state, optimizer.init(params), batch
-        ),
+        "train D": timing.compile_call(step, params, state, moments, batch),
         "predict D": timing.compile_call(network.apply, variables, batch.image[:1]),
     }
     found = timing.compare(calls, settings.repeats or timing.REPEATS)
     what = f"U-Net, {side} px"
     return [
         _row(task, what, "image", number, number, found[task])
-        for task, number in (("train D", _IMAGE_BATCH), ("predict D", 1))
+        for task, number in (("train D", len(batch.image)), ("predict D", 1))
     ]
 
 
 def _batch(side: int) -> Batch:
-    """Blank images with labels anywhere, a fifth of them known background."""
+    """Two blank images with labels anywhere, a fifth of them known background."""
     rng = np.random.default_rng(0)
-    shape = (_IMAGE_BATCH, _NUM_LABELS)
-    labels = (np.arange(_NUM_LABELS) % 5 == 0) * heatmap_pu.BACKGROUND
-    return Batch(
-        image=jnp.zeros((_IMAGE_BATCH, side, side, 1)),
-        image_mask=jnp.ones(_IMAGE_BATCH, bool),
-        points_yx=jnp.asarray(rng.uniform(0, side, (*shape, 2)), jnp.float32),
-        labels=jnp.broadcast_to(jnp.asarray(labels, jnp.int32)[None], shape),
-        points_mask=jnp.ones(shape, bool),
-        boxes_yxyx=jnp.zeros((*shape, 4)),
-        valid=jnp.ones((_IMAGE_BATCH, side, side), bool),
-        example_index=jnp.arange(_IMAGE_BATCH),
-    )
+    examples = []
+    for index in range(2):
+        points_yx = rng.uniform(0, side, (_NUM_LABELS, 2)).astype(np.float32)
+        labels = (np.arange(_NUM_LABELS) % 5 == 0) * heatmap_pu.BACKGROUND
+        blank = np.zeros((side, side, 1), np.uint8)
+        record = Record(str(index), blank, points_yx, labels.astype(np.int32))
+        spec = ExampleSpec((side, side), max_cells=_NUM_LABELS)
+        examples.append(prepare(record, spec))
+    return augment.prepare_eval(jax.device_put(arrays.stack(examples)))
 
 
 def _classifier(kind: str, settings: Settings) -> list[Row]:
     """Epochs of training on noise, and extraction from the same patches."""
-    platform = jax.default_backend()
-    number = _PATCHES.get(platform, _MANY_PATCHES)
-    batch = settings.batch_size or _PATCH_BATCH.get(platform, _PAPER_PATCH_BATCH)
-    rng = np.random.default_rng(0)
-    patches = rng.random((number, _PATCH_PX, _PATCH_PX, 1), np.float32)
-    patches = jax.device_put(patches)
+    number = _sizes()["patches"]
+    batch = min(settings.batch_size or _sizes()["patch_batch"], number)
+    shape = (number, _PATCH_PX, _PATCH_PX, 1)
+    patches = jax.device_put(np.random.default_rng(0).random(shape, np.float32))
     repeats = settings.repeats or timing.REPEATS
-    options = patch_classifier.Options(
-        network=kind, batch_size=min(batch, number), epochs=1 + repeats
-    )
+    options = patch_classifier.Options(kind, batch_size=batch, epochs=1 + repeats)
     ends = [time.perf_counter()]
     trained = patch_classifier.train(
         patches,
@@ -170,45 +160,39 @@ def _classifier(kind: str, settings: Settings) -> list[Row]:
         )
     )
     extracted = timing.compare({"extract": extraction}, repeats)["extract"]
-    trained_in = timing.summarize(epochs)
-    trained_in = timing.summarize(epochs, max(first - trained_in.median_s, 0.0))
+    timed = timing.summarize(epochs)
+    timed = dataclasses.replace(timed, compile_s=max(first - timed.median_s, 0.0))
     at_once = patch_classifier.EXTRACT_BATCH
     return [
-        _row("train g", kind, "patch", number, options.batch_size, trained_in),
+        _row("train g", kind, "patch", number, batch, timed),
         _row("extract", kind, "patch", number, at_once, extracted),
     ]
 
 
-def _ranking(case: ranking.kernel.Case, size: int, settings: Settings) -> list[Row]:
+def _ranking(size: int, settings: Settings) -> list[Row]:
     """L-BFGS, then SGD; the latter's figures are those of all its epochs."""
-    data = case.inputs()
+    data = jax.device_put(draws.features(size))
     sgd = functools.partial(
-        ranking_solvers.solve_sgd,
-        p=P,
-        ridge=RIDGE,
+        solvers.solve_sgd,
+        p=ranking.P,
+        ridge=ranking.RIDGE,
         epochs=_TIMED_EPOCHS,
         batch_size=_SGD_BATCH,
     )
     calls = {
-        "L-BFGS": case.contestants["L-BFGS"].build(*data),
-        f"SGD, {_SGD_EPOCHS} epochs": timing.compile_call(sgd, *data),
+        "L-BFGS": timing.compile_call(ranking.lbfgs, *data),
+        "SGD": timing.compile_call(sgd, *data),
     }
     found = timing.compare(calls, settings.repeats or timing.REPEATS)
-    times = (1.0, _SGD_EPOCHS / _TIMED_EPOCHS)
-    batches = (size, min(_SGD_BATCH, size))
+    all_epochs = _times(found["SGD"], _SGD_EPOCHS / _TIMED_EPOCHS)
+    name, batch = f"SGD, {_SGD_EPOCHS} epochs", min(_SGD_BATCH, size)
     return [
-        _row("rank", what, "row", size, batch, _multiplied(timed, factor))
-        for (what, timed), factor, batch in zip(
-            found.items(), times, batches, strict=True
-        )
+        _row("rank", "L-BFGS", "row", size, size, found["L-BFGS"]),
+        _row("rank", name, "row", size, batch, all_epochs),
     ]
 
 
-def _multiplied(timed: timing.Timing, factor: float) -> timing.Timing:
-    return timing.Timing(
-        timed.median_s * factor,
-        timed.low_s * factor,
-        timed.high_s * factor,
-        timed.repeats,
-        timed.compile_s,
-    )
+def _times(timed: timing.Timing, factor: float) -> timing.Timing:
+    names = ("median_s", "low_s", "high_s")
+    longer = {name: factor * getattr(timed, name) for name in names}
+    return dataclasses.replace(timed, **longer)

@@ -1,21 +1,18 @@
-"""What a benchmark returns, and how it is shown and written."""
+"""What a benchmark is told and returns, and how that is printed and written."""
 
 from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import json
 import math
-import os
 from pathlib import Path
-import platform
 from typing import Any
 
-import jax
-
-from cellrec_jax import __version__
 from cellrec_jax.io import atomic
 
 Row = Mapping[str, Any]
 """Column -> text, number or None; units are in the names: `_s`, `_ms`, `_mib`."""
+Say = Callable[[str], None]
+"""Told what is being measured."""
 
 _FILE_ONLY = ("low_ms", "high_ms", "repeats", "against", "held_mib")
 """Columns that would make a table too wide."""
@@ -26,8 +23,9 @@ class Settings:
     """What the command line may change; 0 and () are each benchmark's own choice."""
 
     sizes: tuple[int, ...] = ()
-    """What varies: boxes (density, nms), RoIs (roi_align), px a side (data), scores
-    (pu), rows (points, ranking, refine), proposals (matching, matching_step)."""
+    """What varies: boxes (density, nms), RoIs (roi_align), px a side (data,
+    convolution), scores (pu), rows (points, ranking, refine), proposals (matching,
+    matching_step, for the cells of the paper's sizes or an eighth as many)."""
     sizes_hw: tuple[tuple[int, int], ...] = ()
     """The same as heights and widths of images, px (predict); 640 is 640 x 640."""
     full: bool = False
@@ -43,7 +41,7 @@ class Settings:
     limit_s: float = 2.0
     """Seconds a call; a kernel's contestant that takes longer is left out."""
     budget_s: float = math.inf
-    """Seconds after which a kernel's further sizes are left out."""
+    """Seconds after which further sizes of a kernel, rows of predict, are left out."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,44 +58,15 @@ class Report:
     peaks: Mapping[str, Any] | None = None
     """`machine.Peaks` that shares refer to."""
 
-    def with_notes(self, *notes: str) -> "Report":
-        """The same with notes put in front."""
-        return dataclasses.replace(self, notes=(*notes, *self.notes))
+
+def point(row: Row) -> dict[str, Any]:
+    """The columns of a kernel's row that name its size: those before the direction."""
+    columns = list(row)
+    return {key: row[key] for key in columns[: columns.index("direction")]}
 
 
-def machine() -> dict[str, Any]:
-    """The machine and the versions that figures belong to."""
-    devices = jax.devices()
-    return {
-        "platform": devices[0].platform,
-        "device": devices[0].device_kind,
-        "devices": len(devices),
-        "cores": os.cpu_count(),
-        "load": round(os.getloadavg()[0], 2),
-        "processor": platform.machine(),
-        "jax": jax.__version__,
-        "python": platform.python_version(),
-        "cellrec_jax": __version__,
-    }
-
-
-def machine_line(facts: Mapping[str, Any]) -> str:
-    """One line that names the machine."""
-    return (
-        f"{facts['devices']} x {facts['device']} ({facts['platform']}), "
-        f"{facts['cores']} cores {facts['processor']}, load {facts['load']}, "
-        f"jax {facts['jax']}, Python {facts['python']}"
-    )
-
-
-def show(name: str, report: Report, write: Callable[[str], None]) -> None:
-    """Prints a report as a table, then its notes.
-
-    Args:
-      name: of the benchmark.
-      report: its figures.
-      write: prints one line.
-    """
+def show(name: str, report: Report, write: Say) -> None:
+    """Prints a report as a table, then its notes."""
     if report.rows:
         write(f"\n{name}")
         for line in _table(report.rows):
@@ -126,7 +95,8 @@ def write_json(
 
 def _table(rows: Sequence[Row]) -> list[str]:
     """Aligned lines: numbers right, text left; a header of as many lines as needed."""
-    columns = [c for c in _columns(rows) if c not in _FILE_ONLY]
+    named = dict.fromkeys(column for row in rows for column in row)
+    columns = [column for column in named if column not in _FILE_ONLY]
     words = [column.split("_") for column in columns]
     height = max(map(len, words))
     heads = [[""] * (height - len(word)) + word for word in words]
@@ -142,11 +112,6 @@ def _table(rows: Sequence[Row]) -> list[str]:
         ).rstrip()
         for line in lines
     ]
-
-
-def _columns(rows: Sequence[Row]) -> list[str]:
-    """Columns of all rows, in the order of their first appearance."""
-    return list(dict.fromkeys(column for row in rows for column in row))
 
 
 def _text(value: Any) -> str:

@@ -4,16 +4,14 @@ Runs what `--config c2c12_pseudo:demo` runs, on the images it generates, in a fo
 that is deleted again.
 """
 
-from collections.abc import Callable
 import dataclasses
 from pathlib import Path
 import tempfile
 import time
 from typing import Any
 
-from cellrec_jax import methods
-from cellrec_jax.bench import machine
-from cellrec_jax.bench.report import Report, Row, Settings
+from cellrec_jax.bench import experiments, machine
+from cellrec_jax.bench.report import Report, Row, Say, Settings
 from cellrec_jax.config import Experiment
 
 CONFIG = "c2c12_pseudo:demo"
@@ -30,7 +28,7 @@ _STAGES = {
 """Keys of the seconds in results.json, summed over rounds there."""
 
 
-def run(settings: Settings, say: Callable[[str], None]) -> Report:
+def run(settings: Settings, say: Say) -> Report:
     """Measures one run.
 
     Args:
@@ -38,9 +36,7 @@ def run(settings: Settings, say: Callable[[str], None]) -> Report:
       say: told that it starts.
     """
     try:
-        from cellrec_jax import main  # late: needs what kernels do without
-
-        experiment = methods.freeze(main.load_config(CONFIG))
+        experiment = experiments.load(CONFIG)
     except ImportError as error:
         return Report((), (f"skipped: {error.name} is not installed",))
     if settings.steps:
@@ -51,9 +47,6 @@ def run(settings: Settings, say: Callable[[str], None]) -> Report:
 
 def measure(experiment: Experiment) -> Report:
     """Trains all rounds once.
-
-    Args:
-      experiment: with `refine.rounds`.
 
     Returns:
       A row a stage, with what it compiles, and one for the rest: images, the evaluation
@@ -69,21 +62,18 @@ def measure(experiment: Experiment) -> Report:
         total_s = time.monotonic() - begin
         results: Any = writer.read_json(Path(folder) / "results.json")
         summaries = round_files.RoundFiles(Path(folder), {}).read_summaries()
-    timing = results["run"]["timing"]
-    stages = {what: timing.get(key, 0.0) for key, what in _STAGES.items()}
+    spent = results["run"]["timing"]
+    stages = {what: spent.get(key, 0.0) for key, what in _STAGES.items()}
     stages["all else"] = total_s - sum(stages.values())
-    peak_mib = machine.peak_mib()
     rows: list[Row] = [
         {
             "stage": what,
             "seconds": seconds,
             "percent": 100 * seconds / total_s,
-            "peak_mib": peak_mib,
+            "peak_mib": machine.peak_mib(),
         }
         for what, seconds in stages.items()
     ]
-    f1 = ", ".join(
-        "undefined" if one["test"]["F1"] is None else f"{one['test']['F1']:.3f}"
-        for one in summaries
-    )
+    scores = [one["test"]["F1"] for one in summaries]
+    f1 = ", ".join("undefined" if x is None else f"{x:.3f}" for x in scores)
     return Report(tuple(rows), (f"{total_s:.0f} s in all; F1 by round {f1}",))

@@ -13,7 +13,8 @@ import sys
 from typing import Any
 
 from cellrec_jax import errors
-from cellrec_jax.bench import report
+from cellrec_jax.bench import machine
+from cellrec_jax.bench.report import point
 from cellrec_jax.io import markers
 
 RESULTS = Path(__file__).parent / "results"
@@ -29,36 +30,22 @@ GOALS: Mapping[str, Mapping[str, int]] = {
 """Kernel -> the size that a goal was set for; always shown."""
 _OTHERS: Mapping[str, Mapping[str, str]] = {
     "train": {
-        "preset": "training",
-        "image_px": "px",
-        "batch": "batch",
-        "steps_per_s": "steps/s",
-        "images_per_s": "images/s",
-        "compile_s": "compile, s",
-        "peak_mib": "peak memory, MiB",
+        **{"preset": "training", "image_px": "px", "batch": "batch"},
+        **{"steps_per_s": "steps/s", "images_per_s": "images/s"},
+        **{"compile_s": "compile, s", "peak_mib": "peak memory, MiB"},
     },
     "predict": {
-        "row": "image in, points out",
-        "image_px": "px",
-        "parameters": "parameters",
-        "compile_s": "compile, s",
-        "median_ms": "ms",
-        "ratio": "ratio",
+        **{"row": "image in, points out", "image_px": "px", "parameters": "parameters"},
+        **{"compile_s": "compile, s", "median_ms": "ms", "ratio": "ratio"},
     },
     "refine": {
-        "task": "stage of a round",
-        "what": "of",
-        "number": "number",
-        "unit": "unit",
-        "call_s": "s",
-        "units_per_s": "units/s",
+        **{"task": "stage of a round", "what": "of", "number": "number"},
+        **{"unit": "unit", "call_s": "s", "units_per_s": "units/s"},
         "peak_mib": "peak memory so far, MiB",
     },
     "rounds": {
-        "stage": "all rounds of c2c12_pseudo:demo",
-        "seconds": "s",
-        "percent": "%",
-        "peak_mib": "peak memory so far, MiB",
+        **{"stage": "all rounds of c2c12_pseudo:demo", "seconds": "s"},
+        **{"percent": "%", "peak_mib": "peak memory so far, MiB"},
     },
 }
 """Benchmark -> the columns that are shown of it, and their heads."""
@@ -92,7 +79,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def _of_machine(content: Mapping[str, Any]) -> list[str]:
-    blocks = [f"**{report.machine_line(content['machine'])}**"]
+    blocks = [f"**{machine.line(content['machine'])}**"]
     results = content["results"]
     kernels = [
         line
@@ -113,7 +100,7 @@ def _kernel_lines(name: str, rows: Sequence[Mapping[str, Any]]) -> list[list[str
     groups: dict[tuple[str, ...], dict[str, list[Mapping[str, Any]]]] = {}
     for row in rows:
         if "contestant" in row:  # other benchmarks have rows of another form
-            texts = [value for value in _point(row).values() if isinstance(value, str)]
+            texts = [value for value in point(row).values() if isinstance(value, str)]
             sizes = groups.setdefault((*texts, row["direction"]), {})
             sizes.setdefault(_size(row), []).append(row)
     return [
@@ -123,17 +110,11 @@ def _kernel_lines(name: str, rows: Sequence[Mapping[str, Any]]) -> list[list[str
     ]
 
 
-def _point(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The columns before the direction."""
-    columns = list(row)
-    return {key: row[key] for key in columns[: columns.index("direction")]}
-
-
 def _size(row: Mapping[str, Any]) -> str:
     """Names a point: "boxes 256, batch 1"."""
     return ", ".join(
         value if isinstance(value, str) else f"{key} {value:,}"
-        for key, value in _point(row).items()
+        for key, value in point(row).items()
     )
 
 
@@ -145,7 +126,7 @@ def _chosen(name: str, sizes: Mapping[str, Sequence[Any]]) -> list[str]:
     return [
         size
         for size, rows in sizes.items()
-        if size in (full[0], full[-1]) or goals.items() <= _point(rows[0]).items()
+        if size in (full[0], full[-1]) or goals.items() <= point(rows[0]).items()
     ]
 
 

@@ -49,36 +49,38 @@ class Timing:
         """Interquartile range."""
         return self.high_s - self.low_s
 
+    def columns(self) -> dict[str, float]:
+        """All of it as columns of a row, in ms."""
+        return {
+            "median_ms": self.median_s * 1e3,
+            "iqr_ms": self.iqr_s * 1e3,
+            "low_ms": self.low_s * 1e3,
+            "high_ms": self.high_s * 1e3,
+            "repeats": self.repeats,
+            "compile_s": self.compile_s,
+        }
 
-def compile_call(function: Callable[..., Any], *args: Any) -> Call:
-    """Compiles a function for its arguments.
 
-    Args:
-      function: pure; arrays in, arrays out.
-      *args: passed at every call, moved to the default device first.
+def compile_call(
+    function: Callable[..., Any],
+    *args: Any,
+    wait: Callable[[Any], Any] = jax.block_until_ready,
+) -> Call:
+    """Compiles a function for its arguments, though it was compiled before.
 
-    Returns:
-      The call, with the seconds that tracing and compiling took.
+    Arguments are passed at every call as they are: on the device if they were put
+    there. `wait` gets the result.
     """
-    args = jax.block_until_ready(jax.device_put(args))
     begin = time.perf_counter()
-    compiled = jax.jit(function).lower(*args).compile()
+    compiled = jax.jit(lambda *args: function(*args)).lower(*args).compile()
     seconds = time.perf_counter() - begin
-    return Call(
-        lambda: jax.block_until_ready(compiled(*args)), seconds, held_bytes(compiled)
-    )
-
-
-def held_bytes(compiled: jax.stages.Compiled) -> int:
-    """Memory of a call: arguments, result and what lies between; 0 if not known."""
-    found: Any = compiled.memory_analysis()
-    if found is None:  # some platforms do not say
-        return 0
-    return (
+    found: Any = compiled.memory_analysis()  # some platforms do not say
+    held_bytes = found and (
         found.argument_size_in_bytes
         + found.output_size_in_bytes
         + found.temp_size_in_bytes
     )
+    return Call(lambda: wait(compiled(*args)), seconds, held_bytes or 0)
 
 
 def compare(

@@ -1,8 +1,5 @@
-import importlib.util
-
 import pytest
 
-from cellrec_jax import errors
 from cellrec_jax.bench import plot, report
 
 pytest.importorskip("matplotlib")
@@ -51,9 +48,3 @@ def test_draws_a_png(tmp_path, rows):
     path = tmp_path / "new" / "density.png"
     plot.draw(path, "density", report.Report(rows, x="boxes"), FACTS)
     assert path.read_bytes().startswith(b"\x89PNG")
-
-
-def test_without_matplotlib_nothing_is_measured(monkeypatch):
-    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(errors.ConfigError, match="--plot needs Matplotlib"):
-        plot.require_matplotlib()

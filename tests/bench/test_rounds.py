@@ -39,13 +39,3 @@ def test_steps_of_the_command_line(monkeypatch):
     rounds.run(Settings(steps=7), said.append)
     assert [one.total_steps for one in measured] == [150, 7]
     assert said[1] == "rounds: c2c12_pseudo:demo, 7 steps a detector"
-
-
-def test_without_ml_collections(monkeypatch):
-    def missing(_):
-        raise ModuleNotFoundError("none", name="ml_collections")
-
-    monkeypatch.setattr(main, "load_config", missing)
-    found = rounds.run(Settings(), lambda _: None)
-    assert found.rows == ()
-    assert found.notes == ("skipped: ml_collections is not installed",)
