@@ -1,7 +1,8 @@
 """Annotated folders of ten layouts, each read by the module named in `FORMATS`.
 
 A reader module has `NAME`, `matches(root) -> bool` (a look at names) and
-`open_source(root) -> Source` (images and annotations are read by `Source.load`).
+`open_source(root) -> Source`, which pairs files and refuses a set with a `DataError`;
+`folder.folder_source` makes the source of a function that reads one annotation.
 """
 
 import difflib

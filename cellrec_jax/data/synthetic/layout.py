@@ -73,17 +73,10 @@ class Layout(NamedTuple):
 def noise_field(
     rng: np.random.Generator, size_hw: tuple[int, int], sigma_px: float
 ) -> np.ndarray:
-    """Smooth Gaussian noise of about unit variance.
+    """Smooth Gaussian noise of about unit variance, f32 [H, W].
 
-    Drawn on a grid as coarse as `sigma_px` allows, which keeps wide fields cheap.
-
-    Args:
-      rng: source of the draw.
-      size_hw: height and width in px.
-      sigma_px: standard deviation of the smoothing in px.
-
-    Returns:
-      f32 [H, W].
+    `sigma_px` is the deviation of the smoothing. Drawn on a grid as coarse as it
+    allows, which keeps wide fields cheap.
     """
     step = max(1.0, sigma_px / 2)
     sigma = sigma_px / step
@@ -214,17 +207,8 @@ def scatter_distractors(
 ) -> list[Nucleus]:
     """Draws unannotated objects, such as spindle nuclei, debris and ghosts.
 
-    Args:
-      rng: source of all draws.
-      stroma: [H, W] in [0, 1]; where they mostly lie.
-      cells_yx: [N, 2] annotated centres in px, N >= 1; kept clear.
-      strengths: of haematoxylin and DAB in this image, as factors.
-      fibre_angle: main direction of the stroma in radians.
-      mpp: micrometres per px.
-      kinds: what to draw.
-
-    Returns:
-      Nuclei, kind after kind.
+    They lie mostly in `stroma` [H, W] in [0, 1], clear of `cells_yx` [N, 2], N >= 1.
+    `strengths` are factors of haematoxylin and DAB, the fibres' angle is in radians.
     """
     size = np.array(stroma.shape)
     num_scale = size.prod() * (mpp / 1000) ** 2 * CELLS_PER_MM2

@@ -105,13 +105,7 @@ def draw(
 
     Light passes through all of them, so densities of overlapping nuclei add up. A pixel
     of the instance mask belongs to the nucleus in which it lies deepest, so a centre is
-    never covered by a neighbour.
-
-    Args:
-      rng: source of outlines and textures.
-      canvas: the maps that are drawn into.
-      nuclei: what to draw; number i becomes instance i + 1.
-      annotated: whether the instance mask gets them.
+    never covered by a neighbour. If `annotated`, number i becomes instance i + 1.
     """
     for index, nucleus in enumerate(nuclei):
         outline, shift_yx = _outline(rng, nucleus)

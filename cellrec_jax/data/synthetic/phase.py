@@ -38,23 +38,15 @@ class Film(NamedTuple):
 def make_image(
     seed: int, index: int, *, kind: str = "c2c12", size_hw: tuple[int, int] = (640, 640)
 ) -> record.Record:
-    """Makes one image.
+    """Makes one image of at least 32 x 32 px; both `seed` and `index` are >= 0.
 
-    Args:
-      seed: of the set.
-      index: of the image in the set; both are >= 0.
-      kind: one of `KINDS`.
-      size_hw: height and width in px, at least 32 each. Cells keep their size in px;
-        their number grows with the area.
+    Cells keep their size in px; their number grows with the area.
 
     Returns:
       A record with a uint16 image of three equal channels in 0..4095, at least one
       cell, label 0 throughout, and instance masks; the image id is `index` as text. A
       point is the exact centre of the cell's body, where it is thickest. Arms are part
       of its mask, so that the centroid of a spindle's mask may lie elsewhere.
-
-    Raises:
-      errors.ConfigError: if `kind` is unknown.
     """
     film = make_sequence(seed, index, 1, kind=kind, size_hw=size_hw)
     return dataclasses.replace(film.records[0], image_id=str(index), group="")
@@ -68,20 +60,11 @@ def make_sequence(
     kind: str = "c2c12",
     size_hw: tuple[int, int] = (640, 640),
 ) -> Film:
-    """Makes the frames of a dish whose cells crawl about.
+    """Makes the frames of a dish whose cells crawl about; the first is `make_image`'s.
 
     Cells keep their direction for a while and turn at borders, walls and each other;
     none divides, enters or leaves. A shorter sequence is the start of a longer one.
-
-    Args:
-      seed: of the set.
-      index: of the sequence in the set; its first frame is `make_image`'s.
-      num_frames: T, at least 1.
-      kind: one of `KINDS`.
-      size_hw: height and width in px, at least 32 each.
-
-    Returns:
-      The film; image ids are "index/frame", and the group is `index`, both as text.
+    Image ids are "index/frame", the group is `index`, both as text.
 
     Raises:
       errors.ConfigError: if `kind` is unknown or there is no frame.

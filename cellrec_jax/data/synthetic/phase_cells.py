@@ -112,16 +112,10 @@ def shape(
     arm_angles: Sequence[float] = (),
     arm_px: tuple[float, float] = (0.0, 0.0),
 ) -> np.ndarray:
-    """Discs of a cell with a round body and curved, tapering arms.
+    """Discs f64 [K, 3] of a cell with a round body and curved, tapering arms.
 
-    Args:
-      rng: source of lengths and bends.
-      radius: of the body in px.
-      arm_angles: direction of each arm in radians; none is a round cell.
-      arm_px: range of arms' lengths in px, from the centre.
-
-    Returns:
-      f64 [K, 3], as `Cell.discs`; the body comes first and is the largest.
+    They are as in `Cell.discs`; the body comes first and is the largest. An arm points
+    in each of `arm_angles`, radians, and has a length in `arm_px`, from the centre.
     """
     discs = [np.array([[0.0, 0.0, radius]])]
     for angle in arm_angles:
@@ -152,12 +146,8 @@ def draw(dish: Dish, cells: Sequence[Cell], *, annotated: bool) -> None:
 
     Light passes through all of them, so delays of cells that lie on each other add up.
     A pixel of the instance mask belongs to the cell that is highest there, and the
-    pixel of a centre always to its own cell.
-
-    Args:
-      dish: the maps that are drawn into.
-      cells: what to draw; number i becomes instance i + 1.
-      annotated: whether the instance mask gets them.
+    pixel of a centre always to its own cell. If `annotated`, number i becomes
+    instance i + 1.
     """
     for index, cell in enumerate(cells):
         window, height = _height(dish, cell)

@@ -98,15 +98,9 @@ PRESETS["hsc_bright"] = PRESETS["hsc"]._replace(
 def plan(
     rng: np.random.Generator, preset: Preset, inside_px: np.ndarray
 ) -> list[synthetic_phase_cells.Cell]:
-    """Draws the cells of one dish.
+    """Draws the cells of one dish, at least one, none nearer than `preset.gap_px`.
 
-    Args:
-      rng: source of all draws.
-      preset: kind of culture.
-      inside_px: f32 [H, W] distance from the wall; negative outside the well.
-
-    Returns:
-      At least one cell; no two centres are closer than `preset.gap_px`.
+    `inside_px` f32 [H, W] is the distance from the wall; negative outside the well.
     """
     size_hw = inside_px.shape
     density = rng.uniform(*preset.per_megapixel)
@@ -136,14 +130,7 @@ def move(
     preset: Preset,
     inside_px: np.ndarray,
 ) -> tuple[list[synthetic_phase_cells.Cell], np.ndarray]:
-    """Moves cells by one frame.
-
-    Args:
-      rng: source of all draws.
-      cells: N cells.
-      speeds_yx: f64 [N, 2] px a frame.
-      preset: kind of culture.
-      inside_px: as for `plan`.
+    """Moves N cells by one frame, at speeds f64 [N, 2] px a frame.
 
     Returns:
       The cells, none moved by more than 4 `preset.speed_px`, and their new speeds.
@@ -173,12 +160,7 @@ def move(
 def draw_well(
     rng: np.random.Generator, dish: synthetic_phase_cells.Dish, chance: float
 ) -> np.ndarray:
-    """Adds the wall of a large round well to some dishes, in place.
-
-    Args:
-      rng: source of all draws.
-      dish: gets the wall's phase and absorption.
-      chance: of there being a wall in sight.
+    """Adds the wall of a large round well to a share of dishes, in place.
 
     Returns:
       f32 [H, W] distance from the wall in px, negative outside the well; infinite

@@ -42,16 +42,9 @@ def draw_microscope(
     *,
     negative: bool = False,
 ) -> Microscope:
-    """Draws a microscope with uneven illumination.
+    """Draws a microscope with uneven illumination; `negative` makes cells bright.
 
-    Args:
-      rng: source of all draws.
-      size_hw: height and width in px.
-      brightness: of an empty place, as a share of `FULL_SCALE`.
-      negative: whether cells are bright, else dark.
-
-    Returns:
-      The microscope.
+    `brightness` is that of an empty place, as a share of `FULL_SCALE`.
     """
     y, x = (np.linspace(-1, 1, length, dtype=np.float32) for length in size_hw)
     lamp_y, lamp_x = rng.uniform(-0.5, 0.5, 2)
@@ -77,19 +70,11 @@ def expose(
     phase: np.ndarray,
     absorption: np.ndarray,
 ) -> np.ndarray:
-    """Takes one picture.
+    """Takes one picture, uint16 [H, W] in 0..4095.
 
     With u the amplitude behind the specimen, 1 where it is empty, and c what the ring
-    catches of it (1 plus the blurred rest of u), light is |u - c - i ring c|^2.
-
-    Args:
-      rng: source of the noise.
-      microscope: as `draw_microscope` gives it.
-      phase: f32 [H, W] delay in radians.
-      absorption: f32 [H, W] optical density of amplitude, natural logarithm.
-
-    Returns:
-      uint16 [H, W] in 0..4095.
+    catches of it (1 plus the blurred rest of u), light is |u - c - i ring c|^2. The
+    delay `phase` is in radians, `absorption` a density of amplitude, natural logarithm.
     """
     amplitude = np.exp(-absorption)
     bent_re = amplitude * np.cos(phase) - 1

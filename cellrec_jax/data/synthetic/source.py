@@ -47,12 +47,7 @@ def make_image(
 
 
 def open_source(
-    num_images: int,
-    size_hw: tuple[int, int],
-    seed: int,
-    classes: tuple[str, ...] | None = None,
-    *,
-    kind: str = "nuclei",
+    num_images: int, size_hw: tuple[int, int], seed: int, *, kind: str = "nuclei"
 ) -> record.Source:
     """A set of synthetic images "0", "1", ..., each made when it is loaded.
 
@@ -60,12 +55,7 @@ def open_source(
       num_images: images in the set, at least 1.
       size_hw: height and width in px, at least 32 each.
       seed: of the set, >= 0.
-      classes: names in place of the kind's own, in their order (here: positive,
-        negative).
       kind: one of `KINDS`.
-
-    Returns:
-      The source; its `load` raises `errors.DataError` for an id it has not.
 
     Raises:
       errors.ConfigError: if the set cannot be made.
@@ -74,35 +64,6 @@ def open_source(
         raise errors.ConfigError(
             f"data.synthetic_kind is {kind!r}: use {' or '.join(KINDS)}"
         )
-    make: Callable[..., record.Record] = make_image
-    names: tuple[str, ...] = CLASS_NAMES
-    if kind == "membrane":
-        make, names = synthetic_membrane.make_image, synthetic_membrane.CLASS_NAMES
-    elif kind in synthetic_phase.KINDS:
-        make = functools.partial(synthetic_phase.make_image, kind=kind)
-        names = synthetic_phase.CLASS_NAMES
-    classes = names if classes is None else tuple(classes)
-    _check(num_images, size_hw, seed, classes, names)
-    image_ids = tuple(str(index) for index in range(num_images))
-
-    def load(image_id: str) -> record.Record:
-        if image_id not in image_ids:
-            raise errors.DataError(
-                f"no synthetic image {image_id!r}; there are 0 to {num_images - 1}"
-            )
-        return make(seed, int(image_id), size_hw=size_hw)
-
-    return record.Source("synthetic", classes, image_ids, load)
-
-
-def _check(
-    num_images: int,
-    size_hw: tuple[int, int],
-    seed: int,
-    classes: tuple[str, ...],
-    names: tuple[str, ...],
-) -> None:
-    """Raises `errors.ConfigError` if such a set cannot be made."""
     if num_images < 1 or seed < 0:
         raise errors.ConfigError(
             f"synthetic images: {num_images} images with seed {seed} asked for; "
@@ -113,8 +74,20 @@ def _check(
             f"synthetic images: size {size_hw[0]}x{size_hw[1]} px is too small; "
             f"give at least {MIN_SIZE_PX} px each way"
         )
-    if len(classes) != len(names):
-        raise errors.ConfigError(
-            f"synthetic images have {len(names)} classes, but {len(classes)} names "
-            f"were given; use {names}"
-        )
+    make: Callable[..., record.Record] = make_image
+    names: tuple[str, ...] = CLASS_NAMES
+    if kind == "membrane":
+        make, names = synthetic_membrane.make_image, synthetic_membrane.CLASS_NAMES
+    elif kind in synthetic_phase.KINDS:
+        make = functools.partial(synthetic_phase.make_image, kind=kind)
+        names = synthetic_phase.CLASS_NAMES
+    image_ids = tuple(str(index) for index in range(num_images))
+
+    def load(image_id: str) -> record.Record:
+        if image_id not in image_ids:
+            raise errors.DataError(
+                f"no synthetic image {image_id!r}; there are 0 to {num_images - 1}"
+            )
+        return make(seed, int(image_id), size_hw=size_hw)
+
+    return record.Source("synthetic", names, image_ids, load)

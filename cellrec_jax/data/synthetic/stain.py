@@ -56,15 +56,7 @@ def add_background(
     layout: synthetic_layout.Layout,
     mpp: float,
 ) -> None:
-    """Adds cytoplasm, stroma fibres and unspecific brown haze to the maps, in place.
-
-    Args:
-      rng: source of all draws.
-      haematoxylin: f32 [H, W] optical density.
-      dab: f32 [H, W] optical density.
-      layout: tells nests from stroma.
-      mpp: micrometres per px.
-    """
+    """Adds cytoplasm, stroma fibres and brown haze to both maps, f32 [H, W]."""
     size_hw = (dab.shape[0], dab.shape[1])
     patchy = synthetic_layout.noise_field(rng, size_hw, 5 / mpp)
     coarse = synthetic_layout.noise_field(rng, size_hw, 1.6 / mpp)
@@ -83,14 +75,7 @@ def add_background(
 def _fibres(
     rng: np.random.Generator, warp: np.ndarray, angle: float, mpp: float
 ) -> np.ndarray:
-    """Wavy strands along `angle`: noise stretched in that direction. f32 [H, W], >= 0.
-
-    Args:
-      rng: source of the noise.
-      warp: f32 [H, W] smooth noise that bends the strands.
-      angle: direction in radians.
-      mpp: micrometres per px.
-    """
+    """Wavy strands along `angle`: noise stretched that way. f32 [H, W], >= 0."""
     y, x = np.ogrid[: warp.shape[0], : warp.shape[1]]
     along = (x * np.cos(angle) + y * np.sin(angle)) * mpp / 12
     across = (y * np.cos(angle) - x * np.sin(angle)) * mpp / 1.5 + warp
@@ -106,17 +91,7 @@ def scan(
     dab: np.ndarray,
     scanner: Scanner,
 ) -> np.ndarray:
-    """Takes the picture: mixes stains, blurs, sharpens, adds noise, quantises.
-
-    Args:
-      rng: source of the noise.
-      haematoxylin: f32 [H, W] optical density.
-      dab: f32 [H, W] optical density.
-      scanner: colours and optics.
-
-    Returns:
-      uint8 [H, W, 3].
-    """
+    """Takes the picture: mixes stains, blurs, sharpens, adds noise. uint8 [H, W, 3]."""
     densities = np.stack([haematoxylin, dab], axis=-1)
     stains = scanner.stains_rgb.astype(np.float32)
     light = np.exp(-np.log(10) * (densities @ stains), dtype=np.float32)
