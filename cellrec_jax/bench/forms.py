@@ -4,7 +4,7 @@ Peers are written from the formulas, as people do it today. Plain forms compute 
 bits where these are enabled (`astype(float)`), and then say what is right.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 import functools
 from typing import Any
 
@@ -15,10 +15,12 @@ import optax
 from scipy import optimize, spatial
 
 from cellrec_jax.bench import contestants, draws, timing
+from cellrec_jax.bench.report import Row
 from cellrec_jax.losses import density, matched, points, pu
 from cellrec_jax.ops import boxes, matching, roi_align
 
 _WEIGHTS = {"regression": matched.PAPER_OPTIONS.regression_weight}
+_TIE = 1.1  # ratios of repeated runs differ by this much
 _PRIOR = 0.4  # of positive scores
 _Q = 0.4  # of generalised cross entropy
 
@@ -33,6 +35,24 @@ def torch_density(points_yx: Any, _: Any) -> Any:
     import torch
 
     return torch.cdist(points_yx, points_yx, p=1).mean(-1)
+
+
+def density_notes(rows: Sequence[Row]) -> Iterator[str]:
+    """The largest size up to which dense is as good; it compiles faster, so ties count.
+
+    It has to be as good at every smaller size and every batch, too.
+    """
+    least: dict[int, float] = {}  # boxes -> least of sorted over dense
+    for row in rows:
+        if row["contestant"] == "sorted" and row["ratio"] is not None:
+            least[row["boxes"]] = min(row["ratio"], least.get(row["boxes"], np.inf))
+    lost = min((n for n in least if least[n] * _TIE < 1), default=np.inf)
+    best = max((n for n in least if n < lost), default=0)
+    platform = jax.default_backend()
+    yield (
+        f"dense is as fast up to {best} boxes on {platform}; "
+        f"losses.density.DENSE_UP_TO says {density.DENSE_UP_TO.get(platform)}"
+    )
 
 
 def pu_risk(scores: jax.Array, *masks: jax.Array) -> jax.Array:

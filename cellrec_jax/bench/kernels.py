@@ -11,14 +11,12 @@ import math
 from typing import Any
 
 import jax
-import numpy as np
 
 from cellrec_jax.bench import draws, forms, matching_step, ranking
 from cellrec_jax.bench.contestants import COPY, Contestant
 from cellrec_jax.bench.draws import DIM
 from cellrec_jax.bench.kernel import BOTH, FORWARD, Case, Kernel
 from cellrec_jax.bench.report import Row, Settings
-from cellrec_jax.losses import density
 from cellrec_jax.ops import convolution, nms
 
 _DECADES = (10**4, 10**5, 10**6, 10**7)
@@ -42,7 +40,6 @@ _ROIS = (  # px a side, channels, RoIs
     ("small, training", 256, 48, 64),
     ("small, testing", 640, 48, 800),
 )
-_TIE = 1.1  # ratios of repeated runs differ by this much
 
 
 def _loss(
@@ -122,24 +119,6 @@ def _density(settings: Settings) -> Iterator[Case]:
             )
 
 
-def _density_notes(rows: Sequence[Row]) -> Iterator[str]:
-    """The largest size up to which dense is as good; it compiles faster, so ties count.
-
-    It has to be as good at every smaller size and every batch, too.
-    """
-    least: dict[int, float] = {}  # boxes -> least of sorted over dense
-    for row in rows:
-        if row["contestant"] == "sorted" and row["ratio"] is not None:
-            least[row["boxes"]] = min(row["ratio"], least.get(row["boxes"], np.inf))
-    lost = min((n for n in least if least[n] * _TIE < 1), default=np.inf)
-    best = max((n for n in least if n < lost), default=0)
-    platform = jax.default_backend()
-    yield (
-        f"dense is as fast up to {best} boxes on {platform}; "
-        f"losses.density.DENSE_UP_TO says {density.DENSE_UP_TO.get(platform)}"
-    )
-
-
 def _matching(settings: Settings) -> Iterator[Case]:
     """Every way must reach SciPy's least total cost in every image."""
     batches = _batches(settings, 1, 4, 16)
@@ -183,18 +162,6 @@ def _matching_step(settings: Settings) -> Iterator[Case]:
         )
 
 
-def _matching_step_notes(rows: Sequence[Row]) -> Iterator[str]:
-    """What each way to match adds to the step."""
-    alone = {row["proposals"]: row for row in rows if row["contestant"] == "none"}
-    for row in rows:
-        if row["contestant"] != "none" and row["proposals"] in alone:
-            added = row["median_ms"] - alone[row["proposals"]]["median_ms"]
-            yield (
-                f"{row['proposals']} proposals, {row['cells']} cells, batch "
-                f"{row['batch']}: {row['contestant']} adds {added:.1f} ms to a step"
-            )
-
-
 def _ranking(settings: Settings) -> Iterator[Case]:
     """A pass at given weights, then solves; sizes are rows of the paper's features."""
     for size in settings.sizes or (10**3, 10**4, 10**5, 10**6):
@@ -229,16 +196,6 @@ def _ranking(settings: Settings) -> Iterator[Case]:
             passes={FORWARD: 0.0},  # how many steps they take depends on the data
             tolerance=0.01,
             held_bytes=held_bytes,
-        )
-
-
-def _ranking_notes(rows: Sequence[Row]) -> Iterator[str]:
-    for size in {min((row["rows"] for row in rows), default=0)} - {0}:
-        data = draws.features(size)
-        least, sgd = ranking.least_total(*data), ranking.sgd_total(*data)
-        yield (
-            f"solve, {size} rows: the least total is {least:.4g}; "
-            f"{ranking.STEPS} steps of SGD end at {sgd:.4g}"
         )
 
 
@@ -324,12 +281,12 @@ def _matched_sizes(settings: Settings) -> Sequence[tuple[int, int]]:
 
 KERNELS = {
     "convolution": Kernel("px", _convolution),
-    "density": Kernel("boxes", _density, _density_notes),
+    "density": Kernel("boxes", _density, forms.density_notes),
     "pu": Kernel("scores", _pu),
     "points": Kernel("rows", _points),
     "matching": Kernel("proposals", _matching),
-    "matching_step": Kernel("proposals", _matching_step, _matching_step_notes),
-    "ranking": Kernel("rows", _ranking, _ranking_notes),
+    "matching_step": Kernel("proposals", _matching_step, matching_step.notes),
+    "ranking": Kernel("rows", _ranking, ranking.notes),
     "nms": Kernel("boxes", _nms),
     "roi_align": Kernel("rois", _roi_align, _roi_align_notes),
 }

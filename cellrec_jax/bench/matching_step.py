@@ -4,6 +4,7 @@ A step of a small convolutional network whose outputs are matched with cells and
 the losses of point annotation. "none" is told the pairs.
 """
 
+from collections.abc import Iterator, Sequence
 import itertools
 import math
 from typing import Any
@@ -12,6 +13,7 @@ import jax
 import numpy as np
 
 from cellrec_jax.bench import draws
+from cellrec_jax.bench.report import Row
 from cellrec_jax.losses import matched
 from cellrec_jax.ops import matching
 
@@ -66,6 +68,18 @@ def loss(
         pairs = _match(*heads, true_yx, labels, cell_mask, backend=backend)
     losses = jax.vmap(matched.matched_losses)(*heads, true_yx, labels, pairs)
     return matched.total_loss(losses)[0]
+
+
+def notes(rows: Sequence[Row]) -> Iterator[str]:
+    """What each way to match adds to the step."""
+    alone = {row["proposals"]: row for row in rows if row["contestant"] == "none"}
+    for row in rows:
+        if row["contestant"] != "none" and row["proposals"] in alone:
+            added = row["median_ms"] - alone[row["proposals"]]["median_ms"]
+            yield (
+                f"{row['proposals']} proposals, {row['cells']} cells, batch "
+                f"{row['batch']}: {row['contestant']} adds {added:.1f} ms to a step"
+            )
 
 
 def _heads(

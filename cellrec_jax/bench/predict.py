@@ -118,7 +118,7 @@ def ready(
     from cellrec_jax.predict import compiled  # late: needs Pillow
 
     method = methods.build(experiment, _NUM_CLASSES)
-    weights = method.init(jax.random.key(0), jnp.zeros((1, 64, 64, 3)))
+    weights = jax.jit(method.init)(jax.random.key(0), jnp.zeros((1, 64, 64, 3)))
     pixels = np.random.default_rng(0).integers(0, 256, (*size_hw, 3), np.uint8)
     none = np.zeros((0, 2), np.float32), np.zeros(0, np.int32)
     record = Record("noise", pixels, *none)

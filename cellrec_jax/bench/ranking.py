@@ -7,6 +7,7 @@ each copy with a label of its own; no contestant knows, but `Counted` counts the
 that what is right takes the time of the pool, in 64 bits where these are enabled.
 """
 
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -16,6 +17,7 @@ import optax
 from scipy import optimize
 
 from cellrec_jax.bench import contestants, draws
+from cellrec_jax.bench.report import Row
 from cellrec_jax.losses.ranking import objective, solvers
 
 P = 4.0
@@ -173,3 +175,14 @@ def torch_sgd(features: Any, positive: Any, negative: Any) -> Any:
     for _ in range(STEPS):
         weights = weights - step * contestants.torch_with_gradient(total)(weights)[1]
     return total(weights)
+
+
+def notes(rows: Sequence[Row]) -> Iterator[str]:
+    """The totals that the smallest solves end at."""
+    for size in {min((row["rows"] for row in rows), default=0)} - {0}:
+        data = draws.features(size)
+        least, sgd = least_total(*data), sgd_total(*data)
+        yield (
+            f"solve, {size} rows: the least total is {least:.4g}; "
+            f"{STEPS} steps of SGD end at {sgd:.4g}"
+        )

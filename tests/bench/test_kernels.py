@@ -5,7 +5,15 @@ import dataclasses
 import jax
 import pytest
 
-from cellrec_jax.bench import contestants, draws, kernel, kernels, machine
+from cellrec_jax.bench import (
+    contestants,
+    draws,
+    forms,
+    kernel,
+    kernels,
+    machine,
+    matching_step,
+)
 from cellrec_jax.bench.report import Settings
 
 SETTINGS = Settings(sizes=(24,), repeats=1, batch_size=1, limit_s=1e3)
@@ -92,7 +100,7 @@ def test_density_advice_is_the_largest_size_at_which_dense_does_not_lose():
         {"boxes": boxes, "contestant": "sorted", "ratio": ratio}
         for boxes, ratio in ((64, 2.0), (128, 0.95), (256, 0.8), (512, 3.0))
     ]
-    (note,) = kernels._density_notes(rows)
+    (note,) = forms.density_notes(rows)
     assert "as fast up to 128 boxes" in note
 
 
@@ -102,7 +110,7 @@ def test_added_milliseconds():
         {**row, "contestant": "none", "median_ms": 10.0},
         {**row, "contestant": "host", "median_ms": 12.5},
     ]
-    (note,) = kernels._matching_step_notes(rows)
+    (note,) = matching_step.notes(rows)
     assert note.endswith("host adds 2.5 ms to a step")
 
 
