@@ -26,12 +26,7 @@ class Console:
     """Prints to standard output; quiet consoles print nothing (tests, Python use)."""
 
     def __init__(self, *, quiet: bool = False, seconds: float = 5.0) -> None:
-        """Makes a console.
-
-        Args:
-          quiet: print nothing.
-          seconds: between progress lines where there is no terminal.
-        """
+        """`seconds` lie between progress lines where there is no terminal."""
         self._rich = RichConsole(quiet=quiet, highlight=False, soft_wrap=True)
         self._seconds = seconds
 

@@ -26,9 +26,6 @@ def loss_curves(
       path: the PNG file.
       rows: log entries: `step` and any number of name -> value; None, NaN and other
         non-numbers are left out.
-
-    Raises:
-      RunError: if the file cannot be written.
     """
     series = _loss_series(rows)
     totals = {name: line for name, line in series.items() if name.endswith("loss")}
@@ -57,7 +54,6 @@ def precision_recall(
     path: str | os.PathLike[str],
     curves: Mapping[str, tuple[np.ndarray, np.ndarray]],
     *,
-    average_precision: Mapping[str, float | None] | None = None,
     criterion: str = "box IoU > 0.5",
 ) -> None:
     """Draws precision over recall, one line a class.
@@ -65,11 +61,7 @@ def precision_recall(
     Args:
       path: the PNG file.
       curves: class name -> (recall [M], precision [M]), best score first.
-      average_precision: class name -> area under the curve in [0, 1], for the legend.
       criterion: what makes a detection a true positive, for the title.
-
-    Raises:
-      RunError: if the file cannot be written.
     """
     figure = drawing.new_figure(4.8, 4.4)
     axes = figure.add_subplot()
@@ -77,14 +69,10 @@ def precision_recall(
     drawing.unit_square(axes)
     drawing.title(axes, f"True positive: {criterion}")
     for position, (name, (recall, precision)) in enumerate(curves.items()):
-        ap = (average_precision or {}).get(name)
-        label = drawing.plain(name) + ("" if ap is None else f"  AP {ap:.3f}")
-        axes.plot(recall, precision, color=drawing.color(position), lw=1.8, label=label)
-        if len(recall):
-            # The curve ends where detections do, not where recall is 1.
-            axes.plot(
-                recall[-1], precision[-1], "o", ms=4, color=drawing.color(position)
-            )
+        color, label = drawing.color(position), drawing.plain(name)
+        axes.plot(recall, precision, color=color, lw=1.8, label=label)
+        if len(recall):  # the curve ends where detections do, not where recall is 1
+            axes.plot(recall[-1], precision[-1], "o", ms=4, color=color)
     if curves:
         drawing.legend(axes, loc="lower left")
     else:
@@ -109,9 +97,6 @@ def reliability(
       fraction_true: [S] share of true positives, NaN where it is empty.
       counts: [S] detections in each bin.
       ece: expected calibration error, printed; None without detections.
-
-    Raises:
-      RunError: if the file cannot be written.
     """
     figure = drawing.new_figure(4.8, 5.2)
     grid = figure.add_gridspec(2, 1, height_ratios=(3, 1))

@@ -9,15 +9,11 @@ from cellrec_jax.io import atomic
 def replace(path: Path, name: str, text: str) -> None:
     """Replaces what stands between `<!-- NAME -->` and `<!-- /NAME -->`.
 
-    Args:
-      path: the file; all the rest of it stays.
-      name: of the markers.
-      text: what shall stand there, without a line break at its end.
+    `text` ends without a line break; all the rest of the file stays.
 
     Raises:
       ConfigError: if the file cannot be read, or has not these two markers once each,
         in this order.
-      RunError: if it cannot be written.
     """
     before, after = _around(path, name)
     begin, end = _markers(name)
@@ -25,11 +21,7 @@ def replace(path: Path, name: str, text: str) -> None:
 
 
 def require(path: Path, name: str) -> None:
-    """Checks that `replace` will find the file and its markers.
-
-    Raises:
-      ConfigError: as `replace` does.
-    """
+    """Raises a ConfigError unless `replace` will find the file and its markers."""
     _around(path, name)
 
 

@@ -6,13 +6,11 @@ import os
 import numpy as np
 from PIL import Image, ImageDraw
 
-from cellrec_jax import geometry
 from cellrec_jax.io import atomic, palette
 
 _RED = (230, 20, 20)
 _DARK = (20, 20, 20)
-_BOX_HW = (32.0, 32.0)
-"""Boxes drawn around annotated points, the size the paper trains on."""
+_MARKER_PX = 7.0  # from the centre of a diamond to its corners
 
 
 def draw_overlay(
@@ -21,10 +19,8 @@ def draw_overlay(
     scores: np.ndarray,
     *,
     true_boxes_yxyx: np.ndarray | None = None,
-    true_points_yx: np.ndarray | None = None,
     labels: np.ndarray | None = None,
     score_threshold: float = 0.6,
-    marker_px: float = 7.0,
 ) -> np.ndarray:
     """Draws detections as diamonds and annotations as red boxes.
 
@@ -37,11 +33,8 @@ def draw_overlay(
       points_yx: [M, 2] detections in px.
       scores: [M].
       true_boxes_yxyx: [N, 4] annotated boxes in px.
-      true_points_yx: [N, 2] annotated points in px, drawn as 32 x 32 boxes; only used
-        without `true_boxes_yxyx`.
       labels: int [M] class ids 0..K-1 of the detections.
       score_threshold: least score of a detection that is drawn.
-      marker_px: from the centre of a diamond to its corners.
 
     Returns:
       uint8 [H, W, 3].
@@ -52,9 +45,6 @@ def draw_overlay(
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (1, 3):
         raise ValueError(f"uint8 [H, W, 3] wanted, not {image.dtype} {image.shape}")
     image = np.broadcast_to(image, (*image.shape[:2], 3))
-    if true_boxes_yxyx is None and true_points_yx is not None:
-        points = np.asarray(true_points_yx, np.float32).reshape(-1, 2)
-        true_boxes_yxyx = geometry.boxes_around(points, _BOX_HW)
     canvas = Image.fromarray(image)
     pen = ImageDraw.Draw(canvas)
     for box_yxyx in () if true_boxes_yxyx is None else true_boxes_yxyx:
@@ -64,20 +54,12 @@ def draw_overlay(
     colors = palette.class_colors(int(np.max(labels, initial=0)) + 1)
     for point_yx, score, label in zip(points_yx, scores, labels, strict=True):
         if score >= score_threshold:
-            _draw_diamond(pen, point_yx, marker_px, colors[int(label)])
+            _draw_diamond(pen, point_yx, colors[int(label)])
     return np.array(canvas)
 
 
 def write_png(path: str | os.PathLike[str], image: np.ndarray) -> None:
-    """Writes an image as PNG, whole or not at all.
-
-    Args:
-      path: the file.
-      image: uint8 [H, W, 3] or [H, W].
-
-    Raises:
-      RunError: if the file cannot be written.
-    """
+    """Writes an image, uint8 [H, W, 3] or [H, W], as PNG, whole or not at all."""
     encoded = io.BytesIO()
     Image.fromarray(image).save(encoded, format="PNG")
     atomic.write_bytes(path, encoded.getvalue())
@@ -91,14 +73,12 @@ def _draw_box(pen: ImageDraw.ImageDraw, box_yxyx: np.ndarray) -> None:
 
 
 def _draw_diamond(
-    pen: ImageDraw.ImageDraw,
-    point_yx: np.ndarray,
-    radius: float,
-    color: tuple[int, int, int],
+    pen: ImageDraw.ImageDraw, point_yx: np.ndarray, color: tuple[int, int, int]
 ) -> None:
     # The drawing library puts pixel centres on whole numbers.
     y, x = (float(value) - 0.5 for value in point_yx)
-    corners_xy = [(x, y - radius), (x + radius, y), (x, y + radius), (x - radius, y)]
+    r = _MARKER_PX
+    corners_xy = [(x, y - r), (x + r, y), (x, y + r), (x - r, y)]
     outline_xy = [*corners_xy, corners_xy[0]]
     pen.line(outline_xy, fill=_DARK, width=4, joint="curve")
     pen.line(outline_xy, fill=color, width=2, joint="curve")

@@ -15,12 +15,5 @@ _COLORS = (
 
 
 def class_colors(num_classes: int) -> tuple[tuple[int, int, int], ...]:
-    """Colours of classes 0..K-1, repeated after eight.
-
-    Args:
-      num_classes: K.
-
-    Returns:
-      K times (red, green, blue) in 0..255.
-    """
+    """K times (red, green, blue) in 0..255; repeated after eight."""
     return tuple(_COLORS[label % len(_COLORS)] for label in range(num_classes))

@@ -21,9 +21,6 @@ def confusion_matrix(
       counts: int [K + 1, K + 1], row the annotated, column the predicted class; last
         column missed cells, last row false detections.
       class_names: names of the K classes.
-
-    Raises:
-      RunError: if the file cannot be written.
     """
     counts = np.asarray(counts)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -61,9 +58,6 @@ def threshold_curve(
       thresholds: [T] least scores in [0, 1].
       f1: class name -> F1 [T]; NaN where undefined (not drawn).
       operating: class name -> the threshold that was fitted, drawn as a dashed line.
-
-    Raises:
-      RunError: if the file cannot be written.
     """
     figure = drawing.new_figure(6.8, 4.0)
     axes = figure.add_subplot()

@@ -25,13 +25,6 @@ def detection_rows(
 ) -> list[dict[str, Any]]:
     """Rows of one image for `write_detections`.
 
-    Args:
-      image_id: goes into the column `image`.
-      points_yx: [N, 2] px.
-      scores: [N].
-      labels: int [N] class ids 0..K-1.
-      class_names: K names.
-
     Returns:
       One dict a detection with the keys `DETECTION_COLUMNS`, in the order given;
       coordinates to 0.001 px, scores to 1e-6.
@@ -53,12 +46,7 @@ def write_detections(
 ) -> None:
     """Writes the detections of any number of images, whole or not at all.
 
-    Args:
-      path: the CSV file.
-      rows: see `detection_rows`; none gives a file with the header alone.
-
-    Raises:
-      RunError: if the file cannot be written.
+    None give a file with the header alone.
     """
     write_rows(path, rows, DETECTION_COLUMNS)
 
@@ -76,7 +64,6 @@ def write_rows(
       columns: the header, in order.
 
     Raises:
-      RunError: if the file cannot be written.
       ValueError: if a row has other keys.
     """
     with (

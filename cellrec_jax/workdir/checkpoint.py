@@ -63,11 +63,6 @@ def open_manager(
     checkpoint is written under a temporary name and renamed when complete, so a
     process may be killed at any moment.
 
-    Args:
-      workdir: created by the caller unless `read_only`.
-      config: see `CheckpointConfig`.
-      read_only: for evaluation and prediction.
-
     Raises:
       CheckpointError: if a work directory to read has no checkpoint.
     """
@@ -111,7 +106,7 @@ def save(
       manager: from `open_manager`.
       state: replicated arrays.
       meta: JSON-serialisable.
-      score: validation score, more is better; None if not evaluated.
+      score: of the validation, more is better; None if there was none.
 
     Raises:
       RunError: if the disk is full or read-only.
@@ -162,11 +157,6 @@ def latest_meta(workdir: epath.Path) -> dict[str, Any]:
 
 def restore(manager: ocp.CheckpointManager, template: State, step: int) -> Saved:
     """Reads a checkpoint into the shapes and types of `template`.
-
-    Args:
-      manager: from `open_manager`.
-      template: arrays or `jax.ShapeDtypeStruct`s.
-      step: one of `manager.all_steps()`.
 
     Raises:
       CheckpointError: if it is damaged or belongs to another model.

@@ -40,12 +40,7 @@ def require_same_cuts(
 ) -> None:
     """Raises a ConfigError if detections are to be cut by another rule than a run's.
 
-    Evaluation on other images has nothing to fit it on.
-
-    Args:
-      trained: of the run.
-      wanted: for the evaluation; its radius and protocol may differ.
-      workdir: of the run, for the message.
+    Evaluation on other images has nothing to fit it on; radius and protocol may differ.
     """
     before, now = rule(trained), rule(wanted)
     for name in _CUTS:
@@ -58,16 +53,7 @@ def require_same_cuts(
 
 
 def save(workdir: epath.Path, step: int, chosen: Chosen) -> None:
-    """Adds the operating point of a checkpoint, whole or not at all.
-
-    Args:
-      workdir: of the run.
-      step: of the checkpoint.
-      chosen: what replaces an earlier choice.
-
-    Raises:
-      RunError: if it cannot be written.
-    """
+    """Keeps the operating point of the checkpoint of `step`, the last one wins."""
     writer.write_json(workdir / FILE, {**_read(workdir), str(step): chosen._asdict()})
 
 
@@ -77,13 +63,7 @@ def forget(workdir: epath.Path) -> None:
 
 
 def updated(meta: Mapping[str, Any], workdir: epath.Path, step: int) -> dict[str, Any]:
-    """Metadata of a checkpoint, with the operating point that was chosen since.
-
-    Args:
-      meta: as the checkpoint of `step` holds it.
-      workdir: of the run.
-      step: of the checkpoint.
-    """
+    """Metadata of the checkpoint of `step`, with the operating point chosen since."""
     found = _read(workdir).get(str(step))
     if found is None:
         return dict(meta)

@@ -72,9 +72,7 @@ def test_precision_recall(tmp_path):
         "$odd_{name}": (np.array([0.2, 0.6]), np.array([1.0, 0.7])),
         "_hidden": (np.zeros(0), np.zeros(0)),
     }
-    figures.precision_recall(
-        tmp_path / "pr.png", curves, average_precision={"$odd_{name}": 0.5}
-    )
+    figures.precision_recall(tmp_path / "pr.png", curves)
     assert holds(pixels(tmp_path / "pr.png"), "#0072b2")
     figures.precision_recall(tmp_path / "none.png", {})
     pixels(tmp_path / "none.png")

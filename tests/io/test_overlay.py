@@ -33,13 +33,6 @@ def test_boxes_cover_their_pixels_in_red():
     assert (image == 200).all()
 
 
-def test_points_get_boxes_of_32():
-    drawn = overlay.draw_overlay(
-        blank(), *no_points(), true_points_yx=np.array([[25.0, 50.0]])
-    )
-    assert where(drawn, RED) == (9, 34, 41, 66)
-
-
 def test_diamonds_are_green_and_centred():
     points_yx = np.array([[20.5, 60.5], [40.5, 20.5]])
     drawn = overlay.draw_overlay(blank(), points_yx, np.array([0.6, 0.59]))
