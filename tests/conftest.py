@@ -1,11 +1,26 @@
-"""Four CPU devices, cores shared out, no silent broadcasting, no TensorFlow on GPUs."""
+"""Four CPU devices, cores shared out, no silent broadcasting, no TensorFlow on GPUs.
+
+What is compiled runs once or twice and on small arrays: it is compiled with few
+optimisations, and kept in a folder that all processes of a test run share.
+"""
 
 from collections.abc import Iterator
 import os
 from pathlib import Path
+import shutil
+import tempfile
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+os.environ.setdefault(
+    "XLA_FLAGS",
+    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true",
+)
+os.environ.setdefault(
+    "JAX_COMPILATION_CACHE_DIR",
+    os.path.join(tempfile.gettempdir(), f"cellrec-compiled-{os.getpid()}"),
+)
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
 
 import h5py
 import hypothesis
@@ -33,7 +48,15 @@ _take_share_of_cores()  # before JAX makes its devices
 jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
-collect_ignore = ["mutants.py"]  # a command
+collect_ignore = ["mutants.py", "fingerprints.py"]  # commands
+
+
+def pytest_unconfigure() -> None:
+    """Deletes what was compiled, in the process that named its folder."""
+    folder = Path(os.environ["JAX_COMPILATION_CACHE_DIR"])
+    if folder.name == f"cellrec-compiled-{os.getpid()}":
+        shutil.rmtree(folder, ignore_errors=True)
+
 
 hypothesis.settings.register_profile(
     "cellrec", derandomize=True, max_examples=50, deadline=None
