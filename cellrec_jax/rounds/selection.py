@@ -90,8 +90,8 @@ def rank(
       features tell none apart.
 
     Raises:
-      ValueError: for an unknown solver, a share or other number out of range, unequal
-        lengths, or features of used peaks that are not finite.
+      ValueError: for an unknown solver, a share out of range, unequal lengths, or
+        features of used peaks that are not finite.
 
     References:
       Fujii et al. 2021, Eq. 2 and their code. Differs from the paper: the moved share
