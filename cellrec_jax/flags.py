@@ -81,7 +81,11 @@ def _parser() -> _Parser:
     )
     used("--input", help="predict: image, folder or quoted pattern")
     rest = parser.add_argument_group("others").add_argument
-    rest("--list", action="store_true", help="print configs and presets, a line each")
+    rest(
+        "--list",
+        action="store_true",
+        help="print configs and presets, a line each; with --config all keys of one",
+    )
     rest(
         "--output",
         type=epath.Path,

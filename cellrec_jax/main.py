@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 
 from cellrec_jax import config, errors
 from cellrec_jax import flags as flags_lib
-from cellrec_jax.config import overrides
+from cellrec_jax.config import keys, overrides
 
 if TYPE_CHECKING:
     from cellrec_jax.io.console import Console
@@ -82,6 +82,15 @@ def list_configs() -> dict[str, str]:
         for name, path in _shipped().items()
         for preset, what in _module(path).PRESETS.items()
     }
+
+
+def _listed(flag: str | None, pairs: dict[str, str]) -> list[str]:
+    """Configs and presets; of one of them, every key."""
+    if flag:
+        return list(keys.lines(_experiment(flag, pairs)))
+    configs = list_configs()
+    width = max(map(len, configs))
+    return [f"{name:<{width}}  {what}" for name, what in configs.items()]
 
 
 def _experiment(flag: str, pairs: dict[str, str]) -> config.Experiment:
@@ -209,9 +218,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         flags, pairs = flags_lib.parse(arguments)
         if flags.list:
-            configs = list_configs()
-            for name, what in configs.items():
-                print(f"{name:<{max(map(len, configs))}}  {what}")  # noqa: T201
+            print("\n".join(_listed(flags.config, pairs)))  # noqa: T201
             return 0
         if flags.distributed:
             _start_distributed(flags.distributed)

@@ -57,7 +57,8 @@ def check(section: str, options: Any) -> None:
             continue
         key = f"{section}.{field.name}" if section else field.name
         hint = f": {limits.hint}" if limits.hint else ""
-        require(False, f"{key}={text(value)}{_meant(limits)}{hint}")
+        colon = ":" if limits.choices else ""
+        require(False, f"{key}={text(value)}{colon} {meant(limits)}{hint}")
 
 
 def require(ok: bool, message: str) -> None:
@@ -88,20 +89,21 @@ def _fits(value: Any, limits: Limits) -> bool:
     )
 
 
-def _meant(limits: Limits) -> str:
+def meant(limits: Limits) -> str:
+    """What a value may be, in words."""
     if limits.choices:
-        return f": choose one of {words(limits.choices)}"
+        return f"choose one of {words(limits.choices)}"
     if limits.most is None and limits.below is None:
         if limits.above is not None:
-            return f" must be more than {limits.above}"
+            return f"must be more than {limits.above}"
         return (
-            " must be 0 or more"
+            "must be 0 or more"
             if not limits.least
-            else (f" must be at least {limits.least}")
+            else (f"must be at least {limits.least}")
         )
     low = f"({limits.above}" if limits.above is not None else f"[{limits.least}"
     high = f"{limits.below})" if limits.below is not None else f"{limits.most}]"
-    return f" must be in {low}, {high}"
+    return f"must be in {low}, {high}"
 
 
 def _several(value: Any) -> tuple[Any, ...]:
