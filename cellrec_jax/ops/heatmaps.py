@@ -195,7 +195,8 @@ def _paint(
     height, width, num_planes = size_hwk
     half = heights.shape[1] // 2
     # A margin keeps windows whole: `scatter` drops those that are not.
-    canvas = jnp.zeros((num_planes, height + 2 * half, width + 2 * half))
+    shape = num_planes, height + 2 * half, width + 2 * half
+    canvas = jnp.zeros(shape, heights.dtype)
     place = jnp.concatenate([planes[:, None], first + half], axis=1)
     numbers = jax.lax.ScatterDimensionNumbers(
         update_window_dims=(1, 2),
