@@ -5,6 +5,8 @@ optimisations, and kept in a folder that all processes of a test run share.
 """
 
 from collections.abc import Iterator
+import ctypes
+import gc
 import os
 from pathlib import Path
 import shutil
@@ -85,19 +87,27 @@ TINY_MODEL = {
 
 
 _MANY_MAPS = 30_000
-_MAPS = Path("/proc/self/maps")
+_MUCH_MEMORY = 1.5 * 2**30
+_PROCESS = Path("/proc/self")
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _few_memory_maps() -> Iterator[None]:
-    """Forgets compiled functions before they crash the process.
+    """Forgets compiled functions before they crash or fill the machine.
 
     Each holds about ten memory maps, of which Linux allows a process 65,530; XLA's
     compiler ends with a segmentation fault when it gets no more.
     """
     yield
-    if _MAPS.exists() and len(_MAPS.read_bytes().splitlines()) > _MANY_MAPS:
+    if not (_PROCESS / "statm").exists():
+        return
+    pages = int((_PROCESS / "statm").read_text().split()[1])
+    held = pages * os.sysconf("SC_PAGE_SIZE")
+    maps = (_PROCESS / "maps").read_bytes().count(b"\n")
+    if maps > _MANY_MAPS or held > _MUCH_MEMORY:
         jax.clear_caches()
+        gc.collect()
+        ctypes.CDLL(None).malloc_trim(0)  # of glibc: gives freed memory back
 
 
 @pytest.fixture

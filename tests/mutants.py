@@ -100,7 +100,7 @@ _TABLE: dict[str, list[tuple]] = {
         ("> threshold", ">= threshold", ">= for >"),
     ],
     "cellrec_jax.ops.peaks": [
-        ("found &= heights > _thr", "found &= heights >= _thr", ">= for >"),
+        ("found &= heights > ", "found &= heights >= ", ">= for >"),
         ("highest & (first == number)", "highest", "a flat top gives many peaks"),
     ],
     "cellrec_jax.ops.heatmaps": [
