@@ -104,8 +104,10 @@ class Traits(NamedTuple):
     stride: int = 1
     """px; tiles of an image that start at its multiples have the features of the
     whole image, but for what lies near their edges."""
+    max_detections: int = 0
+    """Most detections that a prediction holds; 0 where nothing is cut."""
     slots_per_class: bool = False
-    """Whether the `max_detections` of its options are for each class, not for all."""
+    """Whether these are of each class, not of all together."""
     tile_warning: str = ""
     """What to tell of images that are cut into tiles; empty where nothing is."""
 

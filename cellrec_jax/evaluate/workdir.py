@@ -181,7 +181,7 @@ def _slot_lines(
     model: model_lib.Model, results: Sequence[results_lib.ImageResult]
 ) -> list[str]:
     """Warns of images with more cells than a prediction can hold."""
-    slots = model.experiment.options.model.max_detections
+    slots = model.method.traits.max_detections
     thresholds = np.asarray(model.meta["decode"]["thresholds"])
     per_class = model.method.traits.slots_per_class
     full = []
@@ -189,7 +189,7 @@ def _slot_lines(
         counted = one.pred_labels[one.pred_scores >= thresholds[one.pred_labels]]
         by_class = np.bincount(counted, minlength=1)
         found = by_class.max() if per_class else by_class.sum()
-        if found >= slots:
+        if 0 < slots <= found:
             full.append(one.image_id)
     if not full:
         return []

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from cellrec_jax import errors, methods
+from cellrec_jax import errors
 from cellrec_jax.data import sets
 from cellrec_jax.evaluate import workdir as evaluation
 from cellrec_jax.io.console import Console
@@ -45,12 +45,11 @@ def test_images_of_another_scale_are_named(trained):
 def test_images_that_fill_all_slots_are_named(trained):
     """Three are kept; what is below the threshold 0.5 does not count."""
     restored = model.restore(trained)
-    experiment = methods.changed(restored.experiment, {"model.max_detections": 3})
     meta = {**restored.meta, "decode": {"thresholds": [0.5, 0.5]}}
-    restored = dataclasses.replace(restored, experiment=experiment, meta=meta)
+    restored = dataclasses.replace(restored, meta=meta)
 
     def lines(scores, labels, per_class=True):
-        traits = Traits(slots_per_class=per_class)
+        traits = Traits(max_detections=3, slots_per_class=per_class)
         made = restored.method._replace(traits=traits)
         none = np.zeros((0, 2), np.float32)
         one = results.ImageResult(
@@ -60,6 +59,7 @@ def test_images_that_fill_all_slots_are_named(trained):
         return evaluation._slot_lines(dataclasses.replace(restored, method=made), [one])
 
     assert restored.method.traits.slots_per_class
+    assert restored.method.traits.max_detections == 12
     assert lines([], []) == lines([0.9, 0.8, 0.4], [0, 0, 0]) == []
     assert lines([0.9, 0.8, 0.7], [0, 0, 1]) == []
     assert lines([0.9, 0.8, 0.4], [0, 0, 1], per_class=False) == []

@@ -68,6 +68,7 @@ def make(options: Options, *, num_classes: int) -> Method:
         loss_fn=bind(_loss_fn),
         predict=bind(_predict),
         traits=Traits(
+            max_detections=options.model.max_detections,
             trainable=functools.partial(_trainable, options=options.model),
             load_pretrained=functools.partial(
                 encoder.load_pretrained, options.model.pretrained, "resnet"

@@ -63,7 +63,7 @@ def make(options: Options, *, num_classes: int) -> Method:
         init=bind(_init),
         loss_fn=bind(_loss_fn),
         predict=bind(_predict),
-        traits=Traits(stride=_STRIDE),
+        traits=Traits(max_detections=options.model.max_detections, stride=_STRIDE),
     )
 
 

@@ -75,6 +75,7 @@ def make(options: Options, *, num_classes: int) -> Method:
         loss_fn=bind(_loss_fn),
         predict=bind(_predict),
         traits=Traits(
+            max_detections=options.model.max_detections,
             trainable=_trainable,
             stride=unet.MULTIPLE,
             candidates=bind(_candidates),

@@ -53,7 +53,10 @@ def make(options: Options, *, num_classes: int) -> Method:
         init=_init,
         loss_fn=_loss_fn,
         predict=functools.partial(_predict, model=options.model),
-        traits=Traits(fit=functools.partial(fit, model=options.model)),
+        traits=Traits(
+            max_detections=options.model.max_detections,
+            fit=functools.partial(fit, model=options.model),
+        ),
     )
 
 
