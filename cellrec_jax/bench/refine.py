@@ -24,6 +24,7 @@ from cellrec_jax.data.example import ExampleSpec, prepare
 from cellrec_jax.data.record import Record
 from cellrec_jax.losses.ranking import solvers
 from cellrec_jax.methods import heatmap_pu
+from cellrec_jax.methods.heatmap_pu.options import RefineOptions
 from cellrec_jax.nn import patch_net, unet
 from cellrec_jax.rounds import patch_classifier
 from cellrec_jax.types import Batch, Progress
@@ -144,14 +145,14 @@ def _classifier(kind: str, settings: Settings) -> list[Row]:
     shape = (number, _PATCH_PX, _PATCH_PX, 1)
     patches = jax.device_put(np.random.default_rng(0).random(shape, np.float32))
     repeats = settings.repeats or timing.REPEATS
-    options = patch_classifier.Options(kind, batch_size=batch, epochs=1 + repeats)
+    options = RefineOptions(network=kind, batch_size=batch, epochs=1 + repeats)
     ends = [time.perf_counter()]
     trained = patch_classifier.train(
         patches,
         np.arange(number) % 3 == 0,
         0.5,
         options,
-        lambda *_: ends.append(time.perf_counter()),
+        on_epoch=lambda *_: ends.append(time.perf_counter()),
     )
     first, *epochs = np.diff(ends).tolist()
     extraction = timing.Call(

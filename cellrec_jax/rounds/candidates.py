@@ -7,9 +7,12 @@ Pseudo Label Selection Using P-classification, MICCAI 2021.
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import jax
 import numpy as np
 from scipy import spatial
 
+from cellrec_jax.losses import class_prior
+from cellrec_jax.methods.heatmap_pu.options import RefineOptions
 from cellrec_jax.metrics import matching
 from cellrec_jax.rounds import labels as round_labels
 
@@ -26,15 +29,7 @@ class Candidates(NamedTuple):
 
 
 def carry_over(new: Candidates, previous: Candidates, distance_px: float) -> Candidates:
-    """Appends the previous round's peaks that were not found again.
-
-    Args:
-      new: peaks of this round.
-      previous: peaks of the last round, with what it carried over itself.
-      distance_px: a previous peak stays if no new one of its image is within it.
-
-    Returns:
-      New peaks, then those that stay.
+    """Appends the previous round's peaks with no new one within the distance, px.
 
     References:
       The public code of Fujii et al. Differs from it: there a previous peak stays also
@@ -87,3 +82,43 @@ def divide(
     kinds = np.where(distances[0] <= distances[1], POSITIVE, REMOVED)
     kinds[np.isinf(distances).all(axis=0)] = UNLABELED
     return kinds.astype(np.int8)
+
+
+def prior_of(
+    patches: jax.Array, kinds: np.ndarray, config: RefineOptions, seed: int
+) -> tuple[float, tuple[str, ...]]:
+    """The prior of the classifier's risk, as the options say.
+
+    The negative part of that risk (`pu.pu_risk`) is the mean over unlabelled peaks
+    alone, less what their cells have in it: unbiased with the share of cells among
+    these, which is what penL1 estimates. The fixed rule is the share among labelled
+    and unlabelled ones together, which is higher, as in the code of Fujii et al.
+
+    Args:
+      patches: [N, S, S, C] at the peaks.
+      kinds: i8 [N], see `divide`; some positive, some unlabelled.
+      config: options of rounds.
+      seed: of the estimate.
+
+    Returns:
+      The prior, in (0, 1), and what did not go as planned.
+    """
+    positive, unlabeled = kinds == POSITIVE, kinds == UNLABELED
+    if config.prior:
+        return config.prior, ()
+    fixed = class_prior.fixed_prior(
+        int(positive.sum()), int(unlabeled.sum()), config.unlabeled_share
+    )
+    if config.prior_rule == "fixed":
+        return fixed, ()
+    flat = np.asarray(patches).reshape(len(patches), -1)
+    try:
+        estimate = class_prior.penl1_prior(flat[positive], flat[unlabeled], seed=seed)
+    except ValueError as error:
+        note = (
+            f"refine.prior_rule=penl1 cannot estimate a prior ({error}): {fixed:.2f} "
+            "by the fixed rule was taken; set --config.refine.prior for another one, "
+            "or --config.refine.prior_rule=fixed"
+        )
+        return fixed, (note,)
+    return estimate.prior, ()

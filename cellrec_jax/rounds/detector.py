@@ -40,6 +40,19 @@ class Images(NamedTuple):
     test: sets.EvalSet | None
 
 
+class Job(NamedTuple):
+    """What all rounds of a run share."""
+
+    experiment: Experiment
+    method: Method
+    files: RoundFiles
+    images: Images
+    console: Console
+    init_from: epath.Path | None
+    """Work directory whose weights detectors start from, but those of later rounds
+    under `warm_start`."""
+
+
 class Detector(NamedTuple):
     """The chosen detector of a round."""
 
@@ -55,31 +68,19 @@ class Detector(NamedTuple):
 
 
 def train_round(
-    experiment: Experiment,
-    method: Method,
-    files: RoundFiles,
-    images: Images,
-    labels: Mapping[str, ImageLabels],
-    number: int,
-    console: Console,
-    init_from: epath.Path | None,
+    job: Job, labels: Mapping[str, ImageLabels], number: int
 ) -> Detector | loop.Outcome:
-    """Trains a round's detectors and keeps the one that finds most peaks.
+    """Trains a round's detectors, keeps the one with most peaks and writes these.
 
     Args:
-      experiment: with `refine`.
-      method: with `candidates`.
-      files: of the run; this round's peaks are written.
-      images: to train on and to look at.
+      job: of the run.
       labels: image id -> labels of this round, px of the images on disk.
       number: of the round.
-      console: shows progress.
-      init_from: work directory whose weights detectors start from, but those of later
-        rounds under `warm_start`.
 
     Returns:
       The detector, or the outcome of a training that was interrupted.
     """
+    experiment, method, files, images, console, init_from = job
     config = experiment.options.refine
     train_split = relabel.with_labels(images.data.train, labels)
     data = images.data._replace(train=train_split, notes=())  # `refine` told them
@@ -91,10 +92,8 @@ def train_round(
     # No two runs of a table share a detector.
     first = experiment.seed * config.seeds_per_round
     for seed in range(first, first + config.seeds_per_round):
-        own, folder = (
-            dataclasses.replace(experiment, seed=seed),
-            files.detector(number, seed),
-        )
+        own = dataclasses.replace(experiment, seed=seed)
+        folder = files.detector(number, seed)
         start = before or init_from
         if before and checkpoint.complete_steps(folder):
             start = None  # it goes on, and the work directory may have been moved
@@ -103,9 +102,7 @@ def train_round(
             return outcome
         model = _model_of(own, method, outcome)
         begin = time.monotonic()
-        peaks = relabel.find_candidates(
-            model, images.train, experiment.options.refine.candidate_threshold
-        )
+        peaks = relabel.find_candidates(model, images.train, config.candidate_threshold)
         seconds["detector_s"] += outcome.timing["seconds"]
         seconds["peaks_s"] += time.monotonic() - begin
         if best is None or len(peaks.image) > len(best.candidates.image):
@@ -146,12 +143,8 @@ def _notes(peaks: Candidates, slots: int) -> tuple[str, ...]:
 def started_from(files: RoundFiles, init_from: epath.Path | None) -> epath.Path | None:
     """The weights that the first round's detectors started from, and so all others'.
 
-    Args:
-      files: of a run whose first round is done.
-      init_from: what the command asks for, or None.
-
     Raises:
-      ConfigError: if other ones are asked for.
+      ConfigError: if the command asks for other ones by `init_from`.
     """
     meta = checkpoint.latest_meta(_chosen(files, 0))
     start_lib.check(init_from, meta)
@@ -195,17 +188,9 @@ def with_classifier(model: model_lib.Model, judged: relabel.Judged) -> model_lib
     return dataclasses.replace(model, params=params)
 
 
-def publish(
-    experiment: Experiment, files: RoundFiles, found: Detector, num_cells: int
-) -> loop.Outcome:
-    """Saves the last round's detector as the run's own, and adds up all seconds.
-
-    Args:
-      experiment: with `refine`.
-      files: of the run.
-      found: the last round's detector.
-      num_cells: annotated in the training images, with or without a given label.
-    """
+def publish(job: Job, found: Detector) -> loop.Outcome:
+    """Saves the last round's detector as the run's own, and adds up all seconds."""
+    experiment, files = job.experiment, job.files
     outcome, workdir = found.outcome, files.workdir
     own = files.detector(found.number, found.model.experiment.seed)
     atomic.write_bytes(workdir / "metrics.jsonl", (own / "metrics.jsonl").read_bytes())
@@ -215,7 +200,7 @@ def publish(
         "config": config_lib.to_json(experiment),
         "init_from": str(started_from(files, None) or ""),
         "cells_kept": sum(origins.count(round_labels.GIVEN) for origins in given),
-        "cells_total": num_cells,
+        "cells_total": int(np.sum(job.images.train.images.points_mask)),
     }
     state = outcome.state.replace(params=found.model.params)
     if state.ema_params:

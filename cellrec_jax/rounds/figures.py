@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from etils import epath
 import numpy as np
 
 from cellrec_jax.io import drawing
@@ -59,9 +60,6 @@ def selected_labels(
       image: [H, W] or [H, W, C], of any type and range (C other than 3: the mean); its
         contrast is stretched.
       panels: one or more, in px of `image`.
-
-    Raises:
-      RunError: if the file cannot be written.
     """
     columns = min(_COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
@@ -94,11 +92,7 @@ def score_histograms(
     Args:
       path: the PNG file.
       scores: title, such as "ranking of positives" -> kind of peak, such as
-        "unselected" or an origin of labels -> scores [N]; those not finite are left
-        out.
-
-    Raises:
-      RunError: if the file cannot be written.
+        "unselected" or an origin of labels -> scores [N], if finite.
     """
     columns = max(1, min(_COLUMNS, len(scores)))
     rows = max(1, -(-len(scores) // columns))
@@ -107,10 +101,27 @@ def score_histograms(
         axes = figure.add_subplot(rows, columns, index + 1)
         drawing.style(axes, "score", "share of its kind" if not index % columns else "")
         drawing.title(axes, drawing.plain(title))
-        _draw_bars(axes, {name: _finite(values) for name, values in kinds.items()})
+        finite = {name: x[np.isfinite(x)] for name, x in kinds.items()}
+        _draw_bars(axes, finite)
     if not scores:
         drawing.say_empty(figure.add_subplot(), "nothing was scored")
     drawing.save(path, figure)
+
+
+def draw_rounds(workdir: epath.Path, summaries: Sequence[Mapping[str, Any]]) -> None:
+    """Draws precision, recall and F1 over the rounds."""
+    curves = {
+        title: {
+            key: [
+                np.nan if (value := summary[name][key]) is None else value
+                for summary in summaries
+            ]
+            for key in summaries[0][name]
+        }
+        for name, title in (("train", "training images"), ("test", "test images"))
+        if summaries and all(summary.get(name) for summary in summaries)
+    }
+    round_curves(workdir / "figures" / "rounds.png", curves)
 
 
 def round_curves(
@@ -122,9 +133,6 @@ def round_curves(
       path: the PNG file.
       curves: set, such as "training images" -> measure, such as "precision" -> its
         value in [0, 1] after 0, 1, ... rounds; NaN where undefined.
-
-    Raises:
-      RunError: if the file cannot be written.
     """
     figure = drawing.new_figure(4.4 * max(1, len(curves)), 3.7)
     names = list(dict.fromkeys(name for lines in curves.values() for name in lines))
@@ -174,7 +182,7 @@ def _stretch(image: np.ndarray) -> np.ndarray:
 
 def _points_of(panel: RoundPanel, name: str) -> np.ndarray:
     if name == UNSELECTED:
-        return np.asarray(panel.unselected_yx, np.float32).reshape(-1, 2)
+        return panel.unselected_yx
     chosen = [origin == name for origin in panel.labels.origins]
     return panel.labels.points_yx[np.array(chosen, bool)]
 
@@ -194,11 +202,6 @@ def _mark(axes: "Axes", name: str, points_yx: np.ndarray) -> None:
 
 def _label(name: str) -> str:
     return drawing.plain(name).replace("_", "-")
-
-
-def _finite(scores: np.ndarray) -> np.ndarray:
-    scores = np.asarray(scores, np.float64)
-    return scores[np.isfinite(scores)]
 
 
 def _draw_bars(axes: "Axes", kinds: Mapping[str, np.ndarray]) -> None:

@@ -121,11 +121,7 @@ class RoundFiles:
 
 
 def refuse_edits(workdir: epath.Path, number: int | None = None) -> None:
-    """Refuses labels that changed after a round had begun to train on them.
-
-    Args:
-      workdir: of a run, of rounds or not.
-      number: the round to look at; None is all of them.
+    """Refuses labels that changed after a round (or any) had begun to train on them.
 
     Raises:
       DataError: if such a file cannot be read.
@@ -134,11 +130,8 @@ def refuse_edits(workdir: epath.Path, number: int | None = None) -> None:
     files = RoundFiles(workdir, {})
     for begun in files.begun() if number is None else [number]:
         used, path = files.used_path(begun), files.labels_path(begun)
-        if (
-            not used.exists()
-            or not path.exists()
-            or path.read_bytes() == used.read_bytes()
-        ):
+        both = used.exists() and path.exists()
+        if not both or path.read_bytes() == used.read_bytes():
             continue
         sizes = round_labels.read_sizes(used)
         before, after = (round_labels.read(file, sizes).images for file in (used, path))
@@ -155,9 +148,7 @@ def refuse_edits(workdir: epath.Path, number: int | None = None) -> None:
 def given_labels(split: sets.Split, eval_set: sets.EvalSet) -> dict[str, ImageLabels]:
     """The annotations that training keeps, px of the images on disk.
 
-    Args:
-      split: training images, with their keep rate.
-      eval_set: the same images, for their sizes.
+    `eval_set` has the same images as `split`, for their sizes.
 
     Raises:
       DataError: if no image has one.

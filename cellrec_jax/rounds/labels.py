@@ -62,14 +62,7 @@ class Difference(NamedTuple):
 
 
 def given(points_yx: np.ndarray) -> ImageLabels:
-    """Labels that a person gave.
-
-    Args:
-      points_yx: [N, 2] px; N may be 0.
-
-    Returns:
-      N labels of round 0.
-    """
+    """Labels of round 0, that a person gave, of points [N, 2] px; N may be 0."""
     points_yx = np.asarray(points_yx, np.float32).reshape(-1, 2)
     num = len(points_yx)
     ranks = np.full(num, np.nan, np.float32)
@@ -93,11 +86,10 @@ def write(
         "score", 1 for given labels.
       round_number: >= 0.
       labels: image id -> its labels, in px of the image on disk.
-      sizes: image id -> (H, W) of the image on disk, of the same images.
+      sizes: of the same images.
 
     Raises:
       DataError: for labels that `read` would not accept; nothing is written then.
-      RunError: if a file cannot be written.
     """
     content = _encode(round_number, labels, sizes)
     # What will be in the file is checked, not what was meant.
@@ -118,13 +110,8 @@ def write(
 def read(path: str | os.PathLike[str], sizes: Sizes) -> RoundLabels:
     """Reads and checks labels that were written here and may have been edited.
 
-    Args:
-      path: the JSON file.
-      sizes: (H, W) of each image that must be in the file, and no other.
-
-    Returns:
-      The round, and the labels of each image in the order of `sizes`. A point without
-      "round" is of the file's round (0 if given), one without "rank" has NaN.
+    The images are those of `sizes`, in its order. A point without "round" is of the
+    file's round (0 if given), one without "rank" has NaN.
 
     Raises:
       DataError: if the file cannot be read, is no JSON, or has an unknown or missing
@@ -153,15 +140,9 @@ def read_sizes(path: str | os.PathLike[str]) -> dict[str, tuple[int, int]]:
 def difference(
     before: Mapping[str, ImageLabels], after: Mapping[str, ImageLabels]
 ) -> Difference:
-    """Counts what changed; (0, 0) where points and origins are the same in any order.
+    """Counts the labels that are only in `after`, and only in `before`.
 
-    Args:
-      before: image id -> labels.
-      after: image id -> labels.
-
-    Returns:
-      The numbers of labels that are only in `after`, and only in `before`. Rounds and
-      ranks are not looked at.
+    Neither their order nor rounds and ranks are looked at.
     """
     old, new = _count(before), _count(after)
     return Difference((new - old).total(), (old - new).total())
@@ -217,15 +198,11 @@ def _decode(parsed: Any, sizes: Sizes, path: str) -> RoundLabels:
             f'{path}: "round" is {round_number!r}, not a whole number from 0 on'
         )
     _check_ids(images, sizes, path)
-    return RoundLabels(
-        round_number,
-        {
-            image_id: _decode_image(
-                images[image_id], size_hw, round_number, f"{path}: image {image_id!r}"
-            )
-            for image_id, size_hw in sizes.items()
-        },
-    )
+    found = {}
+    for image_id, size_hw in sizes.items():
+        where = f"{path}: image {image_id!r}"
+        found[image_id] = _decode_image(images[image_id], size_hw, round_number, where)
+    return RoundLabels(round_number, found)
 
 
 def _check_ids(images: Mapping[str, Any], sizes: Sizes, path: str) -> None:

@@ -8,67 +8,41 @@ non-negative risk of Kiryo et al. 2017 (see `losses.pu`).
 from collections.abc import Callable
 import dataclasses
 import functools
+import time
 from typing import Any, NamedTuple
 
+from etils import epath
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 
 from cellrec_jax import errors
+from cellrec_jax.config import CheckpointConfig
 from cellrec_jax.data import augment
+from cellrec_jax.io.console import Console
 from cellrec_jax.losses import pu
 from cellrec_jax.methods.heatmap_pu.options import RefineOptions
 from cellrec_jax.nn.patch_net import PatchNet
+from cellrec_jax.workdir import checkpoint, interrupt
 
 EXTRACT_BATCH = 512
 """Patches of a call of the network where nothing is trained."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Options:
-    """How the classifier is trained; the defaults are those of Fujii et al.'s code."""
-
-    network: str = "alexnet"
-    """A kind of `nn.patch_net`."""
-    turns: bool = False
-    """Train on each patch in a random one of its eight orientations, and extract the
-    mean over all eight. Not in the paper."""
-    epochs: int = 200
-    batch_size: int = 4000
-    learning_rate: float = 1e-4
-    weight_decay: float = 0.005
-    estimator: str = "clip"
-    """See `losses.pu`."""
-    surrogate: str = "logistic"
-    """See `losses.pu`."""
-    seed: int = 0
-    """Of the initial parameters, the order of patches and dropout."""
-
-    @classmethod
-    def from_config(cls, config: RefineOptions, seed: int) -> "Options":
-        """Takes what concerns the classifier from the options of rounds."""
-        names = [field.name for field in dataclasses.fields(cls)]
-        taken = {name: getattr(config, name) for name in names if name != "seed"}
-        return cls(**taken, seed=seed)
 
 
 class Trained(NamedTuple):
     """A classifier, and how its training went."""
 
     params: Any
-    losses: np.ndarray
-    """f32 [epochs], mean risk of each epoch, measured while it trained."""
+    losses: np.ndarray  # f32 [epochs], mean risk of each epoch while it trained
 
 
 class Progress(NamedTuple):
     """Training after some epochs: arrays, so that it can be saved and gone on from."""
 
-    step: np.ndarray
-    """i32, epochs done."""
+    step: np.ndarray  # i32, epochs done
     state: "_State"
-    losses: tuple[float, ...]
-    """One an epoch."""
+    losses: tuple[float, ...]  # one an epoch
 
 
 class _Data(NamedTuple):
@@ -84,48 +58,98 @@ class _State(NamedTuple):
     best_loss: jax.Array  # f32
 
 
+def train_in(
+    folder: epath.Path,
+    checkpoints: CheckpointConfig,
+    console: Console,
+    patches: jax.Array,
+    positive: jax.Array,
+    prior: float,
+    config: RefineOptions,
+    seed: int,
+) -> tuple[Trained, float]:
+    """Trains as `train` does, from where the checkpoints in `folder` say it was.
+
+    It saves at ends of epochs; `checkpoints.every` counts steps.
+
+    Returns:
+      The classifier, and the seconds it took; of earlier processes those until they
+      last saved.
+
+    Raises:
+      Interrupted: after Ctrl-C or SIGTERM, when the epoch is done and saved.
+    """
+    manager = checkpoint.open_manager(folder, checkpoints)
+    start, resume, before = manager.latest_step() or 0, None, 0.0
+    if start:
+        # Losses are of the epochs done, so they are no part of the arrays' shapes.
+        saved = checkpoint.restore(manager, begin(patches, config, seed), start)
+        resume = saved.state._replace(losses=tuple(saved.meta["losses"]))
+        before = saved.meta["seconds"]
+        console.line(f"resumed at epoch {start} of {config.epochs}")
+    steps_per_epoch = -(-len(patches) // config.batch_size)
+    every = max(1, checkpoints.every // steps_per_epoch)
+    since = time.monotonic()
+    training = console.training(start, config.epochs)
+    with interrupt.catch() as caught, training as show:
+
+        def on_epoch(progress: Progress) -> None:
+            epoch, seconds = int(progress.step), time.monotonic() - since
+            show(epoch, (epoch - start) / seconds, {"loss": progress.losses[-1]})
+            stopped = caught.signal is not None
+            if stopped or epoch == config.epochs or epoch % every == 0:
+                meta = {"losses": list(progress.losses), "seconds": before + seconds}
+                checkpoint.save(manager, progress._replace(losses=()), meta)
+            if stopped:
+                raise interrupt.Interrupted(caught.exit_code)
+
+        try:
+            found = train(patches, positive, prior, config, seed, on_epoch, resume)
+            return found, before + time.monotonic() - since
+        finally:
+            manager.wait_until_finished()
+            manager.close()
+
+
 def train(
     patches: jax.Array,
     positive: jax.Array,
     prior: float,
-    options: Options,
+    config: RefineOptions,
+    seed: int = 0,
     on_epoch: Callable[[Progress], None] | None = None,
     resume: Progress | None = None,
 ) -> Trained:
     """Trains the classifier and keeps the epoch of least training loss.
 
     Each epoch takes all patches once, shuffled by (seed, epoch), in batches of
-    `batch_size`, the last one of what is left; fewer patches than that are one batch.
-    Batches may lack positives, or unlabelled patches: they have the risk that
-    `pu.pu_risk` says. Adam, with weight decay added to the gradient of every parameter,
-    as PyTorch has it.
+    `batch_size`, the last one of what is left. Batches may lack positives, or
+    unlabelled patches: they have the risk that `pu.pu_risk` says. Adam, with weight
+    decay added to the gradient of every parameter, as PyTorch has it.
 
     Args:
       patches: f32 [N, S, S, C], see `PatchNet`.
-      positive: bool [N], True where labelled as a cell; the rest is unlabelled.
-      prior: in (0, 1), of the risk; see `round_classifier.prior_of`.
-      options: how to train.
+      positive: bool [N], True where labelled as a cell; some are not.
+      prior: in (0, 1), of the risk; see `candidates.prior_of`.
+      config: how to train.
+      seed: of the initial parameters, the order of patches and dropout.
       on_epoch: told of training after each epoch; it may raise to end it there.
       resume: of the same patches and options, to go on from; the result is the same.
 
-    Returns:
-      The parameters after the epoch of least loss, and all losses.
-
     Raises:
       ConfigError: see `PatchNet`.
-      DataError: if no patch is positive, or none unlabelled.
       RunError: if no epoch has a finite loss.
-      ValueError: for shapes that do not fit or a prior out of range.
 
     References:
       Fujii et al. 2021, Eq. 1. Differs from the code: which takes, by mistake, the
       epoch before that of least loss.
     """
-    data = _check(patches, positive, prior)
-    _, rng_epochs = jax.random.split(jax.random.key(options.seed))
-    compiled_for = _for_all(options)
-    _, state, losses = resume or begin(data.patches[:1], options)
-    for epoch in range(len(losses) + 1, options.epochs + 1):
+    patches, positive = jnp.asarray(patches, jnp.float32), jnp.asarray(positive, bool)
+    data = _Data(patches, positive, jnp.float32(prior))
+    _, rng_epochs = jax.random.split(jax.random.key(seed))
+    compiled_for = dataclasses.replace(config, epochs=1)  # serves all numbers of them
+    _, state, losses = resume or begin(patches, config, seed)
+    for epoch in range(len(losses) + 1, config.epochs + 1):
         rng = jax.random.fold_in(rng_epochs, epoch)
         state, loss = _epoch(state, data, rng, compiled_for)
         losses += (float(loss),)
@@ -139,88 +163,46 @@ def train(
     return Trained(state.best_params, np.asarray(losses, np.float32))
 
 
-def begin(patches: jax.Array, options: Options) -> Progress:
+def begin(patches: jax.Array, config: RefineOptions, seed: int) -> Progress:
     """Training before its first epoch; of `patches` only the last three sizes count."""
-    rng_init, _ = jax.random.split(jax.random.key(options.seed))
-    state = _start(rng_init, jnp.asarray(patches[:1], jnp.float32), _for_all(options))
+    rng_init, _ = jax.random.split(jax.random.key(seed))
+    compiled_for = dataclasses.replace(config, epochs=1)
+    state = _start(rng_init, jnp.asarray(patches[:1], jnp.float32), compiled_for)
     return Progress(np.zeros((), np.int32), state, ())
 
 
 def extract(
-    params: Any, patches: jax.Array, options: Options
+    params: Any, patches: jax.Array, config: RefineOptions
 ) -> tuple[jax.Array, jax.Array]:
-    """Scores patches and extracts their features, `EXTRACT_BATCH` at a time.
+    """Scores f32 [N] of patches f32 [N, S, S, C], and their features f32 [N, F].
 
-    Args:
-      params: from `train`.
-      patches: f32 [N, S, S, C], of the same S and C; N may be 0.
-      options: those of `train`.
-
-    Returns:
-      f32 [N] scores; f32 [N, F] features. With `turns` the means over the orientations
-      of a patch, so that these do not depend on how it lies.
+    With `turns` they are means over the orientations of a patch, so that they do not
+    depend on how it lies.
     """
     patches = jnp.asarray(patches, jnp.float32)
     num_batches = max(-(-len(patches) // EXTRACT_BATCH), 1)
     missing = num_batches * EXTRACT_BATCH - len(patches)
     padded = jnp.pad(patches, ((0, missing), (0, 0), (0, 0), (0, 0)))
-    batches = [
-        jax.lax.dynamic_slice_in_dim(padded, i * EXTRACT_BATCH, EXTRACT_BATCH)
-        for i in range(num_batches)
-    ]
-    found = [_apply(params, batch, options.network, options.turns) for batch in batches]
+    batches = jnp.split(padded, num_batches)
+    found = [_apply(params, batch, config.network, config.turns) for batch in batches]
     scores, features = (jnp.concatenate(parts) for parts in zip(*found, strict=True))
     return scores[: len(patches)], features[: len(patches)]
 
 
-def _check(patches: jax.Array, positive: jax.Array, prior: float) -> _Data:
-    """Moves the data to the device if training can use it."""
-    if np.ndim(patches) != 4 or np.shape(positive) != np.shape(patches)[:1]:
-        raise ValueError(
-            "patches [N, S, S, C] and positive [N] needed, not of shapes "
-            f"{np.shape(patches)} and {np.shape(positive)}"
-        )
-    if not 0 < prior < 1:
-        raise ValueError(f"the prior must be in (0, 1), not {prior}")
-    num_positive, num_patches = int(np.sum(positive)), len(positive)
-    if num_positive == 0:
-        raise errors.DataError(
-            f"none of {num_patches} patches is positive: the patch classifier needs "
-            "peaks that match a label; label more cells, or raise match_px"
-        )
-    if num_positive == num_patches:
-        raise errors.DataError(
-            f"all of {num_patches} patches are positive: the patch classifier needs "
-            "unlabelled peaks, too; lower the peak threshold, or stop here"
-        )
-    return _Data(
-        jnp.asarray(patches, jnp.float32),
-        jnp.asarray(positive, bool),
-        jnp.float32(prior),
-    )
-
-
-def _for_all(options: Options) -> Options:
-    """What is compiled serves all seeds and numbers of epochs."""
-    return dataclasses.replace(options, seed=0, epochs=1)
-
-
-def _optimizer(options: Options) -> optax.GradientTransformation:
-    return optax.chain(
-        optax.add_decayed_weights(options.weight_decay),
-        optax.adam(options.learning_rate),
-    )
+def _optimizer(config: RefineOptions) -> optax.GradientTransformation:
+    decay = optax.add_decayed_weights(config.weight_decay)
+    return optax.chain(decay, optax.adam(config.learning_rate))
 
 
 @functools.partial(jax.jit, static_argnums=2)
-def _start(rng: jax.Array, patches: jax.Array, options: Options) -> _State:
-    params = PatchNet(options.network).init(rng, patches)["params"]
-    opt_state = _optimizer(options).init(params)
+def _start(rng: jax.Array, patches: jax.Array, config: RefineOptions) -> _State:
+    params = PatchNet(config.network).init(rng, patches)["params"]
+    opt_state = _optimizer(config).init(params)
     return _State(params, opt_state, params, jnp.float32(jnp.inf))
 
 
 def _epoch(
-    state: _State, data: _Data, rng: jax.Array, options: Options
+    state: _State, data: _Data, rng: jax.Array, config: RefineOptions
 ) -> tuple[_State, jax.Array]:
     """One pass over all patches; returns the state and the mean loss.
 
@@ -229,10 +211,10 @@ def _epoch(
     """
     num_patches = len(data.positive)
     rng_order, rng_dropout = jax.random.split(rng)
-    rows = _shuffled(rng_order, num_patches, min(options.batch_size, num_patches))
+    rows = _shuffled(rng_order, num_patches, min(config.batch_size, num_patches))
     learner, losses = (state.params, state.opt_state), []
     for i in range(len(rows)):
-        learner, loss = _step(learner, data, rows, rng_dropout, i, options)
+        learner, loss = _step(learner, data, rows, rng_dropout, i, config)
         losses.append(loss)
     return _keep_best(state, learner, jnp.stack(losses), rows < num_patches)
 
@@ -240,11 +222,9 @@ def _epoch(
 @functools.partial(jax.jit, static_argnums=(1, 2))
 def _shuffled(rng: jax.Array, num_patches: int, batch_size: int) -> jax.Array:
     """Rows of each batch, i32 [batches, batch_size]; padded with `num_patches`."""
-    num_batches = -(-num_patches // batch_size)
     order = jax.random.permutation(rng, num_patches)
-    missing = num_batches * batch_size - num_patches
-    order = jnp.pad(order, (0, missing), constant_values=num_patches)
-    return order.reshape(num_batches, batch_size)
+    order = jnp.pad(order, (0, -num_patches % batch_size), constant_values=num_patches)
+    return order.reshape(-1, batch_size)
 
 
 @functools.partial(jax.jit, static_argnums=5)
@@ -254,14 +234,14 @@ def _step(
     rows: jax.Array,
     rng: jax.Array,
     number: jax.Array,
-    options: Options,
+    config: RefineOptions,
 ) -> tuple[tuple[Any, Any], jax.Array]:
     """Updates (parameters, optimiser) by one batch; returns its loss before, too."""
     params, opt_state = learner
     loss, grads = jax.value_and_grad(_risk)(
-        params, data, rows[number], jax.random.fold_in(rng, number), options
+        params, data, rows[number], jax.random.fold_in(rng, number), config
     )
-    updates, opt_state = _optimizer(options).update(grads, opt_state, params)
+    updates, opt_state = _optimizer(config).update(grads, opt_state, params)
     return (optax.apply_updates(params, updates), opt_state), loss
 
 
@@ -275,56 +255,47 @@ def _keep_best(
     # The loss is from before the last update, which may have been one too far.
     finite = jnp.stack([jnp.all(jnp.isfinite(p)) for p in jax.tree.leaves(params)])
     better = (loss < state.best_loss) & jnp.all(finite)
-    best = jax.tree.map(
-        lambda new, old: jnp.where(better, new, old), params, state.best_params
+    best, best_loss = jax.tree.map(
+        lambda new, old: jnp.where(better, new, old),
+        (params, loss),
+        (state.best_params, state.best_loss),
     )
-    best_loss = jnp.where(better, loss, state.best_loss)
     return _State(params, opt_state, best, best_loss), loss
 
 
 def _risk(
-    params: Any, data: _Data, rows: jax.Array, rng: jax.Array, options: Options
+    params: Any, data: _Data, rows: jax.Array, rng: jax.Array, config: RefineOptions
 ) -> jax.Array:
     """Risk of a batch; rows past the last one are padding."""
     real = rows < len(data.positive)
     patches = jnp.take(data.patches, rows, axis=0, mode="fill", fill_value=0)
-    if options.turns:
+    if config.turns:
         rng, rng_turns = jax.random.split(rng)
         patches = turn(patches, jax.random.randint(rng_turns, (len(rows),), 0, 8))
     positive = jnp.take(data.positive, rows, mode="fill", fill_value=False)
-    scores, _ = PatchNet(options.network).apply(
+    scores, _ = PatchNet(config.network).apply(
         {"params": params}, patches, True, rngs={"dropout": rng}
     )
-    return pu.pu_risk(
-        scores,
-        positive,
-        real & ~positive,
-        data.prior,
-        estimator=options.estimator,
-        surrogate=options.surrogate,
-    ).risk
+    risk = functools.partial(
+        pu.pu_risk, estimator=config.estimator, surrogate=config.surrogate
+    )
+    return risk(scores, positive, real & ~positive, data.prior).risk
 
 
 @functools.partial(jax.jit, static_argnums=(2, 3))
 def _apply(params: Any, patches: jax.Array, kind: str, turns: bool) -> Any:
     """Scores f32 [N] and features f32 [N, F] of one batch."""
-    network = PatchNet(kind)
+    apply = functools.partial(PatchNet(kind).apply, {"params": params})
     if not turns:
-        return network.apply({"params": params}, patches)
-    each = [
-        network.apply({"params": params}, turn(patches, jnp.full(len(patches), i)))
-        for i in range(8)
-    ]
+        return apply(patches)
+    each = [apply(turn(patches, jnp.full(len(patches), i))) for i in range(8)]
     return jax.tree.map(lambda *parts: sum(parts) / len(parts), *each)
 
 
 def turn(patches: jax.Array, orientation: jax.Array) -> jax.Array:
-    """Flips and turns square patches.
+    """Flips and turns patches [N, S, S, C], each by its orientation, i32 [N] in 0..7.
 
-    Args:
-      patches: [N, S, S, C].
-      orientation: i32 [N] in 0..7; bit 2 transposes a patch, then bit 0 flips its rows
-        and bit 1 its columns. 0 leaves it as it is.
+    Bit 2 transposes a patch, then bit 0 flips its rows and bit 1 its columns.
     """
     bits = (orientation[:, None] >> jnp.arange(3)[None]) & 1 == 1
     return jax.vmap(augment.turn)(patches, bits[:, :2], bits[:, 2])

@@ -30,12 +30,9 @@ from cellrec_jax.methods.heatmap_pu.options import RefineOptions
 from cellrec_jax.ops import patches as patches_lib
 from cellrec_jax.predict.compiled import Predict
 from cellrec_jax.rounds import candidates as pseudo_candidates
-from cellrec_jax.rounds import classifier as round_classifier
 from cellrec_jax.rounds import labels as round_labels
 from cellrec_jax.rounds import patch_classifier
-from cellrec_jax.rounds import (
-    selection as pseudo_selection,
-)
+from cellrec_jax.rounds import selection as pseudo_selection
 from cellrec_jax.rounds.candidates import POSITIVE, REMOVED, UNLABELED, Candidates
 from cellrec_jax.rounds.labels import ImageLabels
 from cellrec_jax.types import Batch, Decode, Detections, Method
@@ -77,12 +74,9 @@ class Relabeled(NamedTuple):
 
 
 def with_labels(split: sets.Split, labels: Mapping[str, ImageLabels]) -> sets.Split:
-    """The same images with other labels, which are all kept as they are.
+    """The same images with other labels, px on disk, which are all kept as they are.
 
-    Args:
-      split: training images.
-      labels: of each image, px of the images on disk; pseudo-negative ones become
-        points of the class `heatmap_pu.BACKGROUND`.
+    Pseudo-negative ones become points of the class `heatmap_pu.BACKGROUND`.
     """
 
     def relabel(record: Record) -> Record:
@@ -113,15 +107,9 @@ def with_labels(split: sets.Split, labels: Mapping[str, ImageLabels]) -> sets.Sp
 def find_candidates(
     model: model_lib.Model, eval_set: sets.EvalSet, threshold: float = 0.0
 ) -> Candidates:
-    """Peaks of every training image, image by image.
+    """A detector's peaks on every image, image by image, px of the network's images.
 
-    Args:
-      model: a trained detector; its method has `candidates`.
-      eval_set: the training images.
-      threshold: least score of a peak; 0 takes the model's own.
-
-    Returns:
-      N peaks, px of the network's images.
+    `threshold` is the least score of a peak; 0 takes the model's own.
     """
     find = _jit_candidates(model.method)
     decode = model.decode
@@ -172,22 +160,21 @@ def judge(
 ) -> Judged:
     """Trains the classifier on the peaks and extracts their features.
 
+    Without positive or without unlabelled peaks there is no classifier, and the notes
+    say why.
+
     Args:
       candidates: N peaks, px of the network's images.
       labels: image id -> labels, px of the images on disk.
       eval_set: the training images.
       config: options of rounds.
       seed: of the classifier.
-      folder: of the classifier's checkpoints.
+      folder: of its checkpoints.
       checkpoints: how often it is saved.
       console: shows progress.
 
-    Returns:
-      The peaks with their kinds, scores and features. Without positive or without
-      unlabelled peaks there is no classifier, and the notes say why.
-
     Raises:
-      Interrupted: see `round_classifier.train`.
+      Interrupted: see `patch_classifier.train_in`.
     """
     kinds = pseudo_candidates.divide(
         candidates, to_network(labels, eval_set), config.match_px
@@ -200,18 +187,18 @@ def judge(
     patches_s = time.monotonic() - begin
     positive = jnp.asarray(kinds == POSITIVE)
     begin = time.monotonic()
-    prior, notes = round_classifier.prior_of(patches, kinds, config, seed)
+    prior, notes = pseudo_candidates.prior_of(patches, kinds, config, seed)
     prior_s = time.monotonic() - begin
-    options = patch_classifier.Options.from_config(config, seed)
     console.line(
         f"training the patch classifier on {(kinds == POSITIVE).sum()} labelled and "
         f"{(kinds == UNLABELED).sum()} unlabelled peaks, prior {prior:.2f}"
     )
-    trained, classifier_s = round_classifier.train(
-        patches[used], positive[used], prior, options, folder, checkpoints, console
+    learned = patches[used], positive[used], prior, config, seed
+    trained, classifier_s = patch_classifier.train_in(
+        folder, checkpoints, console, *learned
     )
     begin = time.monotonic()
-    scores, features = patch_classifier.extract(trained.params, patches, options)
+    scores, features = patch_classifier.extract(trained.params, patches, config)
     host_scores = np.asarray(scores)
     seconds = {
         "patches_s": patches_s,
@@ -231,14 +218,9 @@ def relabel(
     config: RefineOptions,
     round_number: int,
 ) -> Relabeled:
-    """Ranks the peaks and adds the surest ones to the labels.
+    """Ranks the peaks and adds the surest ones to the labels of this round.
 
-    Args:
-      judged: from `judge`.
-      labels: image id -> labels of this round.
-      eval_set: the training images.
-      config: options of rounds.
-      round_number: the round that will train on the result, >= 1.
+    `round_number` is that of the round that will train on the result, >= 1.
     """
     begin = time.monotonic()
     ranking = pseudo_selection.rank(

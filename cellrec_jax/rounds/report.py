@@ -44,13 +44,7 @@ def measure(
 ) -> dict[str, float | None]:
     """Precision, recall and F1 of a detector, pooled over a set's images.
 
-    Args:
-      model: a trained detector.
-      eval_set: images with all their annotations.
-      config: radius and protocol.
-
-    Returns:
-      Name -> value in [0, 1]; None where undefined.
+    Name -> value in [0, 1]; None where undefined.
     """
     found = predictions.predict_set(
         compiled.jit_predict(model.method),
@@ -88,14 +82,11 @@ def purity(
 
     Args:
       candidates: peaks, px of the network's images.
-      index: those selected.
+      index: those selected; none give None.
       truth_yx: f32 [N, 2] of each image, its cells, in the same px; for peaks taken for
         cells those that no label marks yet.
       match_px: a cell is within this of its peak; background has none within it.
       cells: whether they are taken for cells, else for background.
-
-    Returns:
-      In [0, 1]; None where none was selected.
     """
     if not len(index):
         return None
@@ -117,12 +108,7 @@ def separation(
 ) -> dict[str, Any]:
     """How well scores tell unlabelled peaks on cells from those on background.
 
-    Args:
-      candidates: N peaks, px of the network's images.
-      unlabeled: bool [N], those that count.
-      scores: name -> f32 [N], high for cells; NaN where there are none.
-      truth_yx: f32 [N, 2] of each image, its cells, in the same px.
-      match_px: a peak within this of a cell is on one.
+    `scores` are name -> f32 [N], high for cells; the others are as for `purity`.
 
     Returns:
       `on_cells`, the share of unlabelled peaks that are, second peaks on a cell among
@@ -157,13 +143,7 @@ def _on_cells(
 def unlabeled_cells(
     truth_yx: Sequence[np.ndarray], labels: Sequence[ImageLabels], match_px: float
 ) -> list[np.ndarray]:
-    """The cells of each image that no label marks.
-
-    Args:
-      truth_yx: f32 [N, 2] of each image, all cells.
-      labels: of each image, in the same px.
-      match_px: a label marks one cell within this.
-    """
+    """The cells f32 [N, 2] of each image that no label marks, one within `match_px`."""
     free = []
     for cells_yx, image in zip(truth_yx, labels, strict=True):
         marks = np.array(image.origins, np.str_) != round_labels.NEGATIVE
@@ -181,17 +161,10 @@ def summarize(
     eval_set: sets.EvalSet,
     match_px: float,
 ) -> dict[str, Any]:
-    """Numbers of a round for its summary.json.
+    """Numbers of a round, trained on `labels`, for its summary.json.
 
-    Args:
-      number: of the round.
-      labels: it was trained on.
-      candidates: its detector's peaks on the training images.
-      judged: what the classifier said, if it was asked.
-      following: the next round's labels, if there are any.
-      eval_set: training images with all their annotations. If these are no more than
-        the given labels, nothing tells which of the selected peaks are right.
-      match_px: largest distance of a peak and its cell.
+    If all annotations of the training images (`eval_set`) are given labels, nothing
+    tells which of the selected peaks are right.
     """
     counts = Counter(origin for image in labels.values() for origin in image.origins)
     summary: dict[str, Any] = {
@@ -203,8 +176,8 @@ def summarize(
         summary["prior"] = judged.prior
         summary["peaks_at_labels"] = int((judged.kinds == POSITIVE).sum())
         summary["peaks_unlabeled"] = int((judged.kinds == UNLABELED).sum())
-    known = counts[round_labels.GIVEN] < int(np.sum(eval_set.images.points_mask))
     images = eval_set.images
+    known = counts[round_labels.GIVEN] < int(np.sum(images.points_mask))
     truth_yx = [
         np.asarray(points_yx)[np.asarray(mask)]
         for points_yx, mask in zip(images.points_yx, images.points_mask, strict=True)
@@ -322,19 +295,3 @@ def draw(
             for title, values in scores.items()
         },
     )
-
-
-def draw_rounds(files: RoundFiles, summaries: Sequence[Mapping[str, Any]]) -> None:
-    """Draws precision, recall and F1 over the rounds."""
-    curves = {
-        f"{name}ing images" if name == "train" else f"{name} images": {
-            key: [
-                np.nan if (value := summary[name][key]) is None else value
-                for summary in summaries
-            ]
-            for key in _MEASURES
-        }
-        for name in ("train", "test")
-        if summaries and all(summary.get(name) for summary in summaries)
-    }
-    refine_figures.round_curves(files.workdir / "figures" / "rounds.png", curves)

@@ -12,7 +12,6 @@ Using P-classification, MICCAI 2021.
 from collections.abc import Mapping
 import dataclasses
 import time
-from typing import NamedTuple
 
 from etils import epath
 import jax
@@ -21,38 +20,18 @@ import numpy as np
 from cellrec_jax.config import Experiment, limits
 from cellrec_jax.data import sets
 from cellrec_jax.io.console import Console
-from cellrec_jax.rounds import (
-    classifier as round_classifier,
-)
-from cellrec_jax.rounds import (
-    detector as round_detector,
-)
-from cellrec_jax.rounds import (
-    files as round_files,
-)
+from cellrec_jax.rounds import detector as round_detector
+from cellrec_jax.rounds import figures as round_figures
+from cellrec_jax.rounds import files as round_files
 from cellrec_jax.rounds import labels as round_labels
-from cellrec_jax.rounds import (
-    relabel,
-)
-from cellrec_jax.rounds import (
-    report as round_report,
-)
+from cellrec_jax.rounds import relabel
+from cellrec_jax.rounds import report as round_report
+from cellrec_jax.rounds.detector import Job
 from cellrec_jax.rounds.files import RoundFiles
 from cellrec_jax.rounds.labels import ImageLabels
 from cellrec_jax.train import loop
 from cellrec_jax.types import Method
-from cellrec_jax.workdir import interrupt
-
-
-class _Job(NamedTuple):
-    """What all rounds of a run share."""
-
-    experiment: Experiment
-    method: Method
-    files: RoundFiles
-    images: round_detector.Images
-    console: Console
-    init_from: epath.Path | None
+from cellrec_jax.workdir import checkpoint, interrupt
 
 
 def train(
@@ -92,7 +71,7 @@ def train(
     if not files.labels_path(0).exists():
         given = round_files.given_labels(data.train, images.train)
         files.write_labels(0, given)
-    job = _Job(experiment, method, files, images, console, init_from)
+    job = Job(experiment, method, files, images, console, init_from)
 
     # 2. Rounds, from the latest labels on.
     config = experiment.options.refine
@@ -106,7 +85,7 @@ def train(
         if following is None or _is_same(labels, following.labels):
             break
         files.write_labels(number + 1, following.labels)
-        round_classifier.forget(files.classifier(number))
+        checkpoint.forget(files.classifier(number))
         round_detector.forget_others(files, found)
         if config.pause:
             console.line(
@@ -118,28 +97,22 @@ def train(
         console.line(f"nothing new was selected: round {number} is the last one")
 
     # 3. The last detector is the run's.
-    num_cells = int(np.sum(images.train.images.points_mask))
-    outcome = round_detector.publish(experiment, files, found, num_cells)
-    round_classifier.forget(files.classifier(found.number))
+    outcome = round_detector.publish(job, found)
+    checkpoint.forget(files.classifier(found.number))
     return outcome
 
 
 def _train_round(
-    job: _Job, labels: Mapping[str, ImageLabels], number: int
+    job: Job, labels: Mapping[str, ImageLabels], number: int
 ) -> tuple[round_detector.Detector, relabel.Relabeled | None] | loop.Outcome:
     """Trains a round's detector and, but for the last one, selects the next labels.
 
-    Returns:
-      The detector and what was selected, or the outcome of what was interrupted.
+    Of what was interrupted it returns the outcome.
     """
-    experiment, method, files, images, console, init_from = job
-    config = experiment.options.judging
-    trained = round_detector.train_round(
-        experiment, method, files, images, labels, number, console, init_from
-    )
-    if isinstance(trained, loop.Outcome):
-        return trained
-    found = trained
+    experiment, config = job.experiment, job.experiment.options.judging
+    found = round_detector.train_round(job, labels, number)
+    if isinstance(found, loop.Outcome):
+        return found
     judged = following = None
     last = number == config.rounds
     if not last or experiment.options.model.classifier:
@@ -147,29 +120,27 @@ def _train_round(
             judged = relabel.judge(
                 found.candidates,
                 labels,
-                images.train,
+                job.images.train,
                 config,
                 experiment.seed,
-                files.classifier(number),
+                job.files.classifier(number),
                 experiment.checkpoint,
-                console,
+                job.console,
             )
         except interrupt.Interrupted as stop:
             return dataclasses.replace(found.outcome, exit_code=stop.exit_code)
         model = round_detector.with_classifier(found.model, judged)
         found = found._replace(model=model)
     if judged is not None and not last:
-        following = relabel.relabel(judged, labels, images.train, config, number + 1)
-    _report(experiment, files, images, labels, found, judged, following, console)
+        following = relabel.relabel(
+            judged, labels, job.images.train, config, number + 1
+        )
+    _report(job, labels, found, judged, following)
     return found, following
 
 
 def check(experiment: Experiment) -> None:
-    """Refuses what rounds cannot do (ConfigError).
-
-    Args:
-      experiment: of a method with a stage of rounds.
-    """
+    """Refuses what rounds cannot do (ConfigError)."""
     judging, size_hw = experiment.options.judging, experiment.data.size_hw
     limits.require(
         judging.patch_px <= min(size_hw),
@@ -222,17 +193,16 @@ def _is_same(
 
 
 def _report(
-    experiment: Experiment,
-    files: RoundFiles,
-    images: round_detector.Images,
+    job: Job,
     labels: Mapping[str, ImageLabels],
     found: round_detector.Detector,
     judged: relabel.Judged | None,
     following: relabel.Relabeled | None,
-    console: Console,
 ) -> None:
     """Measures the round, draws, writes and prints what it found."""
     begin = time.monotonic()
+    options, config = job.experiment.options, job.experiment.eval
+    files, images = job.files, job.images
     summary = round_report.summarize(
         found.number,
         labels,
@@ -240,13 +210,13 @@ def _report(
         judged,
         following,
         images.train,
-        experiment.options.refine.match_px,
+        options.refine.match_px,
     )
     summary["seed"] = found.model.experiment.seed
     summary["notes"] = [*found.notes, *summary["notes"]]
     for name, eval_set in (("train", images.train), ("test", images.test)):
         if eval_set is not None:
-            summary[name] = round_report.measure(found.model, eval_set, experiment.eval)
+            summary[name] = round_report.measure(found.model, eval_set, config)
     seconds = dict(found.seconds)
     for part in (judged, following):
         seconds |= part.seconds if part is not None else {}
@@ -258,5 +228,5 @@ def _report(
     summary["seconds"] = {name: round(value, 2) for name, value in seconds.items()}
     files.write_summary(found.number, summary)
     for line in round_report.lines(summary):
-        console.line(line)
-    round_report.draw_rounds(files, files.read_summaries())
+        job.console.line(line)
+    round_figures.draw_rounds(files.workdir, files.read_summaries())

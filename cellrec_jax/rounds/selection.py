@@ -46,11 +46,7 @@ class Selection(NamedTuple):
 
 
 def why_not(kinds: np.ndarray) -> str:
-    """Why nothing can be learned from these peaks; "" if it can.
-
-    Args:
-      kinds: i8 [N], see `pseudo_candidates.divide`.
-    """
+    """Why nothing can be learned from peaks of these kinds, i8 [N]; "" if it can."""
     if not len(kinds):
         return "the detector found no peak"
     if not (kinds == UNLABELED).any():
@@ -90,20 +86,13 @@ def rank(
       features tell none apart.
 
     Raises:
-      ValueError: for an unknown solver, a share out of range, unequal lengths, or
-        features of used peaks that are not finite.
+      ValueError: if features of used peaks are not finite.
 
     References:
       Fujii et al. 2021, Eq. 2 and their code. Differs from the paper: the moved share
       is in the code only, and so is p in the exponent. Without it, as printed, p only
       scales the ridge: the ranking is that of p=1 with sqrt(p) times the ridge.
     """
-    if solver not in _SOLVERS:
-        raise ValueError(f"unknown solver {solver!r}; use one of {tuple(_SOLVERS)}")
-    if not 0 <= moved_share < 1:
-        raise ValueError(f"moved_share must be in [0, 1), not {moved_share}")
-    if len(features) != len(kinds):
-        raise ValueError(f"{len(features)} rows of features for {len(kinds)} peaks")
     positive, unlabeled = kinds == POSITIVE, kinds == UNLABELED
     if problem := why_not(kinds):
         return _unranked(len(kinds), problem)
@@ -147,26 +136,16 @@ def select(
 
     Args:
       ranking: of N peaks.
-      kinds: i8 [N], see `pseudo_candidates.divide`.
+      kinds: i8 [N], see `candidates.divide`.
       image: i32 [N], as in `Candidates`.
       top_share: alpha in [0, 1], of the unlabelled peaks, to become pseudo-positive.
       bottom_share: beta in [0, 1], to become pseudo-negative.
       pooled: whether n counts the peaks of all images together, else image by image.
 
-    Returns:
-      Indices into the peaks; empty ones where nothing was ranked or a share selects
-      none, which the notes then tell.
-
-    Raises:
-      ValueError: for a share out of range.
-
     References:
       Fujii et al. 2021; that it is pooled, and what becomes of peaks at both ends, is
       in their code only.
     """
-    for name, share in (("top_share", top_share), ("bottom_share", bottom_share)):
-        if not 0 <= share <= 1:
-            raise ValueError(f"{name} must be in [0, 1], not {share}")
     ranked = np.isfinite(ranking.positive_scores) & np.isfinite(ranking.negative_scores)
     unlabeled = np.flatnonzero((kinds == UNLABELED) & ranked)
     images = np.zeros(1, np.int32) if pooled else np.unique(image[unlabeled])
@@ -207,15 +186,8 @@ def add_labels(
 ) -> list[round_labels.ImageLabels]:
     """Appends the selected peaks to the labels of their images.
 
-    Args:
-      labels: those of each image, in the order that `candidates.image` counts in.
-      candidates: N peaks.
-      ranking: their scores.
-      selection: the chosen peaks.
-      round_number: the round that will train on them, >= 1.
-
-    Returns:
-      The labels of each image, old ones first.
+    `labels` are in the order that `candidates.image` counts in; `round_number` is that
+    of the round that will train on them, >= 1.
     """
     sides = (
         (round_labels.POSITIVE, selection.positive_index, ranking.positive_scores),

@@ -1,8 +1,15 @@
+import dataclasses
+import functools
+
 import hypothesis
 from hypothesis import strategies as st
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from cellrec_jax.losses import pu
+from cellrec_jax.methods.heatmap_pu.options import RefineOptions
 from cellrec_jax.rounds import labels as round_labels
 from cellrec_jax.rounds.candidates import (
     POSITIVE,
@@ -11,6 +18,7 @@ from cellrec_jax.rounds.candidates import (
     Candidates,
     carry_over,
     divide,
+    prior_of,
 )
 
 
@@ -117,3 +125,54 @@ def test_order_of_peaks_does_not_matter(seed):
         here = kinds[table[:, 0] == image]
         assert (here == POSITIVE).sum() <= 3
         assert (here == REMOVED).sum() <= 2
+
+
+def _patches_of_two_places(num_positive, num_unlabeled, num_hidden):
+    """Cells lie at 3, background at 0; the first unlabelled ones are cells."""
+    num = num_positive + num_unlabeled
+    patches = np.random.default_rng(0).normal(0, 0.1, (num, 2, 1, 1))
+    patches[: num_positive + num_hidden] += 3.0
+    kinds = [POSITIVE] * num_positive + [UNLABELED] * num_unlabeled
+    return patches, np.array(kinds, np.int8)
+
+
+def test_the_prior_can_be_fixed_counted_or_estimated():
+    """A quarter of the unlabelled ones are cells: 0.25, but 75 / 120 = 0.625 of all."""
+    patches, kinds = _patches_of_two_places(60, 60, 15)
+    for change, low, high in (
+        ({"prior": 0.3}, 0.3, 0.3),
+        ({"unlabeled_share": 0.25}, 75 / 120, 75 / 120),
+        ({"prior_rule": "penl1"}, 0.15, 0.35),
+    ):
+        config = dataclasses.replace(RefineOptions(), **change)
+        prior, notes = prior_of(patches, kinds, config, 0)
+        assert low <= prior <= high
+        assert notes == ()
+
+
+def test_the_estimated_prior_makes_the_risk_unbiased():
+    """Of a classifier that is right, the risk is 0 by the share of the unlabelled."""
+    kinds = np.array([POSITIVE] * 60 + [UNLABELED] * 60)
+    scores = jnp.where(np.arange(120) < 75, 9.0, -9.0)
+    masks = jnp.asarray(kinds == POSITIVE), jnp.asarray(kinds == UNLABELED)
+    form = functools.partial(pu.pu_risk, estimator="unbiased", surrogate="zero_one")
+    risk = jax.jit(form)
+    np.testing.assert_allclose(risk(scores, *masks, 15 / 60).risk, 0.0, atol=1e-6)
+    np.testing.assert_allclose(
+        risk(scores, *masks, 75 / 120).risk, 0.25 - 0.625, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    ("num_positive", "spread", "reason"),
+    [(3, 1.0, "too few for 5 folds"), (10, 0.0, "no kernel width fits")],
+)
+def test_a_prior_that_cannot_be_estimated_is_counted(num_positive, spread, reason):
+    patches, kinds = _patches_of_two_places(num_positive, 30, 0)
+    config = dataclasses.replace(
+        RefineOptions(), prior_rule="penl1", unlabeled_share=0.5
+    )
+    prior, (note,) = prior_of(spread * patches, kinds, config, 0)
+    assert prior == pytest.approx((num_positive + 15) / (num_positive + 30))
+    for part in (reason, "refine.prior_rule=penl1", "--config.refine.prior "):
+        assert part in note

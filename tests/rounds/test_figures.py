@@ -105,3 +105,10 @@ def test_a_folder_that_cannot_be_written_to(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(errors.RunError, match="cannot write"):
         refine_figures.round_curves(tmp_path / "file" / "rounds.png", {})
+
+
+def test_rounds_are_drawn_whatever_is_undefined(tmp_path):
+    undefined = {"precision": None, "recall": 0.0, "F1": None}
+    summaries = [{"round": 0, "train": undefined}, {"round": 1, "train": undefined}]
+    refine_figures.draw_rounds(tmp_path, summaries)
+    assert (tmp_path / "figures" / "rounds.png").stat().st_size > 1000

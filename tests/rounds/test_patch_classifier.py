@@ -1,24 +1,30 @@
 """Training of the classifier of patches, on spots that it has to tell from noise."""
 
+import contextlib
 import dataclasses
+import os
+import signal
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from cellrec_jax import errors
+from cellrec_jax.config import CheckpointConfig
+from cellrec_jax.io.console import Console
 from cellrec_jax.losses import pu
 from cellrec_jax.methods.heatmap_pu.options import RefineOptions
 from cellrec_jax.metrics import ranking
 from cellrec_jax.nn import patch_net
 from cellrec_jax.rounds import patch_classifier
-from cellrec_jax.rounds.patch_classifier import Options
+from cellrec_jax.workdir import checkpoint, interrupt
 
 SIDE_PX = 13
 COUNT = 40
 PRIOR = 0.5
-OPTIONS = Options(
+OPTIONS = RefineOptions(
     network="small", epochs=25, batch_size=16, learning_rate=1e-3, weight_decay=1e-4
 )
 OPTIONS_OF_ALL_SEEDS = dataclasses.replace(OPTIONS, epochs=1)
@@ -117,7 +123,8 @@ def test_same_seed_same_result_and_progress_is_told(trained):
             patches,
             positive,
             PRIOR,
-            dataclasses.replace(few, seed=seed),
+            few,
+            seed,
             lambda progress: told.append((progress.step, progress.losses[-1])),
         )
         for seed in (0, 1)
@@ -152,7 +159,7 @@ def test_extract_is_the_network_for_any_number(trained):
 
 def test_padding_has_no_part_in_the_risk(trained):
     patches, positive, _ = spots()
-    data = patch_classifier._check(patches, positive, PRIOR)
+    data = patch_classifier._Data(*map(jnp.asarray, (patches, positive, PRIOR)))
     rows = jnp.array([0, 1, COUNT, 2, COUNT])
     found = jax.jit(patch_classifier._risk, static_argnums=4)(
         trained.params, data, rows, jax.random.key(0), OPTIONS
@@ -192,7 +199,7 @@ def test_epoch_of_least_loss_is_kept():
 
 def test_optimizer_is_pytorchs_adam_with_decay():
     """PyTorch adds decay to the gradient before the moments; formulas by hand."""
-    options = Options(learning_rate=0.1, weight_decay=0.5)
+    options = RefineOptions(learning_rate=0.1, weight_decay=0.5)
     optimizer = patch_classifier._optimizer(options)
     weight, moments = jnp.float32(2.0), optimizer.init(jnp.float32(2.0))
     expected, mean, square = 2.0, 0.0, 0.0
@@ -206,31 +213,6 @@ def test_optimizer_is_pytorchs_adam_with_decay():
         np.testing.assert_allclose(weight, expected, rtol=1e-5)
 
 
-def test_options_of_the_rounds():
-    config = RefineOptions(network="small", epochs=3, surrogate="sigmoid")
-    options = Options.from_config(config, 7)
-    assert options == Options(network="small", epochs=3, surrogate="sigmoid", seed=7)
-    assert Options.from_config(RefineOptions(), 0) == Options()
-
-
-@pytest.mark.parametrize(
-    ("positive", "message"),
-    [(False, "none of 40 patches is positive"), (True, "all of 40 patches are")],
-)
-def test_one_kind_only(positive, message):
-    patches, _, _ = spots()
-    with pytest.raises(errors.DataError, match=message):
-        patch_classifier.train(patches, np.full(COUNT, positive), PRIOR, OPTIONS)
-
-
-def test_bad_arguments():
-    patches, positive, _ = spots()
-    with pytest.raises(ValueError, match=r"not of shapes \(40, 13, 13\) and \(40,\)"):
-        patch_classifier.train(patches[..., 0], positive, PRIOR, OPTIONS)
-    with pytest.raises(ValueError, match=r"in \(0, 1\), not 1"):
-        patch_classifier.train(patches, positive, 1, OPTIONS)
-
-
 def test_no_finite_loss():
     patches, positive, _ = spots()
     few = dataclasses.replace(OPTIONS, epochs=2)
@@ -241,9 +223,95 @@ def test_no_finite_loss():
 @pytest.mark.slow
 def test_alexnet_trains():
     patches, positive, _ = (part[:8] for part in spots())
-    options = Options(epochs=2, batch_size=5)
+    options = RefineOptions(epochs=2, batch_size=5)
     found = patch_classifier.train(patches, positive, PRIOR, options)
     assert np.isfinite(found.losses).all()
     scores, features = patch_classifier.extract(found.params, patches, options)
     assert scores.shape == (8,)
     assert features.shape == (8, 256)
+
+
+SHORT = RefineOptions(network="small", epochs=4, batch_size=8)
+EVERY_TWO_EPOCHS = CheckpointConfig(every=6, keep=2)
+"""Of 20 patches: 3 steps an epoch."""
+
+
+class Watched(Console):
+    """Calls `then(epoch)` where progress would be shown; keeps the lines."""
+
+    def __init__(self, then):
+        super().__init__(quiet=True)
+        self.then, self.lines = then, []
+
+    def line(self, text):
+        self.lines.append(text)
+
+    @contextlib.contextmanager
+    def training(self, *_):
+        yield lambda epoch, *_: self.then(epoch)
+
+
+def _train(folder, then=print):
+    rng = np.random.default_rng(0)
+    patches = rng.uniform(size=(20, 13, 13, 1)).astype(np.float32)
+    positive = np.arange(20) % 3 == 0
+    console = Watched(then)
+    trained, seconds = patch_classifier.train_in(
+        folder, EVERY_TWO_EPOCHS, console, patches, positive, 0.5, SHORT, 0
+    )
+    return trained, console.lines, seconds
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    trained, lines, _ = _train(folder)
+    assert checkpoint.complete_steps(folder) == [2, 4]
+    assert lines == []
+    return trained
+
+
+def test_a_signal_ends_it_after_the_epoch_and_nothing_is_lost(tmp_path, uninterrupted):
+    def press(epoch):
+        if epoch == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(interrupt.Interrupted) as stop:
+        _train(tmp_path, press)
+    assert stop.value.exit_code == 143
+    assert checkpoint.complete_steps(tmp_path) == [2, 3]
+    with checkpoint.open_manager(tmp_path, EVERY_TWO_EPOCHS) as manager:
+        before = checkpoint.restore_meta(manager, 3)["seconds"]
+    seen = []
+    trained, lines, seconds = _train(tmp_path, seen.append)
+    assert seconds > before > 0
+    assert lines == ["resumed at epoch 3 of 4"]
+    assert seen == [4]
+    chex.assert_trees_all_equal(trained, uninterrupted)
+
+
+def test_a_signal_in_the_last_epoch_counts(tmp_path, uninterrupted):
+    def press(epoch):
+        if epoch == 4:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(interrupt.Interrupted) as stop:
+        _train(tmp_path, press)
+    assert stop.value.exit_code == 130
+    trained, _, _ = _train(tmp_path, pytest.fail)
+    chex.assert_trees_all_equal(trained, uninterrupted)
+
+
+def test_after_a_kill_it_goes_on_at_the_last_checkpoint(tmp_path, uninterrupted):
+    def die(epoch):
+        if epoch == 3:
+            raise MemoryError
+
+    with pytest.raises(MemoryError):
+        _train(tmp_path, die)
+    trained, lines, _ = _train(tmp_path)
+    assert lines == ["resumed at epoch 2 of 4"]
+    chex.assert_trees_all_equal(trained, uninterrupted)
+    again, lines, _ = _train(tmp_path, pytest.fail)
+    assert lines == ["resumed at epoch 4 of 4"]
+    chex.assert_trees_all_equal(again, uninterrupted)

@@ -10,7 +10,6 @@ from cellrec_jax.data.example import ExampleSpec
 from cellrec_jax.rounds import labels as round_labels
 from cellrec_jax.rounds import report as round_report
 from cellrec_jax.rounds.candidates import Candidates
-from cellrec_jax.rounds.files import RoundFiles
 from cellrec_jax.rounds.relabel import Judged, Relabeled
 from cellrec_jax.rounds.selection import Ranking, Selection
 
@@ -173,11 +172,3 @@ def test_label_line_counts_origins():
     assert round_report.label_line(1, 2, labels) == (
         "round 1 of 2: training on 2 given, 0 pseudo-positive, 1 pseudo-negative labels"
     )
-
-
-def test_rounds_are_drawn_whatever_is_undefined(tmp_path):
-    files = RoundFiles(tmp_path, {})
-    undefined = {"precision": None, "recall": 0.0, "F1": None}
-    summaries = [{"round": 0, "train": undefined}, {"round": 1, "train": undefined}]
-    round_report.draw_rounds(files, summaries)
-    assert (tmp_path / "figures" / "rounds.png").stat().st_size > 1000

@@ -15,19 +15,10 @@ from cellrec_jax import errors, methods, run
 from cellrec_jax.data import arrays, sets
 from cellrec_jax.io.console import Console
 from cellrec_jax.methods import heatmap_pu
-from cellrec_jax.rounds import (
-    classifier as round_classifier,
-)
-from cellrec_jax.rounds import (
-    detector as round_detector,
-)
+from cellrec_jax.rounds import detector as round_detector
 from cellrec_jax.rounds import labels as round_labels
-from cellrec_jax.rounds import (
-    relabel,
-)
-from cellrec_jax.rounds import (
-    rounds as refine,
-)
+from cellrec_jax.rounds import patch_classifier, relabel
+from cellrec_jax.rounds import rounds as refine
 from cellrec_jax.rounds.candidates import Candidates
 from cellrec_jax.rounds.files import RoundFiles
 from cellrec_jax.train import loop
@@ -393,16 +384,11 @@ def test_most_peaks_choose_among_seeds(tmp_path):
     labels = {
         image_id: round_labels.given(CELLS[:2]) for image_id in data.train.image_ids
     }
-    found = round_detector.train_round(
-        experiment,
-        refine.check(experiment),
-        files,
-        images,
-        labels,
-        0,
-        Console(quiet=True),
-        None,
+    method = methods.build(experiment, 1)
+    job = round_detector.Job(
+        experiment, method, files, images, Console(quiet=True), None
     )
+    found = round_detector.train_round(job, labels, 0)
     counts = []
     for seed in (0, 1):
         model = model_lib.restore(files.detector(0, seed))
@@ -513,7 +499,7 @@ def test_a_signal_while_the_classifier_trains_ends_the_run_until_repeated(
         raise interrupt.Interrupted(143)
 
     with monkeypatch.context() as patch:
-        patch.setattr(round_classifier, "train", stop)
+        patch.setattr(patch_classifier, "train_in", stop)
         code = run.train_and_evaluate(experiment, tmp_path, data=_data(experiment))
     assert code == 143
     assert (tmp_path / "rounds" / "0" / "peaks.npz").exists()

@@ -138,19 +138,6 @@ def test_an_unconverged_run_is_noted(features, monkeypatch):
     )
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"solver": "newton"}, "unknown solver 'newton'; use one of"),
-        ({"moved_share": 1.0}, r"moved_share must be in \[0, 1\), not 1"),
-        ({"kinds": KINDS[:-1]}, "24 rows of features for 23 peaks"),
-    ],
-)
-def test_impossible_arguments(features, changes, message):
-    with pytest.raises(ValueError, match=message):
-        pseudo_selection.rank(features, **({"kinds": KINDS} | changes))
-
-
 def test_bad_features_are_named(features):
     features[7, 2] = np.nan
     with pytest.raises(ValueError, match="features of used peaks are NaN"):
@@ -233,13 +220,6 @@ def test_shares_are_not_cut_by_rounding():
     assert chosen.positive_index.tolist() == list(range(99, 70, -1))
     assert chosen.negative_index.tolist() == [0, 1, 2, 3, 4]
     assert chosen.notes == ()
-
-
-@pytest.mark.parametrize("share", ["top_share", "bottom_share"])
-@pytest.mark.parametrize("value", [-0.1, 1.1, np.nan])
-def test_impossible_shares(share, value):
-    with pytest.raises(ValueError, match=rf"{share} must be in \[0, 1\]"):
-        choose(**{share: value})
 
 
 def test_labels_accumulate():
