@@ -18,11 +18,7 @@ from cellrec_jax.types import Method, TrainState
 
 
 def radius_px(config: EvalConfig, mpp: float) -> float:
-    """Match radius in px of the images on disk.
-
-    Args:
-      config: `radius_px`, or `radius_um` where that is set.
-      mpp: micrometres per px; 0 is unknown.
+    """Match radius in px of the images on disk, `mpp` um per px (0 is unknown).
 
     Raises:
       ConfigError: if the radius is in micrometres and the pixel size is unknown.
@@ -59,13 +55,9 @@ def fit(
     config: EvalConfig,
     mpp: float,
 ) -> counting.OperatingPoint:
-    """Chooses the operating point by the best F1.
+    """Chooses the operating point by the best F1 on validation images.
 
-    Args:
-      results: of the validation images, all predictions; none gives defaults.
-      class_names: names of the K classes.
-      config: a fixed threshold gives a point that stands on no labels.
-      mpp: micrometres per px; 0 is unknown.
+    Without results it has defaults; a fixed threshold stands on no labels.
     """
     return counting.fit_operating_point(
         results,
@@ -87,11 +79,7 @@ def fit_on(
     config: EvalConfig,
     track: predictions.Track | None = None,
 ) -> tuple[list[ImageResult], counting.OperatingPoint]:
-    """Predicts the validation images and chooses the operating point on them.
-
-    Returns:
-      All predictions, and the point.
-    """
+    """Predicts the validation images and chooses the operating point on them."""
     found = predictions.predict_set(
         compiled.jit_predict(method),
         params,
@@ -150,18 +138,11 @@ def validator(
     val_set: sets.EvalSet | None,
     class_names: tuple[str, ...],
 ) -> Callable[[TrainState], tuple[counting.OperatingPoint, dict[str, float]]]:
-    """Makes the function that the loop calls to validate a state.
+    """Makes the function that the loop calls to validate a state, if there are images.
 
-    Args:
-      config: how to measure.
-      method: predicts.
-      val_set: the validation images; the function must not be called without.
-      class_names: names of the K classes.
-
-    Returns:
-      state -> the fitted operating point, and one score by name, by which the best
-      checkpoint is known: AP11 for methods with boxes, else F1 within the radius; 0 if
-      undefined.
+    It gives the fitted operating point, and one score by name, by which the best
+    checkpoint is known: AP11 for methods with boxes, else F1 within the radius; 0 if
+    undefined.
     """
 
     def validate(

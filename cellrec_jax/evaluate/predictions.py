@@ -30,11 +30,7 @@ def predict_set(
     batch_size: int,
     track: Track | None = None,
 ) -> list[ImageResult]:
-    """Predicts every image of a set, all scores, in px of the images on disk.
-
-    Returns:
-      One result an image, in the set's order.
-    """
+    """Predicts every image of a set, all scores, in px of the images on disk."""
     batches = arrays.eval_batches(eval_set.images, batch_size)
     # Tracked is a range, not a list of batches: only one of them is held at a time.
     turns: Iterable[int] = range(-(-len(eval_set.image_ids) // batch_size))

@@ -98,19 +98,7 @@ def evaluate_workdir(
     for line in _scale_lines(model, eval_set):
         console.line(line)
     radius = fitting.radius_px(config, eval_set.mpp)
-    predict = compiled.jit_predict(model.method)
-    weights = model.params, model.model_state
-    results = predictions.predict_set(
-        predict,
-        *weights,
-        eval_set,
-        len(model.class_names),
-        batch_size=config.batch_size,
-        track=console.track,
-    )
-    facts["timing"]["predict_s"] = predictions.seconds_per_image(
-        predict, *weights, eval_set, model.decode
-    )
+    results, facts["timing"]["predict_s"] = _predict(model, eval_set, config, console)
     for line in _slot_lines(model, results):
         console.line(line)
     decode = dict(model.meta["decode"])
@@ -133,6 +121,28 @@ def evaluate_workdir(
         outputs.draw_overlays(output, results, model, config, split)
         outputs.print_metrics(console, found, model, output)
     return content
+
+
+def _predict(
+    model: model_lib.Model,
+    eval_set: sets.EvalSet,
+    config: EvalConfig,
+    console: Console,
+) -> tuple[list[results_lib.ImageResult], float]:
+    """All predictions, and the seconds that an image takes."""
+    weights = model.params, model.model_state
+    predict = compiled.jit_predict(model.method)
+    results = predictions.predict_set(
+        predict,
+        *weights,
+        eval_set,
+        len(model.class_names),
+        batch_size=config.batch_size,
+        track=console.track,
+    )
+    return results, predictions.seconds_per_image(
+        predict, *weights, eval_set, model.decode
+    )
 
 
 def _write_results(output: epath.Path, content: Mapping[str, Any]) -> None:

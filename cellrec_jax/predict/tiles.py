@@ -34,13 +34,9 @@ def grid(
     margin_yx: Sequence[int],
     stride: int = 1,
 ) -> list[Tile]:
-    """Cuts an image into tiles that overlap, row by row.
+    """Cuts an image into tiles that overlap, row by row; all in px, see `spans`.
 
-    Args:
-      size_hw: of the image, px; a side shorter than the tile's is not cut.
-      tile_hw: least size of a tile, px.
-      margin_yx: px, see `spans`.
-      stride: px, see `spans`.
+    A side shorter than the tile's is not cut.
     """
     rows, columns = (
         spans(size, min(tile, size), margin, stride)
@@ -94,12 +90,7 @@ def pad_mirror(image: np.ndarray, least_hw: Sequence[int]) -> np.ndarray:
     Brightness and contrast stay the image's own, which white would change for networks
     that average over all they see (GroupNorm) or divide by the brightest pixel.
 
-    Args:
-      image: [H, W, C] of any type.
-      least_hw: least height and width, px.
-
-    Returns:
-      The image, at least that large.
+    `image` is [H, W, C] of any type, `least_hw` in px.
     """
     height, width = np.maximum(np.subtract(least_hw, image.shape[:2]), 0).tolist()
     return np.pad(image, ((0, height), (0, width), (0, 0)), mode="symmetric")

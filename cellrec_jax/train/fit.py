@@ -29,19 +29,8 @@ def train(
 ) -> loop.Outcome:
     """Fits a method to the training images and saves what it found.
 
-    Args:
-      experiment: what to fit; its total_steps is the step of the checkpoint.
-      method: of the experiment, with a `fit`.
-      workdir: exists; gets checkpoints/.
-      data: from `sets.open_sets`.
-      console: shows progress.
-      init_from: must be None.
-
-    Returns:
-      The fitted state.
-
-    Raises:
-      ConfigError, DataError: if it cannot be fitted.
+    Arguments and errors are as for `loop.train`; `init_from` must be None. The step of
+    the checkpoint is total_steps.
     """
     validate.require(
         init_from is None,

@@ -10,15 +10,7 @@ from cellrec_jax.config import OptimConfig
 
 
 def make_schedule(config: OptimConfig, total_steps: int) -> optax.Schedule:
-    """Learning rate over steps.
-
-    Args:
-      config: see `OptimConfig`; `drops` are shares of `total_steps`.
-      total_steps: length of training.
-
-    Returns:
-      step -> learning rate.
-    """
+    """Step -> learning rate; `drops` are shares of `total_steps`."""
     rate = config.learning_rate
     after = max(total_steps - config.warmup_steps, 1)
     if config.schedule == "cosine":
@@ -42,14 +34,7 @@ def make_optimizer(
     """Optimiser of the trainable parameters; frozen ones get no update at all.
 
     Weight decay touches kernels only (two or more axes), not biases or norms.
-
-    Args:
-      config: see `OptimConfig`.
-      total_steps: length of training.
-      trainable: tree of bool like the parameters.
-
-    Returns:
-      An optax transformation over all parameters.
+    `trainable` is a tree of bool like the parameters.
     """
     schedule = make_schedule(config, total_steps)
     decayed = optax.add_decayed_weights(config.weight_decay, mask=_is_kernel)

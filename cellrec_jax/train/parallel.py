@@ -18,14 +18,8 @@ def pmap_step(
     One copy of the state goes in and out; the batch has a leading device axis.
     Everything returned must be equal on all devices (pmean'd or psum'd): only device
     0's value comes back. The state is donated in single-process runs alone, since
-    donation crashes multi-process ones at their second step.
-
-    Args:
-      step: pure function, using the axis name `masking.AXIS`.
-      devices: local devices to use; None is all, of all processes.
-
-    Returns:
-      The mapped function.
+    donation crashes multi-process ones at their second step. The axis is
+    `masking.AXIS`; `devices` are local ones, None is all of all processes.
     """
     donated = (0,) if jax.process_count() == 1 else ()
     return jax.pmap(

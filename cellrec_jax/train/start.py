@@ -80,16 +80,8 @@ def start_from(
 ) -> tuple[Any, Any, str]:
     """Copies weights of another run into fresh ones, where names and shapes agree.
 
-    Weights of its classes are left out where these are others, or in another order.
-
-    Args:
-      workdir: of the other run.
-      params: fresh parameters.
-      model_state: fresh batch statistics.
-      class_names: of the new run.
-
-    Returns:
-      The filled trees and a line that says what was not copied.
+    Weights of its classes are left out where `class_names`, of the new run, are others
+    or in another order. Returns the filled trees and a line on what was not copied.
     """
     other = model_lib.restore(workdir)
     known = dict(_leaves(other.params))

@@ -83,14 +83,7 @@ def init_state(
     *,
     ema: float = 0.0,
 ) -> TrainState:
-    """State before the first step.
-
-    Args:
-      optimizer: from `optim.make_optimizer`.
-      params: initial parameters.
-      model_state: initial batch statistics.
-      ema: decay of averaged parameters; 0 keeps none.
-    """
+    """State before the first step; averaged parameters are kept if `ema` is not 0."""
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,
