@@ -26,9 +26,6 @@ def draw(path: str | os.PathLike[str], sweep: Sweep, lines: Sequence[Line]) -> N
     Along `sweep.x` there is one line for each row and each other axis value; a row
     without that axis is a level. Without `x` there are bars, and the paper's values are
     diamonds. Rows that share no axis are drawn below each other, each over its own.
-
-    Raises:
-      RunError: if the file cannot be written.
     """
     drawn = [
         (part, [line for line in lines if line.row in part.rows])

@@ -19,13 +19,8 @@ _PUBLISHED_WIDTH_PX = 1080
 def find(sweep: plan.Sweep, done: Sequence[state.Job]) -> dict[str, Path]:
     """The overlay of one test image of each row's first run that is done.
 
-    Args:
-      sweep: rows and their labels.
-      done: runs that have results.
-
-    Returns:
-      Label -> file, rows as in the sweep, of the image that most rows have, among
-      equals the first by name; rows without it are left out.
+    Label -> file, rows as in the sweep, of the image that most rows have, among equals
+    the first by name; rows without it are left out.
     """
     files: dict[str, dict[str, Path]] = {}
     rows = list(sweep.rows)
@@ -41,11 +36,7 @@ def find(sweep: plan.Sweep, done: Sequence[state.Job]) -> dict[str, Path]:
 
 
 def draw(path: str | os.PathLike[str], overlays: Mapping[str, Path]) -> None:
-    """Draws overlays, label -> file (at least one), as panels of one PNG.
-
-    Raises:
-      RunError: if the figure cannot be written.
-    """
+    """Draws overlays, label -> file (at least one), as panels of one PNG."""
     columns = min(_COLUMNS, len(overlays))
     rows = -(-len(overlays) // columns)
     figure = drawing.new_figure(_PANEL_INCH * columns, (_PANEL_INCH + 0.3) * rows)
@@ -64,9 +55,6 @@ def publish(path: str | os.PathLike[str], drawn: str | os.PathLike[str]) -> None
 
     At most 1080 px wide with a palette of 256 colours: nine panels take about 0.4 MB,
     a quarter of the figure.
-
-    Raises:
-      RunError: if it cannot be written.
     """
     encoded = io.BytesIO()
     with Image.open(drawn) as image:

@@ -86,12 +86,9 @@ def expand(sweep: Sweep, extra: Mapping[str, str]) -> tuple[Run, ...]:
 
     Seeds are outermost, so that a sweep that is cut short compares all rows.
 
-    Args:
-      sweep: what the file says.
-      extra: overrides of the command line.
-
     Raises:
-      ConfigError: if `extra` sets a key that the runs are to differ in.
+      ConfigError: if `extra`, overrides of the command line, sets a key that the runs
+        are to differ in.
     """
     varied = dict.fromkeys(sweep.seed_keys, "seed")
     varied |= dict.fromkeys(_fold(sweep, 0), "fold")

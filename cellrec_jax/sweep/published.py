@@ -16,11 +16,6 @@ def read(
 ) -> tuple[dict[str, table.Record], int]:
     """Reads FOLDER/results/SWEEP.csv, as `table.write_csv` wrote it.
 
-    Args:
-      folder: as `--publish` was given.
-      sweep: whose table it is.
-      jobs: all runs of the sweep.
-
     Returns:
       (name of the run -> its record, for the runs whose configuration the table has;
       number of lines that are of other configurations).
@@ -50,15 +45,10 @@ def read(
 def write(folder: Path, stem: Path, text: str, *, overlaid: bool) -> None:
     """Copies a sweep's files into FOLDER/results, and its table into README.md there.
 
-    Args:
-      folder: as `--publish` was given.
-      stem: the files' path without suffixes; its name is the sweep's.
-      text: the table in Markdown.
-      overlaid: whether to copy the overlays, too, as a smaller file.
+    `stem` is their path without suffixes; overlays, if `overlaid`, become smaller.
 
     Raises:
       ConfigError: if README.md has no place for the table.
-      RunError: if a file cannot be written.
     """
     copy = folder / "results" / stem.name
     for suffix in (".csv", ".png"):

@@ -30,10 +30,6 @@ class Job(NamedTuple):
 def prepare(run: Run, folder: Path) -> Job:
     """Resolves a run's configuration, so that mistakes show before anything is run.
 
-    Args:
-      run: of the sweep.
-      folder: of the sweep.
-
     Raises:
       UserError: for what the run itself would refuse, naming the run.
     """
@@ -54,12 +50,9 @@ def digest(settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> str:
     """Twelve hexadecimal digits that runs of one configuration share.
 
     Of what changes results, without where the images are (`data.root`) or, where they
-    are given, how they would be generated, and of what is not at its default, so that
-    keys of later versions leave it as it is.
-
-    Args:
-      settings: as in `Job`.
-      defaults: the same of an experiment of the method that sets nothing.
+    are given, how they would be generated, and of what is not at its default (that of
+    an experiment of the method that sets nothing), so that keys of later versions leave
+    it as it is.
     """
     no_matter = (*_no_matter(settings), "data.root")
     matters = {
@@ -74,12 +67,8 @@ def digest(settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> str:
 def results(job: Job, ignored: Sequence[str] = ()) -> Mapping[str, Any] | None:
     """Content of results.json, if it is there and is of the job's configuration.
 
-    Results of a configuration that differs are not this job's. A key that an older
-    version did not have counts as its default.
-
-    Args:
-      job: the run.
-      ignored: further keys that may differ.
+    Keys in `ignored` may differ. A key that an older version did not have counts as its
+    default.
     """
     found = writer.read_json(job.workdir / "results.json")
     stored = writer.read_json(job.workdir / "config.json")

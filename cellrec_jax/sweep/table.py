@@ -55,12 +55,8 @@ def record(
 ) -> Record:
     """Picks what a table needs from the content of results.json.
 
-    Args:
-      run: which one.
-      results: content of its results.json.
-      metrics: keys of its `metrics`; or seconds (of training), predict_s (an image's),
-        parameters (of the network) or `BEST_F1`.
-      config: `state.digest` of its configuration.
+    `metrics` are keys of its `metrics`; or seconds (of training), predict_s (an
+    image's), parameters (of the network) or `BEST_F1`. `config` is `state.digest`.
     """
     measured, found = results.get("metrics", {}), results.get("run", {})
     facts = {key: found.get("timing", {}).get(key) for key in ("seconds", "predict_s")}
@@ -132,11 +128,7 @@ def markdown(sweep: Sweep, lines: Iterable[Line]) -> str:
 
 
 def write_markdown(path: Path, sweep: Sweep, lines: Sequence[Line]) -> str:
-    """Writes the table under its title, and returns the table alone.
-
-    Raises:
-      RunError: if it cannot be written.
-    """
+    """Writes the table under its title, and returns the table alone."""
     text = markdown(sweep, lines)
     note = "Mean ± half the 95 % t interval over seeds."
     atomic.write_bytes(path, f"# {sweep.title}\n\n{note}\n\n{text}\n".encode())
@@ -146,11 +138,7 @@ def write_markdown(path: Path, sweep: Sweep, lines: Sequence[Line]) -> str:
 def write_csv(
     path: str | os.PathLike[str], sweep: Sweep, records: Sequence[Record]
 ) -> None:
-    """Writes one line a run: what it was, its metrics, seconds, parameters, versions.
-
-    Raises:
-      RunError: if it cannot be written.
-    """
+    """Writes a line a run: what it was, its metrics, seconds, parameters, versions."""
     rows: list[dict[str, Any]] = []
     for run, values, facts in records:
         row = {"sweep": sweep.name, "row": run.row, **run.axes, "seed": run.seed}

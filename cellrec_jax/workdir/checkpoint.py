@@ -102,11 +102,7 @@ def save(
 ) -> None:
     """Saves a state under its step; one that is there already is left as it is.
 
-    Args:
-      manager: from `open_manager`.
-      state: replicated arrays.
-      meta: JSON-serialisable.
-      score: of the validation, more is better; None if there was none.
+    `meta` is JSON-serialisable; of `score`, of the validation, more is better.
 
     Raises:
       RunError: if the disk is full or read-only.

@@ -134,12 +134,7 @@ def _begun(workdir: epath.Path, stages: Stages) -> bool:
 
 def _stored_splits(workdir: epath.Path) -> Mapping[str, list[str]]:
     """Split -> image ids; empty where nothing is known."""
-    return _read(workdir / "splits.json")
-
-
-def _read(path: epath.Path) -> dict[str, Any]:
-    """Content of a file of named values; empty where it is none."""
-    rows = writer.read_json(path)
+    rows = writer.read_json(workdir / "splits.json")
     return rows if isinstance(rows, dict) else {}
 
 
