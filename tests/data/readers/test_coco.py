@@ -137,20 +137,14 @@ def test_names_in_folders_and_unlisted_images(tmp_path: Path) -> None:
     [
         ({"annotations": []}, "no annotations"),
         ({"annotations": [_annotation(4, image_id=9)]}, "annotation 4 is of image 9"),
-        ({"annotations": [_annotation(4, image_id=[])]}, r"of image \[\]"),
         ({"annotations": [_annotation(4, category_id=1)]}, "of category 1"),
         ({"annotations": [_annotation(4)]}, "annotation 4 has no usable"),
-        ({"annotations": [_annotation(4, bbox=[1, 2, "3", 4])]}, "no usable"),
-        ({"annotations": [_annotation(4, segmentation=[[1]])]}, "no usable"),
         ({"annotations": [_annotation(4, segmentation={"counts": 1})]}, "no usable"),
         ({"annotations": [1]}, "'annotations' is no list of objects"),
-        ({"images": {}}, "'images' is no list of objects"),
         ({"images": []}, "lists no images"),
         ({"images": [{"id": 7, "file_name": "3.png"}]}, "1 of the 1 .* first 3.png"),
         ({"images": [{"id": 7}]}, "image 7 needs a file_name"),
         ({"images": [{"id": 7, "file_name": "../2.png"}]}, "image 7 needs a file"),
-        ({"images": [{"id": 7, "file_name": "/2.png"}]}, "image 7 needs a file"),
-        ({"images": [{"file_name": "2.png"}]}, "has no id"),
         ({"images": [{"id": [7], "file_name": "2.png"}]}, "has no id"),
         ({"images": [{"id": i, "file_name": "2.png"} for i in (1, 2)]}, "repeats"),
         ({"categories": [{"id": 5}]}, "lacks its id or name"),
@@ -177,9 +171,4 @@ def test_several_files(tmp_path: Path) -> None:
     _write(tmp_path, [_annotation(1, bbox=[1, 1, 2, 2])], name="train.json")
     _write(tmp_path, [_annotation(1, bbox=[1, 1, 2, 2])], name="val.json")
     with pytest.raises(DataError, match=r"train\.json and annotations/val\.json"):
-        coco.open_source(tmp_path)
-
-
-def test_no_file(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no COCO file"):
         coco.open_source(tmp_path)

@@ -83,14 +83,6 @@ def test_mask_of_another_size(tmp_path: Path) -> None:
         source.load("a")
 
 
-def test_truncated_mask(tmp_path: Path) -> None:
-    _write(tmp_path, "a", {"1.png": _block(slice(0, 2), slice(0, 2))})
-    mask = tmp_path / "a" / "masks" / "1.png"
-    mask.write_bytes(mask.read_bytes()[:45])
-    with pytest.raises(DataError, match=r"1\.png"):
-        instance_masks.open_source(tmp_path).load("a")
-
-
 def test_folders_that_lack_a_part(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no folders ID/images"):
         instance_masks.open_source(tmp_path)

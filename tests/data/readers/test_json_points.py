@@ -93,15 +93,12 @@ def test_numbers_that_are_none_are_dropped(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "not valid JSON"),
         ('[{"x": 1', "not valid JSON"),
         ('{"x": 1, "y": 2}', "expected a list"),
         ("[[1, 2]]", "item 1: expected an object"),
         ('[{"x": 1, "y": 2}, {"x": 1}]', "item 2: 'y' is 'missing'"),
-        ('[{"x": "1", "y": 2}]', "item 1: 'x' is '1', not a number"),
         ('[{"x": true, "y": 2}]', "item 1: 'x' is True"),
         ('[{"x": 1, "y": 2, "label": 1.5}]', "item 1: class 1.5"),
-        ('[{"x": 1, "y": 2, "label": [1]}]', r"item 1: class \[1\]"),
         ('[{"x": 1, "y": 2, "label": 1}, {"x": 1, "y": 2}]', "item 2: no class"),
     ],
 )

@@ -154,12 +154,3 @@ def test_sizes_differ(tmp_path: Path) -> None:
     tifffile.imwrite(file, _IDS.T.astype(np.uint8))
     with pytest.raises(DataError, match=r"1\.tif is 6 x 4 px but its image is 4 x 6"):
         label_images.open_source(tmp_path).load("1")
-
-
-def test_lone_files(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no images"):
-        label_images.open_source(tmp_path)
-    file = _write(tmp_path, _IDS.astype(np.uint8))
-    file.with_name("2.tif").write_bytes(file.read_bytes())
-    with pytest.raises(DataError, match=r"1 images but 2 .*no image for 2"):
-        label_images.open_source(tmp_path)

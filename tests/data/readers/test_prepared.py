@@ -152,9 +152,3 @@ def test_a_damaged_set_names_the_image(folders, tmp_path):
         file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     with pytest.raises(errors.DataError, match=r"train/2.*build it again"):
         prepared.open_prepared(str(copy)).load("train/2")
-
-
-def test_an_unknown_image_is_named(folders):
-    source = prepared.open_prepared(str(folders["array_record"]))
-    with pytest.raises(errors.DataError, match="train/99"):
-        source.load("train/99")
