@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from cellrec_jax import errors, geometry
+from cellrec_jax import geometry
 from cellrec_jax.config.data import KINDS
 from cellrec_jax.data import record
 from cellrec_jax.data.synthetic import phase as synthetic_phase
@@ -188,9 +188,3 @@ def test_source():
 
 def test_the_configuration_knows_the_kinds():
     assert set(synthetic.KINDS) <= set(KINDS)
-
-
-@pytest.mark.parametrize(("kind", "num_frames"), [("ki67", 1), ("hsc", 0)])
-def test_impossible_sequences(kind, num_frames):
-    with pytest.raises(errors.ConfigError, match="give at least 1 frame of c2c12 or"):
-        synthetic_phase.make_sequence(0, 0, num_frames, kind=kind)
