@@ -241,19 +241,12 @@ def test_color_stays_in_range_and_moves_little():
     assert np.isfinite(black).all()
 
 
-def test_to_unit_refuses_16_bits():
-    with pytest.raises(TypeError, match="uint16"):
-        colors.to_unit(jnp.zeros((2, 3), jnp.uint16))
-
-
 @pytest.mark.parametrize(
     ("options", "match"),
     [
         (augment.AugmentOptions(crop_hw=(25, 20)), r"data\.crop_hw \(25, 20\)"),
         (augment.AugmentOptions(turn=True), r"data\.turn needs square"),
-        (augment.AugmentOptions(crop_hw=(8, 9), turn=True), r"data\.turn"),
         (augment.AugmentOptions(contrast=1.5), r"data\.contrast is 1\.5"),
-        (augment.AugmentOptions(brightness=-0.1), r"data\.brightness"),
     ],
 )
 def test_impossible_options_are_refused(options, match):

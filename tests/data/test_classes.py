@@ -65,12 +65,8 @@ def test_masks_follow_the_cells_left() -> None:
     [
         ("cell=RBC+tumour", r"'tumour', .* classes here: RBC, WBC, dirt"),
         ("RBC+WBC", "NEW=OLD"),
-        ("=RBC", "NEW=OLD"),
-        ("cell=", "NEW=OLD"),
-        ("RBC,,WBC", "NEW=OLD"),
         ("a=RBC,a=WBC", "twice"),
         ("a=RBC,b=RBC", "twice"),
-        ("a=RBC+RBC", "twice"),
     ],
 )
 def test_bad_mappings(mapping: str, message: str) -> None:
@@ -103,9 +99,7 @@ def test_label_map(tmp_path: Path) -> None:
     [
         ("", "names no class"),
         ("0: a\nb: 1\n", "line 2: write '0: name'"),
-        ("0:\n", "line 1"),
         ("0: a\n0: b\n", "line 2.*twice"),
-        ("0: a\n1: a\n", "line 2.*twice"),
     ],
 )
 def test_bad_label_maps(text: str, message: str, tmp_path: Path) -> None:

@@ -167,8 +167,6 @@ def test_scale_intensity_modes():
     ("change", "match"),
     [
         ({"resize": "crop"}, r"data\.resize"),
-        ({"boxes": "circles"}, r"data\.boxes is 'circles'"),
-        ({"intensity": "log"}, r"data\.intensity is 'log'"),
         ({"keep_rate": 2.0}, r"data\.keep_rate"),
     ],
 )

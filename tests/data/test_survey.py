@@ -7,7 +7,6 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from cellrec_jax import errors
 from cellrec_jax.config import DataConfig
 from cellrec_jax.data import sets, survey
 from cellrec_jax.data.pixels import images
@@ -145,10 +144,3 @@ def test_total_by_hand():
     entries = Surveyor().look(source, source.image_ids, few)
     found = survey.total(list(entries.values()), 2, few)
     assert (found.num_kept, found.num_dropped, found.num_slots) == (4, 1, 3)
-
-
-def test_no_cells_at_all_is_one_line():
-    entry = survey.Entry((5, 5), 0.0, 0, 0, 0, (0,), {})
-    spec = sets.evaluation_spec(DataConfig())
-    with pytest.raises(errors.DataError, match="has an annotated cell"):
-        survey.total([entry], 1, spec)

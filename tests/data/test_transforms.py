@@ -5,7 +5,6 @@ from hypothesis import strategies as st
 import numpy as np
 import pytest
 
-from cellrec_jax import errors
 from cellrec_jax.data import transforms
 from cellrec_jax.data.record import Record
 
@@ -137,13 +136,3 @@ def test_resize_takes_extreme_shapes(native_hw):
         resized, _ = transforms.resize_record(record, (30, 20), mode)
         assert resized.image.shape == (30, 20, 3)
         assert (resized.points_yx < [30, 20]).all()
-
-
-def test_unknown_mode_is_refused():
-    with pytest.raises(errors.ConfigError, match=r"data\.resize is 'stretch'"):
-        transforms.resize_record(blob_record(), (8, 8), "stretch")
-
-
-def test_select_cells_returns_the_record_if_all_stay():
-    record = blob_record()
-    assert transforms.select_cells(record, np.array([True])) is record
