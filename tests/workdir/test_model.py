@@ -1,7 +1,6 @@
 """Methods with weights; restored from a finished run."""
 
 import dataclasses
-from pathlib import Path
 import shutil
 
 import numpy as np
@@ -22,20 +21,7 @@ def test_decode_is_in_px_of_the_network(tiny_experiment):
     made = model.Model(tiny_experiment, None, None, None, meta, 1)
     np.testing.assert_array_equal(made.decode.thresholds, np.float32([0.25, 0.5]))
     assert made.decode.min_distance == 1.5
-    assert made.threshold_lines()[-1] == "least distance of two cells: 3 px"
     assert not model.keep_all(2).thresholds.any()
-
-
-def test_repr_is_a_few_lines(tiny_experiment):
-    meta = {"decode": DECODE, "class_names": ["a", "b"]}
-    weights = {"kernel": np.zeros((3, 3))}
-    made = model.Model(tiny_experiment, None, weights, None, meta, 1, Path("runs/a"))
-    assert repr(made).split("\n") == [
-        f"calibrated_rcnn of {Path('runs/a')}",
-        "  step 1 of 4",
-        "  classes: a, b",
-        "  thresholds: a 0.250, b 0.500",
-    ]
 
 
 @pytest.mark.parametrize(("mode", "distance"), [("squeeze", 3 / 8**0.5), ("pad", 0.75)])
@@ -87,24 +73,6 @@ def test_a_damaged_checkpoint_is_one_line(trained, tmp_path, damage):
         (step / "weights.bin").write_bytes(b"other")
     with pytest.raises(errors.CheckpointError, match="checkpoints/4"):
         model.restore(copy)
-
-
-def test_no_checkpoint_says_so(tmp_path):
-    with pytest.raises(errors.CheckpointError, match="has no checkpoint"):
-        model.restore(tmp_path)
-
-
-def test_thresholds_say_where_they_come_from(trained):
-    restored = model.restore(trained)
-
-    def line(number, pending):
-        decode = {"thresholds": [0.5], "num_labels": [number], "min_distance": 0.0}
-        meta = {**restored.meta, "decode": decode, "fit_pending": pending}
-        return dataclasses.replace(restored, meta=meta, step=2).threshold_lines()[0]
-
-    assert line(7, False).endswith("0.500 (fitted on 7 validation labels)")
-    assert "not fitted yet at step 2 of 4" in line(0, True)
-    assert "name some by --config.data.val_ids" in line(0, False)
 
 
 def test_an_unfinished_run_says_that_nothing_is_fitted(trained, tmp_path):
