@@ -1,7 +1,5 @@
 """What all figures share."""
 
-import io
-
 import numpy as np
 from PIL import Image
 import pytest
@@ -33,19 +31,6 @@ def test_saves_a_whole_png_or_nothing(tmp_path, monkeypatch):
         drawing.save(path, figure)
     assert path.read_bytes() == before
     assert [one.name for one in tmp_path.iterdir()] == ["figure.png"]
-
-
-def test_words_instead_of_lines():
-    figure = drawing.new_figure(2, 1)
-    axes = figure.add_subplot()
-    drawing.say_empty(axes, "no cells")
-    assert [text.get_text() for text in axes.texts] == ["no cells"]
-    figure.savefig(io.BytesIO())
-
-
-def test_colors_repeat_after_seven():
-    assert len({drawing.color(position) for position in range(7)}) == 7
-    assert drawing.color(7) == drawing.color(0)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from cellrec_jax import errors
 from cellrec_jax.io import figures
 
 
@@ -92,15 +91,9 @@ def test_reliability(tmp_path, empty):
     assert holds(pixels(tmp_path / "rel.png"), "#a9cbe2") != empty
 
 
-def test_a_folder_in_the_way(tmp_path):
-    (tmp_path / "pr.png").mkdir()
-    with pytest.raises(errors.RunError, match=r"pr\.png"):
-        figures.precision_recall(tmp_path / "pr.png", {})
-
-
 def test_matplotlib_is_imported_only_when_drawing():
     code = (
-        "import sys; import cellrec_jax.io.figures;"
+        "import sys; import cellrec_jax.io.figures, cellrec_jax.io.recognition_figures;"
         "assert 'matplotlib' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

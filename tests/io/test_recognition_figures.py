@@ -1,11 +1,7 @@
-import subprocess
-import sys
-
 import numpy as np
 from PIL import Image
 import pytest
 
-from cellrec_jax import errors
 from cellrec_jax.io import recognition_figures
 
 
@@ -56,19 +52,3 @@ def test_nothing_to_draw(tmp_path, f1):
     path = tmp_path / "curve.png"
     recognition_figures.threshold_curve(path, np.linspace(0, 1, 3), f1)
     pixels(path)
-
-
-def test_a_folder_in_the_way(tmp_path):
-    (tmp_path / "it.png").mkdir()
-    with pytest.raises(errors.RunError, match=r"it\.png"):
-        recognition_figures.confusion_matrix(
-            tmp_path / "it.png", np.zeros((2, 2), int), ["cell"]
-        )
-
-
-def test_matplotlib_is_imported_only_when_drawing():
-    code = (
-        "import sys; import cellrec_jax.io.recognition_figures;"
-        "assert 'matplotlib' not in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
