@@ -1,9 +1,7 @@
 """Processes: how many at a time, how they fail and stop."""
 
 import os
-from pathlib import Path
 import signal
-import sys
 import threading
 import time
 
@@ -24,15 +22,6 @@ def execute(tmp_path, count, said=None, workers=1):
     return [(job.run.name, why) for job, _, why in ended], caught.exit_code
 
 
-def test_the_command():
-    run = plan.Run("a", "x:y", {}, 0, None, {"data.root": "a b", "seed": "0"})
-    job = state.Job(run, Path("w"), {})
-    flags = ["--config", "x:y", "--workdir", "w"]
-    overrides = ["--config.data.root=a b", "--config.seed=0"]
-    main = [sys.executable, "-m", "cellrec_jax.main"]
-    assert runner.command(job) == [*main, *flags, *overrides]
-
-
 @pytest.mark.usefixtures("fake_main")
 def test_a_failure_does_not_stop_the_others(tmp_path, order, monkeypatch):
     """One ends with an error; a file stands where the folder of another is to be."""
@@ -48,12 +37,6 @@ def test_a_failure_does_not_stop_the_others(tmp_path, order, monkeypatch):
     assert ended[3] == ("a/seed3", "")
     assert order() == ["a/seed0", "a/seed1", "a/seed3"]
     assert (tmp_path / "trial/a/seed0/log.txt").read_text() == "training\n"
-
-
-def test_a_command_that_is_not_there(tmp_path, monkeypatch):
-    monkeypatch.setattr(runner, "MAIN", (str(tmp_path / "none"),))
-    ended, _ = execute(tmp_path, 2)
-    assert [why.partition(":")[0] for _, why in ended] == 2 * ["cannot be started"]
 
 
 @pytest.mark.usefixtures("fake_main")

@@ -129,16 +129,3 @@ def test_csv_has_a_line_a_run(tmp_path):
         "jax": "1.2",
     }
     assert rows[0]["q"] == ""
-
-
-def test_results_without_metrics():
-    run = RECORDS[0].run
-    assert table.record(run, {"metrics": {}}, ("F1",)).values == {"F1": None}
-
-
-def test_no_runs(tmp_path):
-    assert table.summarize(SWEEP, []) == []
-    table.write_csv(tmp_path / "t.csv", SWEEP, [])
-    text = table.write_markdown(tmp_path / "t.md", SWEEP, [])
-    assert text.startswith("| row | q |")
-    assert "# A trial" in (tmp_path / "t.md").read_text()
