@@ -225,8 +225,3 @@ def test_strict_thresholds_find_nothing_at_exactly_the_radius():
 def test_without_images_the_smallest_distance():
     found = counting.fit_operating_point([], 5.0, ["a"], [6.0, 3.0])
     assert (found.min_distance, found.f1) == (3.0, None)
-
-
-def test_no_distances():
-    with pytest.raises(ValueError, match="no distances"):
-        counting.fit_operating_point(DOUBLED, 5.0, ["a"], [])

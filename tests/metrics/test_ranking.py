@@ -40,10 +40,7 @@ def test_half_precision_of_jax():
     ("scores", "positive", "message"),
     [
         ([1.0, 2.0], [True, True], "AUC needs positives and negatives, not 2 and 0"),
-        ([1.0, 2.0], [False, False], "not 0 and 2"),
-        ([], np.zeros(0, bool), "not 0 and 0"),
         ([1.0, np.nan], [True, False], "NaN or infinite"),
-        ([1.0, np.inf], [True, False], "NaN or infinite"),
         ([1.0, 2.0], [True], r"must both be \[N\]"),
         ([1.0, 2.0], [1, 0], "must be bool"),
     ],

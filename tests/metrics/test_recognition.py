@@ -173,8 +173,3 @@ def test_nothing_at_all_is_json(results):
     assert set(curves["curves"]["a"]["F1"]) == {None}
     assert len(curves["thresholds"]) == len(curves["curves"]["b"]["recall"]) == 101
     json.dumps(curves, allow_nan=False)
-
-
-def test_unknown_protocol():
-    with pytest.raises(ValueError, match="hungarian"):
-        recognition.confusion_matrices([HAND], THRESHOLDS, 12.0, protocol="hungary")

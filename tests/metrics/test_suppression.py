@@ -73,7 +73,7 @@ def test_too_few_to_drop(num):
     assert kept.tolist() == [True] * num
 
 
-@pytest.mark.parametrize("distance", [-1.0, np.nan, np.inf])
+@pytest.mark.parametrize("distance", [-1.0, np.nan])
 def test_bad_distance(distance):
     with pytest.raises(ValueError, match="distance"):
         suppression.suppress(np.zeros((2, 2)), np.zeros(2), distance)
