@@ -4,17 +4,11 @@ import numpy as np
 import pytest
 
 from cellrec_jax import masking
-from cellrec_jax.errors import ConfigError
 from cellrec_jax.nn import norm as norms
 
 
 def _input(rng, shape=(4, 3, 5, 6)):
     return jnp.asarray(rng.normal(2.0, 3.0, shape), jnp.float32)
-
-
-def test_unknown_kind_names_the_known_ones():
-    with pytest.raises(ConfigError, match=r"'layer'.*frozen_batch, sync_batch, group"):
-        norms.make_norm("layer")
 
 
 def test_frozen_batch_by_hand():

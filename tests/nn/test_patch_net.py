@@ -44,8 +44,6 @@ def test_features_of_the_small_network(side_px, num_features):
 
 
 def test_bad_options():
-    with pytest.raises(ConfigError, match="'vgg' is unknown; use one of alexnet"):
-        _shapes("vgg")
     with pytest.raises(ConfigError, match="12 x 12 px are too small: use sides of at"):
         _shapes("small", 12)
 
