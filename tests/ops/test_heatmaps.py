@@ -157,8 +157,3 @@ def test_half_precision_points_give_float32_maps():
 def test_no_gradient_flows_into_positions():
     slope = jax.jit(jax.grad(lambda p: position_map(p, ALL).sum()))(POINTS)
     assert not np.asarray(slope).any()
-
-
-def test_shapes_are_checked():
-    with pytest.raises(AssertionError):
-        heatmaps.position_map(jnp.zeros((3, 4)), jnp.ones(3, bool), SIZE_HW)

@@ -204,29 +204,6 @@ def test_nothing_to_match(backend, sizes):
     assert not np.asarray(result.matched).any()
 
 
-@pytest.mark.parametrize(
-    ("name", "change"),
-    [
-        ("cell_mask", lambda x: x[:, 1:]),
-        ("points_yx", lambda x: x[0]),
-        ("class_probs", lambda x: x[..., 0]),
-        ("objectness", lambda x: x[0]),
-        ("labels", lambda x: x[0]),
-        ("labels", lambda x: x * 1.0),
-        ("cell_mask", lambda x: x * 1.0),
-    ],
-)
-def test_shapes_and_dtypes_that_do_not_fit(name, change):
-    case = problem(0)
-    with pytest.raises(AssertionError):
-        matching.match(**{**case, name: change(case[name])})
-
-
-def test_unknown_backend():
-    with pytest.raises(ValueError, match="backend 'gpu': use one of"):
-        matching.match(**problem(0), backend="gpu")
-
-
 def test_the_largest_values_have_finite_costs():
     largest = matching.LARGEST
     far = jnp.full((2, 2), largest)
@@ -259,22 +236,17 @@ def test_values_that_are_not_real_are_masked():
 
 
 @pytest.mark.parametrize(
-    ("sizes", "expected", "why"),
+    ("sizes", "expected"),
     [
-        ((1001, 100), "device", "proposals abound"),
-        ((1000, 501), "host", "compete"),
-        ((26_000, 20_000), "device", "25599 points at most"),
-        ((1000, 26_000), "device", "25599 points at most"),
+        ((1001, 100), "device"),
+        ((1000, 501), "host"),
+        ((26_000, 20_000), "device"),
+        ((1000, 26_000), "device"),
     ],
 )
-def test_choose_backend(sizes, expected, why, caplog):
+def test_choose_backend(sizes, expected):
     assert jax.local_device_count() > 1
-    caplog.set_level("INFO", logger=matching.__name__)
-    matching._log_choice.cache_clear()
-    assert [matching.choose_backend(*sizes) for _ in range(3)] == [expected] * 3
-    (message,) = caplog.messages  # not one for each call
-    assert repr(expected) in message
-    assert why in message
+    assert matching.choose_backend(*sizes) == expected
 
 
 def test_accelerators_take_the_device(monkeypatch):

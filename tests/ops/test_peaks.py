@@ -6,7 +6,6 @@ from hypothesis.extra import numpy as npst
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 from skimage import feature
 
 from cellrec_jax.ops import peaks
@@ -174,8 +173,3 @@ def test_read_maps():
     points = np.array([[1.5, 2.5], [0.0, 3.99], [99, -1]], np.float32)
     values = jax.jit(peaks.read_maps)(maps, points)
     np.testing.assert_array_equal(values, [maps[1, 2], maps[0, 3], maps[2, 0]])
-
-
-def test_shapes_are_checked():
-    with pytest.raises(AssertionError):
-        peaks.find_peaks(jnp.zeros((2, 3, 1)), max_peaks=3)

@@ -165,8 +165,3 @@ def test_roi_levels_of_another_range():
     boxes = jnp.array([[0.0, 0.0, 32.0, 32.0], [0.0, 0.0, 128.0, 32.0]])
     # 32 px belong to level 4, and 64 (the geometric mean) to level 5.
     assert roi_align.roi_levels(boxes, 3, 6, canonical_size=32.0).tolist() == [4, 5]
-
-
-def test_unknown_pool(features):
-    with pytest.raises(ValueError, match="unknown pool 'sum'"):
-        on_boxes(features, BOXES, pool="sum")
