@@ -207,12 +207,6 @@ def test_an_epsilon_of_its_own(logits):
     np.testing.assert_allclose(cost, cross_entropy(logits), rtol=1e-5)
 
 
-def test_an_unknown_calibration(logits):
-    unknown = calibration.Calibration("bdi")
-    with pytest.raises(ValueError, match=r"'bdi': use one of .*'bde'"):
-        calibration.calibrated_cross_entropy(logits, LABELS, STEP, unknown)
-
-
 @pytest.mark.parametrize("name", ["label_smoothing", "confidence_penalty", "plain"])
 def test_gradients(logits, name):
     total = jax.jit(lambda z: LOSSES[name](z, LABELS).sum())
@@ -236,11 +230,6 @@ def test_half_precision_gives_float32(logits, name):
     assert result.dtype == jnp.float32
     expected = LOSSES[name](half.astype(jnp.float32), LABELS)
     np.testing.assert_allclose(result, expected, rtol=1e-6)
-
-
-def test_half_precision_energy_gives_float32():
-    weights = calibration.bde_weights(jnp.ones(2, jnp.bfloat16), jnp.ones(2, bool))
-    assert weights.dtype == jnp.float32
 
 
 @pytest.mark.parametrize("name", LOSSES)

@@ -133,13 +133,10 @@ def test_folds_are_even(rng):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"positive": np.zeros(8)}, r"\[P, D\] and \[U, D\]"),
         ({"positive": np.zeros((8, 3))}, r"\[P, D\] and \[U, D\]"),
         ({"positive": np.full((8, 2), np.nan)}, "positive features hold NaN"),
-        ({"unlabeled": np.full((8, 2), np.inf)}, "unlabelled features hold NaN"),
         ({"unlabeled": np.ones((8, 2))}, "features are equal"),
         ({"positive": np.zeros((4, 2))}, "too few for 5 folds"),
-        ({"unlabeled": np.zeros((0, 2))}, "too few for 5 folds"),
     ],
 )
 def test_bad_input_is_named(change, message, rng):

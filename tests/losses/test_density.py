@@ -261,10 +261,3 @@ def test_half_precision_points_give_float32():
     energy = box_energy(points, jnp.ones(2, bool), form="dense")
     assert energy.dtype == jnp.float32
     assert energy.tolist() == [0.5, 0.5]
-
-
-def test_shapes_are_checked():
-    with pytest.raises(AssertionError):
-        density.box_density(jnp.zeros((3, 4)), jnp.ones(3, bool))
-    with pytest.raises(AssertionError):
-        density.box_density(jnp.zeros((3, 2)), jnp.ones(4, bool))

@@ -195,12 +195,3 @@ def test_half_precision_is_summed_in_float32():
     overlap = bce_iou_loss(0 * pred, pred, ones, bce_weight=0.0)
     assert overlap.dtype == jnp.float32
     assert float(overlap) == pytest.approx(0.2 * (1 - 1001 / 2001))
-
-
-def test_impossible_options(maps):
-    with pytest.raises(ValueError, match="form 'giou': use product or dice"):
-        heatmap.soft_iou_loss(*maps, form="giou")
-    with pytest.raises(ValueError, match="eps is -1"):
-        heatmap.soft_iou_loss(*maps, eps=-1)
-    with pytest.raises(AssertionError):
-        heatmap.binary_cross_entropy(maps[0], maps[1][:2], maps[2])

@@ -262,19 +262,3 @@ def test_labels_out_of_range_inside_jit(case):
     logits = np.ones((PROPOSALS, CLASSES + 1), np.float32)
     joint = {**case, "objectness_logits": logits, "class_logits": None}
     assert np.flatnonzero(matched_losses(**joint).detection == 0).tolist() == [2, 4]
-
-
-def test_nothing_is_broadcast(case):
-    for name, value in (
-        ("pred_yx", np.zeros((PROPOSALS, 3))),
-        ("objectness_logits", np.zeros((PROPOSALS, 3))),
-        ("class_logits", np.zeros((1, CLASSES))),
-        ("true_yx", np.zeros((1, 2))),
-        ("labels", np.zeros(CELLS)),
-        ("proposal_idx", np.zeros(1, int)),
-        ("proposal_mask", np.ones(1, bool)),
-        ("proposal_mask", np.ones(PROPOSALS)),
-        ("negative_scale", np.ones(())),
-    ):
-        with pytest.raises(AssertionError):
-            matched.matched_losses(**{**case, name: value})

@@ -199,26 +199,6 @@ def test_labels_out_of_range(num_classes):
     assert np.any(pull(jnp.ones(4))[0] != 0, axis=1).tolist() == [True] + 3 * [False]
 
 
-@pytest.mark.parametrize(
-    ("logits", "labels"),
-    [((5, 3), (4,)), ((5,), (5,)), ((5, 3), (5, 1))],
-)
-def test_rows_that_do_not_fit(logits, labels):
-    with pytest.raises(AssertionError):
-        points.cross_entropy(jnp.zeros(logits), jnp.zeros(labels, jnp.int32))
-
-
-def test_errors():
-    logits = np.zeros((1, 2), np.float32)
-    with pytest.raises(ValueError, match="point error 'l2': use 'squared' or 'norm'"):
-        points.point_error(logits, logits, form="l2")
-    for shape in [(3, 2), (1, 3), (2,)]:
-        with pytest.raises(AssertionError):
-            points.point_error(jnp.zeros((1, 3))[:, : shape[-1]], jnp.zeros(shape))
-    with pytest.raises(AssertionError):
-        points.cross_entropy(logits, np.zeros(1, np.float32))
-
-
 def test_no_rows_and_padded_rows():
     empty = points.generalized_cross_entropy(jnp.zeros((0, 2)), jnp.zeros(0, jnp.int32))
     assert masking.masked_mean(empty, jnp.zeros(0, bool)) == 0

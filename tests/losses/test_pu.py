@@ -270,12 +270,6 @@ def test_prior_has_no_gradient(rng):
     assert grad(0.5) == 0
 
 
-def test_an_unknown_estimator():
-    positive = jnp.array([True, False])
-    with pytest.raises(ValueError, match="unknown estimator 'ascent'; use one of"):
-        pu.pu_risk(jnp.zeros(2), positive, ~positive, 0.5, estimator="ascent")
-
-
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
