@@ -1,7 +1,5 @@
 from types import SimpleNamespace
 
-import jax
-import jax.numpy as jnp
 import pytest
 
 from cellrec_jax import errors
@@ -20,15 +18,6 @@ def test_frozen_statistics_need_weights():
     encoder.check_norm("frozen_batch", "weights.npz")
     with pytest.raises(errors.ConfigError, match=r"model\.pretrained=FILE"):
         encoder.check_norm("frozen_batch", "")
-
-
-def test_initialise_splits_parameters_from_the_rest():
-    def init(rng, x):
-        return {"params": {"w": jax.random.normal(rng, x.shape)}, "batch_stats": x}
-
-    params, rest = encoder.initialise(init, jax.random.key(0), jnp.ones(3))
-    assert params["w"].shape == (3,)
-    assert rest["batch_stats"].tolist() == [1, 1, 1]
 
 
 @pytest.mark.parametrize("state", [{}, {"batch_stats": {"body": 3, "head": 4}}])

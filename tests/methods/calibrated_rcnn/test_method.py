@@ -90,11 +90,6 @@ def test_paper_setting_trains_80_tensors(tmp_path):
     assert sum(jax.tree.leaves(method.traits.trainable(params))) == 80
 
 
-def test_unknown_method_names_the_nearest():
-    with pytest.raises(Exception, match="did you mean calibrated_rcnn"):
-        methods.module("calibrated_rnn")
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("calibration", ["plain", "bde"])
 def test_overfits_one_image(tiny_model, calibration):

@@ -297,9 +297,3 @@ def test_range_term_counts_pixels_far_from_labels(tiny_batch):
     assert metrics["loss/map"][0] == 0.0
     np.testing.assert_allclose(loss, 2 * metrics["loss/range"][0])
     assert loss > 0
-
-
-@pytest.mark.parametrize(("rule", "warned"), [("relative", True), ("absolute", False)])
-def test_tiles_of_their_own_range_are_warned_of(rule, warned):
-    warning = build({**TINY, "peak_rule": rule}, RADII).traits.tile_warning
-    assert ("train with --config.model.peak_rule=absolute" in warning) == warned

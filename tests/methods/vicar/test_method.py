@@ -122,30 +122,16 @@ def test_init_holds_four_values():
     assert state == {}
 
 
-def test_nothing_is_trained_by_gradients():
-    with pytest.raises(errors.ConfigError, match="not trained by gradients"):
-        METHOD.loss_fn({}, {}, None, None, 0)
-
-
-def test_bad_input_is_refused(images):
+def test_several_classes_are_refused():
     with pytest.raises(errors.ConfigError, match=r"classes=cell=a\+b"):
         methods.build(methods.freeze({"method": "vicar", "model": {}, "loss": {}}), 2)
-    none = np.zeros((2, 1), bool)
-    with pytest.raises(errors.DataError, match="no frame has a cell"):
-        METHOD.fit(images, np.zeros((2, 1, 2)), none, _valid(images), 4.0)
-    one = np.array([[True], [False]])
-    with pytest.raises(errors.DataError, match="need two"):
-        METHOD.fit(images, np.zeros((2, 1, 2)), one, _valid(images), 4.0)
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"search_labels": "all"}, "model.search_labels=all.*sampled"),
-        ({"gamma": 0.0}, "model.gamma=0.0"),
-        ({"sparsity": -1.0}, "model.sparsity=-1.0"),
         ({"h_px": ()}, "model.h_px has nothing to try"),
-        ({"h_px": (-1.0,)}, "model.h_px=-1.0"),
     ],
 )
 def test_impossible_options_name_the_flag(changes, message):

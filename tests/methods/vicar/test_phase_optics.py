@@ -49,9 +49,6 @@ def test_default_kernel_sees_the_image_and_the_joint_one_does_not():
     [
         {"normalization": "l2"},
         {"ring_width": 4000.0},
-        {"radius_px": -1},
-        {"gamma": 0.0},
-        {"sparsity": -1.0},
     ],
 )
 def test_impossible_options_are_refused(wrong):

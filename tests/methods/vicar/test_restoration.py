@@ -138,9 +138,3 @@ def test_tiny_images(size_hw, rng):
     restored = np.asarray(restore_one(image).image)
     assert restored.shape == size_hw
     assert np.isfinite(restored).all()
-
-
-@pytest.mark.parametrize("size", [(4, 5, 3), (0, 5)])
-def test_other_shapes_are_refused(size):
-    with pytest.raises(ValueError, match="one grey image"):
-        restoration.restore(np.zeros(size, np.float32))

@@ -113,8 +113,3 @@ def test_centroids_are_centres_of_pixels():
 def test_one_value_has_no_seed(value):
     points_yx = find_seeds(np.full(SIZE_HW, value), OPTIONS)
     assert points_yx.shape == (0, 2)
-
-
-def test_negative_height_is_refused():
-    with pytest.raises(ValueError, match="at least 0"):
-        watershed_seeds.h_maxima(np.zeros(SIZE_HW, np.float32), -1.0)
