@@ -1,7 +1,5 @@
 """Files to files; the cells themselves are tested in test_predictor."""
 
-import dataclasses
-
 import numpy as np
 from PIL import Image
 import pytest
@@ -12,7 +10,7 @@ from cellrec_jax.io.console import Console
 from cellrec_jax.methods import heatmap_pu
 from cellrec_jax.predict import files
 from cellrec_jax.predict.predictor import Predictor
-from cellrec_jax.types import Detections, Method, Traits
+from cellrec_jax.types import Detections, Method
 from cellrec_jax.workdir.model import Model
 
 
@@ -69,24 +67,6 @@ def test_files_are_written_and_bad_ones_reported(predictor, tmp_path):
     assert "b.png" in failed[0]
     lines = (tmp_path / "out" / "detections.csv").read_text().splitlines()
     assert lines == ["image,x,y,score,class", "a.png,52.0,12.0,1.0,cell"]
-
-
-@pytest.mark.parametrize(
-    ("warning", "height", "number"),
-    [("beware", 300, 1), ("beware", 90, 0), ("", 300, 0)],
-)
-def test_what_tiles_do_is_warned_of_once(
-    predictor, tmp_path, capsys, warning, height, number
-):
-    for name in ("a", "b"):
-        Image.fromarray(_image(height, 96)).save(tmp_path / f"{name}.png")
-    paths = files.find_inputs(str(tmp_path))
-    method = Method(None, None, None, Traits(tile_warning=warning))
-    model = dataclasses.replace(predictor.model, method=method)
-    changed = dataclasses.replace(predictor, model=model)
-    files.predict_files(changed, paths, tmp_path / "out", Console())
-    printed = capsys.readouterr().out
-    assert printed.count("beware") == number
 
 
 def test_names_that_differ_by_a_slash_are_two_files(predictor, tmp_path):
