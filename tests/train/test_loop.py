@@ -47,11 +47,6 @@ def test_the_first_bad_step_is_named(name):
         loop._drain(rows, 30, _Manager())
 
 
-def test_with_nothing_kept_the_same_directory_will_do():
-    with pytest.raises(errors.RunError, match="nothing is kept: start again with"):
-        loop._drain(_rows("loss", [np.inf]), 1, _Manager(None))
-
-
 def test_a_resumed_run_keeps_what_it_has_fitted():
     """But not by another rule: its weights may have other thresholds then."""
     experiment = methods.freeze({"method": "calibrated_rcnn"})
@@ -63,16 +58,6 @@ def test_a_resumed_run_keeps_what_it_has_fitted():
     rule = dataclasses.replace(experiment.eval, threshold=0.5)
     other = dataclasses.replace(experiment, eval=rule)
     assert loop._carried({**stored, **kept}, other) == started
-
-
-def test_the_first_line_tells_what_is_trained(tiny_experiment):
-    source = Source("any", ("cell",), ("1", "2", "3"), lambda _: None)
-    data = sets.Sets(*(sets.Split(source, ids, None) for ids in ("12", "3", "")), ())
-    source = feed.Feed(None, 5, 20, 0, (5,), (96, 128), 0.0)
-    assert loop.summary(tiny_experiment, data, source) == (
-        "4 x cpu; images: 2 train, 1 val, 0 test; 5 labels of 20 annotated cells "
-        "(25 %); global batch 4; 4 steps"
-    )
 
 
 def test_no_crop_is_none(tiny_experiment):
