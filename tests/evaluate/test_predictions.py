@@ -27,20 +27,6 @@ def test_filler_images_are_left_out(eval_set, predict):
     assert [r.image_id for r in found] == ["a", "b"]
 
 
-def test_batches_are_not_held_for_the_progress_bar(eval_set, predict):
-    """What is tracked has a length and holds no image."""
-    seen = []
-
-    def track(items, what):
-        seen.append((what, len(items), *items))
-        return iter(items)
-
-    predictions.predict_set(
-        jax.jit(predict), {}, {}, eval_set, 1, batch_size=2, track=track
-    )
-    assert seen == [("predicting", 1, 0)]
-
-
 def test_seconds_per_image_is_a_time(eval_set, predict):
     decode = Decode(jnp.zeros(1), jnp.zeros(()))
     seconds = predictions.seconds_per_image(jax.jit(predict), {}, {}, eval_set, decode)
