@@ -17,20 +17,6 @@ def config() -> ConfigDict:
     return config_lib.base("calibrated_rcnn", calibrated_rcnn.Options())
 
 
-def test_base_holds_the_defaults(config):
-    experiment = methods.freeze(config)
-    options = calibrated_rcnn.Options()
-    assert experiment == config_lib.Experiment("calibrated_rcnn", options)
-    assert methods.freeze({"method": "calibrated_rcnn"}) == experiment
-    assert isinstance(experiment.options, calibrated_rcnn.Options)
-
-
-def test_base_is_locked(config):
-    for section in (config, config.data, config.model):
-        with pytest.raises(AttributeError):
-            section.no_such_key = 1
-
-
 def test_freeze_keeps_changes(config):
     config.seed = 5
     config.model.channels = 16
