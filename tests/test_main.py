@@ -90,21 +90,12 @@ BAD = [
     (["--config", "ki67_bde:tiny"], "no preset :tiny"),
     ([], "--mode train needs --config FILE"),
     (["--mode", "predict", "--workdir", "x"], "needs --input"),
-    (["--mode", "evaluate"], "needs --workdir"),
     (["--mode", "evaluate", "--workdir", "/none/x"], "train there first"),
-    (["--mode", "guess"], "invalid choice"),
-    (["--wrkdir", "x"], "unrecognized arguments: --wrkdir"),
-    (["--config", "ki67_bde", "--config.data.keep_rte=1"], "mean --config.data.keep_r"),
     (["--config", "ki67_bde", "--config.total_steps=many"], "a whole number"),
     (["--config", "ki67_bde", "--config.data.keep_rate=0"], "data.keep_one=true"),
-    (["--config", "ki67_bde", "--config.data.keep_rate=2"], "in (0, 1]"),
     (["--config", "ki67_bde", "--config.model.backbone=vgg"], "resnet50"),
-    (["--config", "pdl1_point", "--config.model.encoder=vgg"], "resnet50"),
-    (["--config", "ki67_bde", "--config.loss.calibration=x"], "plain, bde"),
-    (["--config", "ki67_bde", "--config.data.root=/none"], "/none"),
     (["--config", "ki67_bde", "--config.batch_size"], "needs a value"),
     (["--config", "ki67_bde", "--distributed", "here"], "HOST:PORT,COUNT,ID"),
-    (["--config", "typo/ki67_bde.py"], "typo/ki67_bde.py: no such file"),
 ]
 
 
@@ -126,14 +117,6 @@ def test_batch_that_does_not_divide_names_a_size(tiny_overrides, tmp_path, capsy
     arguments = ["--config", "ki67_bde:demo", "--workdir", str(tmp_path)]
     assert main.run([*arguments, *tiny_overrides, "--config.batch_size=6"]) == 2
     assert "--config.batch_size=8" in capsys.readouterr().err
-
-
-def test_version_and_help_leave_quietly(capsys):
-    for flag in ("--version", "--help"):
-        with pytest.raises(SystemExit) as stopped:
-            main.run([flag])
-        assert stopped.value.code == 0
-    assert re.search(r"--config\.total_steps=500", capsys.readouterr().out)
 
 
 def test_a_failed_start_does_not_spoil_the_directory(tiny_overrides, tmp_path, capsys):
