@@ -1,14 +1,19 @@
 """What every method is tested for."""
 
 from collections.abc import Callable, Mapping
+import functools
+from typing import Any
 
 import chex
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from cellrec_jax.config import OptimConfig
-from cellrec_jax.data import augment
+from cellrec_jax.data import arrays, augment, example
+from cellrec_jax.data.example import Example
+from cellrec_jax.data.synthetic import source as synthetic
 from cellrec_jax.train import optim, parallel
 from cellrec_jax.train import step as step_lib
 from cellrec_jax.types import Batch, Method
@@ -60,3 +65,42 @@ def _check_devices_agree(
 @pytest.fixture
 def check_devices_agree() -> Callable[..., Mapping[str, np.ndarray]]:
     return _check_devices_agree
+
+
+def _overfit(
+    method: Method, batch: Batch, config: OptimConfig, steps: int
+) -> tuple[Any, Any, Mapping[str, Any]]:
+    """Weights, state and metrics of the last of some steps on one batch."""
+    params, state = method.init(jax.random.key(0), batch.image)
+    everything = jax.tree.map(lambda _: True, params)
+    trainable = method.traits.trainable
+    tx = optim.make_optimizer(
+        config, steps, trainable(params) if trainable else everything
+    )
+    opt_state = tx.init(params)
+
+    @functools.partial(jax.jit, donate_argnums=(0, 1))
+    def step(params, opt_state, i):
+        rng = jax.random.fold_in(jax.random.key(1), i)
+        grad = jax.grad(method.loss_fn, has_aux=True)
+        grads, (_, metrics) = grad(params, state, batch, rng, i)
+        updates, opt_state = tx.update(grads, opt_state, params)
+        return jax.tree.map(jnp.add, params, updates), opt_state, metrics
+
+    for i in range(steps):
+        params, opt_state, metrics = step(params, opt_state, i)
+    return params, state, metrics
+
+
+@pytest.fixture
+def overfit() -> Callable[..., tuple[Any, Any, Mapping[str, Any]]]:
+    return _overfit
+
+
+@pytest.fixture(scope="session")
+def one_image() -> tuple[Example, Batch]:
+    """A generated image of 128 x 160 px with 7 cells of 2 classes, alone in a batch."""
+    record = synthetic.make_image(7, 0, size_hw=(128, 160))
+    spec = example.ExampleSpec(size_hw=(128, 160), max_cells=32, training=False)
+    prepared = example.prepare(record, spec)
+    return prepared, augment.prepare_eval(arrays.stack([prepared]))

@@ -1,18 +1,18 @@
 """The detector as a method: contract, masks, devices, and that it can learn."""
 
 import dataclasses
-import functools
 
-import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from cellrec_jax import methods
+from cellrec_jax.config import OptimConfig
 from cellrec_jax.data import arrays, augment, example
 from cellrec_jax.data.synthetic import source as synthetic
 from cellrec_jax.methods import calibrated_rcnn
+from cellrec_jax.metrics import matching
 from cellrec_jax.types import Decode, Progress
 
 IMAGE = np.zeros((1, 64, 64, 3), np.float32)
@@ -37,47 +37,11 @@ def _call(built, batch, seed=0):
     return grad(params, state, batch, jax.random.key(seed), Progress(jnp.int32(0), 10))
 
 
-def test_every_part_receives_gradient(built, tiny_batch):
-    (loss, (_, metrics)), grads = _call(built, tiny_batch)
-    assert np.isfinite(loss)
-    assert metrics["rpn_positives"][0] > 0
-    for part in ("resnet", "fpn", "rpn", "roi_head"):
-        assert max(float(jnp.abs(g).max()) for g in jax.tree.leaves(grads[part])) > 0
-
-
 def test_the_loss_is_the_sum_of_its_terms(built, tiny_batch):
     (loss, (_, metrics)), _ = _call(built, tiny_batch)
     terms = [total for name, (total, _) in metrics.items() if name.startswith("loss/")]
     assert len(terms) == 4
     np.testing.assert_allclose(loss, sum(terms), rtol=1e-6)
-
-
-def test_predict_gives_sorted_fixed_slots(built, tiny_batch):
-    method, params, state, _ = built
-    predict = jax.jit(method.predict)
-    keep_all = Decode(jnp.zeros(2), jnp.zeros(()))
-    found = predict(params, state, tiny_batch, keep_all)
-    slots = 2 * 12
-    chex.assert_shape(found.points_yx, (4, slots, 2))
-    chex.assert_shape(found.class_probs, (4, slots, 2))
-    chex.assert_shape(found.boxes_yxyx, (4, slots, 4))
-    assert np.all(np.diff(found.scores, axis=1) <= 0)
-    picked = np.take_along_axis(
-        np.asarray(found.class_probs), np.asarray(found.labels)[..., None], axis=2
-    )[..., 0]
-    np.testing.assert_allclose(
-        np.where(found.mask, found.scores, 0), np.where(found.mask, picked, 0)
-    )
-    boxes = np.asarray(found.boxes_yxyx)
-    assert boxes[..., [0, 2]].max() <= 64
-    assert boxes[..., [1, 3]].max() <= 96
-    none = predict(params, state, tiny_batch, Decode(jnp.full(2, 1.1), jnp.zeros(())))
-    assert not np.any(none.mask)
-    apart = predict(params, state, tiny_batch, Decode(jnp.zeros(2), jnp.float32(30)))
-    points = np.asarray(apart.points_yx[0])[np.asarray(apart.mask[0])]
-    gaps = np.linalg.norm(points[:, None] - points[None], axis=-1)
-    assert np.all(gaps[~np.eye(len(points), dtype=bool)] >= 30)
-    assert apart.mask.sum() < found.mask.sum()
 
 
 def test_paper_setting_trains_80_tensors(tmp_path):
@@ -92,12 +56,8 @@ def test_paper_setting_trains_80_tensors(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("calibration", ["plain", "bde"])
-def test_overfits_one_image(tiny_model, calibration):
+def test_overfits_one_image(tiny_model, calibration, overfit):
     """Loss, targets, decoding and metric agree: F1 > 0.9 on the training image."""
-    from cellrec_jax.config import OptimConfig
-    from cellrec_jax.metrics import matching
-    from cellrec_jax.train import optim
-
     record = synthetic.make_image(3, 0, size_hw=(128, 160))
     spec = example.ExampleSpec(size_hw=(128, 160), max_cells=32, training=False)
     prepared = example.prepare(record, spec)
@@ -110,29 +70,11 @@ def test_overfits_one_image(tiny_model, calibration):
     model |= {"pre_nms_train": 400, "post_nms_train": 200}
     loss = {"calibration": calibration}
     method = _build(model, loss, 1)
-    params, state = method.init(jax.random.key(0), batch.image)
-    tx = optim.make_optimizer(
-        OptimConfig(name="adamw", learning_rate=2e-3, schedule="constant"),
-        150,
-        jax.tree.map(lambda _: True, params),
-    )
-    opt_state = tx.init(params)
-
-    @functools.partial(jax.jit, donate_argnums=(0, 1))
-    def step(params, opt_state, i):
-        grad = jax.grad(method.loss_fn, has_aux=True)
-        grads, _ = grad(params, state, batch, jax.random.fold_in(KEY, i), i)
-        updates, opt_state = tx.update(grads, opt_state, params)
-        return jax.tree.map(jnp.add, params, updates), opt_state
-
-    for i in range(150):
-        params, opt_state = step(params, opt_state, i)
+    config = OptimConfig(name="adamw", learning_rate=2e-3, schedule="constant")
+    params, state, _ = overfit(method, batch, config, steps=150)
     decode = Decode(jnp.full(1, 0.5), jnp.zeros(()))
     found = jax.jit(method.predict)(params, state, batch, decode)
     points = np.asarray(found.points_yx[0])[np.asarray(found.mask[0])]
     truth = prepared.points_yx[prepared.points_mask]
     pairs = matching.match_points(points, truth, 8.0)
     assert 2 * len(pairs) / (len(points) + len(truth)) > 0.9
-
-
-KEY = jax.random.key(1)

@@ -10,18 +10,14 @@ import pytest
 
 from cellrec_jax import methods
 from cellrec_jax.config import OptimConfig
-from cellrec_jax.data import arrays, augment, example
-from cellrec_jax.data.synthetic import source as synthetic
 from cellrec_jax.methods.density_map import method as density_map
 from cellrec_jax.methods.density_map.options import NETWORKS, LossOptions, ModelOptions
 from cellrec_jax.metrics import matching
-from cellrec_jax.train import optim
 from cellrec_jax.types import Decode, Progress
 
 TINY = {"network": "fcrn_a", "width": 2, "backbone": "tiny", "max_detections": 20}
 jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 """Compiles in half the time."""
-KEEP_ALL = Decode(jnp.zeros(2), jnp.zeros(()))
 
 
 START = Progress(jnp.int32(0), 10)
@@ -217,29 +213,12 @@ def test_training_starts_from_low_maps(built, tiny_batch):
 
 
 @pytest.mark.slow
-def test_overfits_one_image():
+def test_overfits_one_image(overfit, one_image):
     """Maps, loss, peaks and metric agree: every cell with its class."""
-    record = synthetic.make_image(7, 0, size_hw=(128, 160))  # 7 cells of 2 classes
-    spec = example.ExampleSpec(size_hw=(128, 160), max_cells=32, training=False)
-    prepared = example.prepare(record, spec)
-    batch = augment.prepare_eval(arrays.stack([prepared]))
+    prepared, batch = one_image
     method = build({**TINY, "width": 8}, {})
-    params, state = method.init(jax.random.key(0), batch.image)
-    steps = 200
     config = OptimConfig("adamw", 1e-3, schedule="cosine", clip_norm=1.0)
-    everything = jax.tree.map(lambda _: True, params)
-    tx = optim.make_optimizer(config, steps, everything)
-    opt_state = tx.init(params)
-
-    @functools.partial(jax.jit, donate_argnums=(0, 1))
-    def step(params, opt_state, i):
-        grad = jax.grad(method.loss_fn, has_aux=True)
-        grads, _ = grad(params, state, batch, jax.random.key(0), i)
-        updates, opt_state = tx.update(grads, opt_state, params)
-        return jax.tree.map(jnp.add, params, updates), opt_state
-
-    for i in range(steps):
-        params, opt_state = step(params, opt_state, i)
+    params, state, _ = overfit(method, batch, config, steps=200)
     decode = Decode(jnp.full(2, 0.5), jnp.float32(6))
     found = jax.jit(method.predict)(params, state, batch, decode)
     mask = np.asarray(found.mask[0])

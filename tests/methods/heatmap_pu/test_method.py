@@ -10,8 +10,6 @@ import pytest
 
 from cellrec_jax import errors, methods
 from cellrec_jax.config import OptimConfig
-from cellrec_jax.data import arrays, augment, example
-from cellrec_jax.data.synthetic import source as synthetic
 from cellrec_jax.losses import sparse_heatmap
 from cellrec_jax.methods import heatmap_forms
 from cellrec_jax.methods.heatmap_pu import method as heatmap_pu
@@ -19,7 +17,6 @@ from cellrec_jax.methods.heatmap_pu.options import FORMS, LossOptions, ModelOpti
 from cellrec_jax.metrics import matching
 from cellrec_jax.nn import unet
 from cellrec_jax.ops import heatmaps
-from cellrec_jax.train import optim
 from cellrec_jax.types import Decode, Progress
 
 TINY = {"width": 2, "window_px": 3, "max_detections": 30, "patch_px": 13}
@@ -229,34 +226,14 @@ def test_teacher_needs_averaged_weights(tiny_batch):
 
 
 @pytest.mark.slow
-def test_overfits_one_image():
+def test_overfits_one_image(overfit, one_image):
     """Every cell is found when all are labelled."""
-    record = synthetic.make_image(7, 0, size_hw=(128, 160))
-    spec = example.ExampleSpec(size_hw=(128, 160), max_cells=32, training=False)
-    prepared = example.prepare(record, spec)
-    batch = augment.prepare_eval(arrays.stack([prepared]))
+    prepared, batch = one_image
     batch = batch._replace(labels=np.minimum(batch.labels, 0))
     loss = {"form": "plain", "sigma_px": 3.0, "radius_px": 6.0}
     method = build({**TINY, "width": 8, "norm": "group"}, loss)
-    params, state = method.init(jax.random.key(0), batch.image)
-    steps = 300
-    tx = optim.make_optimizer(
-        OptimConfig("adam", 1e-2, schedule="cosine", weight_decay=0.0),
-        steps,
-        method.traits.trainable(params),
-    )
-    opt_state = tx.init(params)
-
-    @functools.partial(jax.jit, donate_argnums=(0, 1))
-    def step(params, opt_state, i):
-        grads, _ = jax.grad(method.loss_fn, has_aux=True)(
-            params, state, batch, jax.random.key(0), i
-        )
-        updates, opt_state = tx.update(grads, opt_state, params)
-        return jax.tree.map(jnp.add, params, updates), opt_state
-
-    for i in range(steps):
-        params, opt_state = step(params, opt_state, i)
+    config = OptimConfig("adam", 1e-2, schedule="cosine", weight_decay=0.0)
+    params, state, _ = overfit(method, batch, config, steps=300)
     found = jax.jit(method.predict)(params, state, batch, HALF)
     points = np.asarray(found.points_yx[0])[np.asarray(found.mask[0])]
     truth = prepared.points_yx[prepared.points_mask]

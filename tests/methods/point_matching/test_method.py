@@ -1,5 +1,6 @@
 """Matched points as a method: contract, masks, devices, and that it can learn."""
 
+import dataclasses
 import functools
 
 import chex
@@ -11,11 +12,9 @@ import pytest
 from cellrec_jax import errors, methods
 from cellrec_jax.config import OptimConfig
 from cellrec_jax.data import arrays, augment, example, readers
-from cellrec_jax.data.synthetic import source as synthetic
 from cellrec_jax.methods.point_matching.options import LossOptions
 from cellrec_jax.metrics import matching
 from cellrec_jax.nn import resnet
-from cellrec_jax.train import optim
 from cellrec_jax.types import Decode, Progress
 
 TINY = {"encoder": "tiny", "channels": 4, "max_detections": 100}
@@ -66,16 +65,6 @@ def built():
 def _call(built, batch):
     _, params, state, grad, _ = built
     return grad(params, state, batch, jax.random.key(0), Progress(jnp.int32(0), 10))
-
-
-def test_every_parameter_receives_gradient(built, tiny_batch):
-    (loss, (_, metrics)), grads = _call(built, tiny_batch)
-    assert np.isfinite(loss)
-    assert metrics["left_over"] == (0, 6)
-    assert set(grads) == {"encoder", "aggregation", "offsets", "objectness", "classes"}
-    for path, leaf in jax.tree_util.tree_flatten_with_path(grads)[0]:
-        assert np.all(np.isfinite(leaf)), path
-        assert np.any(leaf != 0), path
 
 
 @pytest.mark.slow
@@ -177,26 +166,6 @@ def test_nothing_is_found_in_less_than_a_cell_of_the_grid(built, tiny_batch):
     assert np.all(np.isfinite(found.points_yx))
 
 
-def test_predict_gives_sorted_slots(built, tiny_batch):
-    _, params, state, _, predict = built
-    found = predict(params, state, tiny_batch, KEEP_ALL)
-    slots = 2 * 3 * 5  # all proposals: fewer than max_detections
-    chex.assert_shape(found.points_yx, (4, slots, 2))
-    chex.assert_shape(found.class_probs, (4, slots, 2))
-    assert found.boxes_yxyx is None
-    assert np.all(np.diff(found.scores, axis=1) <= 0)
-    mask = np.asarray(found.mask)
-    total = np.asarray(found.class_probs).sum(axis=-1)
-    np.testing.assert_allclose(total[mask], np.asarray(found.scores)[mask], rtol=1e-5)
-    np.testing.assert_array_equal(
-        found.labels, np.argmax(np.asarray(found.class_probs), axis=-1)
-    )
-    none = predict(params, state, tiny_batch, Decode(jnp.full(2, 1.1), jnp.zeros(())))
-    assert not np.any(none.mask)
-    apart = predict(params, state, tiny_batch, Decode(jnp.zeros(2), jnp.float32(20)))
-    assert 0 < apart.mask.sum() < mask.sum()
-
-
 def test_sides_of_any_length_are_padded_as_by_hand(built, tiny_batch):
     """44 x 76 px is 64 x 96 with the mean colour outside, less the outer anchors."""
     small = tiny_batch._replace(
@@ -256,38 +225,19 @@ def test_p2pnets_choice_trains_every_parameter(tiny_batch):
         assert np.any(leaf != 0), path
 
 
-def _overfit(method, batch, steps, learning_rate=2e-3):
-    """Trains on one batch; returns weights, state and the last step's metrics."""
-    params, state = method.init(jax.random.key(0), batch.image)
-    config = OptimConfig("adamw", learning_rate, schedule="cosine", clip_norm=1.0)
-    tx = optim.make_optimizer(config, steps, method.traits.trainable(params))
-    opt_state = tx.init(params)
-
-    @functools.partial(jax.jit, donate_argnums=(0, 1))
-    def step(params, opt_state, i):
-        grad = jax.grad(method.loss_fn, has_aux=True)
-        grads, (_, metrics) = grad(params, state, batch, jax.random.key(0), i)
-        updates, opt_state = tx.update(grads, opt_state, params)
-        return jax.tree.map(jnp.add, params, updates), opt_state, metrics
-
-    for i in range(steps):
-        params, opt_state, metrics = step(params, opt_state, i)
-    return params, state, metrics
+ADAMW = OptimConfig("adamw", 2e-3, schedule="cosine", clip_norm=1.0)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("choice", ["shui", "p2pnet"])
-def test_overfits_one_image(choice):
+def test_overfits_one_image(choice, overfit, one_image):
     """Matching, targets, decoding and metric agree: every cell with its class."""
-    record = synthetic.make_image(7, 0, size_hw=(128, 160))  # 7 cells of 2 classes
-    spec = example.ExampleSpec(size_hw=(128, 160), max_cells=32, training=False)
-    prepared = example.prepare(record, spec)
-    batch = augment.prepare_eval(arrays.stack([prepared]))
+    prepared, batch = one_image
     model, loss = {"encoder": "tiny", "channels": 32}, {}
     if choice == "p2pnet":
         model, loss = {**P2P, "channels": 16}, P2P_LOSS
     method = build(model, loss, num_classes=2)
-    params, state, metrics = _overfit(method, batch, steps=300)
+    params, state, metrics = overfit(method, batch, ADAMW, steps=300)
     assert metrics["matched_px"][0] / metrics["matched_px"][1] < 1
     decode = Decode(jnp.full(2, 0.5), jnp.zeros(()))
     found = jax.jit(method.predict)(params, state, batch, decode)
@@ -302,7 +252,7 @@ def test_overfits_one_image(choice):
 
 
 @pytest.mark.slow
-def test_overfits_one_real_image(real_data):
+def test_overfits_one_real_image(real_data, overfit):
     """Ki-67, 640 x 640 px, two classes: F1 of cells with their class within 12 px."""
     folder = real_data / "A_bcdata26"
     if not folder.is_dir():
@@ -314,7 +264,8 @@ def test_overfits_one_real_image(real_data):
     batch = augment.prepare_eval(arrays.stack([prepared]))
     model = {"encoder": "small", "channels": 64, "level": 4, "anchors": "1x1"}
     method = build({**model, "offset_scale": 8.0}, {}, num_classes=2)
-    params, state, _ = _overfit(method, batch, steps=250, learning_rate=3e-3)
+    config = dataclasses.replace(ADAMW, learning_rate=3e-3)
+    params, state, _ = overfit(method, batch, config, steps=250)
     found = jax.jit(method.predict)(
         params, state, batch, Decode(jnp.full(2, 0.5), jnp.zeros(()))
     )
