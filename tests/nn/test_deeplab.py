@@ -75,15 +75,6 @@ def test_later_levels_keep_the_output_stride(output_stride, strides):
     assert variables == _shapes(backbones.make("resnet18"), (65, 97))[1]
 
 
-@pytest.mark.parametrize(
-    ("size_hw", "output_stride"), [((29, 38), 16), ((33, 16), 16), ((1, 3), 8)]
-)
-def test_logits_have_the_size_of_the_image(size_hw, output_stride):
-    model = _tiny(output_stride=output_stride, dtype=jnp.bfloat16)
-    logits, _ = _shapes(model, size_hw)
-    assert (logits.shape, logits.dtype) == ((2, *size_hw, 2), jnp.float32)
-
-
 def test_encoder_gives_a_map_to_each_of_several_decoders():
     (deep, fine), _ = _shapes(deeplab.Encoder("tiny", channels=8), (29, 38))
     # Padded to 33 x 49 px.
