@@ -1,15 +1,11 @@
-import dataclasses
-
 import numpy as np
 import pytest
 from scipy import ndimage
 
 from cellrec_jax import geometry
-from cellrec_jax.config.data import KINDS
 from cellrec_jax.data import record
 from cellrec_jax.data.synthetic import phase as synthetic_phase
 from cellrec_jax.data.synthetic import phase_layout as synthetic_phase_layout
-from cellrec_jax.data.synthetic import source as synthetic
 
 SIZE_HW = (224, 300)
 
@@ -38,34 +34,6 @@ def free_ids(image: record.Record) -> list[int]:
         for index in range(len(image.labels))
     ]
     return [index for index, ids in enumerate(near) if set(ids) <= {0, index + 1}]
-
-
-def test_fields(images):
-    for made in images.values():
-        for index, image in enumerate(made):
-            num_cells = len(image.points_yx)
-            assert (image.image_id, image.group) == (str(index), "")
-            assert (image.image.dtype, image.image.shape) == (np.uint16, (*SIZE_HW, 3))
-            assert image.image.max() <= 4095
-            assert (image.masks.dtype, image.masks.shape) == (np.int32, SIZE_HW)
-            assert image.points_yx.dtype == np.float32
-            np.testing.assert_array_equal(image.labels, np.zeros(num_cells, np.int32))
-            assert geometry.inside(image.points_yx, SIZE_HW).all()
-            own = image.masks[tuple(geometry.point_to_pixel(image.points_yx).T)]
-            np.testing.assert_array_equal(own, np.arange(1, num_cells + 1))
-
-
-def test_an_image_depends_on_kind_seed_and_index_alone(images):
-    synthetic_phase.make_image(99, 0, size_hw=(64, 48))
-    for kind, made in images.items():
-        again = synthetic_phase.make_image(3, 2, kind=kind, size_hw=SIZE_HW)
-        for field in dataclasses.fields(again):
-            np.testing.assert_array_equal(
-                getattr(again, field.name), getattr(made[2], field.name)
-            )
-    every = [image for made in images.values() for image in made]
-    every.append(synthetic_phase.make_image(4, 2, kind="hsc", size_hw=SIZE_HW))
-    assert len({image.image.tobytes() for image in every}) == len(every)
 
 
 def test_points_are_centroids_of_free_round_cells(images):
@@ -137,14 +105,6 @@ def test_kinds_differ_in_shape(images):
     assert ratios["hsc"] < 1.2 < 1.8 < ratios["c2c12"]
 
 
-def test_smallest_size():
-    for kind in synthetic_phase.KINDS:
-        for index in range(4):
-            image = synthetic_phase.make_image(0, index, kind=kind, size_hw=(32, 33))
-            assert len(image.points_yx) >= 1
-            assert geometry.inside(image.points_yx, (32, 33)).all()
-
-
 def test_a_sequence_begins_with_the_image(images, film):
     image = images["hsc"][1]
     np.testing.assert_array_equal(film.records[0].image, image.image)
@@ -176,15 +136,3 @@ def test_cells_move_but_not_far(film):
     before, after = film.tracks_yx[:2]
     gaps = np.linalg.norm(before[:, None] - after[None], axis=-1)
     assert (gaps.argmin(axis=1) == np.arange(len(before))).mean() > 0.95
-
-
-def test_source():
-    for kind in synthetic_phase.KINDS:
-        source = synthetic.open_source(2, (40, 64), seed=5, kind=kind)
-        assert source.class_names == ("cell",)
-        made = synthetic_phase.make_image(5, 1, kind=kind, size_hw=(40, 64))
-        np.testing.assert_array_equal(source.load("1").image, made.image)
-
-
-def test_the_configuration_knows_the_kinds():
-    assert set(synthetic.KINDS) <= set(KINDS)

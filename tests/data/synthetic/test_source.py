@@ -5,7 +5,10 @@ import pytest
 from scipy import ndimage, spatial
 
 from cellrec_jax import errors, geometry
+from cellrec_jax.config.data import KINDS
 from cellrec_jax.data import record
+from cellrec_jax.data.synthetic import membrane as synthetic_membrane
+from cellrec_jax.data.synthetic import phase as synthetic_phase
 from cellrec_jax.data.synthetic import source as synthetic
 from cellrec_jax.data.synthetic import stain as synthetic_stain
 
@@ -22,32 +25,53 @@ def own_ids(image: record.Record) -> np.ndarray:
     return image.masks[tuple(geometry.point_to_pixel(image.points_yx).T)]
 
 
-def test_fields(images):
+@pytest.fixture(scope="module", params=synthetic.KINDS)
+def made(request) -> tuple[str, record.Source, list[record.Record]]:
+    """A set of each kind and its images of 120 x 150 px."""
+    source = synthetic.open_source(3, (120, 150), seed=3, kind=request.param)
+    return request.param, source, list(map(source.load, source.image_ids))
+
+
+def test_fields_of_every_kind(made):
+    kind, source, images = made
+    phase = kind in synthetic_phase.KINDS
+    assert kind in KINDS  # the configuration's
     for index, image in enumerate(images):
         num_cells = len(image.points_yx)
-        assert image.image_id == str(index)
-        assert (image.image.dtype, image.image.shape) == (np.uint8, (*SIZE_HW, 3))
-        assert (image.masks.dtype, image.masks.shape) == (np.int32, SIZE_HW)
+        assert (image.image_id, image.group) == (str(index), "")
+        assert image.image.dtype == (np.uint16 if phase else np.uint8)
+        assert image.image.shape == (120, 150, 3)
+        assert image.image.max() <= 4095
+        assert (image.masks.dtype, image.masks.shape) == (np.int32, (120, 150))
         assert image.points_yx.dtype == np.float32
         assert (image.labels.dtype, image.labels.shape) == (np.int32, (num_cells,))
-        assert set(image.labels) <= {0, 1}
-        assert geometry.inside(image.points_yx, SIZE_HW).all()
-        assert image.mpp == synthetic.MPP
+        assert set(image.labels) <= set(range(len(source.class_names)))
+        assert geometry.inside(image.points_yx, (120, 150)).all()
+        assert phase or image.mpp == synthetic.MPP == synthetic_membrane.MPP
+        np.testing.assert_array_equal(own_ids(image), np.arange(1, num_cells + 1))
 
 
-def test_an_image_depends_on_seed_and_index_alone(images):
+def test_an_image_depends_on_kind_seed_and_index_alone(made):
+    kind, source, images = made
     synthetic.make_image(99, 0, size_hw=(64, 48))
-    again = synthetic.make_image(3, 4, size_hw=SIZE_HW)
+    again = source.load("2")
     for field in dataclasses.fields(again):
         np.testing.assert_array_equal(
-            getattr(again, field.name), getattr(images[4], field.name)
+            getattr(again, field.name), getattr(images[2], field.name)
         )
+    other = synthetic.open_source(3, (120, 150), seed=4, kind=kind).load("2")
+    assert len({image.image.tobytes() for image in [*images, other]}) == 4
 
 
-def test_images_differ(images):
-    images = [*images, synthetic.make_image(4, 0, size_hw=SIZE_HW)]
-    assert len({image.image.tobytes() for image in images}) == len(images)
-    assert len({image.points_yx.tobytes() for image in images}) == len(images)
+@pytest.mark.parametrize("kind", synthetic.KINDS)
+def test_smallest_size(kind):
+    source = synthetic.open_source(4, (32, 33), seed=0, kind=kind)
+    for image in map(source.load, source.image_ids):
+        assert len(image.points_yx) >= 1
+        assert geometry.inside(image.points_yx, (32, 33)).all()
+        np.testing.assert_array_equal(
+            own_ids(image), np.arange(1, len(image.labels) + 1)
+        )
 
 
 def test_masks_belong_to_the_points(images):
@@ -115,10 +139,12 @@ def test_overlapping_cells_and_uneven_stain_exist(images):
     )
 
 
-def test_smallest_size():
-    image = synthetic.make_image(0, 0, size_hw=(32, 33))
-    assert len(image.points_yx) >= 1
-    np.testing.assert_array_equal(own_ids(image), np.arange(1, len(image.labels) + 1))
+def test_class_names():
+    for kind, names in (
+        ("membrane", synthetic_membrane.CLASS_NAMES),
+        ("hsc", ("cell",)),
+    ):
+        assert synthetic.open_source(1, (40, 64), 5, kind=kind).class_names == names
 
 
 def test_source():
@@ -136,6 +162,7 @@ def test_source():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"kind": "ki67"}, r"data\.synthetic_kind is 'ki67'"),
         ({"num_images": 0}, "at least 1 image"),
         ({"seed": -1}, "seed of at least 0"),
         ({"size_hw": (31, 64)}, "size 31x64 px is too small"),
