@@ -9,7 +9,15 @@ from typing import Any
 
 from cellrec_jax import errors
 
-_GONE: dict[str, Any] = {}
+_GONE: dict[str, Any] = {
+    "model.anchor_offset": 0.0,
+    "model.roi_canonical": 224.0,
+    "model.box_scales": (10.0, 10.0, 5.0, 5.0),
+    "loss.rpn_cls_weight": 1.0,
+    "loss.rpn_box_weight": 1.0,
+    "loss.roi_cls_weight": 1.0,
+    "loss.roi_box_weight": 1.0,
+}
 """Dotted key -> default."""
 
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from cellrec_jax import geometry
 from cellrec_jax.methods.calibrated_rcnn.options import ModelOptions
+from cellrec_jax.methods.calibrated_rcnn.stages import BOX_SCALES
 from cellrec_jax.ops import boxes, nms
 from cellrec_jax.types import Decode, Detections
 
@@ -37,7 +38,7 @@ def detect(
     """
     num_classes, slots = deltas_yxhw.shape[1], model.max_detections
     probs = jax.nn.softmax(logits)[:, :num_classes]
-    decoded = boxes.decode(deltas_yxhw, proposed_yxyx[:, None, :], model.box_scales)
+    decoded = boxes.decode(deltas_yxhw, proposed_yxyx[:, None, :], BOX_SCALES)
     decoded = boxes.clip(decoded, image_hw)
     suppress = functools.partial(nms.nms, iou_threshold=model.nms_iou, max_kept=slots)
     idx, kept = jax.vmap(suppress, in_axes=(1, 1, None))(decoded, probs, mask)

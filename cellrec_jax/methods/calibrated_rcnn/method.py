@@ -106,7 +106,6 @@ def _anchors(model: ModelOptions, image_hw: tuple[int, int]) -> np.ndarray:
         _strides(model),
         model.anchor_sizes,
         model.anchor_ratios,
-        model.anchor_offset,
     )
 
 
@@ -127,7 +126,7 @@ def _pool(
     levels, strides = levels[:-1], _strides(model)[:-1]
 
     def one_image(features: list[jax.Array], rois: jax.Array) -> jax.Array:
-        level = roi_align.roi_levels(rois, model.min_level, 5, model.roi_canonical)
+        level = roi_align.roi_levels(rois, model.min_level, 5)
         return roi_align.roi_align(
             features,
             rois,
@@ -160,11 +159,6 @@ def _loss_fn(
     anchors_yxyx = _anchors(model, image_hw)
     network = _network(options, num_classes)
     variables = {"params": params, **model_state}
-    shared: dict[str, Any] = {
-        "progress": progress,
-        "model": model,
-        "loss": loss,
-    }
     first_keys, second_keys = _example_keys(rng, batch.example_index)
     truth = _truth(batch)
 
@@ -174,9 +168,15 @@ def _loss_fn(
     )
     levels, logits, deltas = outputs
     first_stage: Any = functools.partial(
-        stages.first_stage, anchors_yxyx=anchors_yxyx, **shared
+        stages.first_stage,
+        anchors_yxyx=anchors_yxyx,
+        progress=progress,
+        model=model,
+        loss=loss,
     )
-    second_stage: Any = functools.partial(stages.second_stage, **shared)
+    second_stage: Any = functools.partial(
+        stages.second_stage, progress=progress, loss=loss
+    )
     first = jax.vmap(first_stage)(first_keys, logits, deltas, truth)
     proposed, mask = _proposals(logits, deltas, anchors_yxyx, image_hw, model, True)
     rois = jax.vmap(
@@ -185,7 +185,7 @@ def _loss_fn(
     pooled = _pool(levels, rois.boxes_yxyx, model)
     roi_logits, roi_deltas = _second(network, variables, pooled)
     second = jax.vmap(second_stage)(roi_logits, roi_deltas, rois)
-    terms = _terms(first, second, loss)
+    terms = _terms(first, second)
     one = jnp.ones(())
     metrics: Metrics = {f"loss/{name}": (value, one) for name, value in terms.items()}
     metrics |= _diagnostics(first, second)
@@ -222,15 +222,14 @@ def _second(
 def _terms(
     first: stages.StageLoss,
     second: stages.StageLoss,
-    loss: LossOptions,
 ) -> dict[str, jax.Array]:
-    """The four reduced and weighted losses."""
+    """The four reduced losses."""
     mean = masking.masked_mean
     return {
-        "rpn_cls": mean(first.cls, first.mask) * loss.rpn_cls_weight,
-        "rpn_box": mean(first.box, first.mask) * loss.rpn_box_weight,
-        "roi_cls": mean(second.cls, second.mask) * loss.roi_cls_weight,
-        "roi_box": mean(second.box, second.mask) * loss.roi_box_weight,
+        "rpn_cls": mean(first.cls, first.mask),
+        "rpn_box": mean(first.box, first.mask),
+        "roi_cls": mean(second.cls, second.mask),
+        "roi_box": mean(second.box, second.mask),
     }
 
 

@@ -44,8 +44,6 @@ class ModelOptions:
     """Anchor side in px of each pyramid level."""
     anchor_ratios: tuple[float, ...] = option((0.5, 1.0, 2.0), above=0)
     """Height / width of the anchors."""
-    anchor_offset: float = option(0.0, least=0, most=1)
-    """Where in a cell anchors sit: 0 its corner (the lineage), 0.5 its middle."""
     rpn_positive_iou: float = option(0.7, least=0, most=1)
     rpn_negative_iou: float = option(0.3, least=0, most=1)
     rpn_batch: int = option(256, above=0)
@@ -71,12 +69,6 @@ class ModelOptions:
     """average (RoIAlign) or max (crop-and-resize then max-pool, the lineage)."""
     roi_form: str = option("auto", choices=("auto", "einsum", "gather"))
     """einsum, gather or auto; see `ops.roi_align`."""
-    roi_canonical: float = option(224.0, above=0)
-    """Box side that is pooled from level 4."""
-    box_scales: tuple[float, float, float, float] = option(
-        (10.0, 10.0, 5.0, 5.0), above=0
-    )
-    """Scales of the second stage's box targets."""
     nms_iou: float = option(0.3, least=0, most=1)
     """Overlap above which the lesser of two detections of a class is dropped."""
     max_detections: int = option(100, above=0)
@@ -122,10 +114,6 @@ class LossOptions(CalibrationOptions):
     """Corner of the first stage's smooth L1."""
     roi_sigma: float = option(1.0, above=0)
     """Corner of the second stage's smooth L1 (Eq. 4)."""
-    rpn_cls_weight: float = option(1.0, least=0)
-    rpn_box_weight: float = option(1.0, least=0)
-    roi_cls_weight: float = option(1.0, least=0)
-    roi_box_weight: float = option(1.0, least=0)
 
     def __post_init__(self) -> None:
         """Refuses unknown choices, and a reading of bde where there is none."""

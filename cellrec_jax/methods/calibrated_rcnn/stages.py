@@ -12,6 +12,9 @@ from cellrec_jax.methods.calibrated_rcnn.options import LossOptions, ModelOption
 from cellrec_jax.ops import assign, boxes, nms
 from cellrec_jax.types import Progress
 
+BOX_SCALES = (10.0, 10.0, 5.0, 5.0)
+"""Of the second stage's box targets."""
+
 
 class Truth(NamedTuple):
     """Annotations of one image."""
@@ -242,7 +245,6 @@ def second_stage(
     rois: RoIs,
     *,
     progress: Progress,
-    model: ModelOptions,
     loss: LossOptions,
 ) -> StageLoss:
     """Calibrated losses of the second stage on its sampled boxes (Eq. 9 to 11).
@@ -255,7 +257,6 @@ def second_stage(
       deltas_yxhw: f32 [S, K, 4].
       rois: the sampled boxes.
       progress: of the training.
-      model: box scales.
       loss: calibration.
 
     Returns:
@@ -265,11 +266,11 @@ def second_stage(
     predicted = jnp.argmax(logits[:, :num_classes], axis=1)
     chosen = jnp.where(rois.positive, rois.labels, predicted)
     deltas = jnp.take_along_axis(deltas_yxhw, chosen[:, None, None], axis=1)[:, 0]
-    decoded = boxes.decode(deltas, rois.boxes_yxyx, model.box_scales)
+    decoded = boxes.decode(deltas, rois.boxes_yxyx, BOX_SCALES)
     dense_boxes = rois.boxes_yxyx if loss.energy_boxes == "proposals" else decoded
     energy = _energy(dense_boxes, rois.mask, loss)
     cls = calibrated_cls(logits, rois.labels, rois.positive, energy, progress, loss)
-    target = boxes.encode(rois.target_yxyx, rois.boxes_yxyx, model.box_scales)
+    target = boxes.encode(rois.target_yxyx, rois.boxes_yxyx, BOX_SCALES)
     box = detection.smooth_l1(deltas, target, sigma=loss.roi_sigma)
     box = jnp.where(rois.positive, box, 0.0)
     return StageLoss(cls, box, rois.mask, rois.positive, energy)

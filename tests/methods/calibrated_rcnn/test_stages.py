@@ -107,7 +107,7 @@ ROIS = stages.RoIs(
     mask=jnp.array([True, True, True, False]),
 )
 
-REST = {"progress": Progress(0, 10), "model": MODEL}
+REST = {"progress": Progress(0, 10)}
 
 
 def _second(loss: LossOptions, logits=None):

@@ -1,0 +1,25 @@
+"""Configurations of older versions are read where they hold what is done now."""
+
+import pytest
+
+from cellrec_jax import config, errors, methods
+
+
+def _stored(**sections):
+    fields = config.to_json(methods.freeze({"method": "calibrated_rcnn"}))
+    return {**fields, **{k: {**fields.get(k, {}), **v} for k, v in sections.items()}}
+
+
+def test_a_default_is_passed_over():
+    fields = _stored(
+        model={"box_scales": [10.0, 10.0, 5.0, 5.0], "roi_canonical": 224.0},
+        refine={"rounds": 0, "ridge": 10.0},
+    )
+    assert methods.from_json(fields) == methods.freeze({"method": "calibrated_rcnn"})
+
+
+def test_another_value_is_refused():
+    with pytest.raises(errors.ConfigError, match=r"loss\.roi_box_weight=2\.0"):
+        methods.from_json(_stored(loss={"roi_box_weight": 2.0}))
+    with pytest.raises(errors.ConfigError, match="refine"):
+        methods.from_json(_stored(refine={"rounds": 2}))
