@@ -31,15 +31,9 @@ def point_counts(
 ) -> PointCounts:
     """Counts predictions, cells and matches of each image and class.
 
-    Args:
-      results: the images.
-      thresholds: [K] least score of a prediction that counts, per class.
-      radius_px: largest distance of a match in px.
-      protocol: how points are matched, one of `matching.METHODS`.
-      strict: whether a match must be nearer than the radius, not up to it.
-
-    Returns:
-      The counts. Ignored predictions are left out; classes are matched separately.
+    Predictions count from the least score of their class, `thresholds` [K]; ignored
+    ones are left out. Classes are matched separately, within `radius_px`, as `protocol`
+    and `strict` of `matching.match_points` say.
     """
     counts = np.zeros((3, len(results), len(thresholds)), np.int64)
     for i, result in enumerate(results_lib.above_thresholds(results, thresholds)):
@@ -58,14 +52,9 @@ def point_counts(
 
 
 def pool(counts: PointCounts, weights: np.ndarray) -> PointCounts:
-    """Sums counts over the images of each set.
+    """Sums counts [I, K] over the images of each set: [S, K].
 
-    Args:
-      counts: each [I, K].
-      weights: int64 [S, I] how often each image is in each set.
-
-    Returns:
-      The counts, each [S, K].
+    `weights` int64 [S, I] says how often each image is in each set.
     """
     return PointCounts(*(weights @ part for part in counts))
 
@@ -83,16 +72,11 @@ def ratios(counts: PointCounts) -> dict[str, np.ndarray]:
 def count_samples(
     counts: PointCounts, weights: np.ndarray, radius_px: float
 ) -> samples.ByClass:
-    """Measures resampled sets of images by their counts.
+    """Measures resampled sets of images by their counts [I, K].
 
-    Args:
-      counts: each [I, K].
-      weights: int64 [S, I] how often each image is in each set.
-      radius_px: of a match, for the names.
-
-    Returns:
-      `F1@12px`, `precision@12px`, `recall@12px` of the pooled counts and `count_mae`,
-      the mean absolute error of the number of cells an image.
+    `weights` int64 [S, I] says how often each image is in each set. Returns `F1@12px`,
+    `precision@12px` and `recall@12px` of the pooled counts (12 is `radius_px`), and
+    `count_mae`, the mean absolute error of the number of cells an image.
     """
     drawn = pool(counts, weights)
     together = PointCounts(*(part.sum(axis=1) for part in drawn))
@@ -124,21 +108,14 @@ class OperatingPoint(NamedTuple):
 
 
 def best_threshold(scores: np.ndarray, is_tp: np.ndarray, num_truth: int) -> float:
-    """Finds the score threshold with the largest F1.
+    """Finds the score threshold with the largest F1 = 2 TP / (predicted + annotated).
 
-    F1 = 2 TP / (predicted + annotated) is computed at every cut between two different
-    scores; among equal F1 the highest cut wins. The threshold returned lies half way
-    between the last score kept and the next lower one (0 below the lowest), so that
-    it does not hang on the last digit of one score.
-
-    Args:
-      scores: [M] of the detections, in [0, 1].
-      is_tp: bool [M]; the number of True above a cut must be its true positives.
-      num_truth: number of annotated cells.
-
-    Returns:
-      The threshold, for use as `score >= threshold` in float32;
-      `DEFAULT_THRESHOLD` where no cut gives a true positive.
+    F1 is computed at every cut between two different scores [M], in [0, 1]; among equal
+    ones the highest cut wins. The number of True in `is_tp` [M] above a cut must be its
+    true positives. The threshold, for use as `score >= threshold` in float32, lies half
+    way between the last score kept and the next lower one (0 below the lowest), so that
+    it does not hang on the last digit of one score. It is `DEFAULT_THRESHOLD` where no
+    cut gives a true positive.
 
     Example:
       >>> best_threshold(np.array([0.9, 0.8, 0.4]), np.array([True, True, False]), 2)
@@ -169,16 +146,9 @@ def fit_thresholds(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Chooses the operating score threshold of each class on validation images.
 
-    Each class is matched with its own cells within the radius, or, for a shared
-    threshold, all with all. Every cut is scored by maximum matching, whichever protocol
-    evaluation has: see `matching.ordered_matches`.
-
-    Args:
-      results: the validation images; may be empty.
-      radius_px: largest distance of a match in px.
-      class_names: names of the K classes.
-      shared: whether all classes have one threshold, that of detection.
-      strict: whether a match must be nearer than the radius, not up to it.
+    Each class is matched with its own cells within `radius_px` (`strict`: nearer), or,
+    for one `shared` threshold, all with all. Every cut is scored by maximum matching,
+    whichever protocol evaluation has: see `matching.ordered_matches`.
 
     Returns:
       f32 [K] thresholds, `DEFAULT_THRESHOLD` where nothing can choose one, and
@@ -211,17 +181,9 @@ def fit_operating_point(
 ) -> OperatingPoint:
     """Chooses the least distance of two predictions together with the thresholds.
 
-    For each candidate the predictions are thinned (`results.suppress`), then
-    `fit_thresholds` chooses the scores, unless they are fixed.
-
-    Args:
-      results: the validation images, all predictions; may be empty.
-      radius_px: largest distance of a match in px.
-      class_names: names of the K classes.
-      distances: candidates in px, each >= 0; 0 keeps all predictions.
-      threshold: a fixed one of all classes, that stands on no labels; 0 fits them.
-      shared: fit one threshold of all classes, see `fit_thresholds`.
-      strict: whether a match must be nearer than the radius, not up to it.
+    For each of the `distances` (px, >= 0; 0 keeps all) the predictions are thinned,
+    then `fit_thresholds` chooses the scores, unless `threshold` fixes one for all
+    classes.
 
     Returns:
       The candidate with the largest pooled F1 (a match counts inside its class, also

@@ -19,16 +19,10 @@ _RECALL_SLACK = 1e-9
 def pairwise_iou(
     boxes_yxyx: np.ndarray, others_yxyx: np.ndarray, *, voc_plus_one: bool = False
 ) -> np.ndarray:
-    """Computes intersection over union of every box with every other.
+    """Intersection over union of boxes [M, 4] and [N, 4]: f64 [M, N] in [0, 1].
 
-    Args:
-      boxes_yxyx: [M, 4] boxes in px.
-      others_yxyx: [N, 4] boxes in px.
-      voc_plus_one: whether heights and widths count one px more, as the VOC
-        evaluation does for boxes that name their last pixel.
-
-    Returns:
-      f64 [M, N] in [0, 1]; 0 where both boxes are empty.
+    0 where both boxes are empty. `voc_plus_one`: heights and widths count one px more,
+    as in the VOC evaluation of boxes that name their last pixel.
     """
     extra = 1.0 if voc_plus_one else 0.0
     boxes = np.asarray(boxes_yxyx, np.float64).reshape(-1, 4)
@@ -56,9 +50,9 @@ def match_boxes(
     """Marks the true positives among the detections of one image and class.
 
     Args:
-      pred_boxes_yxyx: [M, 4] detected boxes in px.
-      scores: [M] of the detections; ties are taken in the order given.
-      true_boxes_yxyx: [N, 4] annotated boxes in px.
+      pred_boxes_yxyx: [M, 4] px.
+      scores: [M]; ties are taken in the order given.
+      true_boxes_yxyx: [N, 4] px.
       iou: overlap that a true positive must exceed (not just reach).
       voc_plus_one: see `pairwise_iou`.
       ignored: bool [M] detections that neither count nor take a box. They stay False
@@ -89,21 +83,12 @@ def precision_recall(
     *,
     weights: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Computes recall and precision after each detection, best score first.
+    """Recall and precision, f64 [M] in [0, 1], after each detection, best score first.
 
-    Tied detections are taken in the order given (a stable sort): with images in a
-    fixed order the curve is reproducible, though another order of images moves the
-    points inside a tie.
-
-    Args:
-      scores: [M] of the detections of all images, ignored ones left out.
-      is_tp: bool [M].
-      num_truth: number of annotated cells; 0 gives a recall of 0 throughout.
-      weights: [M] how often each detection counts (for resampled sets), default 1.
-
-    Returns:
-      f64 [M] recall and f64 [M] precision, both in [0, 1]; precision is 0 while
-      nothing has been counted.
+    Takes scores [M] and `is_tp` [M] of all images, ignored detections left out, how
+    often each counts (`weights` [M], for resampled sets), and the number of annotated
+    cells. Ties are taken in the order given. Recall is 0 without cells, precision while
+    nothing has been counted.
     """
     order = np.argsort(-np.asarray(scores), kind="stable")
     hits = np.asarray(is_tp, np.float64)[order]
@@ -114,16 +99,7 @@ def precision_recall(
 def curve_from_sorted(
     is_tp: np.ndarray, weights: np.ndarray, num_truth: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Does the work of `precision_recall` on detections already sorted by score.
-
-    Args:
-      is_tp: [M] bool or float, best score first.
-      weights: [M] how often each detection counts.
-      num_truth: number of annotated cells.
-
-    Returns:
-      f64 [M] recall and f64 [M] precision.
-    """
+    """Does the work of `precision_recall` on detections already sorted by score."""
     true_positives = np.cumsum(is_tp * weights, dtype=np.float64)
     counted = np.cumsum(weights, dtype=np.float64)
     recall = true_positives / num_truth if num_truth > 0 else true_positives * 0.0
@@ -133,19 +109,11 @@ def curve_from_sorted(
 def average_precision(
     recall: np.ndarray, precision: np.ndarray, points: int | None = None
 ) -> float:
-    """Averages precision over recall.
+    """Averages precision [M] over recall [M], rising: in [0, 1]; 0 for an empty curve.
 
-    The precision at recall t is the largest one reached at a recall of t or more, and
-    0 beyond the end of the curve.
-
-    Args:
-      recall: [M] rising, in [0, 1].
-      precision: [M] in [0, 1].
-      points: number of equally spaced recalls in [0, 1] to average over (VOC 2007:
-        11), or None for the area under the curve (VOC 2010).
-
-    Returns:
-      The average precision in [0, 1]; 0 for an empty curve.
+    The precision at recall t is the largest one reached at a recall of t or more, and 0
+    beyond the end of the curve. `points` equally spaced recalls in [0, 1] are averaged
+    over (VOC 2007: 11); None is the area under the curve (VOC 2010).
 
     Example:
       >>> average_precision(np.array([0.5, 1.0]), np.array([1.0, 0.5]))

@@ -21,32 +21,26 @@ def match_points(
     """Matches predicted with annotated points, each at most once, within a radius.
 
     "max" finds as many pairs as possible and, among all such matchings, the one with
-    the least total distance. (Minimising distances first and cutting at the radius
-    afterwards finds too few: with predictions at (0, 0), (0, 10), cells at (0, 10),
-    (6, 18) and a radius of 12, it pairs the two points at (0, 10) and then loses the
-    pair that is left, 19 px apart.)
+    the least total distance: the rule of Shui et al. 2022 (12 px).
     "greedy_score" lets predictions choose in falling score order (ties: in the order
-    given), each the nearest cell that is still free. "hungarian" is the form warned of
-    above: least total distance of min(M, N) pairs, of which those within the radius
-    stay. "nearest" gives each prediction its nearest cell or none; where several want
-    one cell the nearest has it (ties: the first given), and the others have no second
-    choice.
-
-    "max" is the rule of Shui et al. 2022 (radius 12 px), "nearest" with strict that of
-    the public code of Fujii et al. 2021 (15 px), "greedy_score" common in challenges.
-    "max" never finds fewer pairs than another rule.
+    given), each the nearest cell that is still free; common in challenges.
+    "hungarian" takes the least total distance of min(M, N) pairs, of which those within
+    the radius stay: it may find fewer pairs than "max".
+    "nearest" gives each prediction its nearest cell or none; where several want one
+    cell the nearest has it (ties: the first given), and the others have no second
+    choice. With `strict` the rule of the public code of Fujii et al. 2021 (15 px).
 
     Args:
-      pred_yx: [M, 2] predicted points, px, finite.
-      true_yx: [N, 2] annotated points, px, finite.
+      pred_yx: [M, 2] px, finite.
+      true_yx: [N, 2] px, finite.
       radius: largest distance of a pair in px, finite and >= 0.
       method: one of `METHODS`.
       strict: whether a pair must be nearer than the radius (<), not up to it (<=).
-      scores: [M] of the predictions, finite; needed by "greedy_score" only.
+      scores: [M], finite; needed by "greedy_score" only.
 
     Returns:
-      int64 [P, 2] pairs (index of the prediction, index of the cell), sorted by
-      prediction. For "max" only P is unique when distances tie.
+      int64 [P, 2] pairs (prediction, cell), sorted by prediction. For "max" only P is
+      unique when distances tie.
 
     Raises:
       ValueError: for an unknown method, a bad radius, missing scores, or arrays of
@@ -89,20 +83,7 @@ def ordered_matches(
     lengthens the maximum matching by one, along an augmenting path, or never does.
     So the number of True among the first k is the number of pairs `match_points`
     finds for these k with "max": one pass gives the true positives at every cut.
-
-    Args:
-      pred_yx: [M, 2] predicted points, px, finite.
-      true_yx: [N, 2] annotated points, px, finite.
-      radius: largest distance of a pair in px, finite and >= 0.
-      scores: [M] of the predictions, finite.
-      strict: as in `match_points`.
-
-    Returns:
-      bool [M], in the order given.
-
-    Raises:
-      ValueError: for a bad radius, or arrays of other shapes or with values that are
-        not finite.
+    Arguments and errors are those of `match_points`; bool [M], in the order given.
     """
     pred_yx, true_yx = _points(pred_yx, "pred_yx"), _points(true_yx, "true_yx")
     scores = _scores(scores, len(pred_yx))
@@ -248,15 +229,9 @@ def _augment(
 ) -> bool:
     """Looks for an augmenting path from a new prediction, breadth first.
 
-    Args:
-      start: the prediction that enters.
-      neighbours: prediction -> cells within the radius.
-      owner: cell -> the prediction matched to it; updated along a path that is found.
-      exhausted: cells from which no free cell can be reached any more; the cells of
-        a failed search join it, so that no later search visits them again.
-
-    Returns:
-      Whether the matching has grown by one.
+    `owner` (cell -> its prediction) is updated along a path that is found. `exhausted`
+    cells reach no free cell any more; those of a failed search join it, so that no
+    later search visits them again.
     """
     came_from: dict[int, tuple[int, int | None]] = {}
     queue: collections.deque[tuple[int, int | None]] = collections.deque(

@@ -32,7 +32,7 @@ class Scores(NamedTuple):
 
 
 def score_definition(class_names: Sequence[str]) -> ScoreDefinition | None:
-    """Finds the score that class names stand for.
+    """Finds the score that class names stand for; None where they define none.
 
     Names are read without regard to case, and a word denied by "non", "not" or "no"
     ("non-tumour") is not said; "pos" and "neg", where they stand alone ("tumor_pos",
@@ -41,12 +41,6 @@ def score_definition(class_names: Sequence[str]) -> ScoreDefinition | None:
     tumour classes that say neither are left out. "positive_index": of two classes,
     none of them a tumour, one that says positive and one that says negative, positive
     / both.
-
-    Args:
-      class_names: names of the K classes.
-
-    Returns:
-      The definition, or None where the names define no score.
 
     Example:
       >>> score_definition(["positive", "negative"])
@@ -65,15 +59,7 @@ def score_definition(class_names: Sequence[str]) -> ScoreDefinition | None:
 
 
 def image_scores(definition: ScoreDefinition, counts: counting.PointCounts) -> Scores:
-    """Computes the score of each image, or of each set of images.
-
-    Args:
-      definition: which classes count.
-      counts: each [I, K].
-
-    Returns:
-      The scores, each f64 [I].
-    """
+    """Score of each image, or set of images, from counts [I, K]: each f64 [I]."""
     above, below = list(definition.numerator), list(definition.denominator)
     return Scores(
         *(
@@ -88,16 +74,11 @@ def entries(
 ) -> dict[str, dict[str, Any]]:
     """The score of the whole set and its errors, with intervals.
 
-    Args:
-      definition: which classes count; its name begins those of the metrics.
-      counts: each [I, K].
-      weights: int64 [S, I], see `samples.draw`.
-
-    Returns:
-      `TPS_predicted` and `TPS_annotated` (cells of all images pooled), `TPS_error`
-      (their absolute difference) and `TPS_mae` (mean absolute error of an image's
-      score over the `num_images` images where both are defined) -> entry, see
-      `samples.entry`; cells and predictions are those below the line.
+    From counts [I, K] and int64 weights [S, I] of `samples.draw`: `TPS_predicted` and
+    `TPS_annotated` (cells of all images pooled), `TPS_error` (their absolute
+    difference) and `TPS_mae` (mean absolute error of an image's score over the
+    `num_images` images where both are defined) -> `samples.entry`; cells and
+    predictions are those below the line.
     """
     pooled = image_scores(definition, counting.pool(counts, weights))
     scores = image_scores(definition, counts)
@@ -127,15 +108,10 @@ def entries(
 def image_columns(
     class_names: Sequence[str], counts: counting.PointCounts
 ) -> dict[str, np.ndarray]:
-    """The score of each image and its absolute error, for a table.
+    """The score of each image and its absolute error, for a table, from counts [I, K].
 
-    Args:
-      class_names: names of the K classes.
-      counts: each [I, K].
-
-    Returns:
-      `TPS_predicted`, `TPS_annotated` and `TPS_error` -> f64 [I], NaN where undefined;
-      empty where the names define no score.
+    `TPS_predicted`, `TPS_annotated` and `TPS_error` -> f64 [I], NaN where undefined;
+    empty where the names define no score.
     """
     definition = score_definition(class_names)
     if definition is None:

@@ -4,16 +4,10 @@ import numpy as np
 
 
 def auc(scores: np.ndarray, positive: np.ndarray) -> float:
-    """Area under the ROC curve: share of pairs with the positive on top.
+    """Area under the ROC curve: share of pairs with the positive on top, ties half.
 
-    In O(N log N), from the ranks (the Mann-Whitney statistic).
-
-    Args:
-      scores: [N] finite; high is positive.
-      positive: bool [N]; the others are negatives.
-
-    Returns:
-      In [0, 1]; a tied pair counts half.
+    In O(N log N), from the ranks (the Mann-Whitney statistic), of scores [N], high
+    where `positive` [N].
 
     Raises:
       ValueError: for unequal shapes, scores that are not finite, or no positives or no

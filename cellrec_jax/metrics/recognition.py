@@ -32,17 +32,9 @@ def confusion_matrices(
 ) -> np.ndarray:
     """Counts annotated against predicted classes of cells matched whatever the class.
 
-    Args:
-      results: the images.
-      thresholds: [K] least score of a prediction that counts, per class.
-      radius_px: largest distance of a match in px.
-      protocol: one of `matching.METHODS`; "max" pairs as many as possible at the least
-        total distance.
-      strict: whether a match must be nearer than the radius, not up to it.
-
-    Returns:
-      int64 [I, K + 1, K + 1]: row the annotated, column the predicted class. The last
-      column counts missed cells, the last row false detections; their corner is 0.
+    Arguments as for `counting.point_counts`. int64 [I, K + 1, K + 1]: row the
+    annotated, column the predicted class. The last column counts missed cells, the last
+    row false detections; their corner is 0.
     """
     num_classes = len(thresholds)
     out = np.zeros((len(results), num_classes + 1, num_classes + 1), np.int64)
@@ -67,14 +59,7 @@ def confusion_matrices(
 
 
 def detection_counts(confusion: np.ndarray) -> counting.PointCounts:
-    """Counts predictions, cells and matches whatever the class.
-
-    Args:
-      confusion: int64 [I, K + 1, K + 1], see `confusion_matrices`.
-
-    Returns:
-      The counts, each [I, 1].
-    """
+    """Counts whatever the class, each [I, 1], of `confusion_matrices`."""
     return counting.PointCounts(
         num_matched=confusion[:, :-1, :-1].sum(axis=(1, 2))[:, None],
         num_predicted=confusion[:, :, :-1].sum(axis=(1, 2))[:, None],
@@ -85,14 +70,9 @@ def detection_counts(confusion: np.ndarray) -> counting.PointCounts:
 def macro_ratios(counts: counting.PointCounts) -> dict[str, np.ndarray]:
     """Means of F1, precision and recall over the classes that have cells.
 
-    Each is averaged by itself, so the mean F1 is not the F1 of the means. A class with
-    cells that is never predicted has precision 0 here.
-
-    Args:
-      counts: each [..., K].
-
-    Returns:
-      Name -> [...], NaN where no class has cells.
+    From counts [..., K]: name -> [...], NaN where no class has cells. Each is averaged
+    by itself, so the mean F1 is not the F1 of the means. A class with cells that is
+    never predicted has precision 0 here.
     """
     has_cells = counts.num_truth > 0
     by_class = counting.ratios(counts)
@@ -112,15 +92,9 @@ def entries(
 ) -> dict[str, dict[str, Any]]:
     """Metrics of detection and of classification, with intervals.
 
-    Args:
-      confusion: int64 [I, K + 1, K + 1], see `confusion_matrices`.
-      counts: each [I, K], see `counting.point_counts`.
-      weights: int64 [S, I], see `samples.draw`.
-      radius_px: for the names.
-
-    Returns:
-      `detection_F1@12px`, `class_F1@12px` and likewise `precision` and `recall` ->
-      entry, see `samples.entry`.
+    From confusion matrices [I, K + 1, K + 1], counts [I, K] and weights [S, I] (see
+    `samples.draw`): `detection_F1@12px`, `class_F1@12px` and likewise `precision` and
+    `recall` -> `samples.entry`.
     """
     pooled = counting.ratios(counting.pool(detection_counts(confusion), weights))
     macro = macro_ratios(counting.pool(counts, weights))
@@ -153,18 +127,11 @@ def threshold_curves(
     *,
     strict: bool = False,
 ) -> dict[str, Curve]:
-    """Measures every class at many score thresholds, maximum matching at each.
+    """Measures every class at T score thresholds, maximum matching at each.
 
-    Args:
-      results: the images.
-      class_names: names of the K classes.
-      radius_px: largest distance of a match in px.
-      thresholds: [T] least scores.
-      strict: whether a match must be nearer than the radius, not up to it.
-
-    Returns:
-      Class name -> its curve, matched inside the class. With several classes the first
-      is `ALL_CLASSES`: matched whatever the class, one threshold for all of them.
+    Class name -> its curve, matched inside the class within `radius_px`. With several
+    classes the first is `ALL_CLASSES`: matched whatever the class, one threshold for
+    all.
     """
     curves = {}
     if len(class_names) > 1:
@@ -190,12 +157,7 @@ def _curve(pooled: results_lib.Pooled, thresholds: np.ndarray) -> Curve:
 def confusion_to_json(
     confusion: np.ndarray, class_names: Sequence[str]
 ) -> dict[str, Any]:
-    """A confusion matrix with the names of its rows and columns, for results.json.
-
-    Args:
-      confusion: int64 [I, K + 1, K + 1]; the images are summed.
-      class_names: names of the K classes.
-    """
+    """Confusion of all images together, with names, for results.json."""
     return {
         "annotated": [*class_names, "false detection"],
         "predicted": [*class_names, "missed"],

@@ -26,15 +26,9 @@ def reliability(
     """Bins detections by score and compares score with precision.
 
     ECE is the mean over detections of |share of true positives - mean score| of the
-    detection's bin. Cells that were missed play no part in it.
-
-    Args:
-      scores: [M] in [0, 1]; values outside count in the outermost bins.
-      is_tp: bool [M].
-      num_bins: number of equally wide bins; [a, b), the last one closed.
-
-    Returns:
-      The bins and the error.
+    detection's bin. Cells that were missed play no part in it. Of scores [M] and
+    `is_tp` [M]; bins are equally wide, [a, b), and the outermost take what lies outside
+    [0, 1].
 
     References:
       Guo et al., On Calibration of Modern Neural Networks, 2017, Eq. (3).

@@ -1,5 +1,16 @@
 """All metrics of a set of images, with intervals, and the rows of a per-image table.
 
+Over all detections, whatever their score, by box overlap: `AP11` (11 points), `AP`
+(area) and `recall` (end of the curve). At the operating thresholds, within the radius,
+one to one: `F1@12px`, `precision@12px`, `recall@12px` (the radius in px is part of the
+name); `count_mae` is the mean absolute error of the number of cells an image.
+Detections of all images are pooled. With several classes, each metric also exists per
+class (`AP11/NAME`); AP11, AP and recall are then means over the classes that have
+cells, precision, recall and F1 within the radius count a match only inside its class
+and pool the counts of all classes, and `count_mae` counts all classes together. Several
+classes also have the metrics of `recognition`, and a score of `proportion` if their
+names define one.
+
 Undefined values are None, never NaN: AP and recall of a class without cells, precision
 without predictions, F1 with neither, box metrics of a method without boxes, intervals
 of fewer than two images. F1 is 0 when there are cells but no predictions, or the other
@@ -37,17 +48,7 @@ def evaluate(
 ) -> dict[str, dict[str, Any]]:
     """Computes every metric of a set, with bootstrap 95 % intervals over images.
 
-    Over all detections, whatever their score, by box overlap: `AP11` (11 points),
-    `AP` (area) and `recall` (end of the curve). At the operating thresholds, within
-    the radius, one to one: `F1@12px`, `precision@12px`, `recall@12px` (the radius in
-    px is part of the name); `count_mae` is the mean absolute error of the number of
-    cells an image. Detections of all images are pooled. With several classes, each
-    metric also exists per class (`AP11/NAME`); AP11, AP and recall are then means over
-    the classes that have cells, precision, recall and F1 within the radius count a
-    match only inside its class and pool the counts of all classes, and `count_mae`
-    counts all classes together. Several classes also have `detection_F1@12px` and
-    `class_F1@12px` (and precision, recall; see `recognition`), and the tumour
-    proportion score or the like if their names define one (see `proportion`).
+    The metrics are described above.
 
     Args:
       results: the images.
@@ -62,14 +63,11 @@ def evaluate(
         reported beside the metrics that depend on them; None if unknown.
       protocol: how points are matched, one of `matching.METHODS`.
       strict: whether a match must be nearer than the radius, not up to it.
-      beside: a second protocol: the metrics with the radius in their names come twice,
-        once more as `F1(nearest)@12px`; empty for none.
+      beside: a second protocol, for metrics named `F1(nearest)@12px`; empty for none.
 
     Returns:
-      Name -> `value`, `low`, `high` (floats or None), `num_images`, `num_truth`,
-      `num_predicted` (those the metric looks at), and for metrics at the operating
-      thresholds `protocol`, `strict`, `thresholds` and `num_threshold_labels` (class
-      name -> number). Everything can be written as JSON.
+      Name -> `samples.entry`, and for metrics at the operating thresholds `protocol`,
+      `strict`, `thresholds` and `num_threshold_labels` (class name -> number).
     """
     weights = samples.draw(len(results), num_bootstrap, seed)
     by_box, detected, truth = _box_samples(
@@ -101,18 +99,9 @@ def tables(
 ) -> dict[str, Any]:
     """What one number cannot say: who is mistaken for whom, and at which score.
 
-    Args:
-      results: the images.
-      class_names: names of the K classes.
-      radius_px: largest distance of a match in px.
-      thresholds: [K] operating score thresholds, for the confusion matrix.
-      protocol: how points are matched there, one of `matching.METHODS`.
-      strict: whether a match must be nearer than the radius, not up to it.
-
-    Returns:
-      `confusion` (see `recognition.confusion_to_json`), `threshold_curves` (see
-      `recognition.curves_to_json`) and `score`: name, numerator and denominator (class
-      names) of the score of `proportion`, or None. Can be written as JSON.
+    Arguments as for `evaluate`. `confusion` (see `recognition.confusion_to_json`),
+    `threshold_curves` (see `recognition.curves_to_json`) and `score`: name, numerator
+    and denominator (class names) of the score of `proportion`, or None; for JSON.
     """
     confusion = recognition.confusion_matrices(
         results, thresholds, radius_px, protocol=protocol, strict=strict
@@ -144,20 +133,11 @@ def per_image_rows(
 ) -> list[dict[str, Any]]:
     """Describes each image at the operating thresholds, for a table.
 
-    Args:
-      results: the images.
-      class_names: names of the K classes.
-      radius_px: largest distance of a match in px.
-      thresholds: [K] operating score thresholds.
-      protocol: how points are matched, one of `matching.METHODS`.
-      strict: whether a match must be nearer than the radius, not up to it.
-
-    Returns:
-      One dict an image with equal keys: `image`, `group`, `num_truth`,
-      `num_predicted`, `num_matched`, `precision`, `recall`, `F1` (None where
-      undefined) and `count_error` (predicted - annotated), all classes together;
-      with several classes the counts follow again per class (`num_truth/NAME`), and
-      where these define a score `TPS_predicted`, `TPS_annotated`, `TPS_error`.
+    Arguments as for `evaluate`. One dict an image with equal keys: `image`, `group`,
+    `num_truth`, `num_predicted`, `num_matched`, `precision`, `recall`, `F1` (None where
+    undefined) and `count_error` (predicted - annotated), all classes together; with
+    several classes the counts follow again per class (`num_truth/NAME`), and where
+    these define a score `TPS_predicted`, `TPS_annotated`, `TPS_error`.
     """
     counts = counting.point_counts(
         results, thresholds, radius_px, protocol=protocol, strict=strict

@@ -60,15 +60,6 @@ def pool_points(
 
     The number of true positives above any score cut equals the number of pairs that
     `matching.match_points` finds there with "max", in each image and so in all.
-
-    Args:
-      results: the images.
-      label: the class id.
-      radius_px: largest distance of a match in px.
-      strict: whether a match must be nearer than that, as in `matching.match_points`.
-
-    Returns:
-      The detections of the class; ignored ones are left out.
     """
     flags = []
     for result in results:
@@ -92,17 +83,9 @@ def pool_boxes(
     iou: float = 0.5,
     voc_plus_one: bool = False,
 ) -> Pooled | None:
-    """Pools one class, true where a box is a true positive of the VOC rules.
+    """Pools one class, true where a box is a true positive of `curves.match_boxes`.
 
-    Args:
-      results: the images.
-      label: the class id.
-      iou: overlap that a true positive must exceed.
-      voc_plus_one: see `curves.pairwise_iou`.
-
-    Returns:
-      The detections of the class, ignored ones left out; None if an image lacks
-      predicted or annotated boxes.
+    None if an image lacks predicted or annotated boxes.
     """
     flags = []
     for result in results:
@@ -122,27 +105,13 @@ def pool_boxes(
 
 
 def class_indices(result: ImageResult, label: int) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of the predictions that count and of the cells of one class.
-
-    Args:
-      result: the image.
-      label: the class id.
-
-    Returns:
-      int64 [m] into the predictions, ignored ones left out, and int64 [n] into the
-      annotated cells.
-    """
+    """Indices, int64, of a class's predictions that count and of its cells."""
     counted = (result.pred_labels == label) & ~result.pred_ignored
     return np.flatnonzero(counted), np.flatnonzero(result.true_labels == label)
 
 
 def select(result: ImageResult, kept: np.ndarray) -> ImageResult:
-    """Leaves predictions out.
-
-    Args:
-      result: the image.
-      kept: bool [M], or the indices of the predictions that stay.
-    """
+    """Keeps the predictions of a mask, bool [M], or of indices."""
     boxes = result.pred_boxes_yxyx
     return result._replace(
         pred_points_yx=result.pred_points_yx[kept],
@@ -156,15 +125,7 @@ def select(result: ImageResult, kept: np.ndarray) -> ImageResult:
 def above_thresholds(
     results: Sequence[ImageResult], thresholds: np.ndarray
 ) -> list[ImageResult]:
-    """Keeps the predictions that count at the operating thresholds.
-
-    Args:
-      results: the images.
-      thresholds: [K] least score of a prediction, per class; compared in float32.
-
-    Returns:
-      The images with these predictions only; ignored ones are left out.
-    """
+    """Keeps predictions not ignored that reach `thresholds` [K], as float32."""
     cuts = np.asarray(thresholds, np.float32)
     return [
         select(
@@ -182,13 +143,9 @@ def above_thresholds(
 def suppress(results: Sequence[ImageResult], distance: float) -> list[ImageResult]:
     """Thins the predictions of each image, all classes together.
 
-    A cell has one class, so the better of two near predictions stays whatever they
-    say; ignored predictions thin out others as any do, since prediction does not know
-    of them.
-
-    Args:
-      results: the images.
-      distance: least distance of two predictions in px; 0 keeps all.
+    A cell has one class, so the better of two nearer than `distance` (px; 0 keeps all)
+    stays whatever they say; ignored predictions thin out others as any do, since
+    prediction does not know of them.
 
     Raises:
       ValueError: if the distance is negative or not finite.

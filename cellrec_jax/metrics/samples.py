@@ -17,14 +17,8 @@ ByClass = dict[str, tuple[np.ndarray, np.ndarray]]
 def draw(num_images: int, num_bootstrap: int, seed: int) -> np.ndarray:
     """Draws sets of images with replacement, beside the set itself, as counts.
 
-    Args:
-      num_images: I.
-      num_bootstrap: sets to draw.
-      seed: of the draw; equal seeds give equal sets.
-
-    Returns:
-      int64 [S, I], how often each image is in each set; row 0 is all ones, rows sum to
-      I. One row for fewer than two images, which tell nothing about how images vary.
+    int64 [S, I], how often each image is in each set; row 0 is all ones, rows sum to I.
+    One row for fewer than two images, which tell nothing about how images vary.
     """
     itself = np.ones((1, num_images), np.int64)
     if num_images < 2:
@@ -35,15 +29,7 @@ def draw(num_images: int, num_bootstrap: int, seed: int) -> np.ndarray:
 
 
 def interval(drawn: np.ndarray, level: float = 0.95) -> tuple[float | None, ...]:
-    """Central interval of bootstrap samples.
-
-    Args:
-      drawn: [R] values of a metric; NaN where it was undefined (left out).
-      level: share of them inside the interval.
-
-    Returns:
-      (low, high), both None where none is defined.
-    """
+    """Central interval (low, high) of samples [R]; None where none is defined."""
     defined = drawn[np.isfinite(drawn)]
     if len(defined) == 0:
         return None, None
@@ -55,17 +41,7 @@ def interval(drawn: np.ndarray, level: float = 0.95) -> tuple[float | None, ...]
 def entry(
     values: np.ndarray, *, num_images: int, num_truth: int, num_predicted: int
 ) -> dict[str, Any]:
-    """Describes a metric by its value, its interval and what it was measured on.
-
-    Args:
-      values: [S].
-      num_images: images, cells and predictions that the metric looks at.
-      num_truth: see above.
-      num_predicted: see above.
-
-    Returns:
-      `value`, `low`, `high` (float or None) and the numbers; can be written as JSON.
-    """
+    """`value`, `low`, `high` (float or None) of values [S], and what they stand on."""
     value = number(values[0])
     low, high = interval(values[1:])
     if value is None:
@@ -87,17 +63,9 @@ def entries(
     num_truth: np.ndarray,
     num_images: int,
 ) -> dict[str, dict[str, Any]]:
-    """Describes metrics of all classes together and, of several, of each class.
+    """Metric name and, for several classes, `NAME/CLASS` -> `entry`.
 
-    Args:
-      found: the samples.
-      class_names: names of the K classes.
-      num_predicted: [K] predictions that the metrics look at.
-      num_truth: [K] annotated cells.
-      num_images: images.
-
-    Returns:
-      Metric name and, for several classes, `NAME/CLASS` -> entry, see `entry`.
+    `num_predicted` and `num_truth` [K] are what the metrics look at.
     """
     described = {}
     for name, (together, by_class) in found.items():

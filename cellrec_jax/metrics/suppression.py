@@ -20,8 +20,7 @@ def suppress(
       points_yx: [M, 2] px, finite.
       scores: [M]; ties keep the earlier point.
       distance: least distance of two kept points in px, finite; 0 keeps all.
-      groups: [M] ids; points of one group do not drop each other. None is one for each
-        point.
+      groups: [M] ids; points of one group do not drop each other. None: one a point.
 
     Returns:
       bool [M], in the order given.

@@ -18,18 +18,12 @@ def level_anchors(
     ratios: Sequence[float],
     offset: float = 0.0,
 ) -> np.ndarray:
-    """Anchors of one pyramid level.
+    """Anchors of one pyramid level: f32 [h * w * len(ratios), 4] over (y, x, ratio).
 
-    Args:
-      grid_hw: height and width of the feature map in cells.
-      stride: px between cells.
-      size: side of the square anchor in px; other ratios keep its area.
-      ratios: height / width of each anchor.
-      offset: where in a cell anchors are centred, in cells. 0 is the cell's corner,
-        as in the implementation the BDE paper most likely used; 0.5 its middle.
-
-    Returns:
-      f32 [h * w * len(ratios), 4], row-major over (y, x, ratio).
+    `grid_hw` cells lie `stride` px apart; squares have a side of `size` px, and other
+    ratios (height / width) keep their area. They are centred at `offset` in a cell: 0
+    is its corner, as in the implementation the BDE paper most likely used; 0.5 its
+    middle.
 
     Example:
       >>> level_anchors((1, 1), 8, 32.0, [1.0], offset=0.5).tolist()
@@ -51,17 +45,9 @@ def pyramid_anchors(
     ratios: Sequence[float],
     offset: float = 0.0,
 ) -> np.ndarray:
-    """Anchors of all levels, one size a level, concatenated from fine to coarse.
+    """Anchors of all levels, from fine to coarse: f32 [A, 4]; some reach outside.
 
-    Args:
-      image_hw: image size in px.
-      strides: px per cell of each level.
-      sizes: anchor side in px of each level.
-      ratios: height / width, shared by all levels.
-      offset: see `level_anchors`.
-
-    Returns:
-      f32 [A, 4]; some reach outside the image.
+    `strides` and `sizes` (px) have one value a level; see `level_anchors`.
     """
     if len(strides) != len(sizes):
         raise ValueError(f"{len(strides)} strides but {len(sizes)} anchor sizes")
@@ -75,16 +61,11 @@ def pyramid_anchors(
 def anchor_points(
     grid_hw: tuple[int, int], stride: int, layout: str = "five"
 ) -> np.ndarray:
-    """Anchor points of a feature map, the same in every cell.
+    """Anchor points of a feature map, f32 [h * w * A, 2] px over (y, x, anchor).
 
-    Args:
-      grid_hw: height and width of the feature map in cells.
-      stride: px between cells.
-      layout: "five" (the middle of a cell and the four points a quarter of the stride
-        from it along both axes), or "RxC": the middles of R x C equal parts.
-
-    Returns:
-      f32 [h * w * A, 2] px, row-major over (y, x, anchor).
+    `grid_hw` cells lie `stride` px apart. `layout` is "five" (the middle of a cell and
+    four points a quarter of the stride from it along both axes), or "RxC": the middles
+    of R x C equal parts.
 
     Raises:
       ValueError: for another layout.

@@ -31,19 +31,13 @@ def assign(
     """Tells positive from negative boxes by overlap (Faster R-CNN, section 3.1.2).
 
     A box is positive where its best overlap reaches `positive_iou`, negative where it
-    stays under `negative_iou`, ignored between. Which truth a positive belongs to is
+    stays under `negative_iou`, ignored between; with `best_per_truth` the best box
+    (ties: all) of every truth is positive too. Which truth a positive belongs to is
     asked of the sampled boxes alone (`match_truth`): an argmax over all M x N pairs
     took a third of a training step on a CPU.
 
-    Args:
-      iou: [M, N] overlaps in [0, 1].
-      truth_mask: bool [N]; False columns never count.
-      positive_iou: least overlap of a positive.
-      negative_iou: overlaps under this are negative; at most `positive_iou`.
-      best_per_truth: also make the best box (ties: all) of every truth positive.
-
-    Returns:
-      i32 [M] of POSITIVE, NEGATIVE and IGNORED; with no truth all are negative.
+    Takes overlaps [M, N] in [0, 1] and a mask [N] of real truths; returns i32 [M] of
+    POSITIVE, NEGATIVE and IGNORED; with no truth all are negative.
     """
     chex.assert_rank(iou, 2)
     chex.assert_shape(truth_mask, (iou.shape[1],))
@@ -58,15 +52,7 @@ def assign(
 
 
 def match_truth(iou: jax.Array, truth_mask: jax.Array) -> jax.Array:
-    """Truth with the largest overlap of each box.
-
-    Args:
-      iou: [S, N] overlaps of sampled boxes.
-      truth_mask: bool [N].
-
-    Returns:
-      i32 [S] indices; 0 where there is no truth.
-    """
+    """Truth, i32 [S], with the largest overlap [S, N] of each box; 0 for none."""
     if iou.shape[1] == 0:
         return jnp.zeros(iou.shape[0], jnp.int32)
     iou = jnp.where(truth_mask[None, :], iou, -1.0)
@@ -76,16 +62,10 @@ def match_truth(iou: jax.Array, truth_mask: jax.Array) -> jax.Array:
 def sample(
     rng: jax.Array, role: jax.Array, size: int, positive_fraction: float
 ) -> Sample:
-    """Draws `size` boxes: at most a fraction positive, negatives fill the rest.
+    """Draws `size` boxes, of all M if fewer, without repetition, by their role [M].
 
-    Args:
-      rng: key of this image and step.
-      role: i32 [M] from `assign`.
-      size: S, boxes to draw; M if there are fewer.
-      positive_fraction: greatest share of positives, in [0, 1].
-
-    Returns:
-      A `Sample` without repetition; slots that could not be filled are masked.
+    At most `positive_fraction` are positive, negatives fill the rest; slots that could
+    not be filled are masked.
     """
     size = min(size, role.shape[0])
     priority = jax.random.uniform(rng, role.shape)

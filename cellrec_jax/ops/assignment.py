@@ -46,10 +46,7 @@ def assign(
 ) -> tuple[jax.Array, jax.Array]:
     """Gives every cell its own proposal at the least total cost.
 
-    Args:
-      candidates: of one image, from `cheapest`; any padded cell's are ignored.
-      cell_mask: bool [N].
-      num_proposals: M.
+    Takes `cheapest`'s candidates of one image, and bool [N], which cells are real.
 
     Returns:
       i32 [N], a proposal for each cell: -1 where padded and where all candidates are
@@ -70,17 +67,11 @@ def assign(
 
 
 def cheapest(cost: jax.Array, count: int) -> Candidates:
-    """Finds the cheapest proposals of each cell.
+    """Finds the min(count, M) cheapest proposals of each cell.
 
-    The `count` cheapest lie in the `count` blocks with the lowest minima, so only those
-    are sorted, which takes a fraction of the time of `top_k` on all.
-
-    Args:
-      cost: f32 [N, M], inf where a pair may not be.
-      count: how many; all M where M is less.
-
-    Returns:
-      The candidates, k = min(count, M).
+    `cost` is f32 [N, M], inf where a pair may not be. The `count` cheapest lie in the
+    `count` blocks with the lowest minima, so only those are sorted, which takes a
+    fraction of the time of `top_k` on all.
     """
     num_cells, num_proposals = cost.shape
     count = min(count, num_proposals)

@@ -14,14 +14,7 @@ def area(boxes_yxyx: jax.Array) -> jax.Array:
 
 
 def iou_matrix(a_yxyx: jax.Array, b_yxyx: jax.Array) -> jax.Array:
-    """Intersection over union of every pair.
-
-    Args:
-      a_yxyx: [M, 4] boxes.
-      b_yxyx: [N, 4] boxes in the same frame.
-
-    Returns:
-      [M, N] in [0, 1]; 0 where both boxes are empty.
+    """Intersection over union of boxes [M, 4] and [N, 4]: [M, N], 0 for empty ones.
 
     Example:
       >>> a = jnp.array([[0.0, 0.0, 2.0, 4.0]])
@@ -55,19 +48,11 @@ def encode(
     anchors_yxyx: jax.Array,
     scales: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0),
 ) -> jax.Array:
-    """Regression targets of boxes relative to anchors.
+    """Regression targets, deltas_yxhw, of boxes relative to anchors; all [..., 4].
 
     (dy, dx) are centre shifts in anchor sizes, (dh, dw) logs of size ratios, each
     multiplied by its scale (Ren et al., Faster R-CNN, 2015, Eq. 2; the scales 10, 10,
-    5, 5 are the usual second-stage ones).
-
-    Args:
-      boxes_yxyx: [..., 4] boxes to reach.
-      anchors_yxyx: [..., 4] boxes to start from.
-      scales: factors of dy, dx, dh, dw.
-
-    Returns:
-      [..., 4] deltas_yxhw; finite for empty boxes (sizes are at least 1e-3 px).
+    5, 5 are the usual second-stage ones). Sizes are at least 1e-3 px.
     """
     centers, size = _center_size(boxes_yxyx)
     anchor_centers, anchor_size = _center_size(anchors_yxyx)
@@ -81,16 +66,7 @@ def decode(
     anchors_yxyx: jax.Array,
     scales: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0),
 ) -> jax.Array:
-    """Inverse of `encode`; log size ratios are capped at log(1000/16).
-
-    Args:
-      deltas_yxhw: [..., 4] network outputs.
-      anchors_yxyx: [..., 4] boxes to start from.
-      scales: factors used in `encode`.
-
-    Returns:
-      [..., 4] boxes, not clipped.
-    """
+    """Inverse of `encode`, not clipped; log size ratios are capped at log(1000/16)."""
     deltas = deltas_yxhw / _row(scales, deltas_yxhw)
     anchor_centers, anchor_size = _center_size(anchors_yxyx)
     centers = anchor_centers + deltas[..., :2] * anchor_size

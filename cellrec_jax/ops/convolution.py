@@ -46,20 +46,6 @@ def conv_general_dilated(
     The same on accelerators, where there is little to compute, for dilated inputs
     (transposed convolutions), groups of features and other layouts than channels last;
     else its gradient of the kernel differs by rounding.
-
-    Args:
-      x: [B, H, W, C], if channels are last.
-      kernel: [h, w, C, D], if they are.
-      window_strides: px between outputs in y and x.
-      padding: "SAME", "VALID" or px before and after in y and x.
-      lhs_dilation: of the input.
-      rhs_dilation: px between the kernel's taps in y and x.
-      dimension_numbers: the layout; None is channels first, as in JAX.
-      feature_group_count: groups of features.
-      precision: of the arithmetic.
-
-    Returns:
-      [B, H', W', D], if they are.
     """
     strides, dilation = tuple(window_strides), tuple(rhs_dilation or (1, 1))
     given, channels_last = (
@@ -139,12 +125,10 @@ _convolve.defvjp(_forward, _backward)
 def _kernel_gradient(
     x: jax.Array, gradient: jax.Array, taps_hw: Sequence[int], geometry: _Geometry
 ) -> jax.Array:
-    """Sum over output px of the outer product of what a tap saw and the gradient.
+    """[B, H, W, C] and the output's gradient [B, H', W', D] to f32 [h, w, C, D].
 
-    Blocks are some rows of an image, or some images where they are small. All are of
-    one size: beyond the last row and image both sides are zeros. Takes the input
-    [B, H, W, C] and the output's gradient [B, H', W', D]; returns [h, w, C, D], float32
-    or wider.
+    Blocks of equal size are some rows of an image, or some images where they are small;
+    beyond the last row and image are zeros.
     """
     batch, height, width, features = gradient.shape
     channels = x.shape[-1]

@@ -47,18 +47,10 @@ def target_maps(
     num_classes: int,
     options: MapOptions = GAUSSIAN,
 ) -> jax.Array:
-    """One map a class, with a peak of height 1 at each of its cells.
+    """One map a class, f32 [H, W, K] >= 0, a peak of height 1 at each of its cells.
 
-    Args:
-      points_yx: [N, 2] px; cells outside the image paint nothing.
-      mask: bool [N].
-      labels: i32 [N] in 0..K-1; other labels paint nothing.
-      size_hw: height and width of the maps, px; static.
-      num_classes: K, static.
-      options: static.
-
-    Returns:
-      f32 [H, W, K] >= 0, without gradient.
+    Points [N, 2] px outside the image, masked ones and labels outside 0..K-1 paint
+    nothing. `size_hw`, `num_classes` and `options` are static. No gradient flows.
 
     References:
       Fujii et al. 2021: sigma 6, maximum. Differs from the public code: cut off on a
@@ -90,17 +82,7 @@ def position_map(
     size_hw: tuple[int, int],
     options: MapOptions = GAUSSIAN,
 ) -> jax.Array:
-    """One map of all cells, whatever their class; see `target_maps`.
-
-    Args:
-      points_yx: [N, 2] px.
-      mask: bool [N].
-      size_hw: height and width, px; static.
-      options: static.
-
-    Returns:
-      f32 [H, W].
-    """
+    """One map of all cells, f32 [H, W], whatever their class; see `target_maps`."""
     labels = jnp.zeros(mask.shape, jnp.int32)
     return target_maps(points_yx, mask, labels, size_hw, 1, options)[..., 0]
 
@@ -112,19 +94,9 @@ def disc_mask(
     *,
     radius_px: float = 12.0,
 ) -> jax.Array:
-    """Where a pixel's centre is within a radius of a cell: the mask of a masked loss.
+    """Where a pixel's centre is within a radius (px, inclusive) of a cell: bool [H, W].
 
-    Args:
-      points_yx: [N, 2] px; cells outside the image have no disc.
-      mask: bool [N].
-      size_hw: height and width, px; static.
-      radius_px: the radius, inclusive, px; static.
-
-    Returns:
-      bool [H, W].
-
-    References:
-      Fujii et al. 2021, masked loss; 12 px (2 sigma) is the public code's radius.
+    The mask of Fujii et al. 2021's masked loss; 12 px (2 sigma) is their code's radius.
     """
     ones = jnp.ones(mask.shape)
     return disc_values(points_yx, mask, ones, size_hw, radius_px=radius_px) > 0
@@ -140,15 +112,9 @@ def disc_values(
 ) -> jax.Array:
     """Paints a disc of one value around each point; the highest where they overlap.
 
-    Args:
-      points_yx: [N, 2] px; points outside the image have no disc.
-      mask: bool [N].
-      values: [N] >= 0.
-      size_hw: height and width, px; static.
-      radius_px: the radius, inclusive, px; static.
-
-    Returns:
-      f32 [H, W], 0 outside all discs, without gradient.
+    Takes points [N, 2] px, those outside without a disc, their mask and values [N] >=
+    0, and a static radius in px, inclusive. f32 [H, W], 0 outside all discs, no
+    gradient.
     """
     chex.assert_shape(points_yx, (None, 2))
     chex.assert_equal_shape([mask, values])

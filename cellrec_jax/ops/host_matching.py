@@ -37,18 +37,12 @@ class _Pairs(NamedTuple):
 
 
 def solve(problem: Problem) -> np.ndarray:
-    """Matches one image's cells at the least total cost.
+    """Matches one image's cells: int64 [N] proposals, -1 for those left over (N > M).
 
     Only the proposals around a cell are looked at. All others cost it `limit` or more;
     a cell that could have had a free one for up to that has no use for them (no
     exchange along other cells can gain more), and the cells that could not get longer
     lists, until all could.
-
-    Args:
-      problem: finite.
-
-    Returns:
-      int64 [N] proposals, -1 for the cells left over where N > M.
     """
     num_cells, num_proposals = len(problem.true_yx), len(problem.points_yx)
     if num_cells == 0 or num_proposals == 0:
@@ -92,13 +86,9 @@ def solve_padded(
 ) -> list[np.ndarray]:
     """Solves padded images, as they come through a callback.
 
-    Args:
-      images: of each the rows y, x, label and mask of the cells, [N], and the columns
-        y, x and mask of the proposals and their score for each class, [M].
-      distance_weight: as in `Problem`.
-
-    Returns:
-      i32 [N] of each image: proposals, -1 where padded or left over.
+    `images` has the rows y, x, label and mask of the cells, [N], and the columns y, x
+    and mask of the proposals and their score for each class, [M]. Returns proposals,
+    i32 [N] of each image, -1 where padded or left over.
     """
     problems, real = [], []
     for image in images:

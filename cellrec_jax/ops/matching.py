@@ -70,8 +70,9 @@ def match(
     """Gives each cell its own proposal so that the total cost is least.
 
     The cost of a pair is alpha * distance - objectness - probability of the cell's
-    class (Eq. 2, with weights). No gradient flows. Under `vmap` the host backend raises
-    NotImplementedError: it wants the batch.
+    class (Shui et al. 2022, Eq. 2, with weights). No gradient flows. Under `vmap` the
+    host backend raises NotImplementedError. Cells beyond the number of proposals are
+    left over (-1): the host keeps the cheapest choice, the device a valid one.
 
     Args:
       points_yx: [B, M, 2] proposals, px.
@@ -82,19 +83,12 @@ def match(
       cell_mask: bool [B, N].
       proposal_mask: bool [B, M]; None takes all. A proposal with a NaN or a magnitude
         above `LARGEST` counts as masked, such a cell as padded.
-      weights: see `MatchWeights`; static.
-      backend: "host", "device" or "auto" (`choose_backend`, which logs what it takes).
-
-    Returns:
-      The match. Cells beyond the number of proposals are left over (-1): the host keeps
-      the cheapest choice, the device a valid one.
+      weights: static.
+      backend: "host", "device" or "auto" (`choose_backend`).
 
     Raises:
       ValueError: for an unknown backend, and "host" for more than `MAX_HOST_POINTS` on
         several CPU devices.
-
-    References:
-      Shui et al. 2022, Eq. 2.
     """
     if proposal_mask is None:
         proposal_mask = jnp.ones(objectness.shape, bool)
@@ -192,11 +186,7 @@ def matching_cost(
     *,
     weights: MatchWeights = PAPER_WEIGHTS,
 ) -> jax.Array:
-    """Cost f32 [N, M] of all pairs of one image; arguments as of `match`.
-
-    References:
-      Shui et al. 2022, Eq. 2 (transposed: a row for each cell).
-    """
+    """Cost f32 [N, M] of all pairs of one image (Eq. 2 transposed); see `match`."""
     points_yx, true_yx = points_yx.astype(jnp.float32), true_yx.astype(jnp.float32)
     offset_y = true_yx[:, None, 0] - points_yx[None, :, 0]
     offset_x = true_yx[:, None, 1] - points_yx[None, :, 1]

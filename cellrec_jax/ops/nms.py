@@ -16,17 +16,10 @@ _BLOCK = 256
 
 
 def _settle(alive: jax.Array, suppresses: jax.Array) -> jax.Array:
-    """Greedy result inside one block, as the fixed point of one matrix rule.
+    """Greedy result bool [T] inside one block, as the fixed point of one matrix rule.
 
-    Each pass settles at least the first unsettled item, so it ends; chains are short
-    in practice (a handful of passes).
-
-    Args:
-      alive: bool [T] items not suppressed from outside the block.
-      suppresses: bool [T, T], strictly upper triangular: row suppresses column.
-
-    Returns:
-      bool [T], True for kept items.
+    Row suppresses column; the matrix is strictly upper triangular. Each pass settles at
+    least the first unsettled item, so it ends; chains are short (a handful of passes).
     """
 
     def body(carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
@@ -49,17 +42,8 @@ def suppress(
 
     Equal to the sequential algorithm. Work is done in blocks of rows: a block is first
     thinned by all kept items before it, then settled by `_settle`; it stops as soon as
-    `max_kept` are found.
-
-    Args:
-      items: [M, D], best first.
-      mask: bool [M]; False items are never kept and suppress nothing.
-      similar: pairwise rule.
-      max_kept: greatest number kept, the first ones.
-      block: rows treated together.
-
-    Returns:
-      bool [M].
+    `max_kept` are found. Items [M, D] outside the mask are never kept and suppress
+    nothing. bool [M].
     """
     chex.assert_rank([items, mask], [2, 1])
     count = items.shape[0]
@@ -103,18 +87,11 @@ def nms(
     iou_threshold: float,
     max_kept: int,
 ) -> tuple[jax.Array, jax.Array]:
-    """Non-maximum suppression of boxes.
+    """Non-maximum suppression of boxes [M, 4]; of equal scores the earlier box is kept.
 
-    Args:
-      boxes_yxyx: [M, 4].
-      scores: [M]; ties keep the earlier box.
-      mask: bool [M].
-      iou_threshold: boxes overlapping a better kept one by more than this are dropped.
-      max_kept: S, slots of the result.
-
-    Returns:
-      (idx i32 [S], kept bool [S]): indices into the boxes by falling score; slots that
-      stay empty have `kept` False.
+    Boxes overlapping a better kept one by more than `iou_threshold` are dropped.
+    Returns idx i32 [S] and kept bool [S], S = `max_kept`: indices into the boxes by
+    falling score; slots that stay empty have `kept` False.
     """
     ranked = jnp.argsort(jnp.where(mask, scores, -jnp.inf), descending=True)
     similar = functools.partial(_overlapping, threshold=iou_threshold)
@@ -125,16 +102,7 @@ def nms(
 def point_nms(
     points_yx: jax.Array, mask: jax.Array, min_distance: jax.Array
 ) -> jax.Array:
-    """Keeps points, best first, that are not nearer than a distance to a kept one.
-
-    Args:
-      points_yx: [M, 2], sorted by falling score.
-      mask: bool [M].
-      min_distance: px; 0 keeps all.
-
-    Returns:
-      bool [M].
-    """
+    """Keeps points [M, 2], best first, apart by `min_distance` px or more."""
 
     def near(a: jax.Array, b: jax.Array) -> jax.Array:
         squared = jnp.sum((a[:, None, :] - b[None, :, :]) ** 2, axis=-1)

@@ -17,32 +17,21 @@ def cut(
     border: str = "shift",
     valid: jax.Array | None = None,
 ) -> jax.Array:
-    """Cuts a square window around each point.
+    """Cuts a square window around each point: [N, S, S, C] of the dtype of `image`.
 
-    The pixel that holds the point is in the middle, at row and column `side_px // 2` of
-    the window, unless the window is shifted.
+    The pixel that holds the point is at row and column `side_px // 2` of the window,
+    unless the window is shifted.
 
     Args:
-      image: [H, W, C] of any dtype.
-      points_yx: [N, 2] px. A point outside counts as the nearest one inside, one that
-        is no number as the origin, so that padding may hold anything.
+      image: [H, W, C].
+      points_yx: [N, 2] px; outside the nearest one inside, no number the origin.
       side_px: S, odd or even, static.
-      border: "shift" moves windows to lie inside the image; "reflect" mirrors the image
-        past its border.
-      valid: bool [H, W]; what lies below or right of all that is valid is padding, and
-        no part of the image. None for none. A side of the image that is shorter than a
-        window fills it up with that padding.
-
-    Returns:
-      [N, S, S, C] of the dtype of `image`.
+      border: "shift" moves windows to lie inside the image (as the public code of Fujii
+        et al. 2021, with 27 px); "reflect" mirrors the image past its border.
+      valid: bool [H, W]; what lies below or right of all that is valid is padding.
 
     Raises:
       ValueError: if the image is smaller than a window, or for an unknown border.
-
-    References:
-      The windows of the public code of Fujii et al., Cell Detection from Imperfect
-      Annotation by Pseudo Label Selection Using P-classification, MICCAI 2021, with a
-      side of 27 px, shifted.
 
     Example:
       >>> image = jnp.arange(12).reshape(3, 4, 1)
@@ -98,14 +87,7 @@ def _mirrored(index: jax.Array, num: jax.Array) -> jax.Array:
 
 
 def shrink(patches: jax.Array, step: int) -> jax.Array:
-    """Means over squares: wide patches at the cost of narrow ones.
-
-    Args:
-      patches: [N, S, S, C] float.
-      step: side of a square in px, static; S is a multiple of it.
-
-    Returns:
-      [N, S / step, S / step, C].
+    """Means over squares: [N, S, S, C] to [N, S / step, S / step, C].
 
     Raises:
       ValueError: if S is no multiple of `step`.

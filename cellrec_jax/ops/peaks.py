@@ -38,26 +38,17 @@ def find_peaks(
     valid: jax.Array | None = None,
     num_candidates: int | None = None,
 ) -> Peaks:
-    """Local maxima, thinned greedily from the highest down.
+    """Local maxima of a map [H, W], thinned greedily from the highest down.
 
     A peak is the highest pixel of the square of 2 `window_px` + 1 px around it, and
     the first of equal ones by row and column: a flat top gives one peak if it is convex
-    (scikit-image gives one every `window_px`). A map of one value has none.
+    (scikit-image gives one every `window_px`). A map of one value has none; nor is NaN.
     `window_px=d` alone is `peak_local_max(min_distance=d)`; `min_distance`, which may
-    be traced and so can be fitted, is the exact distance between any two peaks.
+    be traced and so can be fitted, is the exact distance between any two peaks (px).
 
-    Args:
-      heatmap: [H, W]; NaN counts as no peak.
-      max_peaks: M, static.
-      window_px: >= 1, static.
-      min_distance: least Euclidean distance of two peaks, px; 0 keeps all.
-      threshold_abs: a peak is higher than this; may be traced.
-      valid: bool [H, W]; pixels outside are neither peaks nor compared with.
-      num_candidates: the highest local maxima, from which `min_distance` picks; static;
-        2 M if None. More where many maxima are thinned out.
-
-    Returns:
-      The highest M peaks.
+    A peak is higher than `threshold_abs`, which may be traced. Pixels outside `valid`
+    [H, W] are neither peaks nor compared with. The highest `max_peaks` are returned, of
+    `num_candidates` (twice as many if None) from which `min_distance` picks.
     """
     chex.assert_rank(heatmap, 2)
     heights = heatmap.astype(jnp.float32)
@@ -78,22 +69,12 @@ def find_peaks(
 
 
 def rescale(heatmap: jax.Array, valid: jax.Array | None = None) -> jax.Array:
-    """Maps an image's own lowest and highest value to 0 and 1.
+    """Maps an image's own lowest and highest value to 0 and 1; all 0 for one value.
 
-    With a threshold of 128/255 this is the peak rule of Fujii et al.'s code: it is
-    relative, so an image without cells has peaks too. Its training side also cuts off
-    values below 0 first (`jax.nn.relu`).
-
-    Args:
-      heatmap: [H, W].
-      valid: bool [H, W]; pixels outside do not set the range and become 0.
-
-    Returns:
-      f32 [H, W] in [0, 1]; all 0 for a map of one value.
-
-    References:
-      Fujii et al., Cell detection from imperfect annotation by pseudo label selection
-      using P-classification, MICCAI 2021: "normalized from 0 to 255".
+    With a threshold of 128/255 this is the peak rule of Fujii et al. 2021's code
+    ("normalized from 0 to 255"): it is relative, so an image without cells has peaks
+    too. Its training side also cuts off values below 0 first (`jax.nn.relu`). Pixels
+    outside `valid` [H, W] do not set the range and become 0.
     """
     heights = heatmap.astype(jnp.float32)
     counted = ~jnp.isnan(heights) if valid is None else valid & ~jnp.isnan(heights)
@@ -105,15 +86,7 @@ def rescale(heatmap: jax.Array, valid: jax.Array | None = None) -> jax.Array:
 
 
 def read_maps(maps: jax.Array, points_yx: jax.Array) -> jax.Array:
-    """Values of the pixels that hold points, such as class maps at peaks.
-
-    Args:
-      maps: [H, W, K].
-      points_yx: [M, 2] px; clipped to the image.
-
-    Returns:
-      [M, K].
-    """
+    """Values [M, K] of maps [H, W, K] at points [M, 2], clipped to the image."""
     chex.assert_rank([maps, points_yx], [3, 2])
     last = jnp.array(maps.shape[:2], jnp.int32) - 1
     index = jnp.floor(points_yx).astype(jnp.int32)

@@ -16,18 +16,9 @@ import numpy as np
 def roi_levels(
     boxes_yxyx: jax.Array, min_level: int, max_level: int, canonical_size: float = 224.0
 ) -> jax.Array:
-    """Pyramid level of each box: floor(4 + log2(sqrt(area) / 224)), clipped.
+    """Pyramid level, i32 [R]: floor(4 + log2(sqrt(area) / 224)), clipped.
 
-    Lin et al., Feature Pyramid Networks, 2017, Eq. 1.
-
-    Args:
-      boxes_yxyx: [R, 4] px of the image.
-      min_level: finest level (2 has stride 4).
-      max_level: coarsest level.
-      canonical_size: box side that belongs to level 4.
-
-    Returns:
-      i32 [R] in [min_level, max_level].
+    Lin et al., Feature Pyramid Networks, 2017, Eq. 1; level 2 has stride 4.
     """
     size = jnp.maximum(boxes_yxyx[:, 2:] - boxes_yxyx[:, :2], 1e-3)
     side = jnp.sqrt(size[:, 0] * size[:, 1])
@@ -123,7 +114,7 @@ def roi_align(
     pool: str = "average",
     form: str = "auto",
 ) -> jax.Array:
-    """Pools each box of one image to `size` x `size` cells.
+    """Pools each box of one image to [R, size, size, C], in the features' dtype.
 
     Args:
       features: per level [h, w, C], from fine to coarse.
@@ -136,9 +127,6 @@ def roi_align(
         `samples` x `samples` window is crop-and-resize then max-pool, as TensorFlow
         detectors of the BDE paper's time did (theirs samples the box's edges too).
       form: "einsum", "gather", or "auto" (gather on CPU and GPU, einsum on TPU).
-
-    Returns:
-      [R, size, size, C] in the features' dtype.
     """
     chex.assert_shape(boxes_yxyx, (None, 4))
     if form == "auto":
