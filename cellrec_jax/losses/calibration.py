@@ -20,20 +20,10 @@ CALIBRATIONS = ("plain", "bde", "label_smoothing", "proselflc", "confidence_pena
 
 
 def bde_weights(energy: jax.Array, positive: jax.Array) -> jax.Array:
-    """Weights of Eq. 9 and 10: the energy for negative boxes, 1 for positive ones.
+    """Weights of Eq. 9 to 11, f32 [N]: the energy for negative boxes, else 1.
 
-    The energy is a constant of the loss (stop-gradient), else boxes would move to
+    `energy` [N] is `density.box_energy`, without gradient, else boxes would move to
     lower it.
-
-    Args:
-      energy: [N] from `density.box_energy`.
-      positive: bool [N]; True where the box matched an annotation (u_k != 0).
-
-    Returns:
-      f32 [N] weights in [0, 1].
-
-    References:
-      Li et al. 2021, Eq. 9-11.
     """
     chex.assert_equal_shape([energy, positive])
     energy = jax.lax.stop_gradient(energy).astype(jnp.float32)
@@ -43,17 +33,10 @@ def bde_weights(energy: jax.Array, positive: jax.Array) -> jax.Array:
 def weighted_cross_entropy(
     logits: jax.Array, labels: jax.Array, weights: jax.Array, *, literal: bool = False
 ) -> jax.Array:
-    """Cross entropy per box times a weight.
+    """Cross entropy f32 [N] of boxes, logits [N, C], labels [N], times weights [N].
 
-    Args:
-      logits: [N, C], background last.
-      labels: i32 [N] in 0..C-1.
-      weights: [N] from `bde_weights`.
-      literal: take Eq. 9 as printed, where the term of a box with u_k = 0 vanishes:
-        background boxes then cost nothing at all.
-
-    Returns:
-      f32 [N], not reduced.
+    `literal` takes Eq. 9 as printed, where the term of a box with u_k = 0 vanishes:
+    background boxes then cost nothing at all.
 
     References:
       Li et al. 2021, Eq. 9. Differs from the paper: by default "u_k = 0" is read as
@@ -69,16 +52,10 @@ def weighted_cross_entropy(
 def label_smoothing(
     logits: jax.Array, labels: jax.Array, *, epsilon: float = 0.1
 ) -> jax.Array:
-    """Cross entropy against (1 - epsilon) one-hot + epsilon / C.
+    """Cross entropy against (1 - epsilon) one-hot + epsilon / C; f32 [N], not reduced.
 
-    Args:
-      logits: [N, C].
-      labels: i32 [N].
-      epsilon: in [0, 1); 0 is plain cross entropy. The BDE paper gives no value; 0.1
-        is the usual one.
-
-    Returns:
-      f32 [N], not reduced.
+    Of logits [N, C] and labels [N]; 0 <= epsilon < 1, 0 is plain cross entropy. The BDE
+    paper gives no value; 0.1 is the usual one.
     """
     log_p = jax.nn.log_softmax(logits.astype(jnp.float32))
     picked = jnp.take_along_axis(log_p, labels[:, None], axis=1)[:, 0]
@@ -88,16 +65,7 @@ def label_smoothing(
 def confidence_penalty(
     logits: jax.Array, labels: jax.Array, *, epsilon: float = 0.1
 ) -> jax.Array:
-    """Cross entropy against (1 - epsilon) one-hot - epsilon p.
-
-    Args:
-      logits: [N, C].
-      labels: i32 [N].
-      epsilon: in [0, 1); 0 is plain cross entropy.
-
-    Returns:
-      f32 [N], not reduced.
-    """
+    """Cross entropy against (1 - epsilon) one-hot - epsilon p, as `label_smoothing`."""
     log_p = jax.nn.log_softmax(logits.astype(jnp.float32))
     picked = jnp.take_along_axis(log_p, labels[:, None], axis=1)[:, 0]
     entropy = -jnp.sum(jnp.exp(log_p) * log_p, axis=1)
@@ -123,21 +91,10 @@ PROSELFLC = ProSelfLC()
 def proselflc_trust(
     logits: jax.Array, step: jax.Array, options: ProSelfLC = PROSELFLC
 ) -> jax.Array:
-    """How far each box's label is replaced by the model's own prediction.
+    """How far each label is replaced by the model's own prediction: f32 [N] in [0, 1].
 
     epsilon = g(t) l(p), g(t) = 1 / (1 + exp(-B (t/T - rho))), l(p) = 1 - H(p) / log C,
-    with t counted from 1.
-
-    Args:
-      logits: [N, C].
-      step: scalar, steps done so far (from 0).
-      options: see `ProSelfLC`.
-
-    Returns:
-      f32 [N] in [0, 1], without gradient.
-
-    References:
-      Wang et al. 2021, Eq. 8-10.
+    with t = `step` + 1 (Wang et al. 2021, Eq. 8-10). No gradient flows.
     """
     p = jax.nn.softmax(logits.astype(jnp.float32))
     entropy = -jnp.sum(p * jnp.log(p + 1e-12), axis=1)
@@ -153,19 +110,10 @@ def proselflc(
     step: jax.Array,
     options: ProSelfLC = PROSELFLC,
 ) -> jax.Array:
-    """Progressive self label correction: -sum (1 - e) q log p + e p log p.
+    """Progressive self label correction, f32 [N]: -sum (1 - e) q log p + e p log p.
 
-    Args:
-      logits: [N, C].
-      labels: i32 [N].
-      step: scalar, steps done so far.
-      options: see `ProSelfLC`.
-
-    Returns:
-      f32 [N], not reduced.
-
-    References:
-      Wang et al. 2021. The logarithm is of p + 1e-6, as in the public code.
+    Wang et al. 2021; e is `proselflc_trust`. The logarithm is of p + 1e-6, as in the
+    public code.
     """
     p = jax.nn.softmax(logits.astype(jnp.float32))
     trust = proselflc_trust(logits, step, options)[:, None]
@@ -188,17 +136,11 @@ class Calibration(NamedTuple):
 def calibrated_cross_entropy(
     logits: jax.Array, labels: jax.Array, step: jax.Array, options: Calibration
 ) -> jax.Array:
-    """Cross entropy against the targets of a calibration.
+    """Cross entropy f32 [N] against the targets of a calibration, not reduced.
 
-    Args:
-      logits: [N, C], background last.
-      labels: i32 [N] in 0..C-1.
-      step: scalar, steps done so far; read by ProSelfLC alone.
-      options: "plain" and "bde" leave the targets as they are; the weights of the
-        latter are the caller's, who knows which boxes are unmatched.
-
-    Returns:
-      f32 [N], not reduced.
+    Of logits [N, C], background last, and labels [N]; `step`, done so far, is read by
+    ProSelfLC alone. "plain" and "bde" leave the targets as they are; the weights of the
+    latter are the caller's, who knows which boxes are unmatched.
 
     Raises:
       ValueError: for an unknown name.

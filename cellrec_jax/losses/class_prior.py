@@ -2,9 +2,16 @@
 
 On the host, in NumPy, before training: nothing here is traced.
 
+penL1 finds the prior whose multiple of the positive density comes nearest to the
+density of all, in an L1 distance that forbids going above it. With Gaussian kernels at
+unlabelled samples and beta = prior mean_P(kernel) - mean_U(kernel), the distance is
+max(0, beta)^2 / lambda, summed over kernels, + 1 - prior. Kernel width and lambda are
+chosen for each prior by cross-validation of the divergence.
+
 Sources: du Plessis, Niu and Sugiyama, Class-prior Estimation for Learning from Positive
-and Unlabeled Data, ACML 2015 (penL1); Fujii et al., Cell Detection from Imperfect
-Annotation by Pseudo Label Selection Using P-classification, MICCAI 2021.
+and Unlabeled Data, ACML 2015 (penL1; grids and cross-validation as in T. Sakai's public
+code); Fujii et al., Cell Detection from Imperfect Annotation by Pseudo Label Selection
+Using P-classification, MICCAI 2021.
 """
 
 from collections.abc import Sequence
@@ -42,23 +49,12 @@ class _FoldMeans(NamedTuple):
 def fixed_prior(
     num_positive: int, num_unlabeled: int, unlabeled_share: float = 0.5
 ) -> float:
-    """Prior from counts: (N_P + share N_U) / (N_P + N_U).
+    """Prior (N_P + share N_U) / (N_P + N_U), as the public code of Fujii et al.
 
     This is the share of positives among labelled and unlabelled together. Among the
     unlabelled alone, which `pu.pu_risk` and Kiryo et al. are about, it is just the
-    share: with this one the risk takes too many of them for positive, unless the share
-    was guessed too low.
-
-    Args:
-      num_positive: N_P >= 1, labelled samples.
-      num_unlabeled: N_U >= 1.
-      unlabeled_share: in [0, 1), guessed share of positives among the unlabelled.
-
-    Returns:
-      In (0, 1).
-
-    References:
-      The public code of Fujii et al. 2021; the paper does not say.
+    share, in [0, 1): with this one the risk takes too many of them for positive, unless
+    the share was guessed too low.
 
     Example:
       >>> fixed_prior(100, 300)
@@ -81,42 +77,24 @@ def penl1_prior(
 ) -> PriorEstimate:
     """Estimates the share of positives among unlabelled samples (penL1).
 
-    That is the prior of `pu.pu_risk`, whose negative part is about these alone.
-
-    Finds the prior whose multiple of the positive density comes nearest to the density
-    of all, in an L1 distance that forbids going above it. With Gaussian kernels at
-    unlabelled samples and beta = prior mean_P(kernel) - mean_U(kernel), the distance is
-    max(0, beta)^2 / lambda, summed over kernels, + 1 - prior. Kernel width and lambda
-    are chosen for each prior by cross-validation of the divergence.
-
-    Takes 0.03 s for 1,000 samples; memory is 24 bytes x samples x centres. The classes
-    must lie apart: what overlaps counts as positive and raises the estimate. Means over
-    8 draws of 2,000 + 2,000 samples of two Gaussians in 2-D with priors .2, .5, .8 are
-    .21, .48, .78 at 3 standard deviations, but .29, .56, .82 at 1.5 (and .43, .63, .87
-    in 5-D). A single estimate from 500 + 500 samples at 3 is within .1 in 2-D; in 1-D
-    it can be .25 too low.
+    The classes must lie apart: what overlaps counts as positive and raises the
+    estimate. Means over 8 draws of 2,000 + 2,000 samples of two Gaussians in 2-D with
+    priors .2, .5, .8 are .21, .48, .78 at 3 standard deviations, but .29, .56, .82 at
+    1.5.
 
     Args:
       positive: [P, D] features of labelled samples, of comparable scale along D.
       unlabeled: [U, D].
-      seed: of the draw of centres and folds; the result is a function of it.
+      seed: of the draw of centres and folds.
       num_centers: kernels; all unlabelled samples where there are fewer.
       num_folds: >= 2, of the cross-validation.
-      priors: candidates in (0, 1).
-      sigma_factors: finite, > 0, kernel widths in units of the median distance between
-        unlabelled samples and centres.
-      lambdas: finite, > 0, regularisation of the divergence.
-
-    Returns:
-      The estimate; of equal scores the first candidate.
+      priors: candidates in (0, 1); of equal scores the first is taken.
+      sigma_factors: > 0, kernel widths in median distances of samples to centres.
+      lambdas: > 0, regularisation of the divergence.
 
     Raises:
       ValueError: for features that are not two finite matrices of equal D, fewer
         samples than folds, or all samples in one place.
-
-    References:
-      du Plessis et al. 2015. Grids, median rule and cross-validation follow the public
-      code of T. Sakai.
     """
     positive, unlabeled = _as_samples(positive, unlabeled)
     grids = [np.asarray(grid, np.float64) for grid in (priors, sigma_factors, lambdas)]

@@ -58,20 +58,13 @@ def _sorted_density(points_yx: jax.Array, mask: jax.Array) -> jax.Array:
 def box_density(
     points_yx: jax.Array, mask: jax.Array, *, form: str = "auto"
 ) -> jax.Array:
-    """Mean Manhattan distance of each box centre to all centres of the image.
+    """Mean Manhattan distance of each box centre to all centres, f32 [N] px.
 
     Density(b_i) = 1/N sum_j |x_i - x_j| + |y_i - y_j|, the box itself included (small
-    where boxes are dense). The distance is separable, so sorting each axis and prefix
-    sums give all N values exactly in O(N log N).
-
-    Args:
-      points_yx: [N, 2] box centres in px; gradients flow unless stopped.
-      mask: bool [N]; padded boxes neither count nor are counted.
-      form: "dense" ([N, N] distances), "sorted" (O(N log N)), or "auto" by N and
-        platform (`DENSE_UP_TO`, measured by `cellrec_jax.bench density`).
-
-    Returns:
-      f32 [N] px; 0 where padded.
+    where boxes are dense); padded boxes get 0 and do not count. Gradients flow. The
+    distance is separable, so sorting each axis and prefix sums give all values exactly:
+    `form` is "dense" ([N, N] distances), "sorted" (O(N log N)), or "auto" by N and
+    platform (`DENSE_UP_TO`, measured by `cellrec_jax.bench density`).
 
     References:
       Li et al. 2021, Eq. 5 and 6.
@@ -90,16 +83,9 @@ def box_density(
 
 
 def largest_distance(points_yx: jax.Array, mask: jax.Array) -> jax.Array:
-    """Largest pairwise Manhattan distance, in O(N).
+    """Largest Manhattan distance, px, in O(N): max(range(y + x), range(y - x)).
 
-    In the plane it is max(range(y + x), range(y - x)).
-
-    Args:
-      points_yx: [N, 2] px.
-      mask: bool [N].
-
-    Returns:
-      f32 scalar px; 0 for fewer than two real points.
+    0 for fewer than two real points.
     """
     points = _centered(points_yx, mask)
 
@@ -115,20 +101,12 @@ def largest_distance(points_yx: jax.Array, mask: jax.Array) -> jax.Array:
 def box_energy(
     points_yx: jax.Array, mask: jax.Array, *, form: str = "auto"
 ) -> jax.Array:
-    """Boxes Density Energy: density over the image's largest pairwise distance.
+    """Boxes Density Energy, f32 [N]: density over the image's largest distance.
 
-    Note what the formula measures: a mean over *all* boxes, so it is nearer to
-    centrality than to local density; a cluster gets a smaller energy than the rest
-    only when it holds a good share of all boxes.
-
-    Args:
-      points_yx: [N, 2] box centres in px.
-      mask: bool [N].
-      form: see `box_density`.
-
-    Returns:
-      f32 [N] in [0, 1]; 1 (no change of the loss) where all boxes are in one place,
-      and where padded.
+    A mean over *all* boxes is nearer to centrality than to local density: a cluster
+    gets a smaller energy than the rest only when it holds a good share of all boxes. In
+    [0, 1]; 1 (no change of the loss) where all boxes are in one place, and where
+    padded.
 
     References:
       Li et al. 2021, Eq. 8. Differs from the paper: the quotient 0/0 is taken as 1.
@@ -149,17 +127,10 @@ def neighbor_energy(
 ) -> jax.Array:
     """Energy from the nearest boxes only: an extension, not the paper's formula.
 
-    Mean Manhattan distance to the `num_neighbors` nearest other boxes, over the
-    largest such mean of the image, so that a tight cluster scores low however few of
-    all boxes it holds.
-
-    Args:
-      points_yx: [N, 2] box centres in px.
-      mask: bool [N].
-      num_neighbors: neighbours averaged; fewer where the image has fewer boxes.
-
-    Returns:
-      f32 [N] in [0, 1]; 1 where padded, alone, or all in one place.
+    Mean Manhattan distance to the `num_neighbors` nearest other boxes (or all there
+    are), over the largest such mean of the image: a tight cluster scores low however
+    few of all boxes it holds. f32 [N] in [0, 1]; 1 where padded, alone, or all in one
+    place.
     """
     points = _centered(points_yx, mask)
     y, x = points[:, 0], points[:, 1]

@@ -9,21 +9,11 @@ import optax
 def smooth_l1(
     predicted: jax.Array, target: jax.Array, *, sigma: float = 1.0
 ) -> jax.Array:
-    """Smooth L1 distance, summed over the last axis.
+    """Smooth L1 distance of deltas, summed over the last axis, not reduced.
 
-    0.5 (sigma d)^2 where |d| < 1 / sigma^2, |d| - 0.5 / sigma^2 elsewhere.
-
-    Args:
-      predicted: [..., 4] deltas.
-      target: [..., 4] deltas.
-      sigma: sharpness of the corner; 1 is Eq. 4 of the BDE paper, 3 is usual for the
-        first stage.
-
-    Returns:
-      f32 [...], not reduced.
-
-    References:
-      Girshick, Fast R-CNN, 2015, Eq. 3; Li et al. 2021, Eq. 3 and 4.
+    0.5 (sigma d)^2 where |d| < 1 / sigma^2, |d| - 0.5 / sigma^2 elsewhere (Girshick,
+    Fast R-CNN, 2015, Eq. 3). sigma 1 is Li et al. 2021, Eq. 4; 3 is usual for the first
+    stage.
 
     Example:
       >>> smooth_l1(jnp.array([0.5, 3.0]), jnp.zeros(2)).item()

@@ -17,15 +17,9 @@ IOU_FORMS = ("product", "dice", "log", "min_max")
 def binary_cross_entropy(
     logits: jax.Array, targets: jax.Array, weights: jax.Array
 ) -> jax.Array:
-    """Cross entropy of every pixel with a target between 0 and 1.
+    """Cross entropy f32 [H, W, K] of pixels with targets in [0, 1], not reduced.
 
-    Args:
-      logits: [H, W, K].
-      targets: [H, W, K] in [0, 1].
-      weights: [H, W]; only where it is 0 matters here: it does not multiply.
-
-    Returns:
-      f32 [H, W, K] >= 0, 0 where `weights` is 0; not reduced.
+    0 where `weights` is 0; they do not multiply it.
     """
     logits, targets, counted = _counted(logits, targets, weights)
     cost = jax.nn.softplus(logits) - targets * logits
@@ -40,23 +34,13 @@ def soft_iou_loss(
     form: str = "product",
     eps: float = 1.0,
 ) -> jax.Array:
-    """One minus the overlap of probabilities P and targets G over union, of each class.
+    """One minus the overlap of probabilities P and targets G over union, f32 [K].
 
-    With sums over pixels, and `eps` added above and below:
+    With sums over pixels, times their weights, and `eps` added above and below:
     "product" 1 - GP / (G + P - GP); "dice" 1 - 2 GP / (G + P); "log" -ln of the first
-    quotient; "min_max" 1 - min(G, P) / max(G, P).
-
-    Args:
-      logits: [H, W, K].
-      targets: [H, W, K] in [0, 1].
-      weights: [H, W]; multiplies both P and G.
-      form: see above. All but "min_max" are least at P = 1 rather than at P = G where a
-        target lies between 0 and 1.
-      eps: >= 0, px. A class without cells costs 1 - eps / (P + eps): all of it at
-        eps 0, whatever P is, and then nothing is learnt from it.
-
-    Returns:
-      f32 [K], in [0, 1] but for "log".
+    quotient; "min_max" 1 - min(G, P) / max(G, P). All but "min_max" are least at P = 1
+    rather than at P = G where a target lies between 0 and 1. A class without cells
+    costs 1 - eps / (P + eps): all of it at eps 0, and then nothing is learnt from it.
 
     Raises:
       ValueError: for another form, or a negative `eps`.
@@ -100,22 +84,10 @@ def bce_iou_loss(
     form: str = "product",
     eps: float = 1.0,
 ) -> jax.Array:
-    """Cross entropy and soft IoU, mixed: the loss of density-map regression.
+    """Cross entropy (mean over classes and pixels that count) and mean soft IoU, mixed.
 
-    Args:
-      logits: [H, W, K].
-      targets: [H, W, K] in [0, 1].
-      weights: [H, W].
-      bce_weight: of the mean cross entropy over classes and pixels that count.
-      iou_weight: of the mean of `soft_iou_loss` over classes.
-      form: see `soft_iou_loss`.
-      eps: see `soft_iou_loss`.
-
-    Returns:
-      A float32 scalar.
-
-    References:
-      Shui et al. 2022, implementation details: weights 0.8 and 0.2.
+    The loss of density-map regression of one image: a float32 scalar. Weights 0.8 and
+    0.2 are those of Shui et al. 2022, implementation details.
     """
     per_pixel = jnp.mean(binary_cross_entropy(logits, targets, weights), axis=-1)
     # Of this image alone: `masking.masked_mean` would count over the devices.

@@ -80,7 +80,7 @@ def matched_losses(
     detection_cost: points.Cost = points.cross_entropy,
     options: PointLossOptions = PAPER_OPTIONS,
 ) -> PointLosses:
-    """All three losses of one image, each of matched rows alone.
+    """All losses of one image, of matched rows alone (Shui et al. 2022, Eq. 3-6).
 
     Args:
       pred_yx: [M, 2] proposals, px.
@@ -93,15 +93,8 @@ def matched_losses(
       proposal_mask: bool [M]; None takes all.
       negative_scale: [M] multiplies the detection loss of proposals without a cell
         (see `losses.density`), without gradient; None is 1.
-      detection_cost: what takes the place of Eq. 4's cross entropy; see
-        `losses.calibration`.
-      options: see `PointLossOptions`.
-
-    Returns:
-      Losses that are not reduced, with their masks.
-
-    References:
-      Shui et al. 2022, Eq. 3-6.
+      detection_cost: in place of Eq. 4's cross entropy; see `losses.calibration`.
+      options: weights and forms.
     """
     num_proposals, joint = len(pred_yx), class_logits is None
     if proposal_mask is None:
@@ -142,15 +135,8 @@ def total_loss(
     """Reduces the losses of one image or of a batch and adds them up.
 
     Over a batch the cells of all images (and of all devices) weigh the same, however
-    they are spread.
-
-    Args:
-      losses: from `matched_losses`, with any leading axes.
-      options: see `PointLossOptions`.
-
-    Returns:
-      The total and its terms "regression", "detection", "classification", unweighted;
-      f32 scalars.
+    they are spread. Returns the total and its unweighted terms "regression",
+    "detection" and "classification".
 
     References:
       Shui et al. 2022, Eq. 7. Differs from the paper: Eq. 6 sums over cells where Eq. 3

@@ -27,15 +27,9 @@ Cost = Callable[[jax.Array, jax.Array], jax.Array]
 def point_error(
     pred_yx: jax.Array, true_yx: jax.Array, *, form: str = "squared"
 ) -> jax.Array:
-    """Distance of matched points.
+    """Distance f32 [N] of matched points, both [N, 2] px, not reduced.
 
-    Args:
-      pred_yx: [N, 2] px.
-      true_yx: [N, 2] px.
-      form: "squared" (sum over both axes, px^2) or "norm" (px; gradient 0 at 0).
-
-    Returns:
-      f32 [N], not reduced.
+    "squared" sums over both axes, px^2; "norm" is in px, with a gradient of 0 at 0.
 
     References:
       Shui et al. 2022, Eq. 3. Differs from the paper: it calls the loss a mean square
@@ -51,15 +45,7 @@ def point_error(
 
 
 def cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
-    """Cross entropy of every row.
-
-    Args:
-      logits: [N, C].
-      labels: i32 [N] in 0..C-1; a row with another label (-1, padding) gets 0.
-
-    Returns:
-      f32 [N], not reduced.
-    """
+    """Cross entropy f32 [N] of logits [N, C]; 0 for labels not in 0..C-1."""
     _check_rows(logits, labels)
     logits = logits.astype(jnp.float32)
     if logits.shape[1] <= _FEW_CLASSES:
@@ -92,15 +78,9 @@ def _few_classes(logits: jax.Array, labels: jax.Array) -> jax.Array:
 def detection_weights(
     labels: jax.Array, num_classes: int, *, negative_weight: float = 0.6
 ) -> jax.Array:
-    """Gives background the weight beta and cells 1.
+    """Gives background (label K) the weight beta >= 0 and cells 1: f32 [M].
 
-    Args:
-      labels: i32 [M] in 0..K, K the background.
-      num_classes: K.
-      negative_weight: beta, finite and >= 0; 0.6 in Shui et al., 0.5 in P2PNet.
-
-    Returns:
-      f32 [M].
+    Beta is 0.6 in Shui et al., 0.5 in P2PNet.
     """
     return jnp.where(labels == num_classes, negative_weight, 1.0)
 
@@ -112,22 +92,12 @@ def detection_cross_entropy(
     negative_weight: float = 0.6,
     cost: Cost = cross_entropy,
 ) -> jax.Array:
-    """Cross entropy of every proposal, background times beta.
+    """Cross entropy f32 [M], background times beta (Shui et al. 2022, Eq. 4).
 
     `masking.masked_mean(loss, mask)` divides by M as Eq. 4; P2PNet divides by the sum
-    of the weights: `denominator=jnp.sum(detection_weights(...))`.
-
-    Args:
-      logits: [M, K + 1], background last.
-      labels: i32 [M] in 0..K, -1 counts nothing.
-      negative_weight: beta.
-      cost: what takes the place of cross entropy, as in `losses.calibration`.
-
-    Returns:
-      f32 [M], not reduced.
-
-    References:
-      Shui et al. 2022, Eq. 4.
+    of the weights: `denominator=jnp.sum(detection_weights(...))`. Logits are [M, K +
+    1], background last; a label of -1 counts nothing; `cost` may be another than cross
+    entropy, as in `losses.calibration`.
     """
     background = logits.shape[1] - 1
     weights = detection_weights(labels, background, negative_weight=negative_weight)
@@ -139,21 +109,14 @@ def detection_cross_entropy(
 def generalized_cross_entropy(
     logits: jax.Array, labels: jax.Array, *, q: jax.Array | float = 0.4
 ) -> jax.Array:
-    """(1 - p^q) / q of the labelled class: robust to wrong labels.
+    """(1 - p^q) / q of the labelled class, f32 [N] in [0, 1/q]: robust to wrong labels.
 
     Cross entropy as q -> 0, which converges fast; 1 - p (half the mean absolute error)
     at q = 1, which wrong labels disturb least. Computed from log p, so that p -> 0 has
     a finite value and gradient. (Cross entropy weighted by a detached p^q has another
     value and this gradient; weighted by q p^q, as in some public code, q times it.)
-
-    Args:
-      logits: [N, K].
-      labels: i32 [N] in 0..K-1; a padded row (-1) gets 0.
-      q: in (0, 1]; above 1 it counts as 1, at 0, below or NaN the result is the cross
-        entropy.
-
-    Returns:
-      f32 [N] in [0, 1/q], not reduced.
+    Padded rows (label -1) get 0; q above 1 counts as 1, at 0, below or NaN the result
+    is the cross entropy.
 
     References:
       Zhang and Sabuncu 2018, Eq. 6; Shui et al. 2022, Eq. 5.
@@ -172,18 +135,10 @@ def generalized_cross_entropy(
 
 
 def softmax_norm(logits: jax.Array, *, squared: bool = False) -> jax.Array:
-    """L2 norm of the class probabilities: large where the model is sure.
+    """L2 norm of the class probabilities, f32 [N]: large where the model is sure.
 
-    Args:
-      logits: [N, K].
-      squared: the squared norm.
-
-    Returns:
-      f32 [N] in [K^-1/2, 1], squared in [1/K, 1], not reduced; never near 0, so no
-      epsilon is needed.
-
-    References:
-      Shui et al. 2022, Eq. 5, the second term.
+    Shui et al. 2022, Eq. 5, the second term. In [K^-1/2, 1] (`squared`: [1/K, 1]),
+    never near 0, so no epsilon is needed.
     """
     log_p = jax.nn.log_softmax(logits.astype(jnp.float32))
     norm = jnp.sum(jnp.exp(2.0 * log_p), axis=-1)

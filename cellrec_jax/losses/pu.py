@@ -3,10 +3,22 @@
 A pure function of one set of scores, not per element: its means and the decision to
 clip are over the whole set. Class priors are in `losses.class_prior`.
 
+With l the surrogate, R_p^+ = mean over positives of l(g), R_p^- the same of l(-g) and
+R_u^- the mean over unlabelled of l(-g), the negative risk is R^- = R_u^- - prior R_p^-,
+and the risk
+
+- "unbiased": prior R_p^+ + R^-. Flexible models drive it below 0.
+- "clip": prior R_p^+ + max(0, R^-).
+- "non_negative": as unbiased while R^- >= -beta. Below, the value is
+  prior R_p^+ - beta, but the gradient that of -gamma R^- alone: a step back from
+  overfitting. Value and gradient then differ, so use no line search with it.
+
 Sources: du Plessis et al., Convex Formulation for Learning from Positive and Unlabeled
 Data, ICML 2015 (unbiased); Kiryo et al., Positive-Unlabeled Learning with Non-Negative
-Risk Estimator, NeurIPS 2017; Fujii et al., Cell Detection from Imperfect Annotation by
-Pseudo Label Selection Using P-classification, MICCAI 2021, Eq. 1.
+Risk Estimator, NeurIPS 2017, Eq. 2 and 6, Algorithm 1; Fujii et al., Cell Detection
+from Imperfect Annotation by Pseudo Label Selection Using P-classification, MICCAI 2021,
+Eq. 1. Differs from the papers: without unlabelled scores R^- is 0, not -prior R_p^-.
+Fujii et al. write the zero-one loss, their code has the logistic one.
 """
 
 from collections.abc import Callable
@@ -77,46 +89,22 @@ def pu_risk(
 ) -> PuRisk:
     """Risk of a classifier, estimated from positive and unlabelled scores.
 
-    With l the surrogate, R_p^+ = mean over positives of l(g), R_p^- the same of l(-g)
-    and R_u^- the mean over unlabelled of l(-g), the negative risk is
-    R^- = R_u^- - prior R_p^-, and the risk
-
-    - "unbiased": prior R_p^+ + R^-. Flexible models drive it below 0.
-    - "clip": prior R_p^+ + max(0, R^-).
-    - "non_negative": as unbiased while R^- >= -beta. Below, the value is
-      prior R_p^+ - beta, but the gradient that of -gamma R^- alone: a step back from
-      overfitting. Value and gradient then differ, so use no line search with it.
-
     The defaults are those of Fujii et al.; Kiryo et al. take "non_negative" with the
-    surrogate "sigmoid".
-
-    The sets are those of all devices: the mean of the devices' results (and of their
-    gradients) is the result of the whole, as with `masking.masked_mean`. What to do
-    below -beta is decided on the whole.
-
-    A set without positives has the risk R_u^-, one without unlabelled prior R_p^+, an
-    empty one 0. Numbers out of range are clipped (prior and gamma to [0, 1], beta to
-    >= 0), and NaN counts as 0.
+    surrogate "sigmoid". The sets are those of all devices, as with
+    `masking.masked_mean`. A set without positives has the risk R_u^-, one without
+    unlabelled prior R_p^+, an empty one 0. Numbers out of range are clipped, and NaN
+    counts as 0.
 
     Args:
       scores: [...] g, unbounded; above 0 is positive. Elements in neither mask are
         padding and may hold anything.
       positive: bool [...].
       unlabeled: bool [...]; an element of both masks counts in both.
-      prior: scalar in (0, 1), the share of positives; a number or a (traced) array
-        without gradient. For one prior per class, vmap over both.
+      prior: share of positives in (0, 1), may be traced, no gradient.
       estimator: one of `ESTIMATORS`.
       surrogate: name in `SURROGATES`.
       beta: >= 0, how far below 0 R^- may go; for "non_negative" only.
       gamma: in (0, 1], the size of the step back; for "non_negative" only.
-
-    Returns:
-      The risk and its parts.
-
-    References:
-      Kiryo et al. 2017, Eq. 2 and 6, Algorithm 1; Fujii et al. 2021, Eq. 1.
-      Differs from the papers: without unlabelled scores R^- is 0, not -prior R_p^-.
-      Fujii et al. write the zero-one loss, their code has the logistic one.
 
     Example:
       >>> labeled = jnp.array([True, False])

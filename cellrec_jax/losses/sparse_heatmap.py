@@ -1,8 +1,9 @@
 """How pixels without a label count in a heat map's loss, when few cells are labelled.
 
-Each form gives, for one image, a cost of every pixel and the weight it has in the mean.
-Those but "masked" and "plain" are none of Fujii et al.'s: they carry ideas for missing
-boxes over to heat maps, so that all can be compared.
+Each form gives, for one image, a cost of every pixel and the weight it has in the mean,
+from the heights predicted, the painted labels and the pixels that are valid, all
+[H, W]. Those but "masked" and "plain" are none of Fujii et al.'s: they carry ideas for
+missing boxes over to heat maps, for comparison alone.
 
 Sources: Fujii et al., Cell Detection from Imperfect Annotation by Pseudo Label
 Selection Using P-classification, MICCAI 2021 (masked); Nishimura et al., Weakly
@@ -52,16 +53,7 @@ def paint(
 ) -> Painted:
     """Paints labels: cells have a Gaussian and a disc, background points a disc alone.
 
-    Args:
-      points_yx: [N, 2] px.
-      is_cell: bool [N].
-      is_background: bool [N], apart from `is_cell`.
-      size_hw: height and width, px; static.
-      sigma_px: of the Gaussians, px.
-      radius_px: of the discs, px.
-
-    References:
-      Fujii et al. 2021, position heat map and mask; their code.
+    Fujii et al. 2021, position heat map and mask; their code. Points are [N, 2] px.
     """
     options = heatmaps.MapOptions(sigma_px=sigma_px)
     labeled = is_cell | is_background
@@ -72,30 +64,12 @@ def paint(
 
 
 def masked(pred: jax.Array, painted: Painted, valid: jax.Array) -> PixelLoss:
-    """Squared error near labels; the rest of the image does not count.
-
-    Args:
-      pred: [H, W] heights.
-      painted: labels.
-      valid: bool [H, W].
-
-    References:
-      Fujii et al. 2021, masked loss.
-    """
+    """Squared error near labels; the rest does not count (Fujii et al. 2021)."""
     return _squared(pred, painted.target, painted.known & valid)
 
 
 def plain(pred: jax.Array, painted: Painted, valid: jax.Array) -> PixelLoss:
-    """Squared error everywhere: what has no label is background.
-
-    Args:
-      pred: [H, W] heights.
-      painted: labels.
-      valid: bool [H, W].
-
-    References:
-      Nishimura et al. 2019.
-    """
+    """Squared error everywhere: no label is background (Nishimura et al. 2019)."""
     return _squared(pred, painted.target, valid)
 
 
@@ -111,21 +85,13 @@ def energy_weighted(
 ) -> PixelLoss:
     """As `plain`, but discs around unlabelled peaks weigh their boxes density energy.
 
-    Peaks are those of the current prediction above `threshold`; one is unlabelled
-    where no label is within the radius. The energy is over all peaks.
-
-    Args:
-      pred: [H, W] heights.
-      painted: labels.
-      valid: bool [H, W].
-      window_px: of peaks, see `peaks.find_peaks`.
-      radius_px: of the discs, px.
-      threshold: least height of a peak.
-      max_peaks: highest peaks that count.
+    Peaks are those of the current prediction above `threshold`, at most `max_peaks`;
+    one is unlabelled where no label is within the radius. The energy is over all peaks.
 
     References:
       Li et al. 2021, Eq. 8 to 11. Differs from the paper: peaks in place of boxes, and
-      pixels far from any peak keep their full weight.
+      pixels far from any peak keep their full weight. Without unlabelled peaks, as
+      with sparse labels, all weights are 1 and this is `plain`.
     """
     chex.assert_rank(pred, 2)
     size_hw = (pred.shape[0], pred.shape[1])
@@ -161,18 +127,9 @@ def recalibrated(
 ) -> PixelLoss:
     """As `plain`, but unlabelled pixels above a threshold are pulled up, gently.
 
-    Their cost h^2 is replaced by its mirror, weight (1 - h)^2.
-
-    Args:
-      pred: [H, W] heights h.
-      painted: labels.
-      valid: bool [H, W].
-      threshold: height above which an unlabelled pixel may be a cell.
-      weight: of such a pixel.
-
-    References:
-      Zhang et al. 2020, background recalibration loss: their mirror and weight, on the
-      squared error in place of the focal loss.
+    Their cost h^2 is replaced by its mirror, `weight` (1 - h)^2: the background
+    recalibration loss of Zhang et al. 2020, on the squared error in place of the focal
+    loss. While no unlabelled pixel is that high, this is `plain`.
     """
     doubtful = ~painted.known & (jax.lax.stop_gradient(pred) > threshold)
     target = jnp.where(doubtful, 1.0, painted.target)
@@ -194,17 +151,8 @@ def mean_teacher(
     """As `plain`, with the peaks of an averaged network as labels, if they are sure.
 
     A teacher's peak above the threshold is a label. Elsewhere, pixels where the teacher
-    is above half the threshold do not count, unless they are near a label.
-
-    Args:
-      pred: [H, W] heights.
-      teacher: [H, W] heights of the averaged network; no gradient.
-      painted: labels.
-      valid: bool [H, W].
-      sigma_px: of the Gaussians at the teacher's peaks, px.
-      window_px: of peaks.
-      threshold: least height of a peak that becomes a label.
-      max_peaks: highest peaks that count.
+    is above half the threshold do not count, unless they are near a label. `teacher`
+    are heights [H, W] of the averaged network; no gradient.
 
     References:
       Tarvainen and Valpola 2017; a confidence threshold as in Sohn et al., FixMatch,
@@ -229,18 +177,11 @@ def mean_teacher(
 
 
 def outside_range(pred: jax.Array, valid: jax.Array) -> jax.Array:
-    """Squared distance of heights to [0, 1], for pixels with or without a label.
+    """Squared distance of heights to [0, 1], [..., H, W], 0 where not valid.
 
     A masked loss leaves heights far from labels free. A linear output then falls far
     below 0 on the background, and half of an image's range, the relative threshold of
     its peaks, is reached by much that is no cell.
-
-    Args:
-      pred: [..., H, W] heights.
-      valid: bool [..., H, W].
-
-    Returns:
-      f32 [..., H, W], 0 where not valid; not reduced.
     """
     pred = jnp.where(valid, pred.astype(jnp.float32), 0.0)
     return (pred - jnp.clip(pred, 0.0, 1.0)) ** 2

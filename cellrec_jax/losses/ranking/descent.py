@@ -49,19 +49,7 @@ def linear_problem(
     p: jax.Array | float,
     ridge: jax.Array | float,
 ) -> Problem:
-    """Returns the problem of `losses.ranking.solvers`, cleared of padding.
-
-    Args:
-      features: [N, D]; the last column is constant, its weight has no ridge. Rows in
-        neither mask may hold anything.
-      positive: bool [N].
-      negative: bool [N].
-      p: >= 1.
-      ridge: >= 0 and finite; counts as 0 where it is not.
-
-    Returns:
-      A problem that holds one float32 copy of the features.
-    """
+    """The problem of `losses.ranking.solvers`, float32, cleared of padding."""
     real = positive | negative
     features = jnp.where(real[:, None], features.astype(jnp.float32), 0.0)
     lengths = jnp.sqrt(jnp.sum(features * features, axis=1))
@@ -119,19 +107,11 @@ class _Trial(NamedTuple):
 def line_minimum(
     problem: Problem, point: Point, direction: jax.Array, along: jax.Array
 ) -> jax.Array:
-    """Step length to the minimum of the objective along a line.
+    """Step length >= 0 from a point to the minimum along `direction` [D], downhill.
 
     Newton's method on the derivative, which rises since the objective is convex, kept
-    in a bracket by bisection. O(N) a trial: no product with F.
-
-    Args:
-      problem: the problem.
-      point: where the line starts.
-      direction: [D], downhill.
-      along: [N], F times the direction.
-
-    Returns:
-      Scalar >= 0, at most what changes a score by 1,000.
+    in a bracket by bisection. O(N) a trial, by `along` [N], F times the direction. No
+    score changes by more than 1,000.
     """
     newton_step = _newton_step(problem, point, direction, along)
     limit = _MAX_CHANGE / jnp.maximum(jnp.max(jnp.abs(along), initial=0.0), 1e-12)
@@ -205,16 +185,8 @@ def descend(
     """L-BFGS: to the minimum of each line in turn, until the gradient is small.
 
     `optax.lbfgs`, whose line search knows nothing of lines, takes a fourth longer for
-    10,000 rows (`cellrec_jax.bench ranking`).
-
-    Ends early where the objective has reached 0 within rounding, at once where a side
-    has no elements.
-
-    Args:
-      problem: the problem.
-      weights: f32 [D] to start from.
-      max_steps: T.
-      tolerance: of `Point.relative_norm`.
+    10,000 rows (`cellrec_jax.bench ranking`). Ends early where the objective has
+    reached 0 within rounding, at once where a side has no elements.
 
     Returns:
       The last point; losses f32 [T, 3] before each step, filled up with the last ones;

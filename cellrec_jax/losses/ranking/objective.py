@@ -25,16 +25,7 @@ class Terms(NamedTuple):
 def loss_terms(
     positive: jax.Array, negative: jax.Array, p: jax.Array | float = 4.0
 ) -> Terms:
-    """Slope and offset of each element's exponent: what the objective is made of.
-
-    Args:
-      positive: bool [N]; an element of both masks counts as positive.
-      negative: bool [N].
-      p: see `log_p_classification`.
-
-    Returns:
-      -f for positives, p f - log p for negatives.
-    """
+    """Slope and offset of exponents: -f of positives, p f - log p of negatives."""
     chex.assert_rank([positive, negative], 1)
     chex.assert_equal_shape([positive, negative])
     chex.assert_type([positive, negative], bool)
@@ -60,16 +51,9 @@ def log_p_classification(
     exponential loss of pairs, a bound on 1 - AUC. The logarithm has the same minimiser
     and gradients no larger than p, and no score overflows.
 
-    Args:
-      scores: [N] f, unbounded; high is positive. Elements in neither mask are padding
-        and may hold anything.
-      positive: bool [N].
-      negative: bool [N]; an element of both masks counts as positive.
-      p: >= 1 and finite; a number or a (traced) scalar, which counts as 1 where it is
-        not.
-
-    Returns:
-      f32 scalar; a side without elements adds nothing, an empty set has 0.
+    Scores f are [N], high is positive; elements in neither mask are padding and may
+    hold anything, those of both count as positive; p >= 1 may be traced and counts as 1
+    where it is not. A side without elements adds nothing, an empty set has 0.
 
     References:
       Ertekin and Rudin 2011, P-classification; Fujii et al. 2021, Eq. 2. Differs from

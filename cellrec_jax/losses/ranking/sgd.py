@@ -32,21 +32,11 @@ def train(
     epochs: int,
     batch_size: int,
 ) -> tuple[Best, jax.Array]:
-    """Runs all epochs and keeps the weights after the one of least total.
+    """Runs all T epochs; keeps the weights [D] after that of least total.
 
     Epochs after which the weights are not finite are not kept. Does nothing where a
-    side has no elements.
-
-    Args:
-      problem: the problem.
-      weights: f32 [D] to start from.
-      learning_rate: above 0 and finite; counts as 0 where it is not.
-      rng: the key to shuffle by, where there are several batches.
-      epochs: T.
-      batch_size: rows in a batch.
-
-    Returns:
-      The best epoch; losses f32 [T, 3] (total, loss, ridge term) of each.
+    side has no elements. Several batches are shuffled by `rng`. Returns the best epoch
+    and losses f32 [T, 3] (total, loss, ridge term) of each.
     """
     usable = two_sided(problem) & (learning_rate > 0) & (learning_rate < jnp.inf)
     rate = jnp.where(usable, learning_rate, 0.0)

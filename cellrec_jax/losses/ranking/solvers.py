@@ -95,22 +95,11 @@ def solve_lbfgs(
     """Minimises the logarithm of the objective by L-BFGS: fast, and never overflows.
 
     The logarithm has the same minimiser. Two products with F a step; since scores are
-    linear along a line, the step length is found exactly in O(N).
-
-    Args:
-      features: [N, D], as for `solve_sgd`; one float32 copy is made.
-      positive: bool [N].
-      negative: bool [N].
-      p: >= 1.
-      ridge: >= 0. With 0, separable data have no minimiser: the descent then ends
-        unconverged, with finite weights that separate them.
-      initial: [D] weights to start from, 0 for one that is not finite; None is 0.
-      max_steps: T >= 1.
-      tolerance: >= 0, of the gradient's norm, relative to the sum of its terms' norms;
-        NaN takes no step.
-
-    Returns:
-      The minimiser, if converged; the initial weights where `solve_sgd` gives them.
+    linear along a line, the step length is found exactly in O(N). Arguments as for
+    `solve_sgd`, and `tolerance` of the gradient's norm, relative to the sum of its
+    terms' norms; NaN takes no step. With a ridge of 0, separable data have no
+    minimiser: the descent then ends unconverged, with finite weights that separate
+    them.
 
     References:
       Liu and Nocedal, On the Limited Memory BFGS Method, 1989, with `optax`'s memory.
