@@ -23,13 +23,7 @@ METHODS = {
 
 
 def module(name: str) -> ModuleType:
-    """Imports the module of a method.
-
-    Args:
-      name: a key of `METHODS`.
-
-    Returns:
-      The module, with `Options` and `make`.
+    """Imports the module of a method, with `Options` and `make`.
 
     Raises:
       ConfigError: if there is no such method.
@@ -45,9 +39,8 @@ def module(name: str) -> ModuleType:
 def freeze(fields: Any) -> Experiment:
     """Turns a finished configuration into frozen dataclasses, made and checked once.
 
-    Args:
-      fields: a ConfigDict from `config.base`, or nested mappings as `config.to_json`
-        gives them; what they leave out is the default.
+    `fields` is a ConfigDict from `config.base`, or nested mappings as `config.to_json`
+    gives them; what they leave out is the default.
 
     Raises:
       ConfigError: for an unknown method, a value outside its limits or an impossible
@@ -83,11 +76,7 @@ def from_json(fields: Mapping[str, Any]) -> Experiment:
 
 
 def changed(experiment: Experiment, values: Mapping[str, Any]) -> Experiment:
-    """An experiment with other values of some keys, checked as all are.
-
-    Args:
-      experiment: from `freeze`.
-      values: dotted key, as on the command line -> value.
+    """An experiment with other values of some dotted keys, checked as all are.
 
     Example:
       `changed(experiment, {"total_steps": 100, "optim.learning_rate": 1e-4})`
@@ -109,12 +98,8 @@ def build(experiment: Experiment, num_classes: int) -> types.Method:
 
     So what is compiled for it is compiled once, in training, validation and evaluation.
 
-    Args:
-      experiment: from `freeze`.
-      num_classes: K, background excluded.
-
     Raises:
-      ConfigError: for a number of classes that the method cannot have.
+      ConfigError: for a number of classes (without background) that it cannot have.
     """
     return _build(experiment.method, experiment.options, num_classes)
 

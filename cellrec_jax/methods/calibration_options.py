@@ -28,11 +28,7 @@ class CalibrationOptions:
         check("loss", self)
 
     def calibrated(self, total_steps: int) -> Calibration:
-        """The part that `losses.calibration` reads.
-
-        Args:
-          total_steps: T of ProSelfLC unless the options give one.
-        """
+        """The part `losses.calibration` reads; `total_steps` is the default of T."""
         schedule = ProSelfLC(
             self.proselflc_steps or total_steps,
             self.proselflc_steepness,

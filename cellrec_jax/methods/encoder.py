@@ -35,15 +35,9 @@ def norm_kind(norm: str, pretrained: str) -> str:
 
 
 def initialise(init: Any, rng: jax.Array, *inputs: jax.Array) -> tuple[Any, Any]:
-    """Draws initial weights, compiled.
+    """Draws initial weights, compiled, by a network's `init` and its call's `inputs`.
 
-    Args:
-      init: a network's `init`, with its options bound.
-      rng: a key.
-      *inputs: arrays of the network's call.
-
-    Returns:
-      Parameters, and the other collections (batch statistics).
+    Returns parameters, and the other collections (batch statistics).
     """
     variables = flax.core.unfreeze(jax.jit(init)(rng, *inputs))
     params = variables.pop("params")
@@ -53,16 +47,10 @@ def initialise(init: Any, rng: jax.Array, *inputs: jax.Array) -> tuple[Any, Any]
 def load_pretrained(
     file: str, name: str, params: Any, model_state: Any
 ) -> tuple[Any, Any, tuple[str, ...]]:
-    """Fills an encoder from a file of a ResNet's weights.
+    """Fills the encoder `name` from a file of a ResNet's weights.
 
-    Args:
-      file: the weights; "" leaves all as it is.
-      name: of the encoder in `params` and in the batch statistics.
-      params: of the whole network.
-      model_state: of the whole network.
-
-    Returns:
-      The same with the encoder filled, and a report for the user.
+    Nothing changes where the file is "". Takes and returns the whole network's
+    parameters and state, and a report.
     """
     if not file:
         return params, model_state, ()

@@ -24,10 +24,6 @@ _GONE: dict[str, Any] = {
 def without(fields: Mapping[str, Any], sections: Collection[str]) -> dict[str, Any]:
     """A stored configuration without the options that have gone.
 
-    Args:
-      fields: nested, tuples for lists.
-      sections: those of the method's options.
-
     Raises:
       ConfigError: for one that was not at its default, naming it.
     """

@@ -64,17 +64,7 @@ def taught(
     loss: "LossOptions",
     window_px: int,
 ) -> sparse_heatmap.PixelLoss:
-    """The masked loss of one image during burn-in, then the teacher's.
-
-    Args:
-      heights: f32 [H, W].
-      teacher: f32 [H, W] of the averaged weights.
-      painted: targets.
-      valid: bool [H, W].
-      sure: whether the burn-in is over.
-      loss: threshold and sigma.
-      window_px: of the teacher's peaks.
-    """
+    """The masked loss of one image [H, W] during burn-in, then the teacher's."""
     taught = sparse_heatmap.mean_teacher(
         heights,
         teacher,
@@ -96,19 +86,10 @@ def pixel_risk(
     model_state: ModelState,
     loss: "LossOptions",
 ) -> tuple[jax.Array, tuple[ModelState, Metrics]]:
-    """Non-negative risk of pixels: those near a labelled cell, and all the others.
+    """Non-negative risk of pixels [B, H, W]: those near a labelled cell, and others.
 
     The prior is fixed, or a running share of the pixels that are taken for cells.
-
-    Args:
-      logits: f32 [B, H, W].
-      painted: of all images.
-      valid: bool [B, H, W].
-      model_state: with the running prior.
-      loss: which prior.
-
-    Returns:
-      As a method's `loss_fn`.
+    Returns what a method's `loss_fn` does.
 
     References:
       Yang et al., Object Detection as a Positive-Unlabeled Problem, BMVC 2020. Differs

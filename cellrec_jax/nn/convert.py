@@ -50,14 +50,10 @@ def load_torchvision_resnet(
 ) -> Pretrained:
     """Fills a `ResNet` from a file of torchvision's state dict.
 
-    Convolutions go from OIHW to HWIO; `fc.*` and `*.num_batches_tracked` are ignored.
-    A model with GroupNorm (no `batch_stats`) gets the convolutions alone: BatchNorm's
-    statistics and scales mean nothing to it, and the report says so.
-
-    Args:
-      path: a `.safetensors` or `.npz` file.
-      params: parameters of one `ResNet` of a torchvision variant.
-      batch_stats: its running statistics; {} with GroupNorm.
+    The file is `.safetensors` or `.npz`. Convolutions go from OIHW to HWIO; `fc.*` and
+    `*.num_batches_tracked` are ignored. A model with GroupNorm (no `batch_stats`) gets
+    the convolutions alone: BatchNorm's statistics and scales mean nothing to it, and
+    the report says so.
 
     Returns:
       New trees of float32 arrays, of the same structure, and lines for the log.

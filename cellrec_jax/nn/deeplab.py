@@ -27,19 +27,13 @@ _RESIZE = "bilinear_aligned"
 
 
 class DeepLabV3Plus(nn.Module):
-    """Encoder and one decoder, at full resolution.
+    """Encoder and one decoder, at full resolution, to `num_outputs` channels.
 
-    Attributes:
-      num_outputs: channels of the result.
-      backbone: a name of `nn.backbones` that can be dilated.
-      channels: width of pyramid and decoder.
-      output_stride: of the pyramid, 8 or 16 (or 32).
-      norm: a kind of `nn.norm`; with "frozen_batch", which is for pretrained weights,
-        all but the backbone has "group".
-      dropout: whether training drops activations; then `apply` needs a key of the name
-        "dropout" in `rngs`.
-      dtype: of activations and arithmetic; parameters and logits are float32.
-      remat: recompute the backbone's blocks in the backward pass, to save memory.
+    `output_stride` of the pyramid is 8, 16 or 32. With "frozen_batch", which is for
+    pretrained weights, all but the backbone has "group". With `dropout`, `apply` in
+    training needs a key "dropout" in `rngs`. `dtype` is that of activations and
+    arithmetic; parameters and logits are float32. `remat` recomputes the backbone's
+    blocks in the backward pass, to save memory.
     """
 
     num_outputs: int
@@ -53,15 +47,9 @@ class DeepLabV3Plus(nn.Module):
 
     @nn.compact
     def __call__(self, image: jax.Array, train: bool = False) -> jax.Array:
-        """Computes a dense map.
+        """Normalised image f32 [B, H, W, 3] to logits f32 [B, H, W, num_outputs].
 
-        Args:
-          image: f32 [B, H, W, 3], normalised (`resnet.normalize_imagenet`).
-          train: whether batch norm uses and updates by this batch's statistics, and
-            whether activations are dropped.
-
-        Returns:
-          f32 [B, H, W, num_outputs] logits.
+        `train`: batch norm uses and updates by this batch's statistics.
         """
         deep, fine = Encoder(
             backbone=self.backbone,
@@ -101,15 +89,7 @@ class Encoder(nn.Module):
     def __call__(
         self, image: jax.Array, train: bool = False
     ) -> tuple[jax.Array, jax.Array]:
-        """Computes what `Decoder` takes.
-
-        Args:
-          image: f32 [B, H, W, 3].
-          train: see `DeepLabV3Plus`.
-
-        Returns:
-          `dtype` [B, h, w, channels] of `output_stride` and [B, h', w', C] of stride 4.
-        """
+        """[B, H, W, 3] to [B, h, w, channels], and [B, h', w', C] of stride 4."""
         image = layers.pad_to_multiple(image, self.output_stride, extra=1)
         features = backbones.make(
             self.backbone,
@@ -131,11 +111,7 @@ class Encoder(nn.Module):
 class Pyramid(nn.Module):
     """Atrous spatial pyramid pooling: five views of a map, joined.
 
-    Attributes:
-      channels: width of each view and of the result.
-      rate: dilation of the second view; twice and three times as much in the next two.
-      norm: constructor of the norm (`norm.make_norm`).
-      dtype: of activations and arithmetic.
+    `rate` is the dilation of the second view; the next two have two and three times it.
     """
 
     channels: int
@@ -179,17 +155,7 @@ class Decoder(nn.Module):
         size_hw: tuple[int, int],
         train: bool = False,
     ) -> jax.Array:
-        """Computes a dense map.
-
-        Args:
-          deep: [B, h, w, channels], the first map of `Encoder`.
-          fine: [B, h', w', C], the second one.
-          size_hw: H and W of the image before padding.
-          train: see `DeepLabV3Plus`.
-
-        Returns:
-          f32 [B, H, W, num_outputs] logits.
-        """
+        """The maps of `Encoder` to f32 [B, H, W, num_outputs] before padding."""
         norm = norms.make_norm(_head_norm(self.norm), train=train, dtype=self.dtype)
         fine = layers.ConvNormRelu(
             max(3 * self.channels // 16, 1), 1, norm, dtype=self.dtype, name="fine"

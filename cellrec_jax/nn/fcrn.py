@@ -55,12 +55,8 @@ VARIANTS = {
 class FCRN(nn.Module):
     """Convolutions, poolings and enlargements in a row, without skips.
 
-    Attributes:
-      num_outputs: channels of the result.
-      variant: a key of `VARIANTS`.
-      width: channels of the first convolution; 16 (A) or 8 (B) times as many inside.
-      norm: a kind of `nn.norm`.
-      dtype: of activations and arithmetic; parameters and logits are float32.
+    `variant` is a key of `VARIANTS`, `width` the channels of the first convolution; 16
+    (A) or 8 (B) times as many inside. Parameters and logits are float32.
     """
 
     num_outputs: int
@@ -71,15 +67,7 @@ class FCRN(nn.Module):
 
     @nn.compact
     def __call__(self, image: jax.Array, train: bool = False) -> jax.Array:
-        """Computes a dense map.
-
-        Args:
-          image: f32 [B, H, W, C], normalised.
-          train: whether batch norm uses and updates by this batch's statistics.
-
-        Returns:
-          f32 [B, H, W, num_outputs] logits.
-        """
+        """Normalised image f32 [B, H, W, C] to logits f32 [B, H, W, num_outputs]."""
         norm = norms.make_norm(self.norm, train=train, dtype=self.dtype)
         height, width = image.shape[1:3]
         x = layers.pad_to_multiple(image, MULTIPLE).astype(self.dtype)

@@ -23,13 +23,9 @@ class FPN(nn.Module):
     then take a 3x3 convolution (the coarsest takes none). One more level is the
     coarsest subsampled by 2. No normalisation, no activation.
 
-    Attributes:
-      channels: width of all levels.
-      min_level: finest level (2 has stride 4).
-      merge: "half" weights both terms of a merge by 0.5, as the implementation behind
-        the BDE paper most likely did; "add" is the plain sum of Lin et al.
-      extra_level: whether to add the subsampled level.
-      dtype: computation type.
+    `min_level` is the finest level (2 has stride 4). `merge` "half" weights both terms
+    of a merge by 0.5, as the implementation behind the BDE paper most likely did; "add"
+    is the plain sum of Lin et al. `extra_level` adds the subsampled level.
     """
 
     channels: int = 256
@@ -40,14 +36,7 @@ class FPN(nn.Module):
 
     @nn.compact
     def __call__(self, stages: Mapping[int, jax.Array]) -> dict[int, jax.Array]:
-        """Builds the pyramid.
-
-        Args:
-          stages: level -> [B, h, w, C] backbone features.
-
-        Returns:
-          level -> [B, h, w, channels], from `min_level` to one past the last stage.
-        """
+        """Level -> [B, h, w, C] to level -> [B, h, w, channels], finest first."""
         weight = {"half": 0.5, "add": 1.0}[self.merge]
         last = max(stages)
         merged = self._conv(f"lateral{last}", 1)(stages[last])

@@ -17,16 +17,9 @@ def he_normal(
 ) -> jax.Array:
     """Initialises a kernel by N(0, 2 / fan-out), as torchvision does.
 
-    Drawn flat: XLA's CPU compiler takes seconds for random numbers of a small
-    4-dimensional shape (2.3 s for 3x3x10x10, 0.2 s for 900, jax 0.10.1).
-
-    Args:
-      rng: a key.
-      shape: (height, width, input channels, output channels).
-      dtype: of the result.
-
-    Returns:
-      An array of `shape`.
+    Shapes are (height, width, input channels, output channels). Drawn flat: XLA's CPU
+    compiler takes seconds for random numbers of a small 4-dimensional shape (2.3 s for
+    3x3x10x10, 0.2 s for 900, jax 0.10.1).
 
     References:
       He et al., Delving Deep into Rectifiers, 2015, Eq. (14).
@@ -43,14 +36,6 @@ def torch_uniform(
     """Initialises a kernel by U(-1, 1) / sqrt(fan-in), PyTorch's default.
 
     Drawn flat for the reason given at `he_normal`.
-
-    Args:
-      rng: a key.
-      shape: (height, width, input channels, output channels).
-      dtype: of the result.
-
-    Returns:
-      An array of `shape`.
     """
     flat = jax.random.uniform(rng, (math.prod(shape),), dtype, -1, 1)
     return flat.reshape(shape) / math.prod(shape[:3]) ** 0.5
@@ -69,18 +54,9 @@ def conv(
 ) -> nn.Conv:
     """A convolution of an odd size, padded alike on every side as in PyTorch.
 
-    Args:
-      features: output channels.
-      size: side of the kernel; odd.
-      stride: px between outputs.
-      dilation: px between the kernel's taps.
-      use_bias: whether to add a bias; not needed before a norm.
-      dtype: of activations and arithmetic; parameters are float32.
-      kernel_init: initialiser of the kernel.
-      name: of the module, where the caller's fields do not give one.
-
-    Returns:
-      The layer: [B, H, W, C] -> [B, ceil(H / stride), ceil(W / stride), features].
+    [B, H, W, C] to [B, ceil(H / stride), ceil(W / stride), features]. `dtype` is that
+    of activations and arithmetic; parameters are float32. A bias is not needed before a
+    norm.
     """
     pad = dilation * (size // 2)
     return nn.Conv(
@@ -105,16 +81,7 @@ def output_conv(num_outputs: int, use_bias: bool = True) -> nn.Conv:
 
 
 class ConvNormRelu(nn.Module):
-    """Convolution, norm, ReLU.
-
-    Attributes:
-      features: output channels.
-      size: side of the kernel; odd.
-      norm: constructor of the norm (`norm.make_norm`).
-      dilation: px between the kernel's taps.
-      use_bias: whether the convolution has a bias.
-      dtype: of activations and arithmetic.
-    """
+    """Convolution of an odd `size`, norm (from `norm.make_norm`), ReLU."""
 
     features: int
     size: int
@@ -138,14 +105,7 @@ class ConvNormRelu(nn.Module):
 
 
 class ConvBlock(nn.Module):
-    """Convolutions 3x3 with bias, each followed by norm and ReLU.
-
-    Attributes:
-      features: output channels of each.
-      count: how many.
-      norm: constructor of the norm (`norm.make_norm`).
-      dtype: of activations and arithmetic.
-    """
+    """`count` convolutions 3x3 with bias, each followed by norm and ReLU."""
 
     features: int
     count: int
@@ -184,21 +144,13 @@ def double(x: jax.Array) -> jax.Array:
 
 
 def resize(x: jax.Array, size_hw: tuple[int, int], method: str) -> jax.Array:
-    """Enlarges feature maps.
+    """Enlarges feature maps [B, h, w, C] to [B, H, W, C] of the same dtype.
 
     - "nearest": repeats the nearest px.
     - "bilinear": px centres at half-integers, as `geometry` has them.
     - "bilinear_aligned": the corner px' centres stay the corner px' centres
       (`align_corners=True` in PyTorch), as older networks have it; towards the border
       things move by up to half an input px against the half-pixel frame.
-
-    Args:
-      x: [B, h, w, C].
-      size_hw: H and W of the result.
-      method: see above.
-
-    Returns:
-      [B, H, W, C] of the dtype of `x`.
     """
     batch, height, width, channels = x.shape
     if method == "nearest" and size_hw == (2 * height, 2 * width):
@@ -233,14 +185,8 @@ def pad_to_multiple(
 ) -> jax.Array:
     """Adds zeros at the bottom and the right until both sides have the right length.
 
-    Args:
-      image: [B, H, W, C].
-      multiple: what divides the sides of the result less `extra`.
-      extra: px past the multiple.
-      centered: add half of them, rounded down, at the top and the left.
-
-    Returns:
-      [B, H', W', C] with the least H' = n * multiple + extra >= H; W' likewise.
+    [B, H, W, C] to [B, H', W', C] with the least H' = n * multiple + extra >= H; W'
+    likewise. `centered` adds half of them, rounded down, at the top and the left.
     """
     totals = [(extra - side) % multiple for side in image.shape[1:3]]
     fronts = [total // 2 if centered else 0 for total in totals]

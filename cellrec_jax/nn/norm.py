@@ -32,18 +32,12 @@ def make_norm(
     """Returns a constructor of normalisation layers: `norm(name="bn1")(x)`.
 
     - "frozen_batch": pretrained BatchNorm that no training step changes.
-    - "sync_batch": BatchNorm with statistics of the batch of all devices; 0.9 of the
-      running value is kept at each training step (PyTorch calls this momentum 0.1).
+    - "sync_batch": BatchNorm with statistics of the batch of all devices where `train`;
+      0.9 of the running value is kept at each step (PyTorch calls this momentum 0.1).
     - "group": GroupNorm (see `num_groups`), for training without pretrained weights.
 
-    Args:
-      kind: one of `KINDS`.
-      train: normalise by the batch and update the running statistics; "sync_batch"
-        alone heeds it.
-      dtype: of the output; statistics and parameters are float32 in any case.
-
-    Returns:
-      A constructor that also takes `scale_init`.
+    The constructor also takes `scale_init`. `dtype` is that of the output; statistics
+    and parameters are float32 in any case.
 
     Raises:
       ConfigError: if `kind` is unknown.
@@ -68,14 +62,10 @@ def make_norm(
 
 
 class FrozenBatchNorm(nn.Module):
-    """BatchNorm with fixed statistics, scale and bias: a per-channel affine map.
+    """BatchNorm with fixed statistics, scale and bias: an affine map, in float32.
 
     The gradients of `scale` and `bias` are 0, not absent: leave both out of the
     optimiser (`norm_mask`), since weight decay would still shrink them.
-
-    Attributes:
-      dtype: of the output; the arithmetic is float32.
-      scale_init: initialiser of `scale`.
     """
 
     dtype: DTypeLike = jnp.float32
@@ -95,16 +85,10 @@ class FrozenBatchNorm(nn.Module):
 
 
 class GroupNorm(nn.Module):
-    """GroupNorm whose number of groups follows the width (`num_groups`).
+    """GroupNorm whose number of groups follows the width (`num_groups`), in float32.
 
     `nn.GroupNorm` gives the same bits, and takes 24 to 40 % longer on a CPU.
-
-    Attributes:
-      dtype: of the output; the arithmetic is float32.
-      scale_init: initialiser of `scale`.
-
-    References:
-      Wu and He, Group Normalization, 2018. https://arxiv.org/abs/1803.08494
+    Wu and He, Group Normalization, 2018. https://arxiv.org/abs/1803.08494
     """
 
     dtype: DTypeLike = jnp.float32
@@ -150,14 +134,10 @@ def num_groups(channels: int) -> int:
 
 
 def norm_mask(params: Any) -> Any:
-    """Marks the parameters of normalisation layers.
+    """Marks the parameters of normalisation layers: the same dict of bool.
 
-    Args:
-      params: nested dict of parameters.
-
-    Returns:
-      The same dict with True at the `scale` and `bias` of modules that hold a `scale`
-      (convolutions and dense layers hold a `kernel`), False elsewhere.
+    These are the `scale` and `bias` of modules that hold a `scale` (convolutions and
+    dense layers hold a `kernel`).
     """
     flat = traverse_util.flatten_dict(params)
     return traverse_util.unflatten_dict(

@@ -36,9 +36,6 @@ class PatchNet(nn.Module):
       4096 with dropout; 2304 features of 27 x 27 px, 28,674,881 parameters.
     - "small": three convolutions and a head of one hidden layer; 64 features for each
       px of a last map of 3 x 3 px or more: 576 of 13 x 13 or 27 x 27 px.
-
-    Attributes:
-      kind: one of `KINDS`.
     """
 
     kind: str = "alexnet"
@@ -47,15 +44,11 @@ class PatchNet(nn.Module):
     def __call__(
         self, patches: jax.Array, train: bool = False
     ) -> tuple[jax.Array, jax.Array]:
-        """Computes scores and features.
+        """Patches [N, S, S, C] to scores [N] and features [N, F] >= 0, all float32.
 
-        Args:
-          patches: f32 [N, S, S, C] in [0, 1], as shares of the largest value of the
-            image that each is from (the public code: of the data set); C is 1 or 3.
-          train: whether to drop out, for which the key "dropout" is needed.
-
-        Returns:
-          f32 [N] scores, positive for a cell; f32 [N, F] features, not negative.
+        Scores are positive for a cell. Patches are shares of the largest value of the
+        image that each is from (the public code: of the data set); C is 1 or 3. `train`
+        drops out, by the key "dropout".
 
         Raises:
           ConfigError: for an unknown kind or patches below `MIN_SIDE_PX`.

@@ -35,22 +35,15 @@ class PointOutputs(NamedTuple):
 
 
 class PointNet(nn.Module):
-    """Encoder, feature aggregation and heads.
+    """Encoder, feature aggregation and heads; parameters and outputs are float32.
 
-    Attributes:
-      num_classes: K.
-      num_anchors: anchor points of a feature cell.
-      encoder: a name of `nn.backbones`, with level `level`.
-      norm: a kind of `nn.norm`.
-      channels: width of the aggregation and of the heads.
-      level: log2 of the heads' stride.
-      aggregation: "concat" (the paper's), "sum", "fpn" (top-down, P2PNet's), or
-        "last" (one level alone).
-      head: "residual" (two residual blocks and a 1x1 convolution, the paper's) or
-        "plain" (three 3x3 convolutions without norms, P2PNet's).
-      class_head: a head of its own for classes; else objectness has K + 1 logits.
-      dtype: computation type; parameters and outputs are float32.
-      remat: recompute encoder activations in the backward pass.
+    `level` is log2 of the heads' stride, `num_anchors` anchor points of a feature cell,
+    `channels` the width of the aggregation and of the heads. `aggregation` is "concat"
+    (the paper's), "sum", "fpn" (top-down, P2PNet's), or "last" (one level alone);
+    `head` is "residual" (two residual blocks and a 1x1 convolution, the paper's) or
+    "plain" (three 3x3 convolutions without norms, P2PNet's). Without `class_head`
+    objectness has K + 1 logits. `remat` recomputes encoder activations in the backward
+    pass.
     """
 
     num_classes: int
@@ -67,14 +60,10 @@ class PointNet(nn.Module):
 
     @nn.compact
     def __call__(self, image: jax.Array, train: bool) -> PointOutputs:
-        """Runs the network.
+        """Normalised image [B, H, W, 3] to outputs of M anchor points.
 
-        Args:
-          image: f32 [B, H, W, 3], normalised; sides are multiples of 32.
-          train: whether batch norm uses the batch's statistics.
-
-        Returns:
-          Outputs of M = (H / stride) (W / stride) num_anchors anchor points.
+        Sides are multiples of 32. M = (H / stride) (W / stride) num_anchors. `train`:
+        batch norm uses the batch.
         """
         features = backbones.make(
             self.encoder,
@@ -107,14 +96,7 @@ class PointNet(nn.Module):
 
 
 class Aggregation(nn.Module):
-    """Brings C2 to C5 to one grid and one width.
-
-    Attributes:
-      channels: width.
-      level: log2 of the stride of the result.
-      kind: see `PointNet.aggregation`.
-      dtype: computation type.
-    """
+    """Brings C2 to C5 to the grid of one level and one width; see `PointNet`."""
 
     channels: int
     level: int
@@ -152,17 +134,11 @@ class Aggregation(nn.Module):
 
 
 class PointHead(nn.Module):
-    """Outputs of every anchor point from shared features.
+    """Outputs of every anchor point from shared features; the last layer is float32.
 
-    Attributes:
-      num_anchors: A.
-      num_outputs: of each anchor point.
-      channels: width.
-      kind: see `PointNet.head`.
-      norm: a kind of `nn.norm`; "frozen_batch" becomes "sync_batch": nothing has been
-        trained that could be frozen, and unlike group norm it does not see the whole
-        image, so that tiles give what the image does.
-      dtype: computation type of all but the last layer; the outputs are float32.
+    "frozen_batch" becomes "sync_batch": nothing has been trained that could be frozen,
+    and unlike group norm it does not see the whole image, so that tiles give what the
+    image does.
     """
 
     num_anchors: int

@@ -25,11 +25,8 @@ MULTIPLE = 8
 class ResUNet(nn.Module):
     """Three halvings, three doublings, with skips in between.
 
-    Attributes:
-      num_outputs: channels of the result.
-      width: channels at full resolution; eight times as many at the bottom.
-      norm: a kind of `nn.norm`.
-      dtype: of activations and arithmetic; parameters and logits are float32.
+    `width` channels at full resolution; eight times as many at the bottom. Parameters
+    and logits are float32.
     """
 
     num_outputs: int
@@ -39,15 +36,7 @@ class ResUNet(nn.Module):
 
     @nn.compact
     def __call__(self, image: jax.Array, train: bool = False) -> jax.Array:
-        """Computes a dense map.
-
-        Args:
-          image: f32 [B, H, W, C], normalised.
-          train: whether batch norm uses and updates by this batch's statistics.
-
-        Returns:
-          f32 [B, H, W, num_outputs] logits.
-        """
+        """Normalised image f32 [B, H, W, C] to logits f32 [B, H, W, num_outputs]."""
         norm = norms.make_norm(self.norm, train=train, dtype=self.dtype)
         height, width = image.shape[1:3]
         x = layers.pad_to_multiple(image, MULTIPLE).astype(self.dtype)
@@ -67,13 +56,8 @@ class ResUNet(nn.Module):
 class ResidualUnit(nn.Module):
     """The sum of two convolutions with norm and ReLU before each, and of one with none.
 
-    Attributes:
-      features: output channels.
-      norm: constructor of the norm (`norm.make_norm`).
-      stride: px between outputs.
-      dtype: of activations and arithmetic.
-      first: whether the input is an image, which is not normalised again, and whose
-        shortcut has no norm either.
+    `first`: the input is an image, which is not normalised again, and whose shortcut
+    has no norm either.
     """
 
     features: int
@@ -104,9 +88,6 @@ class Enlarge(nn.Module):
 
     Its windows do not overlap, so it is a matrix product: XLA's general transposed
     convolution takes 28 times as long for a training step (CPU, jax 0.10.1).
-
-    Attributes:
-      dtype: of activations and arithmetic.
     """
 
     dtype: DTypeLike = jnp.float32

@@ -52,17 +52,14 @@ class ResNet(nn.Module):
 
     Attributes:
       layout: of blocks and widths; `nn.backbones` has those of the names.
-      norm: kind of normalisation, see `norm.make_norm`. "frozen_batch" makes sense
-        with pretrained weights only.
+      norm: see `norm.make_norm`; "frozen_batch" needs pretrained weights.
       dtype: of activations and arithmetic; parameters are float32.
       freeze_stem: stop gradients below layer1 (see `trainable_mask`).
       remat: recompute each block in the backward pass, to save memory.
       zero_init: start each block as the identity (scale 0 in its last norm); not with
         "frozen_batch", where the block would stay dead.
-      output_stride: the largest stride, 8, 16 or 32; later stages keep the resolution
-        and are dilated instead.
-      multi_grid: multiples of the last stage's dilation, one a block, repeated where
-        there are more blocks.
+      output_stride: the largest stride, 8, 16 or 32; later stages are dilated instead.
+      multi_grid: multiples of the last stage's dilation, one a block, repeated.
     """
 
     layout: Layout
@@ -76,15 +73,11 @@ class ResNet(nn.Module):
 
     @nn.compact
     def __call__(self, image: jax.Array, train: bool = False) -> dict[int, jax.Array]:
-        """Computes the features of four levels.
+        """Normalised image f32 [B, H, W, 3] to the features of levels 2 to 5.
 
-        Args:
-          image: f32 [B, H, W, 3], normalised (`normalize_imagenet`).
-          train: whether "sync_batch" uses and updates by this batch's statistics.
-
-        Returns:
-          Level l -> `dtype` [B, ceil(H / s), ceil(W / s), channels], l = 2..5, with
-          s the smaller one of 2^l and `output_stride`.
+        Level l -> `dtype` [B, ceil(H / s), ceil(W / s), channels], with s the smaller
+        one of 2^l and `output_stride`. `train`: "sync_batch" uses and updates by this
+        batch.
 
         Raises:
           ConfigError: for `zero_init` with a frozen norm.
@@ -223,13 +216,8 @@ def trainable_mask(
 ) -> Any:
     """Marks what the optimiser may change, as `ResNet` cuts the gradients.
 
-    Args:
-      params: parameters of one `ResNet`.
-      norm: its kind of normalisation; "frozen_batch" is left out.
-      freeze_stem: leave out the convolutions and norms before layer1.
-
-    Returns:
-      The same dict of bool. With the defaults, 52 of a ResNet-50's tensors are True.
+    With the defaults, 52 of a ResNet-50's tensors are True: not those of
+    "frozen_batch", nor the convolutions and norms before layer1.
     """
     is_norm = traverse_util.flatten_dict(norms.norm_mask(params))
     return traverse_util.unflatten_dict(

@@ -8,13 +8,7 @@ import jax.numpy as jnp
 
 
 class RoIHead(nn.Module):
-    """Classifies pooled boxes and refines them, one set of deltas a class.
-
-    Attributes:
-      num_classes: K, background excluded.
-      channels: width of both dense layers.
-      dtype: computation type of the dense layers; outputs are float32.
-    """
+    """Classifies pooled boxes and refines them, one set of deltas a class."""
 
     num_classes: int
     channels: int = 1024
@@ -22,14 +16,9 @@ class RoIHead(nn.Module):
 
     @nn.compact
     def __call__(self, pooled: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Scores boxes.
+        """[..., R, S, S, C] to logits [..., R, K + 1] and deltas [..., R, K, 4].
 
-        Args:
-          pooled: [..., R, S, S, C] from `ops.roi_align`.
-
-        Returns:
-          logits f32 [..., R, K + 1], background last, and deltas_yxhw f32
-          [..., R, K, 4].
+        float32; the background is last.
         """
         hidden = pooled.reshape(*pooled.shape[:-3], -1).astype(self.dtype)
         for name in ("fc1", "fc2"):

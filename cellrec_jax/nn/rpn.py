@@ -13,13 +13,7 @@ _INIT = nn.initializers.normal(0.01)
 
 
 class RPNHead(nn.Module):
-    """3x3 convolution, then two logits and four deltas for each anchor.
-
-    Attributes:
-      num_anchors: anchors a feature cell.
-      channels: width of the 3x3 convolution.
-      dtype: computation type of the convolution; outputs are float32.
-    """
+    """3x3 convolution, then two logits and four deltas for each of A anchors."""
 
     num_anchors: int
     channels: int = 512
@@ -27,14 +21,10 @@ class RPNHead(nn.Module):
 
     @nn.compact
     def __call__(self, feature: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Scores the anchors of one level.
+        """Scores the anchors of one level [B, h, w, C].
 
-        Args:
-          feature: [B, h, w, C].
-
-        Returns:
-          logits f32 [B, h * w * A, 2] (cell, background) and deltas_yxhw f32
-          [B, h * w * A, 4], in the order of `ops.anchors.level_anchors`.
+        logits f32 [B, h * w * A, 2] (cell, background) and deltas_yxhw f32
+        [B, h * w * A, 4], in the order of `ops.anchors.level_anchors`.
         """
         conv = functools.partial(layers.conv, use_bias=True, kernel_init=_INIT)
         hidden = conv(self.channels, 3, dtype=self.dtype, name="conv")(feature)

@@ -12,19 +12,11 @@ from cellrec_jax.nn import backbones, fpn, roi_head, rpn
 class TwoStage(nn.Module):
     """Backbone + FPN + region proposals + second-stage head.
 
-    Attributes:
-      num_classes: K, background excluded.
-      backbone: a name of `nn.backbones`, with levels 2 to 5.
-      norm: a kind of `nn.norm`.
-      channels: width of the pyramid.
-      rpn_channels: width of the proposal head.
-      head_channels: width of the second stage's dense layers.
-      num_anchors: anchors a feature cell.
-      min_level: finest pyramid level.
-      merge: see `nn.fpn`.
-      freeze_stem: keep everything before the backbone's layer1 fixed.
-      dtype: computation type; parameters and outputs are float32.
-      remat: recompute backbone activations in the backward pass to save memory.
+    `channels` is the width of the pyramid, from `min_level` on, `rpn_channels` that of
+    the proposal head, `head_channels` that of the second stage's dense layers; for
+    `merge` see `nn.fpn`. `freeze_stem` keeps everything before the backbone's layer1
+    fixed, `remat` recomputes its activations in the backward pass. Parameters and
+    outputs are float32.
     """
 
     num_classes: int
@@ -59,15 +51,10 @@ class TwoStage(nn.Module):
     def __call__(
         self, image: jax.Array, train: bool
     ) -> tuple[list[jax.Array], jax.Array, jax.Array]:
-        """Runs the first stage.
+        """Runs the first stage on a normalised image f32 [B, H, W, 3].
 
-        Args:
-          image: f32 [B, H, W, 3], normalised.
-          train: whether batch norm uses the batch's statistics.
-
-        Returns:
-          The pyramid's levels from fine to coarse, and over all their A anchors the
-          logits f32 [B, A, 2] (cell, background) and deltas_yxhw f32 [B, A, 4].
+        The pyramid's levels from fine to coarse, and over all their A anchors the
+        logits f32 [B, A, 2] (cell, background) and deltas_yxhw f32 [B, A, 4].
         """
         levels = list(self.fpn(self.resnet(image, train)).values())
         logits, deltas = zip(*(self.rpn(level) for level in levels), strict=True)

@@ -25,13 +25,10 @@ MULTIPLE = 16
 class UNet(nn.Module):
     """Four halvings, four doublings, with skips in between.
 
-    Attributes:
-      num_outputs: channels of the result.
-      width: channels at full resolution; eight times as many at the bottom.
-      norm: a kind of `nn.norm`.
-      resize: how maps are enlarged, see `layers.resize`; "bilinear_aligned" is that of
-        Nishimura et al., Weakly supervised cell instance segmentation, 2020.
-      dtype: of activations and arithmetic; parameters and logits are float32.
+    `width` channels at full resolution; eight times as many at the bottom. `resize` is
+    how maps are enlarged, see `layers.resize`; "bilinear_aligned" is that of Nishimura
+    et al., Weakly supervised cell instance segmentation, 2020. Parameters and logits
+    are float32.
     """
 
     num_outputs: int
@@ -42,15 +39,7 @@ class UNet(nn.Module):
 
     @nn.compact
     def __call__(self, image: jax.Array, train: bool = False) -> jax.Array:
-        """Computes a dense map.
-
-        Args:
-          image: f32 [B, H, W, C], normalised.
-          train: whether batch norm uses and updates by this batch's statistics.
-
-        Returns:
-          f32 [B, H, W, num_outputs] logits.
-        """
+        """Normalised image f32 [B, H, W, C] to logits f32 [B, H, W, num_outputs]."""
         norm = norms.make_norm(self.norm, train=train, dtype=self.dtype)
         make_block = functools.partial(
             layers.ConvBlock, count=2, norm=norm, dtype=self.dtype

@@ -22,13 +22,9 @@ class VGG16(nn.Module):
     """Features of three levels, each read before the pooling that ends its block.
 
     The last level has stride 16, not 32: P2PNet leaves out the last pooling. Its
-    pyramid gives one map, of stride 8, which levels 3 and 4 make up.
-
-    Attributes:
-      norm: a kind of `nn.norm`.
-      width: channels of the first block; eight times as many in the last.
-      dtype: of activations and arithmetic; parameters are float32.
-      remat: recompute each block in the backward pass, to save memory.
+    pyramid gives one map, of stride 8, which levels 3 and 4 make up. `width` channels
+    in the first block; eight times as many in the last. `remat` recomputes each block
+    in the backward pass, to save memory.
     """
 
     norm: str = "group"
@@ -38,15 +34,10 @@ class VGG16(nn.Module):
 
     @nn.compact
     def __call__(self, image: jax.Array, train: bool = False) -> dict[int, jax.Array]:
-        """Computes the features of three levels.
+        """Normalised image f32 [B, H, W, C] to the features of levels l = 2, 3, 4.
 
-        Args:
-          image: f32 [B, H, W, C], normalised (`resnet.normalize_imagenet`).
-          train: whether "sync_batch" uses and updates by this batch's statistics.
-
-        Returns:
-          Level l -> `dtype` [B, H // 2^l, W // 2^l, channels], l = 2, 3, 4, with 4, 8
-          and 8 times `width` channels.
+        Level l -> `dtype` [B, H // 2^l, W // 2^l, channels], of 4, 8 and 8 times
+        `width`.
         """
         norm = norms.make_norm(self.norm, train=train, dtype=self.dtype)
         make_block = nn.remat(layers.ConvBlock) if self.remat else layers.ConvBlock

@@ -24,17 +24,9 @@ def detect(
 ) -> Detections:
     """Decodes, suppresses and sorts the second stage's boxes of one image.
 
-    Args:
-      proposed_yxyx: f32 [P, 4] boxes that the second stage looked at.
-      mask: bool [P].
-      logits: f32 [P, K + 1], background last.
-      deltas_yxhw: f32 [P, K, 4].
-      decode: thresholds and the least distance between detections.
-      image_hw: boxes are clipped to this.
-      model: box scales, suppression and the cap of detections.
-
-    Returns:
-      `Detections` without the batch axis, K * max_detections slots, best first.
+    Takes the P boxes that the stage looked at and their mask, its logits [P, K + 1],
+    background last, and deltas [P, K, 4]; boxes are clipped to the image. `Detections`
+    without the batch axis, K * max_detections slots, best first.
     """
     num_classes, slots = deltas_yxhw.shape[1], model.max_detections
     probs = jax.nn.softmax(logits)[:, :num_classes]

@@ -3,7 +3,7 @@
 Li et al., A Robust Training Method for Pathological Cellular Detector via Spatial Loss
 Calibration, Front. Med. 2021 (Boxes Density Energy, BDE): a feature pyramid detector
 whose loss on boxes that match no annotation is weighted by how densely the predicted
-boxes lie around them, so that cells which nobody annotated cost less.
+boxes lie around them.
 
 Differs from the paper: the backbone follows torchvision, not TensorFlow's slim, so
 that its weights fit (see `nn.resnet`); RoIs are pooled by RoIAlign unless asked
@@ -47,13 +47,6 @@ ModelState = Any
 
 def make(options: Options, *, num_classes: int) -> Method:
     """Builds the method's functions.
-
-    Args:
-      options: see `rcnn_options`.
-      num_classes: K, background excluded; at least 1.
-
-    Returns:
-      A `Method` of pure functions.
 
     Raises:
       CheckpointError: if the pretrained weights are no file that can be read.

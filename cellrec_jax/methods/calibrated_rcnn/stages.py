@@ -84,18 +84,9 @@ def calibrated_cls(
     progress: Progress,
     options: LossOptions,
 ) -> jax.Array:
-    """Classification loss of sampled boxes under the chosen calibration.
+    """Classification loss f32 [S] of sampled boxes under the chosen calibration.
 
-    Args:
-      logits: f32 [S, C], background last.
-      labels: i32 [S].
-      positive: bool [S].
-      energy: f32 [S] in [0, 1]; read by "bde" alone.
-      progress: of the training.
-      options: names the calibration.
-
-    Returns:
-      f32 [S], not reduced.
+    Of logits [S, C], background last, and labels [S]; "bde" alone reads the energy [S].
     """
     if options.calibration == "bde":
         weights = calibration.bde_weights(energy, positive)
@@ -118,20 +109,10 @@ def first_stage(
     model: ModelOptions,
     loss: LossOptions,
 ) -> StageLoss:
-    """Losses of the region proposal network on sampled anchors.
+    """Losses of the region proposal network on `model.rpn_batch` sampled anchors.
 
-    Args:
-      rng: key of this image and step.
-      logits: f32 [A, 2] (cell, background).
-      deltas_yxhw: f32 [A, 4].
-      truth: the image's annotations.
-      anchors_yxyx: f32 [A, 4].
-      progress: of the training.
-      model: assignment and sampling.
-      loss: calibration, used here where its scope is "both".
-
-    Returns:
-      Losses of `model.rpn_batch` anchors.
+    Of logits [A, 2] (cell, background) and deltas [A, 4]. The calibration is used here
+    where its scope is "both".
     """
     anchors = jnp.asarray(anchors_yxyx)
     role = assign.assign(
@@ -169,17 +150,8 @@ def proposals(
 ) -> tuple[jax.Array, jax.Array]:
     """Best first-stage boxes of one image after suppression, without gradient.
 
-    Args:
-      logits: f32 [A, 2] (cell, background).
-      deltas_yxhw: f32 [A, 4].
-      anchors_yxyx: f32 [A, 4].
-      image_hw: boxes are clipped to this.
-      pre_nms: best-scored boxes that enter suppression.
-      post_nms: P, boxes kept at most.
-      iou_threshold: of the suppression.
-
-    Returns:
-      boxes_yxyx f32 [P, 4] and mask bool [P].
+    Of logits [A, 2] (cell, background) and deltas [A, 4] the `pre_nms` best, clipped to
+    the image, enter suppression. boxes_yxyx [post_nms, 4] and their mask.
     """
     score = jax.lax.stop_gradient(logits[:, 0] - logits[:, 1])
     score, idx = jax.lax.top_k(score, min(pre_nms, len(anchors_yxyx)))
@@ -202,18 +174,9 @@ def sample_rois(
     num_classes: int,
     model: ModelOptions,
 ) -> RoIs:
-    """Draws the second stage's training boxes from the proposals of one image.
+    """Draws `model.roi_batch` boxes for the second stage from the proposals [P, 4].
 
-    Args:
-      rng: key of this image and step.
-      proposals_yxyx: f32 [P, 4].
-      mask: bool [P].
-      truth: the image's annotations.
-      num_classes: K; also the background's label.
-      model: assignment and sampling.
-
-    Returns:
-      `model.roi_batch` boxes, positives first.
+    Positives come first; the background's label is K.
     """
     if model.roi_add_truth:
         proposals_yxyx = jnp.concatenate([proposals_yxyx, truth.boxes_yxyx])
@@ -247,20 +210,10 @@ def second_stage(
     progress: Progress,
     loss: LossOptions,
 ) -> StageLoss:
-    """Calibrated losses of the second stage on its sampled boxes (Eq. 9 to 11).
+    """Calibrated losses of the second stage on its S sampled boxes (Eq. 9 to 11).
 
-    The energy is that of the decoded boxes: of the predicted class for negatives, of
-    the annotated class for positives.
-
-    Args:
-      logits: f32 [S, K + 1].
-      deltas_yxhw: f32 [S, K, 4].
-      rois: the sampled boxes.
-      progress: of the training.
-      loss: calibration.
-
-    Returns:
-      Losses of the S boxes.
+    Of logits [S, K + 1] and deltas [S, K, 4]. The energy is that of the decoded boxes:
+    of the predicted class for negatives, of the annotated class for positives.
     """
     num_classes = deltas_yxhw.shape[1]
     predicted = jnp.argmax(logits[:, :num_classes], axis=1)

@@ -47,15 +47,7 @@ of background and never get back: they end with one height at every cell."""
 
 
 def make(options: Options, *, num_classes: int) -> Method:
-    """Builds the method's functions.
-
-    Args:
-      options: see `map_options`.
-      num_classes: K, background excluded; at least 1.
-
-    Returns:
-      A `Method` of pure functions.
-    """
+    """Builds the method's functions."""
     bind = functools.partial(
         functools.partial, options=options, num_classes=num_classes
     )
@@ -148,19 +140,7 @@ def target_maps(
     num_classes: int,
     loss: LossOptions,
 ) -> jax.Array:
-    """Reference maps of one image.
-
-    Args:
-      points_yx: [N, 2] px.
-      mask: bool [N].
-      labels: i32 [N].
-      size_hw: of the maps, px; static.
-      num_classes: K.
-      loss: what is painted.
-
-    Returns:
-      f32 [H, W, K] in [0, 1].
-    """
+    """Reference maps of one image, f32 [H, W, K] in [0, 1], of points [N, 2] px."""
     if loss.target != "disc":
         return heatmaps.target_maps(
             points_yx, mask, labels, size_hw, num_classes, loss.maps()
@@ -193,16 +173,7 @@ def _predict(
 
 
 def detect(maps: jax.Array, *, decode: Decode, model: ModelOptions) -> Detections:
-    """Peaks of one image's maps.
-
-    Args:
-      maps: f32 [H, W, K] in [0, 1].
-      decode: thresholds of the height, and the least distance of two peaks.
-      model: window and slots.
-
-    Returns:
-      `Detections` without the batch axis.
-    """
+    """Peaks of one image's maps, f32 [H, W, K] in [0, 1]; no batch axis."""
     found = peaks.find_peaks(
         jnp.max(maps, axis=-1),
         max_peaks=model.max_detections,

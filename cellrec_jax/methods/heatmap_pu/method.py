@@ -52,13 +52,8 @@ _RELATIVE = (
 def make(options: Options, *, num_classes: int) -> Method:
     """Builds the method's functions.
 
-    Args:
-      options: see `heatmap_options`.
-      num_classes: must be 1.
-
-    Returns:
-      A `Method` of pure functions. Parameters are {"detector": ...}, and "classifier"
-      where there is one: it gets no gradient here, see `rounds.rounds`.
+    Parameters are {"detector": ...}, and "classifier" where there is one: it gets no
+    gradient here, see `rounds.rounds`.
 
     Raises:
       ConfigError: for more than one class.
@@ -124,16 +119,10 @@ def _trainable(params: Params) -> Any:
 
 
 def normalize(image: jax.Array) -> jax.Array:
-    """Grey image over its own highest value, as the paper's code.
+    """Grey image over its own highest value, as the paper's code: f32 [B, H, W, 1].
 
     That of 16-bit frames is of what `data.intensity` made of them: "auto" has mapped
     the 0.5th and 99.5th percentile to 0 and 1, only "full" leaves the paper's value.
-
-    Args:
-      image: [B, H, W, C] in [0, 1].
-
-    Returns:
-      f32 [B, H, W, 1] in [0, 1].
     """
     grey = jnp.mean(image.astype(jnp.float32), axis=-1, keepdims=True)
     highest = jnp.max(grey, axis=(1, 2, 3), keepdims=True)
@@ -175,9 +164,8 @@ def _loss_fn(
 ) -> tuple[jax.Array, tuple[ModelState, Metrics]]:
     """Mean cost of the batch's pixels that count: over all of them, not image by image.
 
-    References:
-      Fujii et al. 2021, masked loss; their code divides by the batch's pixels. Gentler
-      losses (bde, recalibrated) divide by the sum of their weights.
+    Fujii et al. 2021 divide by the batch's pixels; bde and recalibrated by their
+    weights.
     """
     del rng
     model, loss = options.model, options.loss
@@ -257,8 +245,7 @@ def _candidates(
 ) -> Detections:
     """Peaks of training images, whatever a classifier says of them.
 
-    References:
-      Fujii et al. 2021, whose code cuts off values below 0 here, but not in testing.
+    The code of Fujii et al. 2021 cuts off values below 0 here, but not in testing.
     """
     model = options.model
     heights = _heights(params["detector"], model_state, batch, model)

@@ -46,13 +46,6 @@ _MULTIPLE = 32  # sides of images are padded to this, right and bottom
 def make(options: Options, *, num_classes: int) -> Method:
     """Builds the method's functions.
 
-    Args:
-      options: see `point_options`.
-      num_classes: K, background excluded; at least 1.
-
-    Returns:
-      A `Method` of pure functions.
-
     Raises:
       CheckpointError: if the pretrained weights are no file that can be read.
     """

@@ -37,16 +37,10 @@ class Proposals(NamedTuple):
 def anchor_grid(
     size_hw: tuple[int, int], grid_hw: tuple[int, int], model: ModelOptions
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Anchor points of an image, in px of it.
+    """Anchor points [M, 2] of an image, in px of it, and whether they lie in it, [M].
 
-    Args:
-      size_hw: of the image, before padding.
-      grid_hw: height and width of the feature map.
-      model: anchor layout and origin.
-
-    Returns:
-      f32 [M, 2] points and bool [M], whether they lie in the image. In one smaller
-      than a feature cell none may: nothing is detected there.
+    `size_hw` is that before padding. In an image smaller than a feature cell none may
+    lie: nothing is detected there.
     """
     stride = 2**model.level
     points_yx = anchors.anchor_points(grid_hw, stride, model.anchors)
@@ -76,16 +70,9 @@ def check_anchors(
 def propose(
     outputs: PointOutputs, batch: Batch, grid_hw: tuple[int, int], model: ModelOptions
 ) -> Proposals:
-    """Moves the anchor points by the network's offsets.
+    """Moves the anchor points by the network's offsets; those outside are masked.
 
-    Args:
-      outputs: of the image padded to whole feature cells.
-      batch: the images, before padding.
-      grid_hw: height and width of the feature map.
-      model: anchor layout, origin and offset scale.
-
-    Returns:
-      Proposals of all anchor points; those outside the image are masked.
+    `outputs` are of the image padded to whole feature cells.
     """
     height, width = batch.valid.shape[1:]
     points_yx, inside = anchor_grid((height, width), grid_hw, model)
@@ -151,8 +138,8 @@ def negative_scale(proposals: Proposals, loss: LossOptions) -> jax.Array | None:
     """What the detection loss of unmatched proposals is multiplied by, [B, M].
 
     Boxes Density Energy (`losses.density`) of the proposals that are predicted as
-    cells: where they are dense, a cell that nobody annotated is likely. All others
-    keep 1. None where the calibration is another one.
+    cells; all others keep 1, so that with sparse labels, where hardly any is, it does
+    nothing. None where the calibration is another one.
     """
     if loss.calibration != "bde":
         return None
@@ -210,11 +197,10 @@ def losses(
 def diagnostics(proposals: Proposals, batch: Batch, found: matching.Match) -> Metrics:
     """What to watch in training.
 
-    Returns:
-      `matched_px`, the mean distance of matched pairs; `reassigned`, the share of
-      cells that got another proposal than their nearest; `left_over`, the share of
-      cells without a proposal (0 unless there are more cells than anchor points);
-      `predicted`, proposals an image that are more object than background.
+    `matched_px`, the mean distance of matched pairs; `reassigned`, the share of cells
+    that got another proposal than their nearest; `left_over`, the share of cells
+    without a proposal (0 unless there are more cells than anchor points); `predicted`,
+    proposals an image that are more object than background.
     """
 
     def one_image(
@@ -255,17 +241,9 @@ def detect(
 ) -> Detections:
     """Detections of one image: the likeliest proposals inside it.
 
-    Args:
-      points_yx: f32 [M, 2] px.
-      objectness: f32 [M, 2] or [M, K + 1] logits.
-      classes: f32 [M, K] logits, or None.
-      mask: bool [M]; others are no detections, since training leaves them out too.
-      size_hw: of the image; a point moved out of it is no detection.
-      decode: thresholds of the objectness, and the least distance of two detections.
-      model: slots, and the rule of scores.
-
-    Returns:
-      `Detections` without the batch axis; the class is the likeliest one.
+    The class is the likeliest one. Of points [M, 2] px, objectness logits [M, 2]
+    (without class logits [M, K]: [M, K + 1]) and a mask; points moved out of the image,
+    `size_hw`, are no detections.
     """
     probs, joint = probabilities(objectness, classes)
     real = mask & geometry.inside(points_yx, size_hw)

@@ -34,13 +34,6 @@ _START = watershed_seeds.SeedOptions(0.02, 180.0, 0.0, 4.7)
 def make(options: Options, *, num_classes: int) -> Method:
     """Builds the method's functions; `predict` runs on the host, not under jit.
 
-    Args:
-      options: see `ModelOptions`.
-      num_classes: must be 1.
-
-    Returns:
-      A `Method` with `fit`.
-
     Raises:
       ConfigError: for more than one class.
     """
@@ -88,19 +81,11 @@ def fit(
     *,
     model: ModelOptions,
 ) -> tuple[Params, str]:
-    """Searches the four values on training images.
+    """Searches the four values on training images; also returns a line for the user.
 
-    Args:
-      images: f32 [B, H, W, C] in [0, 1].
-      points_yx: f32 [B, N, 2] px.
-      points_masks: bool [B, N].
-      valid: bool [B, H, W]; what lies elsewhere, such as padding, changes nothing.
-      radius_px: a match is nearer than this.
-      track: shows how far the search is, such as `Console.track`.
-      model: the grid, and what the points are.
-
-    Returns:
-      The values, and a line for the user.
+    Takes images f32 [B, H, W, C] in [0, 1], points [B, N, 2] px and their masks; where
+    not `valid` [B, H, W], such as padding, nothing matters. A match is nearer than the
+    radius. `track` shows how far the search is, such as `Console.track`.
 
     Raises:
       DataError: if too few cells are annotated to search by.

@@ -51,22 +51,14 @@ def kernel(options: PhaseOptions = DEFAULTS) -> np.ndarray:
     """The kernel of the imaging model: the Airy patterns of a ring, less the centre.
 
     With somb(x) = 2 J1(pi x) / (pi x) and r the distance from the centre, the pattern
-    is pi R^2 somb(2 R r) - pi (R - W)^2 somb(2 (R - W) r), normalised. The kernel is
-    that minus 1 at the centre, so that dark bodies need f > 0. For R = 4000 the pattern
-    is a spike 10^6 times higher than its surroundings: normalised jointly the kernel
-    vanishes, normalised separately the spikes of the two rings cancel first.
-
-    Args:
-      options: R, W, the size, the normalisation and the least value kept.
-
-    Returns:
-      f64 [2 radius + 1, 2 radius + 1], even in both axes.
+    is pi R^2 somb(2 R r) - pi (R - W)^2 somb(2 (R - W) r), normalised (Yin et al.
+    2012). The kernel, f64 [2 radius + 1, 2 radius + 1], is that minus 1 at the centre,
+    so that dark bodies need f > 0. For R = 4000 the pattern is a spike 10^6 times
+    higher than its surroundings: normalised jointly the kernel vanishes, normalised
+    separately the spikes of the two rings cancel first.
 
     Raises:
       ValueError: for impossible sizes or an unknown normalisation.
-
-    References:
-      Yin et al. 2012.
     """
     _check_options(options)
     offsets = np.arange(-options.radius_px, options.radius_px + 1)

@@ -56,16 +56,11 @@ class _Problem(NamedTuple):
 
 
 def flatten(image: jax.Array) -> jax.Array:
-    """Scales an image's grey levels to about [0, 1] and takes its background away.
+    """Scales grey levels [H, W] to about [0, 1] and takes the background away.
 
     The background is the second-order polynomial of y and x nearest by least squares,
-    found by projection on polynomials that are orthonormal on the grid.
-
-    Args:
-      image: [H, W], integer or float; pixels that are not finite count as 0.
-
-    Returns:
-      f32 [H, W]; 0 everywhere for an image of one value.
+    found by projection on polynomials that are orthonormal on the grid. Pixels that are
+    not finite count as 0; an image of one value becomes 0 everywhere.
     """
     image = image.astype(jnp.float32)
     image = jnp.where(jnp.isfinite(image), image, 0.0)
@@ -107,19 +102,12 @@ def _shift(image: jax.Array, dy: int, dx: int) -> jax.Array:
 
 
 def link_weights(flat: jax.Array, epsilon: float) -> jax.Array:
-    """How strongly the smoothness ties neighbouring pixels.
+    """How strongly the smoothness ties neighbouring pixels: f32 [4, H, W] in [0, 1].
 
     (epsilon + exp(-d^2 / mean d^2)) / (epsilon + 1) with d the difference of the two
     pixels, the mean over straight and over diagonal links apart; diagonal ones times
-    0.707.
-
-    Args:
-      flat: f32 [H, W] from `flatten`.
-      epsilon: >= 0.
-
-    Returns:
-      f32 [4, H, W] in [0, 1]: of each pixel with its neighbour to the right, below,
-      below right and below left; 0 where there is none.
+    0.707. Of each pixel with its neighbour to the right, below, below right and below
+    left; 0 where there is none.
     """
     real = jnp.stack([_shift(jnp.ones_like(flat), *step) for step in _LINKS])
     gaps = jnp.stack([_shift(flat, *step) - flat for step in _LINKS])
@@ -186,18 +174,11 @@ def _update(
 def restore(
     image: jax.Array, options: phase_optics.PhaseOptions = phase_optics.DEFAULTS
 ) -> Restored:
-    """Restores an image: bodies high, halos and uneven light gone.
+    """Restores an image [H, W]: bodies high, halos and uneven light gone.
 
     Starts from f = 1 and stops at `tolerance` or `max_iterations`. The objective never
-    rises. 8- and 16-bit copies of an image have one result.
-
-    Args:
-      image: [H, W] grey levels, integer or float, taken as float32; pixels that are
-        not finite count as 0.
-      options: static under jit.
-
-    Returns:
-      The restored image, and how the iteration ended.
+    rises. 8- and 16-bit copies of an image have one result. Pixels that are not finite
+    count as 0.
 
     Raises:
       ValueError: for another rank or impossible options.

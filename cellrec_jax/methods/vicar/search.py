@@ -55,16 +55,10 @@ def restore_all(
     options: phase_optics.PhaseOptions = phase_optics.DEFAULTS,
     valid: Sequence[np.ndarray] | None = None,
 ) -> list[np.ndarray]:
-    """Restores frames, those of one size together.
+    """Restores frames, those of one size together: f32 [H, W] >= 0 of each, in order.
 
-    Args:
-      images: each [H, W], 8-, 16-bit or float; sizes and types may differ.
-      options: optics and weights.
-      valid: bool [H, W] of each; None is everywhere. What lies elsewhere, such as
-        padding, changes nothing.
-
-    Returns:
-      f32 [H, W] >= 0 of each, in order; 0 where not valid.
+    Frames [H, W] are 8-, 16-bit or float; sizes and types may differ. What lies outside
+    `valid`, such as padding, changes nothing and becomes 0.
 
     Raises:
       ValueError: for frames that are not grey or have values that are not finite,
@@ -114,32 +108,16 @@ def search(
     valid: Sequence[np.ndarray] | None = None,
     track: Track = lambda items, _: items,
 ) -> SearchResult:
-    """Finds the four best values on annotated frames.
+    """Finds the four best values on annotated frames, as for `restore_all`.
 
-    Where the points are a random part of the cells, F1 would count the other cells as
-    false. There recall^2 / found is compared, which is proportional to precision times
-    recall whatever the number of cells; of L points and T matches, T (T - 1) /
-    (L (L - 1)) estimates recall^2 without bias. If it is 0 for all combinations, which
-    is where none matches two points, F1 decides.
-
-    Args:
-      images: training frames as for `restore_all`.
-      points_yx: [N, 2] cells of each frame, px.
-      radius_px: largest distance of a match, px.
-      grid: the values to try.
-      options: optics and weights of the restoration.
-      protocol: a method of `metrics.matching.match_points` that needs no scores.
-      strict: whether a match is nearer than the radius, not up to it.
-      labels: "given", by F1: the points are all cells; "sampled": maybe a part.
-      valid: as for `restore_all`.
-      track: passes items through and shows how far it is, such as `Console.track`.
-
-    Returns:
-      The best combination; F1 is of the counts of all frames and the given points.
+    With `labels` "given" the points are all cells, and F1 of the counts of all frames
+    decides; with "sampled" maybe a part, where F1 would count the other cells as false.
+    There recall^2 / found is compared, which is proportional to precision times recall
+    whatever the number of cells; of L points and T matches, T (T - 1) / (L (L - 1))
+    estimates recall^2 without bias. If it is 0 for all combinations, F1 decides.
 
     Raises:
-      ValueError: for no frames, no cells, an empty grid, or other numbers of frames
-        and of point sets.
+      ValueError: for no frames, no cells, an empty grid, or unequal numbers.
     """
     if len(images) != len(points_yx) or not len(images):
         raise ValueError(

@@ -30,16 +30,9 @@ class SeedOptions(NamedTuple):
 def foreground(
     restored: np.ndarray, threshold: float, min_area_px: float, max_hole_px: float
 ) -> np.ndarray:
-    """Thresholds an image, fills small holes, then removes small objects.
+    """Thresholds an image, fills small holes, then removes small objects: bool [H, W].
 
-    Args:
-      restored: [H, W]; NaN is background.
-      threshold: as in `SeedOptions`, and so the others.
-      min_area_px: area of an object.
-      max_hole_px: area of a hole; any part of the background counts as one.
-
-    Returns:
-      bool [H, W].
+    NaN is background, and any part of the background counts as a hole.
     """
     mask = ~_without_small(~(restored > threshold), max_hole_px)
     return _without_small(mask, min_area_px)
@@ -54,13 +47,9 @@ def _without_small(mask: np.ndarray, least_area: float) -> np.ndarray:
 
 
 def distance_map(mask: np.ndarray) -> np.ndarray:
-    """Distance to the background, px; 0 everywhere for a mask without background.
+    """Distance to the background, px, f32 [H, W]; 0 everywhere without background.
 
-    Args:
-      mask: bool [H, W]; what lies outside the image is no background.
-
-    Returns:
-      f32 [H, W].
+    What lies outside the image is no background.
     """
     if mask.all():
         return np.zeros(mask.shape, np.float32)
@@ -70,15 +59,9 @@ def distance_map(mask: np.ndarray) -> np.ndarray:
 def h_maxima(distance: np.ndarray, h_px: float) -> np.ndarray:
     """Labels the regional maxima that are left when peaks are cut down by `h_px`.
 
-    By scikit-image's `reconstruction` and `local_maxima` it takes 1.4 to 6 times as
-    long.
-
-    Args:
-      distance: f32 [H, W] >= 0, 0 in the background.
-      h_px: peaks that rise by this or less merge with a higher one, or vanish.
-
-    Returns:
-      int [H, W], 1, 2, ... in the maxima and 0 elsewhere.
+    Peaks of a distance f32 [H, W] >= 0 that rise by this or less merge with a higher
+    one, or vanish. int [H, W], 1, 2, ... in the maxima and 0 elsewhere. By
+    scikit-image's `reconstruction` and `local_maxima` it takes 1.4 to 6 times as long.
 
     Raises:
       ValueError: if `h_px` is negative.
@@ -136,14 +119,7 @@ def _dilate(image: np.ndarray) -> np.ndarray:
 
 
 def centroids(labels: np.ndarray) -> np.ndarray:
-    """Centres of labelled pixels.
-
-    Args:
-      labels: int [H, W], 0 is background and 1, 2, ... are in use.
-
-    Returns:
-      f32 [N, 2] points_yx in px, in order of the labels.
-    """
+    """Centres [N, 2] px of labels 1, 2, ... of an image, in their order."""
     index = np.arange(1, labels.max(initial=0) + 1)
     center = ndimage.center_of_mass(labels > 0, labels, index)
     # A pixel's centre lies half a pixel beyond its index.
