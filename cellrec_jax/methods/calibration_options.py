@@ -11,8 +11,9 @@ class CalibrationOptions:
     """What sparse annotations do to the loss of proposals; see `losses.calibration`."""
 
     calibration: str = option("plain", choices=CALIBRATIONS)
-    """plain, bde (proposals that are predicted as cells without an annotation cost less
-    where such are dense), label_smoothing, proselflc or confidence_penalty."""
+    """plain, bde (weighs proposals that are predicted as cells without an annotation;
+    with sparse labels all weights are 1), label_smoothing, proselflc or
+    confidence_penalty."""
     density_form: str = option("auto", choices=("auto", "dense", "sorted"))
     """dense, sorted or auto; see `losses.density`."""
     epsilon: float = option(0.1, least=0, below=1)

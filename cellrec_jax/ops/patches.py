@@ -19,8 +19,7 @@ def cut(
 ) -> jax.Array:
     """Cuts a square window around each point: [N, S, S, C] of the dtype of `image`.
 
-    The pixel that holds the point is at row and column `side_px // 2` of the window,
-    unless the window is shifted.
+    The pixel that holds the point is at row and column `side_px // 2`, unless shifted.
 
     Args:
       image: [H, W, C].

@@ -170,11 +170,7 @@ def _loss_fn(
     del rng
     model, loss = options.model, options.loss
     outputs, new_state = _apply(
-        params["detector"],
-        model_state,
-        batch.image,
-        model,
-        train=True,
+        params["detector"], model_state, batch.image, model, train=True
     )
     valid = batch.valid & batch.image_mask[:, None, None]
     painted = jax.vmap(functools.partial(heatmap_forms.paint, loss=loss))(batch)
@@ -189,11 +185,10 @@ def _loss_fn(
         assert ema_params is not None  # for mypy
         teacher = _heights(ema_params["detector"], model_state, batch, model)
         sure = progress.step >= loss.burn_in * progress.total
-        pixels = jax.vmap(
-            functools.partial(
-                heatmap_forms.taught, sure=sure, loss=loss, window_px=model.window_px
-            )
-        )(heights, teacher, painted, valid)
+        taught = functools.partial(
+            heatmap_forms.taught, sure=sure, loss=loss, window_px=model.window_px
+        )
+        pixels = jax.vmap(taught)(heights, teacher, painted, valid)
     else:
         form = heatmap_forms.form(loss, model.window_px)
         pixels = jax.vmap(form)(heights, painted, valid)
@@ -243,10 +238,7 @@ def _candidates(
     *,
     options: Options,
 ) -> Detections:
-    """Peaks of training images, whatever a classifier says of them.
-
-    The code of Fujii et al. 2021 cuts off values below 0 here, but not in testing.
-    """
+    """All peaks of training images; Fujii et al.'s code cuts below 0 here alone."""
     model = options.model
     heights = _heights(params["detector"], model_state, batch, model)
     if model.cut_negative != "never":
@@ -273,10 +265,7 @@ def _detect_all(
 def _detect(
     heights: jax.Array, valid: jax.Array, *, decode: Decode, model: ModelOptions
 ) -> Detections:
-    """Peaks of one image's map [H, W] where it is valid; scores follow the peak rule.
-
-    What lies elsewhere, such as padding, sets no range and has no peaks.
-    """
+    """Peaks of one image's map [H, W] where it is valid; scores follow the peak rule."""
     if model.peak_rule == "relative":
         heights = peaks.rescale(heights, valid)
     found = peaks.find_peaks(

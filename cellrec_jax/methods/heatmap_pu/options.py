@@ -59,7 +59,7 @@ class LossOptions:
     form: str = option("masked", choices=FORMS)
     """masked: only discs around labels count. plain: all pixels, those without a label
     as background (Nishimura et al.). bde, recalibrated, mean_teacher: plain, but
-    gentler where cells may be unlabelled; see `losses.sparse_heatmap`. pu: the
+    for heights above threshold, of which sparse labels give the first two none; pu: the
     non-negative risk of pixels (Yang et al.), with activation sigmoid."""
     sigma_px: float = option(6.0, above=0)
     """Of the Gaussian at each cell."""
