@@ -26,8 +26,7 @@ from cellrec_jax.methods.heatmap_pu.options import RefineOptions
 from cellrec_jax.nn.patch_net import PatchNet
 from cellrec_jax.workdir import checkpoint, interrupt
 
-EXTRACT_BATCH = 512
-"""Patches of a call of the network where nothing is trained."""
+EXTRACT_BATCH = 512  # patches of a call of the network where nothing is trained
 
 
 class Trained(NamedTuple):
@@ -197,8 +196,7 @@ def _optimizer(config: RefineOptions) -> optax.GradientTransformation:
 @functools.partial(jax.jit, static_argnums=2)
 def _start(rng: jax.Array, patches: jax.Array, config: RefineOptions) -> _State:
     params = PatchNet(config.network).init(rng, patches)["params"]
-    opt_state = _optimizer(config).init(params)
-    return _State(params, opt_state, params, jnp.float32(jnp.inf))
+    return _State(params, _optimizer(config).init(params), params, jnp.float32(jnp.inf))
 
 
 def _epoch(
@@ -276,10 +274,10 @@ def _risk(
     scores, _ = PatchNet(config.network).apply(
         {"params": params}, patches, True, rngs={"dropout": rng}
     )
-    risk = functools.partial(
-        pu.pu_risk, estimator=config.estimator, surrogate=config.surrogate
-    )
-    return risk(scores, positive, real & ~positive, data.prior).risk
+    kinds = scores, positive, real & ~positive, data.prior
+    return pu.pu_risk(
+        *kinds, estimator=config.estimator, surrogate=config.surrogate
+    ).risk
 
 
 @functools.partial(jax.jit, static_argnums=(2, 3))
