@@ -70,15 +70,8 @@ def evaluate_workdir(
     """Evaluates a trained work directory on a split and writes what was found.
 
     Of several processes all must call this, since opening checkpoints waits for all;
-    the first one writes.
-
-    Args:
-      workdir: holds checkpoints.
-      split: images with annotations.
-      console: where to print.
-      config: how to measure.
-      timing: of the training, for results.json; empty keeps what is there.
-      output: where results go; None is the work directory.
+    the first one writes. `timing` is of the training, empty keeps what is there;
+    results go to `output`, None is the work directory.
 
     Returns:
       The content of results.json.

@@ -161,17 +161,8 @@ def judge(
     """Trains the classifier on the peaks and extracts their features.
 
     Without positive or without unlabelled peaks there is no classifier, and the notes
-    say why.
-
-    Args:
-      candidates: N peaks, px of the network's images.
-      labels: image id -> labels, px of the images on disk.
-      eval_set: the training images.
-      config: options of rounds.
-      seed: of the classifier.
-      folder: of its checkpoints.
-      checkpoints: how often it is saved.
-      console: shows progress.
+    say why. Candidates are in px of the network's images, labels of those on disk, the
+    training ones; `folder` gets checkpoints of the classifier while it trains.
 
     Raises:
       Interrupted: see `patch_classifier.train_in`.

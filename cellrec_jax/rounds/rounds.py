@@ -44,14 +44,8 @@ def train(
 ) -> loop.Outcome:
     """Trains all rounds; the last one's detector becomes the work directory's.
 
-    Args:
-      experiment: what to train.
-      method: of the experiment, with a stage of rounds.
-      workdir: exists.
-      data: from `sets.open_sets`.
-      console: shows progress.
-      init_from: work directory whose weights each round's detectors start from (with
-        `warm_start` those of the first one).
+    Arguments are those of `loop.train`; each round's detectors start from `init_from`
+    (with `warm_start` those of the first one).
 
     Returns:
       The last round's outcome, with the seconds of all stages.

@@ -82,8 +82,7 @@ def rank(
 
     Returns:
       Scores of all peaks; only those of unlabelled ones serve to select. All are NaN,
-      and the notes say why, without positives or unlabelled peaks, or where the
-      features tell none apart.
+      and the notes say why, where nothing can be learned.
 
     Raises:
       ValueError: if features of used peaks are not finite.

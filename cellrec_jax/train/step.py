@@ -26,13 +26,8 @@ def make_step(
     Every random draw is keyed by (seed, step, global example index): the step's key is
     equal on all devices, and `batch.example_index` tells examples apart.
 
-    Args:
-      method: its loss divides by counts averaged over the devices.
-      optimizer: from `optim.make_optimizer`.
-      augment: (batch, rng) -> batch, inside jit.
-      seed: of the run.
-      total_steps: of the run.
-      ema: decay of averaged parameters; 0 is none.
+    The method's loss divides by counts averaged over the devices; `ema` is the decay of
+    averaged parameters, 0 is none.
 
     Returns:
       (state, batch of one device) -> (state, metrics), equal on all devices.
