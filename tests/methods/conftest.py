@@ -53,8 +53,11 @@ def _check_devices_agree(
         pmapped = parallel.pmap_step(step, devices)
         state = step_lib.init_state(tx, params, model_state)
         state = parallel.place(state, devices)
-        for _ in range(3):
-            state, metrics = pmapped(state, parallel.shard(batch, devices))
+        split = parallel.shard(jax.device_put(batch), devices)
+        state, metrics = pmapped(state, split)  # compiles
+        with jax.transfer_guard_host_to_device("disallow"):
+            for _ in range(2):
+                state, metrics = pmapped(state, split)
         means = {name: total / count for name, (total, count) in metrics.items()}
         results.append(jax.device_get((state.params, state.model_state, means)))
     for other in results[1:]:

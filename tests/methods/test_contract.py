@@ -228,6 +228,17 @@ def test_predictions_read_no_annotation(built, batch):
     )
 
 
+def test_nothing_is_copied_to_the_device(built, batch):
+    """The transfer guard sees copies from the host, on CPUs as well."""
+    weights = jax.device_put((built.params, built.state))
+    batch, rng = jax.device_put((batch, jax.random.key(0)))
+    progress, keep = jax.device_put((Progress(jnp.int32(0), 10), _keep(built)))
+    jax.block_until_ready(built.call(*weights, batch, rng, progress))  # compiles
+    with jax.transfer_guard_host_to_device("disallow"):
+        built.call(*weights, batch, rng, progress)
+        built.predict(*weights, batch, keep)
+
+
 @pytest.mark.slow
 def test_steps_on_1x4_2x2_and_4x1_devices_agree(built, batch, check_devices_agree):
     """Numbers of cells differ from image to image; one image is a filler."""

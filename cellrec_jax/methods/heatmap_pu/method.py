@@ -265,7 +265,7 @@ def _detect_all(
 def _detect(
     heights: jax.Array, valid: jax.Array, *, decode: Decode, model: ModelOptions
 ) -> Detections:
-    """Peaks of one image's map [H, W] where it is valid; scores follow the peak rule."""
+    """Peaks of one image's map [H, W] where it is valid, scored by the peak rule."""
     if model.peak_rule == "relative":
         heights = peaks.rescale(heights, valid)
     found = peaks.find_peaks(
