@@ -96,11 +96,8 @@ def meant(limits: Limits) -> str:
     if limits.most is None and limits.below is None:
         if limits.above is not None:
             return f"must be more than {limits.above}"
-        return (
-            "must be 0 or more"
-            if not limits.least
-            else (f"must be at least {limits.least}")
-        )
+        least = limits.least or 0
+        return f"must be at least {least}" if least else "must be 0 or more"
     low = f"({limits.above}" if limits.above is not None else f"[{limits.least}"
     high = f"{limits.below})" if limits.below is not None else f"{limits.most}]"
     return f"must be in {low}, {high}"
