@@ -137,6 +137,38 @@ def test_unknown_presets_of_pseudo_labels_are_refused(name):
         main.load_config(f"c2c12_pseudo:{name}")
 
 
+def test_the_papers_setting_of_pseudo_labels():
+    experiment = methods.freeze(main.load_config("c2c12_pseudo"))
+    optim, refine = experiment.optim, experiment.options.refine
+    assert (optim.name, optim.learning_rate, optim.schedule) == (
+        "adam",
+        1e-3,
+        "constant",
+    )
+    assert (experiment.batch_size, experiment.total_steps) == (2, 30 * 10 // 2)
+    assert experiment.data.keep_rate == 0.1
+    loss, model = experiment.options.loss, experiment.options.model
+    assert (loss.form, loss.sigma_px, loss.radius_px) == ("masked", 6.0, 12.0)
+    assert (model.width, model.peak_rule, model.window_px) == (
+        64,
+        "relative",
+        6,
+    )
+    assert (refine.rounds, refine.seeds_per_round) == (2, 5)
+    assert (refine.network, refine.patch_px, refine.match_px) == ("alexnet", 27, 15.0)
+    assert (refine.epochs, refine.batch_size, refine.learning_rate) == (200, 4000, 1e-4)
+    assert (refine.estimator, refine.surrogate) == ("clip", "logistic")
+    assert (refine.p, refine.ridge, refine.moved_share) == (4.0, 0.1, 0.2)
+    assert (refine.top_share, refine.bottom_share, refine.pooled) == (0.05, 0.05, True)
+    measured = experiment.eval
+    assert (measured.radius_px, measured.strict, measured.protocol) == (
+        15.0,
+        True,
+        "nearest",
+    )
+    assert measured.threshold == 128 / 255
+
+
 def test_the_papers_setting_of_points():
     experiment = methods.freeze(main.load_config("pdl1_point"))
     assert experiment.total_steps * experiment.batch_size == 200 * 388
@@ -169,3 +201,11 @@ def test_the_schedule_follows_an_overridden_length():
     np.testing.assert_allclose(
         [schedule(49), schedule(51), schedule(76)], [1e-3, 1e-4, 1e-5], rtol=1e-5
     )
+
+
+@pytest.mark.parametrize("name", ["pdl1_point", "pdl1_map", "pdl1_point:small"])
+def test_without_a_root_points_have_the_four_classes_of_pd_l1(name):
+    data = methods.freeze(main.load_config(name)).data
+    assert (data.root, data.classes) == ("synthetic", "")
+    assert data.synthetic_kind == "membrane"
+    assert data.synthetic_hw == data.size_hw

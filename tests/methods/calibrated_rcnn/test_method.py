@@ -44,6 +44,26 @@ def test_the_loss_is_the_sum_of_its_terms(built, tiny_batch):
     np.testing.assert_allclose(loss, sum(terms), rtol=1e-6)
 
 
+def test_every_part_receives_gradient(built, tiny_batch):
+    (_, (_, metrics)), grads = _call(built, tiny_batch)
+    assert metrics["rpn_positives"][0] > 0
+    for part in ("resnet", "fpn", "rpn", "roi_head"):
+        assert any(np.any(leaf) for leaf in jax.tree.leaves(grads[part]))
+
+
+def test_a_score_is_that_of_its_class_and_boxes_end_at_the_image(built, tiny_batch):
+    method, params, state, _ = built
+    keep_all = Decode(jnp.zeros(2), jnp.zeros(()))
+    found = jax.jit(method.predict)(params, state, tiny_batch, keep_all)
+    probs, labels = np.asarray(found.class_probs), np.asarray(found.labels)
+    picked = np.take_along_axis(probs, labels[..., None], axis=2)[..., 0]
+    kept = np.asarray(found.mask)
+    np.testing.assert_allclose(np.asarray(found.scores)[kept], picked[kept])
+    boxes = np.asarray(found.boxes_yxyx)
+    assert boxes[..., [0, 2]].max() <= 64
+    assert boxes[..., [1, 3]].max() <= 96
+
+
 def test_paper_setting_trains_80_tensors(tmp_path):
     """52 convolutions, 14 of the pyramid, 6 of the RPN, 8 of the second stage."""
     weights = tmp_path / "weights.npz"

@@ -108,6 +108,23 @@ def test_centred_points_lie_on_what_the_features_saw(built, tiny_batch, rng):
     np.testing.assert_allclose(found.scores[0][found.mask[0]], same, atol=1e-4)
 
 
+def test_every_parameter_receives_gradient(built, tiny_batch):
+    (_, (_, metrics)), grads = _call(built, tiny_batch)
+    assert metrics["left_over"] == (0, 6)
+    for path, leaf in jax.tree_util.tree_flatten_with_path(grads)[0]:
+        assert np.any(leaf != 0), path
+
+
+def test_class_probabilities_sum_to_the_score(built, tiny_batch):
+    _, params, state, _, predict = built
+    found = predict(params, state, tiny_batch, KEEP_ALL)
+    assert found.points_yx.shape == (4, 2 * 3 * 5, 2)  # all proposals
+    mask, probs = np.asarray(found.mask), np.asarray(found.class_probs)
+    scores = np.asarray(found.scores)
+    np.testing.assert_allclose(probs.sum(axis=-1)[mask], scores[mask], rtol=1e-5)
+    np.testing.assert_array_equal(found.labels, np.argmax(probs, axis=-1))
+
+
 def test_the_loss_is_the_weighted_sum_of_its_terms(built, tiny_batch):
     (loss, (_, metrics)), _ = _call(built, tiny_batch)
     terms = {name: float(total / count) for name, (total, count) in metrics.items()}
