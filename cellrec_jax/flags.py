@@ -36,16 +36,9 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, dict[str, str]]:
-    """Splits flags from `--config.key=value` overrides.
+    """Splits flags from `--config.key=value` overrides, key -> text.
 
-    Args:
-      arguments: words of the command line.
-
-    Returns:
-      The flags, and the text of each overridden key.
-
-    Raises:
-      ConfigError: for what is unknown or mistyped, or what the mode does not read.
+    ConfigError for what is unknown or mistyped, or what the mode does not read.
     """
     flags, pairs = _split_overrides(arguments)
     parsed = _parser().parse_args(flags)

@@ -22,11 +22,7 @@ if TYPE_CHECKING:
 
 
 def find_config(name: str) -> Path:
-    """Finds a config file by path, or by name among those shipped with the package.
-
-    Raises:
-      ConfigError: if there is none, naming those there are.
-    """
+    """Finds a config file by path or shipped name; ConfigError names all shipped."""
     path = Path(name).expanduser()
     if path.is_file():
         return path
@@ -48,12 +44,7 @@ def _shipped() -> dict[str, Path]:
 
 
 def load_config(flag: str) -> ConfigDict:
-    """Runs `get_config(preset)` of the file that `FILE[:PRESET]` names.
-
-    Raises:
-      ConfigError: if there is no such file, or its `PRESETS`, where it has them, lack
-        the preset.
-    """
+    """Runs `get_config(preset)` of `FILE[:PRESET]`; ConfigError if one is missing."""
     name, _, preset = flag.partition(":")
     path = find_config(name)
     module = _module(path)

@@ -32,17 +32,9 @@ def train_and_evaluate(
 ) -> int:
     """Trains (or resumes), evaluates and writes results, figures and predictions.
 
-    Of several processes all must call this; the first one writes.
-
-    Args:
-      experiment: what to do.
-      workdir: created if needed; resumed if it holds the same experiment.
-      console: where to print; None prints nothing.
-      init_from: work directory whose weights a new run starts from.
-      data: images to use instead of `experiment.data`'s (training from arrays).
-
-    Returns:
-      Exit code: 0, or 130 / 143 after an interruption.
+    Of several processes all must call this, the first one writes. `workdir` is resumed
+    if it holds the same experiment; a new one starts from the weights of `init_from`;
+    `data` replaces the experiment's. Exit code 0, or 130 / 143 after an interruption.
     """
     console = console or Console(quiet=True)
     workdir = epath.Path(workdir)

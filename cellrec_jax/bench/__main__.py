@@ -86,16 +86,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Runs the benchmarks that a command line names.
 
-    Args:
-      arguments: without the program's name; None takes those of the process.
-
-    Returns:
-      0, or 1 if a benchmark failed or a kernel was wrong (the others still run, and are
-      written).
-
-    Raises:
-      UserError: if a file cannot be written, or drawing is asked for without
-        Matplotlib.
+    Without the program's name; None takes the process's. Returns 1 if one failed or a
+    kernel was wrong (the others still run, and are written). UserError if a file cannot
+    be written, or drawing lacks Matplotlib.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     flags = _parse(arguments)

@@ -1,9 +1,8 @@
 """Images a second of the ways that lead to a training batch.
 
 prepare: from a decoded image to arrays of fixed shape, once a run, on one core.
-take: batches from a set that is held on the device (array mode).
-augment: flips, turns and stains of such batches, on the device; of whole images, or of
-crops of half their side.
+take: batches from a set held on the device (array mode).
+augment: flips, turns and stains on the device; of whole images, or half-side crops.
 tf.data: batches of the same images, prepared again each time, or kept in memory.
 """
 
@@ -35,10 +34,8 @@ _OPTIONS = augment.AugmentOptions(turn=True, hed_jitter=0.05)
 def run(settings: Settings, say: Say) -> Report:
     """Measures each way at each size.
 
-    Args:
-      settings: `sizes` are sides in px that images of 640 x 640 px are resized to;
-        `steps` batches of a sample; `batch_size`.
-      say: told what is being measured.
+    `sizes` are sides in px that images of 640 x 640 px are resized to; a sample is
+    `steps` batches.
     """
     say(f"data: generating {_NUM_IMAGES} images")
     indices = range(_NUM_IMAGES)

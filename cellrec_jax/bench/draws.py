@@ -75,10 +75,7 @@ def scene(
 
 
 def features(size: int) -> tuple[Any, ...]:
-    """Features like those of a ReLU [size, DIM], and labels that they tell in part.
-
-    The rows repeat a pool, each copy with a label of its own.
-    """
+    """ReLU-like features [size, DIM] of a repeated pool, and labels told in part."""
     rng = np.random.default_rng(0)
     pool = np.maximum(rng.standard_normal((min(size, POOL), DIM), np.float32), 0)
     pool /= pool.max()

@@ -7,11 +7,7 @@ from cellrec_jax.config import Experiment
 
 
 def load(flag: str, overrides: Mapping[str, str] | None = None) -> Experiment:
-    """The experiment of `--config FLAG`, with some keys set.
-
-    Raises:
-      ImportError: if a package that configuration files need is missing.
-    """
+    """The experiment of `--config FLAG`; ImportError if its packages are missing."""
     from cellrec_jax import main, methods  # late: need what kernels do without
     from cellrec_jax.config import overrides as lib
 
@@ -22,11 +18,7 @@ def load(flag: str, overrides: Mapping[str, str] | None = None) -> Experiment:
 
 
 def chosen(presets: Collection[str], table: Collection[str]) -> list[str]:
-    """Those of a table that were asked for, in its order; all where none was.
-
-    Raises:
-      ConfigError: if one is not in the table.
-    """
+    """Those asked for, in the table's order, or all; ConfigError if one is unknown."""
     if unknown := set(presets) - set(table):
         raise errors.ConfigError(
             f"--presets {','.join(sorted(unknown))}: choose among {', '.join(table)}"

@@ -38,9 +38,9 @@ def torch_density(points_yx: Any, _: Any) -> Any:
 
 
 def density_notes(rows: Sequence[Row]) -> Iterator[str]:
-    """The largest size up to which dense is as good; it compiles faster, so ties count.
+    """The largest size to which dense is as good, at all smaller ones and every batch.
 
-    It has to be as good at every smaller size and every batch, too.
+    It compiles faster, so ties count.
     """
     least: dict[int, float] = {}  # boxes -> least of sorted over dense
     for row in rows:

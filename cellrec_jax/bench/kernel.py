@@ -89,17 +89,9 @@ class _Wrong(Exception):  # noqa: N818
 
 
 def measure(name: str, kernel: Kernel, settings: Settings, say: Say) -> Report:
-    """Checks and times all cases of a kernel.
+    """Checks and times all cases of a kernel: a row a contestant, notes on what is out.
 
-    Args:
-      name: of the kernel, for `say`.
-      kernel: its entry of the table.
-      settings: `repeats` samples, 20 by default; `limit_s` a call; no case starts
-        after `budget_s`.
-      say: told what is being measured.
-
-    Returns:
-      One row a contestant, in the order of the cases; notes on what was left out.
+    `repeats` samples, 20 by default; `limit_s` a call; no case starts after `budget_s`.
     """
     rows: list[Row] = []
     notes: list[str] = []
@@ -203,12 +195,8 @@ def _failure(error: Exception) -> _Skipped | _Wrong:
 def largest_difference(found: Any, expected: Any) -> float:
     """Largest error over all arrays of a tree, each against its largest magnitude.
 
-    Args:
-      found: tree of arrays.
-      expected: the same in order and shape; containers may be of other types.
-
-    Returns:
-      0 where equal, infinity where shapes or numbers of arrays differ, NaN for NaN.
+    Containers may differ. 0 where equal, infinity for other shapes or numbers of
+    arrays, NaN for NaN.
 
     Example:
       >>> largest_difference([np.array([3.0, 8.0])], (np.array([4.0, 8.0]),))

@@ -1,8 +1,7 @@
 """The table of kernels: a new one is an entry of `KERNELS`, and its cases.
 
-A case names its size, draws its inputs (`draws`), and lists contestants (`forms`): the
-package's and those of others. What is right is one of the forms, in 64 bits where it is
-a formula in plain JAX, or what SciPy says.
+A case has a size, inputs (`draws`) and contestants (`forms`). Right is one of the
+forms, in 64 bits where it is plain JAX, or what SciPy says.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -50,10 +49,7 @@ def _loss(
     flops: tuple[float, float],
     **others: Any,
 ) -> Case:
-    """A loss, and it with its gradient, against a copy of what it reads.
-
-    The formula in plain JAX takes part; in 64 bits it is right.
-    """
+    """A loss, also with its gradient, and a copy of its inputs; plain JAX is right."""
     return Case(
         point,
         inputs,

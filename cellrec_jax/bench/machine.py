@@ -1,7 +1,4 @@
-"""What this machine is, and what it can do at best: bytes copied, numbers multiplied.
-
-Kernels are compared with these, so that a figure says how much is left to gain.
-"""
+"""What this machine is and does at best, so that figures say what is left to gain."""
 
 from collections.abc import Callable, Mapping
 import functools
@@ -49,8 +46,7 @@ class Peaks(NamedTuple):
 def peaks() -> Peaks:
     """Measures the bounds, once a process.
 
-    On a CPU the copy goes into memory that is already mapped (NumPy's): faster than any
-    computation with a new result, which has its pages mapped by the system first.
+    On a CPU the copy goes into mapped memory (NumPy's): faster than any new result.
     """
     limit = memory_bytes()
     sizes = [mib * 2**20 for mib in _COPY_MIB if 8 * mib * 2**20 <= limit]
@@ -69,9 +65,9 @@ def memory_bytes() -> int:
 
 
 def peak_mib() -> float:
-    """Most memory used so far: of the first device if it says so, else of the process.
+    """Most memory used so far, of the first device if it says so, else of the process.
 
-    Never falls, so what is measured later shows its own peak only if it needs more.
+    Never falls: what is measured later shows only if it needs more.
     """
     stats = jax.local_devices()[0].memory_stats() or {}
     if "peak_bytes_in_use" in stats:

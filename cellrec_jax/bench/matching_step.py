@@ -1,7 +1,7 @@
 """What matching adds to a training step: the time that nothing else hides.
 
-A step of a small convolutional network whose outputs are matched with cells and give
-the losses of point annotation. "none" is told the pairs.
+A small convolutional network's outputs are matched with cells and give the losses of
+point annotation. "none" is told the pairs.
 """
 
 from collections.abc import Iterator, Sequence

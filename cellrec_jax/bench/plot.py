@@ -30,14 +30,7 @@ def require_matplotlib() -> None:
 def draw(path: Path, name: str, report: Report, facts: Mapping[str, Any]) -> None:
     """Draws medians as lines and quartiles as bands, one panel a pass and setting.
 
-    Args:
-      path: the PNG file.
-      name: of the kernel.
-      report: its figures, with `x`; without rows the figure says so.
-      facts: of `machine.facts`, for the title.
-
-    Raises:
-      RunError: if the file cannot be written.
+    Without rows the figure says so. RunError if the file cannot be written.
     """
     panels = _panels(report.rows, report.x)
     names = list(dict.fromkeys(row["contestant"] for row in report.rows))

@@ -1,15 +1,13 @@
 """Time of a patch, from the image on the host to its points there, for Table 1's rows.
 
-Shui et al., End-to-end cell recognition by point annotation, MICCAI 2022, Table 1: on
-patches of 1920 x 1080 px theirs takes 110 ms, P2PNet 120, the regressed maps 2310 to
-3040 (they name an A100 for training, no device for these times). By default the rows
-have the small networks of `launch/sweeps/point_table1.toml`; `--full` takes those of
-published size, for a GPU.
+Shui et al., End-to-end cell recognition by point annotation, MICCAI 2022, Table 1: 1920
+x 1080 px take theirs 110 ms, P2PNet 120, regressed maps 2310 to 3040 (device unsaid,
+trained on an A100). Rows have the small networks of `launch/sweeps/point_table1.toml`;
+with `--full` those of published size, for a GPU.
 
-One uint8 image of noise goes through what evaluation compiles (`predict.compiled`):
-network, peaks or proposals, least distance, thresholds. Weights are initial ones, which
-leave hardly a slot empty, so thinning has no less to do than after training. Rows are
-timed in turn, in one process; compilation is apart.
+One uint8 image of noise goes through `predict.compiled`. Initial weights leave hardly a
+slot empty, so thinning has as much to do as after training. Rows take turns in one
+process; compilation is apart.
 """
 
 from collections.abc import Mapping
@@ -69,14 +67,8 @@ _MIN_DISTANCE_PX = 6.0
 def run(settings: Settings, say: Say) -> Report:
     """Measures the rows of one table.
 
-    Args:
-      settings: `full` takes the networks of published size, `presets` some of the rows,
-        `sizes_hw` other sizes than `SIZE_HW` (`PAPER_HW` if full), `repeats` samples;
-        no row is compiled after `budget_s`.
-      say: told what is being measured.
-
-    Raises:
-      ConfigError: if there is no such row.
+    `full` takes networks of published size, `sizes_hw` replaces `SIZE_HW` (`PAPER_HW`
+    if full); no row is compiled after `budget_s`. ConfigError for an unknown preset.
     """
     until = time.perf_counter() + settings.budget_s
     names = experiments.chosen(settings.presets, ROWS)
@@ -110,11 +102,7 @@ def run(settings: Settings, say: Say) -> Report:
 def ready(
     experiment: Experiment, size_hw: Size
 ) -> tuple[timing.Call, Mapping[str, Any]]:
-    """Builds a network with initial weights, compiles it and predicts once.
-
-    Returns:
-      What is timed, and columns of its row.
-    """
+    """Compiles an initial network, predicts once: what is timed, and columns."""
     from cellrec_jax.predict import compiled  # late: needs Pillow
 
     method = methods.build(experiment, _NUM_CLASSES)

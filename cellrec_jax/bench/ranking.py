@@ -1,10 +1,9 @@
 """Linear P-classification: passes and solves of ours and others, and what is right.
 
 A solve tells the total at its weights. 100 steps of gradient descent (2000 are
-published) end far from the least: they are there for what a step costs. Data are
-features [N, D] and the masks of positives and negatives [N]. Their rows repeat a pool,
-each copy with a label of its own; no contestant knows, but `Counted` counts them, so
-that what is right takes the time of the pool, in 64 bits where these are enabled.
+published) end far from the least; they show what a step costs. Data are features [N, D]
+and masks [N] of positives and negatives. Rows repeat a pool, which only `Counted`
+knows: what is right takes the pool's time, in 64 bits where enabled.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,11 +1,11 @@
 """Stages of a round of pseudo labels: detector, classifier of patches, ranking.
 
 "train D": a step of the paper's U-Net on two images, with the masked loss, targets
-painted. "predict D": the U-Net on one image, without looking for peaks.
-"train g" and "extract": epochs of the classifier of patches, and scores and features of
-as many. "rank": P-classification of 2,304 features and a constant by L-BFGS, to within
-1 % of the least loss (`bench.ranking`), and by the paper's SGD of 2,000 epochs in
-batches of 1,000, of which a few are timed and multiplied, as all take the same.
+painted. "predict D": the U-Net on one image, without peaks. "train g", "extract":
+epochs of the classifier of patches, and scores and features of as many. "rank":
+P-classification of 2,304 features and a constant, by L-BFGS to within 1 % of the least
+loss (`bench.ranking`), and by the paper's SGD of 2,000 epochs in batches of 1,000,
+timed on a few.
 """
 
 import dataclasses
@@ -44,11 +44,8 @@ _MEMORY_SHARE = 0.25  # that features to rank may take
 def run(settings: Settings, say: Say) -> Report:
     """Measures each stage.
 
-    Args:
-      settings: `sizes` are numbers of rows to rank; `presets` classifiers of patches
-        (all, but on a CPU without "alexnet", which takes minutes there); `batch_size`
-        patches a step of their training; `repeats` samples.
-      say: told what is being measured.
+    `sizes` are numbers of rows to rank; `presets` classifiers of patches (all, but on a
+    CPU without "alexnet", which takes minutes), `batch_size` patches a step.
     """
     notes = []
     say("refine: detector")

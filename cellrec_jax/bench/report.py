@@ -80,11 +80,7 @@ def show(name: str, report: Report, write: Say) -> None:
 def write_json(
     path: Path, facts: Mapping[str, Any], reports: Mapping[str, Report]
 ) -> None:
-    """Writes the machine and all reports, as a whole or not at all.
-
-    Raises:
-      RunError: if the file cannot be written.
-    """
+    """Writes machine and reports, whole or not at all; RunError if it cannot."""
     content = {
         "machine": dict(facts),
         "results": {name: dataclasses.asdict(r) for name, r in reports.items()},

@@ -1,7 +1,6 @@
 """Seconds of each stage of all rounds of pseudo labels, from images to results.
 
-Runs what `--config c2c12_pseudo:demo` runs, on the images it generates, in a folder
-that is deleted again.
+Runs `--config c2c12_pseudo:demo` on the images it generates, in a temporary folder.
 """
 
 import dataclasses
@@ -29,12 +28,7 @@ _STAGES = {
 
 
 def run(settings: Settings, say: Say) -> Report:
-    """Measures one run.
-
-    Args:
-      settings: `steps` of each detector, where not those of the configuration.
-      say: told that it starts.
-    """
+    """Measures one run; `steps` of each detector replace the configuration's."""
     try:
         experiment = experiments.load(CONFIG)
     except ImportError as error:
@@ -46,11 +40,9 @@ def run(settings: Settings, say: Say) -> Report:
 
 
 def measure(experiment: Experiment) -> Report:
-    """Trains all rounds once.
+    """Trains all rounds once: a row a stage with its compilation, one for the rest.
 
-    Returns:
-      A row a stage, with what it compiles, and one for the rest: images, the evaluation
-      at the end. The notes have F1 on the test images round by round.
+    The notes have F1 on the test images round by round.
     """
     from cellrec_jax import run
     from cellrec_jax.rounds import files as round_files

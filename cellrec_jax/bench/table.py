@@ -1,8 +1,7 @@
 """`python -m cellrec_jax.bench.table`: the tables of bench/README.md, from JSON files.
 
-Of each kernel and pass it has the smallest and the largest size at which most
-contestants were timed, and those that goals were set for; the files and the figures of
-`--plot` have all of them.
+Of each kernel and pass: the smallest and largest size at which most contestants were
+timed, and those with goals; the files and figures of `--plot` have all.
 """
 
 import argparse
@@ -52,23 +51,12 @@ _OTHERS: Mapping[str, Mapping[str, str]] = {
 
 
 def markdown(files: Iterable[Mapping[str, Any]]) -> str:
-    """Tables of all machines, each under its name.
-
-    Args:
-      files: contents of files that `bench --json` wrote.
-
-    Returns:
-      Markdown without a line break at its end.
-    """
+    """Tables of all machines, each under its name; no line break at the end."""
     return "\n\n".join("\n\n".join(_of_machine(content)) for content in files)
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Reads a file of figures.
-
-    Raises:
-      DataError: if it is missing or another kind of file.
-    """
+    """Reads a file of figures; DataError if it is missing or of another kind."""
     try:
         content = json.loads(path.read_text())
     except (OSError, ValueError) as error:
@@ -157,12 +145,7 @@ def _table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
 def run(arguments: Sequence[str] | None = None) -> None:
     """Prints the table, or writes it into a file.
 
-    Args:
-      arguments: without the program's name; None takes those of the process.
-
-    Raises:
-      DataError: if there are no figures, or a file is not one of them.
-      ConfigError: if the file to write into has no markers.
+    DataError without figures or for another kind of file, ConfigError without markers.
     """
     parser = argparse.ArgumentParser(
         prog="python -m cellrec_jax.bench.table",

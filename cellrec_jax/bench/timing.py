@@ -1,10 +1,9 @@
 """How all benchmarks take time: compile apart, warm up, then in turn.
 
-Compared forms are run in turn, so that a drift of the machine (a clock that falls,
-another program) hits all of them; the ratio of two medians of one comparison means more
-than either. The order changes from round to round, so that none always runs in the
-cache that the same other one leaves. Every call waits for its result: on an accelerator
-the time of a short computation is mostly that of starting it.
+A drift of the machine so hits all forms: the ratio of two medians of one comparison
+means more than either. The order changes, so that none always runs in the cache that
+the same other leaves. Every call waits for its result: on an accelerator a short
+computation is mostly its start.
 """
 
 from collections.abc import Callable, Mapping
@@ -68,8 +67,7 @@ def compile_call(
 ) -> Call:
     """Compiles a function for its arguments, though it was compiled before.
 
-    Arguments are passed at every call as they are: on the device if they were put
-    there. `wait` gets the result.
+    Arguments are passed at every call as they are; `wait` gets the result.
     """
     begin = time.perf_counter()
     compiled = jax.jit(lambda *args: function(*args)).lower(*args).compile()
@@ -86,15 +84,9 @@ def compile_call(
 def compare(
     calls: Mapping[str, Call], repeats: int, max_seconds: float = _MAX_SECONDS
 ) -> dict[str, Timing]:
-    """Times several forms of one computation in turn, after one warm-up each.
+    """Times forms, name -> call, in turn, after one warm-up each; keeps their order.
 
-    Args:
-      calls: name -> form.
-      repeats: samples of each form, at least 1.
-      max_seconds: no further round is started after this, once there are 3.
-
-    Returns:
-      Name -> timing, in the order given.
+    `repeats` >= 1 samples; after 3 no further round starts beyond `max_seconds`.
     """
     numbers = {name: _calls_a_sample(call) for name, call in calls.items()}
     samples: dict[str, list[float]] = {name: [] for name in calls}

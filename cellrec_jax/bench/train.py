@@ -1,7 +1,7 @@
 """Training steps a second, compile time and peak memory of the detector's settings.
 
-Runs what training runs: batches of array mode, augmentation and the step inside the
-same pmap. Images are generated; all of their cells stay annotated in the paper's.
+As in training: array mode, augmentation and the step in one pmap. Images are generated;
+all of their cells stay annotated in the paper's.
 """
 
 from collections.abc import Iterator
@@ -50,15 +50,9 @@ _DEVICE_BYTES = 2**31
 
 
 def run(settings: Settings, say: Say) -> Report:
-    """Measures each preset in turn.
+    """Measures each preset in turn; ConfigError for an unknown one.
 
-    Args:
-      settings: `presets` (by default all but tiny, on a CPU without the paper's),
-        `steps` a sample, `repeats` samples, `batch_size`.
-      say: told what is being measured.
-
-    Raises:
-      ConfigError: if there is no such preset.
+    By default all but tiny, on a CPU without the paper's; a sample is `steps` steps.
     """
     rows, notes = [], []
     names = experiments.chosen(settings.presets, PRESETS)

@@ -18,22 +18,14 @@ from cellrec_jax.types import Method, TrainState
 
 
 def radius_px(config: EvalConfig, mpp: float) -> float:
-    """Match radius in px of the images on disk, `mpp` um per px (0 is unknown).
-
-    Raises:
-      ConfigError: if the radius is in micrometres and the pixel size is unknown.
-    """
+    """Match radius in px on disk, `mpp` um per px (0 unknown: ConfigError if in um)."""
     if not config.radius_um:
         return config.radius_px
     return _to_px("radius", config.radius_um, mpp)
 
 
 def min_distances_px(config: EvalConfig, mpp: float) -> tuple[float, ...]:
-    """Least distances to try, as `radius_px` in px of the images on disk.
-
-    Raises:
-      ConfigError: if they are in micrometres and the pixel size is unknown.
-    """
+    """Least distances to try in px, with the error of `radius_px`."""
     if not config.min_distances_um:
         return config.min_distances
     key = "min_distances"
@@ -55,10 +47,7 @@ def fit(
     config: EvalConfig,
     mpp: float,
 ) -> counting.OperatingPoint:
-    """Chooses the operating point by the best F1 on validation images.
-
-    Without results it has defaults; a fixed threshold stands on no labels.
-    """
+    """Chooses the best F1 on validation images; defaults without results."""
     return counting.fit_operating_point(
         results,
         radius_px(config, mpp),
@@ -110,12 +99,8 @@ def metrics(
 ) -> dict[str, dict[str, Any]]:
     """All metrics of a set at the stored operating point; see `metrics.report`.
 
-    Args:
-      results: thinned to the stored least distance.
-      class_names: names of the K classes.
-      config: how to measure.
-      radius: of a match, px.
-      decode: from `to_json`.
+    `results` are thinned to its least distance, `radius` is in px, `decode` of
+    `to_json`.
     """
     return report.evaluate(
         results,
@@ -138,10 +123,9 @@ def validator(
     val_set: sets.EvalSet | None,
     class_names: tuple[str, ...],
 ) -> Callable[[TrainState], tuple[counting.OperatingPoint, dict[str, float]]]:
-    """Makes the function that the loop calls to validate a state, if there are images.
+    """Makes the loop's validation: the fitted operating point and one score by name.
 
-    It gives the fitted operating point, and one score by name, by which the best
-    checkpoint is known: AP11 for methods with boxes, else F1 within the radius; 0 if
+    The best checkpoint has most AP11 with boxes, else F1 within the radius; 0
     undefined.
     """
 

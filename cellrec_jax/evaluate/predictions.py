@@ -86,10 +86,7 @@ def seconds_per_image(
     eval_set: sets.EvalSet,
     decode: Decode,
 ) -> float:
-    """Median seconds from an image on the host to its points there, one at a time.
-
-    The first images are predicted; compiling is not timed.
-    """
+    """Median seconds from an image on the host to its points, without compiling."""
     host = jax.device_get(eval_set.images)
     seconds = []
     for turn in range(_TIMED + 1):

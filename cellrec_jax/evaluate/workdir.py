@@ -29,7 +29,7 @@ def renew_operating_points(
 ) -> None:
     """Chooses a trained run's thresholds again where `config` has another rule for it.
 
-    Of several processes all must call this; opening checkpoints waits for all.
+    Of several processes all must call this.
     """
     rule = operating_point.rule(config)
     for which in sorted({"last", config.weights}):  # --mode predict takes the last
@@ -67,14 +67,10 @@ def evaluate_workdir(
     timing: Mapping[str, Any],
     output: epath.PathLike | None = None,
 ) -> dict[str, Any]:
-    """Evaluates a trained work directory on a split and writes what was found.
+    """Evaluates a trained work directory, writes and returns what results.json holds.
 
-    Of several processes all must call this, since opening checkpoints waits for all;
-    the first one writes. `timing` is of the training, empty keeps what is there;
-    results go to `output`, None is the work directory.
-
-    Returns:
-      The content of results.json.
+    Of several processes all must call this, the first one writes. Empty `timing`, of
+    the training, keeps what is there; `output` None is the work directory.
     """
     workdir = epath.Path(workdir)
     output = epath.Path(output or workdir)
@@ -157,10 +153,7 @@ def _check_classes(model: model_lib.Model, split: sets.Split) -> None:
 
 
 def _scale_lines(model: model_lib.Model, eval_set: sets.EvalSet) -> list[str]:
-    """Warns where cells will have another size than in training.
-
-    Evaluation resizes whole images as training did; it neither tiles nor rescales.
-    """
+    """Warns where cells change size: whole images are resized as in training."""
     lines = []
     height, width = model.meta["native_hw"]
     odd = [hw for hw in eval_set.native_hw if not model.takes_whole(hw)]

@@ -26,16 +26,12 @@ _ADVICE = {
 
 @contextlib.contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Gives a temporary path that becomes `path` when the block ends well.
+    """Gives a temporary path that becomes `path` when the block ends well, or goes.
 
-    The temporary file keeps the suffix (some writers choose the format by it) and is
-    removed if the block raises. It is hidden and lies in the same folder (made if
-    missing), for an object store in the system's folder for such files. A reader sees
-    the old file or the new one, never a part. Only write inside the block: any
-    `OSError` raised there is reported as a failure to write `path`.
-
-    Raises:
-      RunError: if the disk is full or the folder cannot be written to.
+    It keeps the suffix (some writers choose the format by it), hidden in the same
+    folder (made if missing), or for an object store in the system's. Readers see the
+    old file or the new one, never a part. Only write inside the block: any `OSError`
+    there becomes a RunError for `path`.
     """
     target = epath.Path(path)
     stored = "://" in os.fspath(target)

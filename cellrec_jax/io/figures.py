@@ -17,15 +17,10 @@ def loss_curves(
 ) -> None:
     """Draws every logged loss over the training steps.
 
-    Values whose name has a part `loss` are drawn: total losses (those whose last part
-    it is) left, their terms right; where there are many, raw values are pale and a
-    running mean lies over them. The axis is logarithmic where all values are positive
-    and the largest is over 30 times the least.
-
-    Args:
-      path: the PNG file.
-      rows: log entries: `step` and any number of name -> value; None, NaN and other
-        non-numbers are left out.
+    That is, names with a part `loss`: totals (those whose last part it is) left, terms
+    right; many raw values are pale under a running mean. The axis is logarithmic where
+    all are positive and the largest is over 30 times the least. `rows` have `step` and
+    name -> value; None, NaN and other non-numbers are left out.
     """
     series = _loss_series(rows)
     totals = {name: line for name, line in series.items() if name.endswith("loss")}
@@ -58,10 +53,8 @@ def precision_recall(
 ) -> None:
     """Draws precision over recall, one line a class.
 
-    Args:
-      path: the PNG file.
-      curves: class name -> (recall [M], precision [M]), best score first.
-      criterion: what makes a detection a true positive, for the title.
+    `curves` are class name -> (recall [M], precision [M]), best score first;
+    `criterion` is what makes a true positive, for the title.
     """
     figure = drawing.new_figure(4.8, 4.4)
     axes = figure.add_subplot()
@@ -90,13 +83,9 @@ def reliability(
 ) -> None:
     """Draws the precision of detections by score, and how many there are.
 
-    Args:
-      path: the PNG file.
-      edges: [S + 1] borders of the score bins in [0, 1].
-      mean_score: [S] mean score in each bin, NaN where it is empty.
-      fraction_true: [S] share of true positives, NaN where it is empty.
-      counts: [S] detections in each bin.
-      ece: expected calibration error, printed; None without detections.
+    Of S score bins: borders `edges` [S + 1] in [0, 1], mean scores and shares of true
+    positives [S], NaN where empty, detections [S]. `ece`: expected calibration error,
+    None without detections.
     """
     figure = drawing.new_figure(4.8, 5.2)
     grid = figure.add_gridspec(2, 1, height_ratios=(3, 1))

@@ -1,7 +1,6 @@
 """Cells as GeoJSON, the way QuPath writes and reads its objects.
 
-Coordinates in the file are (x, y) in px of the full-resolution image, (0, 0) being
-the top left corner of its first pixel: QuPath's frame and ours are the same one.
+(x, y) in px of the full-resolution image from the top left corner, as ours.
 
 References:
   https://qupath.readthedocs.io/en/stable/docs/advanced/exporting_annotations.html
@@ -48,23 +47,12 @@ def write_geojson(
     class_colors: Sequence[Sequence[int]],
     boxes_yxyx: np.ndarray | None = None,
 ) -> None:
-    """Writes one detection object a cell, whole or not at all.
+    """Writes a detection object a cell, whole or not at all; equal cells, equal bytes.
 
-    Equal cells give equal bytes: ids are made from the content.
-
-    Args:
-      path: the file; compressed if its name ends in `.gz`.
-      points_yx: [N, 2] cell centres in px, finite.
-      scores: [N], finite.
-      labels: int [N] class ids 0..K-1.
-      class_names: K names.
-      class_colors: K times (red, green, blue) in 0..255.
-      boxes_yxyx: [N, 4] boxes in px to write as polygons in place of points.
-
-    Raises:
-      DataError: if something would be written that QuPath could not read (a NaN
-        coordinate, an empty class name).
-      RunError: if the file cannot be written.
+    Compressed if the name ends in `.gz`. Finite points [N, 2] in px and scores [N],
+    class ids 0..K-1 [N], K names, K colours (red, green, blue) in 0..255; boxes [N, 4]
+    in px become polygons in place of points. DataError for what QuPath could not read
+    (a NaN coordinate, an empty class name), RunError if the file cannot be written.
     """
     boxes: Any = [None] * len(points_yx) if boxes_yxyx is None else boxes_yxyx
     rows = zip(points_yx, boxes, scores, labels, strict=True)
@@ -90,19 +78,11 @@ def write_geojson(
 
 
 def read_points(path: str | os.PathLike[str]) -> GeoJsonPoints:
-    """Reads cells from a file of this program or of QuPath.
+    """Reads cells, in order, from a file of this program or of QuPath, `.gz` or not.
 
     Points, each point of a multi-point and the centre of area of each polygon become
-    cells. The top level may be a collection, a list of features or one feature.
-
-    Args:
-      path: a GeoJSON file, compressed if its name ends in `.gz`.
-
-    Returns:
-      The cells in the order of the file.
-
-    Raises:
-      DataError: if the file is missing, damaged or holds other geometries.
+    cells; a collection, a list of features or one feature. DataError if the file is
+    missing, damaged or holds other geometries.
     """
     parsed = _load(Path(path))
     if isinstance(parsed, dict):
@@ -139,10 +119,9 @@ def read_points(path: str | os.PathLike[str]) -> GeoJsonPoints:
 
 
 def validate(collection: Any) -> None:
-    """Checks that an object is a collection of detections as QuPath reads them.
+    """Checks a collection of detections as QuPath reads them.
 
-    Raises:
-      DataError: one line that names the first feature at fault and the fault.
+    DataError, in one line, names the first feature at fault and the fault.
     """
     kind = collection.get("type") if isinstance(collection, dict) else None
     if kind != "FeatureCollection":

@@ -9,11 +9,8 @@ from cellrec_jax.io import atomic
 def replace(path: Path, name: str, text: str) -> None:
     """Replaces what stands between `<!-- NAME -->` and `<!-- /NAME -->`.
 
-    `text` ends without a line break; all the rest of the file stays.
-
-    Raises:
-      ConfigError: if the file cannot be read, or has not these two markers once each,
-        in this order.
+    `text` has no line break at its end. ConfigError if the file cannot be read, or has
+    not these two markers once each, in this order.
     """
     before, after = _around(path, name)
     begin, end = _markers(name)

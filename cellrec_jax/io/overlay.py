@@ -22,25 +22,12 @@ def draw_overlay(
     labels: np.ndarray | None = None,
     score_threshold: float = 0.6,
 ) -> np.ndarray:
-    """Draws detections as diamonds and annotations as red boxes.
+    """Draws detections as diamonds and annotations as red boxes: uint8 [H, W, 3].
 
-    Diamonds are green, or of their class's colour (`palette.class_colors`, class 0
-    green) where labels are given. They lie above the boxes and are edged in dark, to
-    be seen on pale and on dark cells.
-
-    Args:
-      image: uint8 [H, W, 3], or grey [H, W, 1]; not changed.
-      points_yx: [M, 2] detections in px.
-      scores: [M].
-      true_boxes_yxyx: [N, 4] annotated boxes in px.
-      labels: int [M] class ids 0..K-1 of the detections.
-      score_threshold: least score of a detection that is drawn.
-
-    Returns:
-      uint8 [H, W, 3].
-
-    Raises:
-      ValueError: if the image is not uint8 [H, W, 3].
+    Diamonds are of their class's colour (`palette.class_colors`), else green, above the
+    boxes and edged in dark, to be seen on pale and on dark cells. Of an image uint8 [H,
+    W, 3] or [H, W, 1] (not changed; ValueError for others), detections [M, 2] in px
+    from `score_threshold` on, boxes [N, 4] in px and class ids 0..K-1 [M].
     """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (1, 3):
         raise ValueError(f"uint8 [H, W, 3] wanted, not {image.dtype} {image.shape}")

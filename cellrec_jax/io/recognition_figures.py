@@ -13,14 +13,9 @@ def confusion_matrix(
 ) -> None:
     """Draws how many cells of each class were predicted as which class.
 
-    A square is as dark as its share of its row, that is of the annotated cells of a
-    class, or of all false detections; the number is the count.
-
-    Args:
-      path: the PNG file.
-      counts: int [K + 1, K + 1], row the annotated, column the predicted class; last
-        column missed cells, last row false detections.
-      class_names: names of the K classes.
+    A square is as dark as its share of its row; the number is the count. `counts` is
+    int [K + 1, K + 1], row annotated, column predicted; last column missed cells, last
+    row false detections.
     """
     counts = np.asarray(counts)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -53,11 +48,8 @@ def threshold_curve(
 ) -> None:
     """Draws F1 over the score threshold, one line a class.
 
-    Args:
-      path: the PNG file.
-      thresholds: [T] least scores in [0, 1].
-      f1: class name -> F1 [T]; NaN where undefined (not drawn).
-      operating: class name -> the threshold that was fitted, drawn as a dashed line.
+    Thresholds [T] in [0, 1]; class name -> F1 [T], NaN (not drawn) where undefined, and
+    class name -> the fitted threshold, a dashed line.
     """
     figure = drawing.new_figure(6.8, 4.0)
     axes = figure.add_subplot()

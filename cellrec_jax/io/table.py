@@ -1,7 +1,6 @@
 """Tables for spreadsheets: detections, and one row an image. CSV, UTF-8.
 
-Coordinates are (x, y) in px of the image as given, (0, 0) being the top left corner
-of its first pixel, so that the centre of the first pixel is (0.5, 0.5).
+(x, y) in px of the image as given: the centre of the first pixel is (0.5, 0.5).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,11 +22,9 @@ def detection_rows(
     labels: np.ndarray,
     class_names: Sequence[str],
 ) -> list[dict[str, Any]]:
-    """Rows of one image for `write_detections`.
+    """Rows of an image for `write_detections`: dicts with keys `DETECTION_COLUMNS`.
 
-    Returns:
-      One dict a detection with the keys `DETECTION_COLUMNS`, in the order given;
-      coordinates to 0.001 px, scores to 1e-6.
+    In the order given; coordinates to 0.001 px, scores to 1e-6.
     """
     return [
         {
@@ -44,10 +41,7 @@ def detection_rows(
 def write_detections(
     path: str | os.PathLike[str], rows: Iterable[Mapping[str, Any]]
 ) -> None:
-    """Writes the detections of any number of images, whole or not at all.
-
-    None give a file with the header alone.
-    """
+    """Writes detections of images, whole or not at all; none give the header alone."""
     write_rows(path, rows, DETECTION_COLUMNS)
 
 
@@ -58,13 +52,7 @@ def write_rows(
 ) -> None:
     """Writes a table, whole or not at all.
 
-    Args:
-      path: the CSV file.
-      rows: mappings with exactly the keys `columns`; None becomes an empty cell.
-      columns: the header, in order.
-
-    Raises:
-      ValueError: if a row has other keys.
+    Rows have exactly the keys `columns` (else ValueError); None is an empty cell.
     """
     with (
         atomic.atomic_path(path) as temporary,

@@ -31,9 +31,9 @@ def point_counts(
 ) -> PointCounts:
     """Counts predictions, cells and matches of each image and class.
 
-    Predictions count from the least score of their class, `thresholds` [K]; ignored
-    ones are left out. Classes are matched separately, within `radius_px`, as `protocol`
-    and `strict` of `matching.match_points` say.
+    From each class's least score, `thresholds` [K], but for ignored ones; matched
+    inside classes within `radius_px`, by `protocol` and `strict` of
+    `matching.match_points`.
     """
     counts = np.zeros((3, len(results), len(thresholds)), np.int64)
     for i, result in enumerate(results_lib.above_thresholds(results, thresholds)):
@@ -52,10 +52,7 @@ def point_counts(
 
 
 def pool(counts: PointCounts, weights: np.ndarray) -> PointCounts:
-    """Sums counts [I, K] over the images of each set: [S, K].
-
-    `weights` int64 [S, I] says how often each image is in each set.
-    """
+    """Sums counts [I, K] over sets, [S, K], by int64 `weights` [S, I] of images."""
     return PointCounts(*(weights @ part for part in counts))
 
 
@@ -72,11 +69,10 @@ def ratios(counts: PointCounts) -> dict[str, np.ndarray]:
 def count_samples(
     counts: PointCounts, weights: np.ndarray, radius_px: float
 ) -> samples.ByClass:
-    """Measures resampled sets of images by their counts [I, K].
+    """Measures resampled sets by counts [I, K] and int64 `weights` [S, I] of images.
 
-    `weights` int64 [S, I] says how often each image is in each set. Returns `F1@12px`,
-    `precision@12px` and `recall@12px` of the pooled counts (12 is `radius_px`), and
-    `count_mae`, the mean absolute error of the number of cells an image.
+    `F1@12px`, `precision@12px` and `recall@12px` are pooled (12 is `radius_px`),
+    `count_mae` is the mean absolute error of the number of cells an image.
     """
     drawn = pool(counts, weights)
     together = PointCounts(*(part.sum(axis=1) for part in drawn))
@@ -110,12 +106,10 @@ class OperatingPoint(NamedTuple):
 def best_threshold(scores: np.ndarray, is_tp: np.ndarray, num_truth: int) -> float:
     """Finds the score threshold with the largest F1 = 2 TP / (predicted + annotated).
 
-    F1 is computed at every cut between two different scores [M], in [0, 1]; among equal
-    ones the highest cut wins. The number of True in `is_tp` [M] above a cut must be its
-    true positives. The threshold, for use as `score >= threshold` in float32, lies half
-    way between the last score kept and the next lower one (0 below the lowest), so that
-    it does not hang on the last digit of one score. It is `DEFAULT_THRESHOLD` where no
-    cut gives a true positive.
+    At every cut between two different scores [M] in [0, 1], the highest of equal F1;
+    the number of True in `is_tp` [M] above must be its true positives. In float32 for
+    `score >= threshold`, half way to the next lower score (0 below the lowest), so that
+    no last digit decides. `DEFAULT_THRESHOLD` where no cut gives a true positive.
 
     Example:
       >>> best_threshold(np.array([0.9, 0.8, 0.4]), np.array([True, True, False]), 2)
@@ -146,13 +140,10 @@ def fit_thresholds(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Chooses the operating score threshold of each class on validation images.
 
-    Each class is matched with its own cells within `radius_px` (`strict`: nearer), or,
-    for one `shared` threshold, all with all. Every cut is scored by maximum matching,
-    whichever protocol evaluation has: see `matching.ordered_matches`.
-
-    Returns:
-      f32 [K] thresholds, `DEFAULT_THRESHOLD` where nothing can choose one, and
-      int64 [K] annotated validation cells that chose them (0: none, the default).
+    Matched inside the class within `radius_px` (`strict`: nearer), or, for one `shared`
+    threshold, all with all; by maximum matching in any protocol (`ordered_matches`).
+    Returns f32 [K], `DEFAULT_THRESHOLD` where nothing chooses, and int64 [K] annotated
+    validation cells that chose (0: none).
     """
     if shared:
         merged = results_lib.as_one_class(results)
@@ -181,16 +172,9 @@ def fit_operating_point(
 ) -> OperatingPoint:
     """Chooses the least distance of two predictions together with the thresholds.
 
-    For each of the `distances` (px, >= 0; 0 keeps all) the predictions are thinned,
-    then `fit_thresholds` chooses the scores, unless `threshold` fixes one for all
-    classes.
-
-    Returns:
-      The candidate with the largest pooled F1 (a match counts inside its class, also
-      where the threshold is shared), of equal ones the smallest.
-
-    Raises:
-      ValueError: without candidates, or if one is negative or not finite.
+    For each of the `distances` (px, >= 0; 0 keeps all; ValueError for none or others)
+    predictions are thinned, then `fit_thresholds` chooses, unless `threshold` is fixed.
+    Largest pooled F1 wins (a match is inside its class), of equal ones the smallest.
     """
     if len(distances) == 0:
         raise ValueError("no distances to choose from; (0.0,) keeps all predictions")

@@ -1,9 +1,8 @@
 """Precision, recall and average precision of boxes, by the rules of Pascal VOC.
 
-Detections of the whole set are sorted by score; each is compared with the annotated
-box of its image that it overlaps most, is a true positive if that overlap exceeds the
-threshold and the box has not been taken by a better detection, and a false positive
-otherwise (so duplicates are false positives even where another box would be free).
+By falling score, a detection is a true positive if its overlap with the box that it
+overlaps most exceeds the threshold and no better one took that box; else a false one,
+even where another box is free.
 
 References:
   Everingham et al., The Pascal Visual Object Classes (VOC) Challenge, 2010, section 4.
@@ -19,10 +18,9 @@ _RECALL_SLACK = 1e-9
 def pairwise_iou(
     boxes_yxyx: np.ndarray, others_yxyx: np.ndarray, *, voc_plus_one: bool = False
 ) -> np.ndarray:
-    """Intersection over union of boxes [M, 4] and [N, 4]: f64 [M, N] in [0, 1].
+    """Intersection over union of boxes [M, 4] and [N, 4]: f64 [M, N], 0 if both empty.
 
-    0 where both boxes are empty. `voc_plus_one`: heights and widths count one px more,
-    as in the VOC evaluation of boxes that name their last pixel.
+    `voc_plus_one`: heights and widths count one px more, as for boxes in VOC.
     """
     extra = 1.0 if voc_plus_one else 0.0
     boxes = np.asarray(boxes_yxyx, np.float64).reshape(-1, 4)
@@ -47,19 +45,11 @@ def match_boxes(
     voc_plus_one: bool = False,
     ignored: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Marks the true positives among the detections of one image and class.
+    """Marks, bool [M], the true positives among detections of one image and class.
 
-    Args:
-      pred_boxes_yxyx: [M, 4] px.
-      scores: [M]; ties are taken in the order given.
-      true_boxes_yxyx: [N, 4] px.
-      iou: overlap that a true positive must exceed (not just reach).
-      voc_plus_one: see `pairwise_iou`.
-      ignored: bool [M] detections that neither count nor take a box. They stay False
-        here: leave them out of the false positives too.
-
-    Returns:
-      bool [M], in the order given.
+    Boxes [M, 4] and [N, 4] in px; ties of scores [M] in the order given; `iou` must be
+    exceeded. `ignored` bool [M] neither count nor take a box and stay False here: leave
+    them out of the false positives too.
     """
     is_tp = np.zeros(len(pred_boxes_yxyx), bool)
     if len(true_boxes_yxyx) == 0:
@@ -85,10 +75,8 @@ def precision_recall(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Recall and precision, f64 [M] in [0, 1], after each detection, best score first.
 
-    Takes scores [M] and `is_tp` [M] of all images, ignored detections left out, how
-    often each counts (`weights` [M], for resampled sets), and the number of annotated
-    cells. Ties are taken in the order given. Recall is 0 without cells, precision while
-    nothing has been counted.
+    Of scores and `is_tp` [M] of all images without ignored ones, `weights` [M] for
+    resampled sets. Ties as given; recall 0 without cells, precision before any count.
     """
     order = np.argsort(-np.asarray(scores), kind="stable")
     hits = np.asarray(is_tp, np.float64)[order]
@@ -111,9 +99,8 @@ def average_precision(
 ) -> float:
     """Averages precision [M] over recall [M], rising: in [0, 1]; 0 for an empty curve.
 
-    The precision at recall t is the largest one reached at a recall of t or more, and 0
-    beyond the end of the curve. `points` equally spaced recalls in [0, 1] are averaged
-    over (VOC 2007: 11); None is the area under the curve (VOC 2010).
+    Precision at recall t is the largest at a recall of t or more, 0 beyond the end.
+    Over `points` equal steps in [0, 1] (VOC 2007: 11); None is the area (VOC 2010).
 
     Example:
       >>> average_precision(np.array([0.5, 1.0]), np.array([1.0, 0.5]))

@@ -20,31 +20,19 @@ def match_points(
 ) -> np.ndarray:
     """Matches predicted with annotated points, each at most once, within a radius.
 
-    "max" finds as many pairs as possible and, among all such matchings, the one with
-    the least total distance: the rule of Shui et al. 2022 (12 px).
-    "greedy_score" lets predictions choose in falling score order (ties: in the order
-    given), each the nearest cell that is still free; common in challenges.
-    "hungarian" takes the least total distance of min(M, N) pairs, of which those within
-    the radius stay: it may find fewer pairs than "max".
-    "nearest" gives each prediction its nearest cell or none; where several want one
-    cell the nearest has it (ties: the first given), and the others have no second
-    choice. With `strict` the rule of the public code of Fujii et al. 2021 (15 px).
+    "max" finds the most pairs and, among such matchings, the least total distance: the
+    rule of Shui et al. 2022 (12 px). "greedy_score" lets predictions choose in falling
+    score order (ties: as given), each the nearest free cell; common in challenges.
+    "hungarian" takes the least total distance of min(M, N) pairs and keeps those within
+    the radius: maybe fewer than "max". "nearest" gives each prediction its nearest cell
+    or none; of several the nearest has it (ties: the first), the others no second
+    choice. With `strict` (< the radius, not <=) the rule of the code of Fujii et al.
+    2021 (15 px).
 
-    Args:
-      pred_yx: [M, 2] px, finite.
-      true_yx: [N, 2] px, finite.
-      radius: largest distance of a pair in px, finite and >= 0.
-      method: one of `METHODS`.
-      strict: whether a pair must be nearer than the radius (<), not up to it (<=).
-      scores: [M], finite; needed by "greedy_score" only.
-
-    Returns:
-      int64 [P, 2] pairs (prediction, cell), sorted by prediction. For "max" only P is
-      unique when distances tie.
-
-    Raises:
-      ValueError: for an unknown method, a bad radius, missing scores, or arrays of
-        other shapes or with values that are not finite.
+    Points [M, 2] and [N, 2] in px; scores [M] are for "greedy_score" only. Returns
+    int64 [P, 2] pairs (prediction, cell), sorted by prediction; for "max" only P is
+    unique when distances tie. ValueError for an unknown method, a radius not finite or
+    < 0, missing scores, other shapes or values that are not finite.
 
     Example:
       >>> pred_yx = np.array([[0.0, 0.0], [0.0, 10.0]])
@@ -79,11 +67,9 @@ def ordered_matches(
 ) -> np.ndarray:
     """Tells which predictions raise the maximum matching as the score cut falls.
 
-    Predictions enter in falling score order (ties: in the order given); each either
-    lengthens the maximum matching by one, along an augmenting path, or never does.
-    So the number of True among the first k is the number of pairs `match_points`
-    finds for these k with "max": one pass gives the true positives at every cut.
-    Arguments and errors are those of `match_points`; bool [M], in the order given.
+    In falling score order (ties: as given) each lengthens it by one, along an
+    augmenting path, or never does: the True among the first k, bool [M], are as many as
+    the pairs of `match_points` for these with "max". Arguments and errors are those.
     """
     pred_yx, true_yx = _points(pred_yx, "pred_yx"), _points(true_yx, "true_yx")
     scores = _scores(scores, len(pred_yx))
@@ -229,9 +215,8 @@ def _augment(
 ) -> bool:
     """Looks for an augmenting path from a new prediction, breadth first.
 
-    `owner` (cell -> its prediction) is updated along a path that is found. `exhausted`
-    cells reach no free cell any more; those of a failed search join it, so that no
-    later search visits them again.
+    Updates `owner` (cell -> its prediction); cells of a failed search join `exhausted`,
+    never visited again.
     """
     came_from: dict[int, tuple[int, int | None]] = {}
     queue: collections.deque[tuple[int, int | None]] = collections.deque(

@@ -1,9 +1,8 @@
 """Scores that a pathologist reads off the counts: the share of positive cells.
 
-The tumour proportion score of PD-L1 is positive tumour cells / all tumour cells (Shui
-et al., End-to-end cell recognition by point annotation, MICCAI 2022, introduction); the
-Ki-67 index is positive cells / all cells. Predicted and annotated counts need no
-matching: errors of detection that cancel out do not change a score.
+PD-L1's tumour proportion score is positive / all tumour cells (Shui et al., MICCAI
+2022, introduction), the Ki-67 index positive / all cells. They need no matching: errors
+of detection that cancel out do not change a score.
 """
 
 from collections.abc import Sequence
@@ -34,13 +33,11 @@ class Scores(NamedTuple):
 def score_definition(class_names: Sequence[str]) -> ScoreDefinition | None:
     """Finds the score that class names stand for; None where they define none.
 
-    Names are read without regard to case, and a word denied by "non", "not" or "no"
-    ("non-tumour") is not said; "pos" and "neg", where they stand alone ("tumor_pos",
-    "TumorNeg"), say positive and negative. "TPS": with classes that say tumor (or
-    tumour) and positive, and classes that say tumor and negative, the former / both;
-    tumour classes that say neither are left out. "positive_index": of two classes,
-    none of them a tumour, one that says positive and one that says negative, positive
-    / both.
+    Case does not matter; a word after "non", "not" or "no" ("non-tumour") is not said;
+    "pos" and "neg", standing alone ("tumor_pos", "TumorNeg"), are positive and
+    negative. "TPS": tumor (tumour) and positive / these and tumor and negative; tumour
+    classes of neither are left out. "positive_index": of two classes, neither a tumour,
+    positive / both.
 
     Example:
       >>> score_definition(["positive", "negative"])
@@ -72,13 +69,11 @@ def image_scores(definition: ScoreDefinition, counts: counting.PointCounts) -> S
 def entries(
     definition: ScoreDefinition, counts: counting.PointCounts, weights: np.ndarray
 ) -> dict[str, dict[str, Any]]:
-    """The score of the whole set and its errors, with intervals.
+    """The score of the whole set and its errors, with intervals, as `samples.entry`.
 
-    From counts [I, K] and int64 weights [S, I] of `samples.draw`: `TPS_predicted` and
-    `TPS_annotated` (cells of all images pooled), `TPS_error` (their absolute
-    difference) and `TPS_mae` (mean absolute error of an image's score over the
-    `num_images` images where both are defined) -> `samples.entry`; cells and
-    predictions are those below the line.
+    From counts [I, K] and int64 weights [S, I]: `TPS_predicted` and `TPS_annotated`
+    (pooled), `TPS_error` (absolute difference), `TPS_mae` (mean over the `num_images`
+    images where both are defined); cells and predictions are those below the line.
     """
     pooled = image_scores(definition, counting.pool(counts, weights))
     scores = image_scores(definition, counts)
@@ -108,10 +103,9 @@ def entries(
 def image_columns(
     class_names: Sequence[str], counts: counting.PointCounts
 ) -> dict[str, np.ndarray]:
-    """The score of each image and its absolute error, for a table, from counts [I, K].
+    """Each image's score and absolute error, from counts [I, K], for a table.
 
-    `TPS_predicted`, `TPS_annotated` and `TPS_error` -> f64 [I], NaN where undefined;
-    empty where the names define no score.
+    `TPS_predicted`, `TPS_annotated`, `TPS_error` -> f64 [I], NaN undefined; or empty.
     """
     definition = score_definition(class_names)
     if definition is None:

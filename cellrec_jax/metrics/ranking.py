@@ -6,12 +6,8 @@ import numpy as np
 def auc(scores: np.ndarray, positive: np.ndarray) -> float:
     """Area under the ROC curve: share of pairs with the positive on top, ties half.
 
-    In O(N log N), from the ranks (the Mann-Whitney statistic), of scores [N], high
-    where `positive` [N].
-
-    Raises:
-      ValueError: for unequal shapes, scores that are not finite, or no positives or no
-        negatives.
+    From ranks (Mann-Whitney) of scores [N], high where `positive` [N]. ValueError for
+    unequal shapes, scores that are not finite, or a kind missing.
 
     Example:
       >>> auc(np.array([3, 1, 1]), np.array([True, True, False]))

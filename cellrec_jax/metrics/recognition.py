@@ -1,10 +1,8 @@
 """Detection apart from classification, and which classes are mistaken for which.
 
-The evaluation of Shui et al., End-to-end cell recognition by point annotation, MICCAI
-2022, Table 1: cells are detected whatever their class, counts pooled over all images;
-classification is measured per class, matched inside the class, then averaged over the
-classes. The paper leaves the details out; they follow the public code of its authors'
-next method, with which its printed numbers agree.
+As Shui et al., MICCAI 2022, Table 1: detection whatever the class, pooled over images;
+classification matched inside each class, then averaged. Details, left out there, follow
+the authors' code of their next method; the printed numbers agree.
 """
 
 from collections.abc import Sequence
@@ -30,11 +28,10 @@ def confusion_matrices(
     protocol: str = "max",
     strict: bool = False,
 ) -> np.ndarray:
-    """Counts annotated against predicted classes of cells matched whatever the class.
+    """Counts annotated (row) against predicted classes, matched whatever the class.
 
-    Arguments as for `counting.point_counts`. int64 [I, K + 1, K + 1]: row the
-    annotated, column the predicted class. The last column counts missed cells, the last
-    row false detections; their corner is 0.
+    As `counting.point_counts`. int64 [I, K + 1, K + 1]: last column missed cells, last
+    row false detections, corner 0.
     """
     num_classes = len(thresholds)
     out = np.zeros((len(results), num_classes + 1, num_classes + 1), np.int64)
@@ -70,9 +67,8 @@ def detection_counts(confusion: np.ndarray) -> counting.PointCounts:
 def macro_ratios(counts: counting.PointCounts) -> dict[str, np.ndarray]:
     """Means of F1, precision and recall over the classes that have cells.
 
-    From counts [..., K]: name -> [...], NaN where no class has cells. Each is averaged
-    by itself, so the mean F1 is not the F1 of the means. A class with cells that is
-    never predicted has precision 0 here.
+    From counts [..., K]: name -> [...], NaN where no class has cells; the mean F1 is
+    not the F1 of the means. Precision is 0 here for a class never predicted.
     """
     has_cells = counts.num_truth > 0
     by_class = counting.ratios(counts)
@@ -90,11 +86,10 @@ def entries(
     weights: np.ndarray,
     radius_px: float,
 ) -> dict[str, dict[str, Any]]:
-    """Metrics of detection and of classification, with intervals.
+    """Metrics of detection and of classification, with intervals, as `samples.entry`.
 
-    From confusion matrices [I, K + 1, K + 1], counts [I, K] and weights [S, I] (see
-    `samples.draw`): `detection_F1@12px`, `class_F1@12px` and likewise `precision` and
-    `recall` -> `samples.entry`.
+    From confusion [I, K + 1, K + 1], counts [I, K] and weights [S, I]:
+    `detection_F1@12px`, `class_F1@12px`, likewise `precision` and `recall`.
     """
     pooled = counting.ratios(counting.pool(detection_counts(confusion), weights))
     macro = macro_ratios(counting.pool(counts, weights))
@@ -127,11 +122,9 @@ def threshold_curves(
     *,
     strict: bool = False,
 ) -> dict[str, Curve]:
-    """Measures every class at T score thresholds, maximum matching at each.
+    """Class name -> curve at T score thresholds, maximum matching within `radius_px`.
 
-    Class name -> its curve, matched inside the class within `radius_px`. With several
-    classes the first is `ALL_CLASSES`: matched whatever the class, one threshold for
-    all.
+    Several classes start with `ALL_CLASSES`: whatever the class, one threshold for all.
     """
     curves = {}
     if len(class_names) > 1:

@@ -23,16 +23,12 @@ class Reliability(NamedTuple):
 def reliability(
     scores: np.ndarray, is_tp: np.ndarray, num_bins: int = 10
 ) -> Reliability:
-    """Bins detections by score and compares score with precision.
+    """Bins detections by score [M] and compares it with precision (`is_tp` [M]).
 
-    ECE is the mean over detections of |share of true positives - mean score| of the
-    detection's bin. Cells that were missed play no part in it. Of scores [M] and
-    `is_tp` [M]; bins are equally wide, [a, b), and the outermost take what lies outside
-    [0, 1].
-
-    References:
-      Guo et al., On Calibration of Modern Neural Networks, 2017, Eq. (3).
-      https://arxiv.org/abs/1706.04599
+    ECE (Guo et al., On Calibration of Modern Neural Networks, 2017, Eq. (3)): mean over
+    detections of |share of true positives - mean score| of their bin, without missed
+    cells. Equal bins [a, b); the outermost take the rest.
+    https://arxiv.org/abs/1706.04599
     """
     edges = np.linspace(0.0, 1.0, num_bins + 1)
     scores = np.asarray(scores, np.float64)

@@ -1,20 +1,16 @@
 """All metrics of a set of images, with intervals, and the rows of a per-image table.
 
-Over all detections, whatever their score, by box overlap: `AP11` (11 points), `AP`
-(area) and `recall` (end of the curve). At the operating thresholds, within the radius,
-one to one: `F1@12px`, `precision@12px`, `recall@12px` (the radius in px is part of the
-name); `count_mae` is the mean absolute error of the number of cells an image.
-Detections of all images are pooled. With several classes, each metric also exists per
-class (`AP11/NAME`); AP11, AP and recall are then means over the classes that have
-cells, precision, recall and F1 within the radius count a match only inside its class
-and pool the counts of all classes, and `count_mae` counts all classes together. Several
-classes also have the metrics of `recognition`, and a score of `proportion` if their
-names define one.
+Over all detections, by box overlap: `AP11` (11 points), `AP` (area) and `recall` (end
+of the curve). At the operating thresholds, within the radius: `F1@12px`,
+`precision@12px`, `recall@12px` (12 px the radius); `count_mae`, see `counting`.
+Detections are pooled. Several classes also have each per class (`AP11/NAME`); then
+AP11, AP and recall are means over classes with cells, precision, recall and F1 pool
+matches inside classes, `count_mae` counts all together; `recognition` and, if names
+define one, `proportion` add theirs.
 
-Undefined values are None, never NaN: AP and recall of a class without cells, precision
-without predictions, F1 with neither, box metrics of a method without boxes, intervals
-of fewer than two images. F1 is 0 when there are cells but no predictions, or the other
-way round.
+Undefined is None, never NaN: AP and recall without cells, precision without
+predictions, F1 with neither (0 with one), box metrics without boxes, intervals of fewer
+than two images.
 """
 
 from collections.abc import Sequence
@@ -48,26 +44,13 @@ def evaluate(
 ) -> dict[str, dict[str, Any]]:
     """Computes every metric of a set, with bootstrap 95 % intervals over images.
 
-    The metrics are described above.
+    At `thresholds` [K] within `radius_px`, by `protocol` (of `matching.METHODS`) and
+    `strict`; boxes must exceed `iou`. `num_bootstrap` 0 is no intervals;
+    `num_threshold_labels` [K], validation cells that chose the thresholds, None
+    unknown; `beside`, a second protocol, gives `F1(nearest)@12px`, empty for none.
 
-    Args:
-      results: the images.
-      class_names: names of the K classes.
-      radius_px: largest distance of a match in px.
-      thresholds: [K] operating score thresholds.
-      iou: overlap that a true positive must exceed.
-      voc_plus_one: see `curves.pairwise_iou`.
-      num_bootstrap: resampled sets; 0 for no intervals.
-      seed: of the resampling.
-      num_threshold_labels: [K] validation cells that chose the thresholds, to be
-        reported beside the metrics that depend on them; None if unknown.
-      protocol: how points are matched, one of `matching.METHODS`.
-      strict: whether a match must be nearer than the radius, not up to it.
-      beside: a second protocol, for metrics named `F1(nearest)@12px`; empty for none.
-
-    Returns:
-      Name -> `samples.entry`, and for metrics at the operating thresholds `protocol`,
-      `strict`, `thresholds` and `num_threshold_labels` (class name -> number).
+    Returns name -> `samples.entry`, at the operating thresholds with `protocol`,
+    `strict`, `thresholds` and `num_threshold_labels` (class name -> number).
     """
     weights = samples.draw(len(results), num_bootstrap, seed)
     by_box, detected, truth = _box_samples(
@@ -97,11 +80,10 @@ def tables(
     protocol: str = "max",
     strict: bool = False,
 ) -> dict[str, Any]:
-    """What one number cannot say: who is mistaken for whom, and at which score.
+    """Who is mistaken for whom, and at which score; for JSON.
 
-    Arguments as for `evaluate`. `confusion` (see `recognition.confusion_to_json`),
-    `threshold_curves` (see `recognition.curves_to_json`) and `score`: name, numerator
-    and denominator (class names) of the score of `proportion`, or None; for JSON.
+    As `evaluate`: `confusion` and `threshold_curves` (see `recognition`), and `score`:
+    name, numerator and denominator (class names) of `proportion`'s, or None.
     """
     confusion = recognition.confusion_matrices(
         results, thresholds, radius_px, protocol=protocol, strict=strict
@@ -131,13 +113,11 @@ def per_image_rows(
     protocol: str = "max",
     strict: bool = False,
 ) -> list[dict[str, Any]]:
-    """Describes each image at the operating thresholds, for a table.
+    """Describes each image at the operating thresholds; arguments as for `evaluate`.
 
-    Arguments as for `evaluate`. One dict an image with equal keys: `image`, `group`,
-    `num_truth`, `num_predicted`, `num_matched`, `precision`, `recall`, `F1` (None where
-    undefined) and `count_error` (predicted - annotated), all classes together; with
-    several classes the counts follow again per class (`num_truth/NAME`), and where
-    these define a score `TPS_predicted`, `TPS_annotated`, `TPS_error`.
+    A dict an image: `image`, `group`, `num_truth`, `num_predicted`, `num_matched`,
+    `precision`, `recall`, `F1` (None undefined), `count_error` (predicted - annotated);
+    several classes add counts (`num_truth/NAME`), a score its `TPS_...` columns.
     """
     counts = counting.point_counts(
         results, thresholds, radius_px, protocol=protocol, strict=strict

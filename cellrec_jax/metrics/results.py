@@ -34,10 +34,7 @@ class ImageResult(NamedTuple):
 
 
 class Pooled(NamedTuple):
-    """The detections of one class over a set of images, best score first.
-
-    Ties keep the order of the images, then the order in the image.
-    """
+    """One class's detections over images, best score first; ties by image."""
 
     scores: np.ndarray
     """f32 [D], falling."""
@@ -58,8 +55,7 @@ def pool_points(
 ) -> Pooled:
     """Pools one class, true where a prediction raises the maximum point matching.
 
-    The number of true positives above any score cut equals the number of pairs that
-    `matching.match_points` finds there with "max", in each image and so in all.
+    Above any cut these are as many as pairs of `matching.match_points` with "max".
     """
     flags = []
     for result in results:
@@ -83,10 +79,7 @@ def pool_boxes(
     iou: float = 0.5,
     voc_plus_one: bool = False,
 ) -> Pooled | None:
-    """Pools one class, true where a box is a true positive of `curves.match_boxes`.
-
-    None if an image lacks predicted or annotated boxes.
-    """
+    """Pools one class, true by `curves.match_boxes`; None if an image lacks boxes."""
     flags = []
     for result in results:
         if result.pred_boxes_yxyx is None or result.true_boxes_yxyx is None:
@@ -143,12 +136,8 @@ def above_thresholds(
 def suppress(results: Sequence[ImageResult], distance: float) -> list[ImageResult]:
     """Thins the predictions of each image, all classes together.
 
-    A cell has one class, so the better of two nearer than `distance` (px; 0 keeps all)
-    stays whatever they say; ignored predictions thin out others as any do, since
-    prediction does not know of them.
-
-    Raises:
-      ValueError: if the distance is negative or not finite.
+    A cell has one class: the better of two nearer than `distance` (px; 0 keeps all;
+    ValueError if negative or not finite) stays; ignored ones thin out as any do.
     """
     return [
         select(

@@ -1,7 +1,6 @@
 """Values of a metric in a set of images and in sets drawn from it.
 
-Axis S of every array here: row 0 is the set itself, the others are bootstrap draws, so
-that values and their samples share one code. NaN is undefined.
+Axis S of every array: row 0 is the set, the others bootstrap draws. NaN is undefined.
 """
 
 from collections.abc import Sequence
@@ -15,10 +14,9 @@ ByClass = dict[str, tuple[np.ndarray, np.ndarray]]
 
 
 def draw(num_images: int, num_bootstrap: int, seed: int) -> np.ndarray:
-    """Draws sets of images with replacement, beside the set itself, as counts.
+    """Draws sets with replacement: int64 [S, I], how often each has each image.
 
-    int64 [S, I], how often each image is in each set; row 0 is all ones, rows sum to I.
-    One row for fewer than two images, which tell nothing about how images vary.
+    Row 0 is all ones, rows sum to I; one row alone for fewer than two images.
     """
     itself = np.ones((1, num_images), np.int64)
     if num_images < 2:
@@ -63,10 +61,7 @@ def entries(
     num_truth: np.ndarray,
     num_images: int,
 ) -> dict[str, dict[str, Any]]:
-    """Metric name and, for several classes, `NAME/CLASS` -> `entry`.
-
-    `num_predicted` and `num_truth` [K] are what the metrics look at.
-    """
+    """Name, and `NAME/CLASS` of several classes, -> `entry`; counts are [K]."""
     described = {}
     for name, (together, by_class) in found.items():
         described[name] = entry(

@@ -11,22 +11,12 @@ def suppress(
     *,
     groups: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Keeps points, best first, that are not nearer than a distance to a kept one.
+    """Keeps, bool [M], points not nearer than a distance to a kept one, best first.
 
-    The rule of `ops.nms.point_nms`, exact and in NumPy, for points of any number: a
-    distance can so be chosen after the prediction. A dropped point drops no other.
-
-    Args:
-      points_yx: [M, 2] px, finite.
-      scores: [M]; ties keep the earlier point.
-      distance: least distance of two kept points in px, finite; 0 keeps all.
-      groups: [M] ids; points of one group do not drop each other. None: one a point.
-
-    Returns:
-      bool [M], in the order given.
-
-    Raises:
-      ValueError: if the distance is negative or not finite.
+    As `ops.nms.point_nms`, exact, in NumPy: to choose it after the prediction. Points
+    [M, 2] in px; of equal scores [M] the earlier; `distance` in px, 0 keeps all
+    (ValueError if negative or not finite); points of one group [M] do not drop each
+    other (None: one a point). A dropped point drops no other.
 
     Example:
       >>> points_yx = np.array([[0.0, 0.0], [0.0, 3.0], [0.0, 6.0]])

@@ -15,10 +15,7 @@ Predict = Callable[[Any, Any, Batch, Decode], Detections]
 
 @functools.lru_cache(maxsize=2)  # a method in use is compiled once
 def jit_predict(method: Method) -> Predict:
-    """Compiles a method's prediction, from raw images on.
-
-    A method with a `fit` predicts on the host and is not compiled.
-    """
+    """Compiles a prediction from raw images on; with a `fit` it stays on the host."""
 
     def predict(
         params: Any, model_state: Any, batch: Batch, decode: Decode

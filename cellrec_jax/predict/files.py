@@ -19,11 +19,7 @@ from cellrec_jax.predict.predictor import Predictor
 
 
 def find_inputs(pattern: str) -> list[Path]:
-    """Images that a file, folder or glob names, naturally sorted.
-
-    Raises:
-      DataError: if there are none.
-    """
+    """Images that a file, folder or glob names, naturally sorted; DataError if none."""
     path = Path(pattern).expanduser()
     if path.is_dir():
         found = [Path(file) for file in pixel_files.list_images(path, recursive=True)]
@@ -52,19 +48,8 @@ def predict_files(
 ) -> list[str]:
     """Predicts files; writes one CSV, and a GeoJSON and an overlay for each.
 
-    The latter lie in sub-folders as the images do. A file that cannot be read does not
-    stop the others.
-
-    Args:
-      predictor: from `load`.
-      paths: image files.
-      output: folder, made if needed.
-      console: shows progress.
-      mpp: micrometres per px of the files; 0 is unknown.
-      margin_px: of tiles, see `Predictor.predict`.
-
-    Returns:
-      One message for each file that could not be read.
+    The latter in sub-folders of `output` as the images. `mpp`: um per px, 0 unknown;
+    `margin_px` of `Predictor.predict`. Returns a message a file that could not be read.
     """
     rows: list[dict[str, Any]] = []
     failed: list[str] = []

@@ -46,16 +46,14 @@ class Predictor:
         """Detects cells above the thresholds that were fitted on validation images.
 
         An image within 5 % of the training images' size is resized as those were. Any
-        other is brought to their scale, so that a cell has as many px; where `mpp` and
-        the training images' are both known, by these. It is predicted in one pass if
-        neither side is more than 1.5 times theirs, else in overlapping tiles. Smaller
-        ones are widened to their size by mirroring, so that all of them share what is
-        compiled; each larger size of a pass is compiled once, which takes longer than
-        predicting.
+        other is brought to their scale, by `mpp` where both are known. One pass if
+        neither side is over 1.5 times theirs, else overlapping tiles. Smaller ones are
+        mirrored to their size, so that all share what is compiled; each larger size of
+        a pass is compiled once, which takes longer than predicting.
 
-        `heatmap_pu` divides each tile by its own brightest pixel. Where
-        `model.peak_rule` is relative each also sets its own range of heights, so that
-        one without cells has peaks too: train with "absolute" if images need tiles.
+        `heatmap_pu` divides each tile by its own brightest pixel; with a relative
+        `model.peak_rule` also by its own range of heights, so that one without cells
+        has peaks too: train with "absolute" if images need tiles.
 
         Args:
           image: uint8 or uint16 [H, W, 3] (or [H, W, 1], repeated).
@@ -63,16 +61,11 @@ class Predictor:
           margin_px: of tiles, px of the training images; 0 is the side of a box. From
             the receptive radius of the network on (352 for a ResNet-50 and the heads of
             `point_matching`; twice that if `data.size_hw` halves the images) tiles give
-            what the whole image does, with the exceptions of configs/README.md, Large
-            images. Tiles grow with the margin, and those at the far edges have
-            sizes of their own, each compiled once.
+            what the whole image does, but for configs/README.md, Large images. Tiles
+            grow with it, and those at far edges are each compiled once.
 
-        Returns:
-          The cells, in px of `image`.
-
-        Raises:
-          DataError: if the array is no image.
-          ValueError: if the margin is negative.
+        Returns cells in px of `image`. DataError for no image, ValueError for a margin
+        < 0.
         """
         if margin_px < 0:
             raise ValueError(f"margin_px is {margin_px}: give 0 or more")
@@ -165,14 +158,9 @@ class Predictor:
 
 
 def load(workdir: epath.PathLike, which: str = "last") -> Predictor:
-    """Loads a trained work directory; the folder alone is needed.
+    """Loads a trained work directory, alone; `which` is "last" or "best" on validation.
 
-    Args:
-      workdir: of a training run.
-      which: "last", or "best" on validation images.
-
-    Raises:
-      CheckpointError: if it holds no readable checkpoint.
+    CheckpointError if it holds no readable checkpoint.
     """
     model = model_lib.restore(epath.Path(workdir), which)
     return Predictor(model, jit_predict(model.method))

@@ -34,10 +34,7 @@ def grid(
     margin_yx: Sequence[int],
     stride: int = 1,
 ) -> list[Tile]:
-    """Cuts an image into tiles that overlap, row by row; all in px, see `spans`.
-
-    A side shorter than the tile's is not cut.
-    """
+    """Cuts an image into overlapping tiles, row by row, in px; see `spans`."""
     rows, columns = (
         spans(size, min(tile, size), margin, stride)
         for size, tile, margin in zip(size_hw, tile_hw, margin_yx, strict=True)
@@ -53,17 +50,11 @@ def grid(
 def spans(
     length: int, tile: int, margin: int, stride: int = 1
 ) -> list[tuple[int, int, float, float]]:
-    """Cuts one axis into tiles that overlap.
+    """Cuts one axis into overlapping tiles: start, end, and half-open part owned, px.
 
-    Args:
-      length: of the axis, px.
-      tile: length of a tile, px; a shorter axis gets one tile that reaches beyond it.
-      margin: px; neighbours overlap by at least two margins, shared half and half.
-      stride: px; every tile starts at a multiple, so the last one may be longer than
-        `tile` by up to that.
-
-    Returns:
-      Start and end of each tile, and the half-open part of the axis that it owns.
+    A shorter axis gets one tile that reaches beyond it. Neighbours overlap by at least
+    two margins, half and half. Tiles start at multiples of `stride`, so the last one
+    may be longer by up to that.
 
     Example:
       >>> spans(10, 6, 1)
@@ -85,12 +76,10 @@ def spans(
 
 
 def pad_mirror(image: np.ndarray, least_hw: Sequence[int]) -> np.ndarray:
-    """Extends an image to the right and below by its mirror image, again and again.
+    """Extends an image [H, W, C] right and below, to `least_hw` px, by mirroring.
 
-    Brightness and contrast stay the image's own, which white would change for networks
-    that average over all they see (GroupNorm) or divide by the brightest pixel.
-
-    `image` is [H, W, C] of any type, `least_hw` in px.
+    White would change its mean and contrast for networks that average over all they see
+    (GroupNorm) or divide by the brightest pixel.
     """
     height, width = np.maximum(np.subtract(least_hw, image.shape[:2]), 0).tolist()
     return np.pad(image, ((0, height), (0, width), (0, 0)), mode="symmetric")

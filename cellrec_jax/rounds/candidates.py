@@ -31,9 +31,8 @@ class Candidates(NamedTuple):
 def carry_over(new: Candidates, previous: Candidates, distance_px: float) -> Candidates:
     """Appends the previous round's peaks with no new one within the distance, px.
 
-    References:
-      The public code of Fujii et al. Differs from it: there a previous peak stays also
-      where another one is nearer to the only new peak within the distance.
+    Differs from the code of Fujii et al.: there a previous peak stays also where
+    another one is nearer to the only new peak within the distance.
     """
     stays = np.ones(len(previous.image), bool)
     for image in np.intersect1d(new.image, previous.image):
@@ -49,24 +48,15 @@ def divide(
     labels: Sequence[round_labels.ImageLabels],
     match_px: float,
 ) -> np.ndarray:
-    """Tells which peaks are at labels.
+    """Tells which peaks are at labels: i8 [N] of POSITIVE, REMOVED and UNLABELED.
 
-    In each image peaks are matched one to one with the positive labels, and again with
-    the pseudo-negative ones, each peak with its nearest label or none (method "nearest"
-    of `matching.match_points`). So a second peak at one cell stays unlabelled.
+    In each image, as `candidates.image` counts, peaks are matched within `match_px`
+    with the positive labels, and again with the pseudo-negative ones ("nearest" of
+    `matching.match_points`). So a second peak at one cell stays unlabelled.
 
-    Args:
-      candidates: N peaks.
-      labels: those of each image, in the order that `candidates.image` counts in.
-      match_px: largest distance of a match.
-
-    Returns:
-      i8 [N] of POSITIVE, REMOVED and UNLABELED.
-
-    References:
-      The public code of Fujii et al. Differs from it: it removes a peak matched on both
-      sides, here the nearer label decides; so background selected at the rim of a
-      labelled cell does not take the cell's own peak away.
+    Differs from the code of Fujii et al.: it removes a peak matched on both sides, here
+    the nearer label decides; so background selected at the rim of a labelled cell does
+    not take the cell's own peak away.
     """
     distances = np.full((2, len(candidates.image)), np.inf)
     for image in np.unique(candidates.image):
@@ -87,21 +77,13 @@ def divide(
 def prior_of(
     patches: jax.Array, kinds: np.ndarray, config: RefineOptions, seed: int
 ) -> tuple[float, tuple[str, ...]]:
-    """The prior of the classifier's risk, as the options say.
+    """The prior of the classifier's risk, in (0, 1), and what did not go as planned.
 
-    The negative part of that risk (`pu.pu_risk`) is the mean over unlabelled peaks
-    alone, less what their cells have in it: unbiased with the share of cells among
-    these, which is what penL1 estimates. The fixed rule is the share among labelled
-    and unlabelled ones together, which is higher, as in the code of Fujii et al.
-
-    Args:
-      patches: [N, S, S, C] at the peaks.
-      kinds: i8 [N], see `divide`; some positive, some unlabelled.
-      config: options of rounds.
-      seed: of the estimate.
-
-    Returns:
-      The prior, in (0, 1), and what did not go as planned.
+    From patches [N, S, S, C] at the peaks and their kinds i8 [N] (`divide`), some
+    positive, some unlabelled. The negative part of the risk (`pu.pu_risk`) is the mean
+    over unlabelled peaks less what their cells have in it: unbiased with the share of
+    cells among these, which penL1 estimates. The fixed rule is the higher share among
+    labelled and unlabelled ones, as in the code of Fujii et al.
     """
     positive, unlabeled = kinds == POSITIVE, kinds == UNLABELED
     if config.prior:

@@ -72,13 +72,7 @@ def train_round(
 ) -> Detector | loop.Outcome:
     """Trains a round's detectors, keeps the one with most peaks and writes these.
 
-    Args:
-      job: of the run.
-      labels: image id -> labels of this round, px of the images on disk.
-      number: of the round.
-
-    Returns:
-      The detector, or the outcome of a training that was interrupted.
+    `labels` in px of the images on disk. Returns an interrupted training's outcome.
     """
     experiment, method, files, images, console, init_from = job
     config = experiment.options.refine
@@ -118,10 +112,7 @@ def train_round(
 
 
 def forget_others(files: RoundFiles, found: Detector) -> None:
-    """Deletes the checkpoints of a round's detectors that were not chosen.
-
-    Only of a round that has the next one's labels: it would train them again.
-    """
+    """Deletes a round's unchosen checkpoints, once the next one's labels are there."""
     chosen = files.detector(found.number, found.model.experiment.seed)
     for folder in chosen.parent.iterdir():
         if folder.name.startswith("seed_") and folder != chosen:
@@ -141,11 +132,7 @@ def _notes(peaks: Candidates, slots: int) -> tuple[str, ...]:
 
 
 def started_from(files: RoundFiles, init_from: epath.Path | None) -> epath.Path | None:
-    """The weights that the first round's detectors started from, and so all others'.
-
-    Raises:
-      ConfigError: if the command asks for other ones by `init_from`.
-    """
+    """The weights that all detectors start from; ConfigError if asked for others."""
     meta = checkpoint.latest_meta(_chosen(files, 0))
     start_lib.check(init_from, meta)
     return epath.Path(meta["init_from"]) if meta["init_from"] else None
@@ -171,11 +158,7 @@ def _model_of(
 
 
 def with_classifier(model: model_lib.Model, judged: relabel.Judged) -> model_lib.Model:
-    """The model with the trained classifier, if it is one that asks it.
-
-    Raises:
-      DataError: if it asks one, and there was nothing to train it on.
-    """
+    """The model with the classifier if it asks one; DataError if there is none."""
     if "classifier" not in model.params:
         return model
     if judged.classifier is None:

@@ -28,8 +28,8 @@ def terms(
 ) -> tuple[Flat, frozenset[str]]:
     """The stored values that count, and the keys that may change.
 
-    Until rounds are done, how detections are made (`eval`) is part of their training.
-    Their number may change as long as there are no labels of later ones.
+    Until rounds are done `eval` is part of their training; their number may change as
+    long as there are no labels of later ones.
     """
     free = set(config_lib.MAY_CHANGE)
     rounds = _wanted(experiment)

@@ -1,7 +1,6 @@
 """Figures of rounds of pseudo labels: what was selected, by which scores, with success.
 
-Colours are those of Fig. 3 of Fujii et al., Cell Detection from Imperfect Annotation by
-Pseudo Label Selection Using P-classification, MICCAI 2021: yellow given, red
+Colours of Fig. 3 of Fujii et al., MICCAI 2021 (see `rounds`): yellow given, red
 pseudo-positive, blue pseudo-negative, green not selected.
 """
 
@@ -55,11 +54,8 @@ def selected_labels(
 ) -> None:
     """Draws labels over an image, a panel a round, as Fig. 3 of the paper.
 
-    Args:
-      path: the PNG file.
-      image: [H, W] or [H, W, C], of any type and range (C other than 3: the mean); its
-        contrast is stretched.
-      panels: one or more, in px of `image`.
+    The image is [H, W] or [H, W, C] of any type and range (C other than 3: the mean),
+    its contrast stretched; panels are in its px.
     """
     columns = min(_COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
@@ -86,13 +82,8 @@ def score_histograms(
 ) -> None:
     """Draws how scores are spread, a panel a score, each kind of peak by itself.
 
-    Bars are shares of their kind, since kinds differ much in number. The highest and
-    lowest thousandth of scores are drawn in the outermost bars.
-
-    Args:
-      path: the PNG file.
-      scores: title, such as "ranking of positives" -> kind of peak, such as
-        "unselected" or an origin of labels -> scores [N], if finite.
+    Bars are shares of their kind; the highest and lowest thousandth of scores go into
+    the outermost. `scores` are title -> kind of peak -> [N], drawn if finite.
     """
     columns = max(1, min(_COLUMNS, len(scores)))
     rows = max(1, -(-len(scores) // columns))
@@ -129,10 +120,7 @@ def round_curves(
 ) -> None:
     """Draws measures over the rounds, a panel a set of images, as Tables 2 and 3.
 
-    Args:
-      path: the PNG file.
-      curves: set, such as "training images" -> measure, such as "precision" -> its
-        value in [0, 1] after 0, 1, ... rounds; NaN where undefined.
+    Set -> measure -> values in [0, 1] after 0, 1, ... rounds; NaN where undefined.
     """
     figure = drawing.new_figure(4.4 * max(1, len(curves)), 3.7)
     names = list(dict.fromkeys(name for lines in curves.values() for name in lines))

@@ -75,9 +75,7 @@ class RoundFiles:
     def read_labels(self, number: int) -> dict[str, ImageLabels]:
         """Reads a round's labels, which may have been edited before it began.
 
-        Raises:
-          DataError: if the file cannot be used, or marks no cell.
-          ConfigError: if it was edited after the round had begun.
+        DataError if unusable or without a cell, ConfigError if edited after it began.
         """
         path = self.labels_path(number)
         labels = round_labels.read(path, self.sizes).images
@@ -121,11 +119,9 @@ class RoundFiles:
 
 
 def refuse_edits(workdir: epath.Path, number: int | None = None) -> None:
-    """Refuses labels that changed after a round (or any) had begun to train on them.
+    """Refuses labels edited after a round (or any) began to train on them.
 
-    Raises:
-      DataError: if such a file cannot be read.
-      ConfigError: if one was edited.
+    ConfigError names them; DataError if a file cannot be read.
     """
     files = RoundFiles(workdir, {})
     for begun in files.begun() if number is None else [number]:
@@ -146,12 +142,9 @@ def refuse_edits(workdir: epath.Path, number: int | None = None) -> None:
 
 
 def given_labels(split: sets.Split, eval_set: sets.EvalSet) -> dict[str, ImageLabels]:
-    """The annotations that training keeps, px of the images on disk.
+    """The annotations that training keeps, px of the images on disk; DataError if none.
 
     `eval_set` has the same images as `split`, for their sizes.
-
-    Raises:
-      DataError: if no image has one.
     """
     loaded = sets.load_train(split).images
     labels = {}

@@ -1,11 +1,9 @@
 """Labels of a round as files, to look at, to edit by hand and to go on from.
 
-`round_1.json` holds, for each image, a point a line, beside `round_1/<image>.geojson`
-for QuPath, which are for looking only. Points are (x, y) px of the image on disk:
+`round_1.json` holds a point a line; `round_1/<image>.geojson`, for QuPath, is only to
+look at. (x, y) in px on disk; "round" and "rank" may be left out:
 
     {"x":10.5,"y":20.0,"origin":"pseudo_positive","round":1,"rank":3.25}
-
-"round" and "rank" can be left out of a line added by hand.
 """
 
 from collections import Counter
@@ -75,21 +73,12 @@ def write(
     labels: Mapping[str, ImageLabels],
     sizes: Sizes,
 ) -> None:
-    """Writes the labels of all images, and for QuPath a file for each.
+    """Writes the labels of all images, px on disk, and for QuPath a file for each.
 
-    The JSON file is written last: where it is, the others are whole. `read` gives back
-    exactly the same labels.
-
-    Args:
-      path: the JSON file; the files for QuPath go to a folder of its name without
-        suffix, in sub-folders where ids have "/". There the rank is the measurement
-        "score", 1 for given labels.
-      round_number: >= 0.
-      labels: image id -> its labels, in px of the image on disk.
-      sizes: of the same images.
-
-    Raises:
-      DataError: for labels that `read` would not accept; nothing is written then.
+    The JSON file is last: where it is, the others are whole, in a folder of its name,
+    in sub-folders where ids have "/"; there the rank is "score", 1 for given labels.
+    `read` gives back the same labels; DataError for what it would not accept, nothing
+    is written then.
     """
     content = _encode(round_number, labels, sizes)
     # What will be in the file is checked, not what was meant.
@@ -111,12 +100,9 @@ def read(path: str | os.PathLike[str], sizes: Sizes) -> RoundLabels:
     """Reads and checks labels that were written here and may have been edited.
 
     The images are those of `sizes`, in its order. A point without "round" is of the
-    file's round (0 if given), one without "rank" has NaN.
-
-    Raises:
-      DataError: if the file cannot be read, is no JSON, or has an unknown or missing
-        image, one of another size, or a point that is outside of its image, no number,
-        of unknown origin, round or rank. It names file, image and point (from 1 on).
+    file's round (0 if given), one without "rank" has NaN. DataError names file, image
+    and point (from 1 on): no JSON, an unknown or missing image, another size, a point
+    outside of its image, no number, an unknown origin, round or rank.
     """
     try:
         parsed = orjson.loads(epath.Path(path).read_bytes())
@@ -140,10 +126,7 @@ def read_sizes(path: str | os.PathLike[str]) -> dict[str, tuple[int, int]]:
 def difference(
     before: Mapping[str, ImageLabels], after: Mapping[str, ImageLabels]
 ) -> Difference:
-    """Counts the labels that are only in `after`, and only in `before`.
-
-    Neither their order nor rounds and ranks are looked at.
-    """
+    """Counts labels only in `after`, only in `before`; rounds and ranks are unread."""
     old, new = _count(before), _count(after)
     return Difference((new - old).total(), (old - new).total())
 

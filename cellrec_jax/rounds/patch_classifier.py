@@ -1,7 +1,6 @@
 """Trains a classifier of patches from positive and unlabelled ones, for its features.
 
-Fujii et al., Cell Detection from Imperfect Annotation by Pseudo Label Selection Using
-P-classification, MICCAI 2021, section 2.2 and its public code: g, trained by the
+g of Fujii et al., MICCAI 2021 (see `rounds`), section 2.2 and code, trained by the
 non-negative risk of Kiryo et al. 2017 (see `losses.pu`).
 """
 
@@ -69,14 +68,9 @@ def train_in(
 ) -> tuple[Trained, float]:
     """Trains as `train` does, from where the checkpoints in `folder` say it was.
 
-    It saves at ends of epochs; `checkpoints.every` counts steps.
-
-    Returns:
-      The classifier, and the seconds it took; of earlier processes those until they
-      last saved.
-
-    Raises:
-      Interrupted: after Ctrl-C or SIGTERM, when the epoch is done and saved.
+    Saves at ends of epochs; `checkpoints.every` counts steps. Returns the classifier
+    and its seconds, of earlier processes until they last saved. Interrupted after
+    Ctrl-C or SIGTERM, when the epoch is done and saved.
     """
     manager = checkpoint.open_manager(folder, checkpoints)
     start, resume, before = manager.latest_step() or 0, None, 0.0
@@ -121,27 +115,16 @@ def train(
 ) -> Trained:
     """Trains the classifier and keeps the epoch of least training loss.
 
-    Each epoch takes all patches once, shuffled by (seed, epoch), in batches of
-    `batch_size`, the last one of what is left. Batches may lack positives, or
-    unlabelled patches: they have the risk that `pu.pu_risk` says. Adam, with weight
-    decay added to the gradient of every parameter, as PyTorch has it.
+    Patches f32 [N, S, S, C] and `positive` bool [N] (labelled as a cell; some cells are
+    not), shuffled each epoch by (seed, epoch), the last batch of what is left. Batches
+    may lack a kind: they have the risk that `pu.pu_risk` says, by the prior in (0, 1).
+    Adam, with weight decay added to the gradient of every parameter, as PyTorch has it.
+    `on_epoch` may raise to end it there; `resume` goes on to the same result.
 
-    Args:
-      patches: f32 [N, S, S, C], see `PatchNet`.
-      positive: bool [N], True where labelled as a cell; some are not.
-      prior: in (0, 1), of the risk; see `candidates.prior_of`.
-      config: how to train.
-      seed: of the initial parameters, the order of patches and dropout.
-      on_epoch: told of training after each epoch; it may raise to end it there.
-      resume: of the same patches and options, to go on from; the result is the same.
-
-    Raises:
-      ConfigError: see `PatchNet`.
-      RunError: if no epoch has a finite loss.
+    ConfigError as `PatchNet`, RunError if no epoch has a finite loss.
 
     References:
-      Fujii et al. 2021, Eq. 1. Differs from the code: which takes, by mistake, the
-      epoch before that of least loss.
+      Fujii et al. 2021, Eq. 1. Their code takes, by mistake, the epoch before.
     """
     patches, positive = jnp.asarray(patches, jnp.float32), jnp.asarray(positive, bool)
     data = _Data(patches, positive, jnp.float32(prior))
@@ -175,8 +158,8 @@ def extract(
 ) -> tuple[jax.Array, jax.Array]:
     """Scores f32 [N] of patches f32 [N, S, S, C], and their features f32 [N, F].
 
-    With `turns` they are means over the orientations of a patch, so that they do not
-    depend on how it lies.
+    With `turns` means over orientations, so that they do not depend on how a patch
+    lies.
     """
     patches = jnp.asarray(patches, jnp.float32)
     num_batches = max(-(-len(patches) // EXTRACT_BATCH), 1)
@@ -204,8 +187,8 @@ def _epoch(
 ) -> tuple[_State, jax.Array]:
     """One pass over all patches; returns the state and the mean loss.
 
-    Steps are dispatched without waiting for their results. A scan over them would take
-    10 times as long on a CPU, where XLA has no fast convolutions inside loops.
+    Steps do not wait for results; a scan takes 10 times as long on a CPU, where XLA has
+    no fast convolutions inside loops.
     """
     num_patches = len(data.positive)
     rng_order, rng_dropout = jax.random.split(rng)

@@ -1,11 +1,8 @@
 """From a trained detector to the labels of the next round.
 
 Peaks on the training images are cut out, a classifier that knows positive and
-unlabelled ones only learns their features, and P-classification of these picks those
-that are surely cells or surely background.
-
-Source: Fujii et al., Cell Detection from Imperfect Annotation by Pseudo Label Selection
-Using P-classification, MICCAI 2021.
+unlabelled ones learns their features, and P-classification picks those that are surely
+cells or surely background. Source: Fujii et al., MICCAI 2021 (see `rounds`).
 """
 
 from collections.abc import Mapping
@@ -74,10 +71,7 @@ class Relabeled(NamedTuple):
 
 
 def with_labels(split: sets.Split, labels: Mapping[str, ImageLabels]) -> sets.Split:
-    """The same images with other labels, px on disk, which are all kept as they are.
-
-    Pseudo-negative ones become points of the class `heatmap_pu.BACKGROUND`.
-    """
+    """The images with other labels, px on disk, all kept; pseudo-negatives too."""
 
     def relabel(record: Record) -> Record:
         own = labels[record.image_id]
@@ -107,10 +101,7 @@ def with_labels(split: sets.Split, labels: Mapping[str, ImageLabels]) -> sets.Sp
 def find_candidates(
     model: model_lib.Model, eval_set: sets.EvalSet, threshold: float = 0.0
 ) -> Candidates:
-    """A detector's peaks on every image, image by image, px of the network's images.
-
-    `threshold` is the least score of a peak; 0 takes the model's own.
-    """
+    """A detector's peaks, px of the network's images; threshold 0: the model's."""
     find = _jit_candidates(model.method)
     decode = model.decode
     if threshold:
@@ -160,12 +151,9 @@ def judge(
 ) -> Judged:
     """Trains the classifier on the peaks and extracts their features.
 
-    Without positive or without unlabelled peaks there is no classifier, and the notes
-    say why. Candidates are in px of the network's images, labels of those on disk, the
-    training ones; `folder` gets checkpoints of the classifier while it trains.
-
-    Raises:
-      Interrupted: see `patch_classifier.train_in`.
+    Without positive or without unlabelled peaks there is none, and the notes say why.
+    Candidates are in px of the network's images, labels of those on disk; `folder` gets
+    checkpoints. Interrupted as in `patch_classifier.train_in`.
     """
     kinds = pseudo_candidates.divide(
         candidates, to_network(labels, eval_set), config.match_px
@@ -209,10 +197,7 @@ def relabel(
     config: RefineOptions,
     round_number: int,
 ) -> Relabeled:
-    """Ranks the peaks and adds the surest ones to the labels of this round.
-
-    `round_number` is that of the round that will train on the result, >= 1.
-    """
+    """Ranks the peaks and adds the surest to the labels, for round `round_number`."""
     begin = time.monotonic()
     ranking = pseudo_selection.rank(
         judged.features,

@@ -42,10 +42,7 @@ def label_line(number: int, rounds: int, labels: Mapping[str, ImageLabels]) -> s
 def measure(
     model: model_lib.Model, eval_set: sets.EvalSet, config: EvalConfig
 ) -> dict[str, float | None]:
-    """Precision, recall and F1 of a detector, pooled over a set's images.
-
-    Name -> value in [0, 1]; None where undefined.
-    """
+    """Precision, recall and F1 in [0, 1], pooled over images; None where undefined."""
     found = predictions.predict_set(
         compiled.jit_predict(model.method),
         model.params,
@@ -75,18 +72,11 @@ def purity(
     *,
     cells: bool,
 ) -> float | None:
-    """Share of selected peaks that are what they are taken for.
+    """Share of selected peaks (`index`; None of none) that are what they are taken for.
 
-    A cell counts for one peak: a second one that is taken for it is wrong. Background
-    is a peak without any cell near it.
-
-    Args:
-      candidates: peaks, px of the network's images.
-      index: those selected; none give None.
-      truth_yx: f32 [N, 2] of each image, its cells, in the same px; for peaks taken for
-        cells those that no label marks yet.
-      match_px: a cell is within this of its peak; background has none within it.
-      cells: whether they are taken for cells, else for background.
+    In px of the network's images; `truth_yx` f32 [N, 2] of each. Taken for `cells`,
+    those that no label marks yet: each counts for one peak within `match_px`, a second
+    is wrong. Background has no cell within it.
     """
     if not len(index):
         return None
@@ -108,12 +98,9 @@ def separation(
 ) -> dict[str, Any]:
     """How well scores tell unlabelled peaks on cells from those on background.
 
-    `scores` are name -> f32 [N], high for cells; the others are as for `purity`.
-
-    Returns:
-      `on_cells`, the share of unlabelled peaks that are, second peaks on a cell among
-      them, which `purity` counts as wrong: no more than that can be expected of lots.
-      `auc`, name -> area under the ROC curve. None where undefined.
+    `scores` are name -> f32 [N], high for cells; the rest as for `purity`. Returns
+    `on_cells`, the share on cells, also second peaks (wrong for `purity`): the most to
+    expect of lots; `auc`, name -> area under the ROC curve. None where undefined.
     """
     near = _on_cells(candidates, truth_yx, match_px)[unlabeled]
     both = near.any() and not near.all()
@@ -163,8 +150,7 @@ def summarize(
 ) -> dict[str, Any]:
     """Numbers of a round, trained on `labels`, for its summary.json.
 
-    If all annotations of the training images (`eval_set`) are given labels, nothing
-    tells which of the selected peaks are right.
+    If all annotations are given labels, nothing tells which selected peaks are right.
     """
     counts = Counter(origin for image in labels.values() for origin in image.origins)
     summary: dict[str, Any] = {
@@ -252,10 +238,7 @@ def draw(
     eval_set: sets.EvalSet,
     split: sets.Split,
 ) -> None:
-    """Draws a round's selection, and the scores.
-
-    The image is that with most given labels, so that rounds can be compared.
-    """
+    """Draws selection and scores, on the image with most given labels."""
     folder = files.workdir / "figures"
     image_id = max(
         following.labels,

@@ -1,9 +1,8 @@
 """Rounds of pseudo labels, read from top to bottom.
 
 Round t trains the detector on `labels/round_t.json`; its peaks on the training images
-give `labels/round_t+1.json` (`relabel`). What is on disk (`round_files`) decides where
-a repeated command goes on: at the latest labels, and inside a round at its detector's
-last checkpoint.
+give `labels/round_t+1.json` (`relabel`). A repeated command goes on at the latest
+labels (`round_files`), inside a round at its detector's last checkpoint.
 
 Source: Fujii et al., Cell Detection from Imperfect Annotation by Pseudo Label Selection
 Using P-classification, MICCAI 2021.
@@ -44,15 +43,8 @@ def train(
 ) -> loop.Outcome:
     """Trains all rounds; the last one's detector becomes the work directory's.
 
-    Arguments are those of `loop.train`; each round's detectors start from `init_from`
-    (with `warm_start` those of the first one).
-
-    Returns:
-      The last round's outcome, with the seconds of all stages.
-
-    Raises:
-      ConfigError, DataError, CheckpointError, RunError: as `loop.train`, and for label
-        files that cannot be used.
+    As `loop.train`, errors too, also for unusable label files; detectors start from
+    `init_from` (with `warm_start` the first round's). Outcome with all stages' seconds.
     """
     # 1. What is asked for, the images, and the given labels.
     check(experiment)
@@ -99,10 +91,7 @@ def train(
 def _train_round(
     job: Job, labels: Mapping[str, ImageLabels], number: int
 ) -> tuple[round_detector.Detector, relabel.Relabeled | None] | loop.Outcome:
-    """Trains a round's detector and, but for the last one, selects the next labels.
-
-    Of what was interrupted it returns the outcome.
-    """
+    """Trains a round's detector and selects the next labels; the outcome at an end."""
     experiment, config = job.experiment, job.experiment.options.judging
     found = round_detector.train_round(job, labels, number)
     if isinstance(found, loop.Outcome):

@@ -1,11 +1,8 @@
 """Selects pseudo labels among the detector's peaks by P-classification.
 
 Peaks at a label are positives, the others unlabelled (see `pseudo_candidates`). Two
-rankings of the latter, one for each end, tell which are surely cells and which surely
-background. Everything is on the host, but for the rankings.
-
-Source: Fujii et al., Cell Detection from Imperfect Annotation by Pseudo Label Selection
-Using P-classification, MICCAI 2021, and its public code, where both differ.
+rankings of the latter tell which are surely cells, which surely background. On the
+host, but for the rankings. Source: Fujii et al., MICCAI 2021 (see `rounds`), and code.
 """
 
 from collections.abc import Callable, Sequence
@@ -68,24 +65,13 @@ def rank(
     """Ranks peaks from both ends, by two runs of P-classification.
 
     The P-run takes labelled peaks for positive and unlabelled ones for negative. The
-    N-run has opposed labels, after the best `moved_share` of unlabelled peaks by the
-    P-run joined the labelled ones; its scores are stored with opposed sign.
+    N-run has opposed labels, after the best `moved_share` in [0, 1) of unlabelled peaks
+    by the P-run joined the labelled ones; its scores are stored with opposed sign.
 
-    Args:
-      features: float [N, F] of the patches at the peaks, from the feature extractor,
-        finite but where REMOVED. They are divided by the highest one, if above 0.
-      kinds: i8 [N], see `pseudo_candidates.divide`.
-      p: >= 1, how much the top of the list counts.
-      ridge: >= 0, of the squared weights.
-      solver: "lbfgs" or "sgd", see `losses.ranking.solvers`.
-      moved_share: in [0, 1); 0 as the paper prints it.
-
-    Returns:
-      Scores of all peaks; only those of unlabelled ones serve to select. All are NaN,
-      and the notes say why, where nothing can be learned.
-
-    Raises:
-      ValueError: if features of used peaks are not finite.
+    Features [N, F], finite (else ValueError) but where REMOVED, are divided by the
+    highest one, if above 0; kinds i8 [N] as `divide`; p >= 1 is how much the top of the
+    list counts, `ridge` >= 0 of squared weights. Only scores of unlabelled peaks serve
+    to select; all are NaN, and the notes say why, where nothing can be learned.
 
     References:
       Fujii et al. 2021, Eq. 2 and their code. Differs from the paper: the moved share
@@ -130,20 +116,10 @@ def select(
 ) -> Selection:
     """Takes the ends of both rankings as labels.
 
-    Of n unlabelled peaks the int(share n) surest become labels, peaks at both ends
-    neither.
-
-    Args:
-      ranking: of N peaks.
-      kinds: i8 [N], see `candidates.divide`.
-      image: i32 [N], as in `Candidates`.
-      top_share: alpha in [0, 1], of the unlabelled peaks, to become pseudo-positive.
-      bottom_share: beta in [0, 1], to become pseudo-negative.
-      pooled: whether n counts the peaks of all images together, else image by image.
-
-    References:
-      Fujii et al. 2021; that it is pooled, and what becomes of peaks at both ends, is
-      in their code only.
+    Of n unlabelled peaks (all images', if `pooled`, else image by image) the int(share
+    n) surest: `top_share` alpha in [0, 1] become pseudo-positive, `bottom_share` beta
+    pseudo-negative, peaks at both ends neither. Kinds i8 [N] and image i32 [N]. Pooling
+    and peaks at both ends are in the code of Fujii et al. 2021 only.
     """
     ranked = np.isfinite(ranking.positive_scores) & np.isfinite(ranking.negative_scores)
     unlabeled = np.flatnonzero((kinds == UNLABELED) & ranked)
@@ -183,10 +159,9 @@ def add_labels(
     selection: Selection,
     round_number: int,
 ) -> list[round_labels.ImageLabels]:
-    """Appends the selected peaks to the labels of their images.
+    """Appends the selected peaks to their images' labels, as `candidates.image` counts.
 
-    `labels` are in the order that `candidates.image` counts in; `round_number` is that
-    of the round that will train on them, >= 1.
+    `round_number` is that of the round that will train on them, >= 1.
     """
     sides = (
         (round_labels.POSITIVE, selection.positive_index, ranking.positive_scores),

@@ -193,8 +193,8 @@ def _write(
 ) -> None:
     """Table and figure of all that is done, whatever was chosen this time.
 
-    A run that is published and done here counts as it is here. Overlays are published
-    only if all that was published is done here: no picture loses rows.
+    What is done here counts before what is published. Overlays are published only if
+    all that was published is done here: no picture loses rows.
     """
     known = dict(before)
     done = []

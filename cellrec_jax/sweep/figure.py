@@ -23,9 +23,9 @@ _BEYOND = 1.3  # times the longest bar that an interval is drawn to
 def draw(path: str | os.PathLike[str], sweep: Sweep, lines: Sequence[Line]) -> None:
     """Draws means and intervals over seeds, one panel a metric.
 
-    Along `sweep.x` there is one line for each row and each other axis value; a row
-    without that axis is a level. Without `x` there are bars, and the paper's values are
-    diamonds. Rows that share no axis are drawn below each other, each over its own.
+    Along `sweep.x` a line for each row and other axis value; a row without that axis is
+    a level. Without `x` bars, the paper's values as diamonds. Rows that share no axis
+    are drawn below each other.
     """
     drawn = [
         (part, [line for line in lines if line.row in part.rows])
@@ -46,7 +46,7 @@ def draw(path: str | os.PathLike[str], sweep: Sweep, lines: Sequence[Line]) -> N
 def parts(sweep: Sweep) -> list[Sweep]:
     """Sweeps of the rows that share axes, each with its first axis of numbers as `x`.
 
-    One that has an `x`, or whose rows share an axis, is its only part.
+    With an `x`, or an axis that its rows share, a sweep is its only part.
     """
     groups = plan.groups(sweep.rows)
     if sweep.x or len(groups) == 1:

@@ -17,10 +17,10 @@ _PUBLISHED_WIDTH_PX = 1080
 
 
 def find(sweep: plan.Sweep, done: Sequence[state.Job]) -> dict[str, Path]:
-    """The overlay of one test image of each row's first run that is done.
+    """Label -> overlay of one test image, of each row's first run that is done.
 
-    Label -> file, rows as in the sweep, of the image that most rows have, among equals
-    the first by name; rows without it are left out.
+    The image is the one most rows have, then first by name; rows without it are left
+    out.
     """
     files: dict[str, dict[str, Path]] = {}
     rows = list(sweep.rows)
@@ -53,8 +53,7 @@ def draw(path: str | os.PathLike[str], overlays: Mapping[str, Path]) -> None:
 def publish(path: str | os.PathLike[str], drawn: str | os.PathLike[str]) -> None:
     """Writes a smaller copy of `draw`'s figure, to be kept beside the code.
 
-    At most 1080 px wide with a palette of 256 colours: nine panels take about 0.4 MB,
-    a quarter of the figure.
+    At most 1080 px wide, 256 colours: nine panels take about 0.4 MB.
     """
     encoded = io.BytesIO()
     with Image.open(drawn) as image:

@@ -56,11 +56,7 @@ _WANTED: dict[Any, str] = {
 
 
 def read(path: Path) -> Sweep:
-    """Reads a sweep file.
-
-    Raises:
-      ConfigError: if it cannot be read, or holds what no sweep has.
-    """
+    """Reads a sweep file; ConfigError if unreadable or with what no sweep has."""
     try:
         fields = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -69,8 +69,7 @@ class Run:
 def groups(rows: Mapping[str, Row]) -> list[dict[str, Row]]:
     """Rows that one drawing can hold.
 
-    That is all of them if those with axes have one in common; else the rows of each
-    combination of axes, and those without any.
+    All if those with axes share one; else by combination of axes, those without apart.
     """
     crossed = [set(row.axes) for row in rows.values() if row.axes]
     if not crossed or set.intersection(*crossed):
@@ -82,13 +81,9 @@ def groups(rows: Mapping[str, Row]) -> list[dict[str, Row]]:
 
 
 def expand(sweep: Sweep, extra: Mapping[str, str]) -> tuple[Run, ...]:
-    """Lists all runs, in the order in which they are to be done.
+    """Lists all runs, seeds outermost, so that a sweep cut short compares all rows.
 
-    Seeds are outermost, so that a sweep that is cut short compares all rows.
-
-    Raises:
-      ConfigError: if `extra`, overrides of the command line, sets a key that the runs
-        are to differ in.
+    ConfigError if `extra`, of the command line, sets a key that the runs differ in.
     """
     varied = dict.fromkeys(sweep.seed_keys, "seed")
     varied |= dict.fromkeys(_fold(sweep, 0), "fold")
@@ -110,11 +105,8 @@ def expand(sweep: Sweep, extra: Mapping[str, str]) -> tuple[Run, ...]:
 def select(runs: Sequence[Run], only: Sequence[str]) -> tuple[Run, ...]:
     """Chooses runs by rows (`ours`) and by values (`q=0.4`, `seed=0`, `fold=1`).
 
-    Alternatives of one kind add up, kinds narrow each other down; a run without an axis
-    has none of its values.
-
-    Raises:
-      ConfigError: for a word that no run has, naming the nearest.
+    Alternatives of one kind add up, kinds narrow; a run without an axis has no value of
+    it. ConfigError, naming the nearest, for a word that no run has.
     """
     known = {word: None for run in runs for word in _words(run)}
     wanted: dict[str, set[str]] = {}  # kind -> alternatives

@@ -16,12 +16,8 @@ def read(
 ) -> tuple[dict[str, table.Record], int]:
     """Reads FOLDER/results/SWEEP.csv, as `table.write_csv` wrote it.
 
-    Returns:
-      (name of the run -> its record, for the runs whose configuration the table has;
-      number of lines that are of other configurations).
-
-    Raises:
-      ConfigError: if there is no such table, or one without the sweep's metrics.
+    Run -> its record where the configuration is the table's, and the number of lines of
+    others. ConfigError without such a table or the sweep's metrics.
     """
     path = folder / "results" / f"{sweep.name}.csv"
     try:
@@ -45,10 +41,8 @@ def read(
 def write(folder: Path, stem: Path, text: str, *, overlaid: bool) -> None:
     """Copies a sweep's files into FOLDER/results, and its table into README.md there.
 
-    `stem` is their path without suffixes; overlays, if `overlaid`, become smaller.
-
-    Raises:
-      ConfigError: if README.md has no place for the table.
+    `stem`: their path without suffixes; overlays, if `overlaid`, become smaller.
+    ConfigError if README.md has no place for the table.
     """
     copy = folder / "results" / stem.name
     for suffix in (".csv", ".png"):

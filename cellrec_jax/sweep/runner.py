@@ -39,18 +39,10 @@ def run_all(
     say: Callable[[str], None],
     workers: int = 1,
 ) -> Iterator[Ended]:
-    """Runs every job; one that fails or cannot be started does not stop the others.
+    """Runs jobs in order, yields what ended; one that fails does not stop the others.
 
-    A signal starts nothing more and passes SIGTERM on, upon which runs save.
-
-    Args:
-      jobs: what is missing, in order.
-      caught: of `interrupt.catch`, entered around the loop.
-      say: prints a line.
-      workers: processes at a time.
-
-    Yields:
-      What ended, but for what was stopped.
+    A signal (`caught`, entered around the loop) starts nothing more and passes SIGTERM
+    on, upon which runs save; what it stopped is not yielded.
     """
     waiting = collections.deque(jobs)
     running: dict[subprocess.Popen, tuple[Job, float]] = {}

@@ -28,11 +28,7 @@ class Job(NamedTuple):
 
 
 def prepare(run: Run, folder: Path) -> Job:
-    """Resolves a run's configuration, so that mistakes show before anything is run.
-
-    Raises:
-      UserError: for what the run itself would refuse, naming the run.
-    """
+    """Resolves a run's configuration before any run; UserError names it if refused."""
     try:
         settings = main.load_config(run.config)
         for key, text in run.overrides.items():
@@ -49,10 +45,9 @@ def prepare(run: Run, folder: Path) -> Job:
 def digest(settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> str:
     """Twelve hexadecimal digits that runs of one configuration share.
 
-    Of what changes results, without where the images are (`data.root`) or, where they
-    are given, how they would be generated, and of what is not at its default (that of
-    an experiment of the method that sets nothing), so that keys of later versions leave
-    it as it is.
+    Of what changes results and is not at its default (of an experiment that sets
+    nothing), so that later keys keep it. Left out: `data.root` and, with it,
+    generation.
     """
     no_matter = (*_no_matter(settings), "data.root")
     matters = {
@@ -67,8 +62,7 @@ def digest(settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> str:
 def results(job: Job, ignored: Sequence[str] = ()) -> Mapping[str, Any] | None:
     """Content of results.json, if it is there and is of the job's configuration.
 
-    Keys in `ignored` may differ. A key that an older version did not have counts as its
-    default.
+    Keys in `ignored` may differ; those an older version lacked count as their defaults.
     """
     found = writer.read_json(job.workdir / "results.json")
     stored = writer.read_json(job.workdir / "config.json")

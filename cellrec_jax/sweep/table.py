@@ -55,8 +55,8 @@ def record(
 ) -> Record:
     """Picks what a table needs from the content of results.json.
 
-    `metrics` are keys of its `metrics`; or seconds (of training), predict_s (an
-    image's), parameters (of the network) or `BEST_F1`. `config` is `state.digest`.
+    Its `metrics`; or seconds (of training), predict_s (an image's), parameters (of the
+    network), `BEST_F1`. `config` is `state.digest`.
     """
     measured, found = results.get("metrics", {}), results.get("run", {})
     facts = {key: found.get("timing", {}).get(key) for key in ("seconds", "predict_s")}
@@ -90,10 +90,9 @@ def interval(values: Sequence[float]) -> Cell:
 
 
 def summarize(sweep: Sweep, records: Iterable[Record]) -> list[Line]:
-    """Means over seeds, in the order of the sweep file.
+    """Means over seeds, as in the sweep file; settings without a run are left out.
 
     A seed's value is the mean of its folds that are done; intervals are over seeds.
-    Settings without a run are left out.
     """
     groups: dict[tuple[int, ...], list[Record]] = {}
     for one in records:
@@ -107,10 +106,7 @@ def summarize(sweep: Sweep, records: Iterable[Record]) -> list[Line]:
 
 
 def markdown(sweep: Sweep, lines: Iterable[Line]) -> str:
-    """Means ± half intervals, beside the paper's values where there are any.
-
-    The Markdown has no line break at its end.
-    """
+    """Means ± half intervals and the paper's values; no line break at the end."""
     printed = {name for row in sweep.rows.values() for name in row.paper}
     header = ["row", *sweep.axes, "seeds"]
     for name in sweep.metrics:

@@ -57,14 +57,10 @@ def complete_steps(workdir: epath.Path) -> list[int]:
 def open_manager(
     workdir: epath.Path, config: CheckpointConfig, *, read_only: bool = False
 ) -> ocp.CheckpointManager:
-    """Opens the checkpoints of a work directory.
+    """Opens the checkpoints of a work directory; CheckpointError to read where is none.
 
-    Kept are the latest `config.keep` and the one with the best validation score. A
-    checkpoint is written under a temporary name and renamed when complete, so a
-    process may be killed at any moment.
-
-    Raises:
-      CheckpointError: if a work directory to read has no checkpoint.
+    Kept are the latest `config.keep` and the best by validation. Written under a
+    temporary name and renamed when complete: a process may be killed at any moment.
     """
     path = folder(workdir)
     if read_only and not complete_steps(workdir):
@@ -100,12 +96,9 @@ def save(
     meta: Mapping[str, Any],
     score: float | None = None,
 ) -> None:
-    """Saves a state under its step; one that is there already is left as it is.
+    """Saves a state under its step, unless one is there; of `score` more is better.
 
-    `meta` is JSON-serialisable; of `score`, of the validation, more is better.
-
-    Raises:
-      RunError: if the disk is full or read-only.
+    `meta` is JSON-serialisable. RunError if the disk is full or read-only.
     """
     host_state = jax.device_get(state)
     step = int(host_state.step)
@@ -131,32 +124,20 @@ def forget(workdir: epath.Path) -> None:
 
 
 def restore_meta(manager: ocp.CheckpointManager, step: int) -> dict[str, Any]:
-    """Reads the metadata of a checkpoint.
-
-    Raises:
-      CheckpointError: if it is damaged or was written by another program.
-    """
+    """Reads a checkpoint's metadata; CheckpointError if damaged or of other origin."""
     with _readable(manager, step):
         args = ocp.args.Composite(meta=ocp.args.JsonRestore())
         return dict(manager.restore(step, args=args)["meta"])
 
 
 def latest_meta(workdir: epath.Path) -> dict[str, Any]:
-    """Reads the metadata of a work directory's latest checkpoint.
-
-    Raises:
-      CheckpointError: if there is none, or as `restore_meta`.
-    """
+    """The latest checkpoint's metadata; CheckpointError if none, or as above."""
     with open_manager(workdir, CheckpointConfig(), read_only=True) as manager:
         return restore_meta(manager, manager.latest_step())
 
 
 def restore(manager: ocp.CheckpointManager, template: State, step: int) -> Saved:
-    """Reads a checkpoint into the shapes and types of `template`.
-
-    Raises:
-      CheckpointError: if it is damaged or belongs to another model.
-    """
+    """Reads a checkpoint as `template`; CheckpointError if damaged or not its own."""
     with _readable(manager, step):
         args = ocp.args.Composite(
             state=ocp.args.StandardRestore(jax.tree.map(_as_numpy_spec, template)),

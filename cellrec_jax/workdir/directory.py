@@ -41,12 +41,8 @@ def check(
 ) -> None:
     """Makes a work directory, or checks that it belongs to this configuration.
 
-    One without a complete checkpoint or files of stages holds nothing that another
-    configuration could spoil: a start that failed may be mended and repeated.
-
-    Raises:
-      ConfigError: if it holds a run of another configuration, naming what differs.
-      RunError: if it cannot be made.
+    Without a complete checkpoint or files of stages a start that failed may be mended.
+    ConfigError names what differs from another run's; RunError if it cannot be made.
     """
     _mkdir(workdir)
     if not _begun(workdir, stages):
@@ -76,14 +72,10 @@ def claim(
     data: sets.Sets,
     stages: Stages = NO_STAGES,
 ) -> None:
-    """Writes config.json and splits.json, once the images are known to be there.
+    """Writes config.json and splits.json, once images are there; removes old results.
 
-    Removes results of a run that is to go on.
-
-    Raises:
-      ConfigError: if a run in this directory was split in another way, as a folder
-        that changed would be: images would move from training to testing.
-      RunError: if the files cannot be written.
+    ConfigError for another split, as of a folder that changed: images would move from
+    training to testing. RunError if the files cannot be written.
     """
     path = workdir / "splits.json"
     found = {name: getattr(data, name).image_ids for name in ("train", "val", "test")}

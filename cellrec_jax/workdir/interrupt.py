@@ -33,10 +33,8 @@ class Interrupt:
 def catch() -> Iterator[Interrupt]:
     """Records SIGINT and SIGTERM instead of dying; restores the handlers after.
 
-    A process knows of its own signals alone: those of a run on several processes must
-    all be told, as schedulers do, or the others wait for the one that stopped.
-
-    Outside the main thread, where Python allows no handlers, it does nothing.
+    Several processes must all be told, as schedulers do, or they wait for one that
+    stopped. Outside the main thread, without handlers, it does nothing.
     """
     interrupt = Interrupt()
     if threading.current_thread() is not threading.main_thread():

@@ -61,12 +61,9 @@ class Model:
         )
 
     def takes_whole(self, size_hw: Sequence[float], within: float = 0.5) -> bool:
-        """Whether an image is so near to the training images' size.
+        """Whether an image, px, has the training images' size, up to a share `within`.
 
-        Args:
-          size_hw: of the image, px.
-          within: largest share by which either side may differ. Resized as training
-            resized its images, cells change size by that share.
+        Either side may differ by it, and cells, resized as in training, change as much.
         """
         sides = zip(size_hw, self.meta["native_hw"], strict=True)
         return all(abs(side - native) <= within * native for side, native in sides)
@@ -111,14 +108,9 @@ def weights_spec(method: Method, num_channels: int = 3) -> tuple[Any, Any]:
 
 
 def restore(workdir: epath.Path, which: str = "last") -> Model:
-    """Restores the model of a work directory: its weights alone, on the device.
+    """Restores a run's weights alone, on the device; CheckpointError if unreadable.
 
-    Args:
-      workdir: of a training run.
-      which: "last", or "best" by validation score (the last if none was scored).
-
-    Raises:
-      CheckpointError: if there is no checkpoint, or it cannot be read.
+    `which` is "last" or "best" by validation score (the last if none was scored).
     """
     with _open(workdir) as manager:
         step, meta = _read_meta(manager, workdir, which)

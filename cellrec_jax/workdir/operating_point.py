@@ -1,7 +1,6 @@
 """The operating point of a finished run, chosen anew where its rule has changed.
 
-A checkpoint holds the thresholds that training fitted, and `eval` may change later on.
-What was chosen since then is in `operating_point.json` of the work directory.
+Checkpoints hold what training fitted; later choices are in `operating_point.json`.
 """
 
 from collections.abc import Mapping
@@ -38,9 +37,9 @@ def rule(config: EvalConfig) -> dict[str, Any]:
 def require_same_cuts(
     trained: EvalConfig, wanted: EvalConfig, workdir: epath.Path
 ) -> None:
-    """Raises a ConfigError if detections are to be cut by another rule than a run's.
+    """ConfigError if detections are cut by another rule than a run's.
 
-    Evaluation on other images has nothing to fit it on; radius and protocol may differ.
+    Other images have nothing to fit it on; radius and protocol may differ.
     """
     before, now = rule(trained), rule(wanted)
     for name in _CUTS:

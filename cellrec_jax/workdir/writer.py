@@ -31,11 +31,7 @@ def truncate_metrics(path: epath.Path, step: int) -> None:
 
 
 def append_metrics(path: epath.Path, row: Mapping[str, Any]) -> None:
-    """Appends one row.
-
-    Raises:
-      RunError: if the disk is full or read-only.
-    """
+    """Appends one row; RunError if the disk is full or read-only."""
     try:
         with path.open("ab") as file:
             file.write(orjson.dumps(dict(row), option=orjson.OPT_SERIALIZE_NUMPY))
@@ -48,11 +44,7 @@ def append_metrics(path: epath.Path, row: Mapping[str, Any]) -> None:
 
 
 def write_json(path: epath.Path, content: Mapping[str, Any]) -> None:
-    """Writes readable JSON, whole or not at all.
-
-    Raises:
-      RunError: if it cannot be written.
-    """
+    """Writes readable JSON, whole or not at all; RunError if it cannot be written."""
     options = orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY
     atomic.write_bytes(path, orjson.dumps(content, option=options) + b"\n")
 
