@@ -37,11 +37,7 @@ class Cells:
         return len(self.scores)
 
     def to_rows(self) -> list[dict[str, Any]]:
-        """One dict a cell: y, x, score, label, its class, its box; px.
-
-        `class` is there where the names are known, `y0`, `x0`, `y1`, `x1` where there
-        are boxes.
-        """
+        """One dict a cell in px: y, x, score, label; class and box corners if known."""
         columns = self._columns()
         values = zip(*(column.tolist() for column in columns.values()), strict=True)
         return [dict(zip(columns, row, strict=True)) for row in values]
@@ -130,12 +126,8 @@ def rescale(cells: Cells, scale_yx: np.ndarray) -> Cells:
 def drop_twins(cells: Cells, tile: np.ndarray, distance: float) -> Cells:
     """Drops the lesser of two cells of different tiles that are one cell.
 
-    Two cells of one tile stay: the model has told them apart.
-
-    Args:
-      cells: of all tiles, in one frame.
-      tile: int [M], the tile that each was found in.
-      distance: px below which two cells of different tiles are one; 0 keeps all.
+    Cells of all tiles are in one frame, `tile` int [M] is where each was found; two
+    below `distance` px are one (0 keeps all), but not within a tile.
     """
     kept = suppression.suppress(cells.points_yx, cells.scores, distance, groups=tile)
     return select(cells, kept)

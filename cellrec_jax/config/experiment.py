@@ -1,9 +1,7 @@
 """An experiment: all options of a run, and the way from a file to dataclasses.
 
-Imports neither jax nor tensorflow, and knows no method. A config file calls
-`base(method, options)` and sets what differs; the command line overrides single keys
-(`overrides`); `methods.freeze` turns the result into frozen dataclasses, which is all
-that the rest of the package sees.
+Imports neither jax nor tensorflow, and knows no method. Config files call `base`, the
+command line overrides keys (`overrides`), `methods.freeze` makes frozen dataclasses.
 """
 
 from collections.abc import Mapping
@@ -66,12 +64,7 @@ rounds may be added, see `workdir.directory`."""
 
 
 def base(method: str, options: Any) -> "ConfigDict":
-    """Defaults of a method's experiment, locked against unknown keys.
-
-    Args:
-      method: its name in `methods.METHODS`.
-      options: its `Options`; each field becomes a section.
-    """
+    """A method's defaults, locked; each field of its `options` becomes a section."""
     # Imported here: everything but config files works without the package.
     from ml_collections import ConfigDict
 
@@ -82,9 +75,6 @@ def for_two_cores(config: "ConfigDict") -> None:
     """Sets a run that two CPU cores finish in minutes: few steps, crops of 256 px.
 
     The network is the caller's to shrink. Rows of one table then differ in it alone.
-
-    Args:
-      config: from `base`; changed in place.
     """
     config.note = ""
     config.total_steps = 600
@@ -107,14 +97,8 @@ def for_two_cores(config: "ConfigDict") -> None:
 def shared(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Fields of `Experiment` but for the method's options, with checked sections.
 
-    What an older version did not have gets its default.
-
-    Args:
-      fields: nested, as `to_json` gives them, without the method's sections.
-
-    Raises:
-      ConfigError: for a value outside its limits.
-      TypeError: for an unknown key.
+    `fields` are those of `to_json`; missing ones get defaults. A value outside its
+    limits is a `ConfigError`, an unknown key a `TypeError`.
     """
     parts = {
         name: section(**fields.get(name, {})) for name, section in _SECTIONS.items()
@@ -123,9 +107,6 @@ def shared(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def to_json(experiment: Experiment) -> dict[str, Any]:
-    """All fields as nested dictionaries; tuples stay, JSON writes them as lists.
-
-    The sections of the method's options stand beside the others.
-    """
+    """All fields as nested dictionaries, the method's sections beside the others."""
     fields = dataclasses.asdict(experiment)
     return {**fields.pop("options"), **fields}

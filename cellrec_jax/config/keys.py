@@ -12,11 +12,7 @@ from cellrec_jax.config.experiment import Experiment
 
 
 def lines(experiment: Experiment) -> Iterator[str]:
-    """A line for each flag `--config.KEY`, with the experiment's value as its default.
-
-    Args:
-      experiment: from `methods.freeze`.
-    """
+    """A line for each flag `--config.KEY`, with the experiment's value as default."""
     sections = {field.name: field for field in dataclasses.fields(experiment)}
     plain = [name for name in sections if not _is_section(experiment, name)]
     yield from _section("", experiment, plain)

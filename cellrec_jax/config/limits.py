@@ -1,7 +1,4 @@
-"""Limits of options: each stands in its field's metadata and is checked here.
-
-Imports neither jax nor tensorflow.
-"""
+"""Limits of options, in their fields' metadata; imports neither jax nor tensorflow."""
 
 from collections.abc import Iterable
 import dataclasses
@@ -41,14 +38,9 @@ def option(default: Any, **limits: Any) -> Any:
 
 
 def check(section: str, options: Any) -> None:
-    """Checks every field that has limits.
+    """Checks every field made by `option`; the `ConfigError` names key and limit.
 
-    Args:
-      section: first part of the keys, such as "data"; empty for keys without one.
-      options: a dataclass whose fields may be made by `option`.
-
-    Raises:
-      ConfigError: naming the key, its value, and what it may be.
+    `section` is the first part of the keys, such as "data", or empty.
     """
     for field in dataclasses.fields(options):
         limits = field.metadata.get("limits")

@@ -22,16 +22,10 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def override(config: "ConfigDict", key: str, text: str) -> None:
-    """Sets `config.key` from the text of a command-line flag.
+    """Sets `config.key` (dotted, without "config.") from the text of a flag, in place.
 
-    Args:
-      config: changed in place.
-      key: dotted, without the leading "config.".
-      text: parsed as the type of the present value; tuples as "a,b", of numbers where
-        the present one is empty.
-
-    Raises:
-      ConfigError: for an unknown key (naming the nearest) or a value of another type.
+    The text is parsed as the type of the present value; tuples as "a,b", of numbers
+    where that is empty. Another type or an unknown key is a `ConfigError`.
     """
     known = flatten(config.to_dict())
     if key not in known:

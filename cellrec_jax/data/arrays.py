@@ -1,7 +1,6 @@
 """Array mode: batches from arrays in memory or on the device, without TensorFlow.
 
-The order of images is a pure function of (seed, step), so a resumed run, and any number
-of processes, see the batches that one uninterrupted process sees.
+The order is a pure function of (seed, step), for resumed runs and many processes.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,14 +20,8 @@ _PER_CELL = ("points_yx", "labels", "points_mask", "boxes_yxyx")
 def stack(examples: Sequence[Example], num_slots: int | None = None) -> Batch:
     """Makes one batch of a whole set, of NumPy arrays.
 
-    Args:
-      examples: B > 0 examples of one `ExampleSpec`.
-      num_slots: N of the batch, at least the cells of the fullest image; None keeps
-        the examples'.
-
-    Returns:
-      Images stay uint8 if all are, else they become f32 in [0, 1]; `example_index`
-      counts the set.
+    Images stay uint8 if all are, else they become f32 in [0, 1]. `num_slots` is N of
+    the batch, enough for the fullest image; None keeps the examples'.
     """
     if not examples:
         raise errors.DataError("no images to make batches of: name a set that has some")
@@ -55,21 +48,16 @@ def stack(examples: Sequence[Example], num_slots: int | None = None) -> Batch:
 def order(num: int, seed: int, epoch: int) -> np.ndarray:
     """Shuffles `num` images for one epoch: int64 [num], a permutation of 0..num-1.
 
-    Sorts raw Philox words instead of calling `Generator.permutation`, whose stream may
-    change between NumPy versions.
+    Sorts raw Philox words, which unlike `permutation` do not change with NumPy.
     """
     words = np.random.Philox(key=np.array([seed, epoch], np.uint64)).random_raw(num)
     return np.argsort(words, kind="stable")
 
 
 def batch_indices(num: int, batch_size: int, seed: int, step: int) -> np.ndarray:
-    """Images of the global batch of one step: a pure function of (seed, step).
+    """Images of one step's global batch, int64 [batch_size], by (seed, step) alone.
 
-    The permutations of all epochs follow each other without gaps, so a batch may hold
-    the end of one epoch and the start of the next.
-
-    Returns:
-      int64 [batch_size] in 0..num-1.
+    Permutations of epochs follow each other without gaps, also within a batch.
     """
     epochs, places = np.divmod(step * batch_size + np.arange(batch_size), num)
     orders = {int(epoch): order(num, seed, int(epoch)) for epoch in np.unique(epochs)}
@@ -87,22 +75,11 @@ def train_batches(
     process_index: int = 0,
     process_count: int = 1,
 ) -> Iterator[Batch]:
-    """Yields this process's part of every global batch, for ever.
+    """Yields this process's part of every global batch, for ever, from `start_step` on.
 
-    Args:
-      stacked: the whole set, from `stack` or `to_device`.
-      batch_size: global batch size.
-      seed: non-negative.
-      start_step: the first step wanted; a resumed run passes its own.
-      process_index: which part to yield.
-      process_count: number of equal parts.
-
-    Yields:
-      Batches of batch_size / process_count examples; `example_index` is the position
-      in the global batch.
-
-    Raises:
-      ConfigError: if the parts cannot be equal (at the first batch).
+    `stacked` is the whole set (`stack`, `to_device`), `batch_size` is global and `seed`
+    >= 0. `example_index` is the position in the global batch. Parts that cannot be
+    equal are a `ConfigError` at the first batch.
     """
     if batch_size % process_count:
         raise errors.ConfigError(
@@ -120,10 +97,9 @@ def train_batches(
 
 
 def eval_batches(stacked: Batch, batch_size: int) -> Iterator[Batch]:
-    """Yields every image of a set once, in order; fillers complete the last batch.
+    """Yields every image once, in order; `example_index` is its position in the set.
 
-    `example_index` is the position in the set. Fillers have `image_mask`, `points_mask`
-    and `valid` False.
+    Fillers of the last batch have `image_mask`, `points_mask` and `valid` False.
     """
     num = len(stacked.labels)
     for start in range(0, num, batch_size):
@@ -146,10 +122,7 @@ def take(stacked: Batch, idx: np.ndarray) -> Batch:
 
 
 def to_device(stacked: Batch, limit_bytes: int) -> Batch:
-    """Copies a set to the default device if it has at most `limit_bytes`.
-
-    Batches taken from it are gathered there, so images travel once, as uint8.
-    """
+    """Copies a set of up to `limit_bytes` to the device, where batches are gathered."""
     num_bytes = sum(array.nbytes for array in jax.tree.leaves(stacked))
     return jax.device_put(stacked) if num_bytes <= limit_bytes else stacked
 
@@ -162,7 +135,7 @@ def from_arrays(
     class_names: Sequence[str] = ("cell",),
     boxes_yxyx: Sequence[np.ndarray] | None = None,
 ) -> Source:
-    """Makes a set of the caller's own arrays, for training from Python.
+    """Makes a set of the caller's own arrays, with image ids "000000", "000001", ...
 
     Args:
       images: uint8 or uint16 [H, W, C] each, C = 1 or 3; sizes may differ.
@@ -171,9 +144,6 @@ def from_arrays(
       labels: [n] class ids of each image, 0..K-1; None is class 0 everywhere.
       class_names: K names.
       boxes_yxyx: [n, 4] half-open boxes (y0, x0, y1, x1) of each image, if known.
-
-    Returns:
-      A source with image ids "000000", "000001", ...
 
     Raises:
       DataError: if arrays do not fit together, or points are outside their image.

@@ -1,8 +1,7 @@
 """Random crops, flips, turns and colour of a batch, on the device, inside jit.
 
-Array mode and the tf.data pipeline share them, images can stay on the device, and no
-draw depends on a device, worker or host: each example's key is the step's key folded
-with its position in the global batch.
+Each example's key is the step's key folded with its position in the global batch, so no
+draw depends on a device, worker or host.
 """
 
 import dataclasses
@@ -88,12 +87,9 @@ def check(
 def augment(batch: Batch, rng: jax.Array, options: AugmentOptions) -> Batch:
     """Draws a random window, pose and colour for every example of a batch.
 
-    Cells whose centre leaves the window are masked off, not removed: slots keep their
-    meaning. Boxes are clipped to the window. `rng` is the key of this step, the same on
-    all devices; `options` are static under jit, see `check`.
-
-    Returns:
-      The batch with images f32 [B, h, w, C] in [0, 1], (h, w) = `options.crop_hw`.
+    Cells whose centre leaves the window are masked off in their slot, boxes clipped.
+    `rng` is the step's key, the same on all devices; `options` are static under jit.
+    Images become f32 [B, h, w, C] in [0, 1], (h, w) = `options.crop_hw`.
     """
 
     def one(example: Batch) -> Batch:
@@ -140,12 +136,9 @@ def draw_pose(
 
 
 def apply_pose(example: Batch, pose: Pose, crop_hw: tuple[int, int]) -> Batch:
-    """Moves image, valid region, points and boxes of one example.
+    """Moves image, valid region, points and boxes of one example (no leading B).
 
-    Args:
-      example: one example of a batch (no leading B); its image keeps its dtype.
-      pose: a window and turn.
-      crop_hw: height and width of the window, px; square if the pose may transpose.
+    The window is `crop_hw` px, square if the pose may transpose. Dtypes stay.
     """
     cropped_yx = geometry.crop_points(example.points_yx, pose.origin_yx[None])
     points_mask = example.points_mask & geometry.inside(cropped_yx, crop_hw)
@@ -166,20 +159,12 @@ def apply_pose(example: Batch, pose: Pose, crop_hw: tuple[int, int]) -> Batch:
 def jitter_color(
     image: jax.Array, rng: jax.Array, options: AugmentOptions
 ) -> jax.Array:
-    """Draws stain, brightness and contrast changes of one image.
+    """Draws stain, brightness and contrast changes of an image f32 [H, W, C] in [0, 1].
 
-    Contrast pivots on mid grey, not on the image's mean, so that padding and
-    the window chosen do not change the colours of a cell.
-
-    Args:
-      image: f32 [H, W, C] in [0, 1]; C = 3 for the stain jitter.
-      rng: key of this example.
-      options: how much.
-
-    References:
-      Tellez et al., Whole-slide mitosis detection in H&E breast histology using PHH3
-      as a reference to train distilled stain-invariant convolutional networks, 2018.
-      Differs from the paper: densities are natural logarithms.
+    Contrast pivots on mid grey, so that neither padding nor the window changes a cell's
+    colours. The stain jitter needs C = 3: Tellez et al., Whole-slide mitosis detection
+    in H&E breast histology using PHH3, 2018. Differs from the paper: densities
+    are natural logarithms.
     """
     scale_rng, shift_rng, brightness_rng, contrast_rng = jax.random.split(rng, 4)
 
@@ -242,11 +227,10 @@ def draw_window(
 
 
 def resized_crop(example: Batch, window: Window, crop_hw: tuple[int, int]) -> Batch:
-    """Brings one example's window to `crop_hw`.
+    """Brings the window of one example, f32 [H, W, C], to `crop_hw`.
 
-    The image is resampled with a triangle filter, widened where it shrinks; `valid`
-    takes the nearest px. Boxes are clipped, centres outside masked off.
-    The example has no leading B, its image is f32 [H, W, C].
+    Triangle filter, widened where it shrinks; `valid` takes the nearest px. Boxes are
+    clipped, centres outside masked off.
     """
     target_hw = jnp.array(crop_hw, jnp.float32)
     scale_yx = target_hw / window.size_hw

@@ -28,15 +28,7 @@ class Classes:
     """What a file may hold -> class id; whole numbers as plain decimal text."""
 
     def to_label(self, value: str, place: str) -> int:
-        """Class id of one value.
-
-        Args:
-          value: name or number, as text.
-          place: file and line, for the message.
-
-        Raises:
-          DataError: if the value is unknown.
-        """
+        """Class id of a name or number; unknown is a `DataError` that names `place`."""
         if value not in self.ids:
             raise DataError(
                 f"{place}: unknown class '{value}'; known: {', '.join(self.ids)}; "
@@ -46,10 +38,7 @@ class Classes:
 
 
 def classes_from_values(values: Iterable[str]) -> Classes:
-    """Classes of a set without label map: the values found, naturally sorted.
-
-    No value at all gives the single class 'cell'.
-    """
+    """Classes of the values found, naturally sorted; of none the class 'cell'."""
     names = tuple(sorted(set(values), key=natural_key)) or ("cell",)
     return Classes(names, {name: i for i, name in enumerate(names)})
 
@@ -57,8 +46,7 @@ def classes_from_values(values: Iterable[str]) -> Classes:
 def read_label_map(path: Path) -> Classes:
     """Reads lines `0: name`, with quotes, blank lines and # comments allowed.
 
-    Numbers need not start at 0 or be dense; class ids follow their order. Annotation
-    files may hold the numbers or the names. Other lines, numbers or names given twice
+    Class ids follow the order of the numbers. Other lines, numbers or names given twice
     and empty files are a `DataError`.
     """
     numbers: dict[int, str] = {}
@@ -80,11 +68,7 @@ def read_label_map(path: Path) -> Classes:
 
 
 def read_text(path: Path) -> str:
-    """Reads a UTF-8 file, with or without byte-order mark.
-
-    Raises:
-      DataError: if it cannot be read.
-    """
+    """Reads a UTF-8 file, with or without byte-order mark; `DataError` if it cannot."""
     try:
         with io.TextIOWrapper(io.BytesIO(path.read_bytes()), "utf-8-sig") as text:
             return text.read()
@@ -97,20 +81,10 @@ def read_text(path: Path) -> str:
 def merge_classes(source: Source, mapping: str) -> Source:
     """Renames, merges and selects the classes of a set.
 
-    Args:
-      source: the set.
-      mapping: `data.classes`: "" keeps all; otherwise new classes in order, such as
-        "tumour=positive+negative" or "RBC=RBC,WBC=WBC" ("RBC,WBC" is short for it).
-        Cells of classes not named are dropped and counted in `source.repairs`.
-
-    Returns:
-      The set with the new classes.
-
-    Raises:
-      ConfigError: if a class is unknown or named twice, or a name is missing.
-
-    Example:
-      `merge_classes(source, "tumour=positive+negative").class_names` is ('tumour',).
+    `mapping` is `data.classes`: "" keeps all; otherwise new classes in order, such as
+    "tumour=positive+negative" or "RBC=RBC,WBC=WBC" ("RBC,WBC" is short for it). Cells
+    of classes not named are dropped and counted in `source.repairs`. An unknown,
+    repeated or missing name is a `ConfigError`.
     """
     if not mapping.strip():
         return source

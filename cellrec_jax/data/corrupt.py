@@ -1,10 +1,8 @@
 """Wrong class labels and shifted positions, drawn once for a training image.
 
 As in `data.sparse`, a draw depends on the seed, the image id and the image's own points
-alone: not on the method, epoch, worker, host, backend, or the order in which a reader
-lists the points. Draws are nested: a larger share of flipped labels holds the flips of
-a smaller one, to the same classes, and a larger shift goes the same way. Cells are
-dropped by `data.sparse`.
+alone. Draws are nested: a larger share of flipped labels holds the flips of a smaller
+one, to the same classes, and a larger shift goes the same way.
 """
 
 import dataclasses
@@ -32,15 +30,9 @@ def flip_labels(
     """Gives a share of an image's cells another class, each other one alike.
 
     Of n cells floor(share * n + u) are flipped, with u drawn once an image from [0, 1):
-    the share holds over a set even where images have few cells.
-
-    Args:
-      image_id: the image's id in its set.
-      points_yx: [N, 2] cell centres in px, in any order.
-      labels: [N] class ids in 0..K-1.
-      share: `data.flip_labels`, in [0, 1], else a `ConfigError`.
-      num_classes: K, at least 2 if `share` is more than 0.
-      seed: `data.corrupt_seed`.
+    the share holds over a set even where images have few cells. Points are [N, 2] px in
+    any order, labels [N] in 0..K-1. A `share` outside [0, 1] is a `ConfigError`; one
+    above 0 needs K >= 2.
     """
     labels = np.asarray(labels)
     if not 0 <= share <= 1:
@@ -75,17 +67,10 @@ def shift_points(
     form: str = "disc",
     seed: int,
 ) -> np.ndarray:
-    """Moves each cell centre at random, but not out of the image. f32 [N, 2].
+    """Moves each cell centre [N, 2], px, at random, but not out of the image. f32.
 
-    Args:
-      image_id: the image's id in its set.
-      points_yx: [N, 2] cell centres in px, in any order.
-      labels: [N] class ids; they only tell apart cells in one place.
-      size_hw: height and width of the image, px.
-      shift_px: `data.jitter_px`, >= 0: radius of the disc or, of a Gaussian, the
-        standard deviation along each axis.
-      form: "disc" (anywhere in it alike) or "gaussian".
-      seed: `data.corrupt_seed`.
+    `shift_px` >= 0 is the radius of a "disc" (anywhere in it alike) or the "gaussian"
+    standard deviation along each axis. Labels [N] only tell apart cells in one place.
     """
     if not 0 <= shift_px < math.inf:
         raise errors.ConfigError(f"data.jitter_px is {shift_px}; give 0 px or more")
@@ -113,8 +98,7 @@ def corrupt_record(
 ) -> Record:
     """A training record with wrong labels and shifted points; boxes move with these.
 
-    Instance masks stay where they are. Where nothing is to be changed it is the same
-    record. See `flip_labels` and `shift_points` for the options.
+    Instance masks stay. See `flip_labels` and `shift_points` for the options.
     """
     if flip_share == 0 and shift_px == 0:
         return record
@@ -135,8 +119,7 @@ def _uniform(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Two numbers in [0, 1) for each cell, f64 [N] each, that go with its place.
 
-    The k-th cell by y, x and label gets words 2 k and 2 k + 1 of a stream of its own
-    for each purpose, so that purposes are independent of each other and of sparse sets.
+    The k-th by y, x, label gets words 2 k, 2 k + 1 of a stream of its own a purpose.
     """
     by_place = keyed.by_place(points_yx, labels)
     words = keyed.words(f"{purpose}/{int(seed)}/{image_id}", 2 * len(by_place))

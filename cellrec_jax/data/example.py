@@ -1,8 +1,6 @@
-"""Turns a record into arrays of fixed shape, once, on the host.
+"""Turns a record into arrays of fixed shape, once, on the host, with NumPy alone.
 
-Sparse sampling, intensity, resizing and padding give the same result in every epoch, so
-they are done here, with NumPy alone, for array mode and the tf.data pipeline alike.
-What changes from step to step is `data.augment`, on the device.
+For array mode and tf.data alike. What changes with the step is `data.augment`.
 """
 
 import dataclasses
@@ -20,10 +18,9 @@ from cellrec_jax.masking import pad_to
 class ExampleSpec:
     """How records become examples.
 
-    References:
-      Li et al., A Robust Training Method for Pathological Cellular Detector via Spatial
-      Loss Calibration, 2021: squeezes images to 800 x 800, boxes of 32 x 32 px.
-      Differs from the paper: see `data.sparse` for the order in which cells stay.
+    Li et al., A Robust Training Method for Pathological Cellular Detector via Spatial
+    Loss Calibration, 2021: squeezes images to 800 x 800, boxes of 32 x 32 px.
+    Differs from the paper: see `data.sparse` for the order in which cells stay.
     """
 
     size_hw: tuple[int, int]
@@ -87,9 +84,7 @@ class Example(NamedTuple):
 def prepare(record: Record, spec: ExampleSpec) -> Example:
     """Samples, scales, resizes and pads one record; equal records give equal arrays.
 
-    Raises:
-      ConfigError: if `spec` names an unknown mode.
-      DataError: if an evaluation image has more than `spec.max_cells` cells.
+    `ConfigError` for an unknown mode, `DataError` as `sample_cells`.
     """
     num_total = len(record.points_yx)
     record, num_dropped = sample_cells(dataclasses.replace(record, masks=None), spec)
@@ -116,19 +111,11 @@ def prepare(record: Record, spec: ExampleSpec) -> Example:
 
 
 def scale_intensity(image: np.ndarray, intensity: str = "auto") -> np.ndarray:
-    """Brings pixel values into the range that models read.
+    """Brings pixels [H, W, C] into the range that models read: uint8, or f32 in [0, 1].
 
-    Args:
-      image: uint8 or uint16 [H, W, C]; f32 in [0, 1], scaled already, is returned.
-      intensity: "auto" leaves uint8 as it is and treats uint16 as "percentile";
-        "percentile" maps this image's 0.5th and 99.5th percentile, over all channels,
-        to 0 and 1 and clips; "full" divides by the type's largest value.
-
-    Returns:
-      uint8, or f32 in [0, 1], of the same shape.
-
-    Raises:
-      ConfigError: if `intensity` is unknown.
+    "auto" leaves uint8 and treats uint16 as "percentile", which maps this image's 0.5th
+    and 99.5th percentile, over all channels, to 0 and 1 and clips; "full" divides by
+    the type's largest value; others: `ConfigError`. Scaled f32 is returned as it is.
     """
     if intensity not in ("auto", "percentile", "full"):
         raise errors.ConfigError(
@@ -165,9 +152,7 @@ def valid_region(record: Record) -> np.ndarray:
 def sample_cells(record: Record, spec: ExampleSpec) -> tuple[Record, int]:
     """Drops and corrupts cells of training images; also how many did not fit.
 
-    Raises:
-      ConfigError: for impossible options.
-      DataError: if an evaluation image has more than `spec.max_cells` cells.
+    More than `spec.max_cells` in an evaluation image are a `DataError`.
     """
     cells = (record.image_id, record.points_yx, record.labels)
     keep = np.ones(len(record.points_yx), bool)

@@ -1,7 +1,4 @@
-"""Where training batches come from: arrays on the device or in memory, or tf.data.
-
-All give the same batches; see `arrays.batch_indices` for their order.
-"""
+"""Where training batches come from; all give those of `arrays.batch_indices`."""
 
 from collections.abc import Callable, Iterator
 import dataclasses
@@ -36,11 +33,7 @@ class Feed(NamedTuple):
 
 
 def choose_loader(experiment: Experiment, num_images: int) -> str:
-    """Arrays while the prepared images fit `data.device_mib`, else tf.data.
-
-    Raises:
-      ConfigError: if tf.data is asked for but TensorFlow is not installed.
-    """
+    """Arrays while images fit `data.device_mib`, else tf.data (or `ConfigError`)."""
     data = experiment.data
     installed = importlib.util.find_spec("tensorflow") is not None
     if data.loader == "tf" and not installed:
@@ -57,11 +50,7 @@ def choose_loader(experiment: Experiment, num_images: int) -> str:
 def open_feed(
     experiment: Experiment, split: sets.Split, track: sets.Track[str] | None = None
 ) -> Feed:
-    """Opens the training images; `track` shows progress while they are read.
-
-    Raises:
-      DataError, ConfigError: with one line that names what to change.
-    """
+    """Opens the training images; errors are one line that names what to change."""
     loader = choose_loader(experiment, len(split.image_ids))
     processes = {
         "process_index": jax.process_index(),

@@ -6,10 +6,7 @@ import numpy as np
 
 
 def words(text: str, number: int) -> np.ndarray:
-    """uint64 [number] of random words keyed by a text, such as "seed/image id".
-
-    Of a longer draw these are the first.
-    """
+    """uint64 [number] of random words keyed by a text; of a longer draw the first."""
     key = hashlib.blake2b(text.encode(), digest_size=16)
     # Raw Philox words are the same in all NumPy versions; Generator methods may not be.
     bits = np.random.Philox(key=int.from_bytes(key.digest(), "little"))

@@ -1,7 +1,6 @@
 """The tf.data pipeline: the batches of array mode, prepared while they are trained on.
 
-For sets too large for memory. Images are read and prepared in parallel, in the order of
-`arrays.batch_indices`, so the batches are those of `arrays.train_batches`, bit for bit,
+For sets too large for memory. Batches are those of `arrays.train_batches`, bit for bit,
 for any number of processes and after any restart; each process reads only its part.
 """
 
@@ -32,9 +31,7 @@ def _closed_at_exit(
 ) -> Callable[_P, Generator[_T, None, None]]:
     """Makes `function`'s generators close before Python ends.
 
-    tf.data works ahead in threads, which the end of Python freezes wherever they are.
-    The program would hang for ever on the locks that they hold (h5py's) or in the
-    iterator's destructor, which waits for them. Closing drops the iterator in time.
+    Else tf.data's threads, frozen with locks held (h5py's), would hang the program.
     """
 
     @functools.wraps(function)
@@ -72,19 +69,17 @@ def train_batches(
       source: where images come from.
       image_ids: the training images, in the order that array mode stacks them.
       spec: what to make of them.
-      batch_size: global batch size.
+      batch_size: global; parts that cannot be equal are a `ConfigError`.
       seed: non-negative.
       start_step: the first step wanted; a resumed run passes its own.
-      process_index: which part to yield.
-      process_count: number of equal parts.
+      process_index: which of `process_count` equal parts to yield.
+      process_count: number of parts.
       num_parallel: images prepared at a time.
       cache: keep prepared examples in memory, so that each is made once; needs
         image_ids * H * W * (C + 1) bytes for 8-bit images, each process at most.
 
-    Raises:
-      ConfigError: if the parts cannot be equal.
-      DataError: if an image cannot be used, when its batch is reached; or if the images
-        are of several number types, which only array mode can bring together.
+    An image that cannot be used is a `DataError` when its batch is reached, and so are
+    several number types, which only array mode can bring together.
     """
     if batch_size % process_count:
         raise errors.ConfigError(
@@ -110,9 +105,8 @@ def train_batches(
 class _Preparer:
     """Makes examples inside tf.data, where only arrays of known types can be returned.
 
-    An error would leave tf.data as a TensorFlow error with a traceback for a text. So
-    it is kept here, another example marked as failed is returned in its place, and
-    `unpack` raises it when that example is reached.
+    An error is kept here, as tf.data would make it a traceback: a failed example stands
+    in, and `unpack` raises it there.
     """
 
     def __init__(

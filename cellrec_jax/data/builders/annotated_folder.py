@@ -2,8 +2,7 @@
 
 `tfds build cellrec_jax/data/builders/annotated_folder.py --manual_dir=FOLDER
 --data_dir=OUT [--config=FORMAT] [--file_format=array_record]`: FORMAT is a name of
-`data.readers.FORMATS`; without it the folder is looked at. Classes are those of the
-folder. Give each folder an OUT of its own.
+`data.readers.FORMATS`, found if missing. Give each folder an OUT of its own.
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,6 @@
 """What a prepared (TFDS) set stores of a record, and the way there and back.
 
-Pixels are stored as PNG of their own type and size, coordinates in px as plain tensors.
-Pixels that a record may lack are a sequence of no or one PNG.
+Pixels are PNG of their own type and size (optional ones a sequence of 0 or 1).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,14 +16,9 @@ _MAX_CELLS = np.iinfo(np.uint16).max
 
 
 def features_dict(class_names: Sequence[str] | None) -> Any:
-    """The features of every set.
+    """The `FeaturesDict` of every set; None if the builder names the classes later.
 
-    Args:
-      class_names: K names; None if the builder sets them later.
-
-    Returns:
-      A `tfds.features.FeaturesDict`. Its image is declared as uint8, which is how
-      TFDS decodes it; the PNG itself keeps 16 bits where the file had them.
+    The image is declared as uint8, as TFDS decodes it; the PNG keeps 16 bits.
     """
     import tensorflow_datasets as tfds
 
@@ -52,11 +46,7 @@ def features_dict(class_names: Sequence[str] | None) -> Any:
 def dataset_info(
     builder: Any, description: str, citation: str, class_names: Sequence[str] | None
 ) -> Any:
-    """A builder's `tfds.core.DatasetInfo`; the arguments after it are stored as given.
-
-    Images keep the folder's order, so that their ids, kept beside the data, are enough
-    to find one without reading the others.
-    """
+    """A builder's `DatasetInfo`. Images keep the folder's order, to be found by id."""
     import tensorflow_datasets as tfds
 
     return tfds.core.DatasetInfo(
@@ -70,15 +60,10 @@ def dataset_info(
 
 
 def split_ids(builder: Any, source: Source) -> dict[str, tuple[str, ...]]:
-    """Images of each split, also noted in the builder's metadata with their groups.
+    """Split -> image ids in order, also noted in the builder's metadata with groups.
 
-    Args:
-      builder: the builder that will store them.
-      source: the folder that is read.
-
-    Returns:
-      Split -> image ids in order. The splits are the folders train, validation (or
-      val) and test if every image is in one of them; else all images are 'train'.
+    Splits are the folders train, validation (or val) and test if every image is in one
+    of them; else all images are 'train'.
     """
     splits: dict[str, tuple[str, ...]] = {}
     tops = {image_id.partition("/")[0] for image_id in source.image_ids}
@@ -100,11 +85,7 @@ def generate(
 
 
 def encode(record: Record) -> dict[str, Any]:
-    """A record as features.
-
-    Raises:
-      DataError: if its masks hold more instances than 16 bits can number.
-    """
+    """A record as features; more instances than 16 bits number are a `DataError`."""
     masks = record.masks
     if masks is not None and masks.max(initial=0) > _MAX_CELLS:
         raise errors.DataError(
@@ -129,14 +110,9 @@ def encode(record: Record) -> dict[str, Any]:
 
 
 def decode(features: Mapping[str, Any], *, pixels: bool = True) -> Record:
-    """The record that `encode` was given.
+    """The record that `encode` was given, from NumPy features with `image` not decoded.
 
-    Args:
-      features: as TFDS reads them in NumPy, with `image` not decoded.
-      pixels: whether to decode the image; else it is `record.blank`.
-
-    Returns:
-      The record; boxes are None for an image without cells, which has none either way.
+    Without `pixels` its image is `record.blank`; boxes are None without cells.
     """
     masks, file = features["masks"], features["image"]
     # The shortest decimal that float32 tells apart: 0.2455, not 0.24549999833.

@@ -41,10 +41,7 @@ def to_unsigned(pixels: np.ndarray) -> np.ndarray:
 
 
 def composite_on_white(pixels: np.ndarray, premultiplied: bool = False) -> np.ndarray:
-    """Blends the alpha channel of [H, W, 2 | 4] with white; others are returned as is.
-
-    `premultiplied` says that colours were multiplied by alpha already.
-    """
+    """Blends alpha of [H, W, 2 | 4], `premultiplied` or not, with white; else as is."""
     if pixels.shape[-1] not in (2, 4):
         return pixels
     color, alpha = pixels[..., :-1], pixels[..., -1:]
@@ -66,10 +63,7 @@ def cmyk_to_rgb(pixels: np.ndarray) -> np.ndarray:
 
 
 def to_channels(pixels: np.ndarray, channels: int) -> np.ndarray:
-    """Turns grey or RGB [H, W, 1 | 3] into [H, W, channels], C-contiguous.
-
-    3 channels repeat grey; 1 is the ITU-R 601 luma of RGB.
-    """
+    """Grey or RGB to C-contiguous [H, W, channels] of 3 or 1 (the ITU-R 601 luma)."""
     if channels not in (1, 3):
         raise ValueError(f"channels must be 1 or 3, not {channels}")
     if channels == 3 and pixels.shape[-1] == 1:
@@ -81,15 +75,10 @@ def to_channels(pixels: np.ndarray, channels: int) -> np.ndarray:
 
 
 def scale_stains(image: jax.Array, scale: jax.Array, shift: jax.Array) -> jax.Array:
-    """Scales and shifts the densities of haematoxylin, eosin and DAB.
+    """Scales and shifts the densities of haematoxylin, eosin and DAB: f32 [3] each.
 
-    Args:
-      image: f32 [H, W, 3] RGB in [0, 1]; values below 1/255 count as 1/255.
-      scale: f32 [3] factor of each stain's density.
-      shift: f32 [3] added to each stain's density, natural-log optical density.
-
-    Returns:
-      f32 [H, W, 3], positive; may exceed 1.
+    The image is f32 [H, W, 3] RGB in [0, 1], at least 1/255; the result may exceed 1.
+    `shift` is in natural-log optical density.
     """
     highest = jax.lax.Precision.HIGHEST  # some GPUs multiply f32 with 10-bit mantissas
     density = -jnp.log(jnp.maximum(image, 1 / 255))

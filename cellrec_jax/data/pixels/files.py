@@ -27,10 +27,9 @@ def natural_key(text: str) -> tuple[tuple[str | int, ...], str]:
 
 
 def list_images(folder: str | PurePath, recursive: bool = False) -> list[Path]:
-    """Lists the image files of a folder, naturally sorted; hidden files are skipped.
+    """Lists the image files of a folder, naturally sorted, without hidden ones.
 
-    `recursive` also looks into sub-folders, but not through symbolic links. A folder
-    that does not exist is a `DataError`.
+    `recursive` follows no symbolic links. No such folder is a `DataError`.
     """
     return list_files(folder, IMAGE_ENDINGS, recursive)
 

@@ -30,23 +30,15 @@ def load_image(path: str | PurePath, channels: int = 3) -> np.ndarray:
     """Reads one image file as uint8 or uint16 [H, W, channels].
 
     Grey becomes equal channels; transparency is composited on white; palettes and
-    CMYK become RGB; the first page of a TIFF counts. 8 and 16 bits are kept; other
-    number types become uint16 as `colors.to_unsigned` says. 1 channel is the luma.
-
-    Raises:
-      DataError: if the file is missing, truncated, no image or above `MAX_PIXELS`.
+    CMYK become RGB; the first page of a TIFF counts. Number types other than 8 and 16
+    bits become uint16 as `colors.to_unsigned` says. 1 channel is the luma. A file that
+    is missing, truncated, no image or above `MAX_PIXELS` is a `DataError`.
     """
     return to_channels(_read(Path(path)), channels)
 
 
 def load_mask(path: str | PurePath) -> np.ndarray:
-    """Reads an image file as bool [H, W]: True where any colour is not 0.
-
-    Fully transparent pixels are False, whatever their colour.
-
-    Raises:
-      DataError: as `load_image`.
-    """
+    """Reads an image file as bool [H, W]: True where it is visible and not black."""
     pixels = _read(Path(path), keep_alpha=True)
     if pixels.shape[-1] in (2, 4):
         return (pixels[..., :-1] != 0).any(-1) & (pixels[..., -1] != 0)
@@ -54,11 +46,7 @@ def load_mask(path: str | PurePath) -> np.ndarray:
 
 
 def read_size(path: str | PurePath) -> tuple[int, int]:
-    """Height and width of an image file in px, from its header: nothing is decoded.
-
-    Raises:
-      DataError: as `load_image`, but for damage behind the header.
-    """
+    """Height and width of an image file in px, from its header alone."""
     return _checked(Path(path), _size)
 
 
@@ -117,10 +105,7 @@ def _is_tiff(path: Path) -> bool:
 
 
 def _open_pillow(stream: IO[bytes]) -> Image.Image:
-    """Reads the header only, without Pillow's own, lower limit of pixels.
-
-    That limit is global; it is put back at once, so decoding is not serialised.
-    """
+    """Reads the header only; Pillow's global limit of pixels is put back at once."""
     with _PILLOW_LIMIT:
         before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:

@@ -36,12 +36,8 @@ def opened(path: Path) -> Iterator[Any]:
 def read_first_page(path: Path, max_pixels: int) -> np.ndarray:
     """Reads page 0: planar or interleaved, palette, CMYK, inverted grey, any numbers.
 
-    Returns:
-      uint8 or uint16 [H, W, C]: C = 1 grey, 2 with alpha, 3 RGB, 4 with alpha.
-
-    Raises:
-      DataError: if it has more pixels than allowed, is truncated or of other channels.
-      Exception: of many types, from tifffile and its codecs, on damaged files.
+    uint8 or uint16 [H, W, C]: C = 1 grey, 2 with alpha, 3 RGB, 4 with alpha. Too many
+    pixels or channels are a `DataError`; damaged files raise whatever tifffile does.
     """
     with opened(path) as file:
         page = file.pages.first
@@ -57,11 +53,7 @@ def read_size(path: Path, max_pixels: int) -> tuple[int, int]:
 
 
 def check_one_plane(path: Path) -> None:
-    """Raises DataError if a TIFF file is a volume or a film, not one image.
-
-    For sets in which that is a mistake; elsewhere the first page counts, since what
-    follows may be a thumbnail.
-    """
+    """`DataError` for a volume or film, in sets where page 0 must be the only image."""
     with opened(path) as file:
         series = file.series[0]
         sizes = zip(series.axes, series.shape, strict=True)

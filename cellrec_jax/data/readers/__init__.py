@@ -1,8 +1,7 @@
 """Annotated folders of ten layouts, each read by the module named in `FORMATS`.
 
-A reader module has `NAME`, `matches(root) -> bool` (a look at names) and
-`open_source(root) -> Source`, which pairs files and refuses a set with a `DataError`;
-`folder.folder_source` makes the source of a function that reads one annotation.
+It has `NAME`, `matches(root) -> bool` (a look at names) and `open_source(root) ->
+Source`, which refuses a set with a `DataError`; `folder.folder_source` helps.
 """
 
 import difflib
@@ -46,14 +45,7 @@ LAYOUTS: dict[str, str] = {
 
 
 def find_format(root: str | Path) -> str:
-    """Finds the one format that a folder is laid out in, by names of files only.
-
-    Returns:
-      A key of `FORMATS`.
-
-    Raises:
-      DataError: if none or several match.
-    """
+    """The one format of a folder, by names of files; none or several: `DataError`."""
     root = Path(root)
     found = [name for name in FORMATS if _reader(name).matches(root)]
     if len(found) == 1:
@@ -71,14 +63,7 @@ def find_format(root: str | Path) -> str:
 
 
 def open_source(root: str | Path, format: str = "auto") -> Source:
-    """Opens an annotated folder.
-
-    Args:
-      root: folder of the set.
-      format: a key of `FORMATS`, or "auto" to find it.
-
-    Returns:
-      The set; images are read one at a time by its `load`.
+    """Opens an annotated folder, of a format of `FORMATS`, or "auto" to find it.
 
     Raises:
       ConfigError: if `format` is unknown.

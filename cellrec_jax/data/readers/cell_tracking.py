@@ -1,12 +1,10 @@
 """Cell Tracking Challenge: frames `01/t000.tif`, truths in `01_GT` and `01_ST`.
 
-Truths are label images of a frame's number (three or four digits), where they exist:
-`01_GT/TRA/man_track000.tif` holds a small marker in every cell, `01_ST/SEG/
-man_seg000.tif` outlines of all cells found by several algorithms (silver truth), and
-`01_GT/SEG/man_seg000.tif` outlines drawn by people, in most sets of few frames and in
-some of a part of the cells.
+Label images of a frame's number, where they exist: `01_GT/TRA/man_track000.tif` has a
+small marker in every cell, `01_ST/SEG/man_seg000.tif` outlines by several algorithms
+(silver), `01_GT/SEG/man_seg000.tif` by people (gold; few frames or cells). No volumes.
 Sets: Maška et al., The Cell Tracking Challenge: 10 years of objective benchmarking,
-Nature Methods 2023. The volumes among them are not read, only images.
+Nature Methods 2023.
 """
 
 from collections import Counter
@@ -170,14 +168,9 @@ def _read_cells(
 
 
 def _masks_of(points_yx: np.ndarray, ids: np.ndarray) -> np.ndarray | None:
-    """Numbers the ids by the points in them; None unless each point has its own.
+    """Ids [H, W] (0 background) as i32 [H, W], i + 1 at points_yx[i] (f32 [N, 2], px).
 
-    Args:
-      points_yx: f32 [N, 2], inside the image.
-      ids: [H, W] integers, 0 background; those without a point become background.
-
-    Returns:
-      i32 [H, W], id i + 1 at points_yx[i].
+    Ids without a point become background; None unless each point has its own.
     """
     values, positions = np.unique(ids, return_inverse=True)
     pixels = geometry.point_to_pixel(points_yx)

@@ -28,13 +28,8 @@ def clean(
     point, label and box; with masks each instance is its own cell), boxes that are NaN
     or have no area inside the image. Inverted boxes are swapped, others clipped.
 
-    Args:
-      record: as read; N points, labels and boxes.
-      repairs: description -> count; added to in place.
-      class_names: valid names; None checks only that labels are not negative.
-
-    Raises:
-      DataError: if a label is no valid class id.
+    Adds description -> count to `repairs`. A label that is no id of `class_names`
+    (None: that is negative) is a `DataError`.
     """
     labels = np.asarray(record.labels, np.int32).reshape(-1)
     _check_labels(record.image_id, labels, class_names)
@@ -108,11 +103,7 @@ def _mend_boxes(
     keep: np.ndarray,
     repairs: Counter[str],
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Swaps and clips boxes [N, 4]; counts cells of `keep` only.
-
-    Returns:
-      The boxes, and `keep` without the cells whose box has no area.
-    """
+    """Swaps and clips boxes [N, 4] of `keep`; `keep` comes back without empty ones."""
     finite = np.isfinite(boxes_yxyx).all(-1)
     first, last = np.split(np.where(finite[:, None], boxes_yxyx, 0), 2, axis=1)
     low, high = np.minimum(first, last), np.maximum(first, last)

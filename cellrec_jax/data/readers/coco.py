@@ -60,13 +60,11 @@ def open_source(root: Path) -> Source:
     """Opens a COCO set; the JSON is read once, here.
 
     A box is `bbox` (x, y, width, height, continuous) or encloses the polygons of
-    `segmentation`. An annotation with neither is a point: its first labelled
-    keypoint, its `point` (x, y) or its bbox without extent. If the set has
-    annotations with keypoints or `point` only, or no box with an extent at all, all
-    its cells become points. Points count as clicks on pixels (half a pixel is added)
-    when all are integers, and as continuous otherwise. Classes are ordered by
-    category id. The area of crowds (`iscrowd`) is ignored. A listed image without
-    annotations has no cells; image files that are not listed are left out.
+    `segmentation`. An annotation with neither is a point: its first labelled keypoint,
+    its `point` (x, y) or its bbox without extent. In a set with only such, or only
+    keypoints and `point`, all cells become points: clicks on pixels (half a pixel is
+    added) when all are integers. Classes are ordered by category id; the area of
+    `iscrowd` is ignored; only listed images count.
     """
     file = _one_json_file(root)
     content = _read_json(file)
@@ -150,11 +148,7 @@ def _read_categories(
 def _read_images(
     content: dict[str, Any], file: Path, root: Path
 ) -> tuple[dict[Any, str], dict[str, Path]]:
-    """COCO's image number -> image id, and image id -> file.
-
-    Raises:
-      DataError: for missing files and repeated names or numbers.
-    """
+    """Number -> image id, id -> file; missing or repeated ones are a `DataError`."""
     part = file.stem.rpartition("_")[2]
     folders = [file.parent, root, root / "images", root / part, root / "images" / part]
     names: dict[Any, str] = {}
@@ -207,11 +201,7 @@ def _read_cells(
 def _place(
     row: dict[str, Any],
 ) -> tuple[tuple[float, float, float, float], bool] | None:
-    """The box of an annotation, or its point as a box without extent.
-
-    Returns:
-      (y0, x0, y1, x1) and whether it stands for a box; None where there is neither.
-    """
+    """(y0, x0, y1, x1) and whether it is a box, not a point; None for neither."""
     x, y, width, height = _numbers(row.get("bbox"), 4) or (0.0, 0.0, 0.0, 0.0)
     box = (y, x, y + height, x + width)
     if width or height:

@@ -40,12 +40,7 @@ def open_source(root: Path) -> Source:
 
 
 def read_table(path: Path) -> Table:
-    """Reads one file; an empty one has no points.
-
-    Raises:
-      DataError: for a header without x or y, text in place of numbers, short rows,
-        missing classes, or columns whose meaning is unknown.
-    """
+    """Reads one file; an empty one has no points. Faults are a `DataError`."""
     text = read_text(path)
     first_line = text.lstrip().partition("\n")[0]
     delimiter = max(",;\t", key=first_line.count)

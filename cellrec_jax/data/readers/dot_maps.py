@@ -59,7 +59,7 @@ def open_source(root: Path) -> Source:
 def find_dots(dots: np.ndarray, path: Path) -> tuple[np.ndarray, int]:
     """Centroids f32 [N, 2] of 8-connected dots in bool [H, W]; how many exceed a pixel.
 
-    A dot of more than `MAX_DOT_PX` pixels is a `DataError` that names the file.
+    More than `MAX_DOT_PX` pixels are a `DataError`.
     """
     parts, count = ndimage.label(dots, structure=np.ones((3, 3)))
     rows, columns = np.nonzero(parts)

@@ -28,16 +28,9 @@ def folder_source(
 ) -> Source:
     """A set whose records are cleaned, and joined with the regions beside the images.
 
-    Args:
-      name: of the format.
-      class_names: K names.
-      images: image id -> file.
-      annotations: image id -> the files that `read` reads.
-      read: (image id, image [H, W, 3], counts to add repairs to) -> the record as it
-        stands in the files. It uses the image's size alone, not its pixels.
-      root: folder of the set.
-      groups: image id -> slide or patient, where known.
-      repairs: of the set as a whole.
+    `images` and `annotations` map an image id to files, `groups` to its slide or
+    patient. `read` takes (image id, image [H, W, 3], of which only the size counts,
+    repairs to add to) and gives the record as it stands in the files.
     """
     counts = Repairs(repairs or {})
 

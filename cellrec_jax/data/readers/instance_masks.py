@@ -1,7 +1,6 @@
-"""A folder an image, with one mask file a cell (Data Science Bowl 2018).
+"""A folder an image, `ID/images/NAME.png`, with one file of `ID/masks/` a cell.
 
-`ID/images/NAME.png` is the image `ID`, and each file of `ID/masks/` one cell: 0
-outside, anything else inside.
+Masks are 0 outside, anything else inside (Data Science Bowl 2018).
 """
 
 from collections import Counter
@@ -25,10 +24,9 @@ HIDDEN = "masks dropped that later ones hide"
 
 
 def matches(root: Path) -> bool:
-    """Whether there are folders with one image in `images/` and files in `masks/`.
+    """Whether folders have one image in `images/` and files in `masks/`.
 
-    A single mask with the name of its image is the label image of a split instead
-    (`train/images/1.png`, `train/masks/1.png`).
+    A single mask with the image's name is a label image of a split instead.
     """
     try:
         return any(map(_is_image_folder, root.iterdir()))
@@ -37,12 +35,10 @@ def matches(root: Path) -> bool:
 
 
 def open_source(root: Path) -> Source:
-    """Opens a set of mask folders.
+    """Opens a set of mask folders; an empty `masks/` is an image without cells.
 
-    Where masks overlap, the later in natural order of the file names wins, and both
-    the overlapping and the wholly hidden masks are counted; so are empty ones. The
-    point of a cell is the centroid of its largest 8-connected part. A folder
-    `masks/` without files is an image without cells.
+    Of masks that overlap, the later in natural order wins; overlapping, hidden and
+    empty ones are counted. Points are as in `instances`.
     """
     folders = {
         folder.name: folder for folder in sorted(root.iterdir()) if folder.is_dir()

@@ -24,9 +24,8 @@ class Instances(NamedTuple):
 def instances_from_ids(ids: np.ndarray) -> Instances:
     """Numbers the instances of a label image [H, W], 0 background, with centroids.
 
-    Stray pixels far from a cell, which hand-drawn label images have, would pull the
-    centroid off the cell; so only the largest 8-connected part counts (the first in
-    reading order among equals).
+    Only the largest 8-connected part counts (the first among equals): stray pixels of
+    hand-drawn label images would pull the centroid off the cell.
 
     Example:
       >>> instances_from_ids(np.array([[0, 7, 7], [0, 7, 7]])).points_yx.tolist()

@@ -44,12 +44,7 @@ def _to_classes(values: set[str]) -> Classes:
 
 
 def read_table(path: Path) -> Table:
-    """Reads one file.
-
-    Raises:
-      DataError: if it is no list of objects with numbers x and y, or if some objects
-        have a class and others have none.
-    """
+    """Reads one file; other than described above it is a `DataError`."""
     try:
         # Not orjson: NaN, which some programs write, is to be dropped, not refused.
         items = json.loads(read_text(path))
