@@ -2,8 +2,7 @@
 
 (y, x), continuous, px of the array they belong to. Pixel (i, j) covers
 [i, i+1) x [j, j+1), its centre is (i+0.5, j+0.5), the image spans [0, H] x [0, W].
-Functions use operators, slicing and concatenation of the caller's array module, so
-NumPy, JAX and TensorFlow arrays all work where the docstring says "any".
+Where the docstring says "any", NumPy, JAX and TensorFlow arrays all work.
 """
 
 from typing import Any
@@ -42,14 +41,7 @@ def tile_to_slide(points_yx: Any, origin_yx: Any) -> Any:
 
 
 def boxes_around(points_yx: Any, size_hw: tuple[float, float]) -> Any:
-    """Boxes of `size_hw` px centred on points.
-
-    Args:
-      points_yx: [..., 2] NumPy or JAX array.
-      size_hw: height and width of every box in px.
-
-    Returns:
-      [..., 4] (y0, x0, y1, x1); may reach outside the image.
+    """Boxes [..., 4] of `size_hw` px centred on points [..., 2]; may reach outside.
 
     Example:
       >>> boxes_around(np.array([[10.0, 20.0]]), (4, 6)).tolist()

@@ -29,19 +29,12 @@ def masked_mean(
     *,
     denominator: jax.Array | float | None = None,
 ) -> jax.Array:
-    """Averages `values` where `mask` is True; 0 for an empty mask.
+    """Averages `values` where `mask` is True, in float32; 0 for an empty mask.
 
     The denominator is the mean count over devices, so that the mean of the devices'
     results is the mean over all elements even when counts differ (a per-device mean
-    followed by `pmean` is not).
-
-    Args:
-      values: [...] per-element losses.
-      mask: [...] bool or non-negative float weights, broadcastable to `values`.
-      denominator: what to divide by in place of the mask's sum (a per-device count).
-
-    Returns:
-      A float32 scalar.
+    followed by `pmean` is not). `denominator` is a per-device count in place of the
+    mask's sum. `mask` is bool or weights >= 0, broadcastable to `values`.
     """
     weight = jnp.broadcast_to(mask, values.shape).astype(jnp.float32)
     kept = jnp.where(weight > 0, values.astype(jnp.float32), 0.0)
@@ -51,30 +44,14 @@ def masked_mean(
 
 
 def masked_sum_count(values: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Returns (sum, count) of `values` under a bool `mask`, as metrics travel.
-
-    Args:
-      values: [...] numbers.
-      mask: [...] bool, broadcastable to `values`.
-
-    Returns:
-      Two float32 scalars.
-    """
+    """(sum, count) of `values` under a bool `mask`, two float32, as metrics travel."""
     mask = jnp.broadcast_to(mask, values.shape)
     kept = jnp.where(mask, values.astype(jnp.float32), 0.0)
     return jnp.sum(kept), jnp.sum(mask.astype(jnp.float32))
 
 
 def safe_norm(x: jax.Array, axis: int = -1, eps: float = 1e-12) -> jax.Array:
-    """Euclidean norm with gradient 0, not NaN, at the zero vector.
-
-    Args:
-      x: [..., D] vectors.
-      axis: the axis summed over.
-      eps: squared norms up to this are taken as 0.
-
-    Returns:
-      [...] norms.
+    """Euclidean norm of [..., D] with gradient 0, not NaN, at squares up to `eps`.
 
     Example:
       >>> jax.grad(lambda v: safe_norm(v))(jnp.zeros(2)).tolist()
@@ -86,18 +63,9 @@ def safe_norm(x: jax.Array, axis: int = -1, eps: float = 1e-12) -> jax.Array:
 
 
 def pad_to(array: np.ndarray, size: int, fill: float = 0) -> np.ndarray:
-    """Pads the first axis of a NumPy array to `size` rows of `fill`.
+    """Pads the first axis of [n, ...] to `size` rows of a finite `fill`.
 
-    Args:
-      array: [n, ...] with n <= size.
-      size: number of rows wanted.
-      fill: value of the added rows; finite.
-
-    Returns:
-      [size, ...] of the same dtype.
-
-    Raises:
-      ValueError: if there are more than `size` rows.
+    More than `size` rows are a `ValueError`.
     """
     if len(array) > size:
         raise ValueError(f"{len(array)} rows do not fit into {size}")

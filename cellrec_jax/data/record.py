@@ -1,7 +1,4 @@
-"""One annotated image, and a set of them, as every reader gives them.
-
-Nothing here knows of files or formats: see `data.readers` for those.
-"""
+"""One annotated image, and a set of them, as all of `data.readers` give them."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -70,8 +67,7 @@ class Source:
     repairs: Repairs = dataclasses.field(default_factory=Repairs)
     """What had to be repaired in the images read so far."""
     annotations: Callable[[str], Record] | None = None
-    """As `load`, but the image is not decoded: it is `blank`, of the right size. None
-    where that saves nothing."""
+    """As `load`, but with a `blank` image of its size; None where it saves nothing."""
     files: Callable[[str], Sequence[Path]] | None = None
     """image_id -> files that `annotations` reads, regions aside; None: not of files."""
 
@@ -84,13 +80,7 @@ def blank(size_hw: tuple[int, int]) -> np.ndarray:
 def changed(
     source: Source, change: Callable[[Record], Record], **fields: Any
 ) -> Source:
-    """The same images with other annotations.
-
-    Args:
-      source: the set.
-      change: what to make of each record, with or without pixels.
-      **fields: of the new source.
-    """
+    """The same images with other annotations, and `fields` of the new source."""
     load, read = source.load, source.annotations
     return dataclasses.replace(
         source,

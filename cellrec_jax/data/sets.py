@@ -63,11 +63,7 @@ class TrainSet(NamedTuple):
 
 
 def open_source(config: DataConfig) -> Source:
-    """Opens the folder, prepared set or generator that a configuration names.
-
-    Raises:
-      DataError, ConfigError: if it cannot be read, naming what to change.
-    """
+    """Opens the configured folder, prepared set or generator."""
     if config.root == "synthetic":
         number = config.synthetic_train + config.synthetic_val + config.synthetic_test
         source = synthetic.open_source(
@@ -89,18 +85,8 @@ def open_sets(config: DataConfig, seed: int, survey_file: Path | None = None) ->
     """Opens a configuration's images and decides which of them train, val and test.
 
     In this order: the named ids, k folds, the generator's counts, the folder's own
-    train / val / test folders, a random split.
-
-    Args:
-      config: see `DataConfig`.
-      seed: of folds and random splits.
-      survey_file: keeps what the images hold, for the next start.
-
-    Returns:
-      The splits; validation and test may be empty.
-
-    Raises:
-      DataError, ConfigError: with one line that names what to change.
+    train / val / test folders, a random split. Validation and test may be empty.
+    `survey_file` keeps what images hold. Errors are one line that names what to change.
     """
     source = open_source(config)
     evaluation = evaluation_spec(config)
@@ -131,8 +117,7 @@ def open_for_evaluation(
 ) -> Split:
     """The images to evaluate on: the test images, else the validation images.
 
-    With `whole` all images of a folder that training never saw, unless `data.test_ids`
-    names some. The rest is as of `open_sets`.
+    With `whole` all of a folder that training never saw, or its `data.test_ids`.
     """
     if whole:
         source = open_source(config)
@@ -174,11 +159,7 @@ def _training_spec(config: DataConfig, num_classes: int) -> ExampleSpec:
 
 
 def load_train(split: Split, track: Track[str] | None = None) -> TrainSet:
-    """Loads a training split into memory; every image is decoded once.
-
-    Raises:
-      DataError: if no image has an annotation, or a file cannot be used.
-    """
+    """Decodes a training split into memory, once; none annotated is a `DataError`."""
     source, _, spec, _ = split
     surveyor = split.surveyor or Surveyor()
     examples, entries = [], []
@@ -191,22 +172,14 @@ def load_train(split: Split, track: Track[str] | None = None) -> TrainSet:
 
 
 def survey(split: Split, track: Track[str] | None = None) -> Survey:
-    """Counts and sizes of a training split, from its annotations alone.
-
-    Raises:
-      DataError: if no image has an annotation, or a file cannot be used.
-    """
+    """Counts and sizes of a training split; none annotated is a `DataError`."""
     source, image_ids, spec, _ = split
     found = (split.surveyor or Surveyor()).look(source, image_ids, spec, track)
     return total(list(found.values()), len(source.class_names), spec)
 
 
 def load_eval(split: Split, track: Track[str] | None = None) -> EvalSet | None:
-    """Loads a split for evaluation; None if it is empty.
-
-    Raises:
-      DataError: if a file cannot be used or has more cells than `data.max_cells`.
-    """
+    """Loads a split; None if empty. Over `data.max_cells` cells are a `DataError`."""
     if not split.image_ids:
         return None
     examples: list[Example] = []

@@ -3,8 +3,7 @@
 The draw depends on the seed, the image id and the image's points alone: not on the
 method, epoch, worker, host, backend, or the order in which a reader lists the points.
 Paper: Boxes Density Energy, Section 4 (random subsets of the annotations).
-*Differs from the paper*: subsets of growing rates are nested, so that two rates differ
-by added annotations alone.
+*Differs from the paper*: subsets of growing rates are nested.
 """
 
 import math
@@ -20,11 +19,7 @@ _ROUNDING = 1e-9  # 0.1 * 30 is 3.0000000000000004: its ceiling must be 3
 def keep_order(
     image_id: str, points_yx: np.ndarray, labels: np.ndarray, seed: int
 ) -> np.ndarray:
-    """Fixed random order of an image's cells; a rate keeps a prefix of it.
-
-    Returns:
-      int64 [N] indices into `points_yx`, the first to be kept first.
-    """
+    """Fixed random order of an image's cells, int64 [N]; a rate keeps a prefix."""
     by_place = keyed.by_place(points_yx, labels)
     words = keyed.words(f"{int(seed)}/{image_id}", len(by_place))
     return by_place[np.argsort(words, kind="stable")]
@@ -58,13 +53,8 @@ def kept_mask(
 ) -> np.ndarray:
     """Marks the cells of one training image that stay annotated, bool [N].
 
-    Args:
-      image_id: the image's id in its set.
-      points_yx: [N, 2] cell centres in px, in any order.
-      labels: [N] class ids.
-      rate: `data.keep_rate`, in (0, 1]; what a rate keeps, a higher rate keeps too.
-      keep_one: keep a single cell whatever the rate.
-      seed: `data.keep_seed`.
+    Points are [N, 2] px in any order. `rate` is in (0, 1]; a higher one keeps the same
+    cells and more. `keep_one` keeps a single cell whatever the rate.
     """
     order = keep_order(image_id, points_yx, labels, seed)
     mask = np.zeros(len(order), dtype=bool)

@@ -31,12 +31,9 @@ def select_ids(
 ) -> tuple[str, ...]:
     """Image ids that a specification names, in the set's order.
 
-    Args:
-      image_ids: all ids of the set.
-      spec: comma-separated ids ("train/3"), ranges of whole-number ids, both ends
-        included ("0-15"), or globs ("train/*"). An id that exists is taken as it is
-        even if it looks like a range or a glob. A part that names none is an error.
-      key: configuration key that `spec` came from, for the message.
+    `spec` is comma-separated ids ("train/3"), ranges of whole-number ids with both ends
+    ("0-15"), or globs ("train/*"). An id that exists is taken as it is. A part that
+    names none is a `DataError` about `key`.
 
     Example:
       >>> select_ids(("0", "1", "2", "a/b"), "1-2, a/*")
@@ -123,15 +120,9 @@ def deal(
     """Deals images into `k` folds of about equal cell counts, groups kept whole.
 
     Groups are sorted by falling count and dealt in snake order (0 .. k-1, k-1 .. 0,
-    0 ..); the seed decides between equal counts and which fold is called first.
-
-    Args:
-      image_ids: ids to deal.
-      groups: image_id -> slide or patient; an image without one is its own group.
-      counts: image_id -> annotated cells; 0 where missing.
-      k: number of folds, 2 to the number of groups, else a `ConfigError`.
-      seed: decides ties and the folds' numbering.
-      by_image: deal images one by one, whatever their groups.
+    0 ..); the seed decides between equal counts and which fold is called first. An
+    image without group (all, `by_image`) is its own; a missing count is 0. `k` outside
+    2 to the number of groups is a `ConfigError`.
     """
     members = _gather(image_ids, {} if by_image else groups)
     if not 2 <= k <= len(members):
@@ -192,12 +183,9 @@ def describe(
 def split_ids(source: Source, config: DataConfig, seed: int, count: Count) -> Chosen:
     """Chooses images by name, fold, the set's own splits, or at random.
 
-    A set's own splits are the generator's counts, the lists of a Pascal VOC set
-    (`ImageSets/Main/*.txt`), or its folders (`train/`, `val/`, `test/`); they need
-    images to train on and some to report on. What they leave out is not used.
-
-    Raises:
-      DataError, ConfigError: naming the key to change.
+    A set's own splits are the generator's counts, Pascal VOC's `ImageSets/Main/*.txt`,
+    or folders (`train/`, `val/`, `test/`); they need images to train on and some to
+    report on. What they leave out is not used. Errors name the key to change.
     """
     ids = source.image_ids
     named = (config.train_ids, config.val_ids, config.test_ids)

@@ -1,7 +1,6 @@
 """What images hold, from their annotations alone: no pixels are decoded for it.
 
-What was found is kept in a file, for the next start: of an image as long as its files
-have the same names, sizes and times, of all as long as the options are the same.
+Kept in a file while the options and the names, sizes and times of files are the same.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -64,11 +63,9 @@ class Survey(NamedTuple):
 
 
 class Surveyor:
-    """Entries of the images of one set, in memory and in a file.
+    """Entries of the images of one set, in memory and in `file` if its folder exists.
 
-    Args:
-      file: where they are kept if its folder exists; None keeps them in memory alone.
-      options: what else they depend on, beside the source's names and the spec.
+    `options` is what else they depend on, beside the source's names and the spec.
     """
 
     def __init__(self, file: Path | None = None, options: str = "") -> None:
@@ -83,11 +80,7 @@ class Surveyor:
         spec: ExampleSpec,
         track: Track[str] | None = None,
     ) -> dict[str, Entry]:
-        """The entries of images, of which only new or changed ones are read.
-
-        Raises:
-          DataError: if a file cannot be used.
-        """
+        """The entries of images, of which only new or changed ones are read."""
         self._open(source, spec)
         read = source.annotations or source.load
         for image_id in track(image_ids, "annotations") if track else image_ids:
@@ -145,11 +138,7 @@ class Surveyor:
 
 
 def total(entries: Sequence[Entry], num_classes: int, spec: ExampleSpec) -> Survey:
-    """Adds up the images of a training split.
-
-    Raises:
-      DataError: if none has an annotated cell.
-    """
+    """Adds up a training split's images; no annotated cell at all is a `DataError`."""
     num_kept = sum(entry.num_kept for entry in entries)
     if not num_kept:
         raise errors.DataError(

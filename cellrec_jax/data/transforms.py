@@ -1,7 +1,4 @@
-"""Resizing and choosing of cells, on the host: all parts of a record stay in step.
-
-Random crops, flips, turns and colour are drawn on the device by `data.augment`.
-"""
+"""Resizing and choosing of cells, on the host: all parts of a record stay in step."""
 
 from collections.abc import Sequence
 import dataclasses
@@ -53,19 +50,10 @@ def resize_record(
 ) -> tuple[Record, np.ndarray]:
     """Brings a record to a fixed size; instance masks are left out.
 
-    Args:
-      record: any record; its image may also be float32.
-      size_hw: height and width wanted, px.
-      mode: "squeeze" scales both axes to fit, each by its own factor (the BDE paper's
-        800 x 800); "pad" keeps the aspect (to the nearest pixel), fills up right and
-        below with zeros, and marks what it filled as `ignore`.
-
-    Returns:
-      The record at `size_hw`, boxes clipped, and scale_yx f32 [2]: new point = native
-      point * scale_yx.
-
-    Raises:
-      ConfigError: if `mode` is unknown.
+    "squeeze" scales each axis by its own factor (the BDE paper's 800 x 800); "pad"
+    keeps the aspect (to the nearest pixel), fills up right and below with zeros, and
+    marks that as `ignore`; others are a `ConfigError`. Boxes are clipped. Also
+    scale_yx f32 [2]: new point = native point * scale_yx.
     """
     if mode not in RESIZE_MODES:
         raise errors.ConfigError(

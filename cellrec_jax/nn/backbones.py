@@ -1,8 +1,4 @@
-"""The table of backbones: an entry serves every method that asks for what it gives.
-
-A backbone is added by an entry here, and a test; the options `model.backbone` and
-`model.encoder` take the names from here.
-"""
+"""The backbones of `model.backbone` and `model.encoder`: an entry here, and a test."""
 
 from collections.abc import Callable, Mapping, Sequence
 import functools
@@ -69,11 +65,7 @@ def names(levels: Sequence[int] = (), *, dilates: bool = False) -> tuple[str, ..
 
 
 def make(backbone: str, /, **options: Any) -> nn.Module:
-    """Makes a backbone; options as in `Backbone`.
-
-    Raises:
-      ConfigError: for an unknown name.
-    """
+    """Makes a backbone, options as in `Backbone`; `ConfigError` for an unknown name."""
     if backbone not in BACKBONES:
         raise ConfigError(
             f"backbone {backbone!r} is unknown; use one of {', '.join(BACKBONES)}"

@@ -48,19 +48,12 @@ class _Slot(NamedTuple):
 def load_torchvision_resnet(
     path: str | pathlib.Path, params: Any, batch_stats: Any
 ) -> Pretrained:
-    """Fills a `ResNet` from a file of torchvision's state dict.
+    """Fills a `ResNet` from a file of torchvision's state dict; also lines for the log.
 
     The file is `.safetensors` or `.npz`. Convolutions go from OIHW to HWIO; `fc.*` and
     `*.num_batches_tracked` are ignored. A model with GroupNorm (no `batch_stats`) gets
-    the convolutions alone: BatchNorm's statistics and scales mean nothing to it, and
-    the report says so.
-
-    Returns:
-      New trees of float32 arrays, of the same structure, and lines for the log.
-
-    Raises:
-      CheckpointError: if the file is missing, pickled, truncated or no such file, if
-        names are missing or unexpected, or if a shape or a value does not fit.
+    the convolutions alone, and the report says so. A file that is missing, pickled or
+    truncated, or whose names, shapes or values do not fit, is a `CheckpointError`.
     """
     path = pathlib.Path(path)
     trees = {
@@ -88,11 +81,7 @@ def load_torchvision_resnet(
 
 
 def check_file(path: str | pathlib.Path) -> None:
-    """Checks what can be told of a weights file without opening it.
-
-    Raises:
-      CheckpointError: if it is missing or of a kind that is not read.
-    """
+    """`CheckpointError` for a weights file that is missing or of a kind not read."""
     path = pathlib.Path(path)
     if path.suffix in _PICKLED:
         target = path.with_suffix(".safetensors")
@@ -139,11 +128,7 @@ def _read(path: pathlib.Path) -> dict[str, np.ndarray]:
 def _slots(
     trees: Mapping[str, Mapping[tuple[str, ...], Any]],
 ) -> tuple[dict[str, _Slot], list[str]]:
-    """What the model wants, by torchvision's names.
-
-    Beside it the names of norm parameters without running statistics beside them
-    (GroupNorm), which no BatchNorm can fill.
-    """
+    """What the model wants, by torchvision's names, and norms without statistics."""
     slots, skipped = {}, []
     with_stats = {path[:-1] for path in trees["batch_stats"]}
     for collection, tree in trees.items():

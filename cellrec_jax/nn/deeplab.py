@@ -3,8 +3,6 @@
 Chen et al., Encoder-decoder with atrous separable convolution for semantic image
 segmentation, 2018. https://arxiv.org/abs/1802.02611
 
-Encoder and decoder are apart, so that several decoders can share an encoder.
-
 Differs from the paper, as its best-known public port does: ordinary in place of
 separable convolutions, and more dropout. Differs from that port in that images are
 padded to sides of n * stride + 1 px: only then do aligned corners put cell i of level l
@@ -29,11 +27,9 @@ _RESIZE = "bilinear_aligned"
 class DeepLabV3Plus(nn.Module):
     """Encoder and one decoder, at full resolution, to `num_outputs` channels.
 
-    `output_stride` of the pyramid is 8, 16 or 32. With "frozen_batch", which is for
-    pretrained weights, all but the backbone has "group". With `dropout`, `apply` in
-    training needs a key "dropout" in `rngs`. `dtype` is that of activations and
-    arithmetic; parameters and logits are float32. `remat` recomputes the backbone's
-    blocks in the backward pass, to save memory.
+    `output_stride` of the pyramid is 8, 16 or 32. With "frozen_batch" all but the
+    backbone has "group". `dropout` in training needs a key "dropout" in `rngs`. `dtype`
+    is that of arithmetic; parameters and logits are float32. `remat` saves memory.
     """
 
     num_outputs: int
@@ -47,10 +43,7 @@ class DeepLabV3Plus(nn.Module):
 
     @nn.compact
     def __call__(self, image: jax.Array, train: bool = False) -> jax.Array:
-        """Normalised image f32 [B, H, W, 3] to logits f32 [B, H, W, num_outputs].
-
-        `train`: batch norm uses and updates by this batch's statistics.
-        """
+        """Normalised image f32 [B, H, W, 3] to logits f32 [B, H, W, num_outputs]."""
         deep, fine = Encoder(
             backbone=self.backbone,
             channels=self.channels,
@@ -72,10 +65,7 @@ class DeepLabV3Plus(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Backbone and pyramid.
-
-    Attributes: see `DeepLabV3Plus`.
-    """
+    """Backbone and pyramid, with the attributes of `DeepLabV3Plus`."""
 
     backbone: str = "resnet101"
     channels: int = 256
@@ -109,10 +99,7 @@ class Encoder(nn.Module):
 
 
 class Pyramid(nn.Module):
-    """Atrous spatial pyramid pooling: five views of a map, joined.
-
-    `rate` is the dilation of the second view; the next two have two and three times it.
-    """
+    """Atrous spatial pyramid pooling: five views, three dilated by 1 to 3 `rate`."""
 
     channels: int
     rate: int
@@ -136,10 +123,7 @@ class Pyramid(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Joins the encoder's two maps and enlarges the result.
-
-    Attributes: see `DeepLabV3Plus`.
-    """
+    """Joins the encoder's two maps and enlarges the result, as `DeepLabV3Plus` says."""
 
     num_outputs: int
     channels: int = 256

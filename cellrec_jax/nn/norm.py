@@ -1,8 +1,4 @@
-"""Normalisation layers behind one factory, so that a model names its kind once.
-
-All kinds keep `scale` and `bias` in "params" and, where they have them, `mean` and
-`var` in "batch_stats", under the same names: weights move between the kinds.
-"""
+"""Normalisation layers behind one factory; weights move between all kinds by name."""
 
 from collections.abc import Callable
 import functools
@@ -64,8 +60,7 @@ def make_norm(
 class FrozenBatchNorm(nn.Module):
     """BatchNorm with fixed statistics, scale and bias: an affine map, in float32.
 
-    The gradients of `scale` and `bias` are 0, not absent: leave both out of the
-    optimiser (`norm_mask`), since weight decay would still shrink them.
+    The gradients are 0, not absent: `norm_mask` keeps weight decay off them.
     """
 
     dtype: DTypeLike = jnp.float32
@@ -134,11 +129,7 @@ def num_groups(channels: int) -> int:
 
 
 def norm_mask(params: Any) -> Any:
-    """Marks the parameters of normalisation layers: the same dict of bool.
-
-    These are the `scale` and `bias` of modules that hold a `scale` (convolutions and
-    dense layers hold a `kernel`).
-    """
+    """Marks `scale` and `bias` of modules with a `scale`: the same dict of bool."""
     flat = traverse_util.flatten_dict(params)
     return traverse_util.unflatten_dict(
         {path: (*path[:-1], "scale") in flat for path in flat}

@@ -46,12 +46,9 @@ class PatchNet(nn.Module):
     ) -> tuple[jax.Array, jax.Array]:
         """Patches [N, S, S, C] to scores [N] and features [N, F] >= 0, all float32.
 
-        Scores are positive for a cell. Patches are shares of the largest value of the
-        image that each is from (the public code: of the data set); C is 1 or 3. `train`
-        drops out, by the key "dropout".
-
-        Raises:
-          ConfigError: for an unknown kind or patches below `MIN_SIDE_PX`.
+        Scores are positive for a cell. Patches are shares of the largest value of their
+        image (the public code: of the data set); C is 1 or 3. `train` drops out, by the
+        key "dropout". Other kinds, or S below `MIN_SIDE_PX`, are a `ConfigError`.
         """
         if self.kind not in KINDS:
             raise ConfigError(

@@ -60,10 +60,9 @@ class PointNet(nn.Module):
 
     @nn.compact
     def __call__(self, image: jax.Array, train: bool) -> PointOutputs:
-        """Normalised image [B, H, W, 3] to outputs of M anchor points.
+        """Normalised image [B, H, W, 3], sides multiples of 32, to M anchor points.
 
-        Sides are multiples of 32. M = (H / stride) (W / stride) num_anchors. `train`:
-        batch norm uses the batch.
+        M = (H / stride) (W / stride) num_anchors.
         """
         features = backbones.make(
             self.encoder,
@@ -136,9 +135,8 @@ class Aggregation(nn.Module):
 class PointHead(nn.Module):
     """Outputs of every anchor point from shared features; the last layer is float32.
 
-    "frozen_batch" becomes "sync_batch": nothing has been trained that could be frozen,
-    and unlike group norm it does not see the whole image, so that tiles give what the
-    image does.
+    "frozen_batch" becomes "sync_batch": nothing is trained yet, and unlike group norm
+    it gives tiles what the whole image gets.
     """
 
     num_anchors: int

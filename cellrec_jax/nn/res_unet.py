@@ -56,8 +56,7 @@ class ResUNet(nn.Module):
 class ResidualUnit(nn.Module):
     """The sum of two convolutions with norm and ReLU before each, and of one with none.
 
-    `first`: the input is an image, which is not normalised again, and whose shortcut
-    has no norm either.
+    `first`: the input is an image, which gets no norm.
     """
 
     features: int
@@ -84,10 +83,9 @@ class ResidualUnit(nn.Module):
 
 
 class Enlarge(nn.Module):
-    """A 2x2 convolution, transposed, of stride 2.
+    """A 2x2 convolution, transposed, of stride 2, as a matrix product.
 
-    Its windows do not overlap, so it is a matrix product: XLA's general transposed
-    convolution takes 28 times as long for a training step (CPU, jax 0.10.1).
+    XLA's general one takes 28 times as long for a training step (CPU, jax 0.10.1).
     """
 
     dtype: DTypeLike = jnp.float32

@@ -51,13 +51,12 @@ class ResNet(nn.Module):
     is centred on pixel i * 2^l, not on the middle of the 2^l pixels it stands for.
 
     Attributes:
-      layout: of blocks and widths; `nn.backbones` has those of the names.
+      layout: of blocks and widths, see `nn.backbones`.
       norm: see `norm.make_norm`; "frozen_batch" needs pretrained weights.
       dtype: of activations and arithmetic; parameters are float32.
       freeze_stem: stop gradients below layer1 (see `trainable_mask`).
       remat: recompute each block in the backward pass, to save memory.
-      zero_init: start each block as the identity (scale 0 in its last norm); not with
-        "frozen_batch", where the block would stay dead.
+      zero_init: start each block as the identity; not with "frozen_batch".
       output_stride: the largest stride, 8, 16 or 32; later stages are dilated instead.
       multi_grid: multiples of the last stage's dilation, one a block, repeated.
     """
@@ -76,11 +75,7 @@ class ResNet(nn.Module):
         """Normalised image f32 [B, H, W, 3] to the features of levels 2 to 5.
 
         Level l -> `dtype` [B, ceil(H / s), ceil(W / s), channels], with s the smaller
-        one of 2^l and `output_stride`. `train`: "sync_batch" uses and updates by this
-        batch.
-
-        Raises:
-          ConfigError: for `zero_init` with a frozen norm.
+        of 2^l and `output_stride`. `zero_init` of a frozen norm is a `ConfigError`.
         """
         if self.zero_init and self.norm == "frozen_batch":
             raise ConfigError("zero_init needs a norm that is trained, not frozen")
@@ -216,8 +211,7 @@ def trainable_mask(
 ) -> Any:
     """Marks what the optimiser may change, as `ResNet` cuts the gradients.
 
-    With the defaults, 52 of a ResNet-50's tensors are True: not those of
-    "frozen_batch", nor the convolutions and norms before layer1.
+    By default not "frozen_batch" nor what is before layer1: 52 tensors of a ResNet-50.
     """
     is_norm = traverse_util.flatten_dict(norms.norm_mask(params))
     return traverse_util.unflatten_dict(

@@ -16,10 +16,7 @@ class RoIHead(nn.Module):
 
     @nn.compact
     def __call__(self, pooled: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """[..., R, S, S, C] to logits [..., R, K + 1] and deltas [..., R, K, 4].
-
-        float32; the background is last.
-        """
+        """[..., R, S, S, C] to f32 logits [..., R, K + 1], deltas [..., R, K, 4]."""
         hidden = pooled.reshape(*pooled.shape[:-3], -1).astype(self.dtype)
         for name in ("fc1", "fc2"):
             hidden = nn.relu(

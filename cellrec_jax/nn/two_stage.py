@@ -51,10 +51,9 @@ class TwoStage(nn.Module):
     def __call__(
         self, image: jax.Array, train: bool
     ) -> tuple[list[jax.Array], jax.Array, jax.Array]:
-        """Runs the first stage on a normalised image f32 [B, H, W, 3].
+        """Normalised image f32 [B, H, W, 3] to pyramid levels, fine to coarse.
 
-        The pyramid's levels from fine to coarse, and over all their A anchors the
-        logits f32 [B, A, 2] (cell, background) and deltas_yxhw f32 [B, A, 4].
+        Then of A anchors logits f32 [B, A, 2] (cell first), deltas_yxhw f32 [B, A, 4].
         """
         levels = list(self.fpn(self.resnet(image, train)).values())
         logits, deltas = zip(*(self.rpn(level) for level in levels), strict=True)

@@ -25,10 +25,9 @@ MULTIPLE = 16
 class UNet(nn.Module):
     """Four halvings, four doublings, with skips in between.
 
-    `width` channels at full resolution; eight times as many at the bottom. `resize` is
-    how maps are enlarged, see `layers.resize`; "bilinear_aligned" is that of Nishimura
-    et al., Weakly supervised cell instance segmentation, 2020. Parameters and logits
-    are float32.
+    `width` channels at full resolution; eight times as many at the bottom. `resize`
+    "bilinear_aligned" (`layers.resize`) is that of Nishimura et al., Weakly supervised
+    cell instance segmentation, 2020. Parameters and logits are float32.
     """
 
     num_outputs: int

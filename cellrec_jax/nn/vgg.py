@@ -21,10 +21,9 @@ BLOCKS = ((2, 1), (2, 2), (3, 4), (3, 8), (3, 8))
 class VGG16(nn.Module):
     """Features of three levels, each read before the pooling that ends its block.
 
-    The last level has stride 16, not 32: P2PNet leaves out the last pooling. Its
-    pyramid gives one map, of stride 8, which levels 3 and 4 make up. `width` channels
-    in the first block; eight times as many in the last. `remat` recomputes each block
-    in the backward pass, to save memory.
+    The last level has stride 16, not 32, as in P2PNet, whose pyramid makes one map, of
+    stride 8, of levels 3 and 4. `width` channels in the first block; eight times as
+    many in the last. `remat` saves memory in the backward pass.
     """
 
     norm: str = "group"
@@ -34,10 +33,9 @@ class VGG16(nn.Module):
 
     @nn.compact
     def __call__(self, image: jax.Array, train: bool = False) -> dict[int, jax.Array]:
-        """Normalised image f32 [B, H, W, C] to the features of levels l = 2, 3, 4.
+        """Image f32 [B, H, W, C] to levels l = 2, 3, 4: 4, 8 and 8 times `width`.
 
-        Level l -> `dtype` [B, H // 2^l, W // 2^l, channels], of 4, 8 and 8 times
-        `width`.
+        Level l -> `dtype` [B, H // 2^l, W // 2^l, channels].
         """
         norm = norms.make_norm(self.norm, train=train, dtype=self.dtype)
         make_block = nn.remat(layers.ConvBlock) if self.remat else layers.ConvBlock

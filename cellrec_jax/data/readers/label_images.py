@@ -45,9 +45,8 @@ def matches(root: Path) -> bool:
 def open_source(root: Path) -> Source:
     """Opens a set of label images of 1, 8, 16 or 32 bits (PNG, TIFF).
 
-    The point of a cell is the centroid of the largest 8-connected part of its id; ids
-    in several parts, which are mistakes of drawing, are counted and keep all their
-    pixels in the masks.
+    Points are as in `instances`; ids in several parts, mistakes of drawing, are counted
+    and keep all their pixels in the masks.
     """
     images, labels = _find_files(root)
     if not images or not labels:
@@ -86,11 +85,7 @@ def _find_files(root: Path) -> tuple[dict[str, Path], dict[str, Path]]:
 def read_instances(
     file: Path, size_hw: tuple[int, ...], repairs: Counter[str]
 ) -> Instances:
-    """Reads a label image and finds its cells.
-
-    Raises:
-      DataError: as `load_ids`, and for a single id in many parts.
-    """
+    """Reads a label image's cells; a single id in many parts is a `DataError` too."""
     found = instances_from_ids(load_ids(file, size_hw))
     if len(found.parts) == 1 and found.parts[0] > MAX_PARTS_OF_ONE_ID:
         raise DataError(
@@ -103,14 +98,10 @@ def read_instances(
 
 
 def load_ids(file: Path, size_hw: tuple[int, ...]) -> np.ndarray:
-    """Reads the ids as stored: palettes and 32 bits are kept, unlike in `load_image`.
+    """Reads the ids [H, W] >= 0 as stored, with palettes and 32 bits.
 
-    Returns:
-      [H, W] integers of 0 or more.
-
-    Raises:
-      DataError: if it is unreadable, coloured, of floats, negative numbers or several
-        planes, or of another size.
+    A file that is unreadable, coloured, of floats, negative numbers or several planes,
+    or of another size is a `DataError`.
     """
     try:
         if file.suffix.lower() in (".tif", ".tiff"):

@@ -1,7 +1,6 @@
 """Finds the images and annotation files of a folder, by id; it may be split.
 
-Splits lie below the folder (`images/train/12.png`) or above it
-(`train/images/12.png`); the id is 'train/12' in both.
+The id is 'train/12' for `images/train/12.png` and for `train/images/12.png`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -31,18 +30,14 @@ def find_pairs(
     endings: tuple[str, ...],
     beside: bool = False,
 ) -> Pairs:
-    """Finds images and one annotation file for each.
+    """Finds images and one annotation file for each, with equal ids.
 
     Args:
       root: folder of the set.
-      image_folders: names to look at, the first that holds images counts; "" is the
-        root itself.
+      image_folders: the first that holds images counts; "" is the root itself.
       annotation_folders: names of which one holds the annotations.
       endings: endings of annotation files, lower case with dot.
       beside: whether annotations may also lie in the images' folder.
-
-    Returns:
-      Pairs of equal ids.
 
     Raises:
       DataError: for no images, no annotations, two folders of annotations, two files of
@@ -69,14 +64,7 @@ def find_pairs(
 def find_images(
     root: Path, folders: Iterable[str] = ("images", "")
 ) -> tuple[str, dict[str, Path]]:
-    """Finds the images of the first of `folders` that has any.
-
-    Returns:
-      The folder's name, and id -> image file.
-
-    Raises:
-      DataError: if there is no image.
-    """
+    """The first of `folders` with images, and id -> file; none is a `DataError`."""
     folders = tuple(folders)
     for folder in folders:
         if images := index_files(root, folder, IMAGE_ENDINGS):
@@ -88,13 +76,9 @@ def find_images(
 
 
 def index_files(root: Path, folder: str, endings: tuple[str, ...]) -> dict[str, Path]:
-    """Finds the files of `root/folder/**` and `root/*/folder/**` by lower-case ending.
+    """Finds `root/folder/**` and `root/*/folder/**` by lower-case ending, sorted by id.
 
-    Of "" it looks at the root itself, without sub-folders. Two files of one id are a
-    `DataError`.
-
-    Returns:
-      id -> file, naturally sorted by id.
+    Of "" only the root itself. Two files of one id are a `DataError`.
     """
     if not folder:
         bases = {"": root}
@@ -116,10 +100,7 @@ def index_files(root: Path, folder: str, endings: tuple[str, ...]) -> dict[str, 
 def check_pairs(
     root: Path, images: Iterable[str], annotations: Iterable[str], what: str
 ) -> None:
-    """Raises `DataError` unless every image has its annotation file and the reverse.
-
-    `what` is how an annotation file is called, such as "labels/*.csv".
-    """
+    """`DataError` unless every image has its annotation file `what` and the reverse."""
     image_ids, annotation_ids = set(images), set(annotations)
     parts = []
     if missing := image_ids - annotation_ids:

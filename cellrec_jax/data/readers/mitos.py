@@ -52,12 +52,8 @@ def open_source(root: Path, *, not_mitosis: bool = NOT_MITOSIS) -> Source:
 
     Rows for the same point are one cell, with its highest confidence. An empty
     `_mitosis.csv` is a frame without mitoses; a missing `_not_mitosis.csv` is empty.
-    The group of a frame is its slide number without the scanner's letter, as both
-    scanners saw the same glass slides: A03 and H03 must not be in different folds.
-
-    Args:
-      root: folder of slides, of scanners, or of everything.
-      not_mitosis: also read look-alikes, as a second class.
+    The group of a frame is its slide number without the scanner's letter: A03 and H03
+    are one glass slide, and must not be in different folds.
     """
     images: dict[str, Path] = {}
     tables: dict[str, Path] = {}
@@ -131,11 +127,7 @@ def _slide_number(image_id: str) -> str:
 
 
 def _read_cells(table: Path, repairs: Counter[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Reads both tables of a frame.
-
-    Returns:
-      points_yx f32 [N, 2] and labels i32 [N]: 0 mitosis, 1 not.
-    """
+    """Both tables of a frame: points_yx f32 [N, 2], labels i32 [N], 1 no mitosis."""
     rows = _read_rows(table)
     for other in _tables_of(table)[1:]:
         # Whatever the confidence written there, this table holds no mitoses.

@@ -37,18 +37,9 @@ def open_tables(
 ) -> Source:
     """Makes a set of images with one table of points each.
 
-    Args:
-      name: of the format.
-      root: folder of the set. Without `label_map.yaml` in it all tables are read once.
-      pairs: images and tables.
-      read_table: reads one file; raises DataError.
-      to_classes: names the classes of a set that has no label map.
-
-    Returns:
-      The set.
-
-    Raises:
-      DataError: for unreadable files, or if only some files have classes.
+    `read_table` reads one file. Without `label_map.yaml` in `root` all are read once,
+    and `to_classes` names their classes. Unreadable files, or classes in some files
+    only, are a `DataError`.
     """
     label_map = root / LABEL_MAP
     if label_map.is_file():

@@ -1,9 +1,8 @@
 """Reads sets that the TFDS builders of `data.builders` have prepared.
 
-A set in the format array_record is read image by image, from a local or cloud path.
-Any other format (tfrecord is the default of TFDS) allows no such access: it is read
-once and kept in memory as it is on disk, PNG files included, so it takes about as much
-memory as disk. For sets of more than a few GB, build with --file_format=array_record.
+Only array_record is read image by image, from a local or cloud path. Other formats
+(tfrecord is TFDS's default) are kept in memory as they are on disk, PNG files included:
+for more than a few GB, build with --file_format=array_record.
 """
 
 from collections.abc import Callable, Mapping
@@ -28,12 +27,7 @@ _Read = Callable[[str], Mapping[str, Any]]
 
 
 def is_prepared(path_or_name: str, data_dir: str | None = None) -> bool:
-    """Whether there is a prepared set, by names of files only.
-
-    Args:
-      path_or_name: as `open_prepared`.
-      data_dir: as `open_prepared`.
-    """
+    """Whether `open_prepared` would find a set, by names of files only."""
     return _find(path_or_name, data_dir) is not None
 
 
@@ -43,16 +37,11 @@ def open_prepared(
     """Opens a set that a builder of `data.builders` has written.
 
     Args:
-      path_or_name: folder of one version (`.../bcdata/1.0.0`), of which the path may be
-        a cloud path; or the folder above, of which the newest version is taken; or a
-        name in `data_dir` ("bcdata", "annotated_folder/auto").
-      split: "all", or splits such as "train" or "train+validation".
-      data_dir: where names are looked up; by default the variable TFDS_DATA_DIR, or
-        else ~/tensorflow_datasets.
-
-    Returns:
-      The set, with the image ids, classes and groups of the folder it was made of; if
-      that was split, ids start with the split ("train/12").
+      path_or_name: folder of one version (`.../bcdata/1.0.0`), perhaps in a cloud; or
+        the folder above, of which the newest version is taken; or a name in `data_dir`
+        ("bcdata", "annotated_folder/auto").
+      split: "all", or "train", "train+validation" ...; ids then start with it.
+      data_dir: by default the variable TFDS_DATA_DIR, or ~/tensorflow_datasets.
 
     Raises:
       DataError: if there is no set, another program made it, or it has no such split.

@@ -15,13 +15,8 @@ def attach_regions(record: Record, root: str | Path) -> Record:
 
     They lie beside the images folder: image 'train/12' looks for
     `annotated/train/12.png`, then for `train/annotated/12.png`. Not 0 is True. Regions
-    that the record has already are cut (annotated) or joined (ignore) with the file's.
-
-    Returns:
-      The record with its regions.
-
-    Raises:
-      DataError: if a mask is unreadable or not of the image's size.
+    of the record are cut (annotated) or joined (ignore) with them. Unreadable masks,
+    or of another size, are a `DataError`.
     """
     annotated, ignore = (
         _read_region(record, Path(root), name) for name in ("annotated", "ignore")

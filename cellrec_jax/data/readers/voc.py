@@ -1,7 +1,6 @@
-"""Pascal VOC: one XML file of boxes an image.
+"""Pascal VOC: an XML file of boxes an image, in `Annotations/` or beside the images.
 
-Known layouts: `JPEGImages/` (or `images/`) with `Annotations/*.xml`, and XML files
-beside the images, in the root or in `images/`.
+Images lie in `JPEGImages/`, `images/` or the root.
 """
 
 from collections import Counter
@@ -54,9 +53,8 @@ def matches(root: Path) -> bool:
 def open_source(root: Path) -> Source:
     """Opens a Pascal VOC set; parses all XML files once for the class names.
 
-    Objects marked `difficult` give no box: their area is ignored, as in the VOC
-    evaluation. An object without any extent (xmin = xmax or ymin = ymax) is a
-    mistaken click: it is left out and counted. The `filename` and `size` inside
+    The area of `difficult` objects is ignored, as in the VOC evaluation. An object
+    without extent is a mistaken click, left out and counted. `filename` and `size` in
     the XML, which renaming leaves behind, are not used.
     """
     xml_folder, xml_files = _find_xml(root)
@@ -82,14 +80,9 @@ def open_source(root: Path) -> Source:
 
 
 def image_sets(root: Path) -> dict[str, tuple[str, ...]]:
-    """Reads the splits that a Pascal VOC set brings along.
+    """Image ids of a set's "train", "val", "trainval" and "test", where they exist.
 
-    Returns:
-      "train", "val", "trainval" and "test" (those that exist) -> image ids, from
-      `ImageSets/Main/*.txt`; empty where there is no such folder.
-
-    Raises:
-      DataError: if a file cannot be read as text.
+    From `ImageSets/Main/*.txt`; an unreadable file is a `DataError`.
     """
     sets = {}
     for name in _SETS:
@@ -120,11 +113,7 @@ def _find_images(root: Path, xml_folder: str) -> dict[str, Path]:
 
 
 def _read_objects(file: Path) -> list[_Object]:
-    """Reads the objects of one XML file.
-
-    Raises:
-      DataError: names the file and the line or the object that is wrong.
-    """
+    """Reads one XML file; a `DataError` names the line or the object that is wrong."""
     try:
         with file.open("rb") as stream:
             tree = parse_xml(stream).getroot()

@@ -1,8 +1,7 @@
 """Where nuclei of a synthetic image stand, and of what kind, size and stain they are.
 
-Lengths are in micrometres until a `Nucleus` is made, so that the same tissue can be
-seen at any resolution. Tumour nuclei fill nests and are annotated; lymphocytes,
-spindle nuclei, debris and ghosts lie between the nests and are not.
+Lengths are in micrometres until a `Nucleus` is made. Tumour nuclei fill nests and are
+annotated; lymphocytes, spindle nuclei, debris and ghosts lie between and are not.
 """
 
 from collections.abc import Mapping
@@ -73,11 +72,7 @@ class Layout(NamedTuple):
 def noise_field(
     rng: np.random.Generator, size_hw: tuple[int, int], sigma_px: float
 ) -> np.ndarray:
-    """Smooth Gaussian noise of about unit variance, f32 [H, W].
-
-    `sigma_px` is the deviation of the smoothing. Drawn on a grid as coarse as it
-    allows, which keeps wide fields cheap.
-    """
+    """Smooth Gaussian noise of about unit variance, f32 [H, W], from a coarse grid."""
     step = max(1.0, sigma_px / 2)
     sigma = sigma_px / step
     margin = 2  # so that the interpolation below never leaves the grid
@@ -99,11 +94,7 @@ def image_rng(seed: int, index: int) -> np.random.Generator:
 
 
 def plan(rng: np.random.Generator, size_hw: tuple[int, int], mpp: float) -> Layout:
-    """Draws all nuclei of one image.
-
-    Returns:
-      The layout, with at least one annotated cell.
-    """
+    """Draws all nuclei of one image, with at least one annotated cell."""
     share = rng.uniform(0.35, 0.75)  # of the image that is tumour
     field = noise_field(rng, size_hw, rng.uniform(10, 22) / mpp)
     nests = 1 / (1 + np.exp(-8 * (field - np.quantile(field, 1 - share))))
@@ -126,10 +117,7 @@ def plan(rng: np.random.Generator, size_hw: tuple[int, int], mpp: float) -> Layo
 def _place(
     rng: np.random.Generator, nests: np.ndarray, radius_px: float, mpp: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Throws nuclei into the nests, each held off by those already there.
-
-    Returns centres f32 [N, 2] in px and mean radii [N] in px, N >= 1.
-    """
+    """Throws N >= 1 nuclei into the nests: centres f32 [N, 2], mean radii [N], px."""
     size = np.array(nests.shape)
     area_mm2 = size.prod() * (mpp / 1000) ** 2
     wanted = max(1, round(area_mm2 * CELLS_PER_MM2 * rng.lognormal(0, 0.25)))
@@ -205,9 +193,8 @@ def scatter_distractors(
     mpp: float,
     kinds: Mapping[str, Kind],
 ) -> list[Nucleus]:
-    """Draws unannotated objects, such as spindle nuclei, debris and ghosts.
+    """Draws unannotated objects, mostly in `stroma` [H, W] in [0, 1], off `cells_yx`.
 
-    They lie mostly in `stroma` [H, W] in [0, 1], clear of `cells_yx` [N, 2], N >= 1.
     `strengths` are factors of haematoxylin and DAB, the fibres' angle is in radians.
     """
     size = np.array(stroma.shape)

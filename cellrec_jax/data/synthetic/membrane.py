@@ -1,12 +1,11 @@
 """Synthetic PD-L1 images: brown membranes on tumour and immune cells, four classes.
 
 Tumour cells are large, pale and packed in nests; immune cells small, dark, round and
-scattered between them, some inside. Of both, some have a brown membrane (positive).
-Spindle nuclei, black pigment, debris and out-of-focus ghosts are not annotated. An
-image is a function of (seed, index) alone, whatever else has been drawn before.
+scattered. Some of both have a brown membrane (positive). Spindle nuclei, pigment,
+debris and ghosts are not annotated. An image is a function of (seed, index) alone.
 
-Made for the setting of Shui et al., End-to-end cell recognition by point annotation,
-MICCAI 2022: PD-L1 in lung cancer, (tumour, non-tumour) x (positive, negative).
+Made for Shui et al., End-to-end cell recognition by point annotation, MICCAI 2022:
+PD-L1 in lung cancer, (tumour, non-tumour) x (positive, negative).
 """
 
 from typing import NamedTuple
@@ -58,12 +57,9 @@ class Tissue(NamedTuple):
 def make_image(
     seed: int, index: int, *, size_hw: tuple[int, int] = (640, 640), mpp: float = MPP
 ) -> record.Record:
-    """Makes one image.
+    """Makes an image, uint8 RGB, with at least one cell and masks; its id is `index`.
 
-    Returns:
-      A record with uint8 RGB image, at least one cell, labels in the order of
-      `CLASS_NAMES`, and instance masks of the nuclei; the image id is `index` as text.
-      A point is the exact centroid of the nucleus's outline.
+    A point is the exact centroid of the nucleus's outline.
     """
     rng = layout_lib.image_rng(seed, index)
     tissue = plan(rng, size_hw, mpp)

@@ -101,11 +101,10 @@ def draw(
     *,
     annotated: bool,
 ) -> None:
-    """Adds nuclei to the canvas, in place.
+    """Adds nuclei to the canvas, in place; if `annotated`, number i is instance i + 1.
 
-    Light passes through all of them, so densities of overlapping nuclei add up. A pixel
-    of the instance mask belongs to the nucleus in which it lies deepest, so a centre is
-    never covered by a neighbour. If `annotated`, number i becomes instance i + 1.
+    Densities of overlapping nuclei add up. A pixel of the mask belongs to the nucleus
+    in which it lies deepest, so a neighbour never covers a centre.
     """
     for index, nucleus in enumerate(nuclei):
         outline, shift_yx = _outline(rng, nucleus)
@@ -128,11 +127,9 @@ def draw(
 def _outline(
     rng: np.random.Generator, nucleus: synthetic_layout.Nucleus
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Outline of a nucleus in polar form, and where its centroid lies.
+    """Outline of a nucleus: f32 [97] radius in px at even angles from 0 to 2 pi.
 
-    Returns:
-      f32 [97] radius in px at even angles from 0 to 2 pi inclusive, and the centroid of
-      the enclosed area, [2] (y, x) in px from the pole.
+    And the centroid of its area, [2] (y, x) in px from the pole.
     """
     angles = np.linspace(0, 2 * np.pi, _NUM_ANGLES, endpoint=False)
     along, across = angles - nucleus.angle, nucleus.radii
@@ -155,13 +152,9 @@ def _polar_window(
     shift_yx: np.ndarray,
     size_hw: tuple[int, ...],
 ) -> tuple[tuple[slice, slice], np.ndarray, np.ndarray]:
-    """Part of the image that a nucleus covers, and polar coordinates of its pixels.
+    """Part of the image that a nucleus covers, its outline's centroid on its centre.
 
-    The pole is put so that the outline's centroid falls on the nucleus's centre.
-
-    Returns:
-      Slices of the window [h, w]; distance of its pixel centres from the pole; radius
-      of the outline in their direction.
+    Slices of the window [h, w]; its pixels' distance from the pole; the outline's.
     """
     pole_yx = np.array(nucleus.center_yx) - shift_yx
     reach = outline.max() + nucleus.edge_px
@@ -203,11 +196,9 @@ def draw_bodies(
     cells: Sequence[Body],
     mpp: float,
 ) -> None:
-    """Adds cell bodies, at least one, and their membranes to the maps, in place.
+    """Adds cell bodies, at least one, and membranes to f32 [H, W] densities, in place.
 
-    Cells that touch share a wall, as in a honeycomb, so membranes are drawn for all
-    cells together: of each pixel it is known which cells it is deepest in and next to.
-    Both maps are f32 [H, W] optical densities.
+    All together, since cells that touch share a wall, as in a honeycomb.
     """
     size_hw = (dab.shape[0], dab.shape[1])
     wall_px = max(0.7, WALL_UM * rng.lognormal(0, 0.15) / mpp)

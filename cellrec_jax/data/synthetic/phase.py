@@ -2,12 +2,10 @@
 
 Kinds are "c2c12" (elongated cells in sheets, some round and bright before they divide),
 "hsc" (round, dark cells between dirt that looks like them, often in wells), and
-"hsc_bright" (the same by negative phase contrast). Dirt and walls of wells are not
-annotated. An image is a function of (kind, seed, index).
+"hsc_bright" (by negative phase contrast). Images are functions of (kind, seed, index).
 
-Made for the setting of Fujii et al., Cell Detection from Imperfect Annotation by Pseudo
-Label Selection Using P-classification, MICCAI 2021: C2C12 (1040 x 1392 px) and
-BF-C2DL-HSC (1010 x 1010 px).
+Made for Fujii et al., Cell Detection from Imperfect Annotation by Pseudo Label
+Selection Using P-classification, MICCAI 2021: C2C12 and BF-C2DL-HSC.
 """
 
 import dataclasses
@@ -40,13 +38,9 @@ def make_image(
 ) -> record.Record:
     """Makes one image of at least 32 x 32 px; both `seed` and `index` are >= 0.
 
-    Cells keep their size in px; their number grows with the area.
-
-    Returns:
-      A record with a uint16 image of three equal channels in 0..4095, at least one
-      cell, label 0 throughout, and instance masks; the image id is `index` as text. A
-      point is the exact centre of the cell's body, where it is thickest. Arms are part
-      of its mask, so that the centroid of a spindle's mask may lie elsewhere.
+    Cells keep their size in px. uint16 in 0..4095, three equal channels, at least one
+    cell, masks; the id is `index`. A point is the centre of the cell's body, where it
+    is thickest, not the centroid of its mask, which has the arms too.
     """
     film = make_sequence(seed, index, 1, kind=kind, size_hw=size_hw)
     return dataclasses.replace(film.records[0], image_id=str(index), group="")
@@ -62,12 +56,8 @@ def make_sequence(
 ) -> Film:
     """Makes the frames of a dish whose cells crawl about; the first is `make_image`'s.
 
-    Cells keep their direction for a while and turn at borders, walls and each other;
-    none divides, enters or leaves. A shorter sequence is the start of a longer one.
-    Image ids are "index/frame", the group is `index`, both as text.
-
-    Raises:
-      errors.ConfigError: if `kind` is unknown or there is no frame.
+    None divides, enters or leaves. A shorter sequence is the start of a longer one. Ids
+    are "index/frame", the group is `index`. No frame or kind is a `ConfigError`.
     """
     if kind not in KINDS or num_frames < 1:
         raise errors.ConfigError(

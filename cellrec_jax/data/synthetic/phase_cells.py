@@ -1,8 +1,4 @@
-"""Shapes of synthetic cells in phase contrast, and how thick they lie on the dish.
-
-Every shape is a union of discs: one for the body and a row of them along each arm, so
-that round cells, spindles and stars are drawn by the same few lines.
-"""
+"""Shapes of synthetic cells in phase contrast, unions of discs, and their thickness."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -112,10 +108,9 @@ def shape(
     arm_angles: Sequence[float] = (),
     arm_px: tuple[float, float] = (0.0, 0.0),
 ) -> np.ndarray:
-    """Discs f64 [K, 3] of a cell with a round body and curved, tapering arms.
+    """Discs f64 [K, 3] (`Cell.discs`) of a round body, first, and of tapering arms.
 
-    They are as in `Cell.discs`; the body comes first and is the largest. An arm points
-    in each of `arm_angles`, radians, and has a length in `arm_px`, from the centre.
+    Arms point to `arm_angles`, radians; their lengths `arm_px` are from the centre.
     """
     discs = [np.array([[0.0, 0.0, radius]])]
     for angle in arm_angles:
@@ -142,12 +137,10 @@ def speck(rng: np.random.Generator, center_yx: np.ndarray, name: str) -> Cell:
 
 
 def draw(dish: Dish, cells: Sequence[Cell], *, annotated: bool) -> None:
-    """Adds cells to the dish, in place.
+    """Adds cells to the dish, in place; if `annotated`, number i is instance i + 1.
 
-    Light passes through all of them, so delays of cells that lie on each other add up.
-    A pixel of the instance mask belongs to the cell that is highest there, and the
-    pixel of a centre always to its own cell. If `annotated`, number i becomes
-    instance i + 1.
+    Delays of cells on each other add up. A pixel of the mask belongs to the highest
+    cell, that of a centre to its own.
     """
     for index, cell in enumerate(cells):
         window, height = _height(dish, cell)

@@ -98,10 +98,7 @@ PRESETS["hsc_bright"] = PRESETS["hsc"]._replace(
 def plan(
     rng: np.random.Generator, preset: Preset, inside_px: np.ndarray
 ) -> list[synthetic_phase_cells.Cell]:
-    """Draws the cells of one dish, at least one, none nearer than `preset.gap_px`.
-
-    `inside_px` f32 [H, W] is the distance from the wall; negative outside the well.
-    """
+    """Draws one or more cells, `gap_px` or more apart; `inside_px` is `draw_well`'s."""
     size_hw = inside_px.shape
     density = rng.uniform(*preset.per_megapixel)
     wanted = max(1, round(density * float((inside_px > 0).sum()) / _MEGAPIXEL))
@@ -130,11 +127,7 @@ def move(
     preset: Preset,
     inside_px: np.ndarray,
 ) -> tuple[list[synthetic_phase_cells.Cell], np.ndarray]:
-    """Moves N cells by one frame, at speeds f64 [N, 2] px a frame.
-
-    Returns:
-      The cells, none moved by more than 4 `preset.speed_px`, and their new speeds.
-    """
+    """Moves N cells by a frame, at most 4 `preset.speed_px`; speeds in px a frame."""
     size = np.array(inside_px.shape)
     wander = rng.normal(0, 0.5 * preset.speed_px, speeds_yx.shape)
     speeds_yx = 0.87 * speeds_yx + wander
@@ -162,9 +155,7 @@ def draw_well(
 ) -> np.ndarray:
     """Adds the wall of a large round well to a share of dishes, in place.
 
-    Returns:
-      f32 [H, W] distance from the wall in px, negative outside the well; infinite
-      where there is none.
+    f32 [H, W] distance from it in px, negative outside the well; infinite without one.
     """
     size = np.array(dish.masks.shape)
     seen, away, share = rng.uniform(), rng.uniform(0, 2 * np.pi), rng.uniform(0.6, 0.95)

@@ -1,8 +1,7 @@
 """A phase-contrast microscope with a 12-bit camera.
 
-Light that passed the specimen unchanged is dimmed and delayed by a ring, so that delays
-become brightness. The ring also catches light that was bent a little, which gives the
-halos.
+A ring dims and delays unchanged light, so that delays become brightness. It also
+catches light that was bent a little, which gives the halos.
 """
 
 from typing import NamedTuple
@@ -42,10 +41,7 @@ def draw_microscope(
     *,
     negative: bool = False,
 ) -> Microscope:
-    """Draws a microscope with uneven illumination; `negative` makes cells bright.
-
-    `brightness` is that of an empty place, as a share of `FULL_SCALE`.
-    """
+    """Draws a microscope; `brightness` of an empty place is a share of `FULL_SCALE`."""
     y, x = (np.linspace(-1, 1, length, dtype=np.float32) for length in size_hw)
     lamp_y, lamp_x = rng.uniform(-0.5, 0.5, 2)
     falloff = rng.uniform(0.02, 0.08)

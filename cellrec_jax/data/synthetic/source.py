@@ -1,8 +1,7 @@
 """Synthetic Ki-67 images with exact points and instance masks, for demo and tests.
 
-Brown (positive) and pale blue (negative) tumour nuclei in nests are annotated; brown
-haze, stroma, lymphocytes, spindle nuclei, debris and out-of-focus ghosts are not. An
-image is a function of (seed, index) alone, whatever else has been drawn before.
+Brown (positive) and pale blue (negative) tumour nuclei in nests are annotated, all else
+is not. An image is a function of (seed, index) alone.
 """
 
 from collections.abc import Callable
@@ -27,13 +26,10 @@ MIN_SIZE_PX = 32
 def make_image(
     seed: int, index: int, *, size_hw: tuple[int, int] = (640, 640), mpp: float = MPP
 ) -> record.Record:
-    """Makes one image.
+    """Makes an image, uint8 RGB, of at least one cell: 0 positive, 1 negative.
 
-    Returns:
-      A record with uint8 RGB image, at least one cell, labels 0 (positive) and 1
-      (negative), and instance masks; the image id is `index` as text. A point is the
-      exact centroid of the nucleus's outline; where nuclei overlap or leave the image
-      its mask is only part of it.
+    Its id is `index`. A point is the exact centroid of the nucleus's outline; its mask
+    is only part of it where nuclei overlap or leave the image.
     """
     rng = synthetic_layout.image_rng(seed, index)
     layout = synthetic_layout.plan(rng, size_hw, mpp)
@@ -51,14 +47,7 @@ def open_source(
 ) -> record.Source:
     """A set of synthetic images "0", "1", ..., each made when it is loaded.
 
-    Args:
-      num_images: images in the set, at least 1.
-      size_hw: height and width in px, at least 32 each.
-      seed: of the set, >= 0.
-      kind: one of `KINDS`.
-
-    Raises:
-      errors.ConfigError: if the set cannot be made.
+    At least 1 image, 32 px a side, `seed` >= 0, `kind` of `KINDS`, else `ConfigError`.
     """
     if kind not in KINDS:
         raise errors.ConfigError(
