@@ -330,9 +330,7 @@ def test_tiles_of_matched_points_are_the_whole_image(
     params = state.params if preset else jax.tree.map_with_path(lower, state.params)
 
     def make(size_hw):
-        data = dataclasses.replace(
-            experiment.data, size_hw=size_hw, crop_hw=(0, 0)
-        )
+        data = dataclasses.replace(experiment.data, size_hw=size_hw, crop_hw=(0, 0))
         made = model.Model(
             dataclasses.replace(experiment, data=data),
             method,
