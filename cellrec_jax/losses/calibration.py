@@ -1,13 +1,11 @@
 """Loss calibration for sparse annotations: Boxes Density Energy and its comparisons.
 
-Pure functions of one image; callers vmap. Classes are counted with the background:
-C = K + 1, the background last. Nothing here reduces: see `masking.masked_mean`. The
-energy itself is in `losses.density`.
+Of one image; C = K + 1 classes, the background last. Nothing reduces.
 
 Sources: Li et al., A Robust Training Method for Pathological Cellular Detector via
-Spatial Loss Calibration, Front. Med. 2021 (BDE); Wang et al., ProSelfLC, CVPR 2021;
-Mueller et al., When Does Label Smoothing Help?, NeurIPS 2019; Pereyra et al.,
-Regularizing Neural Networks by Penalizing Confident Output Distributions, 2017.
+Spatial Loss Calibration, 2021 (BDE); Wang et al., ProSelfLC, CVPR 2021; Mueller et al.,
+When Does Label Smoothing Help?, 2019; Pereyra et al., Regularizing Neural Networks by
+Penalizing Confident Output Distributions, 2017.
 """
 
 from typing import NamedTuple
@@ -20,11 +18,7 @@ CALIBRATIONS = ("plain", "bde", "label_smoothing", "proselflc", "confidence_pena
 
 
 def bde_weights(energy: jax.Array, positive: jax.Array) -> jax.Array:
-    """Weights of Eq. 9 to 11, f32 [N]: the energy for negative boxes, else 1.
-
-    `energy` [N] is `density.box_energy`, without gradient, else boxes would move to
-    lower it.
-    """
+    """Weights of Eq. 9 to 11, f32 [N]: detached `energy` [N] for negatives, or 1."""
     chex.assert_equal_shape([energy, positive])
     energy = jax.lax.stop_gradient(energy).astype(jnp.float32)
     return jnp.where(positive, 1.0, energy)
@@ -35,12 +29,8 @@ def weighted_cross_entropy(
 ) -> jax.Array:
     """Cross entropy f32 [N] of boxes, logits [N, C], labels [N], times weights [N].
 
-    `literal` takes Eq. 9 as printed, where the term of a box with u_k = 0 vanishes:
-    background boxes then cost nothing at all.
-
-    References:
-      Li et al. 2021, Eq. 9. Differs from the paper: by default "u_k = 0" is read as
-      the background class, -log p_background weighted by the energy.
+    Li et al. 2021, Eq. 9; "u_k = 0" is read as the background class. `literal` takes it
+    as printed: background boxes then cost nothing.
     """
     log_p = jax.nn.log_softmax(logits.astype(jnp.float32))
     cost = -jnp.take_along_axis(log_p, labels[:, None], axis=1)[:, 0]
@@ -54,8 +44,7 @@ def label_smoothing(
 ) -> jax.Array:
     """Cross entropy against (1 - epsilon) one-hot + epsilon / C; f32 [N], not reduced.
 
-    Of logits [N, C] and labels [N]; 0 <= epsilon < 1, 0 is plain cross entropy. The BDE
-    paper gives no value; 0.1 is the usual one.
+    Of logits [N, C] and labels [N]; 0 <= epsilon < 1, 0.1 is usual.
     """
     log_p = jax.nn.log_softmax(logits.astype(jnp.float32))
     picked = jnp.take_along_axis(log_p, labels[:, None], axis=1)[:, 0]
@@ -94,7 +83,7 @@ def proselflc_trust(
     """How far each label is replaced by the model's own prediction: f32 [N] in [0, 1].
 
     epsilon = g(t) l(p), g(t) = 1 / (1 + exp(-B (t/T - rho))), l(p) = 1 - H(p) / log C,
-    with t = `step` + 1 (Wang et al. 2021, Eq. 8-10). No gradient flows.
+    t = `step` + 1 (Wang et al. 2021, Eq. 8-10). No gradient flows.
     """
     p = jax.nn.softmax(logits.astype(jnp.float32))
     entropy = -jnp.sum(p * jnp.log(p + 1e-12), axis=1)
@@ -112,8 +101,8 @@ def proselflc(
 ) -> jax.Array:
     """Progressive self label correction, f32 [N]: -sum (1 - e) q log p + e p log p.
 
-    Wang et al. 2021; e is `proselflc_trust`. The logarithm is of p + 1e-6, as in the
-    public code.
+    Wang et al. 2021; e is `proselflc_trust`; the log of p + 1e-6, as in the public
+    code.
     """
     p = jax.nn.softmax(logits.astype(jnp.float32))
     trust = proselflc_trust(logits, step, options)[:, None]
@@ -138,12 +127,8 @@ def calibrated_cross_entropy(
 ) -> jax.Array:
     """Cross entropy f32 [N] against the targets of a calibration, not reduced.
 
-    Of logits [N, C], background last, and labels [N]; `step`, done so far, is read by
-    ProSelfLC alone. "plain" and "bde" leave the targets as they are; the weights of the
-    latter are the caller's, who knows which boxes are unmatched.
-
-    Raises:
-      ValueError: for an unknown name.
+    Of logits [N, C], background last, and labels [N]; `step` (done so far) is for
+    ProSelfLC. The weights of "bde" are the caller's. A ValueError for unknown names.
     """
     if options.name not in CALIBRATIONS:
         raise ValueError(f"calibration {options.name!r}: use one of {CALIBRATIONS}")

@@ -1,17 +1,14 @@
 """Class priors for the positive-unlabelled risk: a fixed rule and an estimate.
 
-On the host, in NumPy, before training: nothing here is traced.
-
-penL1 finds the prior whose multiple of the positive density comes nearest to the
-density of all, in an L1 distance that forbids going above it. With Gaussian kernels at
-unlabelled samples and beta = prior mean_P(kernel) - mean_U(kernel), the distance is
-max(0, beta)^2 / lambda, summed over kernels, + 1 - prior. Kernel width and lambda are
-chosen for each prior by cross-validation of the divergence.
+On the host, in NumPy. penL1 finds the prior whose multiple of the positive density is
+nearest to that of all, in an L1 distance that forbids exceeding it: with Gaussian
+kernels and beta = prior mean_P(kernel) - mean_U(kernel), the sum over kernels of max(0,
+beta)^2 / lambda, + 1 - prior; width and lambda are cross-validated for each prior.
 
 Sources: du Plessis, Niu and Sugiyama, Class-prior Estimation for Learning from Positive
-and Unlabeled Data, ACML 2015 (penL1; grids and cross-validation as in T. Sakai's public
-code); Fujii et al., Cell Detection from Imperfect Annotation by Pseudo Label Selection
-Using P-classification, MICCAI 2021.
+and Unlabeled Data, ACML 2015 (penL1; grids as in T. Sakai's public code); Fujii et al.,
+Cell Detection from Imperfect Annotation by Pseudo Label Selection Using
+P-classification, MICCAI 2021.
 """
 
 from collections.abc import Sequence
@@ -27,13 +24,11 @@ LAMBDAS = tuple(np.logspace(-3, 1, 10))
 
 
 class PriorEstimate(NamedTuple):
-    """A class prior and how it was found."""
+    """A prior, its kernel width (in units of the features) and regularisation."""
 
     prior: float
     sigma: float
-    """Kernel width chosen for `prior`, in units of the features."""
     lambda_: float
-    """Regularisation chosen for `prior`."""
     candidates: np.ndarray  # f64 [G], the priors tried
     scores: np.ndarray  # f64 [G], penalised L1 distance; least at `prior`
 
@@ -51,10 +46,8 @@ def fixed_prior(
 ) -> float:
     """Prior (N_P + share N_U) / (N_P + N_U), as the public code of Fujii et al.
 
-    This is the share of positives among labelled and unlabelled together. Among the
-    unlabelled alone, which `pu.pu_risk` and Kiryo et al. are about, it is just the
-    share, in [0, 1): with this one the risk takes too many of them for positive, unless
-    the share was guessed too low.
+    The share of positives among all. The risk is about that among the unlabelled, just
+    the share in [0, 1), and with this one takes too many for positive.
 
     Example:
       >>> fixed_prior(100, 300)
@@ -77,10 +70,10 @@ def penl1_prior(
 ) -> PriorEstimate:
     """Estimates the share of positives among unlabelled samples (penL1).
 
-    The classes must lie apart: what overlaps counts as positive and raises the
-    estimate. Means over 8 draws of 2,000 + 2,000 samples of two Gaussians in 2-D with
-    priors .2, .5, .8 are .21, .48, .78 at 3 standard deviations, but .29, .56, .82 at
-    1.5.
+    The classes must lie apart, else the estimate is too high: for two 2-D Gaussians
+    with priors .2, .5, .8 it is .21, .48, .78 at 3 standard deviations, .29, .56, .82
+    at 1.5. A ValueError for features not finite or of unequal D, fewer than folds or in
+    one place.
 
     Args:
       positive: [P, D] features of labelled samples, of comparable scale along D.
@@ -91,10 +84,6 @@ def penl1_prior(
       priors: candidates in (0, 1); of equal scores the first is taken.
       sigma_factors: > 0, kernel widths in median distances of samples to centres.
       lambdas: > 0, regularisation of the divergence.
-
-    Raises:
-      ValueError: for features that are not two finite matrices of equal D, fewer
-        samples than folds, or all samples in one place.
     """
     positive, unlabeled = _as_samples(positive, unlabeled)
     grids = [np.asarray(grid, np.float64) for grid in (priors, sigma_factors, lambdas)]
@@ -129,10 +118,7 @@ def _best_prior(
     strengths: np.ndarray,
     candidates: np.ndarray,
 ) -> PriorEstimate:
-    """Chooses kernel width and lambda of each prior, and the prior of least distance.
-
-    Divergences [2, S, G] are those of `_divergences`, held out and fitted.
-    """
+    """The prior of least distance, of divergences [2, S, G], held out and fitted."""
     held_out, fitted = divergences
     objective = -held_out[:, None] / strengths[:, None]
     chosen = objective.reshape(-1, len(candidates)).argmin(axis=0)
@@ -159,11 +145,7 @@ def _kernel_widths(squared: np.ndarray, factors: np.ndarray) -> np.ndarray:
 def _divergences(
     positive: _FoldMeans, unlabeled: _FoldMeans, priors: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Divergence times lambda for one kernel width, [G] held out and [G] fitted.
-
-    The coefficients of the kernels are max(0, beta) / lambda in closed form, so lambda
-    only scales and all its values share this.
-    """
+    """Divergence times lambda (a factor) of a width: held out, fitted, both [G]."""
     share = priors[:, None, None]
     fit = np.maximum(share * positive.train - unlabeled.train, 0.0)
     held_out = np.sum(fit * (share * positive.test - unlabeled.test), axis=2)

@@ -1,9 +1,7 @@
 """How densely predicted boxes lie, and the energy that the BDE loss takes from it.
 
-Pure functions of one image; callers vmap.
-
-Source: Li et al., A Robust Training Method for Pathological Cellular Detector via
-Spatial Loss Calibration, Front. Med. 2021.
+Of one image. Source: Li et al., A Robust Training Method for Pathological Cellular
+Detector via Spatial Loss Calibration, Front. Med. 2021.
 """
 
 import chex
@@ -15,10 +13,7 @@ DENSE_UP_TO = {"cpu": 512, "gpu": 1024, "tpu": 1024}
 
 
 def _centered(points_yx: jax.Array, mask: jax.Array) -> jax.Array:
-    """Float32 points relative to the middle of the real ones; padding at 0.
-
-    Distances do not change, but sums of many keep more digits.
-    """
+    """Points f32 about the middle of the real ones, to keep digits; padding at 0."""
     points = points_yx.astype(jnp.float32)
     real = mask[:, None]
     low = jnp.min(jnp.where(real, points, jnp.inf), axis=0, initial=jnp.inf)
@@ -60,14 +55,9 @@ def box_density(
 ) -> jax.Array:
     """Mean Manhattan distance of each box centre to all centres, f32 [N] px.
 
-    Density(b_i) = 1/N sum_j |x_i - x_j| + |y_i - y_j|, the box itself included (small
-    where boxes are dense); padded boxes get 0 and do not count. Gradients flow. The
-    distance is separable, so sorting each axis and prefix sums give all values exactly:
-    `form` is "dense" ([N, N] distances), "sorted" (O(N log N)), or "auto" by N and
-    platform (`DENSE_UP_TO`, measured by `cellrec_jax.bench density`).
-
-    References:
-      Li et al. 2021, Eq. 5 and 6.
+    1/N sum_j |x_i - x_j| + |y_i - y_j|, itself included (Li et al. 2021, Eq. 5 and 6);
+    0 where padded. `form` is "dense" ([N, N]), "sorted" (O(N log N)), or "auto" by N
+    and platform (`DENSE_UP_TO`, by `cellrec_jax.bench density`).
 
     Example:
       >>> points = jnp.array([[0.0, 0.0], [0.0, 3.0], [0.0, 3.0]])
@@ -83,10 +73,7 @@ def box_density(
 
 
 def largest_distance(points_yx: jax.Array, mask: jax.Array) -> jax.Array:
-    """Largest Manhattan distance, px, in O(N): max(range(y + x), range(y - x)).
-
-    0 for fewer than two real points.
-    """
+    """Largest Manhattan distance, px: max(range(y + x), range(y - x)); 0 if alone."""
     points = _centered(points_yx, mask)
 
     def spread(values: jax.Array) -> jax.Array:
@@ -101,15 +88,10 @@ def largest_distance(points_yx: jax.Array, mask: jax.Array) -> jax.Array:
 def box_energy(
     points_yx: jax.Array, mask: jax.Array, *, form: str = "auto"
 ) -> jax.Array:
-    """Boxes Density Energy, f32 [N]: density over the image's largest distance.
+    """Boxes Density Energy, f32 [N] in [0, 1]: density over the largest distance.
 
-    A mean over *all* boxes is nearer to centrality than to local density: a cluster
-    gets a smaller energy than the rest only when it holds a good share of all boxes. In
-    [0, 1]; 1 (no change of the loss) where all boxes are in one place, and where
-    padded.
-
-    References:
-      Li et al. 2021, Eq. 8. Differs from the paper: the quotient 0/0 is taken as 1.
+    Li et al. 2021, Eq. 8; 0/0 is taken as 1 (one place, padding). A mean over all boxes
+    is nearer to centrality: a cluster scores low only if it holds a good share of them.
 
     Example:
       >>> points = jnp.array([[0.0, 0.0], [0.0, 4.0], [0.0, 4.0], [0.0, 0.0]])
@@ -127,10 +109,8 @@ def neighbor_energy(
 ) -> jax.Array:
     """Energy from the nearest boxes only: an extension, not the paper's formula.
 
-    Mean Manhattan distance to the `num_neighbors` nearest other boxes (or all there
-    are), over the largest such mean of the image: a tight cluster scores low however
-    few of all boxes it holds. f32 [N] in [0, 1]; 1 where padded, alone, or all in one
-    place.
+    Mean Manhattan distance to the `num_neighbors` nearest other boxes, over the largest
+    of the image: f32 [N] in [0, 1]; 1 where padded, alone, or all in one place.
     """
     points = _centered(points_yx, mask)
     y, x = points[:, 0], points[:, 1]

@@ -12,7 +12,7 @@ def smooth_l1(
     """Smooth L1 distance of deltas, summed over the last axis, not reduced.
 
     0.5 (sigma d)^2 where |d| < 1 / sigma^2, |d| - 0.5 / sigma^2 elsewhere (Girshick,
-    Fast R-CNN, 2015, Eq. 3). sigma 1 is Li et al. 2021, Eq. 4; 3 is usual for the first
+    Fast R-CNN, 2015, Eq. 3); sigma 1 is Li et al. 2021, Eq. 4, 3 usual for the first
     stage.
 
     Example:

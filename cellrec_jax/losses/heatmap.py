@@ -1,10 +1,8 @@
 """Losses of heat maps: cross entropy mixed with soft IoU.
 
-Pure functions of one image; callers vmap. Maps are [H, W, K], one a class; `weights`
-[H, W], bool or float >= 0, says how much a pixel counts, and whatever a map holds where
-it is 0 changes neither value nor gradient.
-
-Source: Shui et al., End-to-end cell recognition by point annotation, MICCAI 2022.
+Of one image: maps [H, W, K], one a class; `weights` [H, W], bool or float >= 0; where
+0, a map changes neither value nor gradient. Source: Shui et al., End-to-end cell
+recognition by point annotation, MICCAI 2022.
 """
 
 import chex
@@ -17,10 +15,7 @@ IOU_FORMS = ("product", "dice", "log", "min_max")
 def binary_cross_entropy(
     logits: jax.Array, targets: jax.Array, weights: jax.Array
 ) -> jax.Array:
-    """Cross entropy f32 [H, W, K] of pixels with targets in [0, 1], not reduced.
-
-    0 where `weights` is 0; they do not multiply it.
-    """
+    """Cross entropy f32 [H, W, K], targets in [0, 1]; 0 where `weights` is 0."""
     logits, targets, counted = _counted(logits, targets, weights)
     cost = jax.nn.softplus(logits) - targets * logits
     return jnp.where(counted, cost, 0.0)
@@ -38,16 +33,9 @@ def soft_iou_loss(
 
     With sums over pixels, times their weights, and `eps` added above and below:
     "product" 1 - GP / (G + P - GP); "dice" 1 - 2 GP / (G + P); "log" -ln of the first
-    quotient; "min_max" 1 - min(G, P) / max(G, P). All but "min_max" are least at P = 1
-    rather than at P = G where a target lies between 0 and 1. A class without cells
-    costs 1 - eps / (P + eps): all of it at eps 0, and then nothing is learnt from it.
-
-    Raises:
-      ValueError: for another form, or a negative `eps`.
-
-    References:
-      Shui et al. 2022, implementation details, names an IoU loss and prints no formula.
-      Differs from similar papers that print GP / (G + P): it grows with overlap.
+    quotient; "min_max" 1 - min(G, P) / max(G, P), the only one least at P = G for soft
+    targets. A class without cells costs 1 - eps / (P + eps). A ValueError for another
+    form, or a negative `eps`. Shui et al. 2022 name an IoU loss without a formula.
     """
     if form not in IOU_FORMS:
         raise ValueError(f"IoU form {form!r}: use {' or '.join(IOU_FORMS)}")
@@ -86,8 +74,7 @@ def bce_iou_loss(
 ) -> jax.Array:
     """Cross entropy (mean over classes and pixels that count) and mean soft IoU, mixed.
 
-    The loss of density-map regression of one image: a float32 scalar. Weights 0.8 and
-    0.2 are those of Shui et al. 2022, implementation details.
+    A float32 scalar. Weights 0.8 and 0.2 are those of Shui et al. 2022.
     """
     per_pixel = jnp.mean(binary_cross_entropy(logits, targets, weights), axis=-1)
     # Of this image alone: `masking.masked_mean` would count over the devices.

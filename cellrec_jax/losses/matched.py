@@ -1,9 +1,4 @@
-"""The loss of proposals that are matched one to one with annotated points.
-
-Pure functions of one image; callers vmap. Nothing reduces but `total_loss`.
-
-Sources: as `losses.points`, which has the terms.
-"""
+"""Losses of proposals matched one to one with points; sources as `losses.points`."""
 
 import math
 from typing import NamedTuple
@@ -40,20 +35,16 @@ class PointLossOptions(NamedTuple):
 
 
 class PointLosses(NamedTuple):
-    """Per-element losses of one image, finite and 0 where their mask is False."""
+    """Losses f32 [N] (detection [M]) of one image, finite, 0 outside their masks."""
 
     regression: jax.Array
-    """f32 [N]."""
     detection: jax.Array
-    """f32 [M]."""
     detection_weight: jax.Array
     """f32 [M], beta or 1: what `detection` was multiplied by."""
     classification: jax.Array
     """f32 [N]; 0 without a class head."""
     cell_mask: jax.Array
-    """bool [N], matched cells."""
     proposal_mask: jax.Array
-    """bool [M]."""
 
 
 PAPER_OPTIONS = PointLossOptions()
@@ -87,12 +78,11 @@ def matched_losses(
       objectness_logits: [M, 2], (object, background); [M, K + 1] without a class head.
       class_logits: [M, K]; None has `objectness_logits` tell the classes.
       true_yx: [N, 2] px.
-      labels: i32 [N] in 0..K-1 where matched; a cell with another label has no class
-        loss (and, without a class head, no detection loss).
+      labels: i32 [N]; a cell outside 0..K-1 has no class loss (without a class head, no
+        detection loss).
       proposal_idx: i32 [N] from `ops.matching.match`; -1 where padded or left over.
       proposal_mask: bool [M]; None takes all.
-      negative_scale: [M] multiplies the detection loss of proposals without a cell
-        (see `losses.density`), without gradient; None is 1.
+      negative_scale: [M] multiplies the detection loss without a cell; None is 1.
       detection_cost: in place of Eq. 4's cross entropy; see `losses.calibration`.
       options: weights and forms.
     """
@@ -132,16 +122,11 @@ def total_loss(
     *,
     options: PointLossOptions = PAPER_OPTIONS,
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """Reduces the losses of one image or of a batch and adds them up.
+    """Reduces an image's or a batch's losses: the total, and its unweighted terms.
 
-    Over a batch the cells of all images (and of all devices) weigh the same, however
-    they are spread. Returns the total and its unweighted terms "regression",
-    "detection" and "classification".
-
-    References:
-      Shui et al. 2022, Eq. 7. Differs from the paper: Eq. 6 sums over cells where Eq. 3
-      and 4 average, which would make the class loss hundreds of times larger than the
-      others; the mean is the default, "sum" (per image) the printed form.
+    They are "regression", "detection" and "classification". All cells of a batch (on
+    all devices) weigh the same. Shui et al. 2022, Eq. 7; the class loss is a mean by
+    default, not the sum of Eq. 6, hundreds of times larger ("sum").
     """
     num_images = math.prod(losses.cell_mask.shape[:-1])
     summed = options.class_reduction == "sum"
@@ -203,10 +188,7 @@ def _detection(
     cost: points.Cost,
     options: PointLossOptions,
 ) -> tuple[jax.Array, jax.Array]:
-    """Loss of all proposals and beta or 1, f32 [M], 0 where masked.
-
-    Matched proposals have the labels `positive` [N], the others the background.
-    """
+    """Loss f32 [M] and beta or 1; matched are `positive` [N], others background."""
     num_proposals, background = len(logits), logits.shape[1] - 1
     beta = options.negative_weight
     targets = jnp.full(num_proposals, background, positive.dtype)

@@ -1,12 +1,10 @@
-"""Terms of the losses of cells that are annotated by points.
+"""Terms of the losses of cells that are annotated by points; nothing is reduced.
 
-Pure functions of one image; callers vmap, and nothing is reduced: `losses.matched` does
-that. Classes of detection are counted with the background, last: K + 1 logits; an
-objectness head is the case K = 1, (object, background).
+Of one image. Detection has the background last: K + 1 logits, or (object, background).
 
-Sources: Shui et al., End-to-end cell recognition by point annotation, MICCAI 2022;
-Song et al., Rethinking Counting and Localization in Crowds (P2PNet), ICCV 2021; Zhang
-and Sabuncu, Generalized Cross Entropy Loss, NeurIPS 2018.
+Sources: Shui et al., End-to-end cell recognition by point annotation, MICCAI 2022; Song
+et al., Rethinking Counting and Localization in Crowds (P2PNet), ICCV 2021; Zhang and
+Sabuncu, Generalized Cross Entropy Loss, NeurIPS 2018.
 """
 
 from collections.abc import Callable
@@ -29,11 +27,8 @@ def point_error(
 ) -> jax.Array:
     """Distance f32 [N] of matched points, both [N, 2] px, not reduced.
 
-    "squared" sums over both axes, px^2; "norm" is in px, with a gradient of 0 at 0.
-
-    References:
-      Shui et al. 2022, Eq. 3. Differs from the paper: it calls the loss a mean square
-      error but prints a norm; squared is the default, as in P2PNet.
+    "squared" (px^2, as P2PNet) or "norm" (px, gradient 0 at 0), which Shui et al. 2022,
+    Eq. 3, print but call a mean square error.
     """
     chex.assert_shape([pred_yx, true_yx], (len(true_yx), 2))
     offsets = pred_yx.astype(jnp.float32) - true_yx.astype(jnp.float32)
@@ -64,10 +59,7 @@ def _check_rows(logits: jax.Array, labels: jax.Array) -> None:
 
 
 def _few_classes(logits: jax.Array, labels: jax.Array) -> jax.Array:
-    """The same column by column: one vectorised loop over rows, no gather.
-
-    Twice as fast as a softmax over rows of four on a CPU, forward and backward.
-    """
+    """The same by columns, no gather: twice as fast on a CPU for four classes."""
     columns = [logits[:, k] for k in range(logits.shape[1])]
     largest = jax.lax.stop_gradient(functools.reduce(jnp.maximum, columns))
     total = sum(jnp.exp(column - largest) for column in columns)
@@ -78,10 +70,7 @@ def _few_classes(logits: jax.Array, labels: jax.Array) -> jax.Array:
 def detection_weights(
     labels: jax.Array, num_classes: int, *, negative_weight: float = 0.6
 ) -> jax.Array:
-    """Gives background (label K) the weight beta >= 0 and cells 1: f32 [M].
-
-    Beta is 0.6 in Shui et al., 0.5 in P2PNet.
-    """
+    """Background (label K) beta >= 0 (Shui et al. 0.6, P2PNet 0.5), others 1: [M]."""
     return jnp.where(labels == num_classes, negative_weight, 1.0)
 
 
@@ -94,10 +83,8 @@ def detection_cross_entropy(
 ) -> jax.Array:
     """Cross entropy f32 [M], background times beta (Shui et al. 2022, Eq. 4).
 
-    `masking.masked_mean(loss, mask)` divides by M as Eq. 4; P2PNet divides by the sum
-    of the weights: `denominator=jnp.sum(detection_weights(...))`. Logits are [M, K +
-    1], background last; a label of -1 counts nothing; `cost` may be another than cross
-    entropy, as in `losses.calibration`.
+    Logits are [M, K + 1]; a label of -1 counts nothing; `cost` may replace cross
+    entropy. Eq. 4 divides by M, P2PNet by the sum of `detection_weights`.
     """
     background = logits.shape[1] - 1
     weights = detection_weights(labels, background, negative_weight=negative_weight)
@@ -111,15 +98,9 @@ def generalized_cross_entropy(
 ) -> jax.Array:
     """(1 - p^q) / q of the labelled class, f32 [N] in [0, 1/q]: robust to wrong labels.
 
-    Cross entropy as q -> 0, which converges fast; 1 - p (half the mean absolute error)
-    at q = 1, which wrong labels disturb least. Computed from log p, so that p -> 0 has
-    a finite value and gradient. (Cross entropy weighted by a detached p^q has another
-    value and this gradient; weighted by q p^q, as in some public code, q times it.)
-    Padded rows (label -1) get 0; q above 1 counts as 1, at 0, below or NaN the result
-    is the cross entropy.
-
-    References:
-      Zhang and Sabuncu 2018, Eq. 6; Shui et al. 2022, Eq. 5.
+    Zhang and Sabuncu 2018, Eq. 6; Shui et al. 2022, Eq. 5. Cross entropy as q -> 0
+    (also below, and for NaN), 1 - p at q = 1 (also above). Computed from log p, so
+    finite as p -> 0. Padded rows (label -1) get 0.
 
     Example:
       >>> logits = jnp.log(jnp.array([[0.25, 0.75]]))
@@ -135,10 +116,9 @@ def generalized_cross_entropy(
 
 
 def softmax_norm(logits: jax.Array, *, squared: bool = False) -> jax.Array:
-    """L2 norm of the class probabilities, f32 [N]: large where the model is sure.
+    """L2 norm of the class probabilities, f32 [N], in [K^-1/2, 1]: high if sure.
 
-    Shui et al. 2022, Eq. 5, the second term. In [K^-1/2, 1] (`squared`: [1/K, 1]),
-    never near 0, so no epsilon is needed.
+    Shui et al. 2022, Eq. 5, the second term; `squared` in [1/K, 1].
     """
     log_p = jax.nn.log_softmax(logits.astype(jnp.float32))
     norm = jnp.sum(jnp.exp(2.0 * log_p), axis=-1)

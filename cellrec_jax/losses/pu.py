@@ -1,24 +1,18 @@
 """Positive-unlabelled risk: learning from some labelled cells and nothing else.
 
-A pure function of one set of scores, not per element: its means and the decision to
-clip are over the whole set. Class priors are in `losses.class_prior`.
-
-With l the surrogate, R_p^+ = mean over positives of l(g), R_p^- the same of l(-g) and
-R_u^- the mean over unlabelled of l(-g), the negative risk is R^- = R_u^- - prior R_p^-,
-and the risk
+Of one whole set of scores. With l the surrogate, R_p^+ = mean over positives of l(g),
+R_p^- of l(-g), R_u^- the mean over unlabelled of l(-g), R^- = R_u^- - prior R_p^-:
 
 - "unbiased": prior R_p^+ + R^-. Flexible models drive it below 0.
 - "clip": prior R_p^+ + max(0, R^-).
-- "non_negative": as unbiased while R^- >= -beta. Below, the value is
-  prior R_p^+ - beta, but the gradient that of -gamma R^- alone: a step back from
-  overfitting. Value and gradient then differ, so use no line search with it.
+- "non_negative": as unbiased while R^- >= -beta. Below, the value is prior R_p^+ -
+  beta, the gradient that of -gamma R^- alone, so use no line search.
 
 Sources: du Plessis et al., Convex Formulation for Learning from Positive and Unlabeled
 Data, ICML 2015 (unbiased); Kiryo et al., Positive-Unlabeled Learning with Non-Negative
 Risk Estimator, NeurIPS 2017, Eq. 2 and 6, Algorithm 1; Fujii et al., Cell Detection
 from Imperfect Annotation by Pseudo Label Selection Using P-classification, MICCAI 2021,
-Eq. 1. Differs from the papers: without unlabelled scores R^- is 0, not -prior R_p^-.
-Fujii et al. write the zero-one loss, their code has the logistic one.
+Eq. 1 (zero-one; logistic in their code). Differs: without unlabelled scores R^- is 0.
 """
 
 from collections.abc import Callable
@@ -38,9 +32,7 @@ _ATANH = tuple(1.0 / power for power in range(15, 0, -2))  # highest first
 @jax.custom_jvp
 def logistic(margin: jax.Array) -> jax.Array:
     """Logistic surrogate log(1 + exp(-margin)), the cross entropy of a sigmoid."""
-    # log1p(e) = 2 atanh(e / (2 + e)), as a series that is exact in float32 for e <= 1:
-    # of a million scores, `jax.nn.softplus` takes 1.4 times as long on a CPU, 2.5 times
-    # with the gradient.
+    # log1p(e) = 2 atanh(e / (2 + e)), exact in f32; faster than `jax.nn.softplus`.
     e = jnp.exp(-jnp.abs(margin))
     z = e / (2.0 + e)
     series = jnp.zeros_like(z)
@@ -62,8 +54,7 @@ SURROGATES: dict[str, Callable[[jax.Array], jax.Array]] = {
     "logistic": logistic,
     "zero_one": lambda margin: (1.0 - jnp.sign(margin)) / 2.0,  # without gradient
 }
-"""Surrogates of the zero-one loss, by name: of a margin (a score times the sign of its
-class, above 0 is right), elementwise."""
+"""Name -> surrogate of the zero-one loss, of margins (above 0 is right)."""
 
 
 class PuRisk(NamedTuple):
@@ -89,15 +80,12 @@ def pu_risk(
 ) -> PuRisk:
     """Risk of a classifier, estimated from positive and unlabelled scores.
 
-    The defaults are those of Fujii et al.; Kiryo et al. take "non_negative" with the
-    surrogate "sigmoid". The sets are those of all devices, as with
-    `masking.masked_mean`. A set without positives has the risk R_u^-, one without
-    unlabelled prior R_p^+, an empty one 0. Numbers out of range are clipped, and NaN
-    counts as 0.
+    Defaults are Fujii et al.'s; Kiryo et al. take "non_negative" and "sigmoid". Sets
+    are those of all devices. Without positives the risk is R_u^-, without unlabelled
+    prior R_p^+, else 0. Numbers out of range are clipped, and NaN counts as 0.
 
     Args:
-      scores: [...] g, unbounded; above 0 is positive. Elements in neither mask are
-        padding and may hold anything.
+      scores: [...] g, unbounded; above 0 is positive. In neither mask is padding.
       positive: bool [...].
       unlabeled: bool [...]; an element of both masks counts in both.
       prior: share of positives in (0, 1), may be traced, no gradient.
@@ -140,10 +128,7 @@ def _partial_risks(
     prior: jax.Array,
     surrogate: Callable[[jax.Array], jax.Array],
 ) -> tuple[jax.Array, jax.Array]:
-    """Returns (prior R_p^+, R_u^- - prior R_p^-) as two weighted sums.
-
-    Both take the same scores, so that XLA computes what the two signs share once.
-    """
+    """Returns (prior R_p^+, R_u^- - prior R_p^-) as sums that share their scores."""
     of_positive, _ = _mean_weights(positive)
     of_unlabeled, num_unlabeled = _mean_weights(unlabeled)
     correction = jnp.where(num_unlabeled > 0, prior, 0.0) * of_positive

@@ -1,17 +1,12 @@
 """How pixels without a label count in a heat map's loss, when few cells are labelled.
 
-Each form gives, for one image, a cost of every pixel and the weight it has in the mean,
-from the heights predicted, the painted labels and the pixels that are valid, all
-[H, W]. Those but "masked" and "plain" are none of Fujii et al.'s: they carry ideas for
-missing boxes over to heat maps, for comparison alone.
+Each form gives a cost of every pixel and its weight in the mean, [H, W]. Those but
+"masked" and "plain" carry ideas for boxes over to heat maps, for comparison.
 
-Sources: Fujii et al., Cell Detection from Imperfect Annotation by Pseudo Label
-Selection Using P-classification, MICCAI 2021 (masked); Nishimura et al., Weakly
-Supervised Cell Instance Segmentation by Propagating from Detection Response, MICCAI
-2019 (plain); Li et al., A Robust Training Method for Pathological Cellular Detector via
-Spatial Loss Calibration, 2021 (bde); Zhang et al., Solving Missing-Annotation Object
-Detection with Background Recalibration Loss, ICASSP 2020 (recalibrated); Tarvainen and
-Valpola, Mean Teachers are Better Role Models, NeurIPS 2017 (mean_teacher).
+Sources: Fujii et al., MICCAI 2021 (masked); Nishimura et al., Weakly Supervised Cell
+Instance Segmentation, MICCAI 2019 (plain); Li et al., Spatial Loss Calibration, 2021
+(bde); Zhang et al., Background Recalibration Loss, ICASSP 2020 (recalibrated);
+Tarvainen and Valpola, Mean Teachers, NeurIPS 2017 (mean_teacher).
 """
 
 from typing import NamedTuple
@@ -25,12 +20,10 @@ from cellrec_jax.ops import heatmaps, peaks
 
 
 class PixelLoss(NamedTuple):
-    """The cost of one image's pixels."""
+    """Costs of pixels and their weights (no gradient), f32 [H, W] >= 0."""
 
     costs: jax.Array
-    """f32 [H, W] >= 0."""
     weights: jax.Array
-    """f32 [H, W] >= 0; without gradient."""
 
 
 class Painted(NamedTuple):
@@ -51,9 +44,9 @@ def paint(
     sigma_px: float = 6.0,
     radius_px: float = 12.0,
 ) -> Painted:
-    """Paints labels: cells have a Gaussian and a disc, background points a disc alone.
+    """Paints points [N, 2] px: cells a Gaussian and a disc, background a disc alone.
 
-    Fujii et al. 2021, position heat map and mask; their code. Points are [N, 2] px.
+    As in the code of Fujii et al. 2021.
     """
     options = heatmaps.MapOptions(sigma_px=sigma_px)
     labeled = is_cell | is_background
@@ -85,13 +78,9 @@ def energy_weighted(
 ) -> PixelLoss:
     """As `plain`, but discs around unlabelled peaks weigh their boxes density energy.
 
-    Peaks are those of the current prediction above `threshold`, at most `max_peaks`;
-    one is unlabelled where no label is within the radius. The energy is over all peaks.
-
-    References:
-      Li et al. 2021, Eq. 8 to 11. Differs from the paper: peaks in place of boxes, and
-      pixels far from any peak keep their full weight. Without unlabelled peaks, as
-      with sparse labels, all weights are 1 and this is `plain`.
+    At most `max_peaks` peaks of the prediction above `threshold`; unlabelled are those
+    without a label within the radius. Li et al. 2021, Eq. 8 to 11, with peaks for
+    boxes; pixels far from peaks weigh 1, so without such peaks this is `plain`.
     """
     chex.assert_rank(pred, 2)
     size_hw = (pred.shape[0], pred.shape[1])
@@ -127,9 +116,8 @@ def recalibrated(
 ) -> PixelLoss:
     """As `plain`, but unlabelled pixels above a threshold are pulled up, gently.
 
-    Their cost h^2 is replaced by its mirror, `weight` (1 - h)^2: the background
-    recalibration loss of Zhang et al. 2020, on the squared error in place of the focal
-    loss. While no unlabelled pixel is that high, this is `plain`.
+    Their cost h^2 becomes `weight` (1 - h)^2: Zhang et al. 2020, on the squared error
+    in place of the focal loss.
     """
     doubtful = ~painted.known & (jax.lax.stop_gradient(pred) > threshold)
     target = jnp.where(doubtful, 1.0, painted.target)
@@ -150,13 +138,9 @@ def mean_teacher(
 ) -> PixelLoss:
     """As `plain`, with the peaks of an averaged network as labels, if they are sure.
 
-    A teacher's peak above the threshold is a label. Elsewhere, pixels where the teacher
-    is above half the threshold do not count, unless they are near a label. `teacher`
-    are heights [H, W] of the averaged network; no gradient.
-
-    References:
-      Tarvainen and Valpola 2017; a confidence threshold as in Sohn et al., FixMatch,
-      2020.
+    A peak of `teacher` [H, W] (no gradient) above the threshold is a label; other
+    pixels above half of it do not count. Tarvainen and Valpola 2017; Sohn et al.,
+    FixMatch, 2020.
     """
     teacher = jax.lax.stop_gradient(teacher)
     found = peaks.find_peaks(
@@ -179,9 +163,8 @@ def mean_teacher(
 def outside_range(pred: jax.Array, valid: jax.Array) -> jax.Array:
     """Squared distance of heights to [0, 1], [..., H, W], 0 where not valid.
 
-    A masked loss leaves heights far from labels free. A linear output then falls far
-    below 0 on the background, and half of an image's range, the relative threshold of
-    its peaks, is reached by much that is no cell.
+    Else a masked loss lets the background fall far below 0, and a relative threshold of
+    peaks is reached by much that is no cell.
     """
     pred = jnp.where(valid, pred.astype(jnp.float32), 0.0)
     return (pred - jnp.clip(pred, 0.0, 1.0)) ** 2

@@ -23,11 +23,7 @@ METHODS = {
 
 
 def module(name: str) -> ModuleType:
-    """Imports the module of a method, with `Options` and `make`.
-
-    Raises:
-      ConfigError: if there is no such method.
-    """
+    """Imports a method's module, `Options` and `make`; a `ConfigError` if unknown."""
     if name not in METHODS:
         near = difflib.get_close_matches(name, METHODS, n=1, cutoff=0.0)
         raise errors.ConfigError(
@@ -39,13 +35,8 @@ def module(name: str) -> ModuleType:
 def freeze(fields: Any) -> Experiment:
     """Turns a finished configuration into frozen dataclasses, made and checked once.
 
-    `fields` is a ConfigDict from `config.base`, or nested mappings as `config.to_json`
-    gives them; what they leave out is the default.
-
-    Raises:
-      ConfigError: for an unknown method, a value outside its limits or an impossible
-        combination, naming the key.
-      TypeError: for an unknown key.
+    `fields` is a ConfigDict or nested mappings; what they leave out is the default. A
+    TypeError for an unknown key, else a `ConfigError`, naming the key.
     """
     rest = dict(fields.to_dict() if hasattr(fields, "to_dict") else fields)
     defaults = module(rest["method"]).Options()
@@ -60,11 +51,7 @@ def freeze(fields: Any) -> Experiment:
 def from_json(fields: Mapping[str, Any]) -> Experiment:
     """Inverse of `config.to_json`, for configurations stored with a run.
 
-    Options that this version does not have any more are passed over at the value that
-    they had by default.
-
-    Raises:
-      ConfigError: for other unknown keys, as those of another version would be.
+    Options that are gone pass at their default; other unknown keys are a `ConfigError`.
     """
     try:
         names = [f.name for f in dataclasses.fields(module(fields["method"]).Options)]
@@ -76,11 +63,7 @@ def from_json(fields: Mapping[str, Any]) -> Experiment:
 
 
 def changed(experiment: Experiment, values: Mapping[str, Any]) -> Experiment:
-    """An experiment with other values of some dotted keys, checked as all are.
-
-    Example:
-      `changed(experiment, {"total_steps": 100, "optim.learning_rate": 1e-4})`
-    """
+    """Changes dotted keys and checks: `changed(experiment, {"total_steps": 100})`."""
     fields = config.to_json(experiment)
     for key, value in values.items():
         section, _, name = key.rpartition(".")
@@ -94,12 +77,9 @@ def flatten(experiment: Experiment) -> dict[str, Any]:
 
 
 def build(experiment: Experiment, num_classes: int) -> types.Method:
-    """Builds an experiment's method; equal options give the same object.
+    """Builds an experiment's method; equal options give the same, compiled once.
 
-    So what is compiled for it is compiled once, in training, validation and evaluation.
-
-    Raises:
-      ConfigError: for a number of classes (without background) that it cannot have.
+    A `ConfigError` for a number of classes (without background) that it cannot have.
     """
     return _build(experiment.method, experiment.options, num_classes)
 

@@ -1,7 +1,4 @@
-"""What methods with an encoder share: its norm, its pretrained weights, a fresh start.
-
-An encoder is the part of a network's parameters that a ResNet's weights fit.
-"""
+"""Encoders, parameters that a ResNet's weights fit: norm, weights, fresh start."""
 
 from typing import Any
 
@@ -15,11 +12,7 @@ NORMS = ("auto", "frozen_batch", "sync_batch", "group")
 
 
 def check_norm(norm: str, pretrained: str) -> None:
-    """Checks the options `model.norm` and `model.pretrained`.
-
-    Raises:
-      ConfigError: for frozen statistics without weights.
-    """
+    """Refuses frozen statistics without pretrained weights, with a `ConfigError`."""
     limits.require(
         bool(pretrained) or norm != "frozen_batch",
         "model.norm=frozen_batch needs statistics to freeze: give "
@@ -35,10 +28,7 @@ def norm_kind(norm: str, pretrained: str) -> str:
 
 
 def initialise(init: Any, rng: jax.Array, *inputs: jax.Array) -> tuple[Any, Any]:
-    """Draws initial weights, compiled, by a network's `init` and its call's `inputs`.
-
-    Returns parameters, and the other collections (batch statistics).
-    """
+    """Draws parameters and other collections, compiled, by a network's `init`."""
     variables = flax.core.unfreeze(jax.jit(init)(rng, *inputs))
     params = variables.pop("params")
     return params, variables
@@ -47,10 +37,9 @@ def initialise(init: Any, rng: jax.Array, *inputs: jax.Array) -> tuple[Any, Any]
 def load_pretrained(
     file: str, name: str, params: Any, model_state: Any
 ) -> tuple[Any, Any, tuple[str, ...]]:
-    """Fills the encoder `name` from a file of a ResNet's weights.
+    """Fills the encoder `name` of a network from a ResNet's file, if not "".
 
-    Nothing changes where the file is "". Takes and returns the whole network's
-    parameters and state, and a report.
+    Takes and returns the whole network's parameters and state, and a report.
     """
     if not file:
         return params, model_state, ()

@@ -1,8 +1,4 @@
-"""Options that older versions had, and the values that they had by default.
-
-A work directory of an older version holds them. At its default an option may be passed
-over: what it chose is what is done now.
-"""
+"""Options that older versions had, which a run may hold, with their defaults."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -22,11 +18,7 @@ _GONE: dict[str, Any] = {
 
 
 def without(fields: Mapping[str, Any], sections: Collection[str]) -> dict[str, Any]:
-    """A stored configuration without the options that have gone.
-
-    Raises:
-      ConfigError: for one that was not at its default, naming it.
-    """
+    """A stored configuration less gone options; a `ConfigError` if not at default."""
     left = dict(fields)
     for key, default in _GONE.items():
         section, _, name = key.partition(".")

@@ -88,12 +88,8 @@ def pixel_risk(
 ) -> tuple[jax.Array, tuple[ModelState, Metrics]]:
     """Non-negative risk of pixels [B, H, W]: those near a labelled cell, and others.
 
-    The prior is fixed, or a running share of the pixels that are taken for cells.
-    Returns what a method's `loss_fn` does.
-
-    References:
-      Yang et al., Object Detection as a Positive-Unlabeled Problem, BMVC 2020. Differs
-      from the paper: pixels of the heat map in place of anchors.
+    The prior is fixed or a running share. Yang et al., Object Detection as a
+    Positive-Unlabeled Problem, BMVC 2020, with pixels in place of anchors.
     """
     positive = valid & painted.known & (painted.target > 0)
     unlabeled = valid & ~positive

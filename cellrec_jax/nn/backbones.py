@@ -19,8 +19,7 @@ class Backbone(NamedTuple):
     channels: Mapping[int, int]
     """Level -> number of feature channels; its stride is 2^level px."""
     torchvision: bool = False
-    """Whether `nn.convert` reads weights with torchvision's names into it, and `make`
-    takes `freeze_stem`."""
+    """Whether `nn.convert` reads its weights and `make` takes `freeze_stem`."""
     dilates: bool = False
     """Whether `make` takes `output_stride` and `multi_grid`."""
 

@@ -50,10 +50,9 @@ def load_torchvision_resnet(
 ) -> Pretrained:
     """Fills a `ResNet` from a file of torchvision's state dict; also lines for the log.
 
-    The file is `.safetensors` or `.npz`. Convolutions go from OIHW to HWIO; `fc.*` and
-    `*.num_batches_tracked` are ignored. A model with GroupNorm (no `batch_stats`) gets
-    the convolutions alone, and the report says so. A file that is missing, pickled or
-    truncated, or whose names, shapes or values do not fit, is a `CheckpointError`.
+    The file is `.safetensors` or `.npz`. A model with GroupNorm (no `batch_stats`) gets
+    the convolutions alone. A `CheckpointError` for a file that is missing, pickled or
+    truncated, or does not fit.
     """
     path = pathlib.Path(path)
     trees = {

@@ -1,12 +1,8 @@
 """DeepLabv3+: dilated ResNet, spatial pyramid of dilations, one-skip decoder.
 
-Chen et al., Encoder-decoder with atrous separable convolution for semantic image
-segmentation, 2018. https://arxiv.org/abs/1802.02611
-
-Differs from the paper, as its best-known public port does: ordinary in place of
-separable convolutions, and more dropout. Differs from that port in that images are
-padded to sides of n * stride + 1 px: only then do aligned corners put cell i of level l
-on px i * 2^l, where the ResNet's padding centres it, at every image size.
+Chen et al., 2018, https://arxiv.org/abs/1802.02611. As its best-known public port:
+ordinary convolutions, more dropout. Unlike it, images are padded to sides of n * stride
++ 1 px: then aligned corners put cell i of level l on px i * 2^l, as the ResNet.
 """
 
 from collections.abc import Callable
@@ -27,9 +23,8 @@ _RESIZE = "bilinear_aligned"
 class DeepLabV3Plus(nn.Module):
     """Encoder and one decoder, at full resolution, to `num_outputs` channels.
 
-    `output_stride` of the pyramid is 8, 16 or 32. With "frozen_batch" all but the
-    backbone has "group". `dropout` in training needs a key "dropout" in `rngs`. `dtype`
-    is that of arithmetic; parameters and logits are float32. `remat` saves memory.
+    `output_stride` is 8, 16 or 32. With "frozen_batch" all but the backbone has
+    "group". `dropout` needs a key "dropout"; parameters and logits are float32.
     """
 
     num_outputs: int

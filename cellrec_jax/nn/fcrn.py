@@ -1,11 +1,8 @@
 """FCRN-A and FCRN-B, two small networks for density maps.
 
 Xie, Noble and Zisserman, Microscopy cell counting with fully convolutional regression
-networks, 2015 (workshop) and 2018 (journal).
-
-Differs from the paper: batch norm, as in the first author's later code of FCRN-A,
-which is also the source of its layers. No code by the authors has FCRN-B; its two
-poolings and 5x5 kernels follow the paper's text, on which public ports disagree.
+networks, 2015 and 2018. Batch norm, as the first author's later code of FCRN-A, whose
+layers these are; FCRN-B follows the paper's text.
 """
 
 from collections.abc import Callable
@@ -42,8 +39,7 @@ VARIANTS = {
         ("up", (4, 3), "up", (2, 3), "up", (1, 3), "output"),
         resize="nearest",
     ),
-    # Nothing follows the last "up": nearest neighbours would give squares of four equal
-    # px, without a peak. The output is a 1x1 convolution, so that it may come first.
+    # Nearest neighbours would end in squares of equal px; 1x1 outputs may come first.
     "b": Layout(
         ((1, 3), (2, 3), "pool", (4, 3), (8, 5), "pool", (8, 5)),
         ("up", (8, 5), "output", "up"),
@@ -55,8 +51,8 @@ VARIANTS = {
 class FCRN(nn.Module):
     """Convolutions, poolings and enlargements in a row, without skips.
 
-    `variant` is a key of `VARIANTS`, `width` the channels of the first convolution; 16
-    (A) or 8 (B) times as many inside. Parameters and logits are float32.
+    `variant` of `VARIANTS`, `width` first channels, 16 (A) or 8 (B) times as many
+    inside.
     """
 
     num_outputs: int

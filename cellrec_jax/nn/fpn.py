@@ -16,16 +16,12 @@ def _upsample_to(features: jax.Array, lateral: jax.Array) -> jax.Array:
 
 
 class FPN(nn.Module):
-    """Turns backbone features into a pyramid of equal width.
+    """Turns backbone features into a pyramid of equal width (Lin et al.).
 
-    The coarsest level is a 1x1 convolution of the last backbone stage; finer levels
-    merge the coarser one, upsampled bilinearly, with a 1x1 convolution of their stage,
-    then take a 3x3 convolution (the coarsest takes none). One more level is the
-    coarsest subsampled by 2. No normalisation, no activation.
-
-    `min_level` is the finest level (2 has stride 4). `merge` "half" weights both terms
-    of a merge by 0.5, as the implementation behind the BDE paper most likely did; "add"
-    is the plain sum of Lin et al. `extra_level` adds the subsampled level.
+    1x1 convolutions, finer levels merged with the coarser, upsampled bilinearly, and
+    3x3 convolved; no norm or activation. `min_level` is the finest (2 has stride 4);
+    `merge` "add" or "half" (both times 0.5, most likely the BDE paper's); `extra_level`
+    adds the coarsest subsampled by 2.
     """
 
     channels: int = 256

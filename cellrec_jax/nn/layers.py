@@ -17,8 +17,7 @@ def he_normal(
 ) -> jax.Array:
     """Initialises a kernel (HWIO) by N(0, 2 / fan-out), as torchvision does.
 
-    He et al., Delving Deep into Rectifiers, 2015, Eq. (14), arXiv 1502.01852. Drawn
-    flat: XLA's CPU compiler takes seconds for random numbers of a small 4-D shape.
+    He et al. 2015, Eq. 14, arXiv 1502.01852. Drawn flat, which compiles faster on CPUs.
     """
     fan_out = shape[0] * shape[1] * shape[3]
     flat = jax.random.normal(rng, (math.prod(shape),), dtype)
@@ -46,8 +45,7 @@ def conv(
 ) -> nn.Conv:
     """A convolution of an odd size, padded alike on every side as in PyTorch.
 
-    [B, H, W, C] to [B, ceil(H / stride), ceil(W / stride), features]. `dtype` is that
-    of arithmetic; parameters are float32. No bias is needed before a norm.
+    [B, H, W, C] to [B, ceil(H / stride), ceil(W / stride), features]; parameters f32.
     """
     pad = dilation * (size // 2)
     return nn.Conv(
@@ -119,10 +117,7 @@ class ConvBlock(nn.Module):
 
 
 def max_pool(x: jax.Array) -> jax.Array:
-    """Takes the largest of each 2x2 px: [B, H, W, C] -> [B, H // 2, W // 2, C].
-
-    Equal px share the gradient, which takes an eighth of `nn.max_pool`'s time on a CPU.
-    """
+    """[B, H, W, C] -> [B, H // 2, W // 2, C]; equal px share gradients, for speed."""
     height, width = (side // 2 * 2 for side in x.shape[1:3])
     rows = jnp.maximum(x[:, 0:height:2], x[:, 1:height:2])
     return jnp.maximum(rows[:, :, 0:width:2], rows[:, :, 1:width:2])
@@ -136,11 +131,8 @@ def double(x: jax.Array) -> jax.Array:
 def resize(x: jax.Array, size_hw: tuple[int, int], method: str) -> jax.Array:
     """Enlarges feature maps [B, h, w, C] to [B, H, W, C] of the same dtype.
 
-    - "nearest": repeats the nearest px.
-    - "bilinear": px centres at half-integers, as `geometry` has them.
-    - "bilinear_aligned": the corner px' centres stay the corner px' centres
-      (`align_corners=True` in PyTorch), as older networks have it; towards the border
-      things move by up to half an input px against the half-pixel frame.
+    "nearest", "bilinear" (px centres at half-integers) or "bilinear_aligned" (PyTorch's
+    `align_corners=True`; off by up to half an input px at the border).
     """
     batch, height, width, channels = x.shape
     if method == "nearest" and size_hw == (2 * height, 2 * width):
@@ -175,8 +167,7 @@ def pad_to_multiple(
 ) -> jax.Array:
     """Adds zeros at the bottom and the right until both sides have the right length.
 
-    [B, H, W, C] to [B, H', W', C] with the least H' = n * multiple + extra >= H; W'
-    likewise. `centered` adds half of them, rounded down, at the top and the left.
+    To the least n * multiple + extra; `centered` adds half at the top and the left.
     """
     totals = [(extra - side) % multiple for side in image.shape[1:3]]
     fronts = [total // 2 if centered else 0 for total in totals]

@@ -28,15 +28,10 @@ def make_norm(
     """Returns a constructor of normalisation layers: `norm(name="bn1")(x)`.
 
     - "frozen_batch": pretrained BatchNorm that no training step changes.
-    - "sync_batch": BatchNorm with statistics of the batch of all devices where `train`;
-      0.9 of the running value is kept at each step (PyTorch calls this momentum 0.1).
+    - "sync_batch": BatchNorm over all devices where `train`; keeps 0.9 a step.
     - "group": GroupNorm (see `num_groups`), for training without pretrained weights.
 
-    The constructor also takes `scale_init`. `dtype` is that of the output; statistics
-    and parameters are float32 in any case.
-
-    Raises:
-      ConfigError: if `kind` is unknown.
+    It also takes `scale_init`; parameters are float32. Others are a `ConfigError`.
     """
     if kind == "frozen_batch":
         return functools.partial(FrozenBatchNorm, dtype=dtype)
@@ -50,18 +45,14 @@ def make_norm(
             epsilon=EPSILON,
             dtype=dtype,
             axis_name=masking.mapped_axis(),
-            # E[x^2] - E[x]^2 cancels where a channel's mean is far from 0, and its
-            # rounding depends on how the batch is cut over devices.
+            # E[x^2] - E[x]^2 cancels for means far from 0, and differs by devices.
             use_fast_variance=False,
         )
     raise ConfigError(f"norm {kind!r} is unknown; use one of {', '.join(KINDS)}")
 
 
 class FrozenBatchNorm(nn.Module):
-    """BatchNorm with fixed statistics, scale and bias: an affine map, in float32.
-
-    The gradients are 0, not absent: `norm_mask` keeps weight decay off them.
-    """
+    """BatchNorm as a fixed affine map, f32; gradients 0, not absent (`norm_mask`)."""
 
     dtype: DTypeLike = jnp.float32
     scale_init: Callable[..., jax.Array] = nn.initializers.ones_init()
@@ -80,11 +71,7 @@ class FrozenBatchNorm(nn.Module):
 
 
 class GroupNorm(nn.Module):
-    """GroupNorm whose number of groups follows the width (`num_groups`), in float32.
-
-    `nn.GroupNorm` gives the same bits, and takes 24 to 40 % longer on a CPU.
-    Wu and He, Group Normalization, 2018. https://arxiv.org/abs/1803.08494
-    """
+    """GroupNorm (Wu and He, 2018) of `num_groups`, f32; faster than `nn.GroupNorm`."""
 
     dtype: DTypeLike = jnp.float32
     scale_init: Callable[..., jax.Array] = nn.initializers.ones_init()
@@ -117,8 +104,7 @@ def _affine(x: jax.Array, factor: jax.Array, offset: jax.Array) -> jax.Array:
 def num_groups(channels: int) -> int:
     """Most groups, up to 32, that divide `channels` and hold four channels or more.
 
-    The paper's 32 groups would leave narrow layers one or two values a group on small
-    feature maps, which normalise to -1 and 1 whatever they were.
+    The paper's 32 leave narrow layers one or two values a group: just -1 and 1.
 
     Example:
       >>> [num_groups(c) for c in (1, 7, 16, 48, 64, 256)]

@@ -1,9 +1,7 @@
 """Classifier of small patches, whose features rank peaks: the g of Fujii et al.
 
-Fujii et al., Cell Detection from Imperfect Annotation by Pseudo Label Selection Using
-P-classification, MICCAI 2021, whose public code has the "alexnet" kind: the network of
-Krizhevsky et al., ImageNet Classification with Deep Convolutional Neural Networks,
-2012, with smaller kernels and poolings. "small" is ours, for CPUs.
+Fujii et al., MICCAI 2021, whose public code has "alexnet" (Krizhevsky et al. 2012, with
+smaller kernels and poolings). "small" is ours, for CPUs.
 """
 
 from flax import linen as nn
@@ -17,10 +15,8 @@ KINDS = ("alexnet", "small")
 MIN_SIDE_PX = 13
 """Of a patch."""
 INPUT_SCALE = 1.0
-"""What patches are multiplied by. The public code has 255: the risk then falls sooner
-and further, but the features rank worse. On phase-contrast patches, AUC of
-P-classification among the unlabelled: 0.95 to 0.96 by 1, 0.85 to 0.94 by 255 (both
-kinds, two and three seeds); of the score itself, 0.96 to 0.98 by either."""
+"""What patches are multiplied by; the public code has 255, which ranks worse. AUC among
+unlabelled phase-contrast patches: 0.95 to 0.96 by 1, 0.85 to 0.94 by 255."""
 
 # The small network; sides in px.
 _WIDTHS = (32, 64, 64)
@@ -32,10 +28,8 @@ _POOLED_FROM = 6  # smaller maps stay as they are
 class PatchNet(nn.Module):
     """Scores patches, and returns the features that the score is made of.
 
-    - "alexnet": five convolutions, three poolings and a head of two hidden layers of
-      4096 with dropout; 2304 features of 27 x 27 px, 28,674,881 parameters.
-    - "small": three convolutions and a head of one hidden layer; 64 features for each
-      px of a last map of 3 x 3 px or more: 576 of 13 x 13 or 27 x 27 px.
+    - "alexnet": 2304 features of 27 x 27 px, 28,674,881 parameters, dropout.
+    - "small": 64 features a px of the last map: 576 of 13 x 13 or 27 x 27 px.
     """
 
     kind: str = "alexnet"
@@ -46,8 +40,7 @@ class PatchNet(nn.Module):
     ) -> tuple[jax.Array, jax.Array]:
         """Patches [N, S, S, C] to scores [N] and features [N, F] >= 0, all float32.
 
-        Scores are positive for a cell. Patches are shares of the largest value of their
-        image (the public code: of the data set); C is 1 or 3. `train` drops out, by the
+        Patches are shares of their image's largest value, C 1 or 3. `train` needs the
         key "dropout". Other kinds, or S below `MIN_SIDE_PX`, are a `ConfigError`.
         """
         if self.kind not in KINDS:

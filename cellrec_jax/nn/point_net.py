@@ -1,11 +1,8 @@
 """Points, objectness and classes straight from an encoder's features.
 
-Shui et al., End-to-end cell recognition by point annotation, MICCAI 2022: pyramidal
-feature aggregation and three separate heads of two residual blocks.
-
-Differs from the paper, which leaves open: the encoder (ResNet), how levels get "a
-unified shape" (1x1 convolutions, then area averages or nearest neighbours to the heads'
-grid, then a concatenation and a 1x1 convolution), and the width.
+Shui et al., MICCAI 2022: feature aggregation and three heads of two residual blocks.
+Left open there: the encoder (ResNet), how levels are joined (1x1 convolutions, averages
+or nearest neighbours, concatenation), and the width.
 """
 
 from collections.abc import Mapping
@@ -37,13 +34,10 @@ class PointOutputs(NamedTuple):
 class PointNet(nn.Module):
     """Encoder, feature aggregation and heads; parameters and outputs are float32.
 
-    `level` is log2 of the heads' stride, `num_anchors` anchor points of a feature cell,
-    `channels` the width of the aggregation and of the heads. `aggregation` is "concat"
-    (the paper's), "sum", "fpn" (top-down, P2PNet's), or "last" (one level alone);
-    `head` is "residual" (two residual blocks and a 1x1 convolution, the paper's) or
-    "plain" (three 3x3 convolutions without norms, P2PNet's). Without `class_head`
-    objectness has K + 1 logits. `remat` recomputes encoder activations in the backward
-    pass.
+    `level` is log2 of the heads' stride, `channels` their width. `aggregation` is
+    "concat" (the paper's), "sum", "fpn" (P2PNet's) or "last"; `head` "residual" (the
+    paper's) or "plain" (three 3x3 convolutions, P2PNet's). Without `class_head`
+    objectness has K + 1 logits.
     """
 
     num_classes: int
@@ -60,10 +54,7 @@ class PointNet(nn.Module):
 
     @nn.compact
     def __call__(self, image: jax.Array, train: bool) -> PointOutputs:
-        """Normalised image [B, H, W, 3], sides multiples of 32, to M anchor points.
-
-        M = (H / stride) (W / stride) num_anchors.
-        """
+        """[B, H, W, 3], sides multiples of 32, to M = H W num_anchors / stride^2."""
         features = backbones.make(
             self.encoder,
             norm=self.norm,
@@ -133,11 +124,7 @@ class Aggregation(nn.Module):
 
 
 class PointHead(nn.Module):
-    """Outputs of every anchor point from shared features; the last layer is float32.
-
-    "frozen_batch" becomes "sync_batch": nothing is trained yet, and unlike group norm
-    it gives tiles what the whole image gets.
-    """
+    """Outputs of anchor points, f32; "frozen_batch" becomes "sync_batch", untrained."""
 
     num_anchors: int
     num_outputs: int

@@ -1,10 +1,7 @@
 """ResUNet: a U-Net of residual units whose norms come first.
 
-Zhang, Liu and Wang, Road extraction by deep residual U-Net, 2018.
-https://arxiv.org/abs/1711.10684
-
-Differs from the paper, as its best-known public port does: the shortcuts' convolutions
-are 3x3 (not 1x1), and maps are enlarged by 2x2 transposed convolutions.
+Zhang, Liu and Wang, 2018, https://arxiv.org/abs/1711.10684; as its best-known port, 3x3
+shortcuts and 2x2 transposed convolutions.
 """
 
 from collections.abc import Callable
@@ -23,11 +20,7 @@ MULTIPLE = 8
 
 
 class ResUNet(nn.Module):
-    """Three halvings, three doublings, with skips in between.
-
-    `width` channels at full resolution; eight times as many at the bottom. Parameters
-    and logits are float32.
-    """
+    """Three halvings and doublings with skips, 1 to 8 `width` channels; logits f32."""
 
     num_outputs: int
     width: int = 64
@@ -54,10 +47,7 @@ class ResUNet(nn.Module):
 
 
 class ResidualUnit(nn.Module):
-    """The sum of two convolutions with norm and ReLU before each, and of one with none.
-
-    `first`: the input is an image, which gets no norm.
-    """
+    """Two convolutions after norm and ReLU, plus one; `first`: of an image, no norm."""
 
     features: int
     norm: Callable[..., nn.Module]
@@ -83,10 +73,7 @@ class ResidualUnit(nn.Module):
 
 
 class Enlarge(nn.Module):
-    """A 2x2 convolution, transposed, of stride 2, as a matrix product.
-
-    XLA's general one takes 28 times as long for a training step (CPU, jax 0.10.1).
-    """
+    """A transposed 2x2 convolution of stride 2 by matmul, 28 times as fast on a CPU."""
 
     dtype: DTypeLike = jnp.float32
 

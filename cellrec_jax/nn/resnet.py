@@ -1,14 +1,9 @@
 """ResNet feature extractors laid out as torchvision's, so that its weights fit.
 
-He et al., Deep Residual Learning for Image Recognition, 2015, Table 1.
-https://arxiv.org/abs/1512.03385. No classifier: features of strides 4 to 32 only.
-
-Differs from the lineage of the Boxes Density Energy paper, which is most likely
-TensorFlow 1 with slim's `resnet_v1_50`. There the stride of a stage is in its *last*
-block (here in the first one, in the 3x3 convolution of a bottleneck); strided
-convolutions are padded by hand and the first pooling by TensorFlow's "SAME" rule; C2
-to C4 are read *before* the last block's stride; BatchNorm decays by 0.997; the input
-is RGB in 0..255 less a mean (here ImageNet mean and standard deviation in 0..1).
+He et al., 2015, Table 1, https://arxiv.org/abs/1512.03385; no classifier. The BDE paper
+most likely has slim's `resnet_v1_50`, which differs: stride in a stage's last block,
+"SAME" pooling, C2 to C4 read before the stride, BatchNorm 0.997, input 0..255 less a
+mean.
 """
 
 from collections.abc import Callable, Sequence
@@ -47,8 +42,7 @@ class Layout(NamedTuple):
 class ResNet(nn.Module):
     """Feature pyramid input C2..C5 of a ResNet.
 
-    As in PyTorch, strided layers are padded alike on both sides, so cell i of level l
-    is centred on pixel i * 2^l, not on the middle of the 2^l pixels it stands for.
+    As in PyTorch, cell i of level l is centred on pixel i * 2^l.
 
     Attributes:
       layout: of blocks and widths, see `nn.backbones`.
@@ -74,8 +68,8 @@ class ResNet(nn.Module):
     def __call__(self, image: jax.Array, train: bool = False) -> dict[int, jax.Array]:
         """Normalised image f32 [B, H, W, 3] to the features of levels 2 to 5.
 
-        Level l -> `dtype` [B, ceil(H / s), ceil(W / s), channels], with s the smaller
-        of 2^l and `output_stride`. `zero_init` of a frozen norm is a `ConfigError`.
+        [B, ceil(H / s), ceil(W / s), channels], s = min(2^l, `output_stride`).
+        `zero_init` of a frozen norm is a `ConfigError`.
         """
         if self.zero_init and self.norm == "frozen_batch":
             raise ConfigError("zero_init needs a norm that is trained, not frozen")
@@ -209,10 +203,7 @@ def normalize_imagenet(image: jax.Array) -> jax.Array:
 def trainable_mask(
     params: Any, norm: str = "frozen_batch", freeze_stem: bool = True
 ) -> Any:
-    """Marks what the optimiser may change, as `ResNet` cuts the gradients.
-
-    By default not "frozen_batch" nor what is before layer1: 52 tensors of a ResNet-50.
-    """
+    """What may change: not "frozen_batch" nor (`freeze_stem`) what precedes layer1."""
     is_norm = traverse_util.flatten_dict(norms.norm_mask(params))
     return traverse_util.unflatten_dict(
         {

@@ -21,11 +21,7 @@ class RPNHead(nn.Module):
 
     @nn.compact
     def __call__(self, feature: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Scores the anchors of one level [B, h, w, C].
-
-        logits f32 [B, h * w * A, 2] (cell, background) and deltas_yxhw f32
-        [B, h * w * A, 4], in the order of `ops.anchors.level_anchors`.
-        """
+        """[B, h, w, C] to logits [B, h * w * A, 2] (cell first), deltas [..., 4]."""
         conv = functools.partial(layers.conv, use_bias=True, kernel_init=_INIT)
         hidden = conv(self.channels, 3, dtype=self.dtype, name="conv")(feature)
         hidden = nn.relu(hidden).astype(jnp.float32)

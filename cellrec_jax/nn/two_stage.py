@@ -10,13 +10,10 @@ from cellrec_jax.nn import backbones, fpn, roi_head, rpn
 
 
 class TwoStage(nn.Module):
-    """Backbone + FPN + region proposals + second-stage head.
+    """Backbone + FPN + region proposals + second-stage head; outputs float32.
 
-    `channels` is the width of the pyramid, from `min_level` on, `rpn_channels` that of
-    the proposal head, `head_channels` that of the second stage's dense layers; for
-    `merge` see `nn.fpn`. `freeze_stem` keeps everything before the backbone's layer1
-    fixed, `remat` recomputes its activations in the backward pass. Parameters and
-    outputs are float32.
+    `channels` is the pyramid's width, from `min_level` on, `rpn_channels` and
+    `head_channels` the heads'; `freeze_stem` fixes all before layer1.
     """
 
     num_classes: int
@@ -51,10 +48,7 @@ class TwoStage(nn.Module):
     def __call__(
         self, image: jax.Array, train: bool
     ) -> tuple[list[jax.Array], jax.Array, jax.Array]:
-        """Normalised image f32 [B, H, W, 3] to pyramid levels, fine to coarse.
-
-        Then of A anchors logits f32 [B, A, 2] (cell first), deltas_yxhw f32 [B, A, 4].
-        """
+        """[B, H, W, 3] to levels, fine first, logits [B, A, 2] (cell first), deltas."""
         levels = list(self.fpn(self.resnet(image, train)).values())
         logits, deltas = zip(*(self.rpn(level) for level in levels), strict=True)
         return levels, jnp.concatenate(logits, axis=1), jnp.concatenate(deltas, axis=1)

@@ -1,11 +1,8 @@
-"""U-Net, as the code of the pseudo label paper has it.
+"""U-Net (Ronneberger et al., 2015), as the code of the pseudo label paper has it.
 
-Ronneberger et al., U-Net, 2015. https://arxiv.org/abs/1505.04597
-
-Differs from the paper, as that code does: padded convolutions, so that nothing is
-cropped; batch norm; 512 instead of 1024 channels at the bottom; enlargement without
-weights, after which the channels are halved. Differs from the code in padding the
-image, not each enlarged map, where a side is no multiple of 16.
+https://arxiv.org/abs/1505.04597. Differs: padded convolutions, batch norm, 512 channels
+at the bottom, enlargement without weights. Unlike the code, the image is padded to
+multiples of 16, not each map.
 """
 
 import functools
@@ -23,11 +20,9 @@ MULTIPLE = 16
 
 
 class UNet(nn.Module):
-    """Four halvings, four doublings, with skips in between.
+    """Four halvings and doublings with skips, of 1 to 8 `width` channels; logits f32.
 
-    `width` channels at full resolution; eight times as many at the bottom. `resize`
-    "bilinear_aligned" (`layers.resize`) is that of Nishimura et al., Weakly supervised
-    cell instance segmentation, 2020. Parameters and logits are float32.
+    `resize` "bilinear_aligned" is that of Nishimura et al. 2020.
     """
 
     num_outputs: int

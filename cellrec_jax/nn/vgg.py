@@ -1,9 +1,7 @@
 """VGG16 with norms, cut as P2PNet cuts it.
 
-Simonyan and Zisserman, Very deep convolutional networks for large-scale image
-recognition, 2015, Table 1, column D. https://arxiv.org/abs/1409.1556. No classifier.
-Song et al., Rethinking counting and localization in crowds, 2021 (P2PNet).
-https://arxiv.org/abs/2107.12746
+Simonyan and Zisserman, 2015, Table 1, column D, https://arxiv.org/abs/1409.1556; Song
+et al., 2021 (P2PNet), https://arxiv.org/abs/2107.12746.
 """
 
 from flax import linen as nn
@@ -21,9 +19,7 @@ BLOCKS = ((2, 1), (2, 2), (3, 4), (3, 8), (3, 8))
 class VGG16(nn.Module):
     """Features of three levels, each read before the pooling that ends its block.
 
-    The last level has stride 16, not 32, as in P2PNet, whose pyramid makes one map, of
-    stride 8, of levels 3 and 4. `width` channels in the first block; eight times as
-    many in the last. `remat` saves memory in the backward pass.
+    The last has stride 16, as in P2PNet; 1 to 8 times `width` channels.
     """
 
     norm: str = "group"
@@ -33,10 +29,7 @@ class VGG16(nn.Module):
 
     @nn.compact
     def __call__(self, image: jax.Array, train: bool = False) -> dict[int, jax.Array]:
-        """Image f32 [B, H, W, C] to levels l = 2, 3, 4: 4, 8 and 8 times `width`.
-
-        Level l -> `dtype` [B, H // 2^l, W // 2^l, channels].
-        """
+        """[B, H, W, C] to l = 2, 3, 4: [B, H // 2^l, W // 2^l, 4, 8, 8 `width`]."""
         norm = norms.make_norm(self.norm, train=train, dtype=self.dtype)
         make_block = nn.remat(layers.ConvBlock) if self.remat else layers.ConvBlock
         x = image.astype(self.dtype)

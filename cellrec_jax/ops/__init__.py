@@ -1,4 +1,1 @@
-"""Array operations of detectors: fixed shapes, one image each, vmapped by callers.
-
-Exception: `matching` takes the batch.
-"""
+"""Array operations, fixed shapes, one image; only `matching` takes the batch."""

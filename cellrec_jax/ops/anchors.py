@@ -20,10 +20,9 @@ def level_anchors(
 ) -> np.ndarray:
     """Anchors of one pyramid level: f32 [h * w * len(ratios), 4] over (y, x, ratio).
 
-    `grid_hw` cells lie `stride` px apart; squares have a side of `size` px, and other
-    ratios (height / width) keep their area. They are centred at `offset` in a cell: 0
-    is its corner, as in the implementation the BDE paper most likely used; 0.5 its
-    middle.
+    Squares of `size` px, other ratios (height / width) of their area, centred at
+    `offset` in a cell of `stride` px: 0 its corner (most likely the BDE paper's), 0.5
+    its middle.
 
     Example:
       >>> level_anchors((1, 1), 8, 32.0, [1.0], offset=0.5).tolist()
@@ -45,10 +44,7 @@ def pyramid_anchors(
     ratios: Sequence[float],
     offset: float = 0.0,
 ) -> np.ndarray:
-    """Anchors of all levels, from fine to coarse: f32 [A, 4]; some reach outside.
-
-    `strides` and `sizes` (px) have one value a level; see `level_anchors`.
-    """
+    """`level_anchors` of all levels, fine to coarse: f32 [A, 4]; some reach outside."""
     if len(strides) != len(sizes):
         raise ValueError(f"{len(strides)} strides but {len(sizes)} anchor sizes")
     levels = [
@@ -63,16 +59,9 @@ def anchor_points(
 ) -> np.ndarray:
     """Anchor points of a feature map, f32 [h * w * A, 2] px over (y, x, anchor).
 
-    `grid_hw` cells lie `stride` px apart. `layout` is "five" (the middle of a cell and
-    four points a quarter of the stride from it along both axes), or "RxC": the middles
-    of R x C equal parts.
-
-    Raises:
-      ValueError: for another layout.
-
-    References:
-      Shui et al. 2022, section 3.1: five points in 32 x 32 px. Song et al. 2021
-      (P2PNet): "2x2" in 8 x 8 px.
+    `layout` is "five" (middle, and four a quarter of the stride off on both axes; Shui
+    et al. 2022, section 3.1, stride 32) or "RxC", middles of equal parts (P2PNet:
+    "2x2", stride 8). Others are a ValueError.
 
     Example:
       >>> anchor_points((1, 1), 8, "2x2").tolist()

@@ -10,12 +10,10 @@ IGNORED, NEGATIVE, POSITIVE = -1, 0, 1
 
 
 class Sample(NamedTuple):
-    """S boxes drawn from M: positives first."""
+    """S boxes drawn from M, positives first: indices i32 [S], masks bool [S]."""
 
     idx: jax.Array
-    """i32 [S] indices into the M boxes."""
     positive: jax.Array
-    """bool [S]."""
     mask: jax.Array
     """bool [S]; False where there were not enough boxes."""
 
@@ -30,14 +28,10 @@ def assign(
 ) -> jax.Array:
     """Tells positive from negative boxes by overlap (Faster R-CNN, section 3.1.2).
 
-    A box is positive where its best overlap reaches `positive_iou`, negative where it
-    stays under `negative_iou`, ignored between; with `best_per_truth` the best box
-    (ties: all) of every truth is positive too. Which truth a positive belongs to is
-    asked of the sampled boxes alone (`match_truth`): an argmax over all M x N pairs
-    took a third of a training step on a CPU.
-
-    Takes overlaps [M, N] in [0, 1] and a mask [N] of real truths; returns i32 [M] of
-    POSITIVE, NEGATIVE and IGNORED; with no truth all are negative.
+    Of overlaps [M, N] in [0, 1] and real truths [N], i32 [M]: POSITIVE from
+    `positive_iou`, NEGATIVE below `negative_iou`, IGNORED between; `best_per_truth`
+    makes every truth's best (ties: all) positive. `match_truth` tells which truth, of
+    sampled boxes alone: it is slow.
     """
     chex.assert_rank(iou, 2)
     chex.assert_shape(truth_mask, (iou.shape[1],))
@@ -62,11 +56,7 @@ def match_truth(iou: jax.Array, truth_mask: jax.Array) -> jax.Array:
 def sample(
     rng: jax.Array, role: jax.Array, size: int, positive_fraction: float
 ) -> Sample:
-    """Draws `size` boxes, of all M if fewer, without repetition, by their role [M].
-
-    At most `positive_fraction` are positive, negatives fill the rest; slots that could
-    not be filled are masked.
-    """
+    """Draws `size` of M boxes by role [M], at most `positive_fraction` positive."""
     size = min(size, role.shape[0])
     priority = jax.random.uniform(rng, role.shape)
     max_positive = int(size * positive_fraction + 1e-6)  # 0.29 * 100 is 28.999...

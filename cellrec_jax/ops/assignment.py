@@ -1,13 +1,10 @@
 """Exact rectangular assignment inside the graph, on few candidates for each cell.
 
-`optax.assignment` solves the same problem on the full cost matrix. Here every cell
-looks at its cheapest proposals only, and a check on the dual prices proves that the
-result is optimal among all; where it does not, callers take more candidates. Cells
-without a rival are settled all at once by bidding, the few that are left go through
-shortest augmenting paths.
+Dual prices prove the result optimal among all proposals, else callers take more
+candidates. Bidding settles most cells, shortest augmenting paths the rest.
 
-Sources: Bertsekas, The auction algorithm, Annals of Operations Research 1988; Jonker
-and Volgenant, A shortest augmenting path algorithm, Computing 1987.
+Sources: Bertsekas, The auction algorithm, 1988; Jonker and Volgenant, A shortest
+augmenting path algorithm, Computing 1987.
 """
 
 from typing import NamedTuple
@@ -31,8 +28,7 @@ class Candidates(NamedTuple):
 class Duals(NamedTuple):
     """A partial assignment with prices that prove it optimal so far.
 
-    For all candidate pairs cost + price >= value, with equality where assigned; only
-    assigned proposals have a price above 0.
+    cost + price >= value, equal where assigned; other proposals have price 0.
     """
 
     proposal_idx: jax.Array  # i32 [N], -1 where unassigned
@@ -46,12 +42,8 @@ def assign(
 ) -> tuple[jax.Array, jax.Array]:
     """Gives every cell its own proposal at the least total cost.
 
-    Takes `cheapest`'s candidates of one image, and bool [N], which cells are real.
-
-    Returns:
-      i32 [N], a proposal for each cell: -1 where padded and where all candidates are
-      taken; and a bool scalar: whether this is proven optimal among all proposals,
-      candidates or not. With as many candidates as cells (or all M >= N) it always is.
+    Of `cheapest`'s candidates and real cells, bool [N]: i32 [N], -1 where padded or
+    left over, and whether it is proven optimal (always with min(M, N) candidates).
     """
     if candidates.cost.size == 0:
         return jnp.full(len(cell_mask), -1, jnp.int32), ~jnp.any(cell_mask)
@@ -67,12 +59,7 @@ def assign(
 
 
 def cheapest(cost: jax.Array, count: int) -> Candidates:
-    """Finds the min(count, M) cheapest proposals of each cell.
-
-    `cost` is f32 [N, M], inf where a pair may not be. The `count` cheapest lie in the
-    `count` blocks with the lowest minima, so only those are sorted, which takes a
-    fraction of the time of `top_k` on all.
-    """
+    """The min(count, M) cheapest proposals of cells; cost f32 [N, M], inf is none."""
     num_cells, num_proposals = cost.shape
     count = min(count, num_proposals)
     if num_cells == 0 or count == 0:

@@ -50,9 +50,8 @@ def encode(
 ) -> jax.Array:
     """Regression targets, deltas_yxhw, of boxes relative to anchors; all [..., 4].
 
-    (dy, dx) are centre shifts in anchor sizes, (dh, dw) logs of size ratios, each
-    multiplied by its scale (Ren et al., Faster R-CNN, 2015, Eq. 2; the scales 10, 10,
-    5, 5 are the usual second-stage ones). Sizes are at least 1e-3 px.
+    (dy, dx) in anchor sizes (at least 1e-3 px), (dh, dw) logs of ratios, times `scales`
+    (Ren et al., Faster R-CNN, 2015, Eq. 2).
     """
     centers, size = _center_size(boxes_yxyx)
     anchor_centers, anchor_size = _center_size(anchors_yxyx)

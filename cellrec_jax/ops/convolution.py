@@ -1,9 +1,7 @@
 """Convolution with a fast gradient of the kernel on CPUs.
 
-XLA computes that gradient on a CPU as a convolution whose kernel is the whole image, at
-5 to 40 GFLOP/s where matrix products have 110 (two cores, jax 0.10.1): most of the time
-of a training step at few channels. Here it is a matrix product for each tap and block
-of output px, whose operands stay in the cache. See `cellrec_jax.bench convolution`.
+XLA's has 5 to 40 GFLOP/s there, matrix products 110 (two cores, jax 0.10.1): here it is
+one for each tap and block of output px. See `cellrec_jax.bench convolution`.
 """
 
 from collections.abc import Sequence
@@ -43,9 +41,8 @@ def conv_general_dilated(
 ) -> jax.Array:
     """`jax.lax.conv_general_dilated`, for `nn.Conv(conv_general_dilated=...)`.
 
-    The same on accelerators, where there is little to compute, for dilated inputs
-    (transposed convolutions), groups of features and other layouts than channels last;
-    else its gradient of the kernel differs by rounding.
+    On CPUs the kernel's gradient differs by rounding, but not of dilated inputs, groups
+    of features or layouts other than channels last.
     """
     strides, dilation = tuple(window_strides), tuple(rhs_dilation or (1, 1))
     given, channels_last = (
@@ -125,11 +122,7 @@ _convolve.defvjp(_forward, _backward)
 def _kernel_gradient(
     x: jax.Array, gradient: jax.Array, taps_hw: Sequence[int], geometry: _Geometry
 ) -> jax.Array:
-    """[B, H, W, C] and the output's gradient [B, H', W', D] to f32 [h, w, C, D].
-
-    Blocks of equal size are some rows of an image, or some images where they are small;
-    beyond the last row and image are zeros.
-    """
+    """[B, H, W, C], gradient [B, H', W', D] to f32 [h, w, C, D], by padded blocks."""
     batch, height, width, features = gradient.shape
     channels = x.shape[-1]
     (step_y, step_x), pads, dilation, precision = geometry

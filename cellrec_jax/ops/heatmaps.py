@@ -1,11 +1,7 @@
-"""Target maps of point annotations: Gaussians, flat stamps and discs, on the device.
+"""Target maps of points, painted in small windows: Gaussians, flat stamps, discs.
 
-Pure functions of one image; callers vmap. Each cell paints one small window, so that
-1000 cells on 1024 x 1024 px cost as much as their windows, not cells times pixels.
-
-Sources: Shui et al., End-to-end cell recognition by point annotation, MICCAI 2022
-(stamps); Fujii et al., Cell detection from imperfect annotation by pseudo label
-selection using P-classification, MICCAI 2021 (Gaussians and discs).
+Of one image. Sources: Shui et al., MICCAI 2022 (stamps); Fujii et al., MICCAI 2021
+(Gaussians and discs).
 """
 
 import math
@@ -26,9 +22,8 @@ class MapOptions(NamedTuple):
     """What a cell paints; hashable, so that it can be static under jit."""
 
     form: str = "gaussian"
-    """"gaussian", exp(-d^2 / 2 sigma^2) of the distance d from the cell to a pixel's
-    centre; or "stamp", the same around the middle of the pixel that holds the cell, cut
-    to a square: with 7 px and sigma 6 it is almost flat, 0.78 at its corners."""
+    """"gaussian", exp(-d^2 / 2 sigma^2) of the distance d to a pixel's centre; or
+    "stamp", around the middle of the cell's pixel, cut to a square (almost flat)."""
     sigma_px: float = 6.0
     """Standard deviation, px."""
     side_px: int = 7
@@ -49,14 +44,9 @@ def target_maps(
 ) -> jax.Array:
     """One map a class, f32 [H, W, K] >= 0, a peak of height 1 at each of its cells.
 
-    Points [N, 2] px outside the image, masked ones and labels outside 0..K-1 paint
-    nothing. `size_hw`, `num_classes` and `options` are static. No gradient flows.
-
-    References:
-      Fujii et al. 2021: sigma 6, maximum. Differs from the public code: cut off on a
-      disc of 4 sigma, not a square, and not shifted to whole pixels.
-      Shui et al. 2022, implementation details: kernel 7 x 7, sigma 6; how overlapping
-      cells combine is not said; the maximum here.
+    Points [N, 2] px outside, masked ones and labels outside 0..K-1 paint nothing. No
+    gradient. Fujii et al. 2021: sigma 6, maximum; but a disc of 4 sigma, and not whole
+    pixels. Shui et al. 2022: 7 x 7, sigma 6; how overlaps combine is not said.
     """
     chex.assert_shape(points_yx, (None, 2))
     chex.assert_equal_shape_prefix([points_yx, mask, labels], 1)
@@ -94,10 +84,7 @@ def disc_mask(
     *,
     radius_px: float = 12.0,
 ) -> jax.Array:
-    """Where a pixel's centre is within a radius (px, inclusive) of a cell: bool [H, W].
-
-    The mask of Fujii et al. 2021's masked loss; 12 px (2 sigma) is their code's radius.
-    """
+    """Whether pixel centres are within a radius (px, inclusive) of cells, [H, W]."""
     ones = jnp.ones(mask.shape)
     return disc_values(points_yx, mask, ones, size_hw, radius_px=radius_px) > 0
 
@@ -110,11 +97,9 @@ def disc_values(
     *,
     radius_px: float,
 ) -> jax.Array:
-    """Paints a disc of one value around each point; the highest where they overlap.
+    """Discs of values [N] >= 0 at points [N, 2] px, the highest on top: f32 [H, W].
 
-    Takes points [N, 2] px, those outside without a disc, their mask and values [N] >=
-    0, and a static radius in px, inclusive. f32 [H, W], 0 outside all discs, no
-    gradient.
+    The radius (px) is inclusive; 0 outside all discs, no gradient.
     """
     chex.assert_shape(points_yx, (None, 2))
     chex.assert_equal_shape([mask, values])
@@ -136,11 +121,7 @@ def _inside(
 
 
 def _windows(points_yx: jax.Array, half: int) -> tuple[jax.Array, jax.Array]:
-    """Windows of S = 2 half + 1 pixels around the pixels that hold the points.
-
-    Squared distances of pixel centres to the point, f32 [N, S, S] px^2, and the row and
-    column of each window's first pixel, i32 [N, 2], which may be negative.
-    """
+    """Windows around points: squared distances [N, S, S] px^2, first pixels [N, 2]."""
     first = jnp.floor(points_yx).astype(jnp.int32) - half
     steps = geometry.pixel_to_point(jnp.arange(2 * half + 1, dtype=jnp.float32))
     corner = first.astype(jnp.float32) - points_yx
@@ -154,10 +135,7 @@ def _paint(
     planes: jax.Array,
     size_hwk: tuple[int, int, int],
 ) -> jax.Array:
-    """Puts windows [N, S, S] that start at `first` into planes of zeros.
-
-    The highest stays where they overlap; returns f32 [H, W, K].
-    """
+    """Windows [N, S, S] from `first` on, the highest on top: f32 [H, W, K]."""
     height, width, num_planes = size_hwk
     half = heights.shape[1] // 2
     # A margin keeps windows whole: `scatter` drops those that are not.

@@ -1,7 +1,4 @@
-"""Exact matching of proposals with cells on the host, by NumPy and SciPy alone.
-
-Runs inside `jax.pure_callback`, where JAX must not be called.
-"""
+"""Exact matching by NumPy and SciPy alone, as `jax.pure_callback` needs it."""
 
 from collections.abc import Sequence
 from concurrent import futures
@@ -39,10 +36,8 @@ class _Pairs(NamedTuple):
 def solve(problem: Problem) -> np.ndarray:
     """Matches one image's cells: int64 [N] proposals, -1 for those left over (N > M).
 
-    Only the proposals around a cell are looked at. All others cost it `limit` or more;
-    a cell that could have had a free one for up to that has no use for them (no
-    exchange along other cells can gain more), and the cells that could not get longer
-    lists, until all could.
+    A cell with a free proposal below `limit` needs none beyond; others get longer
+    lists.
     """
     num_cells, num_proposals = len(problem.true_yx), len(problem.points_yx)
     if num_cells == 0 or num_proposals == 0:
@@ -84,11 +79,9 @@ def solve_batch(problems: Sequence[Problem]) -> list[np.ndarray]:
 def solve_padded(
     images: Sequence[Sequence[np.ndarray]], *, distance_weight: float
 ) -> list[np.ndarray]:
-    """Solves padded images, as they come through a callback.
+    """Solves padded images of a callback: i32 [N] each, -1 where padded or left over.
 
-    `images` has the rows y, x, label and mask of the cells, [N], and the columns y, x
-    and mask of the proposals and their score for each class, [M]. Returns proposals,
-    i32 [N] of each image, -1 where padded or left over.
+    `images` has rows y, x, label, mask [N] and y, x, mask and class scores [M].
     """
     problems, real = [], []
     for image in images:

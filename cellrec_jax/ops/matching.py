@@ -1,10 +1,7 @@
-"""One-to-one matching of predicted with annotated points, as losses need it.
+"""One-to-one matching of predicted with annotated points, of a whole batch.
 
-Takes a whole batch, outside `vmap`. Two exact backends: "host" calls SciPy back from
-the graph, "device" stays in it. They have one result, unless there are more cells than
-proposals (see `match`).
-
-Source: Shui et al., End-to-end cell recognition by point annotation, MICCAI 2022.
+"host" (SciPy) and "device" have one result, unless cells exceed proposals. Source: Shui
+et al., End-to-end cell recognition by point annotation, MICCAI 2022.
 """
 
 from collections.abc import Sequence
@@ -20,12 +17,10 @@ from cellrec_jax.ops import assignment, host_matching
 
 BACKENDS = ("host", "device", "auto")
 MAX_HOST_POINTS = 25_599
-"""Largest M and N of the host backend with several CPU devices: an argument of 102,400
-bytes or more is copied to a callback asynchronously there, and the copy waits for the
-step that waits for the callback."""
+"""Largest M and N of "host" on several CPU devices: arguments of 102,400 bytes or more
+are copied asynchronously there, which deadlocks with the callback."""
 LARGEST = 1e15
-"""Magnitude up to which coordinates, scores and weights are taken: costs, which square
-and multiply them, stay finite in float32."""
+"""Largest magnitude of coordinates, scores and weights: costs stay finite in f32."""
 
 _CANDIDATES = (8, 32)  # proposals a cell looks at, before all that can matter
 _PLENTY = 4  # proposals for each cell
@@ -42,12 +37,11 @@ class MatchWeights(NamedTuple):
 
 
 class Match(NamedTuple):
-    """Who was matched with whom."""
+    """Who was matched with whom; matched proposals are bool [B, M]."""
 
     proposal_idx: jax.Array
     """i32 [B, N], the proposal of each cell; -1 where padded or left over."""
     matched: jax.Array
-    """bool [B, M], whether a proposal was matched."""
 
 
 PAPER_WEIGHTS = MatchWeights()
@@ -69,10 +63,11 @@ def match(
 ) -> Match:
     """Gives each cell its own proposal so that the total cost is least.
 
-    The cost of a pair is alpha * distance - objectness - probability of the cell's
-    class (Shui et al. 2022, Eq. 2, with weights). No gradient flows. Under `vmap` the
-    host backend raises NotImplementedError. Cells beyond the number of proposals are
-    left over (-1): the host keeps the cheapest choice, the device a valid one.
+    A pair costs alpha * distance - objectness - its class's probability (Shui et al.
+    2022, Eq. 2, weighted). No gradient. "host" cannot be in `vmap`. Cells beyond the
+    proposals are left over (-1): "host" keeps the cheapest choice, "device" a valid
+    one. A ValueError for another backend, or "host" above `MAX_HOST_POINTS` on several
+    CPUs.
 
     Args:
       points_yx: [B, M, 2] proposals, px.
@@ -81,14 +76,9 @@ def match(
       true_yx: [B, N, 2] annotated cells, px.
       labels: int [B, N], clipped to 0..K-1.
       cell_mask: bool [B, N].
-      proposal_mask: bool [B, M]; None takes all. A proposal with a NaN or a magnitude
-        above `LARGEST` counts as masked, such a cell as padded.
+      proposal_mask: bool [B, M]; None takes all. NaN or above `LARGEST` is masked.
       weights: static.
       backend: "host", "device" or "auto" (`choose_backend`).
-
-    Raises:
-      ValueError: for an unknown backend, and "host" for more than `MAX_HOST_POINTS` on
-        several CPU devices.
     """
     if proposal_mask is None:
         proposal_mask = jnp.ones(objectness.shape, bool)
@@ -120,10 +110,7 @@ def match(
 def _drop_unreal(
     proposals: Sequence[jax.Array], cells: Sequence[jax.Array]
 ) -> tuple[tuple[jax.Array, ...], tuple[jax.Array, ...]]:
-    """Masks what is not finite, and zeros what is masked: it must not reach a sort.
-
-    Returns both as float32, labels as int32 in 0..K-1, and masks.
-    """
+    """Masks what is not finite, zeros what is masked; f32, labels i32 in 0..K-1."""
     points_yx, objectness, class_probs = (
         jnp.asarray(x, jnp.float32) for x in proposals[:3]
     )
@@ -148,9 +135,7 @@ def _all_real(values: jax.Array) -> jax.Array:
 def choose_backend(num_proposals: int, num_cells: int) -> str:
     """What "auto" takes for M proposals and N cells (padding included) of an image.
 
-    By `cellrec_jax.bench matching` on two CPU cores: "device" is up to three times
-    faster where proposals abound, "host" up to ten times where they are scarce and many
-    cells compete. The choice and its reason are logged as info, once for each size.
+    By `cellrec_jax.bench matching` "device" is faster where proposals abound. Logs why.
     """
     if jax.default_backend() != "cpu":
         choice = "device", "a callback waits for the accelerator's queue"
@@ -266,10 +251,7 @@ def _match_image(
 def _on_host(
     proposals: Sequence[jax.Array], cells: Sequence[jax.Array], weights: MatchWeights
 ) -> jax.Array:
-    """One callback for the batch, every row of every image an argument of its own.
-
-    Values are of four bytes at most, which `MAX_HOST_POINTS` counts on.
-    """
+    """One callback, an argument a row of an image, of at most four bytes a value."""
     points_yx, objectness, class_probs, proposal_mask = proposals
     true_yx, labels, cell_mask = cells
     (batch, num_proposals), num_cells = objectness.shape, labels.shape[1]

@@ -16,11 +16,7 @@ _BLOCK = 256
 
 
 def _settle(alive: jax.Array, suppresses: jax.Array) -> jax.Array:
-    """Greedy result bool [T] inside one block, as the fixed point of one matrix rule.
-
-    Row suppresses column; the matrix is strictly upper triangular. Each pass settles at
-    least the first unsettled item, so it ends; chains are short (a handful of passes).
-    """
+    """Greedy result bool [T] of a block, by an upper triangular `suppresses`."""
 
     def body(carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         kept, _ = carry
@@ -38,12 +34,9 @@ def suppress(
     max_kept: int,
     block: int = _BLOCK,
 ) -> jax.Array:
-    """Keeps items greedily in the given order, dropping those similar to a kept one.
+    """Keeps items [M, D] greedily in order, dropping those similar to a kept one.
 
-    Equal to the sequential algorithm. Work is done in blocks of rows: a block is first
-    thinned by all kept items before it, then settled by `_settle`; it stops as soon as
-    `max_kept` are found. Items [M, D] outside the mask are never kept and suppress
-    nothing. bool [M].
+    As the sequential algorithm, but by blocks, up to `max_kept`: bool [M].
     """
     chex.assert_rank([items, mask], [2, 1])
     count = items.shape[0]
@@ -89,9 +82,8 @@ def nms(
 ) -> tuple[jax.Array, jax.Array]:
     """Non-maximum suppression of boxes [M, 4]; of equal scores the earlier box is kept.
 
-    Boxes overlapping a better kept one by more than `iou_threshold` are dropped.
-    Returns idx i32 [S] and kept bool [S], S = `max_kept`: indices into the boxes by
-    falling score; slots that stay empty have `kept` False.
+    Drops overlaps above `iou_threshold`; idx i32 and kept bool [`max_kept`], best
+    first.
     """
     ranked = jnp.argsort(jnp.where(mask, scores, -jnp.inf), descending=True)
     similar = functools.partial(_overlapping, threshold=iou_threshold)

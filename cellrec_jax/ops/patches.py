@@ -1,7 +1,4 @@
-"""Small windows of an image around points, such as detections to look at again.
-
-Pure functions of one image; callers vmap.
-"""
+"""Small windows of one image around points, such as detections to look at again."""
 
 import chex
 import jax
@@ -19,14 +16,13 @@ def cut(
 ) -> jax.Array:
     """Cuts a square window around each point: [N, S, S, C] of the dtype of `image`.
 
-    The pixel that holds the point is at row and column `side_px // 2`, unless shifted.
-
     Args:
       image: [H, W, C].
-      points_yx: [N, 2] px; outside the nearest one inside, no number the origin.
+      points_yx: [N, 2] px, in row and column `side_px // 2` unless shifted; outside the
+        nearest one inside, no number the origin.
       side_px: S, odd or even, static.
-      border: "shift" moves windows to lie inside the image (as the public code of Fujii
-        et al. 2021, with 27 px); "reflect" mirrors the image past its border.
+      border: "shift" moves windows inside (Fujii et al. 2021's code, 27 px); "reflect"
+        mirrors the image.
       valid: bool [H, W]; what lies below or right of all that is valid is padding.
 
     Raises:
@@ -86,10 +82,7 @@ def _mirrored(index: jax.Array, num: jax.Array) -> jax.Array:
 
 
 def shrink(patches: jax.Array, step: int) -> jax.Array:
-    """Means over squares: [N, S, S, C] to [N, S / step, S / step, C].
-
-    Raises:
-      ValueError: if S is no multiple of `step`.
+    """Means over squares: [N, S, S, C] to [N, S / step, S / step, C], or a ValueError.
 
     Example:
       >>> shrink(jnp.arange(4.0).reshape(1, 2, 2, 1), 2).item()

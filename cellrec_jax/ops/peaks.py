@@ -1,10 +1,4 @@
-"""Peaks of a heat map: cells of the methods that regress maps, in fixed slots.
-
-Pure functions of one image; callers vmap.
-
-Source of the rule: `peak_local_max` of scikit-image, whose results these are, without
-its ties (see `find_peaks`).
-"""
+"""Peaks of one heat map in fixed slots: scikit-image's `peak_local_max`, no ties."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -18,14 +12,11 @@ from cellrec_jax.ops import nms
 
 
 class Peaks(NamedTuple):
-    """M slots, found peaks first, by falling score."""
+    """Pixel centres [M, 2] px, heights, mask [M]; best first, 0 in empty slots."""
 
     points_yx: jax.Array
-    """f32 [M, 2] centres of the peaks' pixels, px; 0 in empty slots."""
     scores: jax.Array
-    """f32 [M] height; 0 in empty slots."""
     mask: jax.Array
-    """bool [M]."""
 
 
 def find_peaks(
@@ -40,15 +31,12 @@ def find_peaks(
 ) -> Peaks:
     """Local maxima of a map [H, W], thinned greedily from the highest down.
 
-    A peak is the highest pixel of the square of 2 `window_px` + 1 px around it, and
-    the first of equal ones by row and column: a flat top gives one peak if it is convex
-    (scikit-image gives one every `window_px`). A map of one value has none; nor is NaN.
-    `window_px=d` alone is `peak_local_max(min_distance=d)`; `min_distance`, which may
-    be traced and so can be fitted, is the exact distance between any two peaks (px).
-
-    A peak is higher than `threshold_abs`, which may be traced. Pixels outside `valid`
-    [H, W] are neither peaks nor compared with. The highest `max_peaks` are returned, of
-    `num_candidates` (twice as many if None) from which `min_distance` picks.
+    The highest pixel of the square of 2 `window_px` + 1 px around it, the first of
+    equal ones; none in a constant map. `window_px=d` alone is
+    `peak_local_max(min_distance=d)`; `min_distance` (px) and `threshold_abs`, which may
+    be traced, are the least distance and an exclusive limit. Pixels outside `valid` [H,
+    W] are not compared with. `max_peaks` come from the `num_candidates` (None: twice as
+    many) highest.
     """
     chex.assert_rank(heatmap, 2)
     heights = heatmap.astype(jnp.float32)
@@ -71,10 +59,9 @@ def find_peaks(
 def rescale(heatmap: jax.Array, valid: jax.Array | None = None) -> jax.Array:
     """Maps an image's own lowest and highest value to 0 and 1; all 0 for one value.
 
-    With a threshold of 128/255 this is the peak rule of Fujii et al. 2021's code
-    ("normalized from 0 to 255"): it is relative, so an image without cells has peaks
-    too. Its training side also cuts off values below 0 first (`jax.nn.relu`). Pixels
-    outside `valid` [H, W] do not set the range and become 0.
+    Of `valid` pixels [H, W], others 0. With 128/255 the peak rule of Fujii et al.
+    2021's code (whose training side cuts off below 0 first): empty images have peaks
+    too.
     """
     heights = heatmap.astype(jnp.float32)
     counted = ~jnp.isnan(heights) if valid is None else valid & ~jnp.isnan(heights)

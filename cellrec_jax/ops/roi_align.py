@@ -1,8 +1,6 @@
 """RoIAlign over a feature pyramid: bilinear samples of boxes, pooled to a fixed grid.
 
-Two forms with equal results: `einsum` multiplies two 1-D interpolation matrices (no
-gather, no scatter in the gradient, for TPUs), `gather` reads four neighbours of each
-sample (less arithmetic, for CPUs).
+Equal forms: `einsum` (matrix products, for TPUs) and `gather` (for CPUs).
 """
 
 from collections.abc import Sequence
@@ -16,10 +14,7 @@ import numpy as np
 def roi_levels(
     boxes_yxyx: jax.Array, min_level: int, max_level: int, canonical_size: float = 224.0
 ) -> jax.Array:
-    """Pyramid level, i32 [R]: floor(4 + log2(sqrt(area) / 224)), clipped.
-
-    Lin et al., Feature Pyramid Networks, 2017, Eq. 1; level 2 has stride 4.
-    """
+    """Level i32 [R]: clipped floor(4 + log2(sqrt(area) / 224)) (FPN, 2017, Eq. 1)."""
     size = jnp.maximum(boxes_yxyx[:, 2:] - boxes_yxyx[:, :2], 1e-3)
     side = jnp.sqrt(size[:, 0] * size[:, 1])
     level = jnp.floor(4.0 + jnp.log2(side / canonical_size + 1e-6))
@@ -123,9 +118,8 @@ def roi_align(
       level_idx: i32 [R] index into `features`.
       size: cells a side of the result.
       samples: bilinear samples a cell and axis.
-      pool: "average" is RoIAlign (He et al., Mask R-CNN, 2017); "max" over a
-        `samples` x `samples` window is crop-and-resize then max-pool, as TensorFlow
-        detectors of the BDE paper's time did (theirs samples the box's edges too).
+      pool: "average" is RoIAlign (Mask R-CNN, 2017); "max" is crop-and-resize then
+        max-pool, as at the BDE paper's time (which also sampled the edges).
       form: "einsum", "gather", or "auto" (gather on CPU and GPU, einsum on TPU).
     """
     chex.assert_shape(boxes_yxyx, (None, 4))
@@ -140,8 +134,7 @@ def roi_align(
 def _pool(values: jax.Array, samples: int, pool: str) -> jax.Array:
     """Reduces each `samples` x `samples` window: [R, S, S, C] -> [R, s, s, C]."""
     if pool == "max":
-        # Not jnp.max: its gradient finds the maximum by equality, and misses it where
-        # the compiler recomputes the samples with another rounding.
+        # Not jnp.max: its gradient misses the maximum if samples are rounded anew.
         window = (1, samples, samples, 1)
         return jax.lax.reduce_window(
             values, -jnp.inf, jax.lax.max, window, window, "VALID"

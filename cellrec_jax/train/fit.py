@@ -27,11 +27,7 @@ def train(
     console: Console,
     init_from: epath.Path | None = None,
 ) -> loop.Outcome:
-    """Fits a method to the training images and saves what it found.
-
-    Arguments and errors are as for `loop.train`; `init_from` must be None. The step of
-    the checkpoint is total_steps.
-    """
+    """Fits a method as `loop.train` (no `init_from`); saves it as at total_steps."""
     validate.require(
         init_from is None,
         f"method={experiment.method} starts from no weights: leave --init-from out",

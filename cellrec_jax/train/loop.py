@@ -48,20 +48,10 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
 ) -> Outcome:
     """Trains until `total_steps`, resuming from the work directory's last checkpoint.
 
-    Args:
-      experiment: what to train.
-      method: of the experiment, for the classes of the images.
-      workdir: exists; gets metrics.jsonl and checkpoints/.
-      data: from `sets.open_sets`.
-      console: shows progress.
-      init_from: work directory whose weights a new run starts from.
-
-    Returns:
-      The final or interrupted state.
-
-    Raises:
-      ConfigError, DataError, CheckpointError: before training starts.
-      RunError: if the loss is not finite or the disk is full.
+    `workdir` exists and gets metrics.jsonl and checkpoints/; a new run starts from the
+    weights of `init_from`. Returns the final or interrupted state. A ConfigError,
+    DataError or CheckpointError comes before training, a RunError if the loss is not
+    finite or the disk is full.
     """
     # 1. Devices and data.
     parallel.check_batch_size(experiment.batch_size, jax.device_count())
@@ -173,11 +163,7 @@ def _writer(path: epath.Path, start: int) -> Callable[[Mapping[str, Any]], None]
 
 
 def _drain(pending: list[Any], step: int, manager: Any) -> dict[str, float]:
-    """Means of the metrics since the last call; stops the run if one is not finite.
-
-    It comes before every save: a gradient that is not finite would spoil the weights
-    one step before the loss shows it.
-    """
+    """Means of pending metrics; stops before a save if one is not finite."""
     rows = jax.device_get(pending)
     pending.clear()
     for number, row in enumerate(rows, step - len(rows) + 1):

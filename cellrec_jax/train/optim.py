@@ -31,10 +31,9 @@ def make_schedule(config: OptimConfig, total_steps: int) -> optax.Schedule:
 def make_optimizer(
     config: OptimConfig, total_steps: int, trainable: Any
 ) -> optax.GradientTransformation:
-    """Optimiser of the trainable parameters; frozen ones get no update at all.
+    """Optimiser of `trainable` (a tree of bool); frozen parameters get no update.
 
-    Weight decay touches kernels only (two or more axes), not biases or norms.
-    `trainable` is a tree of bool like the parameters.
+    Weight decay touches kernels only (two or more axes).
     """
     schedule = make_schedule(config, total_steps)
     decayed = optax.add_decayed_weights(config.weight_decay, mask=_is_kernel)
@@ -56,10 +55,7 @@ def make_optimizer(
 
 
 def update_ema(ema_params: Any, params: Any, decay: float, step: jax.Array) -> Any:
-    """Moves averaged parameters towards `params`; young averages follow faster.
-
-    The decay is min(decay, (1 + step) / (10 + step)), as in TensorFlow's average.
-    """
+    """Moves averages to `params` by min(decay, (1 + step) / (10 + step)), as TF."""
     decay_now = jnp.minimum(decay, (1.0 + step) / (10.0 + step))
     return optax.incremental_update(params, ema_params, 1.0 - decay_now)
 

@@ -13,13 +13,11 @@ from cellrec_jax.masking import AXIS
 def pmap_step(
     step: Callable[..., Any], devices: Sequence[jax.Device] | None = None
 ) -> Callable[..., Any]:
-    """Maps `step(state, batch) -> (state, metrics)` over the devices.
+    """Maps `step(state, batch) -> (state, metrics)` over local devices, None for all.
 
-    One copy of the state goes in and out; the batch has a leading device axis.
-    Everything returned must be equal on all devices (pmean'd or psum'd): only device
-    0's value comes back. The state is donated in single-process runs alone, since
-    donation crashes multi-process ones at their second step. The axis is
-    `masking.AXIS`; `devices` are local ones, None is all of all processes.
+    Results must be equal on all: only device 0's comes back. The batch has a leading
+    device axis, `masking.AXIS`. Only single-process runs donate the state: others
+    crash.
     """
     donated = (0,) if jax.process_count() == 1 else ()
     return jax.pmap(
@@ -33,10 +31,7 @@ def pmap_step(
 
 
 def place(state: Any, devices: Sequence[jax.Device] | None = None) -> Any:
-    """Puts a fresh or restored state where `pmap_step` leaves it.
-
-    Otherwise the second step sees arrays of another placement and compiles again.
-    """
+    """Puts a state where `pmap_step` leaves it, else the second step compiles again."""
     identity = jax.pmap(
         lambda tree, _: tree,
         axis_name=AXIS,

@@ -62,10 +62,7 @@ def remembered(path: epath.Path | None) -> str:
 
 
 def check(init_from: epath.Path | None, meta: Mapping[str, Any]) -> None:
-    """Raises a ConfigError if a run that has started began with other weights.
-
-    The same flag again is right: a command that is repeated resumes its run.
-    """
+    """A ConfigError if a started run began with other weights; the same are right."""
     started = meta.get("init_from", "")
     if init_from is not None and remembered(init_from) != started:
         raise errors.ConfigError(
@@ -80,8 +77,7 @@ def start_from(
 ) -> tuple[Any, Any, str]:
     """Copies weights of another run into fresh ones, where names and shapes agree.
 
-    Weights of its classes are left out where `class_names`, of the new run, are others
-    or in another order. Returns the filled trees and a line on what was not copied.
+    Not those of classes if `class_names` differ. Also a line on what was not copied.
     """
     other = model_lib.restore(workdir)
     known = dict(_leaves(other.params))

@@ -21,16 +21,10 @@ def make_step(
     total_steps: int,
     ema: float = 0.0,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
-    """Builds the function that `parallel.pmap_step` maps.
+    """Builds (state, batch of one device) -> (state, metrics) for `pmap_step`.
 
-    Every random draw is keyed by (seed, step, global example index): the step's key is
-    equal on all devices, and `batch.example_index` tells examples apart.
-
-    The method's loss divides by counts averaged over the devices; `ema` is the decay of
-    averaged parameters, 0 is none.
-
-    Returns:
-      (state, batch of one device) -> (state, metrics), equal on all devices.
+    Draws are keyed by (seed, step, global example index). Losses divide by counts
+    averaged over devices; `ema` is the decay of averaged parameters, 0 is none.
     """
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:

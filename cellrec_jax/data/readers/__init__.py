@@ -1,7 +1,6 @@
 """Annotated folders of ten layouts, each read by the module named in `FORMATS`.
 
-It has `NAME`, `matches(root) -> bool` (a look at names) and `open_source(root) ->
-Source`, which refuses a set with a `DataError`; `folder.folder_source` helps.
+It has `NAME`, `matches(root) -> bool` and `open_source(root) -> Source`.
 """
 
 import difflib
@@ -65,9 +64,7 @@ def find_format(root: str | Path) -> str:
 def open_source(root: str | Path, format: str = "auto") -> Source:
     """Opens an annotated folder, of a format of `FORMATS`, or "auto" to find it.
 
-    Raises:
-      ConfigError: if `format` is unknown.
-      DataError: if the folder is missing, empty or not laid out as the format needs.
+    A `ConfigError` for an unknown format, a `DataError` for a folder it cannot read.
     """
     if format != "auto" and format not in FORMATS:
         near = difflib.get_close_matches(format, ["auto", *FORMATS], n=1, cutoff=0)[0]

@@ -1,9 +1,7 @@
-"""BCData: `images/K.png` with `annotations/{positive,negative}/K.h5`.
+"""BCData (Huang et al., MICCAI 2020): `images/K.png`, two HDF5 files for each.
 
-Each h5 file holds the dataset `coordinates`, int [N, 2] as (x, y). Splits may be
-folders: `images/train/K.png`, `annotations/train/positive/K.h5`.
-Set: Huang et al., BCData: A Large-Scale Dataset and Benchmark for Cell Detection and
-Counting, MICCAI 2020.
+`annotations/{positive,negative}/K.h5` hold `coordinates`, int [N, 2] as (x, y). Splits
+may be folders: `images/train/K.png`, `annotations/train/positive/K.h5`.
 """
 
 from collections import Counter

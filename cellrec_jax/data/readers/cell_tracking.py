@@ -1,10 +1,8 @@
-"""Cell Tracking Challenge: frames `01/t000.tif`, truths in `01_GT` and `01_ST`.
+"""Cell Tracking Challenge (Maška et al., Nature Methods 2023), no volumes.
 
-Label images of a frame's number, where they exist: `01_GT/TRA/man_track000.tif` has a
-small marker in every cell, `01_ST/SEG/man_seg000.tif` outlines by several algorithms
-(silver), `01_GT/SEG/man_seg000.tif` by people (gold; few frames or cells). No volumes.
-Sets: Maška et al., The Cell Tracking Challenge: 10 years of objective benchmarking,
-Nature Methods 2023.
+Frames `01/t000.tif` with label images, where they exist: `01_GT/TRA/man_track000.tif`
+has a marker in every cell, `01_ST/SEG/man_seg000.tif` outlines by algorithms (silver),
+`01_GT/SEG/man_seg000.tif` by people (gold; few).
 """
 
 from collections import Counter
@@ -55,11 +53,9 @@ def matches(root: Path) -> bool:
 def open_source(root: Path) -> Source:
     """Opens the sequences of a data set, or of several in a folder.
 
-    A frame's points are the centroids of its markers (TRA), or without these of the
-    silver (ST/SEG), or else of the gold outlines (GT/SEG); of ids in several parts the
-    largest counts. The frame also has instance masks where the gold outlines, or else
-    the silver ones, hold every marker in a cell of its own; the numbers in markers and
-    outlines need not agree. Frames without any truth are left out and counted.
+    Points are the centroids of the markers, else of silver, else of gold outlines (the
+    largest part of each id). Masks are the gold, else the silver outlines, if they hold
+    every marker in a cell of its own. Frames without truth are left out and counted.
     """
     sequences = _find_sequences(root)
     _check_files(root, sequences)
@@ -168,10 +164,7 @@ def _read_cells(
 
 
 def _masks_of(points_yx: np.ndarray, ids: np.ndarray) -> np.ndarray | None:
-    """Ids [H, W] (0 background) as i32 [H, W], i + 1 at points_yx[i] (f32 [N, 2], px).
-
-    Ids without a point become background; None unless each point has its own.
-    """
+    """Ids [H, W] as i32, i + 1 at points_yx[i] [N, 2] px; None unless one to one."""
     values, positions = np.unique(ids, return_inverse=True)
     pixels = geometry.point_to_pixel(points_yx)
     owners = positions.reshape(ids.shape)[pixels[:, 0], pixels[:, 1]]

@@ -24,12 +24,10 @@ def clean(
 ) -> Record:
     """Drops cells that cannot be used and mends boxes, masks in step.
 
-    Dropped: points that are NaN or outside [0, H) x [0, W), exact duplicates (same
-    point, label and box; with masks each instance is its own cell), boxes that are NaN
-    or have no area inside the image. Inverted boxes are swapped, others clipped.
-
-    Adds description -> count to `repairs`. A label that is no id of `class_names`
-    (None: that is negative) is a `DataError`.
+    Dropped: points that are NaN or outside [0, H) x [0, W), exact duplicates (not with
+    masks), boxes that are NaN or without area inside the image. Inverted boxes are
+    swapped, others clipped. Adds description -> count to `repairs`. A label that is no
+    id of `class_names` (None: that is negative) is a `DataError`.
     """
     labels = np.asarray(record.labels, np.int32).reshape(-1)
     _check_labels(record.image_id, labels, class_names)
@@ -55,9 +53,8 @@ def clean(
 def points_from_xy(points_xy: np.ndarray) -> np.ndarray:
     """Turns the (x, y) [N, 2] of an annotation file into half-pixel (y, x), f32.
 
-    Whole numbers throughout the file are clicks on pixels and get + 0.5. As soon as
-    one coordinate has a fraction the file is taken to be in continuous coordinates
-    already (centroids, QuPath) and is left as it is. NaN is allowed.
+    Whole numbers throughout are clicks on pixels and get + 0.5; with one fraction or
+    more all are taken as continuous and left. NaN is allowed.
 
     Example:
       >>> points_from_xy(np.array([[7, 3]])).tolist()

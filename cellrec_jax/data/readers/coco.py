@@ -1,7 +1,6 @@
-"""COCO: one JSON file of boxes or points for all images.
+"""COCO: one JSON file of boxes or points, in the root or in `annotations/`.
 
-The JSON lies in the root or in `annotations/`. The `file_name` of an image is looked
-up beside the JSON, in the root, in `images/` and, for a JSON named
+Images are looked up beside it, in the root, in `images/` and, for
 `instances_NAME.json`, in `NAME/` and `images/NAME/`.
 """
 
@@ -59,12 +58,10 @@ def matches(root: Path) -> bool:
 def open_source(root: Path) -> Source:
     """Opens a COCO set; the JSON is read once, here.
 
-    A box is `bbox` (x, y, width, height, continuous) or encloses the polygons of
-    `segmentation`. An annotation with neither is a point: its first labelled keypoint,
-    its `point` (x, y) or its bbox without extent. In a set with only such, or only
-    keypoints and `point`, all cells become points: clicks on pixels (half a pixel is
-    added) when all are integers. Classes are ordered by category id; the area of
-    `iscrowd` is ignored; only listed images count.
+    A box is `bbox` (x, y, width, height, continuous) or encloses the `segmentation`;
+    else a cell is a point: its first labelled keypoint, `point` (x, y) or bbox without
+    extent. A set with only points has no boxes, and gets half a pixel if all are
+    integers. Classes are ordered by category id; the area of `iscrowd` is ignored.
     """
     file = _one_json_file(root)
     content = _read_json(file)

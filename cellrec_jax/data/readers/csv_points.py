@@ -1,9 +1,8 @@
 """Points in CSV: `x,y[,class]`, one file an image, with or without a header.
 
-Files lie in `labels`, `points` or `csv`, or beside the images. Columns are found by
-their names in the header, in any order; without one they are x, y and, if there, the
-class. Commas, semicolons or tabs separate. Classes are names or whole numbers, named
-by an optional `label_map.yaml` of lines `0: name`.
+Files lie in `labels`, `points` or `csv`, or beside the images; separated by commas,
+semicolons or tabs. A header may order the columns. `label_map.yaml` (lines `0: name`)
+may name the classes.
 """
 
 import csv

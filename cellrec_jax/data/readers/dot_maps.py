@@ -1,8 +1,7 @@
 """Dot maps: `source/K.png` (or `images`) with `annotations/K.png` (or `dots`).
 
-A dot map is an image of the same size, not 0 at one pixel a cell. Connected pixels
-(8 neighbours) are one dot at their centroid. All cells are of the class 'cell'.
-Set: Kainz et al., You Should Use Regression to Detect Cells, MICCAI 2015.
+Images of the same size, not 0 at cells; 8-connected pixels are one dot. One class,
+'cell'. Kainz et al., You Should Use Regression to Detect Cells, MICCAI 2015.
 """
 
 from collections import Counter
@@ -57,10 +56,7 @@ def open_source(root: Path) -> Source:
 
 
 def find_dots(dots: np.ndarray, path: Path) -> tuple[np.ndarray, int]:
-    """Centroids f32 [N, 2] of 8-connected dots in bool [H, W]; how many exceed a pixel.
-
-    More than `MAX_DOT_PX` pixels are a `DataError`.
-    """
+    """Centroids f32 [N, 2] of dots in bool [H, W]; how many exceed a pixel, or fail."""
     parts, count = ndimage.label(dots, structure=np.ones((3, 3)))
     rows, columns = np.nonzero(parts)
     ids = parts[rows, columns] - 1

@@ -28,9 +28,8 @@ def folder_source(
 ) -> Source:
     """A set whose records are cleaned, and joined with the regions beside the images.
 
-    `images` and `annotations` map an image id to files, `groups` to its slide or
-    patient. `read` takes (image id, image [H, W, 3], of which only the size counts,
-    repairs to add to) and gives the record as it stands in the files.
+    `images` and `annotations` map ids to files, `groups` to slide or patient. `read`
+    takes (id, image [H, W, 3], repairs to add to) and gives the record as in the files.
     """
     counts = Repairs(repairs or {})
 

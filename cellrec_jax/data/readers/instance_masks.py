@@ -1,7 +1,4 @@
-"""A folder an image, `ID/images/NAME.png`, with one file of `ID/masks/` a cell.
-
-Masks are 0 outside, anything else inside (Data Science Bowl 2018).
-"""
+"""Data Science Bowl 2018: `ID/images/NAME.png`, one file of `ID/masks/` a cell."""
 
 from collections import Counter
 
@@ -24,10 +21,7 @@ HIDDEN = "masks dropped that later ones hide"
 
 
 def matches(root: Path) -> bool:
-    """Whether folders have one image in `images/` and files in `masks/`.
-
-    A single mask with the image's name is a label image of a split instead.
-    """
+    """Whether folders have one image in `images/` and `masks/` (not of its name)."""
     try:
         return any(map(_is_image_folder, root.iterdir()))
     except (OSError, DataError):
@@ -35,11 +29,7 @@ def matches(root: Path) -> bool:
 
 
 def open_source(root: Path) -> Source:
-    """Opens a set of mask folders; an empty `masks/` is an image without cells.
-
-    Of masks that overlap, the later in natural order wins; overlapping, hidden and
-    empty ones are counted. Points are as in `instances`.
-    """
+    """Opens mask folders; no masks are no cells. Of overlapping ones the later wins."""
     folders = {
         folder.name: folder for folder in sorted(root.iterdir()) if folder.is_dir()
     }

@@ -24,8 +24,7 @@ class Instances(NamedTuple):
 def instances_from_ids(ids: np.ndarray) -> Instances:
     """Numbers the instances of a label image [H, W], 0 background, with centroids.
 
-    Only the largest 8-connected part counts (the first among equals): stray pixels of
-    hand-drawn label images would pull the centroid off the cell.
+    Only the largest 8-connected part counts: stray pixels would pull the centroid away.
 
     Example:
       >>> instances_from_ids(np.array([[0, 7, 7], [0, 7, 7]])).points_yx.tolist()

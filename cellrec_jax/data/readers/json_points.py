@@ -1,8 +1,8 @@
 """Points in JSON: `images/K.png` with `json/K.json`, or K.json beside the image.
 
-A file is a list of objects `{"x": 12, "y": 7, "label_id": 1}`; the class is in
-`label_id`, `label` or `class`, by name or number, or missing everywhere. Where all
-numbers of a set are `label_id` 1 and 2 they mean positive and negative, as in BCData.
+Lists of `{"x": 12, "y": 7, "label_id": 1}`; the class, a name or number, is in
+`label_id`, `label` or `class`, or missing everywhere. Where all are `label_id` 1 and 2
+they mean positive and negative, as in BCData.
 """
 
 import json

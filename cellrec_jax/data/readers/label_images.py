@@ -1,8 +1,7 @@
 """Label images: every pixel holds the id of its cell, 0 is background.
 
-Known layouts: `images/` with `labels/` or `masks/`, files of the same name (also
-below splits: `train/images`, `images/train`); and `.../setK/raw.tif` with
-`.../setK/instances_ids.png` (Usiigaci).
+`images/` with `labels/` or `masks/`, same names (also in splits); or `.../setK/raw.tif`
+with `.../setK/instances_ids.png` (Usiigaci).
 """
 
 from collections import Counter
@@ -24,8 +23,7 @@ NAME = "label_images"
 CLASS_NAMES = ("cell",)
 SEVERAL_PARTS = "ids in several parts, point in the largest"
 MAX_PARTS_OF_ONE_ID = 4
-"""An image with one id in more parts than this is a mask of cell against background,
-not a label image: reading it as a single cell would be a silent mistake."""
+"""One id in more parts than this is a mask of cells, not a label image: an error."""
 
 _LABEL_FOLDERS = ("labels", "masks")
 _LABEL_ENDINGS = (".png", ".tif", ".tiff", ".bmp")
@@ -45,8 +43,7 @@ def matches(root: Path) -> bool:
 def open_source(root: Path) -> Source:
     """Opens a set of label images of 1, 8, 16 or 32 bits (PNG, TIFF).
 
-    Points are as in `instances`; ids in several parts, mistakes of drawing, are counted
-    and keep all their pixels in the masks.
+    Ids in several parts are counted and keep all their pixels in the masks.
     """
     images, labels = _find_files(root)
     if not images or not labels:
@@ -98,11 +95,7 @@ def read_instances(
 
 
 def load_ids(file: Path, size_hw: tuple[int, ...]) -> np.ndarray:
-    """Reads the ids [H, W] >= 0 as stored, with palettes and 32 bits.
-
-    A file that is unreadable, coloured, of floats, negative numbers or several planes,
-    or of another size is a `DataError`.
-    """
+    """Ids [H, W] >= 0 as stored; a `DataError` for other files or another size."""
     try:
         if file.suffix.lower() in (".tif", ".tiff"):
             ids = _load_tiff(file)

@@ -1,7 +1,4 @@
-"""Finds the images and annotation files of a folder, by id; it may be split.
-
-The id is 'train/12' for `images/train/12.png` and for `train/images/12.png`.
-"""
+"""Finds images and annotations by id: 'train/12' is `train/images/12.png`, say."""
 
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
@@ -32,16 +29,11 @@ def find_pairs(
 ) -> Pairs:
     """Finds images and one annotation file for each, with equal ids.
 
-    Args:
-      root: folder of the set.
-      image_folders: the first that holds images counts; "" is the root itself.
-      annotation_folders: names of which one holds the annotations.
-      endings: endings of annotation files, lower case with dot.
-      beside: whether annotations may also lie in the images' folder.
-
-    Raises:
-      DataError: for no images, no annotations, two folders of annotations, two files of
-        one id, an image without annotation file or the reverse.
+    The first of `image_folders` that holds images counts ("" is the root); annotations
+    lie in one of `annotation_folders`, or also in the images' folder with `beside`, and
+    have one of the `endings` (lower case with dot). A `DataError` for no images or
+    annotations, two folders of annotations, two files of one id, or a file without
+    partner.
     """
     image_folder, images = find_images(root, image_folders)
     folders = [*annotation_folders, *([image_folder] if beside else [])]
@@ -76,10 +68,7 @@ def find_images(
 
 
 def index_files(root: Path, folder: str, endings: tuple[str, ...]) -> dict[str, Path]:
-    """Finds `root/folder/**` and `root/*/folder/**` by lower-case ending, sorted by id.
-
-    Of "" only the root itself. Two files of one id are a `DataError`.
-    """
+    """Finds `root/folder/**`, `root/*/folder/**` ("": root) by ending, by unique id."""
     if not folder:
         bases = {"": root}
     else:

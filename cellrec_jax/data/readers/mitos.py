@@ -1,9 +1,8 @@
 """MITOS-ATYPIA-14: mitoses in x40 frames of slides seen by two scanners.
 
-`<slide>/frames/x40/<stem>.tiff` (or .tif, .png ...) with `<slide>/mitosis/` holding
-`<stem>_mitosis.csv` and `<stem>_not_mitosis.csv`, rows `x,y,confidence` in px of the
-frame, x to the right. Slides A03, A04 ... (Aperio) and H03, H04 ... (Hamamatsu) may lie
-in folders of scanner and of training or testing, and in doubled folders (`A03/A03`).
+`<slide>/frames/x40/<stem>.tiff` (or .tif, .png ...) with `<slide>/mitosis/`:
+`<stem>_mitosis.csv` and `<stem>_not_mitosis.csv`, rows `x,y,confidence` in px. Slides
+A03 ... (Aperio) and H03 ... (Hamamatsu) may lie in further folders.
 """
 
 from collections import Counter
@@ -25,8 +24,7 @@ from cellrec_jax.errors import DataError
 NAME = "mitos"
 CLASS_NAMES = ("mitosis",)
 NOT_MITOSIS = False
-"""Whether look-alikes (`_not_mitosis.csv`, and rows of `_mitosis.csv` below
-`MIN_CONFIDENCE`) are read too, as a second class "not_mitosis"."""
+"""Whether look-alikes (and rows below `MIN_CONFIDENCE`) are read as a second class."""
 MIN_CONFIDENCE = 0.5
 """Least confidence of the annotators at which a row counts as a mitosis."""
 MPP = {"A": 0.2455, "H": 0.2274}
@@ -50,10 +48,9 @@ def matches(root: Path) -> bool:
 def open_source(root: Path, *, not_mitosis: bool = NOT_MITOSIS) -> Source:
     """Opens the frames below `root`: both scanners, or one by its sub-folder.
 
-    Rows for the same point are one cell, with its highest confidence. An empty
-    `_mitosis.csv` is a frame without mitoses; a missing `_not_mitosis.csv` is empty.
-    The group of a frame is its slide number without the scanner's letter: A03 and H03
-    are one glass slide, and must not be in different folds.
+    Rows of one point are one cell, with its highest confidence. A missing
+    `_not_mitosis.csv` is empty. The group is the slide number alone: A03 and H03 are
+    one glass slide, and must not be in different folds.
     """
     images: dict[str, Path] = {}
     tables: dict[str, Path] = {}

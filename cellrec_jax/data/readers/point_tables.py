@@ -35,11 +35,10 @@ def open_tables(
     read_table: Callable[[Path], Table],
     to_classes: Callable[[set[str]], Classes] = classes_from_values,
 ) -> Source:
-    """Makes a set of images with one table of points each.
+    """Makes a set of images with one table of points each, read by `read_table`.
 
-    `read_table` reads one file. Without `label_map.yaml` in `root` all are read once,
-    and `to_classes` names their classes. Unreadable files, or classes in some files
-    only, are a `DataError`.
+    Without `label_map.yaml` in `root` all are read once and `to_classes` names the
+    classes. Unreadable files, or classes in some files only, are a `DataError`.
     """
     label_map = root / LABEL_MAP
     if label_map.is_file():

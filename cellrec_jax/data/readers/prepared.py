@@ -1,8 +1,7 @@
 """Reads sets that the TFDS builders of `data.builders` have prepared.
 
-Only array_record is read image by image, from a local or cloud path. Other formats
-(tfrecord is TFDS's default) are kept in memory as they are on disk, PNG files included:
-for more than a few GB, build with --file_format=array_record.
+Only array_record is read image by image; other formats are kept in memory: for more
+than a few GB, build with --file_format=array_record.
 """
 
 from collections.abc import Callable, Mapping
@@ -34,17 +33,13 @@ def is_prepared(path_or_name: str, data_dir: str | None = None) -> bool:
 def open_prepared(
     path_or_name: str, split: str = "all", data_dir: str | None = None
 ) -> Source:
-    """Opens a set that a builder of `data.builders` has written.
+    """Opens a set of a builder of `data.builders`; a DataError if there is none.
 
     Args:
-      path_or_name: folder of one version (`.../bcdata/1.0.0`), perhaps in a cloud; or
-        the folder above, of which the newest version is taken; or a name in `data_dir`
-        ("bcdata", "annotated_folder/auto").
+      path_or_name: folder of a version (`.../bcdata/1.0.0`), perhaps in a cloud; or the
+        folder above, for the newest; or a name in `data_dir` ("bcdata").
       split: "all", or "train", "train+validation" ...; ids then start with it.
       data_dir: by default the variable TFDS_DATA_DIR, or ~/tensorflow_datasets.
-
-    Raises:
-      DataError: if there is no set, another program made it, or it has no such split.
     """
     folder = _find(path_or_name, data_dir)
     if folder is None:

@@ -13,10 +13,9 @@ from cellrec_jax.errors import DataError
 def attach_regions(record: Record, root: str | Path) -> Record:
     """Adds `annotated/<id>.png` and `ignore/<id>.png` to a record, where they exist.
 
-    They lie beside the images folder: image 'train/12' looks for
-    `annotated/train/12.png`, then for `train/annotated/12.png`. Not 0 is True. Regions
-    of the record are cut (annotated) or joined (ignore) with them. Unreadable masks,
-    or of another size, are a `DataError`.
+    Image 'train/12' looks for `annotated/train/12.png`, then `train/annotated/12.png`;
+    not 0 is True. They cut (annotated) or join (ignore) the record's regions.
+    Unreadable masks, or of another size, are a `DataError`.
     """
     annotated, ignore = (
         _read_region(record, Path(root), name) for name in ("annotated", "ignore")
@@ -50,9 +49,7 @@ def _read_region(record: Record, root: Path, name: str) -> np.ndarray | None:
 
 
 def ignore_boxes(boxes_yxyx: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray | None:
-    """Marks every pixel that a box touches, bool [H, W]; None if there are no boxes.
-
-    Boxes [N, 4] are finite, half open, in px; they may be inverted or reach outside.
+    """Marks pixels that boxes [N, 4] px (finite) touch, bool [H, W]; None if no boxes.
 
     Example:
       >>> ignore_boxes(np.array([[0.0, 1.5, 1.0, 3.0]]), (2, 4)).astype(int).tolist()

@@ -1,7 +1,4 @@
-"""Pascal VOC: an XML file of boxes an image, in `Annotations/` or beside the images.
-
-Images lie in `JPEGImages/`, `images/` or the root.
-"""
+"""Pascal VOC: an XML file of boxes an image, in `Annotations/` or beside it."""
 
 from collections import Counter
 import math
@@ -24,9 +21,8 @@ from cellrec_jax.geometry import box_centers
 
 NAME = "voc"
 FIRST_PIXEL: int | None = None
-"""Number of the first pixel: 1 as Pascal VOC defines it (xmin..xmax inclusive, stored
-as the half-open xmin-1, xmax), or 0 (stored as xmin, xmax, as tools write that count
-from 0). None looks: 0 if any corner of the set lies below 1, else 1."""
+"""First pixel's number: 1 as in Pascal VOC (xmin..xmax inclusive, stored as xmin-1,
+xmax), or 0 (xmin, xmax). None: 0 if any corner of the set lies below 1, else 1."""
 
 _XML_FOLDERS = ("Annotations", "annotations", "images", "")
 _IMAGE_FOLDERS = ("JPEGImages", "images", "")
@@ -53,9 +49,8 @@ def matches(root: Path) -> bool:
 def open_source(root: Path) -> Source:
     """Opens a Pascal VOC set; parses all XML files once for the class names.
 
-    The area of `difficult` objects is ignored, as in the VOC evaluation. An object
-    without extent is a mistaken click, left out and counted. `filename` and `size` in
-    the XML, which renaming leaves behind, are not used.
+    The area of `difficult` objects is ignored; objects without extent are left out and
+    counted. `filename` and `size` in the XML are not used.
     """
     xml_folder, xml_files = _find_xml(root)
     images = _find_images(root, xml_folder)
@@ -80,17 +75,13 @@ def open_source(root: Path) -> Source:
 
 
 def image_sets(root: Path) -> dict[str, tuple[str, ...]]:
-    """Image ids of a set's "train", "val", "trainval" and "test", where they exist.
-
-    From `ImageSets/Main/*.txt`; an unreadable file is a `DataError`.
-    """
+    """Ids of "train", "val", "trainval", "test", of `ImageSets`, or a `DataError`."""
     sets = {}
     for name in _SETS:
         file = root / "ImageSets" / "Main" / f"{name}.txt"
         if not file.is_file():
             continue
         lines = map(str.strip, read_text(file).split("\n"))
-        # A dict drops repeated ids and keeps their order.
         sets[name] = tuple(dict.fromkeys(filter(None, lines)))
     return sets
 

@@ -1,8 +1,5 @@
 """P-classification: a ranking objective that looks at the top of the list.
 
-A sum over one set of scores, not per element. Solvers of the linear problem are in
-`losses.ranking.solvers`, the measures of a ranking in `metrics.ranking`.
-
 Sources: Ertekin and Rudin, On Equivalence Relationships Between Classification and
 Ranking Algorithms, JMLR 2011; Fujii et al., Cell Detection from Imperfect Annotation by
 Pseudo Label Selection Using P-classification, MICCAI 2021, Eq. 2.
@@ -45,20 +42,14 @@ def log_p_classification(
 ) -> jax.Array:
     """Logarithm of the ranking objective sum_pos exp(-f) + 1/p sum_neg exp(p f).
 
-    The larger p, the more it costs to have a negative at the top of the list, and the
-    less to have a positive at its bottom. With p = 1 and the best constant added to
-    all scores the objective is twice the root of sum_pos,neg exp(-(f_pos - f_neg)), the
-    exponential loss of pairs, a bound on 1 - AUC. The logarithm has the same minimiser
-    and gradients no larger than p, and no score overflows.
+    The larger p, the more a negative at the top costs. At p = 1 with the best constant
+    it is twice the root of the exponential loss of pairs, a bound on 1 - AUC. The
+    logarithm has the same minimiser, gradients up to p, and does not overflow. Scores f
+    are [N]; in neither mask is padding, in both is positive; p >= 1 may be traced. A
+    side without elements adds nothing, an empty set has 0.
 
-    Scores f are [N], high is positive; elements in neither mask are padding and may
-    hold anything, those of both count as positive; p >= 1 may be traced and counts as 1
-    where it is not. A side without elements adds nothing, an empty set has 0.
-
-    References:
-      Ertekin and Rudin 2011, P-classification; Fujii et al. 2021, Eq. 2. Differs from
-      the latter, whose p in the exponent is missing in print, but not in its code. With
-      a free constant added to the scores the printed form ranks the same for every p.
+    Ertekin and Rudin 2011; Fujii et al. 2021, Eq. 2, where the p in the exponent is
+    missing in print, but not in the code.
 
     Example:
       >>> labeled = jnp.array([True, False])

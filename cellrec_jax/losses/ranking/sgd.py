@@ -1,9 +1,6 @@
-"""Gradient descent on linear P-classification, as published.
+"""Gradient descent on linear P-classification, for `losses.ranking.solvers`.
 
-What `losses.ranking.solvers.solve_sgd` runs: start there.
-
-Source: the public code of Fujii et al., Cell Detection from Imperfect Annotation by
-Pseudo Label Selection Using P-classification, MICCAI 2021.
+Source: the public code of Fujii et al., MICCAI 2021 (see `objective`).
 """
 
 from typing import NamedTuple
@@ -32,11 +29,10 @@ def train(
     epochs: int,
     batch_size: int,
 ) -> tuple[Best, jax.Array]:
-    """Runs all T epochs; keeps the weights [D] after that of least total.
+    """Runs all T epochs; the best epoch, its finite weights [D], losses f32 [T, 3].
 
-    Epochs after which the weights are not finite are not kept. Does nothing where a
-    side has no elements. Several batches are shuffled by `rng`. Returns the best epoch
-    and losses f32 [T, 3] (total, loss, ridge term) of each.
+    Does nothing where a side is empty. Several batches are shuffled by `rng`. Losses
+    are (total, loss, ridge term).
     """
     usable = two_sided(problem) & (learning_rate > 0) & (learning_rate < jnp.inf)
     rate = jnp.where(usable, learning_rate, 0.0)

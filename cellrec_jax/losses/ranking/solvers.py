@@ -1,12 +1,8 @@
 """Two solvers of linear P-classification: f = F w, with a ridge.
 
-All minimise loss(F w) + ridge sum_j<D w_j^2, where the last column of F is constant and
-its weight, the bias, is free. `solve_lbfgs` is the one to use, `solve_sgd` repeats
-published work.
-
-Sources: Ertekin and Rudin, On Equivalence Relationships Between Classification and
-Ranking Algorithms, JMLR 2011; Fujii et al., Cell Detection from Imperfect Annotation by
-Pseudo Label Selection Using P-classification, MICCAI 2021, Eq. 2, and its public code.
+They minimise loss(F w) + ridge sum_j<D w_j^2; the last column of F is constant, its
+weight, the bias, free. Use `solve_lbfgs`; `solve_sgd` repeats published work. Sources
+as in `objective`, and the public code of Fujii et al. 2021.
 """
 
 import functools
@@ -20,16 +16,13 @@ from cellrec_jax.losses.ranking import descent, sgd
 
 
 class Solution(NamedTuple):
-    """Weights, and how they were found."""
+    """Weights, the steps that led there, and whether the tolerance was reached."""
 
     weights: jax.Array  # f32 [D]
     history: jax.Array
-    """f32 [T, 3], total, loss and ridge term before each step; past `steps`, at the end
-    (infinite where they exceed float32)."""
+    """f32 [T, 3], total, loss and ridge term before each step, then at the end."""
     steps: jax.Array
-    """i32 scalar, number of steps that led to `weights`."""
     converged: jax.Array
-    """bool scalar, whether the gradient fell below the tolerance."""
 
 
 def solve_sgd(
@@ -47,12 +40,13 @@ def solve_sgd(
 ) -> Solution:
     """Gradient descent as in the public code of Fujii et al., far from converged.
 
-    A batch's objective is the sum over its rows plus the whole ridge term. Sums grow
-    with N: a learning rate for hundreds of rows may diverge for tens of thousands.
+    A batch's objective is the sum over its rows plus the whole ridge term, so that a
+    learning rate for hundreds of rows may diverge for more. Returns the weights after
+    the epoch of least total, never marked converged; without positives or negatives, or
+    with features not finite, the initial ones. Their code starts at random.
 
     Args:
-      features: [N, D] float, D >= 1; the last column constant, for the bias. Rows in
-        neither mask are padding and may hold anything.
+      features: [N, D], the last column constant. In neither mask is padding.
       positive: bool [N].
       negative: bool [N]; a row of both masks counts as positive.
       p: >= 1 and finite, see `objective.log_p_classification`.
@@ -62,15 +56,6 @@ def solve_sgd(
       learning_rate: above 0 and finite; else the result is the initial weights.
       batch_size: rows in a batch; where there are more, they are shuffled each epoch.
       rng: the key to shuffle by; a fixed one if None.
-
-    Returns:
-      The weights after the epoch of least total (measured before its updates, over all
-      its batches). Never marked converged. Without positives or negatives, or with
-      features that are not finite, the initial weights.
-
-    References:
-      Fujii et al. 2021, Eq. 2; learning rate, epochs, batches and ridge are those of
-      their code, but not the random start.
     """
     start = _start(features, positive, initial)
     key = jax.random.key(0) if rng is None else rng
@@ -94,15 +79,10 @@ def solve_lbfgs(
 ) -> Solution:
     """Minimises the logarithm of the objective by L-BFGS: fast, and never overflows.
 
-    The logarithm has the same minimiser. Two products with F a step; since scores are
-    linear along a line, the step length is found exactly in O(N). Arguments as for
-    `solve_sgd`, and `tolerance` of the gradient's norm, relative to the sum of its
-    terms' norms; NaN takes no step. With a ridge of 0, separable data have no
-    minimiser: the descent then ends unconverged, with finite weights that separate
-    them.
-
-    References:
-      Liu and Nocedal, On the Limited Memory BFGS Method, 1989, with `optax`'s memory.
+    Liu and Nocedal 1989, with exact line search. Arguments as for `solve_sgd`;
+    `tolerance` of the gradient's norm is relative to the sum of its terms' norms; NaN
+    takes no step. Separable data with a ridge of 0 end unconverged, with finite
+    weights.
     """
     start = _start(features, positive, initial)
     return _descend(

@@ -24,9 +24,8 @@ def detect(
 ) -> Detections:
     """Decodes, suppresses and sorts the second stage's boxes of one image.
 
-    Takes the P boxes that the stage looked at and their mask, its logits [P, K + 1],
-    background last, and deltas [P, K, 4]; boxes are clipped to the image. `Detections`
-    without the batch axis, K * max_detections slots, best first.
+    Of P boxes and mask, logits [P, K + 1], background last, and deltas [P, K, 4],
+    clipped to the image: K * max_detections slots, best first, no batch axis.
     """
     num_classes, slots = deltas_yxhw.shape[1], model.max_detections
     probs = jax.nn.softmax(logits)[:, :num_classes]

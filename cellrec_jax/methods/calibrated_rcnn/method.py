@@ -1,14 +1,10 @@
 """Calibrated two-stage detector for sparsely annotated cells.
 
 Li et al., A Robust Training Method for Pathological Cellular Detector via Spatial Loss
-Calibration, Front. Med. 2021 (Boxes Density Energy, BDE): a feature pyramid detector
-whose loss on boxes that match no annotation is weighted by how densely the predicted
-boxes lie around them.
-
-Differs from the paper: the backbone follows torchvision, not TensorFlow's slim, so
-that its weights fit (see `nn.resnet`); RoIs are pooled by RoIAlign unless asked
-otherwise; the readings of Eq. 8 and 9 are described in `losses.density` and
-`losses.calibration`. Not here: the layer-wise gradient analysis of its section 5.
+Calibration, 2021: a feature pyramid detector whose loss on unmatched boxes is weighted
+by the Boxes Density Energy. Differs: torchvision's backbone (see `nn.resnet`), RoIAlign
+by default; see also `losses.density`, `losses.calibration`. No layer-wise gradient
+analysis (section 5).
 """
 
 import functools
@@ -46,11 +42,7 @@ ModelState = Any
 
 
 def make(options: Options, *, num_classes: int) -> Method:
-    """Builds the method's functions.
-
-    Raises:
-      CheckpointError: if the pretrained weights are no file that can be read.
-    """
+    """Builds the method's functions; a `CheckpointError` for unreadable weights."""
     if options.model.pretrained:
         convert.check_file(options.model.pretrained)
     bind = functools.partial(

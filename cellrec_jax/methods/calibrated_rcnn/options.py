@@ -1,7 +1,6 @@
 """Options of the calibrated two-stage detector; the defaults are the BDE paper's.
 
-What the paper leaves open follows the TensorFlow FPN implementation that it most
-likely used (its "80 layers" are that code's 80 trainable tensors).
+What it leaves open follows the TensorFlow FPN that it most likely used.
 """
 
 import dataclasses

@@ -17,47 +17,36 @@ BOX_SCALES = (10.0, 10.0, 5.0, 5.0)
 
 
 class Truth(NamedTuple):
-    """Annotations of one image."""
+    """Boxes f32 [N, 4], labels i32 [N], mask [N] and valid [H, W] of one image."""
 
     boxes_yxyx: jax.Array
-    """f32 [N, 4]."""
     labels: jax.Array
-    """i32 [N]."""
     mask: jax.Array
-    """bool [N]."""
     valid: jax.Array
-    """bool [H, W]."""
 
 
 class StageLoss(NamedTuple):
-    """Losses of S sampled boxes of one image, not reduced."""
+    """Losses f32 [S] of sampled boxes, not reduced; mask and positive bool [S]."""
 
     cls: jax.Array
-    """f32 [S] classification loss, calibrated."""
     box: jax.Array
     """f32 [S] regression loss; 0 for negatives."""
     mask: jax.Array
-    """bool [S] real samples."""
     positive: jax.Array
-    """bool [S] samples matched to an annotation."""
     energy: jax.Array
-    """f32 [S] in [0, 1]: how densely boxes lie around this one, whatever calibration
-    makes of it."""
+    """f32 [S] in [0, 1], boxes density energy under any calibration."""
 
 
 class RoIs(NamedTuple):
-    """S boxes sampled for the second stage of one image."""
+    """S boxes f32 [S, 4] px sampled for the second stage, no gradient; masks [S]."""
 
     boxes_yxyx: jax.Array
-    """f32 [S, 4] px, without gradient."""
     labels: jax.Array
     """i32 [S] class id, K for background."""
     target_yxyx: jax.Array
     """f32 [S, 4] annotated box to reach (meaningful where positive)."""
     positive: jax.Array
-    """bool [S]."""
     mask: jax.Array
-    """bool [S]."""
 
 
 def _is_valid(boxes_yxyx: jax.Array, valid: jax.Array) -> jax.Array:
@@ -86,7 +75,7 @@ def calibrated_cls(
 ) -> jax.Array:
     """Classification loss f32 [S] of sampled boxes under the chosen calibration.
 
-    Of logits [S, C], background last, and labels [S]; "bde" alone reads the energy [S].
+    Of logits [S, C], background last, labels [S], and energy [S] ("bde" alone).
     """
     if options.calibration == "bde":
         weights = calibration.bde_weights(energy, positive)
@@ -109,10 +98,9 @@ def first_stage(
     model: ModelOptions,
     loss: LossOptions,
 ) -> StageLoss:
-    """Losses of the region proposal network on `model.rpn_batch` sampled anchors.
+    """Losses of the proposal network on `model.rpn_batch` sampled anchors.
 
-    Of logits [A, 2] (cell, background) and deltas [A, 4]. The calibration is used here
-    where its scope is "both".
+    Of logits [A, 2] (cell, background) and deltas [A, 4]. Calibrated by scope "both".
     """
     anchors = jnp.asarray(anchors_yxyx)
     role = assign.assign(
@@ -148,10 +136,9 @@ def proposals(
     post_nms: int,
     iou_threshold: float,
 ) -> tuple[jax.Array, jax.Array]:
-    """Best first-stage boxes of one image after suppression, without gradient.
+    """Best first-stage boxes after suppression, [post_nms, 4], and their mask.
 
-    Of logits [A, 2] (cell, background) and deltas [A, 4] the `pre_nms` best, clipped to
-    the image, enter suppression. boxes_yxyx [post_nms, 4] and their mask.
+    The `pre_nms` best of logits [A, 2] and deltas [A, 4], clipped; no gradient.
     """
     score = jax.lax.stop_gradient(logits[:, 0] - logits[:, 1])
     score, idx = jax.lax.top_k(score, min(pre_nms, len(anchors_yxyx)))
@@ -174,10 +161,7 @@ def sample_rois(
     num_classes: int,
     model: ModelOptions,
 ) -> RoIs:
-    """Draws `model.roi_batch` boxes for the second stage from the proposals [P, 4].
-
-    Positives come first; the background's label is K.
-    """
+    """Draws `model.roi_batch` of proposals [P, 4], positives first; label K is none."""
     if model.roi_add_truth:
         proposals_yxyx = jnp.concatenate([proposals_yxyx, truth.boxes_yxyx])
         mask = jnp.concatenate([mask, truth.mask])
@@ -210,10 +194,10 @@ def second_stage(
     progress: Progress,
     loss: LossOptions,
 ) -> StageLoss:
-    """Calibrated losses of the second stage on its S sampled boxes (Eq. 9 to 11).
+    """Calibrated losses of S sampled boxes (Eq. 9 to 11), logits [S, K + 1].
 
-    Of logits [S, K + 1] and deltas [S, K, 4]. The energy is that of the decoded boxes:
-    of the predicted class for negatives, of the annotated class for positives.
+    Deltas [S, K, 4]; the energy is that of boxes decoded for the predicted class
+    (negatives) or the annotated one.
     """
     num_classes = deltas_yxhw.shape[1]
     predicted = jnp.argmax(logits[:, :num_classes], axis=1)

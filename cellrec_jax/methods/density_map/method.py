@@ -1,13 +1,9 @@
 """Cell recognition by regressed maps and their peaks: the baselines of paper two.
 
 Shui et al., End-to-end cell recognition by point annotation, MICCAI 2022, Table 1:
-FCRN, U-Net, ResUNet and DeepLabv3+ regress one reference map a class, a small bump at
-every annotated cell; cells are the local maxima, at least a distance apart and above a
-threshold, both fitted on validation images.
-
-Differs from the paper, which leaves open how classes become maps (one each) and how a
-peak gets its class: peaks are those of the highest map, the class is that map's. No
-dropout in DeepLabv3+, which would draw differently on other numbers of devices.
+FCRN, U-Net, ResUNet and DeepLabv3+ regress a map a class; cells are maxima, with
+distance and threshold fitted on validation images. Left open there: a peak is one of
+the highest map and has its class. No dropout in DeepLabv3+.
 """
 
 import functools
@@ -41,9 +37,8 @@ ModelState = Any
 _STRIDE = 16  # the largest of all networks
 
 _START = -4.0
-"""Added to all logits, so that training starts from maps of 0.02, about the share that
-cells cover. From 0.5, narrow networks first turn all output weights against the flood
-of background and never get back: they end with one height at every cell."""
+"""Added to all logits, so that maps start at 0.02, about the share of cells. From 0.5,
+narrow networks turn all output weights against the background and stay there."""
 
 
 def make(options: Options, *, num_classes: int) -> Method:

@@ -1,7 +1,4 @@
-"""Options of cell recognition by regressed maps; the defaults are Shui et al.'s.
-
-The networks are the baselines of Table 1 of their paper: choose one by `network`.
-"""
+"""Options of cell recognition by regressed maps: Table 1 of Shui et al. 2022."""
 
 import dataclasses
 

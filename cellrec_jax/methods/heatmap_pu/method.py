@@ -1,14 +1,10 @@
 """Cell detection by a position heat map, for sparse labels and rounds of pseudo labels.
 
 Fujii et al., Cell Detection from Imperfect Annotation by Pseudo Label Selection Using
-P-classification, MICCAI 2021. A U-Net regresses a map with a Gaussian at each cell. The
-masked loss counts pixels near labels alone, so that unlabelled cells are not taught to
-be background; the network then finds nearly all cells, and much else. Rounds of pseudo
-labels (`rounds.rounds`) mend that. One class; a point of class 1 is known background,
-as the rounds add it.
-
-The comparisons of the paper are options: `loss.form=plain` (Nishimura et al.),
-`model.classifier` (Yang et al.), and others that the paper does not have.
+P-classification, MICCAI 2021: a U-Net, Gaussians, a loss near labels alone (it finds
+nearly all cells and much else), then `rounds.rounds`. One class; class 1 is known
+background. Comparisons are options: `loss.form=plain` (Nishimura et al.),
+`model.classifier` (Yang et al.), others of our own.
 """
 
 import functools
@@ -50,13 +46,9 @@ _RELATIVE = (
 
 
 def make(options: Options, *, num_classes: int) -> Method:
-    """Builds the method's functions.
+    """Builds the method's functions; a `ConfigError` for more than one class.
 
-    Parameters are {"detector": ...}, and "classifier" where there is one: it gets no
-    gradient here, see `rounds.rounds`.
-
-    Raises:
-      ConfigError: for more than one class.
+    Parameters are {"detector": ...} and maybe "classifier", without gradient here.
     """
     limits.require(
         num_classes == 1,
@@ -121,8 +113,7 @@ def _trainable(params: Params) -> Any:
 def normalize(image: jax.Array) -> jax.Array:
     """Grey image over its own highest value, as the paper's code: f32 [B, H, W, 1].
 
-    That of 16-bit frames is of what `data.intensity` made of them: "auto" has mapped
-    the 0.5th and 99.5th percentile to 0 and 1, only "full" leaves the paper's value.
+    For 16-bit frames `data.intensity` comes first: only "full" is as the paper.
     """
     grey = jnp.mean(image.astype(jnp.float32), axis=-1, keepdims=True)
     highest = jnp.max(grey, axis=(1, 2, 3), keepdims=True)
@@ -162,11 +153,7 @@ def _loss_fn(
     options: Options,
     ema_params: Params | None = None,
 ) -> tuple[jax.Array, tuple[ModelState, Metrics]]:
-    """Mean cost of the batch's pixels that count: over all of them, not image by image.
-
-    Fujii et al. 2021 divide by the batch's pixels; bde and recalibrated by their
-    weights.
-    """
+    """Mean cost of the batch's pixels that count; bde, recalibrated: by weights."""
     del rng
     model, loss = options.model, options.loss
     outputs, new_state = _apply(

@@ -1,7 +1,6 @@
 """Options of detection by a position heat map; the defaults are those of Fujii et al.
 
-Distances are in px of the network's images. Frames at half resolution need half of
-each: sigma 3, radius 6, window 3.
+Distances are in px of the network's images: half of each at half resolution.
 """
 
 import dataclasses

@@ -1,12 +1,9 @@
 """End-to-end cell recognition by matched points.
 
-Shui et al., End-to-end cell recognition by point annotation, MICCAI 2022: every anchor
-point proposes a cell (offset, objectness, class); proposals are matched one to one with
-the annotated points, and no heat map, box or suppression is needed.
-
-Differs from the paper: the readings of Eq. 3 to 6 are described in `losses.points` and
-`losses.matched`, what it leaves open in `nn.point_net` and in `options`. P2PNet,
-from which it descends, is another choice of the same options.
+Shui et al., End-to-end cell recognition by point annotation, MICCAI 2022: anchor points
+propose cells, matched one to one with annotated points. What differs or is left open:
+see `losses.points`, `losses.matched`, `nn.point_net`, `options`; P2PNet is another
+choice of options.
 """
 
 import functools
@@ -44,11 +41,7 @@ _MULTIPLE = 32  # sides of images are padded to this, right and bottom
 
 
 def make(options: Options, *, num_classes: int) -> Method:
-    """Builds the method's functions.
-
-    Raises:
-      CheckpointError: if the pretrained weights are no file that can be read.
-    """
+    """Builds the method's functions; a `CheckpointError` for unreadable weights."""
     if options.model.pretrained:
         convert.check_file(options.model.pretrained)
     bind = functools.partial(

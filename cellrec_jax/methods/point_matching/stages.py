@@ -1,7 +1,6 @@
-"""Parts of recognition by matched points: proposals, matching, logs, decoding.
+"""Recognition by matched points: proposals, matching, logs, decoding.
 
-Convention: objectness has the background last, (object, background), or K classes and
-background where there is no class head.
+Objectness is (object, background), or K classes and background without class head.
 """
 
 import functools
@@ -37,11 +36,7 @@ class Proposals(NamedTuple):
 def anchor_grid(
     size_hw: tuple[int, int], grid_hw: tuple[int, int], model: ModelOptions
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Anchor points [M, 2] of an image, in px of it, and whether they lie in it, [M].
-
-    `size_hw` is that before padding. In an image smaller than a feature cell none may
-    lie: nothing is detected there.
-    """
+    """Anchor points [M, 2] px, and whether they lie in the unpadded image, [M]."""
     stride = 2**model.level
     points_yx = anchors.anchor_points(grid_hw, stride, model.anchors)
     if model.origin == "center":  # as `layers.pad_to_multiple` pads
@@ -52,11 +47,7 @@ def anchor_grid(
 def check_anchors(
     size_hw: tuple[int, int], grid_hw: tuple[int, int], model: ModelOptions
 ) -> None:
-    """Refuses images to train on that hold no anchor point.
-
-    Raises:
-      ConfigError: naming what to enlarge.
-    """
+    """Refuses training images without anchor points, with a `ConfigError`."""
     if not anchor_grid(size_hw, grid_hw, model)[1].any():
         stride = 2**model.level
         raise errors.ConfigError(
@@ -70,10 +61,7 @@ def check_anchors(
 def propose(
     outputs: PointOutputs, batch: Batch, grid_hw: tuple[int, int], model: ModelOptions
 ) -> Proposals:
-    """Moves the anchor points by the network's offsets; those outside are masked.
-
-    `outputs` are of the image padded to whole feature cells.
-    """
+    """Moves anchor points by the padded image's offsets; those outside are masked."""
     height, width = batch.valid.shape[1:]
     points_yx, inside = anchor_grid((height, width), grid_hw, model)
     pixel = np.floor(points_yx).astype(np.int64)
@@ -88,9 +76,7 @@ def probabilities(
 ) -> tuple[jax.Array, jax.Array]:
     """Returns objectness [..., M] and joint class probabilities [..., M, K].
 
-    The latter sum to the former: with a class head they are its softmax times the
-    objectness. Without one, an objectness of 0.5 may be spread over classes of which
-    none is likelier than background: see `ModelOptions.score_rule`.
+    The latter sum to the former; without a class head see `ModelOptions.score_rule`.
     """
     softmax = jax.nn.softmax(objectness)
     if classes is None:
@@ -100,11 +86,7 @@ def probabilities(
 
 
 def match(proposals: Proposals, batch: Batch, loss: LossOptions) -> matching.Match:
-    """Matches cells with proposals by Eq. 2.
-
-    Without a class head the joint probability takes the place of both terms, as in
-    P2PNet.
-    """
+    """Matches cells by Eq. 2; without class head by joint probability, as P2PNet."""
     objectness, joint = probabilities(proposals.objectness, proposals.classes)
     weights = matching.MatchWeights(distance=loss.distance_cost)
     if proposals.classes is None:
@@ -135,11 +117,10 @@ def cell_mask(batch: Batch) -> jax.Array:
 
 
 def negative_scale(proposals: Proposals, loss: LossOptions) -> jax.Array | None:
-    """What the detection loss of unmatched proposals is multiplied by, [B, M].
+    """What unmatched proposals' detection loss is multiplied by, [B, M], or None.
 
-    Boxes Density Energy (`losses.density`) of the proposals that are predicted as
-    cells; all others keep 1, so that with sparse labels, where hardly any is, it does
-    nothing. None where the calibration is another one.
+    Boxes Density Energy of proposals predicted as cells, others 1: with sparse labels,
+    where hardly any is, it does nothing.
     """
     if loss.calibration != "bde":
         return None
@@ -195,12 +176,10 @@ def losses(
 
 
 def diagnostics(proposals: Proposals, batch: Batch, found: matching.Match) -> Metrics:
-    """What to watch in training.
+    """Logs `matched_px` (mean distance), `predicted` (proposals an image), and shares.
 
-    `matched_px`, the mean distance of matched pairs; `reassigned`, the share of cells
-    that got another proposal than their nearest; `left_over`, the share of cells
-    without a proposal (0 unless there are more cells than anchor points); `predicted`,
-    proposals an image that are more object than background.
+    Of cells, `reassigned` is the share not given their nearest proposal, `left_over`
+    that without any.
     """
 
     def one_image(
@@ -239,11 +218,9 @@ def detect(
     decode: Decode,
     model: ModelOptions,
 ) -> Detections:
-    """Detections of one image: the likeliest proposals inside it.
+    """Detections of one image: the likeliest proposals inside it, by likeliest class.
 
-    The class is the likeliest one. Of points [M, 2] px, objectness logits [M, 2]
-    (without class logits [M, K]: [M, K + 1]) and a mask; points moved out of the image,
-    `size_hw`, are no detections.
+    Points [M, 2] px, logits [M, 2] and [M, K] (without class head: [M, K + 1]), mask.
     """
     probs, joint = probabilities(objectness, classes)
     real = mask & geometry.inside(points_yx, size_hw)

@@ -1,12 +1,8 @@
 """Cells by image processing: restored phase contrast, threshold, distance transform.
 
-The comparison "Vicar" of Fujii et al., Cell detection from imperfect annotation by
-pseudo label selection using P-classification, MICCAI 2021, after Vicar et al., Cell
-segmentation methods for label-free contrast microscopy, BMC Bioinformatics 2019.
-Nothing is trained by gradients: `fit` searches four values on the training images.
-
-One set of values serves images of one kind of culture: where some images show compact
-and others spread cells, no values suit both, however the images are scaled.
+"Vicar" of Fujii et al., MICCAI 2021, after Vicar et al., Cell segmentation methods for
+label-free contrast microscopy, BMC Bioinformatics 2019. `fit` searches four values on
+the training images, for one kind of culture: none suit compact and spread cells both.
 """
 
 import functools
@@ -32,11 +28,7 @@ _START = watershed_seeds.SeedOptions(0.02, 180.0, 0.0, 4.7)
 
 
 def make(options: Options, *, num_classes: int) -> Method:
-    """Builds the method's functions; `predict` runs on the host, not under jit.
-
-    Raises:
-      ConfigError: for more than one class.
-    """
+    """Builds the method, `predict` on the host; a `ConfigError` if not one class."""
     if num_classes != 1:
         raise errors.ConfigError(
             f"--config.method=vicar finds cells of one class, not of {num_classes}: "
@@ -83,12 +75,9 @@ def fit(
 ) -> tuple[Params, str]:
     """Searches the four values on training images; also returns a line for the user.
 
-    Takes images f32 [B, H, W, C] in [0, 1], points [B, N, 2] px and their masks; where
-    not `valid` [B, H, W], such as padding, nothing matters. A match is nearer than the
-    radius. `track` shows how far the search is, such as `Console.track`.
-
-    Raises:
-      DataError: if too few cells are annotated to search by.
+    Images f32 [B, H, W, C] in [0, 1], points [B, N, 2] px and masks; outside `valid`
+    [B, H, W] nothing matters. A match is nearer than the radius. `track` shows
+    progress. Too few annotated cells are a `DataError`.
     """
     given = [
         np.asarray(points)[np.asarray(mask)]
@@ -154,10 +143,7 @@ def _predict(
 def _scored_seeds(
     restored: np.ndarray, seeds: watershed_seeds.SeedOptions
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Points [N, 2], and scores [N] in (0.5, 1) that grow with the distance inside.
-
-    Above 0.5, so that the threshold where no validation cell chooses one keeps all.
-    """
+    """Points [N, 2]; scores [N] in (0.5, 1), so 0.5 keeps all, rising with distance."""
     threshold, min_area_px, max_hole_px, h_px = seeds
     mask = watershed_seeds.foreground(restored, threshold, min_area_px, max_hole_px)
     distance = watershed_seeds.distance_map(mask)

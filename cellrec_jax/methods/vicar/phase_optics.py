@@ -1,10 +1,8 @@
 """The point spread of a phase-contrast microscope, and the options of a restoration.
 
-Computed on the host, once per options.
-
 Sources: Yin et al., Understanding the phase contrast optics to restore artifact-free
 microscopy images for segmentation, Med. Image Anal. 2012; parameters of Vicar et al.,
-Cell segmentation methods for label-free contrast microscopy, BMC Bioinformatics 2019.
+BMC Bioinformatics 2019.
 """
 
 from typing import NamedTuple
@@ -25,10 +23,9 @@ class PhaseOptions(NamedTuple):
     radius_px: int = 2
     """The kernel has 2 radius + 1 px a side."""
     normalization: str = "separate"
-    """"separate": each of the two rings' patterns, and their difference, to a sum of
-    absolute values of 1. "joint": the difference to a spectral norm of 1, as in Vicar's
-    code; with these R and W it leaves no kernel at all (see `kernel`). Public code has
-    both."""
+    """"separate": each ring's pattern, and their difference, to an absolute sum of 1.
+    "joint": to a spectral norm of 1, as Vicar's code, which leaves no kernel (see
+    `kernel`)."""
     least_tap: float = 0.01
     """Kernel values up to this are dropped."""
     smoothness: float = 1.0
@@ -50,15 +47,11 @@ DEFAULTS = PhaseOptions()
 def kernel(options: PhaseOptions = DEFAULTS) -> np.ndarray:
     """The kernel of the imaging model: the Airy patterns of a ring, less the centre.
 
-    With somb(x) = 2 J1(pi x) / (pi x) and r the distance from the centre, the pattern
-    is pi R^2 somb(2 R r) - pi (R - W)^2 somb(2 (R - W) r), normalised (Yin et al.
-    2012). The kernel, f64 [2 radius + 1, 2 radius + 1], is that minus 1 at the centre,
-    so that dark bodies need f > 0. For R = 4000 the pattern is a spike 10^6 times
-    higher than its surroundings: normalised jointly the kernel vanishes, normalised
-    separately the spikes of the two rings cancel first.
-
-    Raises:
-      ValueError: for impossible sizes or an unknown normalisation.
+    pi R^2 somb(2 R r) - pi (R - W)^2 somb(2 (R - W) r), somb(x) = 2 J1(pi x) / (pi x),
+    normalised (Yin et al. 2012), minus 1 at the centre, so dark bodies need f > 0: f64
+    [2 radius + 1, 2 radius + 1]. At R = 4000 the pattern is a spike: jointly normalised
+    it vanishes, separately the rings' spikes cancel. A ValueError for impossible
+    options.
     """
     _check_options(options)
     offsets = np.arange(-options.radius_px, options.radius_px + 1)

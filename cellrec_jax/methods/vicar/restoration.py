@@ -1,18 +1,15 @@
 """Restoration of phase-contrast images: the halo-free image behind the optics.
 
-Pure functions of one image; callers vmap. A phase-contrast image g is modelled as
-g = H f + background, with f >= 0 high inside cells. f minimises
+Of one image g = H f + background, f >= 0 high inside cells. f minimises
 
   1/2 |H f - g|^2 + smoothness / 2 f' L f + sparsity sum log(1 + f / gamma),
 
-whose last term is what the re-weighted l1 norm of the paper descends. No matrix is
-built: since the kernel is even, H is symmetric and H'H is again a convolution.
+the last term being what the paper's re-weighted l1 norm descends. The kernel is even,
+so H is symmetric and no matrix is built.
 
-Sources: Yin et al., Understanding the phase contrast optics to restore artifact-free
-microscopy images for segmentation, Med. Image Anal. 2012; parameters of Vicar et al.,
-Cell segmentation methods for label-free contrast microscopy, BMC Bioinformatics 2019;
-the update: Sha et al., Multiplicative updates for nonnegative quadratic programming,
-Neural Comput. 2007.
+Sources: Yin et al., Understanding the phase contrast optics, Med. Image Anal. 2012;
+parameters of Vicar et al., BMC Bioinformatics 2019; update of Sha et al.,
+Multiplicative updates for nonnegative quadratic programming, Neural Comput. 2007.
 """
 
 from typing import NamedTuple
@@ -37,7 +34,6 @@ class Restored(NamedTuple):
     image: jax.Array
     """f32 [H, W] >= 0, high in cells."""
     iterations: jax.Array
-    """i32 scalar."""
     change: jax.Array
     """f32 scalar, mean change of the last iteration."""
 
@@ -58,9 +54,7 @@ class _Problem(NamedTuple):
 def flatten(image: jax.Array) -> jax.Array:
     """Scales grey levels [H, W] to about [0, 1] and takes the background away.
 
-    The background is the second-order polynomial of y and x nearest by least squares,
-    found by projection on polynomials that are orthonormal on the grid. Pixels that are
-    not finite count as 0; an image of one value becomes 0 everywhere.
+    It is the least-squares quadratic of y, x. Not finite is 0; one value becomes 0.
     """
     image = image.astype(jnp.float32)
     image = jnp.where(jnp.isfinite(image), image, 0.0)
@@ -82,10 +76,7 @@ def _polynomials(size: int) -> np.ndarray:
 
 
 def _convolve(image: jax.Array, kernel: np.ndarray) -> jax.Array:
-    """Convolves [H, W] with an even [S, S] kernel; mirrored at the border.
-
-    A sum of shifted images: 20 times faster on CPU than `lax.conv` of one channel.
-    """
+    """[H, W] by an even [S, S], mirrored; 20 times `lax.conv`'s speed on a CPU."""
     height, width = image.shape
     padded = jnp.pad(image, len(kernel) // 2, mode="symmetric")
     total = jnp.zeros_like(image)
@@ -104,10 +95,9 @@ def _shift(image: jax.Array, dy: int, dx: int) -> jax.Array:
 def link_weights(flat: jax.Array, epsilon: float) -> jax.Array:
     """How strongly the smoothness ties neighbouring pixels: f32 [4, H, W] in [0, 1].
 
-    (epsilon + exp(-d^2 / mean d^2)) / (epsilon + 1) with d the difference of the two
-    pixels, the mean over straight and over diagonal links apart; diagonal ones times
-    0.707. Of each pixel with its neighbour to the right, below, below right and below
-    left; 0 where there is none.
+    (epsilon + exp(-d^2 / mean d^2)) / (epsilon + 1) of differences d to the right,
+    below, below right and below left (diagonal: times 0.707, own mean); 0 past the
+    border.
     """
     real = jnp.stack([_shift(jnp.ones_like(flat), *step) for step in _LINKS])
     gaps = jnp.stack([_shift(flat, *step) - flat for step in _LINKS])
@@ -176,17 +166,10 @@ def restore(
 ) -> Restored:
     """Restores an image [H, W]: bodies high, halos and uneven light gone.
 
-    Starts from f = 1 and stops at `tolerance` or `max_iterations`. The objective never
-    rises. 8- and 16-bit copies of an image have one result. Pixels that are not finite
-    count as 0.
-
-    Raises:
-      ValueError: for another rank or impossible options.
-
-    References:
-      Yin et al. 2012. Differs from the public code of Vicar et al.: it starts from a
-      learned table of f by grey level and edge, which is not given; its weights start
-      from 1 and have a saliency factor (within 1 % of 1 at epsilon = 100).
+    From f = 1 to `tolerance` or `max_iterations`; the objective never rises. Not finite
+    is 0. Copies of 8 and 16 bits have one result. A ValueError for another rank or
+    impossible options. Yin et al. 2012; the code of Vicar et al. has a learned start,
+    which is not given, and a saliency factor (within 1 % of 1 at epsilon = 100).
     """
     problem = _problem(_checked(image), options)
 

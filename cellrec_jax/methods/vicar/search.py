@@ -1,8 +1,4 @@
-"""Fits the image-processing comparison of Vicar et al. 2019 on training frames.
-
-Restoration, then seeds; nothing is trained by gradients. What is fitted are the four
-values of `watershed_seeds.SeedOptions`, by the F1 of the found points.
-"""
+"""Fits the four values of `watershed_seeds.SeedOptions` (Vicar et al. 2019) by F1."""
 
 from collections.abc import Callable, Iterable, Sequence
 import functools
@@ -57,12 +53,8 @@ def restore_all(
 ) -> list[np.ndarray]:
     """Restores frames, those of one size together: f32 [H, W] >= 0 of each, in order.
 
-    Frames [H, W] are 8-, 16-bit or float; sizes and types may differ. What lies outside
-    `valid`, such as padding, changes nothing and becomes 0.
-
-    Raises:
-      ValueError: for frames that are not grey or have values that are not finite,
-        naming the frame.
+    Of 8-, 16-bit or float [H, W]; what is not `valid` changes nothing and becomes 0. A
+    ValueError, naming the frame, if not grey or not finite.
     """
     if valid is not None:
         images = [_fill(*pair) for pair in zip(images, valid, strict=True)]
@@ -110,14 +102,10 @@ def search(
 ) -> SearchResult:
     """Finds the four best values on annotated frames, as for `restore_all`.
 
-    With `labels` "given" the points are all cells, and F1 of the counts of all frames
-    decides; with "sampled" maybe a part, where F1 would count the other cells as false.
-    There recall^2 / found is compared, which is proportional to precision times recall
-    whatever the number of cells; of L points and T matches, T (T - 1) / (L (L - 1))
-    estimates recall^2 without bias. If it is 0 for all combinations, F1 decides.
-
-    Raises:
-      ValueError: for no frames, no cells, an empty grid, or unequal numbers.
+    `labels` "given" are all cells: F1 of all frames' counts decides. Of "sampled" ones
+    recall^2 / found does, proportional to precision times recall, where recall^2 is T
+    (T - 1) / (L (L - 1)) of L points, T matched; F1 if it is always 0. A ValueError for
+    no frames or cells, an empty grid, or unequal numbers.
     """
     if len(images) != len(points_yx) or not len(images):
         raise ValueError(

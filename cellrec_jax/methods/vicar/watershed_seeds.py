@@ -1,9 +1,7 @@
 """Seeds of cells in a restored image: threshold, distance transform, h-maxima.
 
-NumPy and SciPy on the host. All components have 8 neighbours.
-
-Source: Vicar et al., Cell segmentation methods for label-free contrast microscopy,
-BMC Bioinformatics 2019, after Thirusittampalam et al. 2013.
+On the host, 8 neighbours. Source: Vicar et al., BMC Bioinformatics 2019, after
+Thirusittampalam et al. 2013.
 """
 
 from typing import NamedTuple
@@ -30,10 +28,7 @@ class SeedOptions(NamedTuple):
 def foreground(
     restored: np.ndarray, threshold: float, min_area_px: float, max_hole_px: float
 ) -> np.ndarray:
-    """Thresholds an image, fills small holes, then removes small objects: bool [H, W].
-
-    NaN is background, and any part of the background counts as a hole.
-    """
+    """Thresholds (NaN: out), fills small holes, drops small objects: bool [H, W]."""
     mask = ~_without_small(~(restored > threshold), max_hole_px)
     return _without_small(mask, min_area_px)
 
@@ -47,10 +42,7 @@ def _without_small(mask: np.ndarray, least_area: float) -> np.ndarray:
 
 
 def distance_map(mask: np.ndarray) -> np.ndarray:
-    """Distance to the background, px, f32 [H, W]; 0 everywhere without background.
-
-    What lies outside the image is no background.
-    """
+    """Distance to the background in the image, px, f32 [H, W]; 0 without any."""
     if mask.all():
         return np.zeros(mask.shape, np.float32)
     return ndimage.distance_transform_edt(mask).astype(np.float32)
@@ -59,12 +51,8 @@ def distance_map(mask: np.ndarray) -> np.ndarray:
 def h_maxima(distance: np.ndarray, h_px: float) -> np.ndarray:
     """Labels the regional maxima that are left when peaks are cut down by `h_px`.
 
-    Peaks of a distance f32 [H, W] >= 0 that rise by this or less merge with a higher
-    one, or vanish. int [H, W], 1, 2, ... in the maxima and 0 elsewhere. By
-    scikit-image's `reconstruction` and `local_maxima` it takes 1.4 to 6 times as long.
-
-    Raises:
-      ValueError: if `h_px` is negative.
+    Of f32 [H, W] >= 0, int [H, W], 1, 2, ...; 1.4 to 6 times as fast as scikit-image's.
+    A ValueError if `h_px` is negative.
     """
     if h_px < 0:
         raise ValueError(f"h_px={h_px} must be at least 0")
@@ -72,19 +60,14 @@ def h_maxima(distance: np.ndarray, h_px: float) -> np.ndarray:
     cut = _reconstruct(np.maximum(distance - np.float32(h_px), 0), distance)
     tops = (cut == _dilate(cut)) & (cut > 0)
     labels, _ = ndimage.label(tops, _EIGHT)
-    # A plateau with a higher pixel somewhere beside it is no maximum: there it goes on
-    # in pixels of the same height that are no tops.
+    # A plateau with a higher neighbour goes on in pixels as high that are no tops.
     rest = _dilate(np.where(tops, -np.inf, cut))
     higher = np.unique(labels[tops & (rest == cut)])
     return ndimage.label(tops & ~np.isin(labels, higher), _EIGHT)[0]
 
 
 def _reconstruct(marker: np.ndarray, limit: np.ndarray) -> np.ndarray:
-    """Morphological reconstruction: dilates under the limit until nothing changes.
-
-    Sweeps along rows and columns (Vincent 1993) carry a value right through the image:
-    three rounds do what takes single dilations hundreds.
-    """
+    """Morphological reconstruction by sweeps along rows and columns (Vincent 1993)."""
     limits = (limit, np.ascontiguousarray(limit.T))
     grown = marker
     while True:
