@@ -326,12 +326,12 @@ def test_pause_stops_before_the_next_round(tmp_path):
         refine={"pause": True, "rounds": 1, "epochs": 1, "top_share": 0.9}
     )
     train = (experiment, tmp_path, _data(experiment), Console(quiet=True))
-    outcome = refine.train(*train)
+    outcome = _train(*train)
     assert (outcome.paused, outcome.exit_code) == (True, 0)
     assert (tmp_path / "labels" / "round_1.json").exists()
     assert not (tmp_path / "rounds" / "1").exists()
     assert not checkpoint.complete_steps(tmp_path)
-    assert refine.train(*train).paused is False
+    assert _train(*train).paused is False
     assert len(_summaries(tmp_path)) == 2
 
 
