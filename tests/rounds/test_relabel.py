@@ -174,7 +174,7 @@ def _model_of_a_map():
         del model_state
         return heatmap_pu._detect_all(params, batch, decode, options)
 
-    method = heatmap_pu.make(heatmap_pu.Options(), num_classes=1, total_steps=1)
+    method = heatmap_pu.make(heatmap_pu.Options(), num_classes=1)
     method = method._replace(traits=Traits(candidates=candidates))
     decode = {"thresholds": [0.5], "min_distance": 0.0}
     meta = {"decode": decode, "native_hw": (64, 64)}

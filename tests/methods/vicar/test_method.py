@@ -77,7 +77,7 @@ def test_fit_and_predict(images, labels):
 def test_fit_says_when_another_rule_chose(images):
     points_yx = np.array([[[10.5, 13.0], [33.0, 45.0]]] * 2, np.float32)
     masks = np.array([[True, True], [False, False]])
-    params, line = METHOD.fit(images, points_yx, masks, _valid(images), 4.0)
+    params, line = METHOD.traits.fit(images, points_yx, masks, _valid(images), 4.0)
     assert params["threshold"] == np.float32(0.05)
     assert "chosen by F1, since no combination finds two of the points" in line
 
@@ -100,7 +100,7 @@ def test_garbage_outside_of_the_valid_region_changes_nothing(images, rng):
     ]
     fills[1][:, SIZE_HW[0] :, :, :] = rng.random((2, 12, SIZE_HW[1] + 8, 3))
     points_yx, masks = np.stack([CELLS_YX] * 2), np.array([[True] * 3, [False] * 3])
-    found = [METHOD.fit(fill, points_yx, masks, valid, 4.0) for fill in fills]
+    found = [METHOD.traits.fit(fill, points_yx, masks, valid, 4.0) for fill in fills]
     assert found[0] == found[1]
     assert "F1 1.000" in found[0][1]
     batches = [_batch(fill)._replace(valid=valid) for fill in fills]
