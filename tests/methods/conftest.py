@@ -16,7 +16,7 @@ from cellrec_jax.data.example import Example
 from cellrec_jax.data.synthetic import source as synthetic
 from cellrec_jax.train import optim, parallel
 from cellrec_jax.train import step as step_lib
-from cellrec_jax.types import Batch, Method
+from cellrec_jax.types import Batch, Method, Progress
 
 
 def _check_devices_agree(
@@ -86,7 +86,8 @@ def _overfit(
     def step(params, opt_state, i):
         rng = jax.random.fold_in(jax.random.key(1), i)
         grad = jax.grad(method.loss_fn, has_aux=True)
-        grads, (_, metrics) = grad(params, state, batch, rng, i)
+        progress = Progress(i, steps)
+        grads, (_, metrics) = grad(params, state, batch, rng, progress)
         updates, opt_state = tx.update(grads, opt_state, params)
         return jax.tree.map(jnp.add, params, updates), opt_state, metrics
 
