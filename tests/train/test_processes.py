@@ -26,7 +26,7 @@ assert jax.device_count() == 4
 
 import numpy as np
 
-from cellrec_jax import config, run
+from cellrec_jax import methods, run
 from cellrec_jax.workdir import model
 
 experiment = methods.from_json(json.loads(text))
