@@ -73,12 +73,6 @@ class Example(NamedTuple):
     """bool [H, W]; annotated, not ignored and not padding."""
     scale_yx: np.ndarray
     """f32 [2] px of this image per native px."""
-    num_cells: np.int32
-    """Cells in this example."""
-    num_total: np.int32
-    """Cells of the record."""
-    num_dropped: np.int32
-    """Cells that stayed annotated but did not fit."""
 
 
 def prepare(record: Record, spec: ExampleSpec) -> Example:
@@ -86,8 +80,7 @@ def prepare(record: Record, spec: ExampleSpec) -> Example:
 
     `ConfigError` for an unknown mode, `DataError` as `sample_cells`.
     """
-    num_total = len(record.points_yx)
-    record, num_dropped = sample_cells(dataclasses.replace(record, masks=None), spec)
+    record, _ = sample_cells(dataclasses.replace(record, masks=None), spec)
     record = dataclasses.replace(
         record,
         image=scale_intensity(record.image, spec.intensity),
@@ -104,9 +97,6 @@ def prepare(record: Record, spec: ExampleSpec) -> Example:
         boxes_yxyx=pad_to(record.boxes_yxyx, size),
         valid=valid_region(record),
         scale_yx=scale_yx,
-        num_cells=np.int32(num_cells),
-        num_total=np.int32(num_total),
-        num_dropped=np.int32(num_dropped),
     )
 
 

@@ -7,7 +7,6 @@ import importlib.util
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 
 from cellrec_jax import errors
 from cellrec_jax.config import Experiment
@@ -21,15 +20,7 @@ class Feed(NamedTuple):
 
     batches: Callable[[int], Iterator[Batch]]
     """First step -> this process's batches from there on."""
-    num_kept: int
-    num_total: int
-    num_dropped: int
-    """Cells that did not fit `data.max_cells`."""
-    num_per_class: tuple[int, ...]
-    native_hw: tuple[int, int]
-    """Median size of the images on disk."""
-    mpp: float
-    """Micrometres per px where all images agree, else 0."""
+    seen: Survey
 
 
 def choose_loader(experiment: Experiment, num_images: int) -> str:
@@ -78,22 +69,4 @@ def open_feed(
             **processes,
         )
 
-    return describe(seen)._replace(batches=batches)
-
-
-def describe(seen: Survey) -> Feed:
-    """What is known of training images, without batches."""
-    height, width = (int(side) for side in np.median(seen.native_hw, axis=0))
-    return Feed(
-        _no_batches,
-        seen.num_kept,
-        seen.num_total,
-        seen.num_dropped,
-        seen.num_per_class,
-        (height, width),
-        seen.mpp,
-    )
-
-
-def _no_batches(start_step: int) -> Iterator[Batch]:
-    raise ValueError(f"no batches from step {start_step} on: use `open_feed`")
+    return Feed(batches, seen)

@@ -61,6 +61,12 @@ class Survey(NamedTuple):
     mpp: float
     """Micrometres per px where all images agree, else 0."""
 
+    @property
+    def median_hw(self) -> tuple[int, int]:
+        """Median size on disk."""
+        height, width = np.median(self.native_hw, axis=0)
+        return int(height), int(width)
+
 
 class Surveyor:
     """Entries of the images of one set, in memory and in `file` if its folder exists.

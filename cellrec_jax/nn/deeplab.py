@@ -1,8 +1,9 @@
 """DeepLabv3+: dilated ResNet, spatial pyramid of dilations, one-skip decoder.
 
 Chen et al., 2018, https://arxiv.org/abs/1802.02611. As its best-known public port:
-ordinary convolutions, more dropout. Unlike it, images are padded to sides of n * stride
-+ 1 px: then aligned corners put cell i of level l on px i * 2^l, as the ResNet.
+ordinary convolutions. Unlike both, no dropout, and images are padded to sides of
+n * stride + 1 px: then aligned corners put cell i of level l on px i * 2^l, as the
+ResNet.
 """
 
 from collections.abc import Callable
@@ -24,7 +25,7 @@ class DeepLabV3Plus(nn.Module):
     """Encoder and one decoder, at full resolution, to `num_outputs` channels.
 
     `output_stride` is 8, 16 or 32. With "frozen_batch" all but the backbone has
-    "group". `dropout` needs a key "dropout"; parameters and logits are float32.
+    "group"; parameters and logits are float32.
     """
 
     num_outputs: int
@@ -32,9 +33,7 @@ class DeepLabV3Plus(nn.Module):
     channels: int = 256
     output_stride: int = 16
     norm: str = "group"
-    dropout: bool = True
     dtype: DTypeLike = jnp.float32
-    remat: bool = False
 
     @nn.compact
     def __call__(self, image: jax.Array, train: bool = False) -> jax.Array:
@@ -44,16 +43,13 @@ class DeepLabV3Plus(nn.Module):
             channels=self.channels,
             output_stride=self.output_stride,
             norm=self.norm,
-            dropout=self.dropout,
             dtype=self.dtype,
-            remat=self.remat,
             name="encoder",
         )(image, train)
         return Decoder(
             self.num_outputs,
             channels=self.channels,
             norm=self.norm,
-            dropout=self.dropout,
             dtype=self.dtype,
             name="decoder",
         )(deep, fine, (image.shape[1], image.shape[2]), train)
@@ -66,9 +62,7 @@ class Encoder(nn.Module):
     channels: int = 256
     output_stride: int = 16
     norm: str = "group"
-    dropout: bool = True
     dtype: DTypeLike = jnp.float32
-    remat: bool = False
 
     @nn.compact
     def __call__(
@@ -80,17 +74,15 @@ class Encoder(nn.Module):
             self.backbone,
             norm=self.norm,
             dtype=self.dtype,
-            remat=self.remat,
             output_stride=self.output_stride,
             multi_grid=MULTI_GRID,
             name="resnet",
         )(image, train)
         norm = norms.make_norm(_head_norm(self.norm), train=train, dtype=self.dtype)
-        x = Pyramid(
+        pyramid = Pyramid(
             self.channels, 96 // self.output_stride, norm, self.dtype, name="pyramid"
-        )(features[5])
-        x = nn.Dropout(0.5, deterministic=not (train and self.dropout))(x)
-        return x, features[2]
+        )
+        return pyramid(features[5]), features[2]
 
 
 class Pyramid(nn.Module):
@@ -123,7 +115,6 @@ class Decoder(nn.Module):
     num_outputs: int
     channels: int = 256
     norm: str = "group"
-    dropout: bool = True
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
@@ -141,11 +132,10 @@ class Decoder(nn.Module):
         )(fine)
         x = layers.resize(deep, (fine.shape[1], fine.shape[2]), _RESIZE)
         x = jnp.concatenate([x, fine], axis=-1)
-        for i, rate in enumerate((0.5, 0.1)):
+        for i in range(2):
             x = layers.ConvNormRelu(
                 self.channels, 3, norm, dtype=self.dtype, name=f"conv{i}"
             )(x)
-            x = nn.Dropout(rate, deterministic=not (train and self.dropout))(x)
         x = layers.output_conv(self.num_outputs)(x)
         padded_hw = (4 * x.shape[1] - 3, 4 * x.shape[2] - 3)
         return layers.resize(x, padded_hw, _RESIZE)[:, : size_hw[0], : size_hw[1]]

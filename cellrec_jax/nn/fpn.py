@@ -19,15 +19,14 @@ class FPN(nn.Module):
     """Turns backbone features into a pyramid of equal width (Lin et al.).
 
     1x1 convolutions, finer levels merged with the coarser, upsampled bilinearly, and
-    3x3 convolved; no norm or activation. `min_level` is the finest (2 has stride 4);
-    `merge` "add" or "half" (both times 0.5, most likely the BDE paper's); `extra_level`
-    adds the coarsest subsampled by 2.
+    3x3 convolved, and the coarsest subsampled by 2; no norm or activation. `min_level`
+    is the finest (2 has stride 4); `merge` "add" or "half" (both times 0.5, most likely
+    the BDE paper's).
     """
 
     channels: int = 256
     min_level: int = 2
     merge: str = "half"
-    extra_level: bool = True
     dtype: Any = jnp.float32
 
     @nn.compact
@@ -42,8 +41,7 @@ class FPN(nn.Module):
             merged = weight * _upsample_to(merged, lateral)
             merged = merged + weight * lateral
             pyramid[level] = self._conv(f"output{level}", 3)(merged)
-        if self.extra_level:
-            pyramid[last + 1] = pyramid[last][:, ::2, ::2, :]
+        pyramid[last + 1] = pyramid[last][:, ::2, ::2, :]
         return dict(sorted(pyramid.items()))
 
     def _conv(self, name: str, kernel: int) -> nn.Conv:

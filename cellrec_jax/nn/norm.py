@@ -31,7 +31,7 @@ def make_norm(
     - "sync_batch": BatchNorm over all devices where `train`; keeps 0.9 a step.
     - "group": GroupNorm (see `num_groups`), for training without pretrained weights.
 
-    It also takes `scale_init`; parameters are float32. Others are a `ConfigError`.
+    Parameters are float32. Others are a `ConfigError`.
     """
     if kind == "frozen_batch":
         return functools.partial(FrozenBatchNorm, dtype=dtype)
@@ -55,14 +55,12 @@ class FrozenBatchNorm(nn.Module):
     """BatchNorm as a fixed affine map, f32; gradients 0, not absent (`norm_mask`)."""
 
     dtype: DTypeLike = jnp.float32
-    scale_init: Callable[..., jax.Array] = nn.initializers.ones_init()
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """Normalises the last axis. [..., C] -> [..., C]."""
         shape = (x.shape[-1],)
-        scale = self.param("scale", self.scale_init, shape, jnp.float32)
-        bias = self.param("bias", nn.initializers.zeros_init(), shape, jnp.float32)
+        scale, bias = _scale_and_bias(self, x.shape[-1])
         mean = self.variable("batch_stats", "mean", jnp.zeros, shape, jnp.float32)
         var = self.variable("batch_stats", "var", jnp.ones, shape, jnp.float32)
         factor = jax.lax.stop_gradient(scale * jax.lax.rsqrt(var.value + EPSILON))
@@ -74,16 +72,12 @@ class GroupNorm(nn.Module):
     """GroupNorm (Wu and He, 2018) of `num_groups`, f32; faster than `nn.GroupNorm`."""
 
     dtype: DTypeLike = jnp.float32
-    scale_init: Callable[..., jax.Array] = nn.initializers.ones_init()
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """Normalises each example. [B, ..., C] -> [B, ..., C]."""
         channels = x.shape[-1]
-        scale = self.param("scale", self.scale_init, (channels,), jnp.float32)
-        bias = self.param(
-            "bias", nn.initializers.zeros_init(), (channels,), jnp.float32
-        )
+        scale, bias = _scale_and_bias(self, channels)
         groups = num_groups(channels)
         grouped = x.astype(jnp.float32).reshape(
             *x.shape[:-1], groups, channels // groups
@@ -93,6 +87,12 @@ class GroupNorm(nn.Module):
         var = jnp.var(grouped, axes, keepdims=True)
         whitened = (grouped - mean) * jax.lax.rsqrt(var + EPSILON)
         return _affine(whitened.reshape(x.shape), scale, bias).astype(self.dtype)
+
+
+def _scale_and_bias(norm: nn.Module, channels: int) -> tuple[jax.Array, jax.Array]:
+    ones, zeros = nn.initializers.ones_init(), nn.initializers.zeros_init()
+    scale = norm.param("scale", ones, (channels,), jnp.float32)
+    return scale, norm.param("bias", zeros, (channels,), jnp.float32)
 
 
 def _affine(x: jax.Array, factor: jax.Array, offset: jax.Array) -> jax.Array:

@@ -166,7 +166,6 @@ class PointHead(nn.Module):
             stride=1,
             norm=norm,
             dtype=self.dtype,
-            zero_init=False,
             name=name,
         )(features)
 

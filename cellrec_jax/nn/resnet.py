@@ -17,7 +17,6 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 import numpy as np
 
-from cellrec_jax.errors import ConfigError
 from cellrec_jax.nn import norm as norms
 from cellrec_jax.nn.layers import conv
 from cellrec_jax.nn.layers import he_normal as he_normal
@@ -50,7 +49,6 @@ class ResNet(nn.Module):
       dtype: of activations and arithmetic; parameters are float32.
       freeze_stem: stop gradients below layer1 (see `trainable_mask`).
       remat: recompute each block in the backward pass, to save memory.
-      zero_init: start each block as the identity; not with "frozen_batch".
       output_stride: the largest stride, 8, 16 or 32; later stages are dilated instead.
       multi_grid: multiples of the last stage's dilation, one a block, repeated.
     """
@@ -60,7 +58,6 @@ class ResNet(nn.Module):
     dtype: DTypeLike = jnp.float32
     freeze_stem: bool = False
     remat: bool = False
-    zero_init: bool = False
     output_stride: int = 32
     multi_grid: tuple[int, ...] = (1,)
 
@@ -69,26 +66,21 @@ class ResNet(nn.Module):
         """Normalised image f32 [B, H, W, 3] to the features of levels 2 to 5.
 
         [B, ceil(H / s), ceil(W / s), channels], s = min(2^l, `output_stride`).
-        `zero_init` of a frozen norm is a `ConfigError`.
         """
-        if self.zero_init and self.norm == "frozen_batch":
-            raise ConfigError("zero_init needs a norm that is trained, not frozen")
         norm = norms.make_norm(self.norm, train=train, dtype=self.dtype)
-        x = self._stem(image.astype(self.dtype), self.layout, norm)
+        x = self._stem(image.astype(self.dtype), norm)
         if self.freeze_stem:
             x = jax.lax.stop_gradient(x)
         features = {}
         for level in range(2, 6):
-            x = self._stage(x, level, self.layout, norm)
+            x = self._stage(x, level, norm)
             features[level] = x
         return features
 
-    def _stem(
-        self, x: jax.Array, layout: Layout, norm: Callable[..., nn.Module]
-    ) -> jax.Array:
+    def _stem(self, x: jax.Array, norm: Callable[..., nn.Module]) -> jax.Array:
         """[B, H, W, 3] -> [B, ceil(H / 4), ceil(W / 4), first width]."""
-        width = layout.widths[0]
-        if layout.light_stem:
+        width = self.layout.widths[0]
+        if self.layout.light_stem:
             for i in (1, 2):
                 x = conv(width, 3, stride=2, dtype=self.dtype, name=f"conv{i}")(x)
                 x = nn.relu(norm(name=f"bn{i}")(x))
@@ -98,9 +90,10 @@ class ResNet(nn.Module):
         return nn.max_pool(x, (3, 3), (2, 2), padding=((1, 1), (1, 1)))
 
     def _stage(
-        self, x: jax.Array, level: int, layout: Layout, norm: Callable[..., nn.Module]
+        self, x: jax.Array, level: int, norm: Callable[..., nn.Module]
     ) -> jax.Array:
         """Features of one level from those of the level before."""
+        layout = self.layout
         block = BasicBlock if layout.expansion == 1 else _Bottleneck
         make_block = nn.remat(block) if self.remat else block
         stride, dilation = _stride_and_dilation(level, self.output_stride)
@@ -111,7 +104,6 @@ class ResNet(nn.Module):
                 stride=stride if i == 0 else 1,
                 norm=norm,
                 dtype=self.dtype,
-                zero_init=self.zero_init,
                 dilation=dilation * grid,
                 name=f"layer{level - 1}_{i}",
             )(x)
@@ -125,7 +117,6 @@ class BasicBlock(nn.Module):
     stride: int
     norm: Callable[..., nn.Module]
     dtype: DTypeLike
-    zero_init: bool
     dilation: int = 1
 
     @nn.compact
@@ -137,7 +128,7 @@ class BasicBlock(nn.Module):
         y = conv3x3(stride=self.stride, name="conv1")(x)
         y = nn.relu(self.norm(name="bn1")(y))
         y = conv3x3(name="conv2")(y)
-        y = self.norm(name="bn2", scale_init=_last_scale(self.zero_init))(y)
+        y = self.norm(name="bn2")(y)
         return nn.relu(_shortcut(x, y, self.stride, self.norm) + y)
 
 
@@ -148,7 +139,6 @@ class _Bottleneck(nn.Module):
     stride: int
     norm: Callable[..., nn.Module]
     dtype: DTypeLike
-    zero_init: bool
     dilation: int = 1
 
     @nn.compact
@@ -166,7 +156,7 @@ class _Bottleneck(nn.Module):
         )(y)
         y = nn.relu(self.norm(name="bn2")(y))
         y = conv(4 * self.width, 1, dtype=self.dtype, name="conv3")(y)
-        y = self.norm(name="bn3", scale_init=_last_scale(self.zero_init))(y)
+        y = self.norm(name="bn3")(y)
         return nn.relu(_shortcut(x, y, self.stride, self.norm) + y)
 
 
@@ -184,12 +174,6 @@ def _stride_and_dilation(level: int, output_stride: int) -> tuple[int, int]:
     """Stride of the first block and dilation of all blocks of the stage of a level."""
     excess = max(2**level // output_stride, 1)
     return 1 if level == 2 or excess > 1 else 2, excess
-
-
-def _last_scale(zero_init: bool) -> Callable[..., jax.Array]:
-    """Initialiser of the scale of a block's last norm."""
-    ones, zeros = nn.initializers.ones_init(), nn.initializers.zeros_init()
-    return zeros if zero_init else ones
 
 
 def normalize_imagenet(image: jax.Array) -> jax.Array:

@@ -9,7 +9,7 @@ import numpy as np
 
 from cellrec_jax.config import Experiment
 from cellrec_jax.config import limits as validate
-from cellrec_jax.data import feed, sets, transforms
+from cellrec_jax.data import sets, transforms
 from cellrec_jax.data.pixels import colors
 from cellrec_jax.evaluate import fitting
 from cellrec_jax.io.console import Console
@@ -34,27 +34,27 @@ def train(
     )
     begin = time.monotonic()
     loaded = sets.load_train(data.train, console.track)
-    source = feed.describe(loaded.survey)
-    for note in loop.notes(experiment, data, source):
+    seen = loaded.survey
+    for note in loop.notes(experiment, data, seen):
         console.line(note)
-    console.line(loop.summary(experiment, data, source))
+    console.line(loop.summary(experiment, data, seen))
     class_names = data.train.source.class_names
     assert method.traits.fit is not None  # the caller asked for it
     config = experiment.data
-    scale = transforms.length_scale(source.native_hw, config.size_hw, config.resize)
+    scale = transforms.length_scale(seen.median_hw, config.size_hw, config.resize)
     console.line(f"fitting {experiment.method} to {len(data.train.image_ids)} images")
     params, line = method.traits.fit(
         np.asarray(colors.to_unit(jnp.asarray(loaded.images.image))),
         loaded.images.points_yx,
         loaded.images.points_mask,
         loaded.images.valid,
-        scale * fitting.radius_px(experiment.eval, source.mpp),
+        scale * fitting.radius_px(experiment.eval, seen.mpp),
         console.track,
     )
     console.line(line)
     fresh, _ = start_lib.make_state(experiment, method)
     state = fresh.replace(step=jnp.int32(experiment.total_steps), params=params)
-    meta = loop.make_meta(experiment, class_names, source)
+    meta = loop.make_meta(experiment, class_names, seen)
     manager = checkpoint.open_manager(workdir, experiment.checkpoint)
     checkpoint.save(manager, state, meta)
     manager.wait_until_finished()

@@ -13,6 +13,7 @@ from cellrec_jax import config as config_lib
 from cellrec_jax import errors, methods
 from cellrec_jax.config import Experiment
 from cellrec_jax.data import augment, feed, sets
+from cellrec_jax.data.survey import Survey
 from cellrec_jax.evaluate import fitting
 from cellrec_jax.io.console import Clock, Console, format_seconds
 from cellrec_jax.train import parallel
@@ -60,16 +61,16 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
     source = feed.open_feed(experiment, data.train, console.track)
     val_set = sets.load_eval(data.val, console.track)
     class_names = data.train.source.class_names
-    for note in notes(experiment, data, source):
+    for note in notes(experiment, data, source.seen):
         console.line(note)
-    console.line(summary(experiment, data, source))
+    console.line(summary(experiment, data, source.seen))
 
     # 2. Optimiser, fresh state.
     state, optimizer = start_lib.make_state(experiment, method)
     manager = checkpoint.open_manager(workdir, experiment.checkpoint)
 
     # 3. Restore, or start from other weights.
-    meta = make_meta(experiment, class_names, source) | {
+    meta = make_meta(experiment, class_names, source.seen) | {
         "fit_pending": val_set is not None,
         "init_from": start_lib.remembered(init_from),
         "seconds": 0.0,
@@ -206,43 +207,43 @@ def _carried(meta: Mapping[str, Any], experiment: Experiment) -> dict[str, Any]:
 
 
 def make_meta(
-    experiment: Experiment, class_names: tuple[str, ...], source: feed.Feed
+    experiment: Experiment, class_names: tuple[str, ...], seen: Survey
 ) -> dict[str, Any]:
     """What prediction needs besides the weights; JSON-serialisable."""
-    default = fitting.fit([], class_names, experiment.eval, source.mpp)
+    default = fitting.fit([], class_names, experiment.eval, seen.mpp)
     return {
         "config": config_lib.to_json(experiment),
         "class_names": list(class_names),
-        "native_hw": list(source.native_hw),
-        "mpp": source.mpp,
+        "native_hw": list(seen.median_hw),
+        "mpp": seen.mpp,
         "decode": fitting.to_json(default),
-        "cells_kept": source.num_kept,
-        "cells_total": source.num_total,
+        "cells_kept": seen.num_kept,
+        "cells_total": seen.num_total,
     }
 
 
-def notes(experiment: Experiment, data: sets.Sets, source: feed.Feed) -> Iterator[str]:
+def notes(experiment: Experiment, data: sets.Sets, seen: Survey) -> Iterator[str]:
     """What the user should know of the images before training, one line each."""
     yield from data.notes
     yield from sets.repair_lines(data.train.source.repairs)
-    if source.num_dropped:
+    if seen.num_dropped:
         yield (
-            f"{source.num_dropped} cells beyond --config.data.max_cells="
+            f"{seen.num_dropped} cells beyond --config.data.max_cells="
             f"{experiment.data.max_cells} are left out of training"
         )
     class_names = data.train.source.class_names
-    for name, count in zip(class_names, source.num_per_class, strict=True):
+    for name, count in zip(class_names, seen.num_per_class, strict=True):
         if not count:
             yield f"warning: no training cell of class {name}: it stays unknown"
 
 
-def summary(experiment: Experiment, data: sets.Sets, source: feed.Feed) -> str:
+def summary(experiment: Experiment, data: sets.Sets, seen: Survey) -> str:
     """One line on devices, images, annotations and the length of training."""
     devices = jax.devices()
-    labels = f"{source.num_kept} labels"
-    if source.num_kept < source.num_total:
-        share = 100.0 * source.num_kept / source.num_total
-        labels += f" of {source.num_total} annotated cells ({share:.0f} %)"
+    labels = f"{seen.num_kept} labels"
+    if seen.num_kept < seen.num_total:
+        share = 100.0 * seen.num_kept / seen.num_total
+        labels += f" of {seen.num_total} annotated cells ({share:.0f} %)"
     return (
         f"{len(devices)} x {devices[0].device_kind}; images: "
         f"{len(data.train.image_ids)} train, {len(data.val.image_ids)} val, "

@@ -31,7 +31,6 @@ def test_prepare_scales_and_pads():
     np.testing.assert_allclose(out.points_yx[:9], record.points_yx * [2, 0.5])
     assert out.labels.tolist() == [0, 1] * 4 + [0, -1, -1, -1]
     assert out.points_mask.tolist() == [True] * 9 + [False] * 3
-    assert (out.num_cells, out.num_total, out.num_dropped) == (9, 9, 0)
     assert out.valid.all()
     for name in ("points_yx", "boxes_yxyx", "scale_yx"):
         assert getattr(out, name).dtype == np.float32
@@ -73,32 +72,32 @@ def test_sparse_cells_are_those_of_sparse_at_the_native_size():
     keep = sparse.kept_mask(
         "a/7", record.points_yx, record.labels, rate=0.3, keep_one=False, seed=4
     )
-    assert out.num_cells == keep.sum() == 3
-    assert out.num_total == 9
+    assert out.points_mask.sum() == keep.sum() == 3
     np.testing.assert_allclose(out.points_yx[:3], record.points_yx[keep] * [2, 0.5])
 
 
 def test_one_cell_can_be_kept():
     spec = dataclasses.replace(SPEC, keep_one=True)
-    assert example.prepare(make_record(), spec).num_cells == 1
+    assert example.prepare(make_record(), spec).points_mask.sum() == 1
 
 
 def test_only_training_images_lose_cells():
     spec = dataclasses.replace(SPEC, keep_rate=0.1, training=False)
-    assert example.prepare(make_record(), spec).num_cells == 9
+    assert example.prepare(make_record(), spec).points_mask.sum() == 9
 
 
 def test_cells_that_do_not_fit_are_dropped_in_training_and_nest():
     record = make_record()
-    five = example.prepare(record, dataclasses.replace(SPEC, max_cells=5))
-    assert (five.num_cells, five.num_total, five.num_dropped) == (5, 9, 4)
-    again = example.prepare(record, dataclasses.replace(SPEC, max_cells=5))
+    spec = dataclasses.replace(SPEC, max_cells=5)
+    five = example.prepare(record, spec)
+    assert example.sample_cells(record, spec)[1] == 4
+    again = example.prepare(record, spec)
     np.testing.assert_array_equal(five.points_yx, again.points_yx)
     # Kept at rate 0.8 (8 cells), of which 5 fit: the same 5.
     sparser = dataclasses.replace(SPEC, max_cells=5, keep_rate=0.8)
     out = example.prepare(record, sparser)
     np.testing.assert_array_equal(out.points_yx, five.points_yx)
-    assert out.num_dropped == 3
+    assert example.sample_cells(record, sparser)[1] == 3
     assert len(np.unique(five.points_yx, axis=0)) == 5
 
 

@@ -1,6 +1,5 @@
 """Layers, dilations, shapes and one training step of DeepLabv3+."""
 
-import flax.errors
 import jax
 import jax.numpy as jnp
 import pytest
@@ -87,22 +86,6 @@ def test_only_the_backbone_is_frozen():
     assert set(variables["batch_stats"]["encoder"]) == {"resnet"}
 
 
-def test_training_with_dropout_needs_a_key():
-    image = jax.ShapeDtypeStruct((1, 17, 33, 3), jnp.float32)
-    key = jax.random.key(0)
-    variables = _shapes(_tiny())[1]
-
-    def apply(model, rngs):
-        return jax.eval_shape(
-            lambda v, x: model.apply(v, x, True, rngs=rngs), variables, image
-        )
-
-    with pytest.raises(flax.errors.InvalidRngError, match="dropout"):
-        apply(_tiny(), None)
-    assert apply(_tiny(), {"dropout": key}).shape == (1, 17, 33, 2)
-    assert apply(_tiny(dropout=False), None).shape == (1, 17, 33, 2)
-
-
 @pytest.mark.slow
 def test_training_step_reaches_every_layer_and_moves_the_statistics(
     rng, check_training_step
@@ -110,5 +93,4 @@ def test_training_step_reaches_every_layer_and_moves_the_statistics(
     model = _tiny(norm="sync_batch")
     image = jnp.asarray(rng.normal(size=(2, 29, 38, 3)), jnp.float32)
     variables = jax.jit(model.init)(jax.random.key(0), image)
-    loss_of = check_training_step(model, variables, image)
-    assert loss_of(1) != loss_of(2)  # another draw of the dropout
+    check_training_step(model, variables, image)

@@ -133,13 +133,6 @@ def test_bfloat16_keeps_float32_parameters_and_statistics(rng, kind):
     jax.tree.map(np.testing.assert_array_equal, changed, expected_changed)
 
 
-@pytest.mark.parametrize("kind", norms.KINDS)
-def test_scale_init_is_taken(rng, kind):
-    layer = norms.make_norm(kind)(scale_init=jax.nn.initializers.zeros)
-    out, _ = layer.init_with_output(jax.random.key(0), _input(rng))
-    assert not np.any(out)
-
-
 def test_norm_mask_knows_norms_from_convolutions():
     params = {
         "bn1": {"scale": 1, "bias": 1},

@@ -5,7 +5,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cellrec_jax.errors import ConfigError
 from cellrec_jax.nn import backbones, resnet
 
 
@@ -150,18 +149,6 @@ def test_train_moves_the_statistics_of_sync_batch_only(rng):
             variables["batch_stats"],
         )
         assert all(value == train for value in jax.tree.leaves(moved))
-
-
-@pytest.mark.slow
-def test_zero_init_starts_blocks_as_the_identity(rng):
-    model, variables, image = _tiny(rng, zero_init=True)
-    features = jax.jit(model.apply)(variables, image)
-    block = variables["params"]["layer1_0"]
-    assert not np.any(block["bn2"]["scale"])
-    assert np.all(block["bn1"]["scale"] == 1)
-    assert np.any(features[5])
-    with pytest.raises(ConfigError, match="zero_init"):
-        _tiny(rng, zero_init=True, norm="frozen_batch")
 
 
 def test_normalize_imagenet():

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from cellrec_jax import config, errors, methods
-from cellrec_jax.data import feed, sets
+from cellrec_jax.data import sets
 from cellrec_jax.data.record import Source
+from cellrec_jax.data.survey import Survey
 from cellrec_jax.train import loop
 
 
@@ -72,7 +73,7 @@ def test_no_crop_is_none(tiny_experiment):
 def test_a_class_without_training_cells_is_said(tiny_experiment):
     source = Source("any", ("a", "b"), ("1",), lambda _: None)
     data = sets.Sets(*(sets.Split(source, ids, None) for ids in "1  "), ("drawn",))
-    found = feed.Feed(None, 5, 9, 2, (5, 0), (96, 128), 0.0)
+    found = Survey(5, 9, 2, (5, 0), 8, None, 0.0)
     notes = list(loop.notes(tiny_experiment, data, found))
     assert notes[0] == "drawn"
     assert "2 cells beyond --config.data.max_cells" in notes[1]

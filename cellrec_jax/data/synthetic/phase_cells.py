@@ -92,16 +92,6 @@ def make_dish(rng: np.random.Generator, size_hw: tuple[int, int]) -> Dish:
     )
 
 
-def copy_dish(dish: Dish) -> Dish:
-    """The dish with maps of its own, for drawing one frame on."""
-    return dish._replace(
-        phase=dish.phase.copy(),
-        absorption=dish.absorption.copy(),
-        masks=dish.masks.copy(),
-        height=dish.height.copy(),
-    )
-
-
 def shape(
     rng: np.random.Generator,
     radius: float,

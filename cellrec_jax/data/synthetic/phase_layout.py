@@ -1,4 +1,4 @@
-"""Where cells and dirt of a synthetic phase-contrast dish lie, and how cells move."""
+"""Where cells and dirt of a synthetic phase-contrast dish lie."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -37,8 +37,6 @@ class Preset(NamedTuple):
     well_chance: float
     brightness: float
     """Of an empty place, as a share of the camera's range."""
-    speed_px: float
-    """Typical way from frame to frame, along each axis."""
     mpp: float
     negative: bool = False
     """Negative phase contrast: bodies are bright and halos dark."""
@@ -64,7 +62,6 @@ PRESETS = {
         },
         well_chance=0.15,
         brightness=0.40,
-        speed_px=2.0,
         mpp=1.3,
     ),
     "hsc": Preset(
@@ -86,7 +83,6 @@ PRESETS = {
         },
         well_chance=0.5,
         brightness=0.45,
-        speed_px=3.0,
         mpp=0.645,
     ),
 }
@@ -118,36 +114,6 @@ def plan(
     # Neighbours lie side by side.
     flow = rng.uniform(0, np.pi) + 0.8 * synthetic_layout.noise_field(rng, size_hw, 60)
     return [_cell(rng, center, flow, preset) for center in centers]
-
-
-def move(
-    rng: np.random.Generator,
-    cells: list[synthetic_phase_cells.Cell],
-    speeds_yx: np.ndarray,
-    preset: Preset,
-    inside_px: np.ndarray,
-) -> tuple[list[synthetic_phase_cells.Cell], np.ndarray]:
-    """Moves N cells by a frame, at most 4 `preset.speed_px`; speeds in px a frame."""
-    size = np.array(inside_px.shape)
-    wander = rng.normal(0, 0.5 * preset.speed_px, speeds_yx.shape)
-    speeds_yx = 0.87 * speeds_yx + wander
-    ways = np.hypot(*speeds_yx.T)[:, None]
-    speeds_yx = speeds_yx * np.minimum(1, 4 * preset.speed_px / np.maximum(ways, 1e-6))
-    turns = rng.normal(0, 0.04, len(cells))
-    moved = list(cells)
-    for index, (cell, turn) in enumerate(zip(cells, turns, strict=True)):
-        place = cell.center_yx + speeds_yx[index]
-        others = [c.center_yx for i, c in enumerate(moved) if i != index]
-        free = (
-            bool(((place > 1) & (place < size - 1)).all())
-            and inside_px[tuple(place.astype(int))] > _WALL_GAP_PX
-            and _is_free(place, others, preset.gap_px)
-        )
-        if not free:
-            speeds_yx[index] *= -1
-            place = cell.center_yx
-        moved[index] = cell._replace(center_yx=place, angle=cell.angle + turn)
-    return moved, speeds_yx
 
 
 def draw_well(

@@ -63,7 +63,7 @@ def _network(model: ModelOptions, num_classes: int) -> nn.Module:
     if model.network == "deeplab":
         if model.width:
             shared["channels"] = model.width
-        return deeplab.DeepLabV3Plus(backbone=model.backbone, dropout=False, **shared)
+        return deeplab.DeepLabV3Plus(backbone=model.backbone, **shared)
     if model.width:
         shared["width"] = model.width
     if model.network == "unet":

@@ -10,8 +10,6 @@ from typing import NamedTuple
 import numpy as np
 from scipy import special
 
-NORMALIZATIONS = ("separate", "joint")
-
 
 class PhaseOptions(NamedTuple):
     """Optics and weights; hashable, so that it can be static under jit."""
@@ -22,10 +20,6 @@ class PhaseOptions(NamedTuple):
     """W of the ring, in those units; in (0, R)."""
     radius_px: int = 2
     """The kernel has 2 radius + 1 px a side."""
-    normalization: str = "separate"
-    """"separate": each ring's pattern, and their difference, to an absolute sum of 1.
-    "joint": to a spectral norm of 1, as Vicar's code, which leaves no kernel (see
-    `kernel`)."""
     least_tap: float = 0.01
     """Kernel values up to this are dropped."""
     smoothness: float = 1.0
@@ -49,30 +43,24 @@ def kernel(options: PhaseOptions = DEFAULTS) -> np.ndarray:
 
     pi R^2 somb(2 R r) - pi (R - W)^2 somb(2 (R - W) r), somb(x) = 2 J1(pi x) / (pi x),
     normalised (Yin et al. 2012), minus 1 at the centre, so dark bodies need f > 0: f64
-    [2 radius + 1, 2 radius + 1]. At R = 4000 the pattern is a spike: jointly normalised
-    it vanishes, separately the rings' spikes cancel. A ValueError for impossible
-    options.
+    [2 radius + 1, 2 radius + 1]. Each ring's pattern has an absolute sum of 1, and so
+    has their difference: at R = 4000 patterns are spikes, which cancel then; a joint
+    spectral norm of 1, as in Vicar's code, leaves no kernel. A ValueError for
+    impossible options.
     """
     _check_options(options)
     offsets = np.arange(-options.radius_px, options.radius_px + 1)
     r = np.hypot(offsets[:, None], offsets[None, :])
     outer = _airy(r, options.outer_radius)
     inner = _airy(r, options.outer_radius - options.ring_width)
-    if options.normalization == "separate":
-        outer, inner = outer / np.abs(outer).sum(), inner / np.abs(inner).sum()
-        norm = np.abs(outer - inner).sum()
-    else:
-        norm = np.linalg.norm(outer - inner, 2)
+    outer, inner = outer / np.abs(outer).sum(), inner / np.abs(inner).sum()
+    norm = np.abs(outer - inner).sum()
     taps = (outer - inner) / norm if norm > 0 else outer - inner
     taps[options.radius_px, options.radius_px] -= 1.0
     return np.where(np.abs(taps) > options.least_tap, taps, 0.0)
 
 
 def _check_options(options: PhaseOptions) -> None:
-    if options.normalization not in NORMALIZATIONS:
-        raise ValueError(
-            f"normalization={options.normalization!r}; use one of {NORMALIZATIONS}"
-        )
     if not 0 < options.ring_width < options.outer_radius or options.radius_px < 0:
         raise ValueError(
             f"ring_width={options.ring_width} must be between 0 and "

@@ -2,10 +2,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from cellrec_jax import geometry
+from cellrec_jax import errors, geometry
 from cellrec_jax.data import record
 from cellrec_jax.data.synthetic import phase as synthetic_phase
-from cellrec_jax.data.synthetic import phase_layout as synthetic_phase_layout
 
 SIZE_HW = (224, 300)
 
@@ -19,11 +18,6 @@ def images() -> dict[str, list[record.Record]]:
         ]
         for kind in synthetic_phase.KINDS
     }
-
-
-@pytest.fixture(scope="module")
-def film() -> synthetic_phase.Film:
-    return synthetic_phase.make_sequence(3, 1, 5, kind="hsc", size_hw=SIZE_HW)
 
 
 def free_ids(image: record.Record) -> list[int]:
@@ -105,34 +99,6 @@ def test_kinds_differ_in_shape(images):
     assert ratios["hsc"] < 1.2 < 1.8 < ratios["c2c12"]
 
 
-def test_a_sequence_begins_with_the_image(images, film):
-    image = images["hsc"][1]
-    np.testing.assert_array_equal(film.records[0].image, image.image)
-    np.testing.assert_array_equal(film.records[0].points_yx, image.points_yx)
-    short = synthetic_phase.make_sequence(3, 1, 2, kind="hsc", size_hw=SIZE_HW)
-    np.testing.assert_array_equal(short.records[1].image, film.records[1].image)
-
-
-def test_a_sequence_keeps_its_cells(film):
-    num_cells = len(film.records[0].points_yx)
-    assert film.tracks_yx.shape == (5, num_cells, 2)
-    assert [made.image_id for made in film.records] == [f"1/{i}" for i in range(5)]
-    assert {made.group for made in film.records} == {"1"}
-    for made, track_yx in zip(film.records, film.tracks_yx, strict=True):
-        np.testing.assert_array_equal(made.points_yx, track_yx)
-        own = made.masks[tuple(geometry.point_to_pixel(track_yx).T)]
-        np.testing.assert_array_equal(own, np.arange(1, num_cells + 1))
-    first, last = (np.bincount(film.records[i].masks.ravel()) for i in (0, -1))
-    # Sizes stay with the identities, but for cells that the border or others cut.
-    assert np.median(np.abs(last / first - 1)[1:]) < 0.1
-
-
-def test_cells_move_but_not_far(film):
-    ways = np.linalg.norm(np.diff(film.tracks_yx, axis=0), axis=-1)
-    speed = synthetic_phase_layout.PRESETS["hsc"].speed_px
-    assert ways.max() <= 4 * speed + 1e-3
-    assert 0.3 * speed < np.median(ways) < 2 * speed
-    # Of two frames the nearest cell is mostly the same one: the film can be tracked.
-    before, after = film.tracks_yx[:2]
-    gaps = np.linalg.norm(before[:, None] - after[None], axis=-1)
-    assert (gaps.argmin(axis=1) == np.arange(len(before))).mean() > 0.95
+def test_another_kind_is_refused():
+    with pytest.raises(errors.ConfigError, match="no kind 'mdck'; give c2c12 or hsc"):
+        synthetic_phase.make_image(0, 0, kind="mdck")

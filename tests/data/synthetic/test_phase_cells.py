@@ -120,12 +120,3 @@ def test_specks(name):
         assert kind.radii[0] <= speck.discs[:, 2].min()
         assert speck.discs[:, 2].max() <= kind.radii[1]
         assert kind.phase[0] <= speck.phase <= kind.phase[1]
-
-
-def test_a_copy_leaves_the_original_alone():
-    empty = flat_dish()
-    cells_lib.draw(cells_lib.copy_dish(empty), [disc((9.0, 9.0), 5.0)], annotated=True)
-    assert not any(
-        part.any()
-        for part in (empty.phase, empty.absorption, empty.masks, empty.height)
-    )
