@@ -29,10 +29,7 @@ _DATASET = "coordinates"
 
 def matches(root: Path) -> bool:
     """Whether there are images and h5 files in folders of the classes."""
-    try:
-        return any(_find_points(root)) and has_images(root, ["images"])
-    except (OSError, DataError):
-        return False
+    return any(_find_points(root)) and has_images(root, ["images"])
 
 
 def open_source(root: Path) -> Source:

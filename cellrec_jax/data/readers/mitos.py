@@ -39,10 +39,7 @@ _MAX_DEPTH = 5
 
 def matches(root: Path) -> bool:
     """Whether there are slide folders (A03, H03 ...) with frames/x40 inside."""
-    try:
-        return next(_slide_folders(root), None) is not None
-    except OSError:
-        return False
+    return next(_slide_folders(root), None) is not None
 
 
 def open_source(root: Path, *, not_mitosis: bool = NOT_MITOSIS) -> Source:
