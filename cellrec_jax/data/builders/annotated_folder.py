@@ -5,14 +5,12 @@
 `data.readers.FORMATS`, found if missing. Give each folder an OUT of its own.
 """
 
-from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import tensorflow_datasets as tfds
 
 from cellrec_jax.data import readers
 from cellrec_jax.data.builders import features
-from cellrec_jax.data.record import Source
 
 _DESCRIPTION = "Images with annotated cells, prepared from a folder by cellrec-jax."
 _CONFIGS = {
@@ -34,6 +32,8 @@ class AnnotatedFolder(tfds.core.GeneratorBasedBuilder):
     # With --config it looks here.
     builder_configs = _CONFIGS
 
+    _generate_examples = staticmethod(features.generate)
+
     def _info(self) -> tfds.core.DatasetInfo:
         # The folder, and so the classes, are known in `_split_generators` only.
         return features.dataset_info(self, _DESCRIPTION, "", None)
@@ -41,12 +41,4 @@ class AnnotatedFolder(tfds.core.GeneratorBasedBuilder):
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> Any:
         source = readers.open_source(dl_manager.manual_dir, self.builder_config.name)
         self.info.features["labels"].feature.names = list(source.class_names)
-        splits = features.split_ids(self, source)
-        return {
-            name: self._generate_examples(source, ids) for name, ids in splits.items()
-        }
-
-    def _generate_examples(
-        self, source: Source, image_ids: tuple[str, ...]
-    ) -> Iterator[tuple[int, dict[str, Any]]]:
-        yield from features.generate(source, image_ids)
+        return features.split_generators(self, source)

@@ -3,14 +3,12 @@
 tfds build cellrec_jax/data/builders/bcdata.py --manual_dir=BCDATA --data_dir=OUT
 """
 
-from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import tensorflow_datasets as tfds
 
 from cellrec_jax.data.builders import features
 from cellrec_jax.data.readers import bcdata
-from cellrec_jax.data.record import Source
 
 _DESCRIPTION = """
 Ki-67 stained breast cancer: 1,338 images of 640 x 640 px with the centres of 181,074
@@ -39,17 +37,11 @@ class Bcdata(tfds.core.GeneratorBasedBuilder):
     folder that holds `images` and `annotations` as --manual_dir.
     """
 
+    _generate_examples = staticmethod(features.generate)
+
     def _info(self) -> tfds.core.DatasetInfo:
         return features.dataset_info(self, _DESCRIPTION, _CITATION, bcdata.CLASS_NAMES)
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> Any:
         source = bcdata.open_source(dl_manager.manual_dir)
-        splits = features.split_ids(self, source)
-        return {
-            name: self._generate_examples(source, ids) for name, ids in splits.items()
-        }
-
-    def _generate_examples(
-        self, source: Source, image_ids: tuple[str, ...]
-    ) -> Iterator[tuple[int, dict[str, Any]]]:
-        yield from features.generate(source, image_ids)
+        return features.split_generators(self, source)

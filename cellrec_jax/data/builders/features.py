@@ -59,8 +59,8 @@ def dataset_info(
     )
 
 
-def split_ids(builder: Any, source: Source) -> dict[str, tuple[str, ...]]:
-    """Split -> image ids in order, also noted in the builder's metadata with groups.
+def split_generators(builder: Any, source: Source) -> dict[str, Any]:
+    """Split -> `generate`; notes ids and groups in the builder's metadata.
 
     Splits are the folders train, validation (or val) and test if every image is in one
     of them; else all images are 'train'.
@@ -73,7 +73,7 @@ def split_ids(builder: Any, source: Source) -> dict[str, tuple[str, ...]]:
         splits[name] = tuple(i for i in source.image_ids if i.startswith(prefix))
     builder.info.metadata["image_ids"] = splits
     builder.info.metadata["groups"] = dict(source.groups)
-    return splits
+    return {name: generate(source, ids) for name, ids in splits.items()}
 
 
 def generate(

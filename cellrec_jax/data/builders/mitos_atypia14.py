@@ -4,14 +4,12 @@
 --data_dir=OUT`
 """
 
-from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import tensorflow_datasets as tfds
 
 from cellrec_jax.data.builders import features
 from cellrec_jax.data.readers import mitos
-from cellrec_jax.data.record import Source
 
 _DESCRIPTION = """
 Haematoxylin and eosin stained breast cancer, the same slides from an Aperio and a
@@ -41,17 +39,11 @@ class MitosAtypia14(tfds.core.GeneratorBasedBuilder):
     --manual_dir.
     """
 
+    _generate_examples = staticmethod(features.generate)
+
     def _info(self) -> tfds.core.DatasetInfo:
         return features.dataset_info(self, _DESCRIPTION, _CITATION, mitos.CLASS_NAMES)
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> Any:
         source = mitos.open_source(dl_manager.manual_dir)
-        splits = features.split_ids(self, source)
-        return {
-            name: self._generate_examples(source, ids) for name, ids in splits.items()
-        }
-
-    def _generate_examples(
-        self, source: Source, image_ids: tuple[str, ...]
-    ) -> Iterator[tuple[int, dict[str, Any]]]:
-        yield from features.generate(source, image_ids)
+        return features.split_generators(self, source)
