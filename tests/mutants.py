@@ -160,7 +160,8 @@ _TABLE: dict[str, list[tuple]] = {
         ("drawn[by_place] =", "drawn[:] =", "order of the reader"),
     ],
     "cellrec_jax.data.arrays": [
-        ("positions.astype(np.int32)))", "(positions % local_size).astype(np.int32)))",
+        ("positions.astype(np.int32)))",
+         "(positions % len(positions)).astype(np.int32)))",
          "draws keyed by the place in a process"),
         ("valid=batch.valid & real[:, None, None]", "valid=batch.valid", "fillers"),
     ],

@@ -81,19 +81,26 @@ def train_batches(
     >= 0. `example_index` is the position in the global batch. Parts that cannot be
     equal are a `ConfigError` at the first batch.
     """
-    if batch_size % process_count:
-        raise errors.ConfigError(
-            f"batch_size={batch_size} is not a multiple of the {process_count} "
-            "processes: change batch_size"
-        )
-    local_size = batch_size // process_count
-    positions = process_index * local_size + np.arange(local_size)
+    positions = local_positions(batch_size, process_index, process_count)
     step = start_step
     while True:
         idx = batch_indices(len(stacked.labels), batch_size, seed, step)[positions]
         batch = take(stacked, idx)
         yield batch._replace(example_index=_beside(batch, positions.astype(np.int32)))
         step += 1
+
+
+def local_positions(
+    batch_size: int, process_index: int, process_count: int
+) -> np.ndarray:
+    """A process's part of the global batch; `ConfigError` if parts cannot be equal."""
+    if batch_size % process_count:
+        raise errors.ConfigError(
+            f"batch_size={batch_size} is not a multiple of the {process_count} "
+            "processes: change batch_size"
+        )
+    local_size = batch_size // process_count
+    return process_index * local_size + np.arange(local_size)
 
 
 def eval_batches(stacked: Batch, batch_size: int) -> Iterator[Batch]:

@@ -65,29 +65,15 @@ def train_batches(
 ) -> Generator[Batch, None, None]:
     """Yields this process's part of every global batch, for ever, as NumPy arrays.
 
-    Args:
-      source: where images come from.
-      image_ids: the training images, in the order that array mode stacks them.
-      spec: what to make of them.
-      batch_size: global; parts that cannot be equal are a `ConfigError`.
-      seed: non-negative.
-      start_step: the first step wanted; a resumed run passes its own.
-      process_index: which of `process_count` equal parts to yield.
-      process_count: number of parts.
-      num_parallel: images prepared at a time.
-      cache: keep prepared examples in memory, so that each is made once; needs
-        image_ids * H * W * (C + 1) bytes for 8-bit images, each process at most.
+    As `arrays.train_batches` of a set stacked in the order of `image_ids`.
+    `num_parallel` images are prepared at a time; `cache` keeps them in memory, so that
+    each is made once, in image_ids * H * W * (C + 1) bytes for 8-bit images, each
+    process at most.
 
     An image that cannot be used is a `DataError` when its batch is reached, and so are
     several number types, which only array mode can bring together.
     """
-    if batch_size % process_count:
-        raise errors.ConfigError(
-            f"batch_size={batch_size} is not a multiple of the {process_count} "
-            "processes: change batch_size"
-        )
-    local_size = batch_size // process_count
-    positions = process_index * local_size + np.arange(local_size)
+    positions = arrays.local_positions(batch_size, process_index, process_count)
     preparer = _Preparer(source, image_ids, spec, cache)
 
     def local_indices(step: np.int64) -> np.ndarray:
@@ -98,7 +84,7 @@ def train_batches(
     dataset = tf.data.Dataset.range(start_step, np.iinfo(np.int64).max)
     dataset = _map(tf, dataset, local_indices, tf.int64, 1).unbatch()
     dataset = _map(tf, dataset, preparer, preparer.dtypes, num_parallel)
-    for values in dataset.batch(local_size).prefetch(_AHEAD).as_numpy_iterator():
+    for values in dataset.batch(len(positions)).prefetch(_AHEAD).as_numpy_iterator():
         yield _batch(preparer.unpack(values), positions)
 
 

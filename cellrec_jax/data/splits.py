@@ -159,9 +159,7 @@ def _shuffle_key(seed: int, name: str) -> bytes:
 
 
 def describe(
-    folds: Sequence[Sequence[str]],
-    groups: Mapping[str, str],
-    counts: Mapping[str, int],
+    folds: Sequence[Sequence[str]], groups: Mapping[str, str], counts: Mapping[str, int]
 ) -> str:
     """One line a fold, for printing: images, groups, cells and ids.
 

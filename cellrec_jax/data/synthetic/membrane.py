@@ -17,12 +17,7 @@ from cellrec_jax.data.synthetic import layout as layout_lib
 from cellrec_jax.data.synthetic import nuclei as nuclei_lib
 from cellrec_jax.data.synthetic import stain
 
-CLASS_NAMES = (
-    "tumor_positive",
-    "tumor_negative",
-    "immune_positive",
-    "immune_negative",
-)
+CLASS_NAMES = ("tumor_positive", "tumor_negative", "immune_positive", "immune_negative")
 MPP = 0.3
 TUMOR_PER_MM2 = 6600.0  # inside nests, where they touch
 IMMUNE_PER_MM2 = 4200.0  # of the stroma
