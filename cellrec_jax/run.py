@@ -20,7 +20,7 @@ from cellrec_jax.workdir import directory, operating_point
 from cellrec_jax.workdir import model as model_lib
 
 _STAGES: Mapping[str, Any] = {"rounds": rounds}
-"""Kind of a stage -> the module that checks and runs it."""
+"""Stage of a method -> the module that checks and runs it."""
 
 
 def train_and_evaluate(
@@ -75,11 +75,11 @@ def train_and_evaluate(
 def check_stages(experiment: Experiment, method: Method) -> None:
     """Raises a ConfigError for what the method's stages cannot do."""
     for stage in method.stages:
-        _STAGES[stage.kind].check(experiment)
+        _STAGES[stage].check(experiment)
 
 
 def _trainer(method: Method) -> Callable[..., loop.Outcome]:
     """What trains a method: its last stage, its own fit, or the loop."""
     if method.stages:
-        return _STAGES[method.stages[-1].kind].train
+        return _STAGES[method.stages[-1]].train
     return loop.train if method.traits.fit is None else fit.train

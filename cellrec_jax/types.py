@@ -74,17 +74,6 @@ class Progress(NamedTuple):
     """Steps of the whole training."""
 
 
-class Stage(NamedTuple):
-    """Training beside that of the network by gradients; data, which `run` reads."""
-
-    name: str
-    """Section of the options that it is set by."""
-    kind: str
-    """What runs it: "rounds" (of pseudo labels)."""
-    options: Any
-    """Its own frozen dataclass."""
-
-
 class Traits(NamedTuple):
     """What only some methods have."""
 
@@ -123,8 +112,8 @@ class Method(NamedTuple):
     predict: Callable[..., Detections]
     """(params, model_state, batch, decode) -> Detections."""
     traits: Traits = Traits()
-    stages: tuple[Stage, ...] = ()
-    """What else is trained, in order; see `run`."""
+    stages: tuple[str, ...] = ()
+    """What else is trained, in order: "rounds" (of pseudo labels); see `run`."""
 
 
 class TrainState(struct.PyTreeNode):

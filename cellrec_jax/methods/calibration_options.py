@@ -25,7 +25,6 @@ class CalibrationOptions:
     proselflc_detach: bool = False
 
     def __post_init__(self) -> None:
-        """Refuses values outside their limits."""
         check("loss", self)
 
     def calibrated(self, total_steps: int) -> Calibration:

@@ -22,6 +22,7 @@ from cellrec_jax.data import arrays, augment, sets
 from cellrec_jax.data.pixels import colors
 from cellrec_jax.data.record import Record, Repairs, changed
 from cellrec_jax.io.console import Console
+from cellrec_jax.methods.heatmap_forms import BACKGROUND
 from cellrec_jax.methods.heatmap_pu import method as heatmap_pu
 from cellrec_jax.methods.heatmap_pu.options import RefineOptions
 from cellrec_jax.ops import patches as patches_lib
@@ -79,7 +80,7 @@ def with_labels(split: sets.Split, labels: Mapping[str, ImageLabels]) -> sets.Sp
         return dataclasses.replace(
             record,
             points_yx=own.points_yx,
-            labels=np.where(background, heatmap_pu.BACKGROUND, 0).astype(np.int32),
+            labels=np.where(background, BACKGROUND, 0).astype(np.int32),
             boxes_yxyx=None,
             masks=None,
         )

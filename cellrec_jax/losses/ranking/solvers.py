@@ -6,7 +6,7 @@ as in `objective`, and the public code of Fujii et al. 2021.
 """
 
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import chex
 import jax
@@ -59,8 +59,12 @@ def solve_sgd(
     """
     start = _start(features, positive, initial)
     key = jax.random.key(0) if rng is None else rng
+    data = (features, positive, negative, p, ridge)
     return _sgd(
-        *(features, positive, negative, p, ridge, start, learning_rate, key),
+        data,
+        start,
+        learning_rate,
+        key,
         epochs=epochs,
         batch_size=max(1, min(batch_size, len(features))),
     )
@@ -85,25 +89,19 @@ def solve_lbfgs(
     weights.
     """
     start = _start(features, positive, initial)
-    return _descend(
-        *(features, positive, negative, p, ridge, start, tolerance),
-        max_steps=max_steps,
-    )
+    data = (features, positive, negative, p, ridge)
+    return _descend(data, start, tolerance, max_steps=max_steps)
 
 
 @functools.partial(jax.jit, static_argnames="max_steps")
 def _descend(
-    features: jax.Array,
-    positive: jax.Array,
-    negative: jax.Array,
-    p: jax.Array | float,
-    ridge: jax.Array | float,
+    data: tuple[Any, ...],
     start: jax.Array,
     tolerance: jax.Array | float,
     *,
     max_steps: int,
 ) -> Solution:
-    problem = descent.linear_problem(features, positive, negative, p, ridge)
+    problem = descent.linear_problem(*data)
     point, history, steps = descent.descend(
         problem, start, max_steps=max_steps, tolerance=tolerance
     )
@@ -113,11 +111,7 @@ def _descend(
 
 @functools.partial(jax.jit, static_argnames=("epochs", "batch_size"))
 def _sgd(
-    features: jax.Array,
-    positive: jax.Array,
-    negative: jax.Array,
-    p: jax.Array | float,
-    ridge: jax.Array | float,
+    data: tuple[Any, ...],
     start: jax.Array,
     learning_rate: jax.Array | float,
     rng: jax.Array,
@@ -126,7 +120,7 @@ def _sgd(
     batch_size: int,
 ) -> Solution:
     best, history = sgd.train(
-        descent.linear_problem(features, positive, negative, p, ridge),
+        descent.linear_problem(*data),
         start,
         learning_rate,
         rng,

@@ -18,11 +18,7 @@ from cellrec_jax import masking
 from cellrec_jax.methods import encoder
 from cellrec_jax.methods.calibrated_rcnn import decode as rcnn_decode
 from cellrec_jax.methods.calibrated_rcnn import stages
-from cellrec_jax.methods.calibrated_rcnn.options import (
-    LossOptions,
-    ModelOptions,
-    Options,
-)
+from cellrec_jax.methods.calibrated_rcnn.options import ModelOptions, Options
 from cellrec_jax.nn import convert, resnet, two_stage
 from cellrec_jax.ops import anchors, roi_align
 from cellrec_jax.types import (
@@ -34,8 +30,6 @@ from cellrec_jax.types import (
     Progress,
     Traits,
 )
-
-__all__ = ["LossOptions", "ModelOptions", "Options", "make"]
 
 Params = Any
 ModelState = Any
@@ -87,10 +81,7 @@ def _strides(model: ModelOptions) -> list[int]:
 
 def _anchors(model: ModelOptions, image_hw: tuple[int, int]) -> np.ndarray:
     return anchors.pyramid_anchors(
-        image_hw,
-        _strides(model),
-        model.anchor_sizes,
-        model.anchor_ratios,
+        image_hw, _strides(model), model.anchor_sizes, model.anchor_ratios
     )
 
 
@@ -145,7 +136,8 @@ def _loss_fn(
     network = _network(options, num_classes)
     variables = {"params": params, **model_state}
     first_keys, second_keys = _example_keys(rng, batch.example_index)
-    truth = _truth(batch)
+    valid = batch.valid & batch.image_mask[:, None, None]
+    truth = stages.Truth(batch.boxes_yxyx, batch.labels, batch.points_mask, valid)
 
     image = resnet.normalize_imagenet(batch.image)
     outputs, new_state = network.apply(
@@ -168,8 +160,8 @@ def _loss_fn(
         functools.partial(stages.sample_rois, num_classes=num_classes, model=model)
     )(second_keys, proposed, mask, truth)
     pooled = _pool(levels, rois.boxes_yxyx, model)
-    roi_logits, roi_deltas = _second(network, variables, pooled)
-    second = jax.vmap(second_stage)(roi_logits, roi_deltas, rois)
+    refined: Any = network.apply(variables, pooled, method="second")
+    second = jax.vmap(second_stage)(*refined, rois)
     terms = _terms(first, second)
     one = jnp.ones(())
     metrics: Metrics = {f"loss/{name}": (value, one) for name, value in terms.items()}
@@ -188,26 +180,7 @@ def _example_keys(
     return again(keys, 0), again(keys, 1)
 
 
-def _truth(batch: Batch) -> stages.Truth:
-    return stages.Truth(
-        batch.boxes_yxyx,
-        batch.labels,
-        batch.points_mask,
-        batch.valid & batch.image_mask[:, None, None],
-    )
-
-
-def _second(
-    network: two_stage.TwoStage, variables: Any, pooled: jax.Array
-) -> tuple[jax.Array, jax.Array]:
-    outputs: Any = network.apply(variables, pooled, method="second")
-    return outputs
-
-
-def _terms(
-    first: stages.StageLoss,
-    second: stages.StageLoss,
-) -> dict[str, jax.Array]:
+def _terms(first: stages.StageLoss, second: stages.StageLoss) -> dict[str, jax.Array]:
     """The four reduced losses."""
     mean = masking.masked_mean
     return {
@@ -268,12 +241,12 @@ def _predict(
     anchors_yxyx = _anchors(model, image_hw)
     proposed, mask = _proposals(logits, deltas, anchors_yxyx, image_hw, model, False)
     pooled = _pool(levels, proposed, model)
-    roi_logits, roi_deltas = _second(network, variables, pooled)
+    refined: Any = network.apply(variables, pooled, method="second")
     finish = functools.partial(
         rcnn_decode.detect, decode=decode, image_hw=image_hw, model=model
     )
     mask = mask & batch.image_mask[:, None]
-    return jax.vmap(finish)(proposed, mask, roi_logits, roi_deltas)
+    return jax.vmap(finish)(proposed, mask, *refined)
 
 
 def _trainable(params: Params, *, options: ModelOptions) -> Any:

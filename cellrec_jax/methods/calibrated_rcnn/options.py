@@ -74,7 +74,6 @@ class ModelOptions:
     """Detections an image and class. Holds recall down in crowded images."""
 
     def __post_init__(self) -> None:
-        """Refuses impossible combinations."""
         check("model", self)
         encoder.check_norm(self.norm, self.pretrained)
         levels = 7 - self.min_level
@@ -115,7 +114,6 @@ class LossOptions(CalibrationOptions):
     """Corner of the second stage's smooth L1 (Eq. 4)."""
 
     def __post_init__(self) -> None:
-        """Refuses unknown choices, and a reading of bde where there is none."""
         super().__post_init__()
         require(
             self.calibration == "bde" or not self.literal,

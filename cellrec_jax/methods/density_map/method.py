@@ -29,8 +29,6 @@ from cellrec_jax.types import (
     Traits,
 )
 
-__all__ = ["LossOptions", "ModelOptions", "Options", "make"]
-
 Params = Any
 ModelState = Any
 

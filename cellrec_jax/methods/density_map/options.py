@@ -31,7 +31,6 @@ class ModelOptions:
     """Computation type: float32 or bfloat16."""
 
     def __post_init__(self) -> None:
-        """Refuses values outside their limits."""
         check("model", self)
 
 
@@ -53,7 +52,6 @@ class LossOptions:
     """product, dice, log or min_max; see `losses.heatmap`."""
 
     def __post_init__(self) -> None:
-        """Refuses values outside their limits."""
         check("loss", self)
         require(self.side_px % 2 == 1, f"loss.side_px={self.side_px} must be odd")
 

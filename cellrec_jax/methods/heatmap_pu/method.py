@@ -17,8 +17,7 @@ from cellrec_jax import masking
 from cellrec_jax.config import limits
 from cellrec_jax.losses import sparse_heatmap
 from cellrec_jax.methods import encoder, heatmap_forms
-from cellrec_jax.methods.heatmap_forms import BACKGROUND
-from cellrec_jax.methods.heatmap_pu.options import LossOptions, ModelOptions, Options
+from cellrec_jax.methods.heatmap_pu.options import ModelOptions, Options
 from cellrec_jax.nn import patch_net, unet
 from cellrec_jax.ops import patches, peaks
 from cellrec_jax.types import (
@@ -28,11 +27,8 @@ from cellrec_jax.types import (
     Method,
     Metrics,
     Progress,
-    Stage,
     Traits,
 )
-
-__all__ = ["BACKGROUND", "LossOptions", "ModelOptions", "Options", "make"]
 
 Params = Any
 ModelState = Any
@@ -68,7 +64,7 @@ def make(options: Options, *, num_classes: int) -> Method:
             candidates=bind(_candidates),
             tile_warning=_RELATIVE if options.model.peak_rule == "relative" else "",
         ),
-        stages=(Stage("refine", "rounds", options.judging),) if options.judges else (),
+        stages=("rounds",) if options.judges else (),
     )
 
 

@@ -47,7 +47,6 @@ class ModelOptions:
     """Computation type: float32 or bfloat16."""
 
     def __post_init__(self) -> None:
-        """Refuses values outside their limits."""
         check("model", self)
 
 
@@ -82,7 +81,6 @@ class LossOptions:
     pixels that the network takes for cells, as Yang et al."""
 
     def __post_init__(self) -> None:
-        """Refuses values outside their limits."""
         check("loss", self)
 
 
@@ -165,7 +163,6 @@ class RefineOptions:
     """Stop after each selection, for a person to edit the labels of the next round."""
 
     def __post_init__(self) -> None:
-        """Refuses values outside their limits."""
         check("refine", self)
 
 
@@ -178,7 +175,6 @@ class Options:
     refine: RefineOptions = RefineOptions()
 
     def __post_init__(self) -> None:
-        """Refuses combinations that contradict each other or do nothing."""
         model, loss = self.model, self.loss
         require(
             loss.form != "pu" or model.activation == "sigmoid",

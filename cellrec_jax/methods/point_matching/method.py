@@ -15,11 +15,7 @@ import jax.numpy as jnp
 from cellrec_jax.losses import matched
 from cellrec_jax.methods import encoder
 from cellrec_jax.methods.point_matching import stages
-from cellrec_jax.methods.point_matching.options import (
-    LossOptions,
-    ModelOptions,
-    Options,
-)
+from cellrec_jax.methods.point_matching.options import ModelOptions, Options
 from cellrec_jax.nn import convert, layers, point_net, resnet
 from cellrec_jax.ops import anchors
 from cellrec_jax.types import (
@@ -31,8 +27,6 @@ from cellrec_jax.types import (
     Progress,
     Traits,
 )
-
-__all__ = ["LossOptions", "ModelOptions", "Options", "make"]
 
 Params = Any
 ModelState = Any

@@ -58,7 +58,6 @@ class ModelOptions:
     """Recompute encoder activations to save memory."""
 
     def __post_init__(self) -> None:
-        """Refuses impossible combinations."""
         check("model", self)
         check_norm(self.norm, self.pretrained)
         backbone = backbones.BACKBONES[self.encoder]
@@ -134,7 +133,6 @@ class Options:
     loss: LossOptions = LossOptions()
 
     def __post_init__(self) -> None:
-        """Refuses options of the two sections that exclude each other."""
         require(
             self.model.class_head or self.loss.classification != "gce",
             "loss.classification=gce needs a class head: set "

@@ -16,10 +16,8 @@ from scipy import ndimage
 from cellrec_jax import errors
 from cellrec_jax.methods.vicar import search as vicar_search
 from cellrec_jax.methods.vicar import watershed_seeds
-from cellrec_jax.methods.vicar.options import LossOptions, ModelOptions, Options
+from cellrec_jax.methods.vicar.options import ModelOptions, Options
 from cellrec_jax.types import Batch, Decode, Detections, Method, Traits
-
-__all__ = ["LossOptions", "ModelOptions", "Options", "make"]
 
 Params = dict[str, jax.Array]
 

@@ -32,7 +32,6 @@ class ModelOptions:
     h_px: tuple[float, ...] = option((1.5, 3.0, 4.7, 6.0), least=0)
 
     def __post_init__(self) -> None:
-        """Refuses impossible choices."""
         check("model", self)
         for key in watershed_seeds.SeedOptions._fields:
             require(len(getattr(self, key)) > 0, f"model.{key} has nothing to try")
