@@ -24,10 +24,7 @@ def device_mean(values: jax.Array) -> jax.Array:
 
 
 def masked_mean(
-    values: jax.Array,
-    mask: jax.Array,
-    *,
-    denominator: jax.Array | float | None = None,
+    values: jax.Array, mask: jax.Array, *, denominator: jax.Array | float | None = None
 ) -> jax.Array:
     """Averages `values` where `mask` is True, in float32; 0 for an empty mask.
 

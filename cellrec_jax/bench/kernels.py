@@ -166,10 +166,7 @@ def _ranking(settings: Settings) -> Iterator[Case]:
         yield _loss(
             {"task": "pass", "rows": size},
             partial(draws.ranked, size),
-            {
-                "log_p_classification": ranking.log_loss,
-                "torch": peer,
-            },
+            {"log_p_classification": ranking.log_loss, "torch": peer},
             ranking.plain_log_loss,
             (work, 2 * work),
             held_bytes=held_bytes,

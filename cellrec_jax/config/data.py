@@ -86,9 +86,7 @@ class DataConfig:
     """Random change of the training crop's size before it is resized, in [0, 1)."""
     brightness: float = option(0.0, least=0, below=1)
     contrast: float = option(0.0, least=0, below=1)
-    synthetic_kind: str = option(
-        "nuclei", choices=("nuclei", "membrane", "c2c12", "hsc", "hsc_bright")
-    )
+    synthetic_kind: str = option("nuclei", choices=KINDS)
     """What is generated: nuclei (Ki-67, two classes), membrane (PD-L1, four), or
     phase contrast with one class: c2c12 (elongated cells), hsc (round and dark) or
     hsc_bright (the same by negative contrast)."""
@@ -102,7 +100,6 @@ class DataConfig:
     """Size of generated images, px."""
 
     def __post_init__(self) -> None:
-        """Refuses values outside their limits, and sizes or folds that do not fit."""
         check("data", self)
         for key, least in (("size_hw", 1), ("crop_hw", 0), ("synthetic_hw", 32)):
             pair = getattr(self, key)

@@ -51,7 +51,6 @@ class EvalConfig:
     """Test images drawn."""
 
     def __post_init__(self) -> None:
-        """Refuses values outside their limits."""
         check("eval", self)
         require(
             len(self.min_distances) > 0,

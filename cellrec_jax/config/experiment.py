@@ -38,7 +38,6 @@ class Experiment:
     log: LogConfig = dataclasses.field(default_factory=LogConfig)
 
     def __post_init__(self) -> None:
-        """Refuses values outside their limits."""
         check("", self)
 
 

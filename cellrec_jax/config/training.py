@@ -28,7 +28,6 @@ class OptimConfig:
     """Decay of averaged parameters, used for evaluation; 0 is none."""
 
     def __post_init__(self) -> None:
-        """Refuses values outside their limits."""
         check("optim", self)
 
 
@@ -43,7 +42,6 @@ class CheckpointConfig:
     """Save while training goes on."""
 
     def __post_init__(self) -> None:
-        """Refuses values outside their limits."""
         check("checkpoint", self)
 
 
@@ -57,5 +55,4 @@ class LogConfig:
     """Seconds between lines on a console that is no terminal."""
 
     def __post_init__(self) -> None:
-        """Refuses values outside their limits."""
         check("log", self)

@@ -129,9 +129,7 @@ def validator(
     undefined.
     """
 
-    def validate(
-        state: TrainState,
-    ) -> tuple[counting.OperatingPoint, dict[str, float]]:
+    def validate(state: TrainState) -> tuple[counting.OperatingPoint, dict[str, float]]:
         assert val_set is not None  # the loop asks only if there is one
         weights = state.eval_params, state.model_state
         found, fitted = fit_on(val_set, method, *weights, class_names, config)

@@ -42,10 +42,7 @@ def renew_operating_points(
 
 
 def _fit_operating_point(
-    model: model_lib.Model,
-    config: EvalConfig,
-    split: sets.Split,
-    console: Console,
+    model: model_lib.Model, config: EvalConfig, split: sets.Split, console: Console
 ) -> counting.OperatingPoint:
     """As training does: methods that are not trained look at no validation images."""
     val_set = None if model.method.traits.fit else sets.load_eval(split, console.track)
@@ -113,10 +110,7 @@ def evaluate_workdir(
 
 
 def _predict(
-    model: model_lib.Model,
-    eval_set: sets.EvalSet,
-    config: EvalConfig,
-    console: Console,
+    model: model_lib.Model, eval_set: sets.EvalSet, config: EvalConfig, console: Console
 ) -> tuple[list[results_lib.ImageResult], float]:
     """All predictions, and the seconds that an image takes."""
     weights = model.params, model.model_state

@@ -118,9 +118,7 @@ def matched_losses(
 
 
 def total_loss(
-    losses: PointLosses,
-    *,
-    options: PointLossOptions = PAPER_OPTIONS,
+    losses: PointLosses, *, options: PointLossOptions = PAPER_OPTIONS
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """Reduces an image's or a batch's losses: the total, and its unweighted terms.
 
@@ -149,10 +147,7 @@ def total_loss(
 
 
 def _pairs(
-    proposal_idx: jax.Array,
-    labels: jax.Array,
-    num_proposals: int,
-    num_classes: int,
+    proposal_idx: jax.Array, labels: jax.Array, num_proposals: int, num_classes: int
 ) -> _Pairs:
     mask = (proposal_idx >= 0) & (proposal_idx < num_proposals)
     in_range = (labels >= 0) & (labels < num_classes)

@@ -171,9 +171,7 @@ def _check_names(
 
 
 def _check_values(
-    path: pathlib.Path,
-    converted: Mapping[str, np.ndarray],
-    slots: Mapping[str, _Slot],
+    path: pathlib.Path, converted: Mapping[str, np.ndarray], slots: Mapping[str, _Slot]
 ) -> None:
     """Raises CheckpointError for wrong shapes and for values that are not finite."""
     wrong = [

@@ -20,10 +20,7 @@ MIN_GROUP_CHANNELS = 4
 
 
 def make_norm(
-    kind: str,
-    *,
-    train: bool = False,
-    dtype: DTypeLike = jnp.float32,
+    kind: str, *, train: bool = False, dtype: DTypeLike = jnp.float32
 ) -> Callable[..., nn.Module]:
     """Returns a constructor of normalisation layers: `norm(name="bn1")(x)`.
 

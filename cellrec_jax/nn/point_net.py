@@ -162,11 +162,7 @@ class PointHead(nn.Module):
         kind = "sync_batch" if self.norm == "frozen_batch" else self.norm
         norm = norms.make_norm(kind, train=train, dtype=self.dtype)
         return resnet.BasicBlock(
-            width=self.channels,
-            stride=1,
-            norm=norm,
-            dtype=self.dtype,
-            name=name,
+            width=self.channels, stride=1, norm=norm, dtype=self.dtype, name=name
         )(features)
 
 

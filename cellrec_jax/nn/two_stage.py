@@ -33,11 +33,7 @@ class TwoStage(nn.Module):
         """Declares the parts; names are those of the parameter tree."""
         frozen = {"freeze_stem": True} if self.freeze_stem else {}
         self.resnet = backbones.make(
-            self.backbone,
-            norm=self.norm,
-            dtype=self.dtype,
-            remat=self.remat,
-            **frozen,
+            self.backbone, norm=self.norm, dtype=self.dtype, remat=self.remat, **frozen
         )
         self.fpn = fpn.FPN(self.channels, self.min_level, self.merge, dtype=self.dtype)
         self.rpn = rpn.RPNHead(self.num_anchors, self.rpn_channels, self.dtype)

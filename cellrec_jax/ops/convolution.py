@@ -133,10 +133,7 @@ def _kernel_gradient(
         (taps - 1) * step for taps, step in zip(taps_hw, dilation, strict=True)
     )
     seen_hw = (rows - 1) * step_y + 1, (width - 1) * step_x + 1  # by a tap, of a block
-    padded_hw = (
-        (blocks[1] * rows - 1) * step_y + reach_y + 1,
-        seen_hw[1] + reach_x,
-    )
+    padded_hw = ((blocks[1] * rows - 1) * step_y + reach_y + 1, seen_hw[1] + reach_x)
     missing = blocks[0] * images - batch
     x = _grow(x, missing, [before for before, _ in pads], padded_hw)
     gradient = _grow(gradient, missing, (0, 0), (blocks[1] * rows, width))

@@ -115,11 +115,7 @@ def _pool() -> futures.ThreadPoolExecutor:
 
 
 def _candidates(
-    problem: Problem,
-    tree: spatial.KDTree,
-    cells: np.ndarray,
-    nearest: int,
-    kept: int,
+    problem: Problem, tree: spatial.KDTree, cells: np.ndarray, nearest: int, kept: int
 ) -> tuple[_Pairs, np.ndarray]:
     """The cheapest `kept` of the `nearest` proposals of some cells, and the limits."""
     distance, near = tree.query(problem.true_yx[cells], k=nearest)

@@ -44,9 +44,7 @@ def carry_over(new: Candidates, previous: Candidates, distance_px: float) -> Can
 
 
 def divide(
-    candidates: Candidates,
-    labels: Sequence[round_labels.ImageLabels],
-    match_px: float,
+    candidates: Candidates, labels: Sequence[round_labels.ImageLabels], match_px: float
 ) -> np.ndarray:
     """Tells which peaks are at labels: i8 [N] of POSITIVE, REMOVED and UNLABELED.
 
