@@ -16,22 +16,19 @@ def level_anchors(
     stride: int,
     size: float,
     ratios: Sequence[float],
-    offset: float = 0.0,
 ) -> np.ndarray:
     """Anchors of one pyramid level: f32 [h * w * len(ratios), 4] over (y, x, ratio).
 
-    Squares of `size` px, other ratios (height / width) of their area, centred at
-    `offset` in a cell of `stride` px: 0 its corner (most likely the BDE paper's), 0.5
-    its middle.
+    Squares of `size` px, other ratios (height / width) of their area, centred at the
+    corner of a cell of `stride` px (most likely the BDE paper's).
 
     Example:
-      >>> level_anchors((1, 1), 8, 32.0, [1.0], offset=0.5).tolist()
-      [[-12.0, -12.0, 20.0, 20.0]]
+      >>> level_anchors((1, 2), 8, 32.0, [1.0]).tolist()
+      [[-16.0, -16.0, 16.0, 16.0], [-16.0, -8.0, 16.0, 24.0]]
     """
     root = np.sqrt(np.asarray(ratios, np.float64))
     half = np.stack([size * root, size / root], axis=-1) / 2
-    y = (np.arange(grid_hw[0]) + offset) * stride
-    x = (np.arange(grid_hw[1]) + offset) * stride
+    y, x = (np.arange(num) * stride for num in grid_hw)
     centers = np.stack(np.meshgrid(y, x, indexing="ij"), axis=-1)[:, :, None, :]
     boxes = np.concatenate([centers - half, centers + half], axis=-1)
     return boxes.reshape(-1, 4).astype(np.float32)
@@ -42,13 +39,12 @@ def pyramid_anchors(
     strides: Sequence[int],
     sizes: Sequence[float],
     ratios: Sequence[float],
-    offset: float = 0.0,
 ) -> np.ndarray:
     """`level_anchors` of all levels, fine to coarse: f32 [A, 4]; some reach outside."""
     if len(strides) != len(sizes):
         raise ValueError(f"{len(strides)} strides but {len(sizes)} anchor sizes")
     levels = [
-        level_anchors(feature_hw(image_hw, stride), stride, size, ratios, offset)
+        level_anchors(feature_hw(image_hw, stride), stride, size, ratios)
         for stride, size in zip(strides, sizes, strict=True)
     ]
     return np.concatenate(levels)

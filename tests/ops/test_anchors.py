@@ -30,20 +30,14 @@ def test_level_anchors_by_hand():
     assert result[11].tolist() == [8.0, 12.0, 12.0, 28.0]
 
 
-def test_offset_shifts_by_part_of_a_cell():
-    corner = anchors.level_anchors((2, 3), 10, 8.0, [1.0, 2.0])
-    middle = anchors.level_anchors((2, 3), 10, 8.0, [1.0, 2.0], offset=0.5)
-    np.testing.assert_allclose(middle - corner, 5.0, atol=1e-5)
-
-
 def test_order_is_row_major_over_y_x_ratio():
     height, width, ratios = 3, 5, (0.25, 1.0, 4.0)
-    flat = anchors.level_anchors((height, width), 8, 16.0, ratios, offset=0.5)
+    flat = anchors.level_anchors((height, width), 8, 16.0, ratios)
     size = flat[:, 2:] - flat[:, :2]
     centers = (flat[:, :2] + flat[:, 2:]) / 2
     for index in range(len(flat)):
         y, x, ratio = np.unravel_index(index, (height, width, len(ratios)))
-        assert centers[index].tolist() == [8 * (y + 0.5), 8 * (x + 0.5)]
+        assert centers[index].tolist() == [8 * y, 8 * x]
         assert size[index, 0] / size[index, 1] == pytest.approx(ratios[ratio])
 
 

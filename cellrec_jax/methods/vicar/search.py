@@ -94,8 +94,6 @@ def search(
     grid: SeedGrid,
     *,
     options: phase_optics.PhaseOptions = phase_optics.DEFAULTS,
-    protocol: str = "nearest",
-    strict: bool = True,
     labels: str = "given",
     valid: Sequence[np.ndarray] | None = None,
     track: Track = lambda items, _: items,
@@ -124,7 +122,7 @@ def search(
     num_matched = np.zeros(len(combinations), int)
     num_points = np.zeros(len(combinations), int)
     match = functools.partial(
-        matching.match_points, radius=radius_px, method=protocol, strict=strict
+        matching.match_points, radius=radius_px, method="nearest", strict=True
     )
     restored = restore_all(images, options, valid)
     of_masks = list(enumerate(itertools.product(*grid[:-1])))
