@@ -52,10 +52,8 @@ class Pose(NamedTuple):
 class Window(NamedTuple):
     """Where a window lies."""
 
-    origin_yx: jax.Array
-    """f32 [2] first edge, px."""
-    size_hw: jax.Array
-    """f32 [2] px."""
+    origin_yx: jax.Array  # f32 [2] first edge, px
+    size_hw: jax.Array  # f32 [2] px
 
 
 def check(

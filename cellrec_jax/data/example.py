@@ -59,20 +59,13 @@ class ExampleSpec:
 class Example(NamedTuple):
     """One image with its cells, padded to N = `ExampleSpec.max_cells`. NumPy."""
 
-    image: np.ndarray
-    """uint8 [H, W, C], or f32 [H, W, C] in [0, 1]."""
-    points_yx: np.ndarray
-    """f32 [N, 2] cell centres, px of this image; 0 where padded."""
-    labels: np.ndarray
-    """i32 [N]; -1 where padded."""
-    points_mask: np.ndarray
-    """bool [N]."""
-    boxes_yxyx: np.ndarray
-    """f32 [N, 4], clipped to the image; 0 where padded."""
-    valid: np.ndarray
-    """bool [H, W]; annotated, not ignored and not padding."""
-    scale_yx: np.ndarray
-    """f32 [2] px of this image per native px."""
+    image: np.ndarray  # uint8 [H, W, C], or f32 [H, W, C] in [0, 1]
+    points_yx: np.ndarray  # f32 [N, 2] cell centres, px of this image; 0 where padded
+    labels: np.ndarray  # i32 [N]; -1 where padded
+    points_mask: np.ndarray  # bool [N]
+    boxes_yxyx: np.ndarray  # f32 [N, 4], clipped to the image; 0 where padded
+    valid: np.ndarray  # bool [H, W]; annotated, not ignored and not padding
+    scale_yx: np.ndarray  # f32 [2] px of this image per native px
 
 
 def prepare(record: Record, spec: ExampleSpec) -> Example:

@@ -43,16 +43,12 @@ class Sets(NamedTuple):
 class EvalSet(NamedTuple):
     """A split ready for evaluation."""
 
-    images: Batch
-    """All examples, stacked; px of the resized images."""
+    images: Batch  # all examples, stacked; px of the resized images
     image_ids: tuple[str, ...]
     groups: tuple[str, ...]
-    scale_yx: np.ndarray
-    """f32 [I, 2] px of the resized image per native px."""
-    native_hw: np.ndarray
-    """int [I, 2] size of the images on disk."""
-    mpp: float
-    """Micrometres per native px, if known and equal for all; else 0."""
+    scale_yx: np.ndarray  # f32 [I, 2] px of the resized image per native px
+    native_hw: np.ndarray  # int [I, 2] size of the images on disk
+    mpp: float  # micrometres per native px, if known and equal for all; else 0
 
 
 class TrainSet(NamedTuple):

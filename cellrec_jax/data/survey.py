@@ -29,17 +29,13 @@ _Stamp = list[tuple[str, int, int]]  # of each file: name, bytes, nanoseconds
 class Entry(NamedTuple):
     """One image as training sees it."""
 
-    size_hw: tuple[int, int]
-    """On disk, px."""
-    mpp: float
-    """Micrometres per px; 0 is unknown."""
+    size_hw: tuple[int, int]  # on disk, px
+    mpp: float  # micrometres per px; 0 is unknown
     num_kept: int
     num_total: int
     num_dropped: int
-    num_per_class: Sequence[int]
-    """As in `Survey`."""
-    repairs: Mapping[str, int]
-    """What had to be repaired."""
+    num_per_class: Sequence[int]  # as in `Survey`
+    repairs: Mapping[str, int]  # what had to be repaired
 
 
 class Survey(NamedTuple):

@@ -36,14 +36,10 @@ class ImageResult(NamedTuple):
 class Pooled(NamedTuple):
     """One class's detections over images, best score first; ties by image."""
 
-    scores: np.ndarray
-    """f32 [D], falling."""
-    is_tp: np.ndarray
-    """bool [D]."""
-    image_index: np.ndarray
-    """int64 [D] which image each detection belongs to."""
-    num_truth: np.ndarray
-    """int64 [I] annotated cells of the class in each image."""
+    scores: np.ndarray  # f32 [D], falling
+    is_tp: np.ndarray  # bool [D]
+    image_index: np.ndarray  # int64 [D] which image each detection belongs to
+    num_truth: np.ndarray  # int64 [I] annotated cells of the class in each image
 
 
 def pool_points(

@@ -19,27 +19,20 @@ class Nucleus(NamedTuple):
     """One nucleus before it is drawn; lengths in px, stains in optical density."""
 
     center_yx: tuple[float, float]
-    radii: tuple[float, float]
-    """Long and short half axis."""
-    angle: float
-    """Direction of the long axis in radians, from x towards y."""
-    roughness: float
-    """Share of the radius that the outline strays from an ellipse."""
+    radii: tuple[float, float]  # long and short half axis
+    angle: float  # direction of the long axis in radians, from x towards y
+    roughness: float  # share of the radius that the outline strays from an ellipse
     haematoxylin: float
     dab: float
-    grain: float
-    """Contrast of the chromatin, 0 (even) to about 1."""
-    rim: float
-    """How much darker the membrane is than the inside, as a share."""
-    edge_px: float
-    """Width of the outline's fall-off; large when out of focus."""
+    grain: float  # contrast of the chromatin, 0 (even) to about 1
+    rim: float  # how much darker the membrane is than the inside, as a share
+    edge_px: float  # width of the outline's fall-off; large when out of focus
 
 
 class Kind(NamedTuple):
     """A kind of unannotated object; pairs of stains are ranges of optical density."""
 
-    share: float
-    """Tries to place one, per tumour nucleus."""
+    share: float  # tries to place one, per tumour nucleus
     radii_um: tuple[float, float]
     haematoxylin: tuple[float, float]
     dab: tuple[float, float]
@@ -58,15 +51,11 @@ DISTRACTORS = {
 class Layout(NamedTuple):
     """All nuclei of an image."""
 
-    cells: list[Nucleus]
-    """Tumour nuclei: the annotated ones."""
-    labels: np.ndarray
-    """i32 [N] 0 positive, 1 negative."""
+    cells: list[Nucleus]  # tumour nuclei: the annotated ones
+    labels: np.ndarray  # i32 [N] 0 positive, 1 negative
     distractors: list[Nucleus]
-    nests: np.ndarray
-    """f32 [H, W] in [0, 1]; 1 inside tumour nests."""
-    fibre_angle: float
-    """Main direction of the stroma in radians."""
+    nests: np.ndarray  # f32 [H, W] in [0, 1]; 1 inside tumour nests
+    fibre_angle: float  # main direction of the stroma in radians
 
 
 def noise_field(

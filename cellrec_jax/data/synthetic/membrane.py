@@ -34,8 +34,7 @@ class Slide(NamedTuple):
 
     haematoxylin: float
     dab: float
-    cytoplasm: float
-    """Optical density of haematoxylin in the tumour cells' bodies."""
+    cytoplasm: float  # optical density of haematoxylin in the tumour cells' bodies
     blurred_share: float
 
 
@@ -61,12 +60,12 @@ def make_image(
     layout = tissue.layout
     scanner = stain.draw_scanner(rng, mpp)
     canvas = nuclei_lib.make_canvas(rng, size_hw, mpp)
-    stain.add_background(rng, canvas.haematoxylin, canvas.dab, layout, mpp)
+    stain.add_background(rng, canvas, layout, mpp)
     nuclei_lib.draw(rng, canvas, layout.distractors, annotated=False)
-    nuclei_lib.draw_bodies(rng, canvas.haematoxylin, canvas.dab, tissue.bodies, mpp)
+    nuclei_lib.draw_bodies(rng, canvas, tissue.bodies, mpp)
     nuclei_lib.draw(rng, canvas, layout.cells, annotated=True)
     nuclei_lib.draw(rng, canvas, tissue.nucleoli, annotated=False)
-    image = stain.scan(rng, canvas.haematoxylin, canvas.dab, scanner)
+    image = stain.scan(rng, canvas, scanner)
     return nuclei_lib.make_record(index, image, layout, canvas, mpp)
 
 

@@ -38,14 +38,11 @@ class Body(NamedTuple):
     """A cell body before it is drawn; lengths in px, stains in optical density."""
 
     center_yx: tuple[float, float]
-    radius: float
-    """Of the cell where no neighbour is in the way."""
-    wall_dab: float
-    """Brown of the membrane, 0 where it is not stained."""
+    radius: float  # of the cell where no neighbour is in the way
+    wall_dab: float  # brown of the membrane, 0 where it is not stained
     body_dab: float
     body_haematoxylin: float
-    gaps: float
-    """How broken the membrane is, 0 (complete) to about 1."""
+    gaps: float  # how broken the membrane is, 0 (complete) to about 1
 
 
 class _Owners(NamedTuple):
@@ -157,18 +154,24 @@ def _polar_window(
     Slices of the window [h, w]; its pixels' distance from the pole; the outline's.
     """
     pole_yx = np.array(nucleus.center_yx) - shift_yx
-    reach = outline.max() + nucleus.edge_px
-    low = np.clip(np.floor(pole_yx - reach), 0, size_hw).astype(int)
-    high = np.clip(np.ceil(pole_yx + reach), 0, size_hw).astype(int)
-    y = np.arange(low[0], high[0])[:, None] + 0.5 - pole_yx[0]
-    x = np.arange(low[1], high[1])[None] + 0.5 - pole_yx[1]
+    window, y, x = _window(pole_yx, outline.max() + nucleus.edge_px, size_hw)
     turns = np.arctan2(y, x) / (2 * np.pi) % 1.0
     place = turns * _NUM_ANGLES
     before = np.minimum(place.astype(int), _NUM_ANGLES - 1)
     share = place - before
     outline_radius = outline[before] * (1 - share) + outline[before + 1] * share
-    window = (slice(low[0], high[0]), slice(low[1], high[1]))
     return window, np.hypot(y, x), outline_radius
+
+
+def _window(
+    center_yx: np.ndarray, reach: float, size_hw: tuple[int, ...]
+) -> tuple[tuple[slice, slice], np.ndarray, np.ndarray]:
+    """Slices of the image around a centre, and y, x of their pixels from there, px."""
+    low = np.clip(np.floor(center_yx - reach), 0, size_hw).astype(int)
+    high = np.clip(np.ceil(center_yx + reach), 0, size_hw).astype(int)
+    y = np.arange(low[0], high[0])[:, None] + 0.5 - center_yx[0]
+    x = np.arange(low[1], high[1])[None] + 0.5 - center_yx[1]
+    return (slice(low[0], high[0]), slice(low[1], high[1])), y, x
 
 
 def _texture(
@@ -190,16 +193,13 @@ def _texture(
 
 
 def draw_bodies(
-    rng: np.random.Generator,
-    haematoxylin: np.ndarray,
-    dab: np.ndarray,
-    cells: Sequence[Body],
-    mpp: float,
+    rng: np.random.Generator, canvas: Canvas, cells: Sequence[Body], mpp: float
 ) -> None:
-    """Adds cell bodies, at least one, and membranes to f32 [H, W] densities, in place.
+    """Adds cell bodies, at least one, and membranes to both stains, in place.
 
     All together, since cells that touch share a wall, as in a honeycomb.
     """
+    haematoxylin, dab, *_ = canvas
     size_hw = (dab.shape[0], dab.shape[1])
     wall_px = max(0.7, WALL_UM * rng.lognormal(0, 0.15) / mpp)
     owners = _owners(rng, cells, size_hw, wall_px, mpp)
@@ -245,13 +245,8 @@ def _owners(
         np.full(size_hw, far),
     )
     for index, cell in enumerate(cells):
-        center_yx = np.array(cell.center_yx)
         reach = cell.radius + _REACH * (wall_px + _WAVES_UM / mpp)
-        low = np.clip(np.floor(center_yx - reach), 0, size_hw).astype(int)
-        high = np.clip(np.ceil(center_yx + reach), 0, size_hw).astype(int)
-        window = (slice(low[0], high[0]), slice(low[1], high[1]))
-        y = np.arange(low[0], high[0])[:, None] + 0.5 - center_yx[0]
-        x = np.arange(low[1], high[1])[None] + 0.5 - center_yx[1]
+        window, y, x = _window(np.array(cell.center_yx), reach, size_hw)
         depth = np.hypot(y + waves[0][window], x + waves[1][window]) - cell.radius
         _insert(owners, window, index, depth.astype(np.float32))
     return owners

@@ -36,8 +36,7 @@ class Speck(NamedTuple):
     """A kind of dirt; pairs are ranges, lengths in px."""
 
     num_discs: tuple[int, int]
-    reach: float
-    """Standard deviation of the discs' places."""
+    reach: float  # standard deviation of the discs' places
     radii: tuple[float, float]
     phase: tuple[float, float]
     absorption: tuple[float, float]
@@ -57,18 +56,12 @@ SPECKS = {
 class Dish(NamedTuple):
     """What the cells of one frame are drawn into, and with."""
 
-    phase: np.ndarray
-    """f32 [H, W] radians."""
-    absorption: np.ndarray
-    """f32 [H, W] optical density of amplitude."""
-    masks: np.ndarray
-    """i32 [H, W] instance ids, 0 background."""
-    height: np.ndarray
-    """f32 [H, W] px, of the instance that owns the pixel; 0 outside."""
-    warp_yx: np.ndarray
-    """f32 [2, H, W] px by which outlines stray from discs."""
-    grain: np.ndarray
-    """f32 [256, 256] periodic noise of unit variance."""
+    phase: np.ndarray  # f32 [H, W] radians
+    absorption: np.ndarray  # f32 [H, W] optical density of amplitude
+    masks: np.ndarray  # i32 [H, W] instance ids, 0 background
+    height: np.ndarray  # f32 [H, W] px, of the instance that owns the pixel; 0 outside
+    warp_yx: np.ndarray  # f32 [2, H, W] px by which outlines stray from discs
+    grain: np.ndarray  # f32 [256, 256] periodic noise of unit variance
 
 
 def make_dish(rng: np.random.Generator, size_hw: tuple[int, int]) -> Dish:

@@ -35,10 +35,10 @@ def make_image(
     layout = synthetic_layout.plan(rng, size_hw, mpp)
     scanner = synthetic_stain.draw_scanner(rng, mpp)
     canvas = synthetic_nuclei.make_canvas(rng, size_hw, mpp)
-    synthetic_stain.add_background(rng, canvas.haematoxylin, canvas.dab, layout, mpp)
+    synthetic_stain.add_background(rng, canvas, layout, mpp)
     synthetic_nuclei.draw(rng, canvas, layout.distractors, annotated=False)
     synthetic_nuclei.draw(rng, canvas, layout.cells, annotated=True)
-    image = synthetic_stain.scan(rng, canvas.haematoxylin, canvas.dab, scanner)
+    image = synthetic_stain.scan(rng, canvas, scanner)
     return synthetic_nuclei.make_record(index, image, layout, canvas, mpp)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from scipy import ndimage
 
 from cellrec_jax.data.synthetic import layout as synthetic_layout
+from cellrec_jax.data.synthetic import nuclei as synthetic_nuclei
 
 HAEMATOXYLIN_RGB = np.array([0.650, 0.704, 0.286])
 """Optical density of haematoxylin in red, green, blue; unit length."""
@@ -51,12 +52,12 @@ def draw_scanner(rng: np.random.Generator, mpp: float) -> Scanner:
 
 def add_background(
     rng: np.random.Generator,
-    haematoxylin: np.ndarray,
-    dab: np.ndarray,
+    canvas: synthetic_nuclei.Canvas,
     layout: synthetic_layout.Layout,
     mpp: float,
 ) -> None:
-    """Adds cytoplasm, stroma fibres and brown haze to both maps, f32 [H, W]."""
+    """Adds cytoplasm, stroma fibres and brown haze to both stains."""
+    haematoxylin, dab, *_ = canvas
     size_hw = (dab.shape[0], dab.shape[1])
     patchy = synthetic_layout.noise_field(rng, size_hw, 5 / mpp)
     coarse = synthetic_layout.noise_field(rng, size_hw, 1.6 / mpp)
@@ -86,13 +87,10 @@ def _fibres(
 
 
 def scan(
-    rng: np.random.Generator,
-    haematoxylin: np.ndarray,
-    dab: np.ndarray,
-    scanner: Scanner,
+    rng: np.random.Generator, canvas: synthetic_nuclei.Canvas, scanner: Scanner
 ) -> np.ndarray:
     """Takes the picture: mixes stains, blurs, sharpens, adds noise. uint8 [H, W, 3]."""
-    densities = np.stack([haematoxylin, dab], axis=-1)
+    densities = np.stack([canvas.haematoxylin, canvas.dab], axis=-1)
     stains = scanner.stains_rgb.astype(np.float32)
     light = np.exp(-np.log(10) * (densities @ stains), dtype=np.float32)
     light *= scanner.white_rgb.astype(np.float32)
@@ -101,7 +99,7 @@ def scan(
     wide = (2.0, 2.0, 0)
     halo = light - ndimage.gaussian_filter(light, wide, mode="nearest", truncate=2.0)
     light += scanner.sharpening * halo
-    noise = rng.standard_normal((*dab.shape, 3), dtype=np.float32)
+    noise = rng.standard_normal((*canvas.dab.shape, 3), dtype=np.float32)
     light += scanner.noise * ndimage.gaussian_filter(noise, (0.5, 0.5, 0)) * 1.5
     black = 0.04  # scanners cut the darkest tones, so strong DAB turns black
     light = (light - black) / (1 - black)

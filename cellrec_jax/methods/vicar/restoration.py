@@ -31,11 +31,9 @@ _PERCENTILES = (0.1, 99.9)
 class Restored(NamedTuple):
     """A restored image, and how the iteration ended."""
 
-    image: jax.Array
-    """f32 [H, W] >= 0, high in cells."""
+    image: jax.Array  # f32 [H, W] >= 0, high in cells
     iterations: jax.Array
-    change: jax.Array
-    """f32 scalar, mean change of the last iteration."""
+    change: jax.Array  # f32 scalar, mean change of the last iteration
 
 
 class _Problem(NamedTuple):

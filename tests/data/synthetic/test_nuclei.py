@@ -99,11 +99,9 @@ CELL = synthetic_nuclei.Body((30.0, 25.0), 14.0, 1.0, 0.0, 0.0, 0.0)
 
 
 def draw_bodies(*cells: synthetic_nuclei.Body) -> tuple[np.ndarray, np.ndarray]:
-    haematoxylin = np.zeros(RING_HW, np.float32)
-    dab = np.zeros(RING_HW, np.float32)
-    rng = np.random.default_rng(0)
-    synthetic_nuclei.draw_bodies(rng, haematoxylin, dab, cells, MPP)
-    return haematoxylin, dab
+    canvas = synthetic_nuclei.make_canvas(np.random.default_rng(1), RING_HW, MPP)
+    synthetic_nuclei.draw_bodies(np.random.default_rng(0), canvas, cells, MPP)
+    return canvas.haematoxylin, canvas.dab
 
 
 def distance(cell: synthetic_nuclei.Body) -> np.ndarray:

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from cellrec_jax.data.synthetic import layout as synthetic_layout
+from cellrec_jax.data.synthetic import nuclei as synthetic_nuclei
 from cellrec_jax.data.synthetic import stain as synthetic_stain
 
 SIZE_HW = (40, 56)
@@ -14,9 +15,14 @@ PLAIN = synthetic_stain.Scanner(
 )
 
 
+def canvas(haematoxylin: np.ndarray, dab: np.ndarray) -> synthetic_nuclei.Canvas:
+    empty = synthetic_nuclei.make_canvas(np.random.default_rng(0), SIZE_HW, 0.3)
+    return empty._replace(haematoxylin=haematoxylin, dab=dab)
+
+
 def scan(haematoxylin: float, dab: float, scanner=PLAIN) -> np.ndarray:
     maps = [np.full(SIZE_HW, level, np.float32) for level in (haematoxylin, dab)]
-    return synthetic_stain.scan(np.random.default_rng(0), *maps, scanner)
+    return synthetic_stain.scan(np.random.default_rng(0), canvas(*maps), scanner)
 
 
 @pytest.mark.parametrize(
@@ -58,10 +64,10 @@ def test_noise_and_blur():
     maps = np.zeros((2, *SIZE_HW), np.float32)
     maps[1, :, 28:] = 1.0
     rng = np.random.default_rng(0)
-    blurred = synthetic_stain.scan(rng, *maps, PLAIN._replace(blur_px=2.0))
+    blurred = synthetic_stain.scan(rng, canvas(*maps), PLAIN._replace(blur_px=2.0))
     between = (blurred[20, :, 1] > 60) & (blurred[20, :, 1] < 220)
     assert 4 <= between.sum() <= 12
-    halo = synthetic_stain.scan(rng, *maps, PLAIN._replace(sharpening=1.0))
+    halo = synthetic_stain.scan(rng, canvas(*maps), PLAIN._replace(sharpening=1.0))
     assert halo[20, 26, 1] > halo[20, 5, 1] + 5
 
 
@@ -69,7 +75,7 @@ def test_background_only_adds_stain():
     rng = np.random.default_rng(2)
     layout = synthetic_layout.plan(rng, SIZE_HW, 0.3)
     haematoxylin, dab = np.zeros((2, *SIZE_HW), np.float32)
-    synthetic_stain.add_background(rng, haematoxylin, dab, layout, 0.3)
+    synthetic_stain.add_background(rng, canvas(haematoxylin, dab), layout, 0.3)
     for stain in (haematoxylin, dab):
         assert stain.min() >= 0
         assert 0 < stain.mean() < 0.2
