@@ -3,7 +3,7 @@
 The order is a pure function of (seed, step), for resumed runs and many processes.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -17,32 +17,59 @@ from cellrec_jax.types import Batch
 _PER_CELL = ("points_yx", "labels", "points_mask", "boxes_yxyx")
 
 
-def stack(examples: Sequence[Example], num_slots: int | None = None) -> Batch:
+def stack(examples: Iterable[Example], num: int | None = None) -> Batch:
     """Makes one batch of a whole set, of NumPy arrays.
 
-    Images stay uint8 if all are, else they become f32 in [0, 1]. `num_slots` is N of
-    the batch, enough for the fullest image; None keeps the examples'.
+    Images stay uint8 if all are, else they become f32 in [0, 1]. Of a stream `num` says
+    how many there are; its pixels are held once, and one example's twice.
     """
-    if not examples:
+    total = len(examples) if isinstance(examples, Sequence) else num or 0
+    if not total:
         raise errors.DataError("no images to make batches of: name a set that has some")
-    images = [example.image for example in examples]
-    if any(image.dtype != np.uint8 for image in images):
-        images = [
-            image.astype(np.float32) / 255 if image.dtype == np.uint8 else image
-            for image in images
-        ]
+    image: Any = None
+    valid: Any = None
+    cells: list[tuple[np.ndarray, ...]] = []
+    for index, example in enumerate(examples):
+        if not index:
+            image = np.empty((total, *example.image.shape), example.image.dtype)
+            valid = np.empty((total, *example.valid.shape), bool)
+        if example.image.shape != image.shape[1:]:
+            raise errors.DataError(
+                f"image {index} becomes {example.image.shape} [H, W, C], those before "
+                f"it {image.shape[1:]}: give all images the same number of channels"
+            )
+        if image.dtype == np.uint8 != example.image.dtype:
+            image = _to_unit(image)
+        one = example.image
+        image[index] = one if one.dtype == image.dtype else _to_unit(one)
+        valid[index] = example.valid
+        cells.append(tuple(getattr(example, name) for name in _PER_CELL))
+    columns = map(np.stack, zip(*cells, strict=True))
+    fields: dict[str, Any] = dict(zip(_PER_CELL, columns, strict=True))
+    fields["image_mask"] = np.ones(total, bool)
+    fields["example_index"] = np.arange(total, dtype=np.int32)
+    return Batch(image=image, valid=valid, **fields)
+
+
+def _to_unit(image: np.ndarray) -> np.ndarray:
+    """uint8 as f32 in [0, 1]."""
+    unit = image.astype(np.float32)
+    unit /= 255
+    return unit
+
+
+def with_slots(stacked: Batch, num_slots: int) -> Batch:
+    """The batch with N slots of cells, enough for the fullest image."""
     fields: dict[str, Any] = {
-        "image": np.stack(images),
-        "image_mask": np.ones(len(examples), bool),
-        "example_index": np.arange(len(examples), dtype=np.int32),
+        name: np.ascontiguousarray(getattr(stacked, name)[:, :num_slots])
+        for name in _PER_CELL
     }
-    for name in Batch._fields:
-        if name not in fields:
-            arrays = [getattr(example, name) for example in examples]
-            if name in _PER_CELL:
-                arrays = [array[:num_slots] for array in arrays]
-            fields[name] = np.stack(arrays)
-    return Batch(**fields)
+    return stacked._replace(**fields)
+
+
+def num_bytes(example: Example) -> int:
+    """What the pixels of one image take in `stack`, were all images like it."""
+    return example.image.nbytes + example.valid.nbytes
 
 
 def order(num: int, seed: int, epoch: int) -> np.ndarray:

@@ -10,7 +10,7 @@ import jax
 
 from cellrec_jax import errors
 from cellrec_jax.config import Experiment
-from cellrec_jax.data import arrays, pipeline, sets
+from cellrec_jax.data import arrays, example, pipeline, sets
 from cellrec_jax.data.survey import Survey
 from cellrec_jax.types import Batch
 
@@ -23,8 +23,12 @@ class Feed(NamedTuple):
     seen: Survey
 
 
-def choose_loader(experiment: Experiment, num_images: int) -> str:
-    """Arrays while images fit `data.device_mib`, else tf.data (or `ConfigError`)."""
+def choose_loader(experiment: Experiment, split: sets.Split) -> str:
+    """Arrays while images fit `data.device_mib`, else tf.data (or `ConfigError`).
+
+    Counted are as many as there are of the first one: 4 bytes a px for 8 bits of RGB,
+    13 for 16 bits, which are held as f32.
+    """
     data = experiment.data
     installed = importlib.util.find_spec("tensorflow") is not None
     if data.loader == "tf" and not installed:
@@ -34,15 +38,18 @@ def choose_loader(experiment: Experiment, num_images: int) -> str:
         )
     if data.loader != "auto":
         return data.loader
-    mib = num_images * data.size_hw[0] * data.size_hw[1] * 4 / 2**20
-    return "arrays" if mib <= data.device_mib or not installed else "tf"
+    if not installed:
+        return "arrays"
+    first = example.prepare(split.source.load(split.image_ids[0]), split.spec)
+    mib = len(split.image_ids) * arrays.num_bytes(first) / 2**20
+    return "arrays" if mib <= data.device_mib else "tf"
 
 
 def open_feed(
     experiment: Experiment, split: sets.Split, track: sets.Track[str] | None = None
 ) -> Feed:
     """Opens the training images; errors are one line that names what to change."""
-    loader = choose_loader(experiment, len(split.image_ids))
+    loader = choose_loader(experiment, split)
     processes = {
         "process_index": jax.process_index(),
         "process_count": jax.process_count(),

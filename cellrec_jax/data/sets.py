@@ -1,7 +1,7 @@
 """Opens the images a configuration names and splits them into train, val and test."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 import dataclasses
 from pathlib import Path
 from typing import NamedTuple
@@ -158,13 +158,17 @@ def load_train(split: Split, track: Track[str] | None = None) -> TrainSet:
     """Decodes a training split into memory, once; none annotated is a `DataError`."""
     source, _, spec, _ = split
     surveyor = split.surveyor or Surveyor()
-    examples, entries = [], []
-    for record in _records(split, track, "training images"):
-        examples.append(prepare(record, spec))
-        entries.append(surveyor.add(source, record, spec))
+    entries = []
+
+    def examples() -> Iterator[Example]:
+        for record in _records(split, track, "training images"):
+            entries.append(surveyor.add(source, record, spec))
+            yield prepare(record, spec)
+
+    images = arrays.stack(examples(), len(split.image_ids))
     surveyor.save()
     found = total(entries, len(source.class_names), spec)
-    return TrainSet(arrays.stack(examples, found.num_slots), found)
+    return TrainSet(arrays.with_slots(images, found.num_slots), found)
 
 
 def survey(split: Split, track: Track[str] | None = None) -> Survey:
@@ -178,18 +182,23 @@ def load_eval(split: Split, track: Track[str] | None = None) -> EvalSet | None:
     """Loads a split; None if empty. Over `data.max_cells` cells are a `DataError`."""
     if not split.image_ids:
         return None
-    examples: list[Example] = []
-    sizes, groups, mpps = [], [], set()
-    for record in _records(split, track, "evaluation images"):
-        examples.append(prepare(record, split.spec))
-        sizes.append(record.image.shape[:2])
-        groups.append(record.group)
-        mpps.add(record.mpp or split.spec.mpp)
+    scales, sizes, groups, mpps = [], [], [], set()
+
+    def examples() -> Iterator[Example]:
+        for record in _records(split, track, "evaluation images"):
+            example = prepare(record, split.spec)
+            scales.append(example.scale_yx)
+            sizes.append(record.image.shape[:2])
+            groups.append(record.group)
+            mpps.add(record.mpp or split.spec.mpp)
+            yield example
+
+    images = arrays.stack(examples(), len(split.image_ids))
     return EvalSet(
-        arrays.stack(examples),
+        images,
         split.image_ids,
         tuple(groups),
-        np.stack([e.scale_yx for e in examples]),
+        np.stack(scales),
         np.asarray(sizes),
         mpps.pop() if len(mpps) == 1 else 0.0,
     )

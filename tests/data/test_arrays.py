@@ -53,6 +53,24 @@ def test_stack_mixes_8_and_16_bits_as_floats():
     np.testing.assert_allclose(image[0], 1 / 255)
 
 
+def test_a_stream_is_stacked_as_a_list_is(stacked):
+    source = make_source()
+    stream = (example.prepare(source.load(i), SPEC) for i in source.image_ids)
+    assert_equal(arrays.stack(stream, NUM), stacked)
+    fewer = arrays.with_slots(stacked, 2)
+    assert fewer.points_mask.shape == (NUM, 2)
+    np.testing.assert_array_equal(fewer.boxes_yxyx, stacked.boxes_yxyx[:, :2])
+    assert fewer.image is stacked.image
+
+
+def test_channels_must_agree():
+    images = [np.zeros((24, 48, channels), np.uint8) for channels in (3, 1)]
+    source = arrays.from_arrays(images, [np.ones((1, 2))] * 2)
+    examples = [example.prepare(source.load(i), SPEC) for i in source.image_ids]
+    with pytest.raises(errors.DataError, match=r"image 1 becomes \(12, 16, 1\)"):
+        arrays.stack(examples)
+
+
 def test_order_is_a_permutation_fixed_for_ever():
     orders = [arrays.order(50, seed, epoch) for seed in (0, 1) for epoch in (0, 1)]
     for one in orders:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cellrec_jax import errors
-from cellrec_jax.data import feed, sets
+from cellrec_jax.data import arrays, example, feed, sets
 
 
 def _with(experiment, **changes):
@@ -15,20 +15,40 @@ def _with(experiment, **changes):
     return dataclasses.replace(experiment, data=data)
 
 
-def test_arrays_while_they_fit(tiny_experiment):
-    assert feed.choose_loader(tiny_experiment, 4) == "arrays"
+def _split(number, dtype=np.uint8):
+    """Images of 64 x 128 px: 32 KiB in 8 bits, 104 KiB in 16."""
+    images = [np.zeros((64, 128, 3), dtype)] * number
+    source = arrays.from_arrays(images, [np.ones((1, 2), np.float32)] * number)
+    return sets.Split(source, source.image_ids, example.ExampleSpec((64, 128)))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "number", "loader"),
+    [
+        (np.uint8, 32, "arrays"),
+        (np.uint8, 33, "tf"),
+        (np.uint16, 9, "arrays"),
+        (np.uint16, 10, "tf"),
+    ],
+)
+def test_arrays_while_they_fit(tiny_experiment, dtype, number, loader):
     tight = _with(tiny_experiment, device_mib=1)
-    assert feed.choose_loader(tight, 400) == "tf"
-    assert feed.choose_loader(_with(tight, loader="arrays"), 400) == "arrays"
+    split = _split(number, dtype)
+    assert feed.choose_loader(tight, split) == loader
+    assert feed.choose_loader(_with(tight, loader="arrays"), split) == "arrays"
+    images = sets.load_train(split).images
+    held = images.image.nbytes + images.valid.nbytes
+    assert (held <= 2**20) == (loader == "arrays")
 
 
 def test_without_tensorflow_arrays_are_taken_or_it_is_named(
     tiny_experiment, monkeypatch
 ):
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    assert feed.choose_loader(_with(tiny_experiment, device_mib=1), 400) == "arrays"
+    split = _split(33)
+    assert feed.choose_loader(_with(tiny_experiment, device_mib=1), split) == "arrays"
     with pytest.raises(errors.ConfigError, match="tensorflow-cpu"):
-        feed.choose_loader(_with(tiny_experiment, loader="tf"), 4)
+        feed.choose_loader(_with(tiny_experiment, loader="tf"), split)
 
 
 @pytest.mark.slow
