@@ -92,11 +92,10 @@ def augment(batch: Batch, rng: jax.Array, options: AugmentOptions) -> Batch:
 
     def one(example: Batch) -> Batch:
         example_rng = jax.random.fold_in(rng, example.example_index)
-        pose_rng, color_rng = jax.random.split(example_rng)
+        pose_rng, color_rng, zoom_rng = jax.random.split(example_rng, 3)
         size_hw = (example.image.shape[0], example.image.shape[1])
         crop_hw = options.crop_hw or size_hw
         if options.scale_jitter:
-            zoom_rng = jax.random.fold_in(pose_rng, 0)
             window = draw_window(zoom_rng, size_hw, crop_hw, options.scale_jitter)
             example = example._replace(image=colors.to_unit(example.image))
             size_hw, example = crop_hw, resized_crop(example, window, crop_hw)
