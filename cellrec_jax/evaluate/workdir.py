@@ -37,8 +37,7 @@ def renew_operating_points(
             model = model_lib.restore(workdir, which)
             fitted = _fit_operating_point(model, config, split, console)
             chosen = operating_point.Chosen(rule, fitting.to_json(fitted))
-            if jax.process_index() == 0:
-                operating_point.save(workdir, model.step, chosen)
+            operating_point.save(workdir, model.step, chosen)
 
 
 def _fit_operating_point(

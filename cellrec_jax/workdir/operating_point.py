@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from etils import epath
+import jax
+from jax.experimental import multihost_utils
 
 from cellrec_jax import errors
 from cellrec_jax.config import EvalConfig
@@ -52,8 +54,14 @@ def require_same_cuts(
 
 
 def save(workdir: epath.Path, step: int, chosen: Chosen) -> None:
-    """Keeps the operating point of the checkpoint of `step`, the last one wins."""
-    writer.write_json(workdir / FILE, {**_read(workdir), str(step): chosen._asdict()})
+    """Keeps the operating point of the checkpoint of `step`, the last one wins.
+
+    Of several processes all must call this: none reads before the first has written.
+    """
+    if jax.process_index() == 0:
+        known = _read(workdir)
+        writer.write_json(workdir / FILE, {**known, str(step): chosen._asdict()})
+    multihost_utils.sync_global_devices(f"operating point of step {step}")
 
 
 def forget(workdir: epath.Path) -> None:
