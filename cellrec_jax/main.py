@@ -183,6 +183,23 @@ def _predict(flags: argparse.Namespace, pairs: dict[str, str]) -> int:
     return errors.DataError.exit_code if failed else 0
 
 
+def _check_devices() -> None:
+    """Makes JAX's devices; a ConfigError names JAX_PLATFORMS if it asks for others."""
+    import jax
+
+    wanted = os.environ.get("JAX_PLATFORMS")
+    try:
+        jax.devices()
+    except Exception as error:  # an AssertionError or a RuntimeError
+        if not wanted:
+            raise
+        raise errors.ConfigError(
+            f"JAX_PLATFORMS={wanted}: JAX finds no such device; unset the variable, "
+            "set JAX_PLATFORMS=cpu, or install JAX's plugin for it (for NVIDIA GPUs: "
+            "pip install 'jax[cuda12]')"
+        ) from error
+
+
 def _start_distributed(flag: str) -> None:
     import jax
 
@@ -213,6 +230,7 @@ def run(arguments: Sequence[str]) -> int:
             return 0
         if flags.distributed:
             _start_distributed(flags.distributed)
+        _check_devices()
         modes = {"train": _train, "evaluate": _evaluate, "predict": _predict}
         return modes[flags.mode](flags, pairs)
     except KeyboardInterrupt:
