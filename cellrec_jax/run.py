@@ -39,7 +39,22 @@ def train_and_evaluate(
     console = console or Console(quiet=True)
     workdir = epath.Path(workdir)
     init_from = None if init_from is None else epath.Path(init_from)
+    with directory.unless_refused(workdir, round_directory.STAGES):
+        return _train_and_evaluate(experiment, workdir, console, init_from, data)
+
+
+def _train_and_evaluate(
+    experiment: Experiment,
+    workdir: epath.Path,
+    console: Console,
+    init_from: epath.Path | None,
+    data: sets.Sets | None,
+) -> int:
     stages = round_directory.STAGES
+    if data is None and experiment.data.root == "synthetic":
+        console.line(
+            "generated images: --config.data.root=FOLDER trains on those of a folder"
+        )
     directory.check(experiment, workdir, stages)
     data = data or sets.open_sets(
         experiment.data, experiment.seed, workdir / survey.FILE

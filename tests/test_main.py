@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import jax
 import numpy as np
 from PIL import Image
 import pytest
@@ -113,10 +114,42 @@ def test_bad_usage_is_one_line_and_exit_2(arguments, message, capsys, tmp_path):
     assert not (tmp_path / "run" / "checkpoints").exists()
 
 
-def test_batch_that_does_not_divide_names_a_size(tiny_overrides, tmp_path, capsys):
-    arguments = ["--config", "ki67_bde:demo", "--workdir", str(tmp_path)]
-    assert main.run([*arguments, *tiny_overrides, "--config.batch_size=6"]) == 2
-    assert "--config.batch_size=8" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--config.data.root=/none"], "/none"),
+        (["--config.batch_size=6"], "--config.batch_size=8"),
+        (["--init-from", "none"], "has no checkpoint"),
+        (["--config.data.train_ids=99"], "99"),
+    ],
+)
+def test_a_refused_start_leaves_nothing(
+    tiny_overrides, bcdata_folder, tmp_path, capsys, flags, message
+):
+    """Neither a folder nor, in one that was there, a file; what was there stays."""
+    arguments = ["--config", "ki67_bde:demo", *tiny_overrides]
+    arguments += [f"--config.data.root={bcdata_folder}", *flags]
+    assert main.run([*arguments, "--workdir", str(tmp_path / "a" / "b")]) == 2
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "notes.txt").write_text("mine")
+    assert main.run([*arguments, "--workdir", str(tmp_path)]) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_a_platform_without_devices_names_the_variable(monkeypatch, capsys):
+    """As JAX_PLATFORMS=cuda left in the shell, where JAX has an empty assertion."""
+
+    def devices():
+        raise AssertionError
+
+    monkeypatch.setattr(jax, "devices", devices)
+    monkeypatch.setenv("JAX_PLATFORMS", "cuda")
+    arguments = ["--mode", "predict", "--workdir", "x", "--input", "y"]
+    assert main.run(arguments) == 2
+    assert capsys.readouterr().err.startswith("error: JAX_PLATFORMS=cuda: ")
+    monkeypatch.delenv("JAX_PLATFORMS")
+    assert main.run(arguments) == 1
 
 
 def test_a_failed_start_does_not_spoil_the_directory(tiny_overrides, tmp_path, capsys):
@@ -143,7 +176,9 @@ def test_killed_three_times_ends_with_the_same_metrics(tiny_overrides, tmp_path)
     base += [*tiny_overrides, "--config.total_steps=60", "--config.checkpoint.every=5"]
     straight = [*base, "--workdir", str(tmp_path / "straight")]
     ran = subprocess.run(straight, check=True, capture_output=True, text=True)
-    assert "images: 4 train, 2 val, 2 test; " in ran.stdout.splitlines()[0]
+    first, second, *_ = ran.stdout.splitlines()
+    assert first.startswith("generated images: --config.data.root=FOLDER")
+    assert "images: 4 train, 2 val, 2 test; " in second
     killed = [*base, "--workdir", str(tmp_path / "killed")]
     for progress in (6, 21, 36):
         process = subprocess.Popen(killed, stdout=subprocess.DEVNULL)

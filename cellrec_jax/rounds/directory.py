@@ -5,9 +5,13 @@ from etils import epath
 from cellrec_jax import config as config_lib
 from cellrec_jax import methods
 from cellrec_jax.config import Experiment
+from cellrec_jax.rounds import files as round_files
 from cellrec_jax.rounds.files import RoundFiles
 from cellrec_jax.workdir import checkpoint, directory
 from cellrec_jax.workdir.directory import Flat
+
+MAY_CHANGE = ("refine.pause",)
+"""Keys of rounds that a resumed run may change, as `config.MAY_CHANGE`."""
 
 _ROUNDS = "refine.rounds"
 
@@ -31,7 +35,7 @@ def terms(
     Until rounds are done `eval` is part of their training; their number may change as
     long as there are no labels of later ones.
     """
-    free = set(config_lib.MAY_CHANGE)
+    free = {*config_lib.MAY_CHANGE, *MAY_CHANGE}
     rounds = _wanted(experiment)
     ended = _ended(workdir) if rounds else {}
     over = ended.get(_ROUNDS) == rounds if rounds else directory.has_weights(workdir)
@@ -46,7 +50,7 @@ def terms(
     return stored, frozenset(free)
 
 
-STAGES = directory.Stages(begun, finished, terms)
+STAGES = directory.Stages(begun, finished, terms, round_files.NAMES)
 
 
 def _wanted(experiment: Experiment) -> int:

@@ -24,6 +24,9 @@ from cellrec_jax.rounds.candidates import Candidates
 from cellrec_jax.rounds.labels import ImageLabels
 from cellrec_jax.workdir import writer
 
+NAMES = ("labels", "rounds")
+"""The folders of a work directory that they lie in."""
+
 
 @dataclasses.dataclass(frozen=True)
 class RoundFiles:

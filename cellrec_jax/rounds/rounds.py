@@ -45,10 +45,9 @@ def train(
 
     As `loop.train`, errors too, also for unusable label files; detectors start from
     `init_from` (with `warm_start` the first round's). Outcome with all stages' seconds.
+    The caller has called `check` and `files.refuse_edits`.
     """
-    # 1. What is asked for, the images, and the given labels.
-    check(experiment)
-    round_files.refuse_edits(workdir)
+    # 1. The images, and the given labels.
     images = _load(data, console)
     repaired = sets.repair_lines(data.train.source.repairs)
     for line in (*data.notes, *repaired, *_blank_lines(images.train)):

@@ -10,10 +10,12 @@ from cellrec_jax import config as config_lib
 from cellrec_jax import errors, main, methods
 from cellrec_jax import run as run_lib
 from cellrec_jax.config import overrides
+from cellrec_jax.rounds import directory as round_directory
 from cellrec_jax.sweep.plan import Run
 from cellrec_jax.workdir import writer
 
-_NO_MATTER = tuple(key for key in config_lib.MAY_CHANGE if key != "eval")
+_MAY_CHANGE = (*config_lib.MAY_CHANGE, *round_directory.MAY_CHANGE)
+_NO_MATTER = tuple(key for key in _MAY_CHANGE if key != "eval")
 
 
 class Job(NamedTuple):

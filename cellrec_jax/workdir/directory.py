@@ -1,6 +1,7 @@
 """A work directory belongs to one configuration and to one split of its images."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+import contextlib
 from typing import Any, NamedTuple
 
 from etils import epath
@@ -9,13 +10,15 @@ import jax
 from cellrec_jax import config as config_lib
 from cellrec_jax import errors, methods
 from cellrec_jax.config import Experiment
-from cellrec_jax.data import sets
+from cellrec_jax.data import sets, survey
 from cellrec_jax.workdir import checkpoint, writer
 
 Flat = dict[str, Any]
 """Dotted key -> value as JSON holds it."""
 
 _NUM_SHOWN = 3  # ids named in a message
+_FILES = ("config.json", "splits.json", survey.FILE, "metrics.jsonl", "checkpoints")
+_CHECKPOINTS = ("checkpoints/[0-9]*", "*/*/*/checkpoints/[0-9]*")  # its own, of stages
 
 
 class Stages(NamedTuple):
@@ -31,9 +34,43 @@ class Stages(NamedTuple):
     """(workdir, stored configuration, wanted one) -> the stored values to compare with,
     and keys (or sections) that may change; asked where there are checkpoints or
     something of theirs."""
+    files: tuple[str, ...] = ()
+    """Names of what they keep in a work directory."""
 
 
 NO_STAGES = Stages()
+
+
+@contextlib.contextmanager
+def unless_refused(workdir: epath.Path, stages: Stages = NO_STAGES) -> Iterator[None]:
+    """Leaves nothing of a start that is refused: no file that it made, no folder.
+
+    Of several processes all must call this, the first one removes. What was there
+    before stays, and all that is there once something has been trained.
+    """
+    before = {path.name for path in workdir.iterdir()} if workdir.is_dir() else set()
+    absent = [path for path in (workdir, *workdir.parents) if not path.exists()]
+    try:
+        yield
+    except errors.RunError:
+        raise
+    except errors.UserError:
+        trained = any(any(workdir.glob(one)) for one in _CHECKPOINTS)
+        if jax.process_index() == 0 and not trained:
+            for name in {*_FILES, *stages.files} - before:
+                _remove(workdir / name)
+            for path in absent:
+                with contextlib.suppress(OSError):  # as of others' files in it
+                    path.rmdir()
+        raise
+
+
+def _remove(path: epath.Path) -> None:
+    with contextlib.suppress(OSError):
+        if path.is_dir():
+            path.rmtree()
+        else:
+            path.unlink(missing_ok=True)
 
 
 def check(

@@ -10,6 +10,7 @@ from cellrec_jax import config as config_lib
 from cellrec_jax import errors, methods
 from cellrec_jax.config import overrides
 from cellrec_jax.methods import calibrated_rcnn
+from cellrec_jax.rounds import directory as round_directory
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def test_stored_configuration_of_another_version():
 def test_keys_that_may_change_exist():
     fields = config_lib.to_json(methods.freeze({"method": "heatmap_pu"}))
     known = {*fields, *overrides.flatten(fields)}
-    assert set(config_lib.MAY_CHANGE) <= known
+    assert {*config_lib.MAY_CHANGE, *round_directory.MAY_CHANGE} <= known
 
 
 def test_defaults_survive_the_command_line(config):

@@ -247,6 +247,18 @@ def test_edits_of_a_finished_run_are_refused_and_cost_nothing(finished, tmp_path
     assert {name: (copy / name).read_bytes() for name in kept} == kept
 
 
+@pytest.mark.parametrize("made", [True, False])
+def test_a_refused_start_leaves_no_labels(tmp_path, made):
+    """Else the mended one would be of another configuration than theirs."""
+    experiment = dataclasses.replace(_experiment(), batch_size=6)
+    workdir = tmp_path / "run"
+    if made:
+        workdir.mkdir()
+    with pytest.raises(errors.ConfigError, match=r"batch_size=8"):
+        run.train_and_evaluate(experiment, workdir, data=_data(experiment))
+    assert [path.name for path in tmp_path.rglob("*")] == ["run"] * made
+
+
 def test_several_classes_are_refused_before_anything_is_written(tmp_path):
     experiment = _experiment()
     data = _data(experiment)
