@@ -90,11 +90,11 @@ def _train_and_evaluate(
 def check_stages(experiment: Experiment, method: Method) -> None:
     """Raises a ConfigError for what the method's stages cannot do."""
     for stage in method.stages:
-        _STAGES[stage].check(experiment)
+        _STAGES[stage.kind].check(experiment)
 
 
 def _trainer(method: Method) -> Callable[..., loop.Outcome]:
     """What trains a method: its last stage, its own fit, or the loop."""
     if method.stages:
-        return _STAGES[method.stages[-1]].train
+        return _STAGES[method.stages[-1].kind].train
     return loop.train if method.traits.fit is None else fit.train

@@ -7,7 +7,7 @@ covers [i, i+1) x [j, j+1). Padded entries are finite and never read: only masks
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from flax import struct
 import jax
@@ -74,6 +74,42 @@ class Progress(NamedTuple):
     """Steps of the whole training."""
 
 
+class Stage(NamedTuple):
+    """Training beside that of the network by gradients; data, which `run` reads."""
+
+    name: str
+    """Section of the options that it is set by."""
+    kind: str
+    """What runs it: "rounds" (of pseudo labels)."""
+    options: Any
+    """Its own frozen dataclass."""
+
+
+class Fit(Protocol):
+    """Replaces training where nothing is trained by gradients."""
+
+    def __call__(
+        self,
+        images: Any,
+        points_yx: Any,
+        points_mask: Any,
+        valid: Any,
+        radius_px: float,
+        track: Callable[..., Any],
+        /,
+    ) -> tuple[Any, str]:
+        """Finds parameters; also returns a line for the user.
+
+        Args:
+          images: f32 [I, H, W, C] in [0, 1].
+          points_yx: f32 [I, N, 2] cell centres, px of these images.
+          points_mask: bool [I, N].
+          valid: bool [I, H, W]; outside of it nothing matters.
+          radius_px: a match is nearer, px of these images.
+          track: passes items through and shows how far it is, as `Console.track`.
+        """
+
+
 class Traits(NamedTuple):
     """What only some methods have."""
 
@@ -82,11 +118,8 @@ class Traits(NamedTuple):
     load_pretrained: Callable[..., tuple[Any, Any, tuple[str, ...]]] | None = None
     """(params, model_state) -> the same with pretrained weights filled in, and what
     to tell the user about them."""
-    fit: Callable[..., tuple[Any, str]] | None = None
-    """(images f32 [I, H, W, C], points_yx [I, N, 2], points_mask [I, N], radius_px,
-    track) -> (params, a line for the user): replaces training where nothing is trained
-    by gradients. `predict` then runs on the host. `track` passes items through and
-    shows how far it is, as `Console.track`."""
+    fit: Fit | None = None
+    """Of methods that are not trained by gradients; `predict` runs on the host then."""
     candidates: Callable[..., Detections] | None = None
     """(params, model_state, batch, decode) -> what a round of pseudo labels selects
     from; only for methods that train in rounds."""
@@ -107,13 +140,14 @@ class Method(NamedTuple):
     init: Callable[..., tuple[Any, Any]]
     """(rng, image [B, H, W, C], any size) -> (params, model_state)."""
     loss_fn: Callable[..., tuple[jax.Array, tuple[Any, Metrics]]]
-    """(params, model_state, batch, rng, progress, *, ema_params=None)
-    -> (loss, (model_state, metrics))."""
+    """(params, model_state, batch, rng, progress, *, averaged=None)
+    -> (loss, (model_state, metrics)); `averaged` (params, model_state) of `optim.ema`,
+    None where nothing is averaged."""
     predict: Callable[..., Detections]
     """(params, model_state, batch, decode) -> Detections."""
     traits: Traits = Traits()
-    stages: tuple[str, ...] = ()
-    """What else is trained, in order: "rounds" (of pseudo labels); see `run`."""
+    stages: tuple[Stage, ...] = ()
+    """What else is trained, in order; see `run`."""
 
 
 class TrainState(struct.PyTreeNode):
@@ -127,8 +161,17 @@ class TrainState(struct.PyTreeNode):
     opt_state: Any
     ema_params: Any
     """Averaged parameters; an empty dict where there are none."""
+    ema_state: Any = struct.field(default_factory=dict)
+    """`model_state`, averaged alike: batch statistics are of their weights."""
+
+    @property
+    def evaluated(self) -> "TrainState":
+        """With the averaged parameters and statistics, where there are any."""
+        if not self.ema_params:
+            return self
+        return self.replace(params=self.ema_params, model_state=self.ema_state)
 
     @property
     def eval_params(self) -> Any:
         """The averaged parameters where there are any, else the last ones."""
-        return self.ema_params or self.params
+        return self.evaluated.params

@@ -15,5 +15,6 @@ def test_averaged_parameters_win_where_there_are_any():
     state = types.TrainState(
         step=0, params={"w": 1}, model_state={}, opt_state={}, ema_params={}
     )
-    assert state.eval_params == {"w": 1}
-    assert state.replace(ema_params={"w": 2}).eval_params == {"w": 2}
+    assert state.evaluated is state
+    averaged = state.replace(ema_params={"w": 2}, ema_state={"mean": 3}).evaluated
+    assert (averaged.params, averaged.model_state) == ({"w": 2}, {"mean": 3})

@@ -25,7 +25,8 @@ class OptimConfig:
     clip_norm: float = option(0.0, least=0)
     """Largest global gradient norm; 0 does not clip."""
     ema: float = option(0.0, least=0, below=1)
-    """Decay of averaged parameters, used for evaluation; 0 is none."""
+    """Decay of averaged parameters and batch statistics, used for evaluation; 0 is
+    none."""
 
     def __post_init__(self) -> None:
         check("optim", self)

@@ -26,6 +26,7 @@ from cellrec_jax.rounds.files import RoundFiles
 from cellrec_jax.rounds.labels import ImageLabels
 from cellrec_jax.train import loop
 from cellrec_jax.train import start as start_lib
+from cellrec_jax.train import step as step_lib
 from cellrec_jax.types import Method
 from cellrec_jax.workdir import checkpoint
 from cellrec_jax.workdir import model as model_lib
@@ -146,11 +147,11 @@ def _chosen(files: RoundFiles, number: int) -> epath.Path:
 def _model_of(
     experiment: Experiment, method: Method, outcome: loop.Outcome
 ) -> model_lib.Model:
-    state = outcome.state
+    state = outcome.state.evaluated
     return model_lib.Model(
         experiment,
         method,
-        state.eval_params,
+        state.params,
         state.model_state,
         outcome.meta,
         int(state.step),
@@ -185,9 +186,11 @@ def publish(job: Job, found: Detector) -> loop.Outcome:
         "cells_kept": sum(origins.count(round_labels.GIVEN) for origins in given),
         "cells_total": int(np.sum(job.images.train.images.points_mask)),
     }
-    state = outcome.state.replace(params=found.model.params)
+    state = outcome.state.replace(
+        params=found.model.params, model_state=found.model.model_state
+    )
     if state.ema_params:
-        state = state.replace(ema_params=found.model.params)
+        state = step_lib.begin_averages(state)
     manager = checkpoint.open_manager(workdir, experiment.checkpoint)
     for step in manager.all_steps():  # of fewer rounds
         manager.delete(step)

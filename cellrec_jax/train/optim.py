@@ -54,10 +54,10 @@ def make_optimizer(
     )
 
 
-def update_ema(ema_params: Any, params: Any, decay: float, step: jax.Array) -> Any:
-    """Moves averages to `params` by min(decay, (1 + step) / (10 + step)), as TF."""
+def update_ema(averages: Any, latest: Any, decay: float, step: jax.Array) -> Any:
+    """Moves averages to the latest by min(decay, (1 + step) / (10 + step)), as TF."""
     decay_now = jnp.minimum(decay, (1.0 + step) / (10.0 + step))
-    return optax.incremental_update(params, ema_params, 1.0 - decay_now)
+    return optax.incremental_update(latest, averages, 1.0 - decay_now)
 
 
 def _is_kernel(params: Any) -> Any:

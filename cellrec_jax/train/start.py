@@ -8,6 +8,7 @@ from etils import epath
 import jax
 import jax.numpy as jnp
 import numpy as np
+import orbax.checkpoint as ocp
 
 from cellrec_jax import errors, methods
 from cellrec_jax.config import Experiment
@@ -52,8 +53,25 @@ def initial_weights(
         params, model_state, lines = method.traits.load_pretrained(params, model_state)
         for line in lines:
             console.line(line)
-    averaged = jax.tree.map(np.array, params) if state.ema_params else {}
-    return state.replace(params=params, model_state=model_state, ema_params=averaged)
+    new = state.replace(params=params, model_state=model_state)
+    return step_lib.begin_averages(new) if state.ema_params else new
+
+
+def resume(
+    manager: ocp.CheckpointManager, template: TrainState, step: int
+) -> checkpoint.Saved:
+    """Restores a checkpoint; CheckpointError if damaged or not its own.
+
+    Older versions averaged parameters alone: averages go on from the last statistics.
+    """
+    known = checkpoint.fields(manager, step)
+    if "ema_state" in known:
+        return checkpoint.restore(manager, template, step)
+    old = {name: getattr(template, name) for name in known}
+    state = TrainState(**checkpoint.restore_parts(manager, old, step))
+    if state.ema_params:
+        state = state.replace(ema_state=jax.tree.map(np.array, state.model_state))
+    return checkpoint.Saved(state, checkpoint.restore_meta(manager, step))
 
 
 def remembered(path: epath.Path | None) -> str:

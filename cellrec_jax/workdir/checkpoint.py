@@ -95,15 +95,20 @@ def save(
     state: State,
     meta: Mapping[str, Any],
     score: float | None = None,
+    *,
+    again: bool = False,
 ) -> None:
-    """Saves a state under its step, unless one is there; of `score` more is better.
+    """Saves a state under its step; of `score` more is better.
 
-    `meta` is JSON-serialisable. RunError if the disk is full or read-only.
+    One that is there stays, but `again` replaces it. `meta` is JSON-serialisable.
+    RunError if the disk is full or read-only.
     """
     host_state = jax.device_get(state)
     step = int(host_state.step)
     if step in manager.all_steps():
-        return
+        if not again:
+            return
+        manager.delete(step)
     args = ocp.args.Composite(
         state=ocp.args.StandardSave(host_state), meta=ocp.args.JsonSave(dict(meta))
     )
@@ -145,6 +150,13 @@ def restore(manager: ocp.CheckpointManager, template: State, step: int) -> Saved
         )
         found = manager.restore(step, args=args)
     return Saved(found["state"], found["meta"])
+
+
+def fields(manager: ocp.CheckpointManager, step: int) -> frozenset[str]:
+    """Names of a saved state's fields, of which older versions had fewer."""
+    with _readable(manager, step):
+        path = manager.directory / str(step) / "state"
+        return frozenset(ocp.PyTreeCheckpointHandler().metadata(path).tree)
 
 
 def restore_parts(

@@ -116,12 +116,15 @@ def restore(workdir: epath.Path, which: str = "last") -> Model:
         step, meta = _read_meta(manager, workdir, which)
         experiment = methods.from_json(meta["config"])
         method = methods.build(experiment, len(meta["class_names"]))
-        params, model_state = weights_spec(method)
-        name = "ema_params" if experiment.optim.ema else "params"
-        spec = {name: params, "model_state": model_state}
+        names = ["params", "model_state"]
+        if experiment.optim.ema:
+            names = ["ema_params", "model_state"]
+            if "ema_state" in checkpoint.fields(manager, step):  # not of old versions
+                names = ["ema_params", "ema_state"]
+        spec = dict(zip(names, weights_spec(method), strict=True))
         found = jax.device_put(checkpoint.restore_parts(manager, spec, step))
-    state = found["model_state"]
-    return Model(experiment, method, found[name], state, meta, step, workdir)
+    params, model_state = (found[name] for name in names)
+    return Model(experiment, method, params, model_state, meta, step, workdir)
 
 
 def stored_eval(workdir: epath.Path, which: str = "last") -> config_lib.EvalConfig:

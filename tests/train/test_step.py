@@ -11,15 +11,18 @@ from cellrec_jax.train import step as step_lib
 from cellrec_jax.types import Method
 
 
-def _toy_loss(params, model_state, batch, rng, progress, *, ema_params):
-    del progress, ema_params
+def _toy_loss(params, model_state, batch, rng, progress, *, averaged):
+    """Its statistic is the sum of all weights that it was asked with."""
+    del progress
     noise = jax.vmap(lambda i: jax.random.normal(jax.random.fold_in(rng, i), ()))(
         batch["index"]
     )
     error = (params["w"] * batch["x"] + 0.01 * noise) ** 2
     loss = jnp.mean(error)
     metrics = {"seen": (jnp.sum(batch["x"]), jnp.float32(len(batch["x"])))}
-    return loss, (model_state, metrics)
+    if averaged is not None:
+        metrics["averaged"] = averaged[1]["sum"], jnp.float32(1)
+    return loss, ({"sum": model_state["sum"] + params["w"]}, metrics)
 
 
 TOY = Method(init=lambda *_: None, loss_fn=_toy_loss, predict=lambda *_: None)
@@ -28,13 +31,15 @@ TOY = Method(init=lambda *_: None, loss_fn=_toy_loss, predict=lambda *_: None)
 def _run_toy(number, ema=0.0, steps=3, scale=1.0):
     devices = jax.devices()[:number]
     tx = optim.make_optimizer(OptimConfig(learning_rate=0.1), 10, {"w": True})
-    state = step_lib.init_state(tx, {"w": jnp.float32(1.0)}, {}, ema=ema)
+    params, model_state = {"w": jnp.float32(1.0)}, {"sum": jnp.float32(0.0)}
+    state = step_lib.init_state(tx, params, model_state, ema=ema)
     step = step_lib.make_step(
         TOY, tx, lambda batch, _: batch, seed=3, total_steps=10, ema=ema
     )
     pmapped = parallel.pmap_step(step, devices)
     state = parallel.place(state, devices)
     batch = {"x": scale * np.arange(4, dtype=np.float32), "index": np.arange(4)}
+    metrics = {}
     for _ in range(steps):
         state, metrics = pmapped(state, parallel.shard(batch, devices))
     return jax.device_get((state, metrics))
@@ -62,5 +67,18 @@ def test_metrics_add_up_and_the_step_counts():
 def test_average_is_kept_only_when_asked():
     assert _run_toy(1)[0].ema_params == {}
     state, _ = _run_toy(1, ema=0.5)
-    assert state.eval_params is state.ema_params
+    assert state.evaluated.params is state.ema_params
     assert state.ema_params["w"] != state.params["w"]
+
+
+def test_statistics_are_averaged_as_parameters_are():
+    """By 1/10, 2/11 and 3/12 while steps are few: s <- d s + (1 - d) latest."""
+    weights = [float(_run_toy(1, steps=n)[0].params["w"]) for n in (0, 1, 2)]
+    latest = np.cumsum(weights)
+    wanted = [0.0]
+    for decay, one in zip((1 / 10, 2 / 11, 3 / 12), latest, strict=True):
+        wanted.append(decay * wanted[-1] + (1 - decay) * one)
+    state, metrics = _run_toy(1, ema=0.9)
+    np.testing.assert_allclose(state.ema_state["sum"], wanted[-1], rtol=1e-6)
+    np.testing.assert_allclose(metrics["averaged"][0], wanted[-2], rtol=1e-6)
+    assert state.evaluated.model_state is state.ema_state

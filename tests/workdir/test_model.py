@@ -2,12 +2,17 @@
 
 import dataclasses
 import shutil
+from typing import Any, NamedTuple
 
+import chex
+import jax
 import numpy as np
 import pytest
 
-from cellrec_jax import errors
-from cellrec_jax.workdir import model
+from cellrec_jax import config, errors, methods
+from cellrec_jax.train import start
+from cellrec_jax.types import TrainState
+from cellrec_jax.workdir import checkpoint, model
 
 DECODE = {"thresholds": [0.25, 0.5], "min_distance": 3.0, "num_labels": [1, 2]}
 
@@ -56,6 +61,50 @@ def test_restored_model_carries_what_prediction_needs(trained):
     assert restored.meta["decode"]["num_labels"][0] > 0
     best = model.restore(trained, "best")
     assert best.step in (2, 4)
+
+
+class _Older(NamedTuple):
+    """A state of versions that averaged parameters alone."""
+
+    step: Any
+    params: Any
+    model_state: Any
+    opt_state: Any
+    ema_params: Any
+
+
+@pytest.mark.parametrize(("older", "ema"), [(True, 0), (True, 0.9), (False, 0.9)])
+def test_averages_come_with_their_statistics(tmp_path, older, ema):
+    """Those of older versions with the last ones, and so do resumed runs."""
+    tiny = {"width": 2, "window_px": 3, "patch_px": 13, "norm": "sync_batch"}
+    experiment = methods.freeze(
+        {"method": "heatmap_pu", "model": tiny, "optim": {"ema": float(ema)}}
+    )
+    method = methods.build(experiment, 1)
+    spec = jax.eval_shape(lambda: start.make_state(experiment, method)[0])
+
+    def filled(value: float) -> TrainState:
+        return jax.tree.map(lambda leaf: np.full(leaf.shape, value, leaf.dtype), spec)
+
+    twos = filled(2.0)
+    state = filled(3.0).replace(ema_params=twos.ema_params, ema_state=twos.ema_state)
+    wanted = state.replace(ema_state=state.model_state) if older and ema else state
+    if older:
+        state = _Older(*(getattr(state, name) for name in _Older._fields))
+    meta = {
+        "config": config.to_json(experiment),
+        "class_names": ["cell"],
+        "decode": DECODE,
+    }
+    with checkpoint.open_manager(tmp_path, experiment.checkpoint) as manager:
+        checkpoint.save(manager, state, meta)
+    restored = model.restore(tmp_path)
+    chex.assert_trees_all_equal(restored.params, wanted.evaluated.params)
+    chex.assert_trees_all_equal(restored.model_state, wanted.evaluated.model_state)
+    with checkpoint.open_manager(tmp_path, experiment.checkpoint) as manager:
+        saved = start.resume(manager, filled(0.0), 3)
+    chex.assert_trees_all_equal(saved.state, wanted)
+    assert saved.meta["decode"] == DECODE
 
 
 @pytest.mark.parametrize("damage", ["truncate", "foreign"])

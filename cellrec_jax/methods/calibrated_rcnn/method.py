@@ -126,10 +126,10 @@ def _loss_fn(
     *,
     options: Options,
     num_classes: int,
-    ema_params: Params | None = None,
+    averaged: tuple[Params, ModelState] | None = None,
 ) -> tuple[jax.Array, tuple[ModelState, Metrics]]:
-    """Sum of the four losses; `ema_params` is part of the contract, unused here."""
-    del ema_params
+    """Sum of the four losses; `averaged` is part of the contract, unused here."""
+    del averaged
     model, loss = options.model, options.loss
     image_hw = batch.image.shape[1], batch.image.shape[2]
     anchors_yxyx = _anchors(model, image_hw)

@@ -88,10 +88,10 @@ def _loss_fn(
     *,
     options: Options,
     num_classes: int,
-    ema_params: Params | None = None,
+    averaged: tuple[Params, ModelState] | None = None,
 ) -> tuple[jax.Array, tuple[ModelState, Metrics]]:
     """Cross entropy and soft IoU of the maps, a mean over images."""
-    del rng, progress, ema_params
+    del rng, progress, averaged
     loss = options.loss
     network = _network(options.model, num_classes)
     logits, new_state = network.apply(

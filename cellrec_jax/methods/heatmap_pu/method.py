@@ -27,6 +27,7 @@ from cellrec_jax.types import (
     Method,
     Metrics,
     Progress,
+    Stage,
     Traits,
 )
 
@@ -64,7 +65,7 @@ def make(options: Options, *, num_classes: int) -> Method:
             candidates=bind(_candidates),
             tile_warning=_RELATIVE if options.model.peak_rule == "relative" else "",
         ),
-        stages=("rounds",) if options.judges else (),
+        stages=(Stage("refine", "rounds", options.judging),) if options.judges else (),
     )
 
 
@@ -147,7 +148,7 @@ def _loss_fn(
     progress: Progress,
     *,
     options: Options,
-    ema_params: Params | None = None,
+    averaged: tuple[Params, ModelState] | None = None,
 ) -> tuple[jax.Array, tuple[ModelState, Metrics]]:
     """Mean cost of the batch's pixels that count; bde, recalibrated: by weights."""
     del rng
@@ -162,11 +163,11 @@ def _loss_fn(
     heights = _activate(outputs, model)
     if loss.form == "mean_teacher":
         limits.require(
-            ema_params is not None,
+            averaged is not None,
             "loss.form=mean_teacher asks averaged weights: set --config.optim.ema=0.99",
         )
-        assert ema_params is not None  # for mypy
-        teacher = _heights(ema_params["detector"], model_state, batch, model)
+        assert averaged is not None  # for mypy
+        teacher = _heights(averaged[0]["detector"], averaged[1], batch, model)
         sure = progress.step >= loss.burn_in * progress.total
         taught = functools.partial(
             heatmap_forms.taught, sure=sure, loss=loss, window_px=model.window_px

@@ -90,10 +90,10 @@ def _loss_fn(
     *,
     options: Options,
     num_classes: int,
-    ema_params: Params | None = None,
+    averaged: tuple[Params, ModelState] | None = None,
 ) -> tuple[jax.Array, tuple[ModelState, Metrics]]:
     """Sum of the three losses, Eq. 7; nothing is drawn at random."""
-    del rng, ema_params
+    del rng, averaged
     network = _network(options.model, num_classes)
     padded = _padded(batch.image, options.model)
     grid_hw = _grid(padded, options)

@@ -94,7 +94,7 @@ def test_forms_give_finite_gradients(form, tiny_batch):
             tiny_batch,
             jax.random.key(0),
             Progress(step, 10),
-            ema_params=params,
+            averaged=(params, state),
         )
         assert np.isfinite(loss)
         chex.assert_trees_all_equal_structs(state, new_state)
@@ -151,8 +151,8 @@ def test_teacher_is_asked_after_burn_in(tiny_batch):
     params, state = method.init(jax.random.key(0), tiny_batch.image)
     masked = build(TINY, RADII)
     call = (params, state, tiny_batch, jax.random.key(0))
-    before, _ = jit(method.loss_fn)(*call, Progress(4, 10), ema_params=params)
-    after, _ = jit(method.loss_fn)(*call, Progress(5, 10), ema_params=params)
+    before, _ = jit(method.loss_fn)(*call, Progress(4, 10), averaged=(params, state))
+    after, _ = jit(method.loss_fn)(*call, Progress(5, 10), averaged=(params, state))
     alone, _ = jit(masked.loss_fn)(*call, Progress(4, 10))
     np.testing.assert_allclose(before, alone, rtol=1e-6)
     assert not np.isclose(after, alone, rtol=1e-3)
