@@ -213,7 +213,9 @@ _TABLE: dict[str, list[tuple]] = {
          _RESUMED),
         ("state, meta = saved.state, {**meta,", "meta = {**meta,", "starts anew",
          _RESUMED),
-        ('names = ["init_from", "seconds"]', 'names = ["init_from"]', "seconds lost"),
+        ('names = ["init_from", "score_due", "seconds"]',
+         'names = ["init_from", "score_due"]', "seconds lost"),
+        ("overdue = score_of(state)", "overdue = None", "score that was due", _RESUMED),
     ],
     "cellrec_jax.train.step": [
         ("fold_in(jax.random.key(seed), state.step)",

@@ -1,13 +1,13 @@
 """A work directory from start to results, resumed, refused and interrupted."""
 
+from collections.abc import Iterator
+import contextlib
 import dataclasses
 import json
 import os
 from pathlib import Path
 import shutil
 import signal
-import threading
-import time
 
 import chex
 import jax
@@ -17,8 +17,8 @@ import pytest
 from cellrec_jax import config, errors, methods, run
 from cellrec_jax.data import arrays, sets
 from cellrec_jax.evaluate import workdir as evaluation
-from cellrec_jax.io.console import Console
-from cellrec_jax.workdir import model, writer
+from cellrec_jax.io.console import Console, Report
+from cellrec_jax.workdir import checkpoint, model, writer
 
 
 @pytest.fixture(scope="module")
@@ -133,42 +133,64 @@ def test_nan_stops_with_the_flags_to_change(tiny_experiment, tmp_path):
         assert np.isfinite(leaf).all()
 
 
+class _Stopping(Console):
+    """Sends a signal before a step ends."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__(quiet=True)
+        self.step = step
+
+    @contextlib.contextmanager
+    def training(self, start: int, total: int) -> Iterator[Report]:
+        del total
+
+        def report(step: int, *_: object) -> None:
+            if step == self.step - 1:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        report(start)
+        yield report
+
+
 @pytest.mark.slow
 def test_resumed_equals_uninterrupted_bitwise(tiny_experiment, tmp_path):
-    """Stopped by SIGTERM after a step, started again: the same parameters."""
-    seen = threading.Event()
-
-    def stop_soon() -> None:
-        path = tmp_path / "metrics.jsonl"
-        while not path.exists():
-            time.sleep(0.01)
-        os.kill(os.getpid(), signal.SIGTERM)
-        seen.set()
-
-    slow = dataclasses.replace(
+    """Stopped by SIGTERM, the second time where validation is due: all is the same."""
+    experiment = dataclasses.replace(
         tiny_experiment,
-        total_steps=40,
-        checkpoint=dataclasses.replace(tiny_experiment.checkpoint, every=1000),
+        total_steps=6,
+        checkpoint=config.CheckpointConfig(every=1000),
+        eval=dataclasses.replace(tiny_experiment.eval, every=2),
     )
-    straight = tmp_path / "straight"
-    assert run.train_and_evaluate(slow, straight) == 0
-    thread = threading.Thread(target=stop_soon)
-    thread.start()
-    code = run.train_and_evaluate(slow, tmp_path)
-    thread.join()
-    assert seen.is_set()
-    assert code == 143
-    stopped_at = model.restore(tmp_path).step
-    assert 0 < stopped_at < 40
-    assert run.train_and_evaluate(slow, tmp_path) == 0
+    straight, stopped = tmp_path / "straight", tmp_path / "stopped"
+    assert run.train_and_evaluate(experiment, straight) == 0
+    for step in (3, 4):
+        assert run.train_and_evaluate(experiment, stopped, _Stopping(step)) == 143
+        assert model.restore(stopped).step == step
+    assert writer.read_metrics(stopped / "metrics.jsonl")[-1]["step"] == 4
+    assert run.train_and_evaluate(experiment, stopped) == 0
+    found = [
+        {step: _validated(workdir, step) for step in (2, 4, 6)}
+        for workdir in (straight, stopped)
+    ]
+    assert found[0] == found[1]
+    assert all("score" in metrics for metrics, _ in found[0].values())
     chex.assert_trees_all_equal(
-        model.restore(straight).params, model.restore(tmp_path).params
+        model.restore(straight).params, model.restore(stopped).params
     )
-    steps = [row["step"] for row in writer.read_metrics(tmp_path / "metrics.jsonl")]
-    assert steps == [*range(1, 41), 40]
-    timing = json.loads((tmp_path / "results.json").read_text())["run"]["timing"]
-    assert timing["from_step"] == stopped_at
-    assert timing["steps"] == 40 - stopped_at
+    assert model.restore(straight, "best").step == model.restore(stopped, "best").step
+    steps = [row["step"] for row in writer.read_metrics(stopped / "metrics.jsonl")]
+    assert steps == [1, 2, 2, 3, 4, 4, 5, 6, 6]
+    timing = json.loads((stopped / "results.json").read_text())["run"]["timing"]
+    assert (timing["from_step"], timing["steps"]) == (4, 2)
+
+
+def _validated(workdir: Path, step: int) -> tuple[dict, dict]:
+    """Metrics of a checkpoint and the operating point in it."""
+    with checkpoint.open_manager(
+        workdir, config.CheckpointConfig(), read_only=True
+    ) as manager:
+        meta = checkpoint.restore_meta(manager, step)
+        return dict(manager.metrics(step)), meta["decode"]
 
 
 @pytest.mark.slow

@@ -73,10 +73,11 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
     meta = make_meta(experiment, class_names, source.seen) | {
         "fit_pending": val_set is not None,
         "init_from": start_lib.remembered(init_from),
+        "score_due": False,
         "seconds": 0.0,
     }
     if (last := manager.latest_step()) is not None:
-        saved = checkpoint.restore(manager, state, last)
+        saved = start_lib.resume(manager, state, last)
         start_lib.check(init_from, saved.meta)
         state, meta = saved.state, {**meta, **_carried(saved.meta, experiment)}
         console.line(f"resumed at step {last} of {experiment.total_steps}")
@@ -98,7 +99,10 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
         ema=experiment.optim.ema,
     )
     pmapped = parallel.pmap_step(step_fn)
-    validate = fitting.validator(experiment.eval, method, val_set, class_names)
+    validate = None
+    if val_set is not None:
+        validate = fitting.validator(experiment.eval, method, val_set, class_names)
+    score_of = _scorer(validate, meta, write)
     batches = source.batches(start)
 
     # 5. The loop.
@@ -109,6 +113,9 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
         interrupt.catch() as caught,
         console.training(start, experiment.total_steps) as show,
     ):
+        if meta["score_due"]:  # a signal came when it was
+            overdue = score_of(state)
+            checkpoint.save(manager, state, meta, overdue, again=True)
         for step in range(start + 1, experiment.total_steps + 1):
             state, metrics = pmapped(state, parallel.shard(next(batches)))
             pending.append(metrics)
@@ -117,7 +124,7 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
             clock.tick(step)
             finished = step == experiment.total_steps
             stopped = caught.signal is not None
-            due = experiment.eval.every and step % experiment.eval.every == 0
+            due = _is_due(step, experiment.eval.every)
             saving = finished or stopped or step % experiment.checkpoint.every == 0
             if step % experiment.log.every == 0 or due or saving:
                 losses = _drain(pending, step, manager)
@@ -125,12 +132,10 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
             show(step, clock.rate, losses)
             if step == start + 4:
                 _warn_if_slow(experiment, clock, step, console)
-            score = None
-            if (finished or (due and not stopped)) and val_set is not None:
-                fitted, scores = validate(state)
-                meta |= {"decode": fitting.to_json(fitted), "fit_pending": False}
-                write({"step": step} | {f"val/{k}": v for k, v in scores.items()})
-                (score,) = scores.values()
+            # Schedulers do not wait long: a resumed run makes up for it.
+            meta["score_due"] = due and stopped and not finished
+            scored = finished or (due and not stopped)
+            score = score_of(state) if scored else None
             if saving or due:
                 meta["seconds"] = round(clock.seconds, 2)
                 checkpoint.save(manager, state, meta, score)
@@ -153,6 +158,32 @@ def augment_from(experiment: Experiment) -> augment.AugmentOptions:
         brightness=data.brightness,
         contrast=data.contrast,
     )
+
+
+def _is_due(step: int, every: int) -> bool:
+    """Whether something that is done `every` so many steps is due; 0 is never."""
+    return every > 0 and step % every == 0
+
+
+def _scorer(
+    validate: Callable[[TrainState], Any] | None,
+    meta: dict[str, Any],
+    write: Callable[[Mapping[str, Any]], None],
+) -> Callable[[TrainState], float | None]:
+    """Validation with all that it leaves in metadata and metrics; None: no images."""
+
+    def score_of(state: TrainState) -> float | None:
+        meta["score_due"] = False
+        if validate is None:
+            return None
+        fitted, scores = validate(state.evaluated)
+        meta.update(decode=fitting.to_json(fitted), fit_pending=False)
+        row = {f"val/{name}": value for name, value in scores.items()}
+        write({"step": int(state.step), **row})
+        (score,) = scores.values()
+        return score
+
+    return score_of
 
 
 def _writer(path: epath.Path, start: int) -> Callable[[Mapping[str, Any]], None]:
@@ -199,7 +230,7 @@ def _row(step: int, losses: Mapping[str, float], clock: Clock) -> dict[str, Any]
 
 def _carried(meta: Mapping[str, Any], experiment: Experiment) -> dict[str, Any]:
     """What a resumed run takes over: it fits thresholds only when they are due."""
-    names = ["init_from", "seconds"]
+    names = ["init_from", "score_due", "seconds"]
     before = methods.from_json(meta["config"]).eval
     if operating_point.rule(before) == operating_point.rule(experiment.eval):
         names += ["decode", "fit_pending"]
