@@ -35,7 +35,8 @@ class DataConfig:
     loader: str = option("auto", choices=("auto", "arrays", "tf"))
     """arrays (in memory, no TensorFlow), tf (tf.data), or auto (arrays if they fit)."""
     device_mib: int = option(2048, above=0)
-    """Training images are held on the device, or else in memory, up to this size."""
+    """Training images are held on the device, or else in memory, up to this size: 4
+    bytes a px, 13 where they have 16 bits."""
     size_hw: tuple[int, int] = (800, 800)
     """Size that images are resized to, px."""
     resize: str = option("squeeze", choices=("squeeze", "pad"))

@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import jax
+from jax.experimental import multihost_utils
 import pytest
 
 from cellrec_jax import errors
@@ -42,6 +44,16 @@ def test_it_belongs_to_one_checkpoint(workdir):
     operating_point.forget(workdir)
     operating_point.forget(workdir)
     assert operating_point.updated(META, workdir, 4) == META
+
+
+def test_other_processes_wait_until_the_first_has_written(tmp_path, monkeypatch):
+    waited = []
+    monkeypatch.setattr(multihost_utils, "sync_global_devices", waited.append)
+    monkeypatch.setattr(jax, "process_index", lambda: 1)
+    rule = operating_point.rule(EvalConfig())
+    operating_point.save(tmp_path, 4, operating_point.Chosen(rule, {}))
+    assert not list(tmp_path.iterdir())
+    assert len(waited) == 1
 
 
 def test_other_cuts_are_refused_where_nothing_is_fitted(tmp_path):
