@@ -45,15 +45,6 @@ def load_mask(path: str | PurePath) -> np.ndarray:
     return (pixels != 0).any(-1)
 
 
-def check_shape(path: PurePath, plane: np.ndarray, size_hw: tuple[int, ...]) -> None:
-    """`DataError` unless a mask or a label image has the size of its image."""
-    if plane.shape != tuple(size_hw):
-        raise DataError(
-            f"{path} is {plane.shape[0]} x {plane.shape[1]} px but its image is "
-            f"{size_hw[0]} x {size_hw[1]}: export it at the image's size"
-        )
-
-
 def read_size(path: str | PurePath) -> tuple[int, int]:
     """Height and width of an image file in px, from its header alone."""
     return _checked(Path(path), _size)

@@ -1,6 +1,6 @@
 """Annotated folders of ten layouts, each read by the module named in `FORMATS`.
 
-It has `NAME`, `matches(root) -> bool`, which may fail, and `open_source(root)`.
+It has `NAME`, `matches(root) -> bool` and `open_source(root) -> Source`.
 """
 
 import difflib
@@ -12,7 +12,7 @@ from etils.epath import Path
 from cellrec_jax.data.record import Source
 from cellrec_jax.errors import ConfigError, DataError
 
-__all__ = ["FORMATS", "LAYOUTS", "find_format", "matches", "open_source"]
+__all__ = ["FORMATS", "LAYOUTS", "find_format", "open_source"]
 
 FORMATS: dict[str, str] = {
     "bcdata": "cellrec_jax.data.readers.bcdata",
@@ -46,7 +46,7 @@ LAYOUTS: dict[str, str] = {
 def find_format(root: str | Path) -> str:
     """The one format of a folder, by names of files; none or several: `DataError`."""
     root = Path(root)
-    found = [name for name in FORMATS if matches(name, root)]
+    found = [name for name in FORMATS if _reader(name).matches(root)]
     if len(found) == 1:
         return found[0]
     if found:
@@ -59,14 +59,6 @@ def find_format(root: str | Path) -> str:
         f"{root} is laid out in no known way: arrange it as one of {known}; or force a "
         "format with --config.data.format=NAME"
     )
-
-
-def matches(name: str, root: Path) -> bool:
-    """Whether a folder may be of a format; False where it cannot be looked at."""
-    try:
-        return _reader(name).matches(root)
-    except (OSError, DataError):
-        return False
 
 
 def open_source(root: str | Path, format: str = "auto") -> Source:

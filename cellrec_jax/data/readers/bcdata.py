@@ -29,7 +29,10 @@ _DATASET = "coordinates"
 
 def matches(root: Path) -> bool:
     """Whether there are images and h5 files in folders of the classes."""
-    return any(_find_points(root)) and has_images(root, ["images"])
+    try:
+        return any(_find_points(root)) and has_images(root, ["images"])
+    except (OSError, DataError):
+        return False
 
 
 def open_source(root: Path) -> Source:

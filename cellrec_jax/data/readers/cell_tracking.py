@@ -40,11 +40,14 @@ class _Sequence(NamedTuple):
 
 def matches(root: Path) -> bool:
     """Whether any frame of a sequence has a truth."""
-    return any(
-        not sequence.frames.keys().isdisjoint(truth)
-        for sequence in _find_sequences(root).values()
-        for truth in sequence.truths
-    )
+    try:
+        return any(
+            not sequence.frames.keys().isdisjoint(truth)
+            for sequence in _find_sequences(root).values()
+            for truth in sequence.truths
+        )
+    except (OSError, DataError):
+        return False
 
 
 def open_source(root: Path) -> Source:

@@ -49,7 +49,10 @@ class _Points(NamedTuple):
 
 def matches(root: Path) -> bool:
     """Whether there is a JSON file that begins like COCO; reads 4 kB of each."""
-    return any(map(_looks_like_coco, _json_files(root)))
+    try:
+        return any(map(_looks_like_coco, _json_files(root)))
+    except OSError:
+        return False
 
 
 def open_source(root: Path) -> Source:

@@ -94,7 +94,9 @@ def _plain_columns(
 
 
 def _read_rows(
-    path: Path, lines: list[tuple[int, list[str]]], columns: tuple[int, int, int | None]
+    path: Path,
+    lines: list[tuple[int, list[str]]],
+    columns: tuple[int, int, int | None],
 ) -> Table:
     x_column, y_column, class_column = columns
     points_xy = np.full((len(lines), 2), np.nan)

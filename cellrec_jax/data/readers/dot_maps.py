@@ -11,7 +11,7 @@ import numpy as np
 from scipy import ndimage
 
 from cellrec_jax import geometry
-from cellrec_jax.data.pixels.images import check_shape, load_mask
+from cellrec_jax.data.pixels.images import load_mask
 from cellrec_jax.data.readers.folder import folder_source
 from cellrec_jax.data.readers.layout import find_pairs, has_images, holds
 from cellrec_jax.data.record import Record, Source
@@ -41,7 +41,11 @@ def open_source(root: Path) -> Source:
     def read(image_id: str, image: np.ndarray, repairs: Counter[str]) -> Record:
         path = pairs.annotations[image_id]
         dots = load_mask(path)
-        check_shape(path, dots, image.shape[:2])
+        if dots.shape != image.shape[:2]:
+            raise DataError(
+                f"{path} is {dots.shape[0]} x {dots.shape[1]} px but its image is "
+                f"{image.shape[0]} x {image.shape[1]}: export it at the image's size"
+            )
         points_yx, num_merged = find_dots(dots, path)
         if num_merged:
             repairs[MERGED_DOTS] += num_merged

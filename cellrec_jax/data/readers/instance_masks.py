@@ -6,7 +6,7 @@ from etils.epath import Path
 import numpy as np
 
 from cellrec_jax.data.pixels.files import list_images
-from cellrec_jax.data.pixels.images import check_shape, load_mask
+from cellrec_jax.data.pixels.images import load_mask
 from cellrec_jax.data.readers.folder import folder_source
 from cellrec_jax.data.readers.instances import instances_from_ids
 from cellrec_jax.data.readers.layout import check_pairs
@@ -22,7 +22,10 @@ HIDDEN = "masks dropped that later ones hide"
 
 def matches(root: Path) -> bool:
     """Whether folders have one image in `images/` and `masks/` (not of its name)."""
-    return any(map(_is_image_folder, root.iterdir()))
+    try:
+        return any(map(_is_image_folder, root.iterdir()))
+    except (OSError, DataError):
+        return False
 
 
 def open_source(root: Path) -> Source:
@@ -73,7 +76,11 @@ def _paint(
     overlapping = empty = 0
     for number, file in enumerate(files, start=1):
         mask = load_mask(file)
-        check_shape(file, mask, ids.shape)
+        if mask.shape != ids.shape:
+            raise DataError(
+                f"{file} is {mask.shape[0]} x {mask.shape[1]} px but its image is "
+                f"{ids.shape[0]} x {ids.shape[1]}: export it again at the image's size"
+            )
         empty += not mask.any()
         overlapping += bool(ids[mask].any())
         ids[mask] = number

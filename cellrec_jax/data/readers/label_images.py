@@ -12,7 +12,6 @@ from PIL import Image
 
 from cellrec_jax.data.pixels import tiff
 from cellrec_jax.data.pixels.files import IMAGE_ENDINGS
-from cellrec_jax.data.pixels.images import check_shape
 from cellrec_jax.data.readers import instance_masks
 from cellrec_jax.data.readers.folder import folder_source
 from cellrec_jax.data.readers.instances import Instances, instances_from_ids
@@ -33,9 +32,12 @@ _USIIGACI = ("raw.tif", "instances_ids.png")
 
 def matches(root: Path) -> bool:
     """Whether there are label images with the names of images, or Usiigaci folders."""
-    images, labels = _find_files(root)
-    paired = not images.keys().isdisjoint(labels)
-    return paired and not instance_masks.matches(root)
+    try:
+        images, labels = _find_files(root)
+        paired = not images.keys().isdisjoint(labels)
+        return paired and not instance_masks.matches(root)
+    except (OSError, DataError):
+        return False
 
 
 def open_source(root: Path) -> Source:
@@ -114,7 +116,11 @@ def load_ids(file: Path, size_hw: tuple[int, ...]) -> np.ndarray:
         )
     if ids.min(initial=0) < 0:
         raise DataError(f"{file} has negative ids: number the cells from 1")
-    check_shape(file, ids, size_hw)
+    if ids.shape != tuple(size_hw):
+        raise DataError(
+            f"{file} is {ids.shape[0]} x {ids.shape[1]} px but its image is "
+            f"{size_hw[0]} x {size_hw[1]}: export it again"
+        )
     return ids
 
 

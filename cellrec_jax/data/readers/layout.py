@@ -1,6 +1,6 @@
 """Finds images and annotations by id: 'train/12' is `train/images/12.png`, say."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from etils.epath import Path
@@ -104,21 +104,32 @@ def check_pairs(
 
 
 def holds(root: Path, folders: Iterable[str], endings: tuple[str, ...]) -> bool:
-    """Whether any of the folders has such a file."""
-    return any(index_files(root, folder, endings) for folder in folders)
+    """Whether any of the folders has such a file; for `matches`, never raises."""
+    try:
+        return any(index_files(root, folder, endings) for folder in folders)
+    except (OSError, DataError):
+        return False
 
 
 def has_images(root: Path, folders: Iterable[str]) -> bool:
-    """Whether any of the folders has images."""
+    """Whether any of the folders has images; for `matches`, never raises."""
     return holds(root, folders, IMAGE_ENDINGS)
+
+
+def has_pair(images: Mapping[str, Path], annotations: Mapping[str, Path]) -> bool:
+    """Whether any annotation file has the id of an image."""
+    return not images.keys().isdisjoint(annotations)
 
 
 def holds_beside(
     root: Path, image_folders: Iterable[str], endings: tuple[str, ...]
 ) -> bool:
-    """Whether any image has a file of its id in its own folder."""
-    folder, images = find_images(root, image_folders)
-    return not images.keys().isdisjoint(index_files(root, folder, endings))
+    """Whether any image has a file of its id in its own folder; never raises."""
+    try:
+        folder, images = find_images(root, image_folders)
+        return has_pair(images, index_files(root, folder, endings))
+    except (OSError, DataError):
+        return False
 
 
 def _first(ids: set[str], limit: int = 3) -> str:

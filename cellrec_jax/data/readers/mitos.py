@@ -39,7 +39,10 @@ _MAX_DEPTH = 5
 
 def matches(root: Path) -> bool:
     """Whether there are slide folders (A03, H03 ...) with frames/x40 inside."""
-    return next(_slide_folders(root), None) is not None
+    try:
+        return next(_slide_folders(root), None) is not None
+    except OSError:
+        return False
 
 
 def open_source(root: Path, *, not_mitosis: bool = NOT_MITOSIS) -> Source:

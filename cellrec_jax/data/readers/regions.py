@@ -5,8 +5,9 @@ import dataclasses
 from etils.epath import Path
 import numpy as np
 
-from cellrec_jax.data.pixels.images import check_shape, load_mask
+from cellrec_jax.data.pixels.images import load_mask
 from cellrec_jax.data.record import Record
+from cellrec_jax.errors import DataError
 
 
 def attach_regions(record: Record, root: str | Path) -> Record:
@@ -39,7 +40,11 @@ def _read_region(record: Record, root: Path, name: str) -> np.ndarray | None:
     if path is None:
         return None
     region = load_mask(path)
-    check_shape(path, region, record.image.shape[:2])
+    if region.shape != record.image.shape[:2]:
+        raise DataError(
+            f"{path} is {region.shape[0]} x {region.shape[1]} px but its image is "
+            f"{record.image.shape[0]} x {record.image.shape[1]}: draw it on the image"
+        )
     return region
 
 

@@ -39,8 +39,11 @@ class _Object(NamedTuple):
 
 def matches(root: Path) -> bool:
     """Whether there are XML files with the names of images."""
-    xml_folder, xml_files = _find_xml(root)
-    return not xml_files.keys().isdisjoint(_find_images(root, xml_folder))
+    try:
+        xml_folder, xml_files = _find_xml(root)
+        return not xml_files.keys().isdisjoint(_find_images(root, xml_folder))
+    except (OSError, DataError):
+        return False
 
 
 def open_source(root: Path) -> Source:

@@ -5,7 +5,6 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from cellrec_jax.data import readers
 from cellrec_jax.data.readers import bcdata
 from cellrec_jax.errors import DataError
 
@@ -100,6 +99,6 @@ def test_one_class_file_missing(tmp_path: Path) -> None:
 
 def test_other_layouts_do_not_match(tmp_path: Path) -> None:
     _write_image(tmp_path, "1")
-    assert not readers.matches("bcdata", tmp_path)
+    assert not bcdata.matches(tmp_path)
     _write_points(tmp_path, "1", np.array([(1, 2)]))
-    assert not readers.matches("bcdata", tmp_path)
+    assert not bcdata.matches(tmp_path)

@@ -4,7 +4,6 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from cellrec_jax.data import readers
 from cellrec_jax.data.readers import csv_points
 from cellrec_jax.data.readers.clean import POINTS_DUPLICATE, POINTS_NAN
 from cellrec_jax.errors import DataError
@@ -120,4 +119,4 @@ def test_bad_files(text: str, message: str, tmp_path: Path) -> None:
 def test_tables_of_other_names_do_not_match(tmp_path: Path) -> None:
     _write(tmp_path, "", "", a="1,2")
     (tmp_path / "a.csv").rename(tmp_path / "patients.csv")
-    assert not readers.matches("csv_points", tmp_path)
+    assert not csv_points.matches(tmp_path)

@@ -6,7 +6,6 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from cellrec_jax.data import readers
 from cellrec_jax.data.readers import dot_maps
 from cellrec_jax.errors import DataError
 
@@ -82,6 +81,6 @@ def test_other_sizes_are_refused(tmp_path: Path) -> None:
 
 def test_missing_maps(tmp_path: Path) -> None:
     _write(tmp_path, "source", "a", np.zeros((H, W, 3), np.uint8))
-    assert not readers.matches("dot_maps", tmp_path)
+    assert not dot_maps.matches(tmp_path)
     with pytest.raises(DataError, match="1 images but no annotations"):
         dot_maps.open_source(tmp_path)

@@ -4,7 +4,6 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from cellrec_jax.data import readers
 from cellrec_jax.data.readers import json_points
 from cellrec_jax.data.readers.clean import POINTS_NAN
 from cellrec_jax.errors import DataError
@@ -119,4 +118,4 @@ def test_deep_nesting_is_no_crash(tmp_path: Path) -> None:
 def test_index_files_of_other_names_do_not_match(tmp_path: Path) -> None:
     _write(tmp_path, "images", a="[]")
     (tmp_path / "images/a.json").rename(tmp_path / "images/instances.json")
-    assert not readers.matches("json_points", tmp_path)
+    assert not json_points.matches(tmp_path)

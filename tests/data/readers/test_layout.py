@@ -7,6 +7,7 @@ from cellrec_jax.data.readers.layout import (
     find_images,
     find_pairs,
     has_images,
+    has_pair,
     holds,
     holds_beside,
     index_files,
@@ -83,10 +84,13 @@ def test_counts_and_first_offenders_are_named() -> None:
     check_pairs(Path("set"), ["1"], ["1"], "")
 
 
-def test_folders_hold_files_of_an_ending(tmp_path: Path) -> None:
-    _touch(tmp_path, "images/1.csv")
-    assert not has_images(tmp_path, ["images"])
-    assert not holds(tmp_path, ["labels"], (".csv",))
+def test_looks_never_raise(tmp_path: Path) -> None:
+    _touch(tmp_path, "images/1.png", "images/1.tif", "images/1.csv")
+    missing = tmp_path / "missing"
+    for root in (tmp_path, missing):
+        assert not has_images(root, ["images"])
+        assert not holds_beside(root, ["images"], (".csv",))
+    assert not holds(missing, ["images"], (".csv",))
     assert holds(tmp_path, ["labels", "images"], (".csv",))
 
 
@@ -95,3 +99,4 @@ def test_beside_needs_the_same_name(tmp_path: Path) -> None:
     assert not holds_beside(tmp_path, [""], (".csv",))
     _touch(tmp_path, "1.csv")
     assert holds_beside(tmp_path, [""], (".csv",))
+    assert not has_pair({}, {"1": tmp_path})

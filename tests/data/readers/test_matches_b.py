@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from cellrec_jax.data import readers
 from cellrec_jax.data.readers import (
     cell_tracking,
     coco,
@@ -81,7 +80,7 @@ def _write_names(root: Path, files: list[str]) -> None:
 @pytest.mark.parametrize(("name", "files"), _CASES)
 def test_one_reader_matches(name: str, files: list[str], tmp_path: Path) -> None:
     _write_names(tmp_path, files)
-    matching = [one.NAME for one in _READERS if readers.matches(one.NAME, tmp_path)]
+    matching = [reader.NAME for reader in _READERS if reader.matches(tmp_path)]
     assert matching == [name] * (name in {reader.NAME for reader in _READERS})
     assert find_format(tmp_path) == name
 
@@ -101,7 +100,7 @@ def test_one_reader_matches(name: str, files: list[str], tmp_path: Path) -> None
 )
 def test_nothing_to_match(reader: object, files: list[str], tmp_path: Path) -> None:
     _write_names(tmp_path, files)
-    assert not readers.matches(reader.NAME, tmp_path)  # type: ignore[attr-defined]
+    assert not reader.matches(tmp_path)  # type: ignore[attr-defined]
 
 
 def test_other_json_is_not_coco(tmp_path: Path) -> None:

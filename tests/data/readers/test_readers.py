@@ -6,7 +6,6 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from cellrec_jax.data import readers
 from cellrec_jax.data.classes import merge_classes
 from cellrec_jax.data.readers import (
     FORMATS,
@@ -73,5 +72,5 @@ def test_missing_empty_and_file_roots(tmp_path: Path) -> None:
 def test_matches_never_raises(name: str, tmp_path: Path) -> None:
     reader = importlib.import_module(FORMATS[name])
     assert name == reader.NAME
-    assert not readers.matches(name, tmp_path / "nothing")
-    assert not readers.matches(name, tmp_path)
+    assert not reader.matches(tmp_path / "nothing")
+    assert not reader.matches(tmp_path)
