@@ -1,20 +1,20 @@
 """Reading image files of any usual kind into one array layout.
 
 TIFF goes through tifffile, 16-bit PNG through imagecodecs (Pillow would cut its
-colours to 8 bits), all else through Pillow. EXIF orientation is not applied:
-annotations are in the frame of the stored pixels.
+colours to 8 bits), all else through Pillow. Images come as they are shown, turned as
+the orientation tag of EXIF or TIFF says: so do viewers and tools for annotation.
 """
 
 from collections.abc import Callable
 from pathlib import PurePath
 import threading
-from typing import IO, TypeVar
+from typing import IO, NamedTuple, TypeVar
 
 from etils.epath import Path
 import numpy as np
 from PIL import Image
 
-from cellrec_jax.data.pixels import tiff
+from cellrec_jax.data.pixels import orientation, tiff
 from cellrec_jax.data.pixels.colors import composite_on_white, to_channels, to_unsigned
 from cellrec_jax.errors import DataError
 
@@ -23,6 +23,7 @@ MAX_PIXELS = 2**30
 
 _T = TypeVar("_T")
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_PNG_EXIF = {"exif", "Raw profile type exif"}
 _PILLOW_LIMIT = threading.Lock()
 
 
@@ -45,9 +46,28 @@ def load_mask(path: str | PurePath) -> np.ndarray:
     return (pixels != 0).any(-1)
 
 
+class Sizes(NamedTuple):
+    """Height and width of a file in px, before and after its orientation tag."""
+
+    stored_hw: tuple[int, int]
+    shown_hw: tuple[int, int]
+    """What `load_image` returns."""
+    orientation: int
+    """1 to 8 as in EXIF; 1 is as stored. See `orientation.turn_points`."""
+
+
+def sizes(path: str | PurePath) -> Sizes:
+    """Sizes of an image file from its header alone; errors as `load_image`.
+
+    Annotations that state `stored_hw`, where the two sizes differ, are in the frame of
+    the stored pixels: `orientation.turn_points` and `turn_boxes` bring them here.
+    """
+    return _checked(Path(path), _sizes)
+
+
 def read_size(path: str | PurePath) -> tuple[int, int]:
-    """Height and width of an image file in px, from its header alone."""
-    return _checked(Path(path), _size)
+    """Height and width of an image file in px as shown, from its header alone."""
+    return sizes(path).shown_hw
 
 
 def _read(path: Path, keep_alpha: bool = False) -> np.ndarray:
@@ -80,12 +100,21 @@ def _checked(path: Path, read: Callable[[Path, bytes], _T]) -> _T:
         ) from error
 
 
-def _size(path: Path, _: bytes) -> tuple[int, int]:
+def _sizes(path: Path, _: bytes) -> Sizes:
     if _is_tiff(path):
-        return tiff.read_size(path, MAX_PIXELS)
-    with path.open("rb") as stream, _open_pillow(stream) as image:
-        tiff.check_size(path, image.height, image.width, MAX_PIXELS)
-        return image.height, image.width
+        stored_hw, turned = tiff.read_size(path, MAX_PIXELS)
+    else:
+        with path.open("rb") as stream, _open_pillow(stream) as image:
+            tiff.check_size(path, image.height, image.width, MAX_PIXELS)
+            stored_hw, turned = (image.height, image.width), _orientation(image)
+    return Sizes(stored_hw, orientation.shown_size(stored_hw, turned), turned)
+
+
+def _orientation(image: Image.Image) -> int:
+    """Of an image that Pillow has opened; a PNG's, only if it is before the pixels."""
+    if image.format == "PNG" and not image.info.keys() & _PNG_EXIF:
+        return orientation.AS_STORED  # Pillow would decode it all to look behind
+    return orientation.known(image.getexif().get(orientation.TAG))
 
 
 def _decode(path: Path, head: bytes) -> np.ndarray:
@@ -97,7 +126,7 @@ def _decode(path: Path, head: bytes) -> np.ndarray:
         pixels = _read_pillow(path)
     if 0 in pixels.shape:
         raise DataError(f"{path} has no pixels: remove it")
-    return pixels
+    return orientation.turn(pixels, _sizes(path, head).orientation)
 
 
 def _is_tiff(path: Path) -> bool:

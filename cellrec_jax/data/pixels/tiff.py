@@ -8,6 +8,7 @@ from typing import Any
 from etils.epath import Path
 import numpy as np
 
+from cellrec_jax.data.pixels import orientation
 from cellrec_jax.data.pixels.colors import cmyk_to_rgb, composite_on_white, to_unsigned
 from cellrec_jax.errors import DataError
 
@@ -46,10 +47,13 @@ def read_first_page(path: Path, max_pixels: int) -> np.ndarray:
         return _to_color(path, page, pixels)
 
 
-def read_size(path: Path, max_pixels: int) -> tuple[int, int]:
-    """Height and width of page 0 in px; errors as `read_first_page`."""
+def read_size(path: Path, max_pixels: int) -> tuple[tuple[int, int], int]:
+    """Height and width of page 0 in px, and its orientation; errors as there."""
     with opened(path) as file:
-        return _check(path, file.pages.first, max_pixels)
+        page = file.pages.first
+        tag = page.tags.get(orientation.TAG)
+        stored_hw = _check(path, page, max_pixels)
+        return stored_hw, orientation.known(tag.value if tag else None)
 
 
 def check_one_plane(path: Path) -> None:
