@@ -19,6 +19,20 @@ def test_list_images_sorts_naturally_and_skips_others(tmp_path: Path) -> None:
     assert names == ["1.tif", "2.PNG", "10.png", "3.jpg"]
 
 
+def test_links_to_folders_are_followed_but_not_in_circles(tmp_path: Path) -> None:
+    store, images = tmp_path / "store", tmp_path / "set" / "images"
+    for folder in (store / "deep", images):
+        folder.mkdir(parents=True)
+        (folder / "a.png").touch()
+    (images / "train").symlink_to(store)
+    (store / "deep" / "back").symlink_to(images)  # and so on, for ever
+    (images / "itself").symlink_to(images)
+    (images / "nowhere").symlink_to(tmp_path / "nothing")
+    (images / "b.png").symlink_to(store / "deep" / "a.png")
+    found = [path.relative_to(images) for path in list_images(images, recursive=True)]
+    assert [path.as_posix() for path in found] == ["a.png", "b.png", "train/deep/a.png"]
+
+
 def test_list_images_of_a_missing_folder(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no folder .*nothing"):
         list_images(tmp_path / "nothing")
