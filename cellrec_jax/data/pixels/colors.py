@@ -11,42 +11,83 @@ _RGB_FROM_HED = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0
 _HED_FROM_RGB = np.linalg.inv(_RGB_FROM_HED)
 
 
-def to_unsigned(pixels: np.ndarray) -> np.ndarray:
-    """Turns any real number type into uint8 or uint16.
+ALPHA_UNUSED = "images shown without their alpha, which is 0 everywhere"
+NOT_NUMBERS = "images with pixels that are no numbers, set to the least value"
+CLIPPED = "images with a few pixels far from all others, clipped"
+SCALED = "images of decimal numbers up to {:g}, times {}"
+STRETCHED = "images with values below 0 or above 65535, each stretched to its own range"
 
-    uint8 and uint16 are kept, bool becomes 0 / 255. Other types become uint16: values
-    in [0, 1] of a float type times 65535; values in [0, 65535] rounded, so that counts
-    stay comparable between images; any other range is stretched to 0..65535. NaN and
-    infinities become the least finite value.
+# Decimal numbers up to the first are times the second: shares of 1; optical densities
+# and ratios, of which whole numbers would keep few levels; 8 bits; counts.
+_SCALES = ((1.0, 65535), (4.0, 16383), (255.0, 257), (65535.0, 1))
+_EXTREMES = 0.001
+_INFINITE = 1e300
+
+
+def to_unsigned(pixels: np.ndarray, notes: list[str] | None = None) -> np.ndarray:
+    """Turns any real number type into uint8 or uint16 of this machine's byte order.
+
+    uint8 and uint16 are kept, bool becomes 0 / 255. Other types become uint16. Whole
+    numbers in [0, 65535] stay as they are, so that counts stay comparable between
+    images; floats in [0, 1] are times 65535, in [0, 4] times 16383, in [0, 255] times
+    257, in [0, 65535] rounded; any other range is stretched to 0..65535. Which it is
+    goes by all but a thousandth of the values at each end; what is outside is clipped,
+    as hot pixels are. NaN and infinities become the least finite value. Lines on what
+    was guessed or lost are added to `notes`.
 
     Example:
       >>> to_unsigned(np.array([0.0, 0.5, 1.0])).tolist()
       [0, 32768, 65535]
     """
+    notes = [] if notes is None else notes
     if pixels.dtype in (np.uint8, np.uint16):
         return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
     if pixels.dtype == np.bool_:
         return pixels.astype(np.uint8) * np.uint8(255)
     values = pixels.astype(np.float64)
-    finite = np.isfinite(values)
+    finite = np.abs(values) < _INFINITE
+    if not finite.all():
+        notes.append(NOT_NUMBERS)
     if not finite.any():
         return np.zeros(values.shape, np.uint16)
-    low, high = values[finite].min(), values[finite].max()
-    values = np.where(finite, values, low)
-    if np.issubdtype(pixels.dtype, np.floating) and low >= 0 and high <= 1:
-        values = values * 65535
-    elif low < 0 or high > 65535:
-        values = (values - low) * (65535 / max(high - low, 1e-300))
-    return np.floor(values + 0.5).astype(np.uint16)
+    values = np.where(finite, values, values[finite].min())
+    low, high, scale = _range(values, pixels.dtype.kind == "f", notes)
+    if values.min() < low or values.max() > high:
+        notes.append(CLIPPED)
+    values = (np.clip(values, low, high) - low) * scale
+    return np.floor(np.minimum(values, 65535) + 0.5).astype(np.uint16)
 
 
-def composite_on_white(pixels: np.ndarray, premultiplied: bool = False) -> np.ndarray:
-    """Blends alpha of [H, W, 2 | 4], `premultiplied` or not, with white; else as is."""
+def _range(
+    values: np.ndarray, decimal: bool, notes: list[str]
+) -> tuple[float, float, float]:
+    """Least and greatest value that is meant, and the factor to 0..65535."""
+    low = float(np.quantile(values, _EXTREMES, method="lower"))
+    high = float(np.quantile(values, 1 - _EXTREMES, method="higher"))
+    for limit, scale in _SCALES if decimal else _SCALES[-1:]:
+        if low >= 0 and high <= limit:
+            if 1 < limit < 65535:
+                notes.append(SCALED.format(limit, scale))
+            return 0.0, limit, scale
+    notes.append(STRETCHED)
+    return low, high, 65535 / max(high - low, 1e-300)
+
+
+def composite_on_white(
+    pixels: np.ndarray, premultiplied: bool = False, notes: list[str] | None = None
+) -> np.ndarray:
+    """Blends alpha of [H, W, 2 | 4], `premultiplied` or not, with white; else as is.
+
+    Alpha that is 0 everywhere is a channel that nobody filled: it is left out, with a
+    line in `notes`.
+    """
     if pixels.shape[-1] not in (2, 4):
         return pixels
     color, alpha = pixels[..., :-1], pixels[..., -1:]
     full = np.iinfo(pixels.dtype).max
-    if (alpha == full).all():
+    if not alpha.any() and notes is not None:
+        notes.append(ALPHA_UNUSED)
+    if not alpha.any() or (alpha == full).all():
         return np.ascontiguousarray(color)
     share = alpha.astype(np.float32) / full
     blended = color.astype(np.float32) * (1.0 if premultiplied else share)

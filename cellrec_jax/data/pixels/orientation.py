@@ -24,7 +24,7 @@ _STEPS = {
 
 def known(value: object) -> int:
     """An orientation of 1 to 8; whatever else a tag holds counts as 1."""
-    return value if isinstance(value, int) and value in _STEPS else AS_STORED
+    return int(value) if isinstance(value, int) and value in _STEPS else AS_STORED
 
 
 def shown_size(stored_hw: tuple[int, int], orientation: int) -> tuple[int, int]:

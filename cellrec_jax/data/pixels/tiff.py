@@ -1,19 +1,43 @@
-"""The first page of a TIFF file as plain colour channels; slides are not meant."""
+"""The one image of a TIFF file, of whatever else it holds beside; slides fit too.
+
+That is the largest page, or three of one size that are its colours. A stack of planes
+is refused: nobody can know which one was annotated.
+"""
 
 from collections.abc import Iterator
 import contextlib
-import math
-from typing import Any
+from typing import Any, NamedTuple
 
 from etils.epath import Path
 import numpy as np
 
-from cellrec_jax.data.pixels import orientation
-from cellrec_jax.data.pixels.colors import cmyk_to_rgb, composite_on_white, to_unsigned
+from cellrec_jax.data.pixels import orientation, pixel_size, tiff_channels, tiff_colors
 from cellrec_jax.errors import DataError
 
-_MIN_IS_WHITE, _PALETTE, _CMYK = 0, 3, 5  # values of the TIFF photometric tag
-_PREMULTIPLIED_ALPHA, _ALPHA = 1, 2  # values of the TIFF extra-samples tag
+PAGES_UNUSED = "images with other pages in their file (thumbnail, label ...), not used"
+
+
+class Header(NamedTuple):
+    """What a TIFF file says of its image."""
+
+    stored_hw: tuple[int, int]
+    orientation: int
+    mpp: float
+    """Micrometres per px, 0 unknown."""
+    notes: tuple[str, ...]
+    """What is left out or guessed, one line a kind."""
+
+
+class _Image(NamedTuple):
+    page: Any
+    """`tifffile.TiffPage`: the image, or the first of its channels."""
+    number: int
+    """Which of the file's series."""
+    channels: Any
+    """The `tifffile.TiffPageSeries` of three pages that are its colours, or None."""
+    order: tuple[int, ...]
+    """Which of the three are red, green and blue."""
+    notes: tuple[str, ...]
 
 
 def check_size(path: Path, height: int, width: int, max_pixels: int) -> None:
@@ -34,78 +58,101 @@ def opened(path: Path) -> Iterator[Any]:
         yield file
 
 
-def read_first_page(path: Path, max_pixels: int) -> np.ndarray:
-    """Reads page 0: planar or interleaved, palette, CMYK, inverted grey, any numbers.
+def read(path: Path, max_pixels: int) -> tuple[np.ndarray, Header]:
+    """Reads the image: planar or interleaved, colours of `tiff_colors`, any numbers.
 
-    uint8 or uint16 [H, W, C]: C = 1 grey, 2 with alpha, 3 RGB, 4 with alpha. Too many
-    pixels or channels are a `DataError`; damaged files raise whatever tifffile does.
+    uint8 or uint16 [H, W, C], as stored: C = 1 grey, 2 with alpha, 3 RGB, 4 with alpha.
+    Stacks, and too many pixels or channels, are a `DataError`; damaged files raise
+    whatever tifffile does.
     """
     with opened(path) as file:
-        page = file.pages.first
-        _check(path, page, max_pixels)
-        pixels = _channels_last(page.asarray(), page.axes)
-        return _to_color(path, page, pixels)
+        image = _find(path, file)
+        header = _header(path, file, image, max_pixels)
+        if image.channels is None:
+            samples = _samples_last(image.page.asarray(), image.page.axes)
+        else:
+            samples = _samples_last(image.channels.asarray(), image.channels.axes)
+            samples = samples[..., list(image.order)]
+        notes = list(header.notes)
+        pixels = tiff_colors.to_color(path, image.page, samples, notes)
+        return pixels, header._replace(notes=tuple(notes))
 
 
-def read_size(path: Path, max_pixels: int) -> tuple[tuple[int, int], int]:
-    """Height and width of page 0 in px, and its orientation; errors as there."""
+def read_header(path: Path, max_pixels: int) -> Header:
+    """The same without the pixels; errors as `read`."""
     with opened(path) as file:
-        page = file.pages.first
-        tag = page.tags.get(orientation.TAG)
-        stored_hw = _check(path, page, max_pixels)
-        return stored_hw, orientation.known(tag.value if tag else None)
+        return _header(path, file, _find(path, file), max_pixels)
 
 
 def check_one_plane(path: Path) -> None:
-    """`DataError` for a volume or film, in sets where page 0 must be the only image."""
+    """`DataError` for a file of several planes, where its first page is to be all."""
     with opened(path) as file:
-        series = file.series[0]
-        sizes = zip(series.axes, series.shape, strict=True)
-        num_planes = math.prod(size for axis, size in sizes if axis not in "YXS")
-    if num_planes > 1:
-        raise DataError(
-            f"{path} is a stack of {num_planes} planes: save one plane a file"
-        )
+        image = _find(path, file)
+        if image.channels is not None:
+            raise _stack(path, image.channels)
 
 
-def _check(path: Path, page: Any, max_pixels: int) -> tuple[int, int]:
-    """Height and width of a page that is not too large and all there."""
-    sizes = dict(zip(page.axes, page.shape, strict=True))
-    height, width = sizes.get("Y", 0), sizes.get("X", 0)
+def _find(path: Path, file: Any) -> _Image:
+    """The image of a file: its largest series, which must be of one plane."""
+    if file.is_ome and len(file.pages) == 1:
+        # One of several files of a set, of which its series would be all.
+        return _Image(file.pages.first, 0, None, (), ())
+    number, series = max(enumerate(file.series), key=lambda s: (_area(s[1]), -s[0]))
+    num_alike = sum(s.shape == series.shape for s in file.series) if file.is_ome else 1
+    if num_alike > 1:  # fields of view; elsewhere they would be one series
+        raise DataError(f"{path} holds {num_alike} images of one size: save one a file")
+    notes = (PAGES_UNUSED,) if len(file.series) > 1 else ()
+    page, num_planes = series.keyframe, _num_planes(series)
+    if num_planes <= 1:
+        return _Image(page, number, None, (), notes)
+    sizes = dict(zip(series.axes, series.shape, strict=True))
+    if num_planes != 3 or sizes.get("C") != 3 or page.samplesperpixel > 1:
+        raise _stack(path, series)
+    order, guessed = tiff_channels.color_order(path, file, number)
+    return _Image(page, number, series, order, (*notes, *guessed))
+
+
+def _area(series: Any) -> int:
+    return int(series.keyframe.imagelength * series.keyframe.imagewidth)
+
+
+def _num_planes(series: Any) -> int:
+    """Pages, or the slices of a volume that is one page; colours are no planes."""
+    page = series.keyframe
+    return int(series.size // max(page.size, 1) * page.imagedepth)
+
+
+def _stack(path: Path, series: Any) -> DataError:
+    shape = " x ".join(map(str, series.shape))
+    return DataError(
+        f"{path} is a stack of {_num_planes(series)} planes ({series.axes} {shape}): "
+        "save one plane a file, or its colours as RGB"
+    )
+
+
+def _header(path: Path, file: Any, image: _Image, max_pixels: int) -> Header:
+    """Checks that the image is not too large and all there."""
+    page = image.page
+    height, width = page.imagelength, page.imagewidth
     check_size(path, height, width, max_pixels)
     # tifffile fills strips that lie behind the end of the file with zeros.
     end = page.parent.filehandle.size
-    segments = zip(page.dataoffsets, page.databytecounts, strict=True)
-    if any(offset + count > end for offset, count in segments):
-        raise DataError(f"{path} is truncated: copy or export it again")
-    return height, width
+    for part in [page] if image.channels is None else image.channels.pages:
+        counts = () if part is None else part.databytecounts
+        offsets = () if part is None else part.dataoffsets
+        if any(o + c > end for o, c in zip(offsets, counts, strict=True)):
+            raise DataError(f"{path} is truncated: copy or export it again")
+    size = pixel_size.pixel_size(file, page, image.number)
+    turned = orientation.known(page.tags.valueof(orientation.TAG))
+    return Header((height, width), turned, size.mpp, (*image.notes, *size.notes))
 
 
-def _channels_last(pixels: np.ndarray, axes: str) -> np.ndarray:
-    """Turns axes such as 'YX', 'SYX' or 'ZYXS' into [H, W, S], first of all others."""
+def _samples_last(pixels: np.ndarray, axes: str) -> np.ndarray:
+    """Turns axes such as 'YX', 'SYX' or 'CYX' into [H, W, S]; others have one plane."""
+    axes = axes if "S" in axes else axes.replace("C", "S")
     for i in reversed([i for i, axis in enumerate(axes) if axis not in "YXS"]):
         pixels = pixels.take(0, axis=i)
     axes = "".join(axis for axis in axes if axis in "YXS")
     if "S" not in axes:
         pixels, axes = pixels[..., None], axes + "S"
     return pixels.transpose([axes.index(axis) for axis in "YXS"])
-
-
-def _to_color(path: Path, page: Any, pixels: np.ndarray) -> np.ndarray:
-    if page.photometric == _PALETTE and page.colormap is not None:
-        # Colour maps are 16-bit by definition; almost all hold 8-bit colours.
-        return (page.colormap.T[pixels[..., 0]] >> 8).astype(np.uint8)
-    pixels = to_unsigned(pixels)
-    if page.photometric == _MIN_IS_WHITE:
-        pixels = np.iinfo(pixels.dtype).max - pixels
-    count = pixels.shape[-1]
-    if page.photometric == _CMYK and count >= 4:
-        return cmyk_to_rgb(pixels[..., :4])
-    extra = tuple(page.extrasamples)
-    if count in (2, 4) and extra[:1] == (_PREMULTIPLIED_ALPHA,):
-        return composite_on_white(pixels, premultiplied=True)
-    if count in (1, 3) or (count in (2, 4) and extra[:1] == (_ALPHA,)):
-        return pixels
-    if count == 4:
-        return pixels[..., :3]
-    raise DataError(f"{path} has {count} channels: save it as grey or RGB")

@@ -2,6 +2,11 @@ import numpy as np
 import pytest
 
 from cellrec_jax.data.pixels.colors import (
+    ALPHA_UNUSED,
+    CLIPPED,
+    NOT_NUMBERS,
+    SCALED,
+    STRETCHED,
     cmyk_to_rgb,
     composite_on_white,
     to_channels,
@@ -24,12 +29,50 @@ from cellrec_jax.data.pixels.colors import (
         ([np.nan, 0.5, np.inf], np.float32, [32768, 32768, 32768]),
         ([np.nan, np.nan], np.float32, [0, 0]),
         ([-5.0, -5.0], np.float32, [0, 0]),
+        ([0.0, 1.02, 2.5], np.float32, [0, 16711, 40958]),  # densities: * 16383
+        ([0.0, 7.0, 254.5], np.float32, [0, 1799, 65407]),  # 8 bits: * 257
+        ([0.0, 7.0, 254.5], ">f4", [0, 1799, 65407]),
+        ([0, 7, 254], ">i4", [0, 7, 254]),
+        ([1e308, -1e308, 0.5], np.float64, [32768, 32768, 32768]),
     ],
 )
 def test_number_types(values: list[float], dtype: str, expected: list[int]) -> None:
     found = to_unsigned(np.array(values, dtype))
     assert found.tolist() == expected
     assert found.dtype in (np.uint8, np.uint16)
+
+
+@pytest.mark.parametrize(
+    ("usual", "extreme", "dtype", "expected", "notes"),
+    [
+        (0.5, 40.0, np.float32, (32768, 65535), [CLIPPED]),
+        (0.5, -1.0, np.float32, (32768, 0), [CLIPPED]),
+        (0.5, np.nan, np.float32, (32768, 32768), [NOT_NUMBERS]),
+        (2.0, 3e4, np.float32, (32766, 65532), [SCALED.format(4.0, 16383), CLIPPED]),
+        (900, 10**6, np.int32, (900, 65535), [CLIPPED]),
+        (900, 901, np.int32, (900, 901), []),
+        (-7, -7, np.int16, (0, 0), [STRETCHED]),
+    ],
+)
+def test_one_pixel_does_not_set_the_range(
+    usual: float, extreme: float, dtype: type, expected: tuple, notes: list[str]
+) -> None:
+    pixels = np.full(3000, usual, dtype)
+    pixels[17] = extreme
+    told: list[str] = []
+    found = to_unsigned(pixels, told)
+    assert (found[0], found[17]) == expected
+    assert told == notes
+
+
+def test_alpha_that_is_0_everywhere_is_left_out() -> None:
+    pixels = np.array([[[9, 0], [7, 0]]], np.uint8)
+    told: list[str] = []
+    assert composite_on_white(pixels, notes=told).tolist() == [[[9], [7]]]
+    assert told == [ALPHA_UNUSED]
+    pixels[0, 1, 1] = 255
+    assert composite_on_white(pixels, notes=told).tolist() == [[[255], [7]]]
+    assert told == [ALPHA_UNUSED]
 
 
 def test_composite_by_hand() -> None:

@@ -9,8 +9,15 @@ from PIL import Image
 import pytest
 import tifffile
 
+from cellrec_jax.data.pixels.colors import ALPHA_UNUSED
+from cellrec_jax.data.pixels.files import IMAGE_ENDINGS
 from cellrec_jax.data.pixels.images import (
+    FRAMES_UNUSED,
     MAX_PIXELS,
+    OTHER_ENDING,
+    TURNED,
+    header,
+    load,
     load_image,
     load_mask,
     read_size,
@@ -70,9 +77,10 @@ def _save_palette(folder: Path) -> Path:
     return folder / "image.png"
 
 
-def _save_transparent_palette(folder: Path) -> Path:
+def _save_transparent_palette(folder: Path, num_clear: int = 256) -> Path:
     image = Image.open(_save_palette(folder)).copy()
-    image.save(folder / "clear.png", transparency=bytes([0] * 256))
+    alpha = bytes([0] * num_clear + [255] * (256 - num_clear))
+    image.save(folder / "clear.png", transparency=alpha)
     return folder / "clear.png"
 
 
@@ -98,7 +106,7 @@ GOOD = {
     "rgb bmp": (_save_pil(_rgb(), "bmp"), _rgb()),
     "bits": (_save_pil(_grey() > 99), _three(np.uint8(255) * (_grey() > 99))),
     "rgba opaque": (_save_pil(_with_alpha(_rgb(), 255)), _rgb()),
-    "rgba clear is white": (_save_pil(_with_alpha(_rgb(), 0)), WHITE),
+    "rgba of alpha 0": (_save_pil(_with_alpha(_rgb(), 0)), _rgb()),
     # 51 / 255 = 0.2: 0.2 * 100 + 0.8 * 255 = 224
     "rgba blended": (
         _save_pil(_with_alpha(np.full((H, W, 3), 100, np.uint8), 51)),
@@ -109,7 +117,11 @@ GOOD = {
         np.full((H, W, 3), 224, np.uint8),
     ),
     "palette": (_save_palette, PALETTE_RGB),
-    "clear palette": (_save_transparent_palette, WHITE),
+    "palette of alpha 0": (_save_transparent_palette, PALETTE_RGB),
+    "half-clear palette": (
+        lambda folder: _save_transparent_palette(folder, 18),
+        np.where(np.arange(H * W).reshape(H, W, 1) < 18, WHITE, PALETTE_RGB),
+    ),
     "16-bit grey png": (_save_png16(_grey(np.uint16)), _three(_grey(np.uint16))),
     "16-bit rgb png": (_save_png16(_rgb(np.uint16)), _rgb(np.uint16)),
     "16-bit rgba png": (
@@ -136,21 +148,21 @@ GOOD = {
         _save_tiff(_rgb().transpose(2, 0, 1), "tiff", photometric="rgb"),
         _rgb(),
     ),
-    "rgba tiff": (
+    "16-bit rgba png of alpha 0": (
+        _save_png16(_with_alpha(_rgb(np.uint16), 0)),
+        _rgb(np.uint16),
+    ),
+    "rgba tiff of alpha 0": (
         _save_tiff(
             _with_alpha(_rgb(), 0), photometric="rgb", extrasamples=["unassalpha"]
         ),
-        WHITE,
+        _rgb(),
     ),
     "rgb tiff with a fourth channel": (
         _save_tiff(
             _with_alpha(_rgb(), 0), photometric="rgb", extrasamples=["unspecified"]
         ),
         _rgb(),
-    ),
-    "multi-page tiff": (
-        _save_tiff(np.stack([_grey(), 255 - _grey()]), photometric="minisblack"),
-        _three(_grey()),
     ),
     "white is zero": (
         _save_tiff(_grey(), photometric="miniswhite"),
@@ -175,6 +187,9 @@ GOOD = {
         _save_tiff(np.full((H, W), 0.5, np.float32)),
         np.full((H, W, 3), 32768, np.uint16),
     ),
+    "jpeg 2000": (_save_pil(_rgb(), "jp2"), _rgb()),
+    "PNG": (_save_pil(_rgb(), "PNG"), _rgb()),
+    "TIF": (_save_tiff(_rgb(), "TIF", photometric="rgb"), _rgb()),
     "1 x 1": (
         _save_pil(np.full((1, 1, 3), 9, np.uint8)),
         np.full((1, 1, 3), 9, np.uint8),
@@ -341,14 +356,15 @@ def test_clear_pixels_of_a_mask_are_false(tmp_path: Path) -> None:
     np.testing.assert_array_equal(load_mask(tmp_path / "mask.png"), pixels[..., 3] > 0)
 
 
-@pytest.mark.parametrize("ending", [".png", ".jpg", ".tif", ".bmp", ".webp"])
+@pytest.mark.parametrize("ending", IMAGE_ENDINGS)
 def test_the_size_is_read_from_the_header(ending: str, tmp_path: Path) -> None:
-    path = tmp_path / f"a{ending}"
-    if ending == ".tif":
+    path = tmp_path / f"a{ending.upper()}"
+    if ending in (".tif", ".tiff"):
         tifffile.imwrite(path, np.zeros((5, 9, 3), np.uint16), photometric="rgb")
     else:
         Image.fromarray(np.zeros((5, 9, 3), np.uint8)).save(path)
     assert read_size(path) == load_image(path).shape[:2] == (5, 9)
+    assert header(path) == (((5, 9), (5, 9), 1), 0.0, ())
 
 
 def test_sizes_of_broken_files_fail_as_images_do(tmp_path: Path) -> None:
@@ -361,3 +377,66 @@ def test_sizes_of_broken_files_fail_as_images_do(tmp_path: Path) -> None:
                 read(tmp_path / name)
             messages.append(str(error.value))
         assert messages[0] == messages[1]
+
+
+def _save_as(source: str, name: str) -> Callable[[Path], Path]:
+    """Writes the format `source` under a name of another."""
+
+    def write(folder: Path) -> Path:
+        if source == "TIFF":
+            tifffile.imwrite(folder / name, _rgb(), photometric="rgb")
+        else:
+            Image.fromarray(_rgb()).save(folder / name, format=source)
+        return folder / name
+
+    return write
+
+
+def _save_turned(folder: Path) -> Path:
+    image = Image.fromarray(_rgb())
+    exif = image.getexif()
+    exif[274] = 3
+    image.save(folder / "a.png", exif=exif)
+    return folder / "a.png"
+
+
+def _save_two(kind: str, ending: str) -> Callable[[Path], Path]:
+    def write(folder: Path) -> Path:
+        first, second = (
+            Image.fromarray(np.full((9, 8, 3), v, np.uint8)) for v in (7, 99)
+        )
+        path = folder / f"a{ending}"
+        first.save(path, format=kind, save_all=True, append_images=[second])
+        return path
+
+    return write
+
+
+TOLD = {
+    "png named tif": (_save_as("PNG", "a.tif"), _rgb(), OTHER_ENDING),
+    "tiff named png": (_save_as("TIFF", "a.png"), _rgb(), OTHER_ENDING),
+    "bmp named jpg": (_save_as("BMP", "a.JPG"), _rgb(), OTHER_ENDING),
+    "alpha 0": (_save_pil(_with_alpha(_rgb(), 0)), _rgb(), ALPHA_UNUSED),
+    "turned by 180 degrees": (_save_turned, _rgb()[::-1, ::-1], TURNED),
+    "photo with a preview": (
+        _save_two("MPO", ".jpg"),
+        np.full((9, 8, 3), 7, np.uint8),
+        FRAMES_UNUSED,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_what_was_left_out_or_guessed_is_told(name: str, tmp_path: Path) -> None:
+    write, expected, note = TOLD[name]
+    found = load(write(tmp_path))
+    np.testing.assert_array_equal(found.pixels, expected)
+    assert found.header.notes == (note,)
+
+
+@pytest.mark.parametrize(("kind", "ending"), [("PNG", ".png"), ("WEBP", ".webp")])
+def test_films_are_refused(kind: str, ending: str, tmp_path: Path) -> None:
+    path = _save_two(kind, ending)(tmp_path)
+    for read in (load_image, read_size):
+        with pytest.raises(DataError, match=r"film of 2 pictures: save one"):
+            read(path)
