@@ -6,6 +6,7 @@ is refused: nobody can know which one was annotated.
 
 from collections.abc import Iterator
 import contextlib
+import math
 from typing import Any, NamedTuple
 
 from etils.epath import Path
@@ -135,16 +136,20 @@ def _header(path: Path, file: Any, image: _Image, max_pixels: int) -> Header:
     page = image.page
     height, width = page.imagelength, page.imagewidth
     check_size(path, height, width, max_pixels)
-    # tifffile fills strips that lie behind the end of the file with zeros.
-    end = page.parent.filehandle.size
-    for part in [page] if image.channels is None else image.channels.pages:
-        counts = () if part is None else part.databytecounts
-        offsets = () if part is None else part.dataoffsets
-        if any(o + c > end for o, c in zip(offsets, counts, strict=True)):
-            raise DataError(f"{path} is truncated: copy or export it again")
+    parts = [page] if image.channels is None else image.channels.pages
+    if not all(part is not None and _is_all_there(part) for part in parts):
+        raise DataError(f"{path} is truncated: copy or export it again")
     size = pixel_size.pixel_size(file, page, image.number)
     turned = orientation.known(page.tags.valueof(orientation.TAG))
     return Header((height, width), turned, size.mpp, (*image.notes, *size.notes))
+
+
+def _is_all_there(page: Any) -> bool:
+    """Whether no strip or tile is missing, which tifffile would fill with zeros."""
+    end = page.parent.filehandle.size
+    segments = list(zip(page.dataoffsets, page.databytecounts, strict=True))
+    complete = len(segments) >= math.prod(page.chunked)
+    return complete and all(offset + count <= end for offset, count in segments)
 
 
 def _samples_last(pixels: np.ndarray, axes: str) -> np.ndarray:

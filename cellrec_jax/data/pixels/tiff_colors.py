@@ -27,6 +27,7 @@ _JPEG_2000 = (33004, 34712)
 # Compressions whose decoders give RGB: the tag tells of what is inside.
 _DECODED_TO_RGB = (6, 7, 33007, 34892, 50001, 50002, 52546, _APERIO_RGB)
 _ITU_601 = (0.299, 0.587, 0.114)
+_ROWS = 256
 _FULL_RANGE = (0, 255, 128, 255, 128, 255)
 
 
@@ -90,13 +91,17 @@ def ycbcr_to_rgb(
     """YCbCr uint8 [H, W, 3] to RGB: luma `coefficients`, black and white of each."""
     black, white = np.array(reference, np.float32).reshape(3, 2).T
     spans = np.array([255, 127, 127], np.float32) / (white - black)
-    luma, blue, red = np.moveaxis((samples - black) * spans, -1, 0)
     of_red, of_green, of_blue = coefficients
-    red = luma + red * (2 - 2 * of_red)
-    blue = luma + blue * (2 - 2 * of_blue)
-    green = (luma - of_blue * blue - of_red * red) / of_green
-    rgb = np.stack([red, green, blue], axis=-1)
-    return np.floor(np.clip(rgb, 0, 255) + 0.5).astype(np.uint8)
+    found = np.empty_like(samples)
+    for top in range(0, len(samples), _ROWS):  # floats of all would be large
+        rows = slice(top, top + _ROWS)
+        luma, blue, red = np.moveaxis((samples[rows] - black) * spans, -1, 0)
+        red = luma + red * (2 - 2 * of_red)
+        blue = luma + blue * (2 - 2 * of_blue)
+        green = (luma - of_blue * blue - of_red * red) / of_green
+        rgb = np.stack([red, green, blue], axis=-1)
+        found[rows] = np.floor(np.clip(rgb, 0, 255) + 0.5)
+    return found
 
 
 def lab_to_rgb(samples: np.ndarray, *, signed: bool) -> np.ndarray:

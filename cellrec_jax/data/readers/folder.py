@@ -2,12 +2,13 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+import dataclasses
 
 from etils.epath import Path
 import numpy as np
 
 from cellrec_jax.data.pixels.files import natural_key
-from cellrec_jax.data.pixels.images import load_image, read_size
+from cellrec_jax.data.pixels.images import Header, header, load
 from cellrec_jax.data.readers.clean import clean
 from cellrec_jax.data.readers.regions import attach_regions
 from cellrec_jax.data.record import Record, Repairs, Source, blank
@@ -30,22 +31,30 @@ def folder_source(
 
     `images` and `annotations` map ids to files, `groups` to slide or patient. `read`
     takes (id, image [H, W, 3], repairs to add to) and gives the record as in the files.
+    A record without a pixel size gets the image file's; what that file leaves open, or
+    had to be guessed of it, is told with the repairs.
     """
     counts = Repairs(repairs or {})
 
-    def finish(image_id: str, image: np.ndarray) -> Record:
-        found: Counter[str] = Counter()
+    def finish(image_id: str, image: np.ndarray, said: Header) -> Record:
+        found = Counter(said.notes)
         record = clean(read(image_id, image, found), found, class_names)
+        if record.mpp is None and said.mpp:
+            record = dataclasses.replace(record, mpp=said.mpp)
         counts.count(image_id, found)
         return attach_regions(record, root)
+
+    def read_blank(image_id: str) -> Record:
+        said = header(images[image_id])
+        return finish(image_id, blank(said.sizes.shown_hw), said)
 
     return Source(
         name,
         class_names,
         tuple(sorted(images, key=natural_key)),
-        lambda image_id: finish(image_id, load_image(images[image_id])),
+        lambda image_id: finish(image_id, *load(images[image_id])),
         groups or {},
         counts,
-        lambda image_id: finish(image_id, blank(read_size(images[image_id]))),
+        read_blank,
         lambda image_id: (images[image_id], *annotations(image_id)),
     )

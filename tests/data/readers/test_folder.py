@@ -6,7 +6,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 import pytest
+import tifffile
 
+from cellrec_jax.data.pixels import orientation
+from cellrec_jax.data.pixels.colors import ALPHA_UNUSED
+from cellrec_jax.data.pixels.images import TURNED
 from cellrec_jax.data.readers.folder import folder_source
 from cellrec_jax.data.record import Record, Source
 from cellrec_jax.errors import DataError
@@ -62,3 +66,32 @@ def test_a_damaged_image_has_annotations_but_no_pixels(
     assert source.annotations("a2").image.shape == (6, 9, 3)
     with pytest.raises(DataError, match=r"a2\.png"):
         source.load("a2")
+
+
+@pytest.mark.parametrize(("given", "expected"), [(None, 0.25), (0.5, 0.5)])
+def test_what_the_image_file_says_is_used_or_told(
+    given: float | None, expected: float, tmp_path: Path
+) -> None:
+    file = tmp_path / "a.tif"
+    pixels = np.full((6, 9, 4), [7, 8, 9, 0], np.uint8)
+    tifffile.imwrite(
+        file,
+        pixels,
+        photometric="rgb",
+        extrasamples=["unassalpha"],
+        resolution=(40000, 40000),
+        resolutionunit="CENTIMETER",
+        extratags=[(orientation.TAG, "H", 1, 6, True)],
+    )
+
+    def read(image_id: str, image: np.ndarray, _: Counter[str]) -> Record:
+        points_yx = np.array([[8.5, 5.5]])  # inside as shown, outside as stored
+        return Record(image_id, image, points_yx, np.array([0]), mpp=given)
+
+    source = folder_source("any", ("a",), {"a": file}, lambda _: [], read, tmp_path)
+    for found in (source.annotations("a"), source.load("a")):
+        assert found.mpp == expected
+        assert found.image.shape == (9, 6, 3)
+        assert len(found.points_yx) == 1
+    assert found.image[0, 0].tolist() == [7, 8, 9]
+    assert source.repairs == {TURNED: 1, ALPHA_UNUSED: 1}
