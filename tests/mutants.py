@@ -172,13 +172,24 @@ _TABLE: dict[str, list[tuple]] = {
         ("np.floor(values)).all()", "np.floor(values)).any()", "half a px too often"),
     ],
     "cellrec_jax.data.readers.csv_points": [
-        ('names.index("x"), names.index("y"), found',
-         'names.index("y"), names.index("x"), found', "x for y with a header"),
+        ("for name in columns.place]", "for name in columns.place[::-1]]",
+         "x for y with a header"),
+    ],
+    "cellrec_jax.data.readers.columns": [
+        ("first - second / 2,", "first,", "the centre as a corner"),
     ],
     "cellrec_jax.data.readers.coco": [
-        ("(y, x, y + height, x + width)", "(y, x, y + width, x + height)", "sides"),
         ("centers[is_click] +=", "centers +=", "boxes move as clicks do"),
-        ("sorted(names)", "list(names)", "classes in the file's order"),
+    ],
+    "cellrec_jax.data.readers.coco_places": [
+        ("(y, x, y + height, x + width)", "(y, x, y + width, x + height)", "sides"),
+        ("runs[-2] if", "runs[-1] if", "run lengths of the wrong colour"),
+    ],
+    "cellrec_jax.data.readers.coco_content": [
+        ("sorted(names, key=_order)", "list(names)", "classes in the file's order"),
+    ],
+    "cellrec_jax.data.readers.frames": [
+        ("stored_hw == stated.size_hw", "stored_hw != stated.size_hw", "never turned"),
     ],
     "cellrec_jax.data.readers.voc": [
         ("[~inverted, inverted], axis=1)", "[~inverted] * 2, axis=1)", "last pixel"),

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from ml_collections import ConfigDict
 
 
+_UNITS = {"px": "pixels", "um": "micrometres"}
+
+
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested mappings as one with dotted keys."""
     flat: dict[str, Any] = {}
@@ -29,13 +32,8 @@ def override(config: "ConfigDict", key: str, text: str) -> None:
     """
     known = flatten(config.to_dict())
     if key not in known:
-        tail = key.rsplit(".", 1)[-1]
-        near = difflib.get_close_matches(key, known, n=1, cutoff=0.6) or [
-            k for k in known if k.rsplit(".", 1)[-1] == tail
-        ]
-        near = near or difflib.get_close_matches(key, known, n=1, cutoff=0.0)
         raise errors.ConfigError(
-            f"--config.{key}: no such key; did you mean --config.{near[0]}?"
+            f"--config.{key}: no such key; did you mean {_nearest(key, known)}?"
         )
     try:
         value = _parse(text, known[key])
@@ -46,6 +44,26 @@ def override(config: "ConfigDict", key: str, text: str) -> None:
         ) from None
     section, _, name = key.rpartition(".")
     (config[section] if section else config)[name] = value
+
+
+def _nearest(key: str, known: Mapping[str, Any]) -> str:
+    """The flag most like an unknown key; with its unit, beside those of other units."""
+    tail = key.rsplit(".", 1)[-1]
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.6) or [
+        k for k in known if k.rsplit(".", 1)[-1] == tail
+    ]
+    near = near or difflib.get_close_matches(key, known, n=1, cutoff=0.0)
+    stem, unit = _split_unit(near[0])
+    if not unit or key.endswith(unit):
+        return f"--config.{near[0]}"
+    same = [k for k in known if _split_unit(k)[0] == stem and _split_unit(k)[1]]
+    return " or ".join(f"--config.{k} ({_UNITS[_split_unit(k)[1]]})" for k in same)
+
+
+def _split_unit(key: str) -> tuple[str, str]:
+    """A key without its unit, and the unit; "" where it has none."""
+    stem, _, unit = key.rpartition("_")
+    return (stem, unit) if unit in _UNITS else (key, "")
 
 
 def _parse(text: str, like: Any) -> Any:

@@ -1,8 +1,8 @@
 """Class names: from label maps and annotation files, and merging of classes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 import dataclasses
-import io
+import difflib
 import re
 
 from etils.epath import Path
@@ -10,11 +10,13 @@ import numpy as np
 
 from cellrec_jax.data.pixels.files import natural_key
 from cellrec_jax.data.record import Record, Source, changed
+from cellrec_jax.data.text import read_text
 from cellrec_jax.data.transforms import select_cells
 from cellrec_jax.errors import ConfigError, DataError
 
 LEFT_OUT = "cells of classes not named in data.classes dropped"
 
+_ALIKE = 0.5  # of letters in common, for names of one class
 _LABEL_LINE = re.compile(r"""^\s*(-?\d+)\s*:\s*(["']?)(.*?)\2\s*(?:\s#.*)?$""")
 
 
@@ -67,17 +69,6 @@ def read_label_map(path: Path) -> Classes:
     return Classes(names, by_name | {str(n): i for i, n in enumerate(ordered)})
 
 
-def read_text(path: Path) -> str:
-    """Reads a UTF-8 file, with or without byte-order mark; `DataError` if it cannot."""
-    try:
-        with io.TextIOWrapper(io.BytesIO(path.read_bytes()), "utf-8-sig") as text:
-            return text.read()
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 text: save it as UTF-8") from error
-
-
 def merge_classes(source: Source, mapping: str) -> Source:
     """Renames, merges and selects the classes of a set.
 
@@ -101,6 +92,37 @@ def merge_classes(source: Source, mapping: str) -> Source:
         return select_cells(dataclasses.replace(record, labels=labels), keep)
 
     return changed(source, merge, class_names=tuple(groups))
+
+
+def suggest_mapping(found: Sequence[str], wanted: Sequence[str]) -> str:
+    """A `data.classes` that makes the classes `found` those `wanted`, kept apart.
+
+    Classes of like names belong together, then the others in their order; only a
+    single class takes several. Empty where some would have none.
+
+    Example:
+      >>> suggest_mapping(("Neg", "stroma", "Pos"), ("positive", "negative"))
+      'positive=Pos,negative=Neg'
+    """
+    if len(wanted) == 1:
+        return f"{wanted[0]}={'+'.join(found)}"
+    chosen: dict[str, str] = {}
+    likeness = {
+        (name, old): difflib.SequenceMatcher(None, name.lower(), old.lower()).ratio()
+        for name in wanted
+        for old in found
+    }
+    for name, old in sorted(likeness, key=lambda pair: -likeness[pair]):
+        free = name not in chosen and old not in chosen.values()
+        if free and likeness[name, old] >= _ALIKE:
+            chosen[name] = old
+    rest = iter([old for old in found if old not in chosen.values()])
+    for name in wanted:
+        if name not in chosen:
+            chosen[name] = next(rest, "")
+    if "" in chosen.values():
+        return ""
+    return ",".join(f"{name}={chosen[name]}" for name in wanted)
 
 
 def _parse_groups(mapping: str, known: tuple[str, ...]) -> dict[str, list[str]]:

@@ -69,7 +69,7 @@ class Source:
     annotations: Callable[[str], Record] | None = None
     """As `load`, but with a `blank` image of its size; None where it saves nothing."""
     files: Callable[[str], Sequence[Path]] | None = None
-    """image_id -> files that `annotations` reads, regions aside; None: not of files."""
+    """image_id -> files that `annotations` reads; None: not of files."""
 
 
 def blank(size_hw: tuple[int, int]) -> np.ndarray:

@@ -20,7 +20,13 @@ Count = Callable[[], Mapping[str, int]]
 """Annotated cells of each image; only asked for where folds are dealt."""
 
 _AUTO_FOLDS = 10  # one validates, two test, the rest train
-_SPLIT_FOLDERS = {"train": "train", "val": "val", "validation": "val", "test": "test"}
+_SPLIT_FOLDERS = {
+    "train": "train",
+    "val": "val",
+    "valid": "val",  # of Roboflow
+    "validation": "val",
+    "test": "test",
+}
 _RANGE = re.compile(r"(\d+)-(\d+)")
 _WILDCARDS = frozenset("*?[")
 _NUM_SHOWN = 3  # ids named in a message

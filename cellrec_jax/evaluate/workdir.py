@@ -11,7 +11,7 @@ import numpy as np
 
 from cellrec_jax import __version__, errors
 from cellrec_jax.config import EvalConfig
-from cellrec_jax.data import sets
+from cellrec_jax.data import classes, sets
 from cellrec_jax.evaluate import fitting, outputs, predictions
 from cellrec_jax.io.console import Console
 from cellrec_jax.metrics import counting, report
@@ -136,12 +136,15 @@ def _check_classes(model: model_lib.Model, split: sets.Split) -> None:
     found, wanted = split.source.class_names, model.class_names
     if tuple(found) == wanted:
         return
-    example = f"{wanted[0]}={'+'.join(found)}"
-    if sorted(found) == sorted(wanted):  # in another order
-        example = ",".join(f"{name}={name}" for name in wanted)
+    example = classes.suggest_mapping(found, wanted)
     raise errors.DataError(
         f"the set's classes ({', '.join(found)}) are not the model's "
-        f"({', '.join(wanted)}); map them with --config.data.classes, such as {example}"
+        f"({', '.join(wanted)}); "
+        + (
+            f"map them with --config.data.classes, such as {example}"
+            if example
+            else "the set has fewer: a model of fewer classes can be evaluated on it"
+        )
     )
 
 

@@ -9,6 +9,8 @@ from types import ModuleType
 
 from etils.epath import Path
 
+from cellrec_jax.data.readers import foreign
+from cellrec_jax.data.readers.layout import check_ids
 from cellrec_jax.data.record import Source
 from cellrec_jax.errors import ConfigError, DataError
 
@@ -42,6 +44,8 @@ LAYOUTS: dict[str, str] = {
 }
 """Name -> its usual layout in few words, for messages."""
 
+_NUM_SHOWN = 5  # classes named in a message
+
 
 def find_format(root: str | Path) -> str:
     """The one format of a folder, by names of files; none or several: `DataError`."""
@@ -50,10 +54,14 @@ def find_format(root: str | Path) -> str:
     if len(found) == 1:
         return found[0]
     if found:
+        ways = (f"{_describe(root, n)} with --config.data.format={n}" for n in found)
         raise DataError(
-            f"{root} can be read as {' and as '.join(found)}: choose one with "
-            f"--config.data.format={found[0]}"
+            f"{root} can be read as {' and as '.join(found)}, choose one: "
+            + "; ".join(ways)
         )
+    if (other := foreign.find(root)) is not None:
+        raise DataError(foreign.describe(*other))
+    check_ids(root)
     known = "; ".join(f"{name} ({layout})" for name, layout in LAYOUTS.items())
     raise DataError(
         f"{root} is laid out in no known way: arrange it as one of {known}; or force a "
@@ -67,11 +75,7 @@ def open_source(root: str | Path, format: str = "auto") -> Source:
     A `ConfigError` for an unknown format, a `DataError` for a folder it cannot read.
     """
     if format != "auto" and format not in FORMATS:
-        near = difflib.get_close_matches(format, ["auto", *FORMATS], n=1, cutoff=0)[0]
-        raise ConfigError(
-            f"unknown data.format '{format}': did you mean '{near}'? "
-            f"Known: auto, {', '.join(FORMATS)}"
-        )
+        raise ConfigError(_unknown_format(format))
     root = Path(root)
     if not root.is_dir():
         kind = "is a file, not a folder" if root.exists() else "does not exist"
@@ -79,6 +83,26 @@ def open_source(root: str | Path, format: str = "auto") -> Source:
     if not any(root.iterdir()):
         raise DataError(f"data.root {root} is empty: put images and annotations there")
     return _reader(find_format(root) if format == "auto" else format).open_source(root)
+
+
+def _describe(root: Path, name: str) -> str:
+    """What a reader makes of a folder."""
+    try:
+        source = _reader(name).open_source(root)
+    except DataError as error:
+        return f"nothing ({error})"
+    number = len(source.image_ids)
+    classes = ", ".join(source.class_names[:_NUM_SHOWN])
+    more = ", ..." if len(source.class_names) > _NUM_SHOWN else ""
+    return f"{LAYOUTS[name]}: {number} images, classes {classes}{more}"
+
+
+def _unknown_format(format: str) -> str:
+    if kind := foreign.kind_named(format):
+        return f"data.format={format}: {kind} is not read: {foreign.ADVICE[kind]}"
+    near = difflib.get_close_matches(format, ["auto", *FORMATS], n=1, cutoff=0.6)
+    hint = f" did you mean '{near[0]}'?" if near else ""
+    return f"unknown data.format '{format}':{hint} known: auto, {', '.join(FORMATS)}"
 
 
 def _reader(name: str) -> ModuleType:

@@ -1,41 +1,47 @@
 """COCO: one JSON file of boxes or points, in the root or in `annotations/`.
 
 Images are looked up beside it, in the root, in `images/` and, for
-`instances_NAME.json`, in `NAME/` and `images/NAME/`.
+`instances_NAME.json`, in `NAME/` and `images/NAME/`. Or, as Roboflow exports, a JSON in
+each of `train/`, `valid/` and `test/`, with its images beside it.
 """
 
 from collections import Counter
-import math
-from pathlib import PurePosixPath
+from collections.abc import Sequence
+import functools
 import re
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from etils.epath import Path
 import numpy as np
-import orjson
 
 from cellrec_jax.data.pixels.files import list_images
+from cellrec_jax.data.readers import frames, units
+from cellrec_jax.data.readers.coco_content import (
+    UNUSED,
+    Cell,
+    Image,
+    read_categories,
+    read_cells,
+    read_images,
+    read_json,
+)
 from cellrec_jax.data.readers.folder import folder_source
 from cellrec_jax.data.readers.regions import ignore_boxes
 from cellrec_jax.data.record import Record, Source
+from cellrec_jax.data.text import composed, decode_head
 from cellrec_jax.errors import DataError
 from cellrec_jax.geometry import box_centers
 
 NAME = "coco"
 UNLISTED = "images left out that the COCO file does not list"
+CROWDS = "iscrowd annotations whose area is ignored"
+ALL_CROWDS = "iscrowd annotations read as cells, since all are iscrowd"
+BOXES_AS_POINTS = "boxes read as points, since other annotations are points"
 
+_SPLITS = ("train", "valid", "val", "validation", "test")
 _HEAD_BYTES = 4096
-_HEAD = re.compile(
-    rb'(\xef\xbb\xbf)?\s*\{.*"(images|annotations|categories)"\s*:', re.S
-)
-
-
-class _Cell(NamedTuple):
-    label: int
-    box_yxyx: tuple[float, float, float, float]
-    """Without extent (y0 = y1, x0 = x1) where the annotation is a point."""
-    has_box: bool
-    crowd: bool
+_HEAD = re.compile(r'\s*\{.*"(images|annotations|categories)"\s*:', re.S)
+_LISTS = [re.compile(rb'"%s"\s*:\s*\[' % key) for key in (b"images", b"annotations")]
 
 
 class _Points(NamedTuple):
@@ -48,9 +54,9 @@ class _Points(NamedTuple):
 
 
 def matches(root: Path) -> bool:
-    """Whether there is a JSON file that begins like COCO; reads 4 kB of each."""
+    """Whether there is a JSON file that looks like COCO; most are told by 4 kB."""
     try:
-        return any(map(_looks_like_coco, _json_files(root)))
+        return any(map(_looks_like_coco, _json_files(root))) or bool(_by_split(root))
     except OSError:
         return False
 
@@ -61,29 +67,51 @@ def open_source(root: Path) -> Source:
     A box is `bbox` (x, y, width, height, continuous) or encloses the `segmentation`;
     else a cell is a point: its first labelled keypoint, `point` (x, y) or bbox without
     extent. A set with only points has no boxes, and gets half a pixel if all are
-    integers. Classes are ordered by category id; the area of `iscrowd` is ignored.
+    integers. Classes are ordered by category id; the area of `iscrowd` is ignored,
+    unless all are. Sizes are compared as `frames.turn_of` says.
     """
-    file = _one_json_file(root)
-    content = _read_json(file)
-    labels, class_names = _read_categories(content, file)
-    names, images = _read_images(content, file, root)
-    cells = _read_cells(content, file, names, labels)
-    points = _points_rule([cell for found in cells.values() for cell in found])
-    folders = {image.parent for image in images.values()}
-    files = {image for folder in folders for image in list_images(folder)}
-    unlisted = len(files - set(images.values()))
+    files = _by_split(root) or {"": _one_json_file(root)}
+    contents = [read_json(file) for file in files.values()]
+    classes = read_categories(contents, [*files.values()])
+    images: dict[str, Path] = {}
+    sources: dict[str, Path] = {}
+    sizes: dict[str, tuple[int, int] | None] = {}
+    cells: dict[str, list[Cell]] = {}
+    for (prefix, file), content, labels in zip(
+        files.items(), contents, classes.labels, strict=True
+    ):
+        listed = read_images(content, file, root)
+        for image_id, found in read_cells(content, file, listed, labels).items():
+            cells[prefix + image_id] = found
+        paths = _find_images([*listed.values()], file, root)
+        for image, path in zip(listed.values(), paths, strict=True):
+            images[prefix + image.image_id] = path
+            sources[prefix + image.image_id] = file
+            sizes[prefix + image.image_id] = image.size_hw
+    if not any(cells.values()):
+        raise DataError(f"{next(iter(files.values()))}: lists no annotations")
+    repairs = {UNLISTED: _count_unlisted(images), UNUSED: classes.num_unused}
+    cells, points = _decide(cells, repairs)
+    everything = np.array([c.box_yxyx for found in cells.values() for c in found])
+    units.check_percent([units.extent(box_centers(everything))], images, str(root))
+
+    def stated(image_id: str) -> frames.Stated | None:
+        size_hw = sizes[image_id]
+        where = f"{sources[image_id]} says that {images[image_id].name}"
+        return frames.Stated(where, size_hw) if size_hw else None
 
     def read(image_id: str, image: np.ndarray, _: Counter[str]) -> Record:
         return _record(image_id, image, cells[image_id], points)
 
     return folder_source(
         NAME,
-        class_names,
+        classes.names,
         images,
-        lambda _: [file],
+        lambda image_id: [sources[image_id]],
         read,
         root,
-        repairs={UNLISTED: unlisted} if unlisted else None,
+        stated=stated,
+        repairs={what: count for what, count in repairs.items() if count},
     )
 
 
@@ -91,9 +119,31 @@ def _json_files(root: Path) -> list[Path]:
     return [*sorted(root.glob("*.json")), *sorted(root.glob("annotations/*.json"))]
 
 
+def _by_split(root: Path) -> dict[str, Path]:
+    """Prefix of ids, such as "train/" -> the JSON there; empty for other layouts."""
+    if any(map(_looks_like_coco, _json_files(root))):
+        return {}
+    found: dict[str, Path] = {}
+    for name in _SPLITS:
+        files = [f for f in sorted(root.glob(f"{name}/*.json")) if _looks_like_coco(f)]
+        if len(files) > 1:
+            raise DataError(
+                f"{files[0]} and {files[1].name} may both be the COCO file: keep one"
+            )
+        found |= {f"{name}/": file for file in files}
+    return found
+
+
 def _looks_like_coco(file: Path) -> bool:
     with file.open("rb") as stream:
-        return _HEAD.match(stream.read(_HEAD_BYTES)) is not None
+        head = stream.read(_HEAD_BYTES)
+        text = decode_head(head)
+        if _HEAD.match(text):
+            return True
+        if len(head) < _HEAD_BYTES or not text.lstrip().startswith("{"):
+            return False
+        data = head + stream.read()  # long facts stand before the lists
+    return all(keys.search(data.replace(b"\0", b"")) for keys in _LISTS)
 
 
 def _one_json_file(root: Path) -> Path:
@@ -110,148 +160,71 @@ def _one_json_file(root: Path) -> Path:
     return candidates[0]
 
 
-def _read_json(file: Path) -> dict[str, Any]:
-    try:
-        content = orjson.loads(file.read_bytes().removeprefix(b"\xef\xbb\xbf"))
-    except orjson.JSONDecodeError as error:
-        raise DataError(
-            f"{file}: broken JSON at line {error.lineno}, column {error.colno}: "
-            f"{error.msg}"
-        ) from error
-    except OSError as error:
-        raise DataError(f"{file}: not readable ({error.strerror})") from error
-    for key in ("images", "annotations", "categories"):
-        rows = content.get(key) if isinstance(content, dict) else None
-        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            raise DataError(f"{file}: not COCO, {key!r} is no list of objects")
-    return content
-
-
-def _read_categories(
-    content: dict[str, Any], file: Path
-) -> tuple[dict[int, int], tuple[str, ...]]:
-    """Category id -> label, and the class names, by rising category id."""
-    try:
-        names = {int(row["id"]): str(row["name"]) for row in content["categories"]}
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{file}: a category lacks its id or name") from error
-    if not names or len(names) < len(content["categories"]):
-        raise DataError(f"{file}: no category, or two with the same id; mend them")
-    ordered = sorted(names)
-    labels = {category: label for label, category in enumerate(ordered)}
-    return labels, tuple(names[category] for category in ordered)
-
-
-def _read_images(
-    content: dict[str, Any], file: Path, root: Path
-) -> tuple[dict[Any, str], dict[str, Path]]:
-    """Number -> image id, id -> file; missing or repeated ones are a `DataError`."""
+def _find_images(listed: Sequence[Image], file: Path, root: Path) -> list[Path]:
+    """The file of each image; missing ones are a `DataError`."""
     part = file.stem.rpartition("_")[2]
     folders = [file.parent, root, root / "images", root / part, root / "images" / part]
-    names: dict[Any, str] = {}
-    images: dict[str, Path] = {}
-    missing = []
-    for row in content["images"]:
-        name = PurePosixPath(str(row.get("file_name", "")).replace("\\", "/"))
-        number = row.get("id")
-        if not name.name or name.is_absolute() or ".." in name.parts:
-            raise DataError(f"{file}: image {number!r} needs a file_name below {root}")
-        image_id = name.with_suffix("").as_posix()
-        if not isinstance(number, int | str) or number in names or image_id in images:
-            raise DataError(f"{file}: image {name} repeats a name or id, or has no id")
-        places = [folder / name for folder in folders]
-        images[image_id] = next((p for p in places if p.is_file()), places[0])
-        missing += [name] if not images[image_id].is_file() else []
-        names[number] = image_id
+    paths, missing = [], []
+    composed_files = functools.lru_cache(_composed_files)
+    for image in listed:
+        places = [folder / image.name for folder in folders]
+        path = next((p for p in places if p.is_file()), None)
+        if path is None:  # perhaps of a decomposed name
+            named = (composed_files(p.parent).get(image.name.name) for p in places)
+            path = next(filter(None, named), None)
+        if path is None:
+            missing.append(image.name)
+        paths.append(path or places[0])
     if missing:
         raise DataError(
-            f"{root}: {len(missing)} of the {len(images)} images in {file.name} are "
+            f"{root}: {len(missing)} of the {len(listed)} images in {file.name} are "
             f"not there, first {missing[0]}: copy them or remove their entries"
         )
-    if not images:
-        raise DataError(f"{file}: lists no images")
-    return names, images
+    return paths
 
 
-def _read_cells(
-    content: dict[str, Any], file: Path, names: dict[Any, str], labels: dict[int, int]
-) -> dict[str, list[_Cell]]:
-    """Image id -> its annotations; images without any have an empty list."""
-    cells: dict[str, list[_Cell]] = {image_id: [] for image_id in names.values()}
-    for index, row in enumerate(content["annotations"]):
-        where = f"{file}: annotation {row.get('id', f'number {index + 1}')}"
-        image, category = row.get("image_id"), row.get("category_id")
-        if not isinstance(image, int | str) or image not in names:
-            raise DataError(f"{where} is of image {image!r}, which is not listed")
-        if not isinstance(category, int) or category not in labels:
-            raise DataError(f"{where} is of category {category!r}, which is not listed")
-        place = _place(row)
-        if place is None:
-            raise DataError(f"{where} has no usable bbox, keypoints, point or polygon")
-        crowd = bool(row.get("iscrowd", 0))
-        cells[names[image]].append(_Cell(labels[category], *place, crowd))
-    if not content["annotations"]:
-        raise DataError(f"{file}: lists no annotations")
-    return cells
+def _composed_files(folder: Path) -> dict[str, Path]:
+    """Composed name -> file."""
+    if not folder.is_dir():
+        return {}
+    return {composed(path.name): path for path in folder.iterdir() if path.is_file()}
 
 
-def _place(
-    row: dict[str, Any],
-) -> tuple[tuple[float, float, float, float], bool] | None:
-    """(y0, x0, y1, x1) and whether it is a box, not a point; None for neither."""
-    x, y, width, height = _numbers(row.get("bbox"), 4) or (0.0, 0.0, 0.0, 0.0)
-    box = (y, x, y + height, x + width)
-    if width or height:
-        return box, True
-    point = _numbers(row.get("point"), 2) or _first_keypoint(row.get("keypoints"))
-    if point is not None:
-        return (point[1], point[0], point[1], point[0]), False
-    polygons = row.get("segmentation")
-    corners = [_numbers(p) for p in polygons] if isinstance(polygons, list) else []
-    if corners and all(polygon and len(polygon) % 2 == 0 for polygon in corners):
-        flat = [value for polygon in corners for value in polygon or ()]
-        xs, ys = flat[::2], flat[1::2]
-        return (min(ys), min(xs), max(ys), max(xs)), True
-    return (box, True) if _numbers(row.get("bbox"), 4) else None
+def _count_unlisted(images: dict[str, Path]) -> int:
+    folders = {image.parent for image in images.values()}
+    files = {image for folder in folders for image in list_images(folder)}
+    return len(files - set(images.values()))
 
 
-def _first_keypoint(keypoints: Any) -> list[float] | None:
-    """The first (x, y) of COCO's flat x, y, visibility triples that is labelled."""
-    values = _numbers(keypoints) or []
-    labelled = (
-        values[i : i + 2] for i in range(0, len(values) - 2, 3) if values[i + 2]
-    )
-    return next(labelled, None)
-
-
-def _numbers(values: Any, count: int | None = None) -> list[float] | None:
-    """The values as floats, or None if they are no `count` finite numbers."""
-    if not isinstance(values, list) or (count is not None and len(values) != count):
-        return None
-    if not all(isinstance(v, int | float) and math.isfinite(v) for v in values):
-        return None
-    return [float(v) for v in values]
-
-
-def _points_rule(cells: list[_Cell]) -> _Points:
-    """Decides, from all cells of the set, whether and how they are points."""
-    plain = [cell for cell in cells if not cell.crowd]
+def _decide(
+    cells: dict[str, list[Cell]], repairs: dict[str, int]
+) -> tuple[dict[str, list[Cell]], _Points]:
+    """Decides, from all cells of the set, which are crowds and which are points."""
+    num_crowds = sum(cell.crowd for found in cells.values() for cell in found)
+    if num_crowds and all(cell.crowd for found in cells.values() for cell in found):
+        repairs[ALL_CROWDS] = num_crowds
+        cells = {i: [c._replace(crowd=False) for c in f] for i, f in cells.items()}
+    else:
+        repairs[CROWDS] = num_crowds
+    plain = [cell for found in cells.values() for cell in found if not cell.crowd]
     only = not all(cell.has_box for cell in plain) or not any(map(_has_extent, plain))
     clicks = [value for c in plain if not _has_extent(c) for value in c.box_yxyx]
-    return _Points(only, 0.5 if all(map(float.is_integer, clicks)) else 0.0)
+    repairs[BOXES_AS_POINTS] = sum(map(_has_extent, plain)) if only else 0
+    return cells, _Points(only, 0.5 if all(map(float.is_integer, clicks)) else 0.0)
 
 
-def _has_extent(cell: _Cell) -> bool:
+def _has_extent(cell: Cell) -> bool:
     return cell.box_yxyx[:2] != cell.box_yxyx[2:]
 
 
 def _record(
-    image_id: str, image: np.ndarray, cells: list[_Cell], points: _Points
+    image_id: str, image: np.ndarray, cells: list[Cell], points: _Points
 ) -> Record:
     """Turns the annotations of one image into a record, crowds into its `ignore`."""
     crowds = np.array([c.box_yxyx for c in cells if c.crowd]).reshape(-1, 4)
     plain = [cell for cell in cells if not cell.crowd]
-    boxes = np.array([cell.box_yxyx for cell in plain], np.float32).reshape(-1, 4)
+    with np.errstate(over="ignore"):  # 1e300 becomes inf, which `clean` drops
+        boxes = np.array([c.box_yxyx for c in plain]).astype(np.float32).reshape(-1, 4)
     centers = box_centers(boxes)
     if points.only:
         is_click = np.array([not _has_extent(cell) for cell in plain], bool)

@@ -1,8 +1,9 @@
 """Points in CSV: `x,y[,class]`, one file an image, with or without a header.
 
 Files lie in `labels`, `points` or `csv`, or beside the images; separated by commas,
-semicolons or tabs. A header may order the columns. `label_map.yaml` (lines `0: name`)
-may name the classes.
+semicolons or tabs. A header may order the columns, and may name boxes, continuous px:
+`xmin,ymin,xmax,ymax`, `xmin,ymin,width,height` or `cx,cy,width,height`. Columns that
+are not read are named. `label_map.yaml` (lines `0: name`) may name the classes.
 """
 
 import csv
@@ -11,17 +12,24 @@ import math
 from etils.epath import Path
 import numpy as np
 
-from cellrec_jax.data.classes import read_text
+from cellrec_jax.data.readers.columns import (
+    Columns,
+    find_columns,
+    normal_name,
+    to_corners,
+)
 from cellrec_jax.data.readers.layout import find_pairs, has_images, holds, holds_beside
 from cellrec_jax.data.readers.point_tables import Table, open_tables
 from cellrec_jax.data.record import Source
+from cellrec_jax.data.text import read_text
 from cellrec_jax.errors import DataError
 
 NAME = "csv_points"
 _IMAGE_FOLDERS = ("images", "")
 _FOLDERS = ("labels", "points", "csv")
 _ENDINGS = (".csv",)
-_CLASS_COLUMNS = ("class", "label", "label_id", "class_name", "type")
+_PLAIN = Columns(("x", "y"), "point", ("class",))
+_Line = tuple[int, list[str]]
 
 
 def matches(root: Path) -> bool:
@@ -32,14 +40,14 @@ def matches(root: Path) -> bool:
 
 
 def open_source(root: Path) -> Source:
-    """Opens a folder of images with points in CSV."""
+    """Opens a folder of images with points or boxes in CSV."""
     root = Path(root)
     pairs = find_pairs(root, _IMAGE_FOLDERS, _FOLDERS, _ENDINGS, beside=True)
     return open_tables(NAME, root, pairs, read_table)
 
 
 def read_table(path: Path) -> Table:
-    """Reads one file; an empty one has no points. Faults are a `DataError`."""
+    """Reads one file; an empty one has no cells. Faults are a `DataError`."""
     text = read_text(path)
     first_line = text.lstrip().partition("\n")[0]
     delimiter = max(",;\t", key=first_line.count)
@@ -51,71 +59,72 @@ def read_table(path: Path) -> Table:
     lines = [(i, row) for i, row in lines if any(row)]
     if not lines:
         return Table(np.zeros((0, 2)), None, [])
-    columns = _find_columns(path, lines[0][1])
-    if columns is None:
-        columns = _plain_columns(path, lines)
-    else:
-        lines = lines[1:]
-    return _read_rows(path, lines, columns)
+    header = lines[0][1]
+    columns = find_columns(header, str(path))
+    if columns is not None:
+        names = [normal_name(name) for name in header]
+        table = _read_rows(path, lines[1:], columns, names)
+        return table._replace(unread=tuple(columns.unread(header)))
+    _check_no_header(path, header)
+    names = _plain_names(path, lines)
+    columns = _PLAIN if len(names) > 2 else _PLAIN._replace(classes=())
+    return _read_rows(path, lines, columns, names)._replace(has_header=False)
 
 
-def _find_columns(path: Path, row: list[str]) -> tuple[int, int, int | None] | None:
-    """Indices of x, y and class by a header row; None if the row is no header."""
-    names = [name.lower() for name in row]
-    if "x" in names and "y" in names:
-        found = [names.index(name) for name in _CLASS_COLUMNS if name in names]
-        return names.index("x"), names.index("y"), found[0] if found else None
-    if _to_number(row[0]) is None:
+def _check_no_header(path: Path, row: list[str]) -> None:
+    """`DataError` for a first row that is a header, or begins with a class."""
+    if _to_number(row[0]) is not None:
+        return
+    if len(row) > 2 and all(_to_number(cell) is not None for cell in row[1:]):
         raise DataError(
-            f"{path}: the header '{','.join(row)}' names no columns x and y"
+            f"{path}: rows begin with '{row[0]}': add a header line such as class,x,y"
         )
-    return None
+    raise DataError(f"{path}: the header '{','.join(row)}' names no columns x and y")
 
 
-def _plain_columns(
-    path: Path, lines: list[tuple[int, list[str]]]
-) -> tuple[int, int, int | None]:
+def _plain_names(path: Path, lines: list[_Line]) -> list[str]:
+    """Names of the columns of a table without a header."""
     count = len(lines[0][1])
     if count not in (2, 3):
         raise DataError(
             f"{path}: {count} columns without a header; write x,y or x,y,class, or add "
             "a header line with these names"
         )
-    if count == 2:
-        return 0, 1, None
-    for number, row in lines:
-        value = _to_number(row[2]) if len(row) > 2 else None
-        if value is not None and not value.is_integer():
-            raise DataError(
-                f"{path} line {number}: '{row[2]}' is no class; if the third column is "
-                "a score, add a header line x,y,score"
-            )
-    return 0, 1, 2
+    if count == 3:
+        for number, row in lines:
+            value = _to_number(row[2]) if len(row) > 2 else None
+            if value is not None and not value.is_integer():
+                raise DataError(
+                    f"{path} line {number}: '{row[2]}' is no class; if the third "
+                    "column is a score, add a header line x,y,score"
+                )
+    return ["x", "y", "class"][:count]
 
 
 def _read_rows(
-    path: Path,
-    lines: list[tuple[int, list[str]]],
-    columns: tuple[int, int, int | None],
+    path: Path, lines: list[_Line], columns: Columns, names: list[str]
 ) -> Table:
-    x_column, y_column, class_column = columns
-    points_xy = np.full((len(lines), 2), np.nan)
+    indices = [names.index(name) for name in columns.place]
+    class_column = names.index(columns.classes[0]) if columns.classes else None
+    values = np.full((len(lines), len(indices)), np.nan)
     classes, places = [], [f"line {number}" for number, _ in lines]
     for i, (number, row) in enumerate(lines):
-        if len(row) <= max(x_column, y_column, class_column or 0):
+        if len(row) <= max(*indices, class_column or 0):
             raise DataError(
                 f"{path} line {number}: too few columns in '{','.join(row)}'"
             )
-        for axis, column in enumerate((x_column, y_column)):
+        for axis, column in enumerate(indices):
             value = _to_number(row[column]) if row[column] else math.nan
             if value is None:
                 raise DataError(
                     f"{path} line {number}: '{row[column]}' is not a number"
                 )
-            points_xy[i, axis] = value
+            values[i, axis] = value
         if class_column is not None:
             classes.append(_class_value(path, number, row[class_column]))
-    return Table(points_xy, None if class_column is None else classes, places)
+    if columns.form != "point":
+        values = to_corners(values, columns.form)
+    return Table(values, None if class_column is None else classes, places)
 
 
 def _class_value(path: Path, number: int, text: str) -> str:

@@ -9,11 +9,13 @@ import numpy as np
 
 from cellrec_jax.data.pixels.files import natural_key
 from cellrec_jax.data.pixels.images import Header, header, load
+from cellrec_jax.data.readers import frames, units
 from cellrec_jax.data.readers.clean import clean
-from cellrec_jax.data.readers.regions import attach_regions
+from cellrec_jax.data.readers.regions import attach_regions, find_regions
 from cellrec_jax.data.record import Record, Repairs, Source, blank
 
 Read = Callable[[str, np.ndarray, Counter[str]], Record]
+StatedSize = Callable[[str], frames.Stated | None]
 
 
 def folder_source(
@@ -24,6 +26,7 @@ def folder_source(
     read: Read,
     root: Path,
     *,
+    stated: StatedSize | None = None,
     groups: Mapping[str, str] | None = None,
     repairs: Mapping[str, int] | None = None,
 ) -> Source:
@@ -31,18 +34,32 @@ def folder_source(
 
     `images` and `annotations` map ids to files, `groups` to slide or patient. `read`
     takes (id, image [H, W, 3], repairs to add to) and gives the record as in the files.
-    A record without a pixel size gets the image file's; what that file leaves open, or
-    had to be guessed of it, is told with the repairs.
+    `stated` gives the size that they state: see `frames.turn_of`. A record without a
+    pixel size gets the image file's; what that file leaves open, or had to be guessed
+    of it, is told with the repairs.
     """
     counts = Repairs(repairs or {})
+    regions = find_regions(root, images)
 
     def finish(image_id: str, image: np.ndarray, said: Header) -> Record:
         found = Counter(said.notes)
-        record = clean(read(image_id, image, found), found, class_names)
+        size = stated(image_id) if stated else None
+        turn = frames.turn_of(said.sizes, size, found)
+        if turn == 1 or size is None:
+            record = read(image_id, image, found)
+        else:
+            record = read(image_id, blank(size.size_hw), found)
+            record = frames.turned_record(record, turn, image)
+        if record.masks is None:
+            place = next(iter(annotations(image_id)), images[image_id])
+            size_hw = said.sizes.shown_hw
+            units.check_shares(record.points_yx, size_hw, f"{place} ({image_id})")
+        record = clean(record, found, class_names)
+        record = attach_regions(record, regions, said.sizes, found)
         if record.mpp is None and said.mpp:
             record = dataclasses.replace(record, mpp=said.mpp)
         counts.count(image_id, found)
-        return attach_regions(record, root)
+        return record
 
     def read_blank(image_id: str) -> Record:
         said = header(images[image_id])
@@ -56,5 +73,9 @@ def folder_source(
         groups or {},
         counts,
         read_blank,
-        lambda image_id: (images[image_id], *annotations(image_id)),
+        lambda image_id: (
+            images[image_id],
+            *annotations(image_id),
+            *regions.files_of(image_id),
+        ),
     )

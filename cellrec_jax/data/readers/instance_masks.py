@@ -7,10 +7,12 @@ import numpy as np
 
 from cellrec_jax.data.pixels.files import list_images
 from cellrec_jax.data.pixels.images import load_mask
+from cellrec_jax.data.readers import frames, label_checks
 from cellrec_jax.data.readers.folder import folder_source
 from cellrec_jax.data.readers.instances import instances_from_ids
 from cellrec_jax.data.readers.layout import check_pairs
 from cellrec_jax.data.record import Record, Source
+from cellrec_jax.data.text import composed
 from cellrec_jax.errors import DataError
 
 NAME = "instance_masks"
@@ -31,7 +33,9 @@ def matches(root: Path) -> bool:
 def open_source(root: Path) -> Source:
     """Opens mask folders; no masks are no cells. Of overlapping ones the later wins."""
     folders = {
-        folder.name: folder for folder in sorted(root.iterdir()) if folder.is_dir()
+        composed(folder.name): folder
+        for folder in sorted(root.iterdir())
+        if folder.is_dir()
     }
     images = {i: f for i, f in folders.items() if (f / "images").is_dir()}
     masks = {i: f for i, f in folders.items() if (f / "masks").is_dir()}
@@ -43,13 +47,20 @@ def open_source(root: Path) -> Source:
     def mask_files(image_id: str) -> list[Path]:
         return list_images(masks[image_id] / "masks")
 
+    def stated(image_id: str) -> frames.Stated | None:
+        first = next(iter(mask_files(image_id)), None)
+        return first and frames.of_mask(first, files[image_id])
+
     def read(image_id: str, image: np.ndarray, repairs: Counter[str]) -> Record:
         ids = _paint(mask_files(image_id), image.shape[:2], repairs)
         found = instances_from_ids(ids)
+        label_checks.check_parts(found.parts, f"{masks[image_id] / 'masks'}")
         labels = np.zeros(len(found.points_yx), np.int32)
         return Record(image_id, image, found.points_yx, labels, masks=found.masks)
 
-    return folder_source(NAME, CLASS_NAMES, files, mask_files, read, root)
+    return folder_source(
+        NAME, CLASS_NAMES, files, mask_files, read, root, stated=stated
+    )
 
 
 def _is_image_folder(folder: Path) -> bool:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from cellrec_jax.data.pixels import tiff
 from cellrec_jax.data.pixels.files import IMAGE_ENDINGS
-from cellrec_jax.data.readers import instance_masks
+from cellrec_jax.data.readers import frames, instance_masks, label_checks
 from cellrec_jax.data.readers.folder import folder_source
 from cellrec_jax.data.readers.instances import Instances, instances_from_ids
 from cellrec_jax.data.readers.layout import check_pairs, index_files
@@ -22,11 +22,10 @@ from cellrec_jax.errors import DataError
 NAME = "label_images"
 CLASS_NAMES = ("cell",)
 SEVERAL_PARTS = "ids in several parts, point in the largest"
-MAX_PARTS_OF_ONE_ID = 4
-"""One id in more parts than this is a mask of cells, not a label image: an error."""
 
 _LABEL_FOLDERS = ("labels", "masks")
 _LABEL_ENDINGS = (".png", ".tif", ".tiff", ".bmp")
+_LOSSY_ENDINGS = (".jpg", ".jpeg")
 _USIIGACI = ("raw.tif", "instances_ids.png")
 
 
@@ -52,6 +51,7 @@ def open_source(root: Path) -> Source:
             "images/ and labels/ under equal names"
         )
     check_pairs(root, images, labels, f"{'/ or '.join(_LABEL_FOLDERS)}/")
+    label_checks.refuse_lossy(labels.values(), _LOSSY_ENDINGS, "ids")
 
     def read(image_id: str, image: np.ndarray, repairs: Counter[str]) -> Record:
         found = read_instances(labels[image_id], image.shape[:2], repairs)
@@ -59,15 +59,22 @@ def open_source(root: Path) -> Source:
         return Record(image_id, image, found.points_yx, class_ids, masks=found.masks)
 
     return folder_source(
-        NAME, CLASS_NAMES, images, lambda image_id: [labels[image_id]], read, root
+        NAME,
+        CLASS_NAMES,
+        images,
+        lambda image_id: [labels[image_id]],
+        read,
+        root,
+        stated=lambda image_id: frames.of_mask(labels[image_id], images[image_id]),
     )
 
 
 def _find_files(root: Path) -> tuple[dict[str, Path], dict[str, Path]]:
     """Image id -> image file, and image id -> label image."""
-    for folder in _LABEL_FOLDERS:
-        if labels := index_files(root, folder, _LABEL_ENDINGS):
-            return index_files(root, "images", IMAGE_ENDINGS), labels
+    for endings in (_LABEL_ENDINGS, _LOSSY_ENDINGS):
+        for folder in _LABEL_FOLDERS:
+            if labels := index_files(root, folder, endings):
+                return index_files(root, "images", IMAGE_ENDINGS), labels
     images, labels = (
         {
             file.parent.relative_to(root).as_posix(): file
@@ -82,13 +89,12 @@ def _find_files(root: Path) -> tuple[dict[str, Path], dict[str, Path]]:
 def read_instances(
     file: Path, size_hw: tuple[int, ...], repairs: Counter[str]
 ) -> Instances:
-    """Reads a label image's cells; a single id in many parts is a `DataError` too."""
-    found = instances_from_ids(load_ids(file, size_hw))
-    if len(found.parts) == 1 and found.parts[0] > MAX_PARTS_OF_ONE_ID:
-        raise DataError(
-            f"{file} has a single id in {found.parts[0]} parts: it marks cells, not "
-            "each cell; number its parts first"
-        )
+    """Reads a label image's cells; what marks no single cells is a `DataError` too."""
+    ids = load_ids(file, size_hw)
+    label_checks.check_values(ids, file)
+    found = instances_from_ids(ids)
+    label_checks.check_mask(ids, found.parts, file)
+    label_checks.check_parts(found.parts, str(file))
     if (found.parts > 1).any():
         repairs[SEVERAL_PARTS] += int((found.parts > 1).sum())
     return found

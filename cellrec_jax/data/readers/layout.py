@@ -6,6 +6,7 @@ from typing import NamedTuple
 from etils.epath import Path
 
 from cellrec_jax.data.pixels.files import IMAGE_ENDINGS, list_files, natural_key
+from cellrec_jax.data.text import composed
 from cellrec_jax.errors import DataError
 
 
@@ -68,7 +69,10 @@ def find_images(
 
 
 def index_files(root: Path, folder: str, endings: tuple[str, ...]) -> dict[str, Path]:
-    """Finds `root/folder/**`, `root/*/folder/**` ("": root) by ending, by unique id."""
+    """Finds `root/folder/**`, `root/*/folder/**` ("": root) by ending, by unique id.
+
+    Letters of ids are composed (NFC), whatever the names of files are.
+    """
     if not folder:
         bases = {"": root}
     else:
@@ -79,7 +83,8 @@ def index_files(root: Path, folder: str, endings: tuple[str, ...]) -> dict[str, 
         if not base.is_dir():
             continue
         for path in list_files(base, endings, recursive=bool(folder)):
-            name = prefix + path.relative_to(base).with_suffix("").as_posix()
+            name = path.relative_to(base).with_suffix("").as_posix()
+            name = composed(prefix + name)
             known = index.setdefault(name, path)
             if known != path:
                 raise DataError(f"{known} and {path} have the same id: keep one")
@@ -130,6 +135,12 @@ def holds_beside(
         return has_pair(images, index_files(root, folder, endings))
     except (OSError, DataError):
         return False
+
+
+def check_ids(root: Path) -> None:
+    """`DataError` where two images of a folder have one id, as a.png and a.jpg."""
+    for folder in ("images", "JPEGImages", "source", ""):
+        index_files(root, folder, IMAGE_ENDINGS)
 
 
 def _first(ids: set[str], limit: int = 3) -> str:

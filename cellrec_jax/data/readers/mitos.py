@@ -13,12 +13,12 @@ import re
 from etils.epath import Path
 import numpy as np
 
-from cellrec_jax.data.classes import read_text
 from cellrec_jax.data.pixels.files import list_images
 from cellrec_jax.data.readers.clean import POINTS_DUPLICATE, points_from_xy
 from cellrec_jax.data.readers.folder import folder_source
 from cellrec_jax.data.readers.layout import check_pairs
 from cellrec_jax.data.record import Record, Source
+from cellrec_jax.data.text import read_text
 from cellrec_jax.errors import DataError
 
 NAME = "mitos"

@@ -1,24 +1,63 @@
 """Annotated and ignored regions: masks beside the images, and boxes."""
 
+from collections import Counter
+from collections.abc import Iterable, Mapping
 import dataclasses
+from typing import NamedTuple
 
 from etils.epath import Path
 import numpy as np
 
-from cellrec_jax.data.pixels.images import load_mask
+from cellrec_jax.data.pixels import orientation
+from cellrec_jax.data.pixels.files import IMAGE_ENDINGS
+from cellrec_jax.data.pixels.images import Sizes, load_image, load_mask
+from cellrec_jax.data.readers import frames
+from cellrec_jax.data.readers.layout import index_files
 from cellrec_jax.data.record import Record
 from cellrec_jax.errors import DataError
 
+_LOSSY = (".jpg", ".jpeg", ".webp")
 
-def attach_regions(record: Record, root: str | Path) -> Record:
-    """Adds `annotated/<id>.png` and `ignore/<id>.png` to a record, where they exist.
 
-    Image 'train/12' looks for `annotated/train/12.png`, then `train/annotated/12.png`;
-    not 0 is True. They cut (annotated) or join (ignore) the record's regions.
-    Unreadable masks, or of another size, are a `DataError`.
+class Regions(NamedTuple):
+    """Masks of a set by image id."""
+
+    annotated: Mapping[str, Path]
+    ignore: Mapping[str, Path]
+
+    def files_of(self, image_id: str) -> list[Path]:
+        """The masks of an image, none to two."""
+        return [files[image_id] for files in self if image_id in files]
+
+
+def find_regions(root: str | Path, image_ids: Iterable[str]) -> Regions:
+    """Finds `annotated/<id>.*` and `ignore/<id>.*`, images of any ending.
+
+    Image 'train/12' has `annotated/train/12.png` or `train/annotated/12.png`. Two masks
+    of an image, or one without image, are a `DataError`.
+    """
+    known, root = set(image_ids), Path(root)
+    found = Regions(*(index_files(root, n, IMAGE_ENDINGS) for n in Regions._fields))
+    for files in found:
+        for image_id, file in files.items():
+            if image_id not in known:
+                raise DataError(
+                    f"{file} is of no image: there is none named '{image_id}'; rename "
+                    "or remove it"
+                )
+    return found
+
+
+def attach_regions(
+    record: Record, regions: Regions, sizes: Sizes, repairs: Counter[str]
+) -> Record:
+    """Adds an image's masks to its record: not 0 is True, of JPEG from half on.
+
+    They cut (annotated) or join (ignore) the record's regions, turned if they are of
+    the stored picture. Unreadable ones, or of another size: `DataError`.
     """
     annotated, ignore = (
-        _read_region(record, Path(root), name) for name in ("annotated", "ignore")
+        _read_region(files.get(record.image_id), sizes, repairs) for files in regions
     )
     if annotated is not None and record.annotated is not None:
         annotated &= record.annotated
@@ -31,21 +70,19 @@ def attach_regions(record: Record, root: str | Path) -> Record:
     )
 
 
-def _read_region(record: Record, root: Path, name: str) -> np.ndarray | None:
-    split, _, rest = record.image_id.partition("/")
-    candidates = [root / name / f"{record.image_id}.png"]
-    if rest:
-        candidates.append(root / split / name / f"{rest}.png")
-    path = next((path for path in candidates if path.is_file()), None)
+def _read_region(
+    path: Path | None, sizes: Sizes, repairs: Counter[str]
+) -> np.ndarray | None:
     if path is None:
         return None
-    region = load_mask(path)
-    if region.shape != record.image.shape[:2]:
-        raise DataError(
-            f"{path} is {region.shape[0]} x {region.shape[1]} px but its image is "
-            f"{record.image.shape[0]} x {record.image.shape[1]}: draw it on the image"
-        )
-    return region
+    if path.suffix.lower() in _LOSSY:
+        pixels = load_image(path, channels=1)[..., 0]
+        region = pixels > np.iinfo(pixels.dtype).max // 2
+    else:
+        region = load_mask(path)
+    stated = frames.Stated(str(path), (region.shape[0], region.shape[1]))
+    turn = frames.turn_of(sizes, stated, repairs)
+    return np.array(orientation.turn(region, turn))
 
 
 def ignore_boxes(boxes_yxyx: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray | None:

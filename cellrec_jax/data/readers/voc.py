@@ -1,25 +1,30 @@
-"""Pascal VOC: an XML file of boxes an image, in `Annotations/` or beside it."""
+"""Pascal VOC: an XML file of boxes an image, in `Annotations/` or beside it.
+
+Namespaces count for nothing; any encoding that Python knows is read.
+"""
 
 from collections import Counter
 import math
+from pathlib import PurePosixPath
 from typing import NamedTuple
-from xml.etree.ElementTree import Element, ParseError
+from xml.etree.ElementTree import Element
 
-from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import parse as parse_xml
 from etils.epath import Path
 import numpy as np
 
-from cellrec_jax.data.classes import read_text
 from cellrec_jax.data.pixels.files import IMAGE_ENDINGS
+from cellrec_jax.data.readers import foreign, frames, units
 from cellrec_jax.data.readers.folder import folder_source
-from cellrec_jax.data.readers.layout import check_pairs, index_files
+from cellrec_jax.data.readers.layout import check_pairs, has_pair, index_files
 from cellrec_jax.data.readers.regions import ignore_boxes
+from cellrec_jax.data.readers.xml_tree import read_xml
 from cellrec_jax.data.record import Record, Source
+from cellrec_jax.data.text import composed, read_text
 from cellrec_jax.errors import DataError
 from cellrec_jax.geometry import box_centers
 
 NAME = "voc"
+OTHER_NAMES = "XML files that name another picture than the one of their own name"
 FIRST_PIXEL: int | None = None
 """First pixel's number: 1 as in Pascal VOC (xmin..xmax inclusive, stored as xmin-1,
 xmax), or 0 (xmin, xmax). None: 0 if any corner of the set lies below 1, else 1."""
@@ -30,6 +35,16 @@ _CORNERS = ("ymin", "xmin", "ymax", "xmax")
 _SETS = ("train", "val", "trainval", "test")
 
 
+class _Page(NamedTuple):
+    """What is read of one XML file."""
+
+    objects: list["_Object"]
+    size_hw: tuple[int, int] | None
+    """None where it says none, or 0."""
+    stem: str
+    """Of the `filename`."""
+
+
 class _Object(NamedTuple):
     name: str
     corners_yxyx: tuple[float, ...]
@@ -38,24 +53,28 @@ class _Object(NamedTuple):
 
 
 def matches(root: Path) -> bool:
-    """Whether there are XML files with the names of images."""
+    """Whether there are XML files with the names of images, of no other program."""
     try:
         xml_folder, xml_files = _find_xml(root)
-        return not xml_files.keys().isdisjoint(_find_images(root, xml_folder))
+        paired = has_pair(_find_images(root, xml_folder), xml_files)
+        return paired and foreign.kind_of(next(iter(xml_files.values()))) is None
     except (OSError, DataError):
         return False
 
 
 def open_source(root: Path) -> Source:
-    """Opens a Pascal VOC set; parses all XML files once for the class names.
+    """Opens a Pascal VOC set; parses all XML files once, for class names and sizes.
 
     The area of `difficult` objects is ignored; objects without extent are left out and
-    counted. `filename` and `size` in the XML are not used.
+    counted. A `size` other than the picture's is a `DataError`, unless it is that of
+    the picture as stored; XML files of which `filename` is another are counted.
     """
     xml_folder, xml_files = _find_xml(root)
+    foreign.refuse(next(iter(xml_files.values())))
     images = _find_images(root, xml_folder)
     check_pairs(root, images, xml_files, f"{xml_folder}/*.xml".removeprefix("/"))
-    objects = [found for file in xml_files.values() for found in _read_objects(file)]
+    pages = {image_id: _read_page(file) for image_id, file in xml_files.items()}
+    objects = [found for page in pages.values() for found in page.objects]
     class_names = tuple(sorted({found.name for found in objects}))
     if not class_names:
         raise DataError(
@@ -64,13 +83,32 @@ def open_source(root: Path) -> Source:
     first_pixel = FIRST_PIXEL
     if first_pixel is None:
         first_pixel = int(all(min(found.corners_yxyx) >= 1 for found in objects))
+    corners = np.array([found.corners_yxyx for found in objects])
+    units.check_percent([units.extent(box_centers(corners))], images, str(root))
+    sizes = {image_id: page.size_hw for image_id, page in pages.items()}
+    num_other = sum(
+        page.stem not in ("", PurePosixPath(image_id).name)
+        for image_id, page in pages.items()
+    )
+
+    def stated(image_id: str) -> frames.Stated | None:
+        size_hw = sizes[image_id]
+        where = f"{xml_files[image_id]} says that {images[image_id].name}"
+        return frames.Stated(where, size_hw) if size_hw else None
 
     def read(image_id: str, image: np.ndarray, _: Counter[str]) -> Record:
-        found = _read_objects(xml_files[image_id])
+        found = _read_page(xml_files[image_id]).objects
         return _record(image_id, image, found, class_names, first_pixel)
 
     return folder_source(
-        NAME, class_names, images, lambda image_id: [xml_files[image_id]], read, root
+        NAME,
+        class_names,
+        images,
+        lambda image_id: [xml_files[image_id]],
+        read,
+        root,
+        stated=stated,
+        repairs={OTHER_NAMES: num_other} if num_other else None,
     )
 
 
@@ -103,21 +141,28 @@ def _find_images(root: Path, xml_folder: str) -> dict[str, Path]:
     raise DataError(f"{root}: no images here, in JPEGImages/ or in images/")
 
 
-def _read_objects(file: Path) -> list[_Object]:
+def _read_page(file: Path) -> _Page:
     """Reads one XML file; a `DataError` names the line or the object that is wrong."""
-    try:
-        with file.open("rb") as stream:
-            tree = parse_xml(stream).getroot()
-    except ParseError as error:
-        raise DataError(f"{file}: broken XML ({error}); mend or remove it") from error
-    except (DefusedXmlException, OSError, LookupError, ValueError) as error:
-        raise DataError(f"{file}: not readable as XML ({error!r})") from error
+    tree = read_xml(file)
     elements = tree.findall("object")
-    return [_read_object(element, i, file) for i, element in enumerate(elements, 1)]
+    objects = [_read_object(element, i, file) for i, element in enumerate(elements, 1)]
+    height, width = (_whole(tree.findtext(f"size/{n}")) for n in ("height", "width"))
+    name = PurePosixPath(composed(tree.findtext("filename") or "").replace("\\", "/"))
+    known = name.suffix.lower() in IMAGE_ENDINGS
+    size_hw = (height, width) if height and width else None
+    return _Page(objects, size_hw, (name.stem if known else name.name).strip())
+
+
+def _whole(text: str | None) -> int:
+    """The number that a text holds; 0 where it holds none."""
+    try:
+        return int(float(text or 0))
+    except (ValueError, OverflowError):
+        return 0
 
 
 def _read_object(element: Element, number: int, file: Path) -> _Object:
-    name = (element.findtext("name") or "").strip()
+    name = composed((element.findtext("name") or "").strip())
     try:
         corners = tuple(
             float(element.findtext(f"bndbox/{corner}") or "nan") for corner in _CORNERS

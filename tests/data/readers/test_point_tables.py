@@ -48,16 +48,9 @@ def test_classes_in_some_files_only(tmp_path: Path) -> None:
         open_tables("test", tmp_path, _pairs(tmp_path, "abc"), _read)
 
 
-def test_label_map_spares_the_first_reading(tmp_path: Path) -> None:
+def test_label_map_names_the_classes(tmp_path: Path) -> None:
     (tmp_path / "label_map.yaml").write_text("0: B\n1: A\n")
-    read: list[Path] = []
-
-    def read_table(path: Path) -> Table:
-        read.append(path)
-        return _read(path)
-
-    source = open_tables("test", tmp_path, _pairs(tmp_path, "abc"), read_table)
-    assert not read
+    source = open_tables("test", tmp_path, _pairs(tmp_path, "abc"), _read)
     assert source.class_names == ("B", "A")
     assert source.load("a").labels.tolist() == [0, 1]
     with pytest.raises(DataError, match="c has no classes, but the set has B, A"):

@@ -33,7 +33,7 @@ def _write(
         (root / folder).mkdir(parents=True, exist_ok=True)
     for name, objects in files.items():
         Image.new("RGB", (20, 12)).save(root / folders[0] / f"{name}.png")
-        xml = f"<annotation><filename>other.jpg</filename>{objects}</annotation>"
+        xml = f"<annotation><filename>{name}.jpg</filename>{objects}</annotation>"
         (root / folders[1] / f"{name}.xml").write_text(xml)
 
 

@@ -1,0 +1,107 @@
+"""Which columns of a table, or keys of a JSON object, hold a cell's place and class."""
+
+from collections.abc import Sequence
+import functools
+import re
+from typing import NamedTuple
+
+import numpy as np
+
+from cellrec_jax.errors import DataError
+
+_X_Y = (
+    ("x", "y"),
+    ("cx", "cy"),
+    ("xc", "yc"),
+    ("x_center", "y_center"),
+    ("center_x", "center_y"),
+    ("x_px", "y_px"),
+    ("centroid_x", "centroid_y"),
+    ("centroid_x_px", "centroid_y_px"),
+)
+_FIRST_CORNERS = (
+    ("xmin", "ymin"),
+    ("x_min", "y_min"),
+    ("left", "top"),
+    ("bx", "by"),  # of ImageJ
+)
+_CORNERS = (
+    ("xmin", "ymin", "xmax", "ymax"),
+    ("x_min", "y_min", "x_max", "y_max"),
+    ("left", "top", "right", "bottom"),
+    ("x1", "y1", "x2", "y2"),
+    ("x0", "y0", "x1", "y1"),
+)
+_SIZES = (("width", "height"), ("w", "h"))
+_CLASSES = (
+    *("class", "label", "label_id", "class_name", "type", "cell_type", "celltype"),
+    *("category", "category_name", "category_id", "classification", "cell_class"),
+    *("class_id", "label_name", "class_label", "phenotype", "counter"),
+)
+
+
+class Columns(NamedTuple):
+    """Normal names (see `normal_name`) of what is read."""
+
+    place: tuple[str, ...]
+    """x, y; or four of a box."""
+    form: str
+    """"point", "corners", "first corner and size" or "center and size"."""
+    classes: tuple[str, ...]
+    """What holds the class, the first where there are several; () for none."""
+
+    def unread(self, names: Sequence[str]) -> list[str]:
+        """The names that are not read."""
+        used = {*self.place, *self.classes[:1]}
+        return [name for name in names if name and normal_name(name) not in used]
+
+
+@functools.lru_cache(maxsize=1024)
+def normal_name(name: str) -> str:
+    """Lower case, with single underscores for all that is no letter or digit.
+
+    Example:
+      >>> normal_name(" Cell-Type ")
+      'cell_type'
+    """
+    return re.sub(r"[^0-9a-zµ]+", "_", name.strip().lower()).strip("_")
+
+
+def find_columns(
+    names: Sequence[str], place: str, classes_first: Sequence[str] = ()
+) -> Columns | None:
+    """The columns of a table by the names in its header; None without x and y.
+
+    `x,y` beside `width,height` may be a corner or the centre, and are a `DataError`
+    that names `place`.
+    """
+    known = {normal_name(name) for name in names}
+    order = dict.fromkeys((*classes_first, *_CLASSES))
+    classes = tuple(name for name in order if name in known)
+    boxes = [(corners, "corners") for corners in _CORNERS]
+    for form, pairs in (
+        ("first corner and size", _FIRST_CORNERS),
+        ("center and size", _X_Y[1:]),
+    ):
+        boxes += [((*pair, *size), form) for size in _SIZES for pair in pairs]
+    for columns, form in boxes:
+        if known.issuperset(columns):
+            return Columns(columns, form, classes)
+    pair = next((pair for pair in _X_Y if known.issuperset(pair)), None)
+    size = next((size for size in _SIZES if known.issuperset(size)), None)
+    if pair and size:
+        raise DataError(
+            f"{place}: {','.join((*pair, *size))} may be a box by its corner or by its "
+            f"centre: name x and y xmin,ymin or cx,cy, or leave out {','.join(size)}"
+        )
+    return Columns(pair, "point", classes) if pair else None
+
+
+def to_corners(values: np.ndarray, form: str) -> np.ndarray:
+    """Boxes [N, 4] of a form other than "point" as x0, y0, x1, y1."""
+    first, second = values[:, :2], values[:, 2:]
+    if form == "first corner and size":
+        return np.concatenate([first, first + second], axis=1)
+    if form == "center and size":
+        return np.concatenate([first - second / 2, first + second / 2], axis=1)
+    return values

@@ -1,0 +1,137 @@
+"""Files of programs whose annotations are not read yet: named for what they are."""
+
+from collections.abc import Iterator
+import itertools
+import re
+
+from etils.epath import Path
+
+from cellrec_jax.data.text import decode_head
+from cellrec_jax.errors import DataError
+
+_TABLES = "export a table x,y,class (px of the image) for each image into labels/"
+_BOXES = "export it as COCO or Pascal VOC"
+ADVICE: dict[str, str] = {
+    "QuPath project": _TABLES,
+    "GeoJSON": f"QuPath and others write it; {_TABLES}",
+    "CVAT": _BOXES,
+    "Label Studio": _BOXES,
+    "LabelMe": _BOXES,
+    "VGG Image Annotator": _BOXES,
+    "YOLO": "convert it to COCO or Pascal VOC",
+    "ASAP": _TABLES,
+    "Aperio ImageScope": _TABLES,
+    "Fiji Cell Counter": "save its measurements as CSV, a table x,y,class an image",
+    "Cellpose": "save its masks as label images, as images/NAME.* and labels/NAME.png",
+}
+"""Kind -> what to do, in half a sentence."""
+
+_WORDS = {
+    "QuPath project": "qupath",
+    "Aperio ImageScope": "aperio",
+    "VGG Image Annotator": "via",
+    "Fiji Cell Counter": "cellcounter",
+}
+_ENDINGS = {
+    ".qpproj": "QuPath project",
+    ".geojson": "GeoJSON",
+    "_seg.npy": "Cellpose",
+    "_cp_masks.png": "Cellpose",
+    "_cp_masks.tif": "Cellpose",
+}
+_ROOT_TAGS = {
+    "ASAP_Annotations": "ASAP",
+    "Annotations": "Aperio ImageScope",
+    "annotations": "CVAT",
+    "CellCounter_Marker_File": "Fiji Cell Counter",
+}
+_TAG = re.compile(r"<\s*(?:[\w.-]+:)?(\w[\w.-]*)")
+_NOT_TAGS = re.compile(r"<\?.*?\?>|<!--.*?-->|<!DOCTYPE[^>\[]*(\[.*?\])?\s*>", re.S)
+_JSON_SIGNS = (
+    ("GeoJSON", re.compile(r'"type"\s*:\s*"Feature(Collection)?"')),
+    ("Label Studio", re.compile(r'"(from_name|completed_by|completions)"\s*:')),
+    ("LabelMe", re.compile(r'"shapes"\s*:\s*\[')),
+    ("VGG Image Annotator", re.compile(r'"(_via_\w+|shape_attributes|regions)"\s*:')),
+)
+_YOLO_LINE = re.compile(r"\d+([ \t]+(0?\.\d+|[01](\.\d*)?)([eE]-?\d+)?){4,}\s*")
+_LOOKED_INTO = (".xml", ".json", ".txt")
+_HEAD_BYTES = 8192
+_MAX_FILES = 5000
+_MAX_LOOKED_INTO = 8  # of an ending
+
+
+def kind_of(file: Path) -> str | None:
+    """Which kind of `ADVICE` a file is, by its name and first 8 kB; None for none."""
+    name = file.name.lower()
+    for ending, kind in _ENDINGS.items():
+        if name.endswith(ending):
+            return kind
+    read = {".xml": _kind_of_xml, ".json": _kind_of_json, ".txt": _kind_of_text}
+    ending = file.suffix.lower()
+    if ending not in read:
+        return None
+    try:
+        with file.open("rb") as stream:
+            head = stream.read(_HEAD_BYTES)
+        return read[ending](decode_head(head))
+    except OSError:
+        return None
+
+
+def find(root: Path) -> tuple[str, Path] | None:
+    """The first file of a kind of `ADVICE` at most three folders down, and the kind."""
+    looked: dict[str, int] = {}
+    try:
+        for file in itertools.islice(_files(root), _MAX_FILES):
+            ending = file.suffix.lower()
+            looked[ending] = looked.get(ending, 0) + 1
+            many = ending in _LOOKED_INTO and looked[ending] > _MAX_LOOKED_INTO
+            if not many and (kind := kind_of(file)):
+                return kind, file
+    except OSError:
+        return None
+    return None
+
+
+def refuse(file: Path) -> None:
+    """`DataError` for a file of a kind of `ADVICE`."""
+    if kind := kind_of(file):
+        raise DataError(describe(kind, file))
+
+
+def describe(kind: str, file: Path) -> str:
+    """What is wrong, and what to do."""
+    return f"{file} is of {kind}, which is not read: {ADVICE[kind]}"
+
+
+def kind_named(word: str) -> str | None:
+    """The kind that somebody calls "geojson", "label-studio" and so on."""
+    word = re.sub(r"\W|_", "", word.lower())
+    return next(
+        (
+            kind
+            for kind in ADVICE
+            if word == _WORDS.get(kind, re.sub(r"\W", "", kind.lower()))
+            or (word.startswith("yolo") and kind == "YOLO")
+        ),
+        None,
+    )
+
+
+def _files(root: Path) -> Iterator[Path]:
+    for pattern in ("*", "*/*", "*/*/*"):
+        yield from sorted(file for file in root.glob(pattern) if file.is_file())
+
+
+def _kind_of_xml(head: str) -> str | None:
+    tag = _TAG.search(_NOT_TAGS.sub("", head))
+    return _ROOT_TAGS.get(tag[1]) if tag else None
+
+
+def _kind_of_json(head: str) -> str | None:
+    return next((kind for kind, sign in _JSON_SIGNS if sign.search(head)), None)
+
+
+def _kind_of_text(head: str) -> str | None:
+    lines = head.splitlines()[:3]
+    return "YOLO" if lines and all(map(_YOLO_LINE.fullmatch, lines)) else None
