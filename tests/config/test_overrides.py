@@ -14,6 +14,7 @@ def config() -> ConfigDict:
             "batch_size": 1,
             "optim": {"learning_rate": 1e-3, "drops": (0.5, 0.75)},
             "data": {"flip": True, "size_hw": (800, 600), "names": ("a", "b")},
+            "eval": {"radius_px": 12.0, "radius_um": 0.0, "jitter_px": 0.0},
             "model": {"head": {"width": 64}, "shares": ()},
         }
     ).lock()
@@ -91,3 +92,23 @@ def test_unknown_keys_name_the_nearest(config, key, nearest):
         overrides.override(config, key, "1")
     expected = f"--config.{key}: no such key; did you mean --config.{nearest}?"
     assert str(caught.value) == expected
+
+
+@pytest.mark.parametrize(
+    "key", ["eval.radius", "eval.radius_mm", "radius", "eval.radii"]
+)
+def test_unknown_keys_do_not_lead_to_another_unit(config, key):
+    with pytest.raises(errors.ConfigError) as caught:
+        overrides.override(config, key, "1")
+    for part in ("eval.radius_px (pixels)", "eval.radius_um (micrometres)"):
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [("eval.jitter", "eval.jitter_px (pixels)?"), ("eval.radus_px", "eval.radius_px?")],
+)
+def test_units_are_named(config, key, hint):
+    with pytest.raises(errors.ConfigError) as caught:
+        overrides.override(config, key, "1")
+    assert str(caught.value).endswith(f"did you mean --config.{hint}")

@@ -44,6 +44,12 @@ def _truncated_tiff(root: Path) -> None:
     _cut(root / "images/1.tif")
 
 
+def _two_endings(root: Path) -> None:
+    for name in ("images/1.png", "images/1.jpg"):
+        _image(root, name)
+    _text(root)
+
+
 def _load_all(root: Path) -> None:
     source = open_source(root)
     for image_id in source.image_ids:
@@ -55,6 +61,7 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     "only empty folders": (lambda root: (root / "images").mkdir(), "no known way"),
     "images alone": (_image, "no known way"),
     "annotations alone": (_text, "no known way"),
+    "two images of one name": (_two_endings, "1.jpg and"),
     "truncated png": (_truncated_png, "1.png"),
     "truncated tiff": (_truncated_tiff, "1.tif"),
 }

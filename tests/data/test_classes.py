@@ -8,7 +8,7 @@ from cellrec_jax.data.classes import (
     classes_from_values,
     merge_classes,
     read_label_map,
-    read_text,
+    suggest_mapping,
 )
 from cellrec_jax.data.record import Record, Repairs, Source
 from cellrec_jax.errors import ConfigError, DataError
@@ -109,9 +109,18 @@ def test_bad_label_maps(text: str, message: str, tmp_path: Path) -> None:
         read_label_map(path)
 
 
-def test_text_that_is_not_utf8(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(DataError, match="UTF-8"):
-        read_text(tmp_path / "a.csv")
-    with pytest.raises(DataError, match="cannot read"):
-        read_text(tmp_path / "b.csv")
+@pytest.mark.parametrize(
+    ("found", "wanted", "expected"),
+    [
+        (("a", "b"), ("cell",), "cell=a+b"),
+        (("b", "a"), ("a", "b"), "a=a,b=b"),
+        (("Neg", "Pos"), ("positive", "negative"), "positive=Pos,negative=Neg"),
+        (("1", "2"), ("positive", "negative"), "positive=1,negative=2"),
+        (("RBC", "WBC", "dirt"), ("wbc", "x"), "wbc=WBC,x=RBC"),
+        (("cell",), ("positive", "negative"), ""),
+    ],
+)
+def test_suggested_mappings_keep_classes_apart(
+    found: tuple, wanted: tuple, expected: str
+) -> None:
+    assert suggest_mapping(found, wanted) == expected

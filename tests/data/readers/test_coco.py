@@ -90,6 +90,147 @@ def test_points_among_boxes_make_all_points(tmp_path: Path) -> None:
     assert record.boxes_yxyx is None
 
 
+def test_boxes_read_as_points_are_told(tmp_path: Path) -> None:
+    _write(
+        tmp_path,
+        [
+            _annotation(1, bbox=[2, 4, 4, 2]),
+            _annotation(2, bbox=[6, 4, 4, 2]),
+            _annotation(3, keypoints=[10, 3, 2]),
+        ],
+    )
+    assert coco.open_source(tmp_path).repairs == {coco.BOXES_AS_POINTS: 2}
+
+
+@pytest.mark.parametrize("value", ["0", 0, False, "false", None, ""])
+def test_no_crowd_however_written(value: object, tmp_path: Path) -> None:
+    boxes = [_annotation(1, bbox=[2, 4, 4, 2], iscrowd=value)]
+    _write(tmp_path, [*boxes, _annotation(2, bbox=[15, 1, 3, 2], iscrowd="1")])
+    source = coco.open_source(tmp_path)
+    record = source.load("10")
+    np.testing.assert_allclose(record.points_yx, [[5, 4]])
+    assert record.ignore is not None
+    assert record.ignore.sum() == 6
+    assert source.repairs == {coco.CROWDS: 1}
+
+
+def test_all_crowds_are_cells(tmp_path: Path) -> None:
+    _write(
+        tmp_path,
+        [_annotation(i, bbox=[2 * i, 4, 4, 2], iscrowd=1) for i in (1, 2)],
+    )
+    source = coco.open_source(tmp_path)
+    record = source.load("10")
+    np.testing.assert_allclose(record.points_yx, [[5, 4], [5, 6]])
+    assert record.ignore is None
+    assert source.repairs == {coco.ALL_CROWDS: 2}
+
+
+@pytest.mark.parametrize("side", ["images", "annotations", "categories", "all"])
+@pytest.mark.parametrize("to_text", [str, lambda number: f" {number}.0 "[1:-3], float])
+def test_ids_as_text(side: str, to_text: Any, tmp_path: Path) -> None:
+    content = {
+        "images": [{"id": 7, "file_name": "10.png"}],
+        "categories": [{"id": 5, "name": "tumour"}, {"id": 2, "name": "immune"}],
+        "annotations": [_annotation(1, bbox=[2, 4, 4, 2])],
+    }
+    for name, rows in content.items():
+        for row in rows if side in (name, "all") else ():
+            keys = ("image_id", "category_id") if name == "annotations" else ("id",)
+            row.update({key: to_text(row[key]) for key in keys})
+    _write(tmp_path, **content)
+    source = coco.open_source(tmp_path)
+    assert source.class_names == ("immune", "tumour")
+    assert source.load("10").labels.tolist() == [1]
+
+
+def test_ids_of_words(tmp_path: Path) -> None:
+    _write(
+        tmp_path,
+        [{"image_id": "im", "category_id": "b", "bbox": [2, 4, 4, 2]}],
+        images=[{"id": "im", "file_name": "10.png"}],
+        categories=[{"id": n, "name": n.upper()} for n in ("b", "a", "10", "9")],
+    )
+    source = coco.open_source(tmp_path)
+    assert source.class_names == ("9", "10", "A", "B")
+    assert source.load("10").labels.tolist() == [3]
+
+
+@pytest.mark.parametrize(
+    "above",
+    [
+        {"id": 0, "name": "cells", "supercategory": "none"},  # as Roboflow writes
+        {"id": 0, "name": "tumour"},  # the name of another, unused
+    ],
+)
+def test_categories_above_others_are_left_out(
+    above: dict[str, Any], tmp_path: Path
+) -> None:
+    below = [
+        {"id": i, "name": name, "supercategory": "cells"}
+        for i, name in ((5, "tumour"), (6, "immune"))
+    ]
+    boxes = [_annotation(1, bbox=[2, 4, 4, 2])]
+    _write(tmp_path, boxes, categories=[above, *below])
+    source = coco.open_source(tmp_path)
+    assert source.class_names == ("tumour", "immune")
+    assert source.load("10").labels.tolist() == [0]
+    assert source.repairs == {coco.UNUSED: 1}
+
+
+def test_sizes_are_those_of_the_picture(tmp_path: Path) -> None:
+    image = {"id": 7, "file_name": "10.png", "height": "12", "width": 20.0}
+    boxes = [_annotation(1, bbox=[2, 4, 4, 2])]
+    _write(tmp_path, boxes, images=[image])
+    assert len(coco.open_source(tmp_path).load("10").labels) == 1
+    _write(tmp_path, boxes, images=[{**image, "width": 40, "height": 24}])
+    with pytest.raises(DataError, match=r"10\.png is 24 x 40 px but .* is 12 x 20"):
+        coco.open_source(tmp_path).load("10")
+
+
+def test_roboflow_folders(tmp_path: Path) -> None:
+    for split, category in (("train", 5), ("valid", 2)):
+        (tmp_path / split).mkdir()
+        Image.new("RGB", (20, 12)).save(tmp_path / split / "1.png")
+        names = {5: "tumour", category: "tumour", 9: "immune"}
+        content = {
+            "images": [{"id": 0, "file_name": "1.png", "width": 20, "height": 12}],
+            "categories": [{"id": i, "name": n} for i, n in names.items()][-2:],
+            "annotations": [
+                {"image_id": 0, "category_id": category, "bbox": [2, 4, 4, 2]},
+                {"image_id": 0, "category_id": 9, "bbox": [9, 4, 4, 2]},
+            ],
+        }
+        file = tmp_path / split / "_annotations.coco.json"
+        file.write_text(json.dumps(content))
+    assert coco.matches(tmp_path)
+    source = coco.open_source(tmp_path)
+    assert source.class_names == ("tumour", "immune")
+    assert source.image_ids == ("train/1", "valid/1")
+    for image_id in source.image_ids:
+        record = source.load(image_id)
+        np.testing.assert_allclose(record.points_yx, [[5, 4], [5, 11]])
+        assert record.labels.tolist() == [0, 1]
+    (file,) = source.files("valid/1")[1:]
+    assert file.parent.name == "valid"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+def test_long_facts_and_other_encodings(encoding: str, tmp_path: Path) -> None:
+    file = _write(tmp_path, [_annotation(1, bbox=[2, 4, 4, 2])])
+    content = {"info": {"description": "z" * 9000}, **json.loads(file.read_text())}
+    file.write_bytes(json.dumps(content).encode(encoding))
+    assert coco.matches(tmp_path)
+    assert len(coco.open_source(tmp_path).load("10").labels) == 1
+
+
+def test_decomposed_names_of_files(tmp_path: Path) -> None:
+    images = [{"id": 7, "file_name": "gr\u00f6\u00dfe.png"}]
+    _write(tmp_path, [_annotation(1, bbox=[2, 4, 4, 2])], images=images)
+    (tmp_path / "images/10.png").rename(tmp_path / "images/gro\u0308\u00dfe.png")
+    assert len(coco.open_source(tmp_path).load("gr\u00f6\u00dfe").labels) == 1
+
+
 def test_one_bbox_without_extent_is_dropped(tmp_path: Path) -> None:
     _write(
         tmp_path,
@@ -149,6 +290,18 @@ def test_names_in_folders_and_unlisted_images(tmp_path: Path) -> None:
         ({"images": [{"id": i, "file_name": "2.png"} for i in (1, 2)]}, "repeats"),
         ({"categories": [{"id": 5}]}, "lacks its id or name"),
         ({"categories": []}, "no category"),
+        ({"categories": [{"id": 5, "name": " "}]}, "category 5 has an empty name"),
+        ({"categories": [{"id": 5, "name": None}]}, "lacks its id or name"),
+        ({"annotations": [_annotation(4, bbox=[1, 1, 2, 2], iscrowd=7)]}, "iscrowd 7"),
+        (
+            {
+                "categories": [{"id": i, "name": "a"} for i in (5, 2)],
+                "annotations": [
+                    _annotation(1, bbox=[1, 1, 2, 2], category_id=i) for i in (5, 2)
+                ],
+            },
+            "two categories are named 'a'",
+        ),
         ({"categories": [{"id": 5, "name": n} for n in "ab"]}, "two with the same"),
     ],
 )

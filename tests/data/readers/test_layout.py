@@ -29,6 +29,12 @@ def test_ids_keep_the_split_wherever_it_lies(tmp_path: Path) -> None:
     assert index["train/3"] == tmp_path / "train/images/3.tif"
 
 
+def test_ids_are_composed_whatever_the_names(tmp_path: Path) -> None:
+    _touch(tmp_path, "images/gro\u0308\u00dfe.png", "labels/gr\u00f6\u00dfe.csv")
+    pairs = find_pairs(tmp_path, ["images"], ["labels"], (".csv",))
+    assert list(pairs.images) == list(pairs.annotations) == ["gr\u00f6\u00dfe"]
+
+
 def test_root_is_not_searched_below(tmp_path: Path) -> None:
     _touch(tmp_path, "a.b.png", "sub/c.png")
     assert list(index_files(tmp_path, "", (".png",))) == ["a.b"]

@@ -136,6 +136,36 @@ def test_image_sets(tmp_path: Path) -> None:
         voc.image_sets(tmp_path)
 
 
+@pytest.mark.parametrize("attribute", ['xmlns="http://a/b"', 'xmlns:p="http://a/b"'])
+def test_namespaces_count_for_nothing(attribute: str, tmp_path: Path) -> None:
+    _write(tmp_path, {"1": ""})
+    objects = _object("a", (1, 2, 4, 6))
+    if ":p" in attribute:
+        objects = (
+            objects.replace("</", "</p:").replace("<", "<p:").replace("<p:/", "</")
+        )
+    text = f"<annotation {attribute}>{objects}</annotation>"
+    (tmp_path / "Annotations/1.xml").write_text(text)
+    record = voc.open_source(tmp_path).load("1")
+    np.testing.assert_allclose(record.boxes_yxyx, [[1, 0, 6, 4]])
+
+
+def test_files_that_name_another_picture_are_counted(tmp_path: Path) -> None:
+    _write(tmp_path, {name: _object("a", (1, 2, 4, 6)) for name in ("1", "2", "3")})
+    for number, name in ((1, "C:\\x\\1.jpg"), (2, "7.jpg")):
+        file = tmp_path / f"Annotations/{number}.xml"
+        file.write_text(file.read_text().replace(f"{number}.jpg", name))
+    assert voc.open_source(tmp_path).repairs == {voc.OTHER_NAMES: 1}
+
+
+@pytest.mark.parametrize(
+    "size", ["", "<size><width>0</width><height>0</height></size>"]
+)
+def test_no_size_is_not_compared(size: str, tmp_path: Path) -> None:
+    _write(tmp_path, {"1": size + _object("a", (1, 2, 4, 6))})
+    assert len(voc.open_source(tmp_path).load("1").labels) == 1
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -1,0 +1,101 @@
+"""Annotations of programs that are not read are named for what they are."""
+
+from pathlib import Path
+
+from PIL import Image
+import pytest
+
+from cellrec_jax.data.readers import FORMATS, foreign, open_source
+from cellrec_jax.errors import ConfigError, DataError
+
+FEATURE = '{"type": "Feature", "geometry": {"type": "Point", "coordinates": [1, 2]}}'
+TASKS = '[{"id": 1, "annotations": [{"id": 1, "completed_by": 1, "result": []}]}]'
+ASAP = '<?xml version="1.0"?>\n<ASAP_Annotations><Annotations/></ASAP_Annotations>'
+APERIO = '<Annotations MicronsPerPixel="0.5"><Annotation Id="1"/></Annotations>'
+CVAT = "<!-- by CVAT -->\n<annotations><version>1.1</version></annotations>"
+COUNTER = "<CellCounter_Marker_File></CellCounter_Marker_File>"
+BOX = "0 0.5 0.25 0.1 0.2\n"
+
+KINDS = [
+    ("QuPath project", "project.qpproj", "{}"),
+    ("GeoJSON", "a.geojson", FEATURE),
+    ("GeoJSON", "images/a.json", f"[{FEATURE}]"),
+    ("GeoJSON", "json/a.json", '{"type": "FeatureCollection", "features": []}'),
+    ("CVAT", "annotations.xml", CVAT),
+    ("CVAT", "Annotations/a.xml", CVAT),
+    ("Label Studio", "project-1.json", TASKS),
+    ("Label Studio", "images/a.json", TASKS),
+    ("LabelMe", "images/a.json", '{"version": "5", "shapes": [], "imagePath": "a"}'),
+    ("VGG Image Annotator", "via.json", '{"a": {"filename": "a", "regions": []}}'),
+    ("YOLO", "labels/a.txt", BOX),
+    ("YOLO", "images/a.txt", BOX * 3),
+    ("YOLO", "train/labels/a.txt", BOX),
+    ("ASAP", "images/a.xml", ASAP),
+    ("Aperio ImageScope", "Annotations/a.xml", APERIO),
+    ("Fiji Cell Counter", "images/a.xml", COUNTER),
+    ("Cellpose", "images/a_seg.npy", ""),
+    ("Cellpose", "images/a_cp_masks.png", ""),
+]
+
+
+@pytest.mark.parametrize(("kind", "name", "text"), KINDS)
+def test_named_for_what_it_is(kind: str, name: str, text: str, tmp_path: Path) -> None:
+    for file in (tmp_path / "images/a.png", tmp_path / name):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    Image.new("L", (9, 6)).save(tmp_path / "images/a.png")
+    with pytest.raises(DataError, match=f"is of {kind}, which is not read") as error:
+        open_source(tmp_path)
+    assert str(tmp_path / name) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("format_name", "name", "text"),
+    [
+        ("voc", "images/a.xml", ASAP),
+        ("voc", "Annotations/a.xml", CVAT),
+        ("json_points", "json/a.json", f"[{FEATURE}]"),
+        ("json_points", "json/a.json", '{"type": "FeatureCollection"}'),
+    ],
+)
+def test_a_forced_format_names_it_too(
+    format_name: str, name: str, text: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).parent.mkdir(parents=True)
+    (tmp_path / name).write_text(text)
+    (tmp_path / "images").mkdir(exist_ok=True)
+    Image.new("L", (9, 6)).save(tmp_path / "images/a.png")
+    with pytest.raises(DataError, match="which is not read"):
+        open_source(tmp_path, format_name)
+
+
+def test_a_project_beside_a_known_layout_is_no_fault(tmp_path: Path) -> None:
+    for name in ("images", "labels"):
+        (tmp_path / name).mkdir()
+    Image.new("L", (9, 6)).save(tmp_path / "images/a.png")
+    (tmp_path / "labels/a.csv").write_text("1,2\n")
+    (tmp_path / "project.qpproj").write_text("{}")
+    assert open_source(tmp_path).format == "csv_points"
+
+
+@pytest.mark.parametrize(
+    "word", ["geojson", "qupath", "YOLOv8", "label-studio", "asap"]
+)
+def test_formats_asked_for_by_name(word: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="is not read") as error:
+        open_source(tmp_path, word)
+    assert "did you mean" not in str(error.value)
+    assert foreign.kind_named(word) in foreign.ADVICE
+
+
+def test_other_words_are_no_kind(tmp_path: Path) -> None:
+    assert not any(map(foreign.kind_named, FORMATS))
+    with pytest.raises(ConfigError, match="'parquet': known: auto"):
+        open_source(tmp_path, "parquet")
+
+
+@pytest.mark.parametrize("text", ["", "3\n", "a b c d e\n", "0 10 20 30 40\n"])
+def test_other_text_is_not_yolo(text: str, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(text)
+    assert foreign.find(tmp_path) is None
