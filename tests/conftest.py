@@ -50,7 +50,7 @@ _take_share_of_cores()  # before JAX makes its devices
 jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
-collect_ignore = ["mutants.py", "fingerprints.py"]  # commands
+collect_ignore = ["fuzz.py", "mutants.py", "fingerprints.py"]  # commands
 
 
 def pytest_unconfigure() -> None:

@@ -186,7 +186,14 @@ _TABLE: dict[str, list[tuple]] = {
         ("runs[-2] if", "runs[-1] if", "run lengths of the wrong colour"),
     ],
     "cellrec_jax.data.readers.coco_content": [
-        ("sorted(names, key=_order)", "list(names)", "classes in the file's order"),
+        ("sorted(names, key=_order)", "list(names)", "classes in the file's order",
+         ("tests/data/readers/test_coco.py",)),
+    ],
+    "cellrec_jax.data.readers.label_checks": [
+        ("(low < at) & (at < high)", "(low <= at) & (at <= high)", "touching cells"),
+    ],
+    "cellrec_jax.data.readers.units": [
+        ("points_yx.max() <= 1 + _SLACK", "points_yx.max() <= 3", "cells near 0"),
     ],
     "cellrec_jax.data.readers.frames": [
         ("stored_hw == stated.size_hw", "stored_hw != stated.size_hw", "never turned"),

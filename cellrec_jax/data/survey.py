@@ -22,7 +22,7 @@ Track = Callable[[Iterable[T], str], Iterable[T]]
 
 FILE = "survey.json"
 """Its name in a work directory."""
-_FORMAT = 1  # of the file; another one is read anew
+_FORMAT = 2  # of the file; another one is read anew
 _Stamp = list[tuple[str, int, int]]  # of each file: name, bytes, nanoseconds
 
 

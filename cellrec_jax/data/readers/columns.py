@@ -32,6 +32,8 @@ _CORNERS = (
     ("x1", "y1", "x2", "y2"),
     ("x0", "y0", "x1", "y1"),
 )
+_MICRO = "\N{MICRO SIGN}"
+_IN_UM = re.compile(rf"(^|_)x_({_MICRO}m|um|microns?|micromet\w+)$")
 _SIZES = (("width", "height"), ("w", "h"))
 _CLASSES = (
     *("class", "label", "label_id", "class_name", "type", "cell_type", "celltype"),
@@ -64,7 +66,8 @@ def normal_name(name: str) -> str:
       >>> normal_name(" Cell-Type ")
       'cell_type'
     """
-    return re.sub(r"[^0-9a-zµ]+", "_", name.strip().lower()).strip("_")
+    name = name.strip().lower().replace("\N{GREEK SMALL LETTER MU}", _MICRO)
+    return re.sub(rf"[^0-9a-z{_MICRO}]+", "_", name).strip("_")
 
 
 def find_columns(
@@ -72,8 +75,8 @@ def find_columns(
 ) -> Columns | None:
     """The columns of a table by the names in its header; None without x and y.
 
-    `x,y` beside `width,height` may be a corner or the centre, and are a `DataError`
-    that names `place`.
+    A `DataError` that names `place`: `x,y` beside `width,height`, which may be a
+    corner or the centre; and columns in micrometres.
     """
     known = {normal_name(name) for name in names}
     order = dict.fromkeys((*classes_first, *_CLASSES))
@@ -93,6 +96,12 @@ def find_columns(
         raise DataError(
             f"{place}: {','.join((*pair, *size))} may be a box by its corner or by its "
             f"centre: name x and y xmin,ymin or cx,cy, or leave out {','.join(size)}"
+        )
+    in_um = next((name for name in names if _IN_UM.search(normal_name(name))), None)
+    if not pair and in_um:
+        raise DataError(
+            f"{place}: column '{in_um}' is in micrometres: export px of the image, as "
+            "x,y"
         )
     return Columns(pair, "point", classes) if pair else None
 

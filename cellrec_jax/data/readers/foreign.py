@@ -38,6 +38,7 @@ _ENDINGS = {
     "_seg.npy": "Cellpose",
     "_cp_masks.png": "Cellpose",
     "_cp_masks.tif": "Cellpose",
+    "_cp_masks.tiff": "Cellpose",
 }
 _ROOT_TAGS = {
     "ASAP_Annotations": "ASAP",

@@ -2,8 +2,9 @@
 
 Lists of `{"x": 12, "y": 7, "label_id": 1}`; the class, a name or number, is in
 `label_id`, `label`, `class`, `category`, `type` and the like, or missing everywhere.
-Where all are `label_id` 1 and 2 they mean positive and negative, as in BCData. Boxes
-have the keys that `csv_points` takes as columns; keys that are not read are named.
+Where all are 1 and 2, in one of the first three, they mean positive and negative, as in
+BCData. Boxes have the keys that `csv_points` takes as columns; keys that are not read
+are named.
 """
 
 import json
@@ -67,8 +68,9 @@ def open_source(root: Path) -> Source:
     return open_tables(NAME, root, pairs, read_table, _to_classes)
 
 
-def _to_classes(values: set[str]) -> Classes:
-    return _KI67 if values and values <= {"1", "2"} else classes_from_values(values)
+def _to_classes(values: set[str], keys: set[str]) -> Classes:
+    is_ki67 = values and values <= {"1", "2"} and keys.issubset(_CLASSES_FIRST)
+    return _KI67 if is_ki67 else classes_from_values(values)
 
 
 def read_table(path: Path) -> Table:
@@ -103,7 +105,8 @@ def read_table(path: Path) -> Table:
         raise DataError(f"{path} {place}: no class, but other cells have one")
     if columns.form != "point":
         places_xy = to_corners(places_xy, columns.form)
-    return Table(places_xy, classes or None, places, tuple(columns.unread([*names])))
+    unread, class_key = columns.unread([*names]), next(iter(columns.classes), "")
+    return Table(places_xy, classes or None, places, tuple(unread), class_key)
 
 
 def _coordinate(item: dict[str, Any], key: str, where: str) -> float:

@@ -36,6 +36,8 @@ class Table(NamedTuple):
     """N places such as "line 3", for messages."""
     unread: tuple[str, ...] = ()
     """Names of what is not read."""
+    class_key: str = ""
+    """Normal name of the column or key that holds the class, where there is a name."""
     has_header: bool = True
     """Whether the file names its columns."""
 
@@ -60,13 +62,14 @@ def open_tables(
     root: Path,
     pairs: Pairs,
     read_table: Callable[[Path], Table],
-    to_classes: Callable[[set[str]], Classes] = classes_from_values,
+    to_classes: Callable[[set[str], set[str]], Classes] | None = None,
 ) -> Source:
     """Makes a set of images with one table of cells each, read by `read_table`.
 
     All are read once; without `label_map.yaml` in `root`, `to_classes` names the
-    classes. A `DataError`: unreadable files, classes or boxes in some files only,
-    columns in another order, coordinates that are no px.
+    classes, of (their values, the names of what holds them). A `DataError`:
+    unreadable files, classes or boxes in some files only, columns in another order,
+    coordinates that are no px.
     """
     facts = [_facts(path, read_table(path)) for path in pairs.annotations.values()]
     has_boxes = _have_boxes(facts)
@@ -75,8 +78,11 @@ def open_tables(
     label_map = root / LABEL_MAP
     if label_map.is_file():
         classes = read_label_map(label_map)
+    elif to_classes:
+        class_keys = {found.table.class_key for found in facts if found.classes}
+        classes = to_classes(_find_values(facts), class_keys)
     else:
-        classes = to_classes(_find_values(facts))
+        classes = classes_from_values(_find_values(facts))
 
     def read(image_id: str, image: np.ndarray, _: Counter[str]) -> Record:
         path = pairs.annotations[image_id]

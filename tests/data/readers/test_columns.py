@@ -118,6 +118,21 @@ def test_tables_in_order_pass(text: str, num_classes: int, tmp_path: Path) -> No
     assert source.load("a").points_yx[0].tolist() == [10.5, float(text[0]) + 0.5]
 
 
+@pytest.mark.parametrize("name", ["Centroid X \u00b5m", "X (\u03bcm)", "x_um"])
+def test_micrometres_are_refused(name: str, tmp_path: Path) -> None:
+    names = [name, name.replace("X", "Y").replace("x", "y")]
+    with pytest.raises(DataError, match="is in micrometres"):
+        _open(tmp_path, "csv", names, [[4.5, 6.5]])
+
+
+def test_numbers_in_other_keys_are_no_positive_and_negative(tmp_path: Path) -> None:
+    rows = [[3, 5, 1], [9, 7, 2]]
+    source = _open(tmp_path, "json", ["x", "y", "category"], rows)
+    assert source.class_names == ("1", "2")
+    source = _open(tmp_path, "json", ["x", "y", "label_id"], rows)
+    assert source.class_names == ("positive", "negative")
+
+
 def test_first_class_wins_and_order_may_be_given() -> None:
     found = find_columns(["y", "x", "label", "class"], "a", ("label",))
     assert found is not None

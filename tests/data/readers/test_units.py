@@ -87,7 +87,7 @@ def test_px_of_small_images_pass(
         ([[0.3, 0.7]], (20, 20), False),  # one in 400 by chance
         (SHARES_XY, (1, 1), False),
         ([[0.5, 0.5], [0.5, 0.5]], (200, 200), False),  # clicks on the first pixel
-        ([[0.5, 0.7], [0.5, 3.2]], (200, 200), False),
+        ([[0.5, 0.7], [0.5, 2.2]], (200, 200), False),
         ([[0.5, 0.7], [np.nan, 3.2]], (200, 200), True),
         ([[np.nan, 0.7]], (200, 200), False),
         (np.zeros((0, 2)), (200, 200), False),

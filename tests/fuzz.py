@@ -1,0 +1,372 @@
+"""Mutated small sets: each is read, or refused by one line; `python tests/fuzz.py`.
+
+A set of every format is written, then changed at random in its bytes (flips, cuts,
+repeats), its text (numbers, words, lines, JSON values) or its files (renamed, copied,
+moved, emptied). Whatever it is then, no reader may raise anything but a `DataError` of
+one line, and no record may contradict itself. `--seed` repeats one set.
+"""
+
+import argparse
+from collections.abc import Callable
+import json
+import logging
+from pathlib import Path
+import random
+import re
+import shutil
+import sys
+import tempfile
+import warnings
+
+import h5py
+import numpy as np
+from PIL import Image
+import tifffile
+
+from cellrec_jax.data import readers
+from cellrec_jax.data.readers import csv_points, json_points
+from cellrec_jax.data.record import Record, Source
+from cellrec_jax.errors import DataError
+
+H, W = 24, 36
+CELLS_XY = [(5, 7), (20, 9), (30, 18)]
+
+
+def write_set(root: Path, name: str) -> None:
+    """A small set of one format: two images, three cells each."""
+    for image_id in ("1", "2"):
+        _WRITERS[name](root, image_id)
+
+
+def _file(root: Path, name: str) -> Path:
+    path = root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _image(root: Path, name: str) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (H, W, 3), np.uint8)
+    path = _file(root, name)
+    if path.suffix == ".tif":
+        tifffile.imwrite(path, pixels)
+    else:
+        Image.fromarray(pixels).save(path)
+
+
+def _ids() -> np.ndarray:
+    ids = np.zeros((H, W), np.uint8)
+    for number, (x, y) in enumerate(CELLS_XY, 1):
+        ids[y - 2 : y + 3, x - 2 : x + 3] = number
+    return ids
+
+
+def _bcdata(root: Path, image_id: str) -> None:
+    _image(root, f"images/{image_id}.png")
+    for name in ("positive", "negative"):
+        with h5py.File(_file(root, f"annotations/{name}/{image_id}.h5"), "w") as file:
+            file["coordinates"] = np.array(CELLS_XY)
+
+
+def _json_points(root: Path, image_id: str) -> None:
+    _image(root, f"images/{image_id}.png")
+    items = [{"x": x, "y": y, "label_id": 1 + x % 2} for x, y in CELLS_XY]
+    _file(root, f"json/{image_id}.json").write_text(json.dumps(items, indent=1))
+
+
+def _csv_points(root: Path, image_id: str) -> None:
+    _image(root, f"train/images/{image_id}.png")
+    lines = [f"{x},{y},{'ab'[x % 2]},{x}\n" for x, y in CELLS_XY]
+    text = "x,y,class,score\n" + "".join(lines)
+    _file(root, f"train/labels/{image_id}.csv").write_text(text)
+
+
+def _csv_boxes(root: Path, image_id: str) -> None:
+    _image(root, f"{image_id}.png")
+    lines = [f"{x - 2},{y - 2},4.5,4,{x % 2}\n" for x, y in CELLS_XY]
+    text = "left,top,width,height,category\n" + "".join(lines)
+    _file(root, f"{image_id}.csv").write_text(text)
+    Image.fromarray(_ids()).save(_file(root, f"ignore/{image_id}.png"))
+
+
+def _dot_maps(root: Path, image_id: str) -> None:
+    _image(root, f"source/{image_id}.png")
+    dots = np.zeros((H, W), np.uint8)
+    dots[[y for _, y in CELLS_XY], [x for x, _ in CELLS_XY]] = 255
+    Image.fromarray(dots).save(_file(root, f"dots/{image_id}.png"))
+
+
+def _coco(root: Path, image_id: str) -> None:
+    _image(root, f"images/{image_id}.png")
+    file = _file(root, "annotations/instances.json")
+    names = [{"id": 1, "name": "a", "supercategory": "cell"}, {"id": 2, "name": "b"}]
+    content: dict = {"images": [], "annotations": [], "categories": names}
+    if file.is_file():
+        content = json.loads(file.read_text())
+    content["images"].append(
+        {"id": int(image_id), "file_name": f"{image_id}.png", "width": W, "height": H}
+    )
+    runs = {"size": [H, W], "counts": [H * 3 + 4, 5, H * W - H * 3 - 9]}
+    for i, (x, y) in enumerate(CELLS_XY):
+        box = {"bbox": [x - 2, y - 2, 4, 4.5], "iscrowd": int(i == 2)}
+        place = (
+            ({"keypoints": [x, y, 2]}, {"segmentation": runs}, box)[i]
+            if (image_id == "2")
+            else box
+        )
+        content["annotations"].append(
+            {"id": i, "image_id": int(image_id), "category_id": 1 + i % 2, **place}
+        )
+    file.write_text(json.dumps(content, indent=1))
+
+
+def _voc(root: Path, image_id: str) -> None:
+    _image(root, f"JPEGImages/{image_id}.png")
+    objects = "".join(
+        f"<object><name>{'ab'[x % 2]}</name><difficult>{int(x > 25)}</difficult>\n"
+        f"<bndbox><xmin>{x - 2}</xmin><ymin>{y - 2}</ymin>\n"
+        f"<xmax>{x + 2}</xmax><ymax>{y + 2}</ymax></bndbox></object>\n"
+        for x, y in CELLS_XY
+    )
+    _file(root, f"Annotations/{image_id}.xml").write_text(
+        '<?xml version="1.0" encoding="utf-8"?>\n<annotation>\n'
+        f"<filename>{image_id}.png</filename>\n"
+        f"<size><width>{W}</width><height>{H}</height></size>\n{objects}</annotation>\n"
+    )
+
+
+def _instance_masks(root: Path, image_id: str) -> None:
+    _image(root, f"{image_id}/images/{image_id}.png")
+    ids = _ids()
+    for number in range(1, 4):
+        mask = (ids == number) * np.uint8(255)
+        Image.fromarray(mask).save(_file(root, f"{image_id}/masks/m{number}.png"))
+
+
+def _label_images(root: Path, image_id: str) -> None:
+    _image(root, f"images/{image_id}.tif")
+    tifffile.imwrite(_file(root, f"labels/{image_id}.tif"), _ids().astype(np.uint16))
+    Image.fromarray(_ids() < 3).save(_file(root, f"annotated/{image_id}.png"))
+
+
+def _mitos(root: Path, image_id: str) -> None:
+    _image(root, f"A03/frames/x40/A03_0{image_id}.tif")
+    lines = [f"{x},{y},{x / 40}\n" for x, y in CELLS_XY]
+    for name in ("mitosis", "not_mitosis"):
+        file = _file(root, f"A03/mitosis/A03_0{image_id}_{name}.csv")
+        file.write_text("".join(lines))
+
+
+def _cell_tracking(root: Path, image_id: str) -> None:
+    _image(root, f"01/t00{image_id}.tif")
+    ids = _ids().astype(np.uint16)
+    tifffile.imwrite(_file(root, f"01_GT/TRA/man_track00{image_id}.tif"), ids)
+    tifffile.imwrite(_file(root, f"01_ST/SEG/man_seg00{image_id}.tif"), ids)
+
+
+_WRITERS: dict[str, Callable[[Path, str], None]] = {
+    "bcdata": _bcdata,
+    "json_points": _json_points,
+    "csv_points": _csv_points,
+    "csv_boxes": _csv_boxes,
+    "dot_maps": _dot_maps,
+    "coco": _coco,
+    "voc": _voc,
+    "instance_masks": _instance_masks,
+    "label_images": _label_images,
+    "mitos": _mitos,
+    "cell_tracking": _cell_tracking,
+}
+
+
+def _flip(data: bytes, rng: random.Random) -> bytes:
+    changed = bytearray(data)
+    for _ in range(rng.choice((1, 3, 30))):
+        if changed:
+            changed[rng.randrange(len(changed))] = rng.randrange(256)
+    return bytes(changed)
+
+
+def _cut(data: bytes, rng: random.Random) -> bytes:
+    first, last = sorted(rng.randrange(len(data) + 1) for _ in range(2))
+    return rng.choice((data[:first], data[last:], data[:first] + data[last:]))
+
+
+def _repeat(data: bytes, rng: random.Random) -> bytes:
+    first, last = sorted(rng.randrange(len(data) + 1) for _ in range(2))
+    return data[:last] + data[first:last] * rng.choice((1, 5)) + data[last:]
+
+
+_NUMBERS = (
+    *("0", "1", "-1", "0.5", "1e300", "-1e-300", "NaN", "Infinity", "null", "true"),
+    *('"7"', "", "999999999999999999999999", "1,5", "[]", "{}", '""', '"\\u0000"'),
+)
+_WORDS = ("", "x", "y", "bbox", "class", "id", "width", "name", "\u00e9\u0301", "a\0b")
+
+
+def _replace(pattern: str, words: tuple[str, ...]) -> Callable[..., bytes]:
+    def change(data: bytes, rng: random.Random) -> bytes:
+        text = data.decode("latin-1")
+        found = list(re.finditer(pattern, text))
+        if not found:
+            return _flip(data, rng)
+        for match in rng.sample(found, min(len(found), rng.choice((1, 1, 4))))[:1]:
+            start, end = match.span()
+            text = text[:start] + rng.choice(words) + text[end:]
+        return text.encode("utf-8" if rng.random() < 0.5 else "latin-1", "replace")
+
+    return change
+
+
+def _lines(data: bytes, rng: random.Random) -> bytes:
+    lines = data.splitlines(keepends=True)
+    rng.shuffle(lines)
+    return b"".join(lines[: rng.randrange(len(lines) + 1)])
+
+
+def _encode(data: bytes, rng: random.Random) -> bytes:
+    encoding = rng.choice(("utf-16", "utf-16-le", "utf-8-sig", "cp1252", "utf-32"))
+    return data.decode("latin-1").encode(encoding, "replace")
+
+
+_OF_BYTES = (_flip, _cut, _repeat)
+_OF_TEXT = (
+    *(_replace(r"-?\d+(\.\d+)?", _NUMBERS), _replace(r"[A-Za-z_]+", _WORDS)),
+    *(_replace(r"[,:{}\[\]<>/\"\n]", ("", ",", "\n", "]", "<")), _lines, _encode),
+)
+_TEXT_ENDINGS = (".json", ".csv", ".xml")
+
+
+def mutate(root: Path, rng: random.Random) -> None:
+    """Changes one to three things of a set."""
+    for _ in range(rng.choice((1, 1, 2, 3))):
+        files = sorted(file for file in root.rglob("*") if file.is_file())
+        if not files:
+            return
+        file = rng.choice(files)
+        if rng.random() < 0.3:
+            _change_files(root, file, rng)
+            continue
+        is_text = file.suffix in _TEXT_ENDINGS and rng.random() < 0.7
+        change = rng.choice(_OF_TEXT if is_text else _OF_BYTES)
+        file.write_bytes(change(file.read_bytes(), rng))
+
+
+def _change_files(root: Path, file: Path, rng: random.Random) -> None:
+    target = file.with_suffix(rng.choice((".png", ".jpg", ".tif", ".json", ".xml", "")))
+    names = ("images", "labels", "masks", "annotated", "ignore", "dots", "e\u0301")
+    kind = rng.randrange(6)
+    if kind == 0:
+        file.unlink()
+    elif kind == 1:
+        file.write_bytes(b"")
+    elif kind == 2 and not target.exists():
+        shutil.copy(file, target)
+    elif kind == 3:
+        others = [f for f in root.rglob(f"*{file.suffix}") if f != file and f.is_file()]
+        if others:
+            shutil.copy(rng.choice(others), file)
+    elif kind == 4:
+        place = root / rng.choice(names) / file.name
+        place.parent.mkdir(exist_ok=True)
+        if not place.exists():
+            shutil.copy(file, place)
+    elif not target.exists():
+        target.mkdir()
+
+
+def check(root: Path, name: str) -> str:
+    """Reads a set as `auto` and by its format; "read" or "refused", or fails."""
+    forced = "csv_points" if name == "csv_boxes" else name
+    outcome = "refused"
+    for format_name in ("auto", forced):
+        try:
+            source = readers.open_source(root, format_name)
+            for image_id in source.image_ids:
+                check_image(source, image_id)
+            assert all(count > 0 for count in source.repairs.values()), source.repairs
+            outcome = "read"
+        except DataError as error:
+            message = str(error)
+            if not message.strip() or "\n" in message:
+                raise ValueError(f"not one line: {message!r}") from error
+    return outcome
+
+
+def check_image(source: Source, image_id: str) -> None:
+    """Fails where an image's cells differ from read to read, or vanish untold."""
+    assert source.annotations is not None
+    assert source.files is not None
+    seen, record = source.annotations(image_id), source.load(image_id)
+    check_record(record, source)
+    np.testing.assert_array_equal(seen.points_yx, record.points_yx)
+    np.testing.assert_array_equal(seen.labels, record.labels)
+    tables = {"csv_points": csv_points, "json_points": json_points}
+    if source.format in tables:
+        table = tables[source.format].read_table(source.files(image_id)[1])
+        told = source.repairs.by_image[image_id].items()
+        dropped = sum(count for what, count in told if what.endswith("dropped"))
+        assert len(table.rows) == len(record.labels) + dropped
+
+
+def check_record(record: Record, source: Source) -> None:
+    """Fails where a record contradicts itself."""
+    height, width = record.image.shape[:2]
+    number = len(record.points_yx)
+    assert record.image_id in source.image_ids
+    assert record.points_yx.shape == (number, 2)
+    assert record.points_yx.dtype == np.float32
+    assert np.isfinite(record.points_yx).all()
+    assert ((record.points_yx >= 0) & (record.points_yx < (height, width))).all()
+    assert record.labels.shape == (number,)
+    assert ((record.labels >= 0) & (record.labels < len(source.class_names))).all()
+    assert all(source.class_names)
+    assert len(set(source.class_names)) == len(source.class_names)
+    if record.boxes_yxyx is not None:
+        boxes = record.boxes_yxyx
+        assert boxes.shape == (number, 4)
+        assert np.isfinite(boxes).all()
+        assert (boxes[:, 2:] > boxes[:, :2]).all()
+        assert (boxes[:, :2] >= 0).all()
+        assert (boxes[:, 2:] <= (height, width)).all()
+    if record.masks is not None:
+        found = np.unique(record.masks)
+        assert found[found > 0].tolist() == list(range(1, number + 1))
+    for plane in (record.masks, record.annotated, record.ignore):
+        assert plane is None or plane.shape == (height, width)
+
+
+def run(seed: int, folder: Path) -> str:
+    """Writes, changes and checks the set of a number."""
+    rng = random.Random(seed)
+    name = [*_WRITERS][seed % len(_WRITERS)]
+    root = folder / f"{seed}"
+    root.mkdir()
+    write_set(root, name)
+    mutate(root, rng)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            outcome = check(root, name)
+    except Exception as error:
+        raise AssertionError(f"fuzz.py --seed {seed} ({name}): {error!r}") from error
+    shutil.rmtree(root)
+    return outcome
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sets", type=int, default=2000)
+    parser.add_argument("--seed", type=int, help="of the one set to run")
+    arguments = parser.parse_args()
+    seeds = range(arguments.sets) if arguments.seed is None else [arguments.seed]
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)
+    outcomes = {"read": 0, "refused": 0}
+    with tempfile.TemporaryDirectory() as folder:
+        for seed in seeds:
+            outcomes[run(seed, Path(folder))] += 1
+    print(outcomes)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
