@@ -193,7 +193,7 @@ _TABLE: dict[str, list[tuple]] = {
         ("(low < at) & (at < high)", "(low <= at) & (at <= high)", "touching cells"),
     ],
     "cellrec_jax.data.readers.units": [
-        ("points_yx.max() <= 1 + _SLACK", "points_yx.max() <= 3", "cells near 0"),
+        ("found.high.max() <= 1 + _SLACK", "found.high.max() <= 3", "cells near 0"),
     ],
     "cellrec_jax.data.readers.frames": [
         ("stored_hw == stated.size_hw", "stored_hw != stated.size_hw", "never turned"),

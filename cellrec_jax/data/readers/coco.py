@@ -93,7 +93,7 @@ def open_source(root: Path) -> Source:
     repairs = {UNLISTED: _count_unlisted(images), UNUSED: classes.num_unused}
     cells, points = _decide(cells, repairs)
     everything = np.array([c.box_yxyx for found in cells.values() for c in found])
-    units.check_percent([units.extent(box_centers(everything))], images, str(root))
+    units.check_set([units.extent(box_centers(everything))], images, str(root))
 
     def stated(image_id: str) -> frames.Stated | None:
         size_hw = sizes[image_id]

@@ -74,7 +74,7 @@ def open_tables(
     facts = [_facts(path, read_table(path)) for path in pairs.annotations.values()]
     has_boxes = _have_boxes(facts)
     _check_columns(facts)
-    units.check_percent([found.extent for found in facts], pairs.images, str(root))
+    units.check_set([found.extent for found in facts], pairs.images, str(root))
     label_map = root / LABEL_MAP
     if label_map.is_file():
         classes = read_label_map(label_map)

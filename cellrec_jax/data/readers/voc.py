@@ -84,7 +84,7 @@ def open_source(root: Path) -> Source:
     if first_pixel is None:
         first_pixel = int(all(min(found.corners_yxyx) >= 1 for found in objects))
     corners = np.array([found.corners_yxyx for found in objects])
-    units.check_percent([units.extent(box_centers(corners))], images, str(root))
+    units.check_set([units.extent(box_centers(corners))], images, str(root))
     sizes = {image_id: page.size_hw for image_id, page in pages.items()}
     num_other = sum(
         page.stem not in ("", PurePosixPath(image_id).name)

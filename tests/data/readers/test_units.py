@@ -58,7 +58,7 @@ def _voc(root: Path, points_xy: list) -> None:
 
 @pytest.mark.parametrize("write", [_csv, _json, _coco, _voc])
 @pytest.mark.parametrize(
-    ("scale", "cause"), [(1, "shares of the image"), (100, "are per cent")]
+    ("scale", "cause"), [(1, "are shares of the image"), (100, "are per cent of")]
 )
 def test_points_that_are_no_px_are_refused(
     write: Callable[[Path, list], None], scale: int, cause: str, tmp_path: Path
@@ -83,12 +83,12 @@ def test_px_of_small_images_pass(
     ("points_yx", "size_hw", "refused"),
     [
         (SHARES_XY, (48, 64), True),
-        ([[0.3, 0.7]], (200, 200), True),
-        ([[0.3, 0.7]], (20, 20), False),  # one in 400 by chance
+        ([[0.3, 0.7]], (200, 200), False),
+        ([[0.3, 0.7], [0.2, 0.1]], (20, 20), False),  # one in 160,000 by chance
         (SHARES_XY, (1, 1), False),
         ([[0.5, 0.5], [0.5, 0.5]], (200, 200), False),  # clicks on the first pixel
         ([[0.5, 0.7], [0.5, 2.2]], (200, 200), False),
-        ([[0.5, 0.7], [np.nan, 3.2]], (200, 200), True),
+        ([[0.5, 0.7], [np.nan, 3.2], [0.9, 0.4]], (200, 200), True),
         ([[np.nan, 0.7]], (200, 200), False),
         (np.zeros((0, 2)), (200, 200), False),
     ],
@@ -100,3 +100,13 @@ def test_shares(points_yx: list, size_hw: tuple[int, int], refused: bool) -> Non
             units.check_shares(points, size_hw, "a.csv")
     else:
         units.check_shares(points, size_hw, "a.csv")
+
+
+def test_a_single_cell_an_image_is_told_by_the_set(tmp_path: Path) -> None:
+    for name in ("images", "labels"):
+        (tmp_path / name).mkdir()
+    for image_id, line in (("a", "0.25,0.3\n"), ("b", "0.9,0.125\n")):
+        Image.new("L", (300, 240)).save(tmp_path / f"images/{image_id}.png")
+        (tmp_path / f"labels/{image_id}.csv").write_text(line)
+    with pytest.raises(DataError, match=r"all 2 cells .* shares of the images"):
+        open_source(tmp_path)
