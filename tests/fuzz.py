@@ -7,7 +7,7 @@ one line, and no record may contradict itself. `--seed` repeats one set.
 """
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 import json
 import logging
 from pathlib import Path
@@ -198,7 +198,18 @@ def _repeat(data: bytes, rng: random.Random) -> bytes:
 
 _NUMBERS = (
     *("0", "1", "-1", "0.5", "1e300", "-1e-300", "NaN", "Infinity", "null", "true"),
-    *('"7"', "", "999999999999999999999999", "1,5", "[]", "{}", '""', '"\\u0000"'),
+    *(
+        '"7"',
+        "",
+        "[1]",
+        '{"a": 1}',
+        "999999999999999999999999",
+        "1,5",
+        "[]",
+        "{}",
+        '""',
+        '"\\u0000"',
+    ),
 )
 _WORDS = ("", "x", "y", "bbox", "class", "id", "width", "name", "\u00e9\u0301", "a\0b")
 
@@ -228,6 +239,57 @@ def _encode(data: bytes, rng: random.Random) -> bytes:
     return data.decode("latin-1").encode(encoding, "replace")
 
 
+_VALUES = (
+    None,
+    True,
+    0,
+    -3,
+    2.5,
+    1e300,
+    10**30,
+    "",
+    "7",
+    "x",
+    [],
+    [1, 2],
+    {},
+    {"a": 1},
+)
+
+
+def _json_node(data: bytes, rng: random.Random) -> bytes:
+    """Another value in one place of a JSON, or one place more or less."""
+    try:
+        content = json.loads(data)
+    except ValueError:
+        return _flip(data, rng)
+    nodes = list(_containers(content))
+    if not nodes:
+        return json.dumps(rng.choice(_VALUES)).encode()
+    node = rng.choice(nodes)
+    keys = list(node) if isinstance(node, dict) else list(range(len(node)))
+    if not keys:
+        return json.dumps([content]).encode()
+    key, kind = rng.choice(keys), rng.randrange(4)
+    if kind == 0:
+        del node[key]
+    elif kind == 1:
+        if isinstance(node, list):
+            node.append(node[key])
+        else:
+            node[rng.choice(_WORDS)] = node[key]
+    else:
+        node[key] = rng.choice(_VALUES)
+    return json.dumps(content).encode()
+
+
+def _containers(content: object) -> Iterator:
+    if isinstance(content, dict | list):
+        yield content
+        for value in content.values() if isinstance(content, dict) else content:
+            yield from _containers(value)
+
+
 _OF_BYTES = (_flip, _cut, _repeat)
 _OF_TEXT = (
     *(_replace(r"-?\d+(\.\d+)?", _NUMBERS), _replace(r"[A-Za-z_]+", _WORDS)),
@@ -246,8 +308,10 @@ def mutate(root: Path, rng: random.Random) -> None:
         if rng.random() < 0.3:
             _change_files(root, file, rng)
             continue
-        is_text = file.suffix in _TEXT_ENDINGS and rng.random() < 0.7
+        is_text = file.suffix in _TEXT_ENDINGS and rng.random() < 0.8
         change = rng.choice(_OF_TEXT if is_text else _OF_BYTES)
+        if is_text and file.suffix == ".json" and rng.random() < 0.5:
+            change = _json_node
         file.write_bytes(change(file.read_bytes(), rng))
 
 

@@ -59,6 +59,8 @@ def matches(root: Path) -> bool:
         return any(map(_looks_like_coco, _json_files(root))) or bool(_by_split(root))
     except OSError:
         return False
+    except DataError:  # two of them in a folder: `open_source` says so
+        return True
 
 
 def open_source(root: Path) -> Source:

@@ -85,27 +85,19 @@ def read_categories(
     ordered: dict[str, int] = {}
     labels: list[dict[int | str, int]] = []
     num_unused = 0
+    used = {_key(row.get("category_id")) for c in contents for row in c["annotations"]}
     for content, file in zip(contents, files, strict=True):
         names = _names(content, file)
-        used = {_key(row.get("category_id")) for row in content["annotations"]}
-        above = Counter(
-            row.get("supercategory")
-            for row in content["categories"]
-            if row.get("supercategory") != row["name"]
-        )
+        above = _above(content)
         often = Counter(names.values())
         labels.append({})
         for key in sorted(names, key=_order):
             name = names[key]
-            if (
-                key not in used
-                and used & names.keys()
-                and (often[name] > 1 or above[name])
-            ):
+            if used and key not in used and (often[name] > 1 or name in above):
                 num_unused += 1
                 often[name] -= 1
-                continue
-            labels[-1][key] = ordered.setdefault(name, len(ordered))
+            else:
+                labels[-1][key] = ordered.setdefault(name, len(ordered))
         doubled = [name for name, count in often.items() if count > 1]
         if doubled:
             raise DataError(
@@ -113,6 +105,12 @@ def read_categories(
                 "its own, or all its annotations one id"
             )
     return Categories(tuple(ordered), labels, num_unused)
+
+
+def _above(content: dict[str, Any]) -> set[str]:
+    """What categories name as their `supercategory`, other than their own name."""
+    pairs = [(row.get("supercategory"), row["name"]) for row in content["categories"]]
+    return {composed(str(one)).strip() for one, name in pairs if one != name}
 
 
 def _names(content: dict[str, Any], file: Path) -> dict[int | str, str]:

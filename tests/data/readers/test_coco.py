@@ -178,6 +178,24 @@ def test_categories_above_others_are_left_out(
     assert source.repairs == {coco.UNUSED: 1}
 
 
+def test_unused_classes_stay(tmp_path: Path) -> None:
+    names = [
+        {"id": 1, "name": "cell", "supercategory": "cell"},
+        {"id": 5, "name": "tumour", "supercategory": ["a"]},
+    ]
+    _write(tmp_path, [_annotation(1, bbox=[2, 4, 4, 2])], categories=names)
+    assert coco.open_source(tmp_path).class_names == ("cell", "tumour")
+
+
+def test_two_files_in_a_split_are_told(tmp_path: Path) -> None:
+    (tmp_path / "train").mkdir()
+    for name in ("a.json", "b.json"):
+        (tmp_path / "train" / name).write_text('{"images": [], "annotations": []}')
+    assert coco.matches(tmp_path)
+    with pytest.raises(DataError, match=r"a\.json and b\.json"):
+        coco.open_source(tmp_path)
+
+
 def test_sizes_are_those_of_the_picture(tmp_path: Path) -> None:
     image = {"id": 7, "file_name": "10.png", "height": "12", "width": 20.0}
     boxes = [_annotation(1, bbox=[2, 4, 4, 2])]
