@@ -10,7 +10,7 @@ import numpy as np
 
 from cellrec_jax.data.pixels.files import natural_key
 from cellrec_jax.data.record import Record, Source, changed
-from cellrec_jax.data.text import read_text
+from cellrec_jax.data.text import composed, read_text
 from cellrec_jax.data.transforms import select_cells
 from cellrec_jax.errors import ConfigError, DataError
 
@@ -79,7 +79,7 @@ def merge_classes(source: Source, mapping: str) -> Source:
     """
     if not mapping.strip():
         return source
-    groups = _parse_groups(mapping, source.class_names)
+    groups = _parse_groups(composed(mapping), source.class_names)
     new_ids = np.full(len(source.class_names), -1, np.int32)
     for new_id, old_names in enumerate(groups.values()):
         new_ids[[source.class_names.index(name) for name in old_names]] = new_id

@@ -12,6 +12,7 @@ from cellrec_jax import errors
 from cellrec_jax.config import DataConfig
 from cellrec_jax.data.readers import voc
 from cellrec_jax.data.record import Source
+from cellrec_jax.data.text import composed
 
 Ids = tuple[str, ...]
 Chosen = tuple[list[Ids], tuple[str, ...]]
@@ -47,7 +48,7 @@ def select_ids(
     """
     known = frozenset(image_ids)
     chosen: set[str] = set()
-    for part in filter(None, map(str.strip, spec.split(","))):
+    for part in filter(None, map(str.strip, composed(spec).split(","))):
         found = _match(image_ids, known, part, key)
         if not found:
             raise errors.DataError(

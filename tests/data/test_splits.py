@@ -26,6 +26,7 @@ NESTED = ("test/1", "train/1", "train/2", "train/10")
         (NESTED, "train/1,test/1", ("test/1", "train/1")),
         (("0-1", "0", "1"), "0-1", ("0-1",)),  # an id that looks like a range
         (("007", "008"), "7-8", ("007", "008")),
+        (("\u00f6", "a"), "o\u0308", ("\u00f6",)),  # as macOS writes names
     ],
 )
 def test_select_ids(image_ids, spec, expected):
