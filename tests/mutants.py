@@ -196,7 +196,8 @@ _TABLE: dict[str, list[tuple]] = {
         ("found.high.max() <= 1 + _SLACK", "found.high.max() <= 3", "cells near 0"),
     ],
     "cellrec_jax.data.readers.frames": [
-        ("stored_hw == stated.size_hw", "stored_hw != stated.size_hw", "never turned"),
+        ("stated.size_hw == sizes.stored_hw", "stated.size_hw != sizes.stored_hw",
+         "never turned"),
     ],
     "cellrec_jax.data.readers.voc": [
         ("[~inverted, inverted], axis=1)", "[~inverted] * 2, axis=1)", "last pixel"),

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from cellrec_jax.data.pixels import orientation
+from cellrec_jax.data.pixels import images, orientation
 from cellrec_jax.data.readers import frames, open_source
 from cellrec_jax.data.record import Record
 from cellrec_jax.errors import DataError
@@ -96,7 +96,7 @@ def test_annotations_of_the_stored_picture_are_turned(
         (pixel_yx,) = np.floor(record.points_yx).astype(int).tolist()
         assert pixel_yx == [21, 32]
     assert _bright(source.load("a").image) == [21, 32]
-    assert source.repairs == {frames.TURNED: 1}
+    assert source.repairs == {frames.TURNED: 1, images.TURNED: 1}
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
@@ -105,7 +105,7 @@ def test_annotations_of_the_shown_picture_stay(name: str, tmp_path: Path) -> Non
     source = open_source(tmp_path)
     record = source.load("a")
     assert np.floor(record.points_yx).tolist() == [[21, 32]]
-    assert not source.repairs
+    assert source.repairs == {images.TURNED: 1}
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
@@ -130,7 +130,7 @@ def test_regions_are_turned(tmp_path: Path) -> None:
     record = source.load("a")
     assert record.ignore is not None
     assert np.argwhere(record.ignore).tolist() == [[21, 32]]
-    assert source.repairs == {frames.TURNED: 1}
+    assert source.repairs == {frames.TURNED: 1, images.TURNED: 1}
 
 
 @pytest.mark.parametrize("turn", range(1, 9))
@@ -164,7 +164,11 @@ def test_all_parts_of_a_record_turn_as_pixels_do(turn: int) -> None:
     assert (turned.points_yx >= 0).all()
 
 
-def test_the_same_size_needs_no_file() -> None:
-    stated = frames.Stated("a.png", (3, 4))
-    assert frames.turn_of(Path("none"), (3, 4), stated, Counter()) == 1
-    assert frames.turn_of(Path("none"), (3, 4), None, Counter()) == 1
+def test_sizes_that_agree_or_are_not_said() -> None:
+    sizes = images.Sizes((4, 3), (3, 4), 6)
+    found: Counter[str] = Counter()
+    assert frames.turn_of(sizes, frames.Stated("a.png", (3, 4)), found) == 1
+    assert frames.turn_of(sizes, None, found) == 1
+    assert not found
+    assert frames.turn_of(sizes, frames.Stated("a.png", (4, 3)), found) == 6
+    assert found == {frames.TURNED: 1}

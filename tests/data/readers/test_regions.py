@@ -5,6 +5,7 @@ import numpy as np
 from PIL import Image
 import pytest
 
+from cellrec_jax.data.pixels.images import Sizes
 from cellrec_jax.data.readers.regions import (
     attach_regions,
     find_regions,
@@ -32,7 +33,7 @@ def _half() -> np.ndarray:
 
 def _attach(record: Record, root: Path) -> Record:
     regions = find_regions(root, [record.image_id])
-    return attach_regions(record, regions, root / "image.png", Counter())
+    return attach_regions(record, regions, Sizes((H, W), (H, W), 1), Counter())
 
 
 def test_without_masks_nothing_changes(tmp_path: Path) -> None:
@@ -78,7 +79,6 @@ def test_regions_of_the_reader_stay(tmp_path: Path) -> None:
 
 
 def test_other_sizes_are_refused(tmp_path: Path) -> None:
-    Image.new("L", (W, H)).save(tmp_path / "image.png")
     _write(tmp_path / "ignore/12.png", _half().T)
     with pytest.raises(DataError, match=r"12\.png is 6 x 4 px but its image is 4 x 6"):
         _attach(_record("12"), tmp_path)
