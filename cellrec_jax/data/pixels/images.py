@@ -133,16 +133,17 @@ def _checked(path: Path, read: Callable[[Path, bytes], _T]) -> _T:
         return read(path, head)
     except (DataError, MemoryError):
         raise
-    except NotImplementedError as error:
-        raise DataError(
-            f"{path} is of a kind that is not read ({_reason(error)}): save it as PNG "
-            "or as plain TIFF"
-        ) from error
     # Decoders raise every kind of error on damaged files (SyntaxError, struct.error,
     # zlib.error, IndexError, their own): all of them mean the same to the user.
     except Exception as error:
+        reason = _reason(error)
+        if isinstance(error, NotImplementedError) or "not supported" in reason:
+            raise DataError(
+                f"{path} is of a kind that is not read ({reason}): save it as PNG or "
+                "as plain TIFF"
+            ) from error
         raise DataError(
-            f"cannot read {path}: {_reason(error)}; the file is damaged or no image"
+            f"cannot read {path}: {reason}; the file is damaged or no image"
         ) from error
 
 

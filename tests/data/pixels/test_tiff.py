@@ -211,6 +211,16 @@ def test_a_cut_channel_is_truncated(tmp_path: Path) -> None:
         images.load_image(path)
 
 
+def test_a_file_with_too_few_strips_is_truncated(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, GREY, rowsperstrip=H // 2)
+    images.load_image(path)
+    with tifffile.TiffFile(path, mode="r+b") as file:
+        file.pages.first.tags["ImageLength"].overwrite(2 * H)
+    with pytest.raises(DataError, match="truncated"):
+        images.load_image(path)
+
+
 def test_size_limit_is_inclusive() -> None:
     check_size(Path("a.png"), 5, 7, 35)
     with pytest.raises(DataError, match=r"a\.png is 5 x 7 px, more than 34"):

@@ -163,6 +163,10 @@ REFUSED = {
         _retagged(_tiff(_filled(1)[..., 0]), PhotometricInterpretation=32803),
         "CFA",
     ),
+    "unknown compression": (
+        _retagged(_tiff(_filled(1)[..., 0]), Compression=32771),
+        "not read .*CCIRLEW",
+    ),
     "complex": (_tiff(np.ones((H, W), np.complex64)), "complex"),
 }
 
