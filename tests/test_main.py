@@ -16,6 +16,7 @@ import pytest
 import cellrec_jax
 from cellrec_jax import main
 from cellrec_jax.data.synthetic import source as synthetic
+from cellrec_jax.io import geojson
 
 
 def test_train_writes_results(trained):
@@ -68,11 +69,10 @@ def test_predict_writes_csv_geojson_and_overlay(trained, tmp_path, capsys):
     assert "broken.png" in captured.err
     lines = (out / "detections.csv").read_text().splitlines()
     assert lines[0] == "image,x,y,score,class"
-    found = json.loads((out / "sub" / "a.png.geojson").read_text())["features"]
+    found = geojson.read_points(out / "sub" / "a.png.geojson")
     rows = [line.split(",") for line in lines if line.startswith("sub/a.png")]
-    points_xy = [feature["geometry"]["coordinates"] for feature in found]
     np.testing.assert_allclose(
-        points_xy, [[float(x), float(y)] for _, x, y, *_ in rows], atol=1e-3
+        found.points_yx, [[float(y), float(x)] for _, x, y, *_ in rows], atol=1e-3
     )
     with Image.open(out / "sub" / "a.png.overlay.png") as drawn:
         assert drawn.size == (128, 96)

@@ -117,8 +117,10 @@ def draw_overlays(
         image = overlay.draw_overlay(
             example.to_uint8(split.source.load(result.image_id).image),
             result.pred_points_yx[drawn],
+            result.pred_scores[drawn],
             labels=None if one_class else result.pred_labels[drawn],
             true_boxes_yxyx=result.true_boxes_yxyx,
+            score_threshold=0.0,
         )
         name = result.image_id.replace("/", "_")
         overlay.write_png(output / "figures" / f"overlay_{name}.png", image)

@@ -16,16 +16,18 @@ _MARKER_PX = 7.0  # from the centre of a diamond to its corners
 def draw_overlay(
     image: np.ndarray,
     points_yx: np.ndarray,
+    scores: np.ndarray,
     *,
     true_boxes_yxyx: np.ndarray | None = None,
     labels: np.ndarray | None = None,
+    score_threshold: float = 0.6,
 ) -> np.ndarray:
     """Draws detections as diamonds and annotations as red boxes: uint8 [H, W, 3].
 
     Diamonds are of their class's colour (`palette.class_colors`), else green, above the
     boxes and edged in dark, to be seen on pale and on dark cells. Of an image uint8 [H,
-    W, 3] or [H, W, 1] (not changed; ValueError for others), detections [M, 2] and boxes
-    [N, 4] in px, and class ids 0..K-1 [M].
+    W, 3] or [H, W, 1] (not changed; ValueError for others), detections [M, 2] in px
+    from `score_threshold` on, boxes [N, 4] in px and class ids 0..K-1 [M].
     """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (1, 3):
         raise ValueError(f"uint8 [H, W, 3] wanted, not {image.dtype} {image.shape}")
@@ -37,8 +39,9 @@ def draw_overlay(
     if labels is None:
         labels = np.zeros(len(points_yx), np.int64)
     colors = palette.class_colors(int(np.max(labels, initial=0)) + 1)
-    for point_yx, label in zip(points_yx, labels, strict=True):
-        _draw_diamond(pen, point_yx, colors[int(label)])
+    for point_yx, score, label in zip(points_yx, scores, labels, strict=True):
+        if score >= score_threshold:
+            _draw_diamond(pen, point_yx, colors[int(label)])
     return np.array(canvas)
 
 

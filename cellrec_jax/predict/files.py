@@ -81,17 +81,22 @@ def _write_image(
     path: epath.Path, image: np.ndarray, found: Cells, class_names: tuple[str, ...]
 ) -> None:
     """Writes `path`.geojson and `path`.overlay.png."""
+    colors = palette.class_colors(len(class_names))
     geojson.write_geojson(
         path.with_name(f"{path.name}.geojson"),
         found.points_yx,
         found.scores,
         found.labels,
         class_names,
-        palette.class_colors(len(class_names)),
+        colors,
     )
-    labels = found.labels if len(class_names) > 1 else None
-    shown = example.to_uint8(image)
-    drawn = overlay.draw_overlay(shown, found.points_yx, labels=labels)
+    drawn = overlay.draw_overlay(
+        example.to_uint8(image),
+        found.points_yx,
+        found.scores,
+        labels=found.labels if len(class_names) > 1 else None,
+        score_threshold=0.0,
+    )
     overlay.write_png(path.with_name(f"{path.name}.overlay.png"), drawn)
 
 

@@ -18,13 +18,14 @@ def where(image, color):
     return rows.min(), columns.min(), rows.max() + 1, columns.max() + 1
 
 
-NO_POINTS = np.zeros((0, 2))
+def no_points():
+    return np.zeros((0, 2)), np.zeros(0)
 
 
 def test_boxes_cover_their_pixels_in_red():
     image = blank()
     drawn = overlay.draw_overlay(
-        image, NO_POINTS, true_boxes_yxyx=np.array([[5.0, 20.0, 25.0, 60.0]])
+        image, *no_points(), true_boxes_yxyx=np.array([[5.0, 20.0, 25.0, 60.0]])
     )
     assert where(drawn, RED) == (5, 20, 25, 60)
     assert (drawn[5, 20:60] == RED).all()
@@ -33,9 +34,10 @@ def test_boxes_cover_their_pixels_in_red():
 
 
 def test_diamonds_are_green_and_centred():
-    drawn = overlay.draw_overlay(blank(), np.array([[20.5, 60.5]]))
+    points_yx = np.array([[20.5, 60.5], [40.5, 20.5]])
+    drawn = overlay.draw_overlay(blank(), points_yx, np.array([0.6, 0.59]))
     y0, x0, y1, x1 = where(drawn, GREEN)
-    # Around the centre of pixel (20, 60), 7 px each way.
+    # Only the first is drawn, around the centre of pixel (20, 60), 7 px each way.
     np.testing.assert_allclose([(y0 + y1) / 2, (x0 + x1) / 2], [20.5, 60.5], atol=1)
     assert 14 <= y1 - y0 <= 18
     assert 14 <= x1 - x0 <= 18
@@ -45,7 +47,9 @@ def test_diamonds_are_green_and_centred():
 
 def test_labels_choose_the_colour():
     points_yx = np.array([[20.5, 60.5], [40.5, 20.5]])
-    drawn = overlay.draw_overlay(blank(), points_yx, labels=np.array([1, 0]))
+    drawn = overlay.draw_overlay(
+        blank(), points_yx, np.ones(2), labels=np.array([1, 0]), score_threshold=0.1
+    )
     blue = palette.class_colors(2)[1]
     assert where(drawn, GREEN)[1] < 30
     assert where(drawn, blue)[1] > 45
@@ -55,6 +59,7 @@ def test_marks_outside_and_without_area_do_no_harm():
     drawn = overlay.draw_overlay(
         blank(1, 1),
         np.array([[-50.0, 900.0], [0.5, 0.5]]),
+        np.ones(2),
         true_boxes_yxyx=np.array([[5.0, 5.0, 5.0, 5.0], [-90.0, -80.0, 70.0, 60.0]]),
     )
     assert drawn.shape == (1, 1, 3)
@@ -63,7 +68,7 @@ def test_marks_outside_and_without_area_do_no_harm():
 @pytest.mark.parametrize("shape", [(4, 5), (4, 5, 4), (4, 5, 2)])
 def test_other_images_are_refused(shape):
     with pytest.raises(ValueError, match="uint8"):
-        overlay.draw_overlay(np.zeros(shape, np.uint8), NO_POINTS)
+        overlay.draw_overlay(np.zeros(shape, np.uint8), *no_points())
 
 
 @pytest.mark.parametrize("shape", [(4, 5, 3), (4, 5)])

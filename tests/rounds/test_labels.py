@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from cellrec_jax import errors
+from cellrec_jax.io import geojson
 from cellrec_jax.rounds import labels as round_labels
 from cellrec_jax.rounds.labels import GIVEN, NEGATIVE, POSITIVE, ImageLabels
 
@@ -67,14 +68,10 @@ def test_files_for_qupath(path):
     folder = path.with_suffix("")
     found = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*.geojson"))
     assert found == ["b.geojson", "c.geojson", "slide/a.geojson"]
-    features = json.loads((folder / "slide/a.geojson").read_text())["features"]
-    properties = [feature["properties"] for feature in features]
-    names = [one["classification"]["name"] for one in properties]
-    assert names == [GIVEN, POSITIVE, NEGATIVE]
-    assert [one["measurements"]["score"] for one in properties] == [1.0, 3.25, -0.1]
-    points_xy = [feature["geometry"]["coordinates"] for feature in features]
-    points_yx = LABELS["slide/a"].points_yx
-    np.testing.assert_allclose(points_xy, points_yx[:, ::-1], atol=0.0006)
+    read = geojson.read_points(folder / "slide/a.geojson")
+    assert read.class_names == (GIVEN, POSITIVE, NEGATIVE)
+    np.testing.assert_allclose(read.scores, [1.0, 3.25, -0.1], rtol=1e-6)
+    np.testing.assert_allclose(read.points_yx, LABELS["slide/a"].points_yx, atol=0.0006)
     feature = json.loads((folder / "c.geojson").read_text())["features"][0]
     classification = feature["properties"]["classification"]
     assert classification == {"name": GIVEN, "color": [255, 214, 10]}
@@ -88,11 +85,8 @@ def test_images_of_sub_folders_have_files_of_their_own(tmp_path):
     }
     round_labels.write(tmp_path / "r.json", 0, labels, dict.fromkeys(labels, (9, 9)))
     for image_id, wanted in labels.items():
-        path = tmp_path / "r" / f"{image_id}.geojson"
-        (feature,) = json.loads(path.read_text())["features"]
-        assert [feature["geometry"]["coordinates"]] == wanted.points_yx[
-            :, ::-1
-        ].tolist()
+        read = geojson.read_points(tmp_path / "r" / f"{image_id}.geojson")
+        np.testing.assert_array_equal(read.points_yx, wanted.points_yx)
 
 
 def test_sizes_may_be_numpy_integers(tmp_path):
