@@ -36,23 +36,50 @@ def score_definition(class_names: Sequence[str]) -> ScoreDefinition | None:
     Case does not matter; a word after "non", "not" or "no" ("non-tumour") is not said;
     "pos" and "neg", standing alone ("tumor_pos", "TumorNeg"), are positive and
     negative. "TPS": tumor (tumour) and positive / these and tumor and negative; tumour
-    classes of neither are left out. "positive_index": of two classes, neither a tumour,
-    positive / both.
+    classes of neither are left out. "positive_index": where no class is a tumour, and one
+    is positive and one negative, positive / both; further classes are left out.
 
     Example:
       >>> score_definition(["positive", "negative"])
       ScoreDefinition(name='positive_index', numerator=(0,), denominator=(0, 1))
     """
     tumour = _classes_that_say("tumou?r", class_names)
-    positive = _classes_that_say(_word_or_short("positive", "pos"), class_names)
-    negative = _classes_that_say(_word_or_short("negative", "neg"), class_names)
-    positive, negative = positive - negative, negative - positive
+    positive, negative = signs(class_names)
     if positive & tumour and negative & tumour:
         above, below = positive & tumour, (positive | negative) & tumour
         return ScoreDefinition("TPS", tuple(sorted(above)), tuple(sorted(below)))
-    if not tumour and len(class_names) == 2 and positive and negative:
-        return ScoreDefinition("positive_index", tuple(positive), (0, 1))
+    if not tumour and len(positive) == len(negative) == 1:
+        below = tuple(sorted(positive | negative))
+        return ScoreDefinition("positive_index", tuple(positive), below)
     return None
+
+
+def signs(class_names: Sequence[str]) -> tuple[set[int], set[int]]:
+    """Ids of the classes whose name says positive, and of those that say negative.
+
+    Example:
+      >>> signs(["NEG", "other", "tumor_pos"])
+      ({2}, {0})
+    """
+    positive = _classes_that_say(_word_or_short("positive", "pos"), class_names)
+    negative = _classes_that_say(_word_or_short("negative", "neg"), class_names)
+    return positive - negative, negative - positive
+
+
+def with_interval(
+    definition: ScoreDefinition, counts: Sequence[int]
+) -> dict[str, float | None]:
+    """`NAME`, `NAME_low` and `NAME_high` of one image's K counts, in [0, 1].
+
+    The interval is Wilson's at 95 %, of cells as independent draws; it knows nothing of
+    cells that were missed. None where no cell is below the line.
+    """
+    above = sum(counts[label] for label in definition.numerator)
+    below = sum(counts[label] for label in definition.denominator)
+    low, high = samples.wilson(above, below)
+    share = above / below if below else None
+    name = definition.name
+    return {name: share, f"{name}_low": low, f"{name}_high": high}
 
 
 def image_scores(definition: ScoreDefinition, counts: counting.PointCounts) -> Scores:

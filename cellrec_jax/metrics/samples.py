@@ -4,6 +4,8 @@ Axis S of every array: row 0 is the set, the others bootstrap draws. NaN is unde
 """
 
 from collections.abc import Sequence
+import math
+import statistics
 from typing import Any
 
 import numpy as np
@@ -34,6 +36,28 @@ def interval(drawn: np.ndarray, level: float = 0.95) -> tuple[float | None, ...]
     tail = (1 - level) / 2
     low, high = np.quantile(defined, [tail, 1 - tail])
     return float(low), float(high)
+
+
+def wilson(
+    successes: int, trials: int, level: float = 0.95
+) -> tuple[float | None, float | None]:
+    """Wilson's interval (low, high) of a share of independent trials; None of none.
+
+    References:
+      Wilson, Probable inference, the law of succession, and statistical inference, 1927.
+
+    Example:
+      >>> low, high = wilson(8, 10)
+      >>> round(low, 4), round(high, 4)
+      (0.4902, 0.9433)
+    """
+    if not trials:
+        return None, None
+    z = statistics.NormalDist().inv_cdf((1 + level) / 2)
+    middle = successes + z**2 / 2
+    half = z * math.sqrt(successes * (trials - successes) / trials + z**2 / 4)
+    low, high = ((middle + side) / (trials + z**2) for side in (-half, half))
+    return max(low, 0.0), min(high, 1.0)
 
 
 def entry(

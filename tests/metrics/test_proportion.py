@@ -39,7 +39,9 @@ TPS = proportion.ScoreDefinition("TPS", (0,), (0, 2))
         (["NEG", "pos"], ("positive_index", (1,), (0, 1))),
         (["position", "negligible"], None),
         (["pos", "not neg"], None),
-        (["positive", "negative", "stroma"], None),
+        (["positive", "negative", "stroma"], ("positive_index", (0,), (0, 1))),
+        (["other", "neg", "pos", "non-tumour"], ("positive_index", (2,), (1, 2))),
+        (["positive", "negative", "immune positive"], None),
         (["positive", "not positive"], None),
         (["positive tumour", "negative stroma"], None),
         (["positive tumour", "tumour"], None),
@@ -72,6 +74,21 @@ def test_image_scores_by_hand():
     scores = proportion.image_scores(TPS, COUNTS)
     np.testing.assert_allclose(scores.predicted, [0.75, 0.5, 0.5])
     np.testing.assert_allclose(scores.annotated, [0.5, np.nan, 0.8])
+
+
+def test_one_image_with_interval_by_hand():
+    """Wilson of 3 of 4: (3 + z^2 / 2 -+ z sqrt(3 / 4 + z^2 / 4)) / (4 + z^2)."""
+    found = proportion.with_interval(TPS, [3, 9, 1])
+    z = 1.959964
+    middle, half = 3 + z**2 / 2, z * (3 / 4 + z**2 / 4) ** 0.5
+    assert found == pytest.approx(
+        {
+            "TPS": 0.75,
+            "TPS_low": (middle - half) / (4 + z**2),
+            "TPS_high": (middle + half) / (4 + z**2),
+        }
+    )
+    assert set(proportion.with_interval(TPS, [0, 9, 0]).values()) == {None}
 
 
 def test_entries_by_hand():
