@@ -7,12 +7,13 @@ References:
   RFC 7946, The GeoJSON Format, https://www.rfc-editor.org/rfc/rfc7946
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+import contextlib
 import gzip
 import math
 import os
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple, cast
 import uuid
 import zlib
 
@@ -46,35 +47,36 @@ def write_geojson(
     class_names: Sequence[str],
     class_colors: Sequence[Sequence[int]],
     boxes_yxyx: np.ndarray | None = None,
+    metadata: Mapping[str, Any] | None = None,
 ) -> None:
     """Writes a detection object a cell, whole or not at all; equal cells, equal bytes.
 
     Compressed if the name ends in `.gz`. Finite points [N, 2] in px and scores [N],
     class ids 0..K-1 [N], K names, K colours (red, green, blue) in 0..255; boxes [N, 4]
-    in px become polygons in place of points. DataError for what QuPath could not read
-    (a NaN coordinate, an empty class name), RunError if the file cannot be written.
+    in px become polygons in place of points. `metadata`, JSON, is a member of the
+    collection, which QuPath passes over. DataError for what QuPath could not read (a
+    NaN coordinate, an empty class name), RunError if the file cannot be written.
     """
     boxes: Any = [None] * len(points_yx) if boxes_yxyx is None else boxes_yxyx
     rows = zip(points_yx, boxes, scores, labels, strict=True)
-    features = [
-        _feature(
-            index,
-            _geometry(point_yx, box_yxyx),
-            float(score),
-            class_names[int(label)],
-            class_colors[int(label)],
-        )
-        for index, (point_yx, box_yxyx, score, label) in enumerate(rows)
-    ]
-    content = orjson.dumps({"type": "FeatureCollection", "features": features})
-    try:
-        # What will be in the file is checked, not what was meant: NaN becomes null.
-        validate(orjson.loads(content))
-    except errors.DataError as error:
-        raise errors.DataError(f"cannot write {path}: {error}") from error
-    if Path(path).name.endswith(".gz"):
-        content = gzip.compress(content, mtime=0)
-    atomic.write_bytes(path, content)
+    with atomic.atomic_path(path) as temporary, _opened(temporary, str(path)) as file:
+        file.write(b'{"type":"FeatureCollection",')
+        if metadata is not None:
+            file.write(b'"metadata":' + orjson.dumps(dict(metadata)) + b",")
+        file.write(b'"features":[')
+        for index, (point_yx, box_yxyx, score, label) in enumerate(rows):
+            feature = _feature(
+                index,
+                _geometry(point_yx, box_yxyx),
+                float(score),
+                class_names[int(label)],
+                class_colors[int(label)],
+            )
+            # Each as it will be read, so that no file is in memory as a whole.
+            if (fault := _fault(feature)) is not None:
+                raise errors.DataError(f"cannot write {path}: feature {index}: {fault}")
+            file.write(b"," * (index > 0) + orjson.dumps(feature))
+        file.write(b"]}")
 
 
 def read_points(path: str | os.PathLike[str]) -> GeoJsonPoints:
@@ -137,6 +139,18 @@ def validate(collection: Any) -> None:
         if fault is not None:
             raise errors.DataError(f"feature {index}: {fault}")
         seen.add(feature["id"])
+
+
+@contextlib.contextmanager
+def _opened(path: Path, name: str) -> Iterator[IO[bytes]]:
+    """Opens a file to write, compressed if `name` ends in `.gz`."""
+    with path.open("wb") as file:
+        if not name.endswith(".gz"):
+            yield file
+            return
+        # Without a name and a time in it, equal content gives equal bytes.
+        with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed:
+            yield cast(IO[bytes], packed)
 
 
 def _geometry(point_yx: np.ndarray, box_yxyx: np.ndarray | None) -> dict[str, Any]:

@@ -84,6 +84,14 @@ def test_cells_on_the_same_spot_get_ids_of_their_own(tmp_path):
     assert features[0]["id"] != features[1]["id"]
 
 
+def test_metadata_is_a_member_that_readers_pass_over(tmp_path):
+    write(tmp_path / "a.geojson", metadata={"thresholds": {"positive": 0.5}})
+    found = json.loads((tmp_path / "a.geojson").read_text())
+    assert found["metadata"] == {"thresholds": {"positive": 0.5}}
+    geojson.validate(found)
+    assert len(geojson.read_points(tmp_path / "a.geojson").scores) == 2
+
+
 def test_no_cells(tmp_path):
     none = np.zeros(0, np.int32)
     write(tmp_path / "a.geojson", points_yx=np.zeros((0, 2)), scores=none, labels=none)
