@@ -1,16 +1,21 @@
 """Detections and annotations drawn on the image, as in Fig. 7 of the BDE paper."""
 
+from collections.abc import Sequence
 import io
 import os
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from cellrec_jax.io import atomic, palette
 
 _RED = (230, 20, 20)
 _DARK = (20, 20, 20)
+_WHITE = (255, 255, 255)
 _MARKER_PX = 7.0  # from the centre of a diamond to its corners
+_TEXT_PX = (10, 28)  # least and largest height of the legend's text
+_TEXT_SHARE = 40  # of the image's shorter side, inside these limits
+_LEGEND_SHARE = 1 / 3  # of the image; a legend that would cover more is left out
 
 
 def draw_overlay(
@@ -21,13 +26,17 @@ def draw_overlay(
     true_boxes_yxyx: np.ndarray | None = None,
     labels: np.ndarray | None = None,
     score_threshold: float = 0.6,
+    colors: Sequence[tuple[int, int, int]] = (),
+    legend: Sequence[str] = (),
 ) -> np.ndarray:
     """Draws detections as diamonds and annotations as red boxes: uint8 [H, W, 3].
 
-    Diamonds are of their class's colour (`palette.class_colors`), else green, above the
-    boxes and edged in dark, to be seen on pale and on dark cells. Of an image uint8 [H,
-    W, 3] or [H, W, 1] (not changed; ValueError for others), detections [M, 2] in px
-    from `score_threshold` on, boxes [N, 4] in px and class ids 0..K-1 [M].
+    Diamonds are of their class's colour (K `colors`, else `palette.class_colors`), else
+    green, above the boxes and edged in dark, to be seen on pale and on dark cells. Of
+    an image uint8 [H, W, 3] or [H, W, 1] (not changed; ValueError for others),
+    detections [M, 2] in px from `score_threshold` on, boxes [N, 4] in px and class ids
+    0..K-1 [M]. `legend` is a line of text a class, drawn in the corner with the fewest
+    cells, unless it would cover a third of the image.
     """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (1, 3):
         raise ValueError(f"uint8 [H, W, 3] wanted, not {image.dtype} {image.shape}")
@@ -38,10 +47,14 @@ def draw_overlay(
         _draw_box(pen, box_yxyx)
     if labels is None:
         labels = np.zeros(len(points_yx), np.int64)
-    colors = palette.class_colors(int(np.max(labels, initial=0)) + 1)
+    num_colors = max(int(np.max(labels, initial=0)) + 1, len(legend))
+    colors = colors or palette.class_colors(num_colors)
     for point_yx, score, label in zip(points_yx, scores, labels, strict=True):
         if score >= score_threshold:
             _draw_diamond(pen, point_yx, colors[int(label)])
+    if legend:
+        shown = np.asarray(points_yx)[np.asarray(scores) >= score_threshold]
+        _draw_legend(pen, canvas.size, legend, colors, shown)
     return np.array(canvas)
 
 
@@ -57,6 +70,48 @@ def _draw_box(pen: ImageDraw.ImageDraw, box_yxyx: np.ndarray) -> None:
     # Pixel i covers [i, i + 1): the last pixel of [y0, y1) is y1 - 1.
     y0, x0, y1, x1 = (round(float(value)) for value in box_yxyx)
     pen.rectangle((x0, y0, max(x1 - 1, x0), max(y1 - 1, y0)), outline=_RED, width=2)
+
+
+def _draw_legend(
+    pen: ImageDraw.ImageDraw,
+    size_wh: tuple[int, int],
+    lines: Sequence[str],
+    colors: Sequence[tuple[int, int, int]],
+    points_yx: np.ndarray,
+) -> None:
+    """Writes a swatch and a line for each class into the emptiest corner."""
+    least, most = _TEXT_PX
+    text_px = min(max(min(size_wh) // _TEXT_SHARE, least), most)
+    font = ImageFont.load_default(text_px)
+    pad, row = text_px // 2, round(1.5 * text_px)
+    widths = [pen.textlength(line, font=font) for line in lines]
+    box_w = round(max(widths) + text_px + 3 * pad)
+    box_h = row * len(lines) + pad
+    width, height = size_wh
+    if box_w > width or box_w * box_h > _LEGEND_SHARE * width * height:
+        return
+    left, top = _emptiest_corner((box_h, box_w), (height, width), points_yx)
+    corner_xy = (left + box_w - 1, top + box_h - 1)
+    pen.rectangle((left, top, *corner_xy), fill=_WHITE, outline=_DARK)
+    for place, (line, color) in enumerate(zip(lines, colors, strict=False)):
+        y, x = top + pad + place * row, left + pad
+        swatch = (x, y, x + text_px - 1, y + text_px - 1)
+        pen.rectangle(swatch, fill=color, outline=_DARK)
+        text_xy = (x + text_px + pad, y + text_px // 2)
+        pen.text(text_xy, line, fill=_DARK, font=font, anchor="lm")
+
+
+def _emptiest_corner(
+    box_hw: tuple[int, int], size_hw: tuple[int, int], points_yx: np.ndarray
+) -> tuple[int, int]:
+    """Left and top, px, of a box in the corner where it hides the fewest points."""
+    (box_h, box_w), (height, width) = box_hw, size_hw
+    corners = [(x, y) for y in (0, height - box_h) for x in (0, width - box_w)]
+    hidden = [
+        np.sum(np.all((points_yx >= (y, x)) & (points_yx < (y + box_h, x + box_w)), 1))
+        for x, y in corners
+    ]
+    return corners[int(np.argmin(hidden))]
 
 
 def _draw_diamond(

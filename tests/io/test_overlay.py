@@ -78,3 +78,37 @@ def test_png_round_trip(tmp_path, rng, shape):
     np.testing.assert_array_equal(
         np.array(Image.open(tmp_path / "new" / "a.png")), image
     )
+
+
+def test_the_legend_is_in_the_emptiest_corner():
+    """Cells in all corners but the lower right one; a swatch of each class there."""
+    points_yx = np.array([[10.0, 10.0], [10.0, 390.0], [290.0, 10.0]])
+    plain = overlay.draw_overlay(blank(300, 400), points_yx, np.ones(3))
+    drawn = overlay.draw_overlay(
+        blank(300, 400),
+        points_yx,
+        np.ones(3),
+        colors=(tuple(GREEN), (1, 2, 250)),
+        legend=["one: 3", "two: 0"],
+    )
+    rows, columns = np.nonzero((drawn != plain).any(axis=-1))
+    assert (rows.max(), columns.max()) == (299, 399)
+    assert rows.min() > 200
+    assert columns.min() > 200
+    y0, x0, y1, x1 = where(drawn, (1, 2, 250))
+    assert 6 <= y1 - y0 == x1 - x0 <= 12
+    assert (drawn[y0 - 10, x0 + 2] == GREEN).all() or (
+        drawn[y0 - 15, x0] == GREEN
+    ).all()
+
+
+def test_small_images_are_not_hidden_by_a_legend():
+    drawn = overlay.draw_overlay(blank(20, 30), *no_points(), legend=["positive: 3"])
+    assert (drawn == 200).all()
+
+
+def test_given_colours_are_used():
+    drawn = overlay.draw_overlay(
+        blank(), np.array([[20.5, 60.5]]), np.ones(1), colors=((1, 2, 3),)
+    )
+    assert (drawn == (1, 2, 3)).all(axis=-1).any()

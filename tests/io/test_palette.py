@@ -7,3 +7,10 @@ def test_colors_are_bytes_and_distinct():
     assert all(0 <= value <= 255 for color in colors for value in color)
     assert palette.class_colors(10)[8] == colors[0]
     assert palette.class_colors(0) == ()
+
+
+def test_signs_choose_the_colour():
+    colors = palette.class_colors(9, positive=[1, 3], negative=[0])
+    assert (colors[0], colors[1]) == ((0, 90, 220), (225, 30, 40))
+    assert palette.class_colors(2, positive=[0], negative=[1]) == (colors[1], colors[0])
+    assert len(set(colors)) == 9
