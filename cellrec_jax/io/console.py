@@ -31,8 +31,8 @@ class Console:
         self._seconds = seconds
 
     def line(self, text: str) -> None:
-        """Prints one line, above a running bar."""
-        self._rich.print(text, markup=False)
+        """Prints one line, above a running bar; what it cannot show, as escapes."""
+        self._rich.print(_printable(text, self._rich.encoding), markup=False)
 
     def track(self, items: Iterable[T], what: str) -> Iterator[T]:
         """Iterates with a bar, or with lines every few seconds."""
@@ -50,6 +50,32 @@ class Console:
             if time.monotonic() > due:
                 self.line(f"{what}: {done}/{len(items)}")
                 due = time.monotonic() + self._seconds
+
+    @contextlib.contextmanager
+    def parts(self, total: int, what: str) -> Iterator[Callable[[float, str], None]]:
+        """Shows progress that moves inside of items.
+
+        Yields the function to call with the items done, in 0..total with fractions, and
+        a note on the one at work.
+        """
+        if self._rich.is_terminal:
+            with self._bar() as bar:
+                task = bar.add_task(what, total=total, note="")
+
+                def update(done: float, note: str) -> None:
+                    bar.update(task, completed=done, note=_printable(note))
+
+                yield update
+            return
+        due = time.monotonic() + self._seconds
+
+        def report(done: float, note: str) -> None:
+            nonlocal due
+            if time.monotonic() > due:
+                self.line(f"{what}: {int(done)}/{total}  {note}".rstrip())
+                due = time.monotonic() + self._seconds
+
+        yield report
 
     @contextlib.contextmanager
     def training(self, start: int, total: int) -> Iterator[Report]:
@@ -135,6 +161,11 @@ class Clock:
             "steps": steps,
             "steps_per_s": round(max(steps - 1, 0) / max(now - since, 1e-9), 4),
         }
+
+
+def _printable(text: str, encoding: str = "utf-8") -> str:
+    """Text with escapes for what an encoding lacks, as in names that are not UTF-8."""
+    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def _note(rate: float, losses: Mapping[str, float]) -> str:

@@ -1,18 +1,28 @@
 """Tables for spreadsheets: detections, and one row an image. CSV, UTF-8.
 
-(x, y) in px of the image as given: the centre of the first pixel is (0.5, 0.5).
+Names of files that are not UTF-8 keep their bytes. (x, y) in px of the image as given:
+the centre of the first pixel is (0.5, 0.5).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import contextlib
 import csv
 import os
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 
+from cellrec_jax import errors
 from cellrec_jax.io import atomic
 
 DETECTION_COLUMNS = ("image", "x", "y", "score", "class")
+_TEXT: Mapping[str, Any] = {
+    "encoding": "utf-8",
+    "errors": "surrogateescape",
+    "newline": "",
+}
 
 
 def detection_rows(
@@ -56,11 +66,71 @@ def write_rows(
     """
     with (
         atomic.atomic_path(path) as temporary,
-        temporary.open("w", encoding="utf-8", newline="") as file,
+        temporary.open("w", **_TEXT) as file,
     ):
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        for row in rows:
-            if row.keys() != set(columns):
-                raise ValueError(f"row {dict(row)} lacks or adds to {list(columns)}")
-            writer.writerow([row[column] for column in columns])
+        _write(file, [dict(zip(columns, columns, strict=True)), *rows], columns)
+
+
+def append_rows(
+    path: str | os.PathLike[str],
+    rows: Iterable[Mapping[str, Any]],
+    columns: Sequence[str],
+) -> None:
+    """Adds rows as of `write_rows`, and the header before the first.
+
+    RunError if the disk is full or read-only; part of the rows may be there then.
+    """
+    target = Path(path)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("a", **_TEXT) as file:
+            header = [] if file.tell() else [dict(zip(columns, columns, strict=True))]
+            _write(file, [*header, *rows], columns)
+    except OSError as error:
+        raise errors.RunError(
+            f"cannot write {path}: {error.strerror}; free some space or choose another "
+            "folder, then start again: finished images are kept"
+        ) from error
+
+
+def count_by_image(path: str | os.PathLike[str]) -> Counter[str] | None:
+    """Rows an image of a table of detections; None if there is none, or another one."""
+    try:
+        with _read(path) as rows:
+            if tuple(next(rows, ())) != DETECTION_COLUMNS:
+                return None
+            width = len(DETECTION_COLUMNS)
+            return Counter(row[0] for row in rows if len(row) == width)
+    except csv.Error:
+        return None
+
+
+def keep_images(path: str | os.PathLike[str], kept: Callable[[str], bool]) -> None:
+    """Drops the rows of other images, and rows that a stopped run left unfinished."""
+    with _read(path) as rows:
+        next(rows, None)
+        width = len(DETECTION_COLUMNS)
+        whole = (row for row in rows if len(row) == width and kept(row[0]))
+        write_detections(
+            path, (dict(zip(DETECTION_COLUMNS, row, strict=True)) for row in whole)
+        )
+
+
+@contextlib.contextmanager
+def _read(path: str | os.PathLike[str]) -> Iterator[Iterator[list[str]]]:
+    """Rows of a table; none where there is no file."""
+    if not Path(path).exists():
+        yield iter(())
+        return
+    with Path(path).open(**_TEXT) as file:
+        yield csv.reader(file)
+
+
+def _write(
+    file: IO[str], rows: Iterable[Mapping[str, Any]], columns: Sequence[str]
+) -> None:
+    writer = csv.writer(file, lineterminator="\n")
+    for row in rows:
+        if row.keys() != set(columns):
+            raise ValueError(f"row {dict(row)} lacks or adds to {list(columns)}")
+        writer.writerow([row[column] for column in columns])

@@ -12,6 +12,21 @@ def test_track_yields_everything(capsys):
     assert capsys.readouterr().out.splitlines() == ["letters: 1/2", "letters: 2/2"]
 
 
+def test_parts_of_items_are_progress(capsys):
+    with console.Console(seconds=-1).parts(2, "images") as show:
+        show(0.5, "a.png: tile 1/2")
+        show(2, "")
+    assert capsys.readouterr().out.splitlines() == [
+        "images: 0/2  a.png: tile 1/2",
+        "images: 2/2",
+    ]
+
+
+def test_names_that_are_not_utf8_are_shown_as_escapes(capsys):
+    console.Console().line("a\udce9.png")
+    assert capsys.readouterr().out == "a\\udce9.png\n"
+
+
 def test_the_clock_keeps_the_first_step_apart():
     clock = console.Clock(10)
     time.sleep(0.05)

@@ -4,6 +4,7 @@ import os
 import numpy as np
 import pytest
 
+from cellrec_jax import errors
 from cellrec_jax.io import table
 
 NAMES = ("positive", 'neg, "weak"')
@@ -44,3 +45,41 @@ def test_wrong_rows_leave_nothing(tmp_path):
     with pytest.raises(ValueError, match="lacks or adds"):
         table.write_rows(tmp_path / "r.csv", [{"a": 1}], ["a", "b"])
     assert os.listdir(tmp_path) == []
+
+
+def rows_of(*names):
+    point_yx, score, label = np.array([[1.0, 2.0]]), np.array([0.5]), np.array([0])
+    return [table.detection_rows(n, point_yx, score, label, NAMES)[0] for n in names]
+
+
+def test_rows_are_added_and_counted(tmp_path):
+    path, odd = tmp_path / "new" / "d.csv", os.fsdecode(b"\xe9,\n")
+    for names in (("a", "a", odd), (), ("b",)):
+        table.append_rows(path, rows_of(*names), table.DETECTION_COLUMNS)
+    whole = tmp_path / "whole.csv"
+    table.write_detections(whole, rows_of("a", "a", odd, "b"))
+    assert path.read_bytes() == whole.read_bytes()
+    assert table.count_by_image(path) == {"a": 2, odd: 1, "b": 1}
+
+
+def test_rows_of_other_images_and_half_rows_are_dropped(tmp_path):
+    path = tmp_path / "d.csv"
+    table.write_detections(path, rows_of("a", "b", "c"))
+    with path.open("a") as file:
+        file.write("a,3.0,")
+    table.keep_images(path, {"a", "c"}.__contains__)
+    table.write_detections(tmp_path / "wanted.csv", rows_of("a", "c"))
+    assert path.read_bytes() == (tmp_path / "wanted.csv").read_bytes()
+
+
+@pytest.mark.parametrize("content", [None, b"", b"image,x\na,1\n", b"\x00\xff"])
+def test_other_tables_are_not_counted(tmp_path, content):
+    if content is not None:
+        (tmp_path / "d.csv").write_bytes(content)
+    assert table.count_by_image(tmp_path / "d.csv") is None
+
+
+def test_where_nothing_can_be_added_is_said(tmp_path):
+    (tmp_path / "d.csv").mkdir()
+    with pytest.raises(errors.RunError, match=r"cannot write .*d\.csv"):
+        table.append_rows(tmp_path / "d.csv", rows_of("a"), table.DETECTION_COLUMNS)
