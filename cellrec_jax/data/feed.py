@@ -10,7 +10,7 @@ import jax
 
 from cellrec_jax import errors
 from cellrec_jax.config import Experiment
-from cellrec_jax.data import arrays, example, pipeline, sets
+from cellrec_jax.data import arrays, example, looks, pipeline, sets
 from cellrec_jax.data.survey import Survey
 from cellrec_jax.types import Batch
 
@@ -21,6 +21,8 @@ class Feed(NamedTuple):
     batches: Callable[[int], Iterator[Batch]]
     """First step -> this process's batches from there on."""
     seen: Survey
+    look: looks.Look | None = None
+    """What some of the images look like."""
 
 
 def choose_loader(experiment: Experiment, split: sets.Split) -> str:
@@ -55,14 +57,14 @@ def open_feed(
         "process_count": jax.process_count(),
     }
     if loader == "tf":
-        seen = sets.survey(split, track)
+        seen, look = sets.survey(split, track), sets.look(split)
         spec = dataclasses.replace(split.spec, max_cells=seen.num_slots)
         stream: Any = functools.partial(
             pipeline.train_batches, split.source, split.image_ids, spec
         )
     else:
         loaded = sets.load_train(split, track)
-        seen = loaded.survey
+        seen, look = loaded.survey, loaded.look
         limit = experiment.data.device_mib * 2**20
         stream = functools.partial(
             arrays.train_batches, arrays.to_device(loaded.images, limit)
@@ -76,4 +78,4 @@ def open_feed(
             **processes,
         )
 
-    return Feed(batches, seen)
+    return Feed(batches, seen, look)

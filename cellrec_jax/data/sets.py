@@ -11,7 +11,7 @@ import numpy as np
 
 from cellrec_jax import errors
 from cellrec_jax.config import DataConfig
-from cellrec_jax.data import arrays, classes, readers, splits
+from cellrec_jax.data import arrays, classes, looks, readers, splits
 from cellrec_jax.data.example import Example, ExampleSpec, prepare
 from cellrec_jax.data.readers import prepared
 from cellrec_jax.data.record import Record, Source
@@ -56,6 +56,8 @@ class TrainSet(NamedTuple):
 
     images: Batch
     survey: Survey
+    look: looks.Look | None = None
+    """Of some of its images."""
 
 
 def open_source(config: DataConfig) -> Source:
@@ -158,17 +160,28 @@ def load_train(split: Split, track: Track[str] | None = None) -> TrainSet:
     """Decodes a training split into memory, once; none annotated is a `DataError`."""
     source, _, spec, _ = split
     surveyor = split.surveyor or Surveyor()
-    entries = []
+    entries, colors = [], []
+    looked_at = set(looks.sample(split.image_ids))
 
     def examples() -> Iterator[Example]:
         for record in _records(split, track, "training images"):
+            if record.image_id in looked_at:
+                colors.append(looks.mean_rgb(record.image, spec.intensity))
             entries.append(surveyor.add(source, record, spec))
             yield prepare(record, spec)
 
     images = arrays.stack(examples(), len(split.image_ids))
     surveyor.save()
     found = total(entries, len(source.class_names), spec)
-    return TrainSet(arrays.with_slots(images, found.num_slots), found)
+    images = arrays.with_slots(images, found.num_slots)
+    return TrainSet(images, found, looks.look_of(colors))
+
+
+def look(split: Split) -> looks.Look | None:
+    """What a split's images look like; decodes some of them."""
+    records = map(split.source.load, looks.sample(split.image_ids))
+    intensity = split.spec.intensity
+    return looks.look_of([looks.mean_rgb(one.image, intensity) for one in records])
 
 
 def survey(split: Split, track: Track[str] | None = None) -> Survey:

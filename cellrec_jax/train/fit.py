@@ -54,7 +54,7 @@ def train(
     console.line(line)
     fresh, _ = start_lib.make_state(experiment, method)
     state = fresh.replace(step=jnp.int32(experiment.total_steps), params=params)
-    meta = loop.make_meta(experiment, class_names, seen)
+    meta = loop.make_meta(experiment, class_names, seen, loaded.look)
     manager = checkpoint.open_manager(workdir, experiment.checkpoint)
     checkpoint.save(manager, state, meta)
     manager.wait_until_finished()

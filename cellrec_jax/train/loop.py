@@ -12,7 +12,7 @@ import numpy as np
 from cellrec_jax import config as config_lib
 from cellrec_jax import errors, methods
 from cellrec_jax.config import Experiment
-from cellrec_jax.data import augment, feed, sets
+from cellrec_jax.data import augment, feed, looks, sets
 from cellrec_jax.data.survey import Survey
 from cellrec_jax.evaluate import fitting
 from cellrec_jax.io.console import Clock, Console, format_seconds
@@ -70,7 +70,7 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
     manager = checkpoint.open_manager(workdir, experiment.checkpoint)
 
     # 3. Restore, or start from other weights.
-    meta = make_meta(experiment, class_names, source.seen) | {
+    meta = make_meta(experiment, class_names, source.seen, source.look) | {
         "fit_pending": val_set is not None,
         "init_from": start_lib.remembered(init_from),
         "score_due": False,
@@ -238,7 +238,10 @@ def _carried(meta: Mapping[str, Any], experiment: Experiment) -> dict[str, Any]:
 
 
 def make_meta(
-    experiment: Experiment, class_names: tuple[str, ...], seen: Survey
+    experiment: Experiment,
+    class_names: tuple[str, ...],
+    seen: Survey,
+    look: looks.Look | None = None,
 ) -> dict[str, Any]:
     """What prediction needs besides the weights; JSON-serialisable."""
     default = fitting.fit([], class_names, experiment.eval, seen.mpp)
@@ -247,6 +250,7 @@ def make_meta(
         "class_names": list(class_names),
         "native_hw": list(seen.median_hw),
         "mpp": seen.mpp,
+        "look": None if look is None else look._asdict(),
         "decode": fitting.to_json(default),
         "cells_kept": seen.num_kept,
         "cells_total": seen.num_total,
