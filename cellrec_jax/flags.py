@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Mapping, Sequence
+import math
 
 from etils import epath
 
@@ -20,6 +21,7 @@ _READ_BY = {
     "config": ("train",),
     "init_from": ("train",),
     "distributed": ("train",),
+    "geometry": ("predict",),
     "input": ("predict",),
     "margin": ("predict",),
     "mpp": ("predict",),
@@ -28,6 +30,7 @@ _READ_BY = {
 """Flags that only some modes read."""
 _EVALUATE_KEYS = ("data.", "eval.", "log.")
 """Keys that evaluation reads; the others are stored with the model."""
+_LEAST_MPP, _MOST_MPP = 0.02, 20.0  # um per px that a microscope's image may have
 
 
 class _Parser(argparse.ArgumentParser):
@@ -65,7 +68,7 @@ def _parser() -> _Parser:
         metavar="FOLDER",
         help="train, evaluate: images with annotations; generated ones without it",
     )
-    used("--workdir", type=epath.Path, help="of a run; train: default runs/NAME-PRESET")
+    used("--workdir", type=_path, help="of a run; train: default runs/NAME-PRESET")
     used(
         "--mode",
         choices=("train", "evaluate", "predict"),
@@ -81,7 +84,7 @@ def _parser() -> _Parser:
     )
     rest(
         "--output",
-        type=epath.Path,
+        type=_path,
         help="predict: result folder, default WORKDIR/predict; evaluate: default "
         "WORKDIR, for another folder WORKDIR/evaluate-FOLDER",
     )
@@ -96,8 +99,15 @@ def _parser() -> _Parser:
     )
     rest("--mpp", type=float, default=0.0, help="predict: um per px")
     rest(
+        "--geometry",
+        choices=("point", "box"),
+        default="",
+        help="predict: what a cell is in GeoJSON, default point; box where the method "
+        "predicts boxes",
+    )
+    rest(
         "--init-from",
-        type=epath.Path,
+        type=_path,
         metavar="WORKDIR",
         help="train: start from its weights",
     )
@@ -111,10 +121,28 @@ def _parser() -> _Parser:
     return parser
 
 
+def _path(text: str) -> epath.Path:
+    """A path; the shell leaves the ~ of --flag=~/folder to us."""
+    return epath.Path(text).expanduser()
+
+
+def _check_mpp(mpp: float) -> None:
+    """ConfigError for what no image can have; 0 is unknown."""
+    if mpp == 0 or (math.isfinite(mpp) and _LEAST_MPP <= mpp <= _MOST_MPP):
+        return
+    hint = ""
+    if _LEAST_MPP <= mpp / 1000 <= _MOST_MPP:
+        hint = f"; if that is nm, --mpp {mpp / 1000:g}"
+    raise errors.ConfigError(
+        f"--mpp {mpp:g}: give micrometres per px, {_LEAST_MPP:g} to {_MOST_MPP:g}{hint}"
+    )
+
+
 def _refuse_unread(flags: argparse.Namespace, pairs: Mapping[str, str]) -> None:
     """Raises a ConfigError for what the mode would silently pass over."""
     if flags.margin < 0:
         raise errors.ConfigError(f"--margin {flags.margin}: give 0 px or more")
+    _check_mpp(flags.mpp)
     for name, modes in _READ_BY.items():
         if getattr(flags, name) and flags.mode not in modes:
             raise errors.ConfigError(

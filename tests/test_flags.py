@@ -14,9 +14,30 @@ def test_keys_are_split_from_flags():
     assert pairs == {"x": "1=2", "y.z": "3"}
 
 
+@pytest.mark.parametrize("flag", ["--workdir", "--output", "--init-from"])
+def test_home_is_expanded_as_the_shell_does_not_after_an_equals_sign(flag, monkeypatch):
+    monkeypatch.setenv("HOME", "/somewhere")
+    mode = "predict" if flag == "--output" else "train"
+    found, _ = flags.parse(["--mode", mode, f"{flag}=~/found"])
+    name = flag.removeprefix("--").replace("-", "_")
+    assert getattr(found, name) == Path("/somewhere/found")
+
+
+@pytest.mark.parametrize("mpp", ["0.02", "0.25", "20", "0"])
+def test_micrometres_that_an_image_may_have(mpp):
+    assert flags.parse(["--mode", "predict", "--mpp", mpp])[0].mpp == float(mpp)
+
+
 @pytest.mark.parametrize(
     ("mode", "words", "message"),
     [
+        ("predict", ["--mpp", "-0.5"], "--mpp -0.5: give micrometres per px, 0.02 to"),
+        ("predict", ["--mpp", "nan"], "--mpp nan"),
+        ("predict", ["--mpp", "inf"], "--mpp inf"),
+        ("predict", ["--mpp", "250"], "if that is nm, --mpp 0.25"),
+        ("predict", ["--mpp", "0.01"], "--mpp 0.01"),
+        ("predict", ["--geometry", "ring"], "'point', 'box'"),
+        ("train", ["--geometry", "box"], "--geometry: --mode train does not read it"),
         ("train", ["--input", "x"], "--input: --mode train does not read it"),
         ("predict", ["--margin", "-1"], "--margin -1: give 0 px or more"),
         ("train", ["--output", "x"], "only evaluate and predict"),
