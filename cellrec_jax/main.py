@@ -167,20 +167,30 @@ def _evaluate(flags: argparse.Namespace, pairs: dict[str, str]) -> int:
 def _predict(flags: argparse.Namespace, pairs: dict[str, str]) -> int:
     del pairs  # refused by `flags.parse`
     from cellrec_jax.io import console
-    from cellrec_jax.predict import files, predictor
+    from cellrec_jax.predict import files, inputs, predictor
 
     _need(flags.workdir, "--workdir DIR", "predict")
     _need(flags.input, "--input FILE|FOLDER|GLOB", "predict")
     output = flags.output or flags.workdir / "predict"
-    paths = files.find_inputs(flags.input)
-    model = predictor.load(flags.workdir)
     screen = console.Console()
-    for line in model.model.threshold_lines():
+    found = inputs.look(flags.input)
+    model = predictor.load(flags.workdir)
+    for line in (*found.notes, *model.model.threshold_lines()):
         screen.line(line)
-    failed = files.predict_files(model, paths, output, screen, flags.mpp, flags.margin)
-    for message in failed:
+    outcome = files.predict_files(
+        model,
+        found.paths,
+        output,
+        screen,
+        flags.mpp,
+        flags.margin,
+        flags.geometry or "point",
+    )
+    for message in outcome.failed:
         print(f"error: {message}", file=sys.stderr)  # noqa: T201
-    return errors.DataError.exit_code if failed else 0
+    if outcome.exit_code:
+        return outcome.exit_code
+    return errors.DataError.exit_code if outcome.failed else 0
 
 
 def _check_devices() -> None:
@@ -219,7 +229,7 @@ def run(arguments: Sequence[str]) -> int:
     """Runs a command line; returns the exit code.
 
     0 done, 1 failed while running, 2 wrong usage, configuration or data, 130 after
-    Ctrl-C, 143 after SIGTERM (both save first).
+    Ctrl-C, 143 after SIGTERM (both keep what is done).
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     debug = "--debug" in arguments
@@ -234,6 +244,7 @@ def run(arguments: Sequence[str]) -> int:
         modes = {"train": _train, "evaluate": _evaluate, "predict": _predict}
         return modes[flags.mode](flags, pairs)
     except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)  # noqa: T201
         return 130
     except errors.UserError as error:
         if debug:

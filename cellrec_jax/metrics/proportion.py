@@ -36,7 +36,7 @@ def score_definition(class_names: Sequence[str]) -> ScoreDefinition | None:
     Case does not matter; a word after "non", "not" or "no" ("non-tumour") is not said;
     "pos" and "neg", standing alone ("tumor_pos", "TumorNeg"), are positive and
     negative. "TPS": tumor (tumour) and positive / these and tumor and negative; tumour
-    classes of neither are left out. "positive_index": where no class is a tumour, and one
+    classes of neither are left out. "positive_index": where no class is a tumour, one
     is positive and one negative, positive / both; further classes are left out.
 
     Example:
@@ -49,8 +49,8 @@ def score_definition(class_names: Sequence[str]) -> ScoreDefinition | None:
         above, below = positive & tumour, (positive | negative) & tumour
         return ScoreDefinition("TPS", tuple(sorted(above)), tuple(sorted(below)))
     if not tumour and len(positive) == len(negative) == 1:
-        below = tuple(sorted(positive | negative))
-        return ScoreDefinition("positive_index", tuple(positive), below)
+        both = tuple(sorted(positive | negative))
+        return ScoreDefinition("positive_index", tuple(positive), both)
     return None
 
 

@@ -44,7 +44,8 @@ def wilson(
     """Wilson's interval (low, high) of a share of independent trials; None of none.
 
     References:
-      Wilson, Probable inference, the law of succession, and statistical inference, 1927.
+      Wilson, Probable inference, the law of succession, and statistical inference,
+      1927.
 
     Example:
       >>> low, high = wilson(8, 10)

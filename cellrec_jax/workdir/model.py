@@ -68,9 +68,8 @@ class Model:
         sides = zip(size_hw, self.meta["native_hw"], strict=True)
         return all(abs(side - native) <= within * native for side, native in sides)
 
-    def threshold_lines(self) -> list[str]:
-        """Each class's score threshold and where it comes from, for printing."""
-        decode = self.meta["decode"]
+    def threshold_sources(self) -> list[str]:
+        """Where each class's score threshold comes from, in words."""
         default = (
             "the default: no validation labels; name some by --config.data.val_ids"
         )
@@ -81,13 +80,20 @@ class Model:
                 f"the default: not fitted yet at step {self.step} of "
                 f"{self.experiment.total_steps}; train to the end"
             )
+        return [
+            f"fitted on {number} validation labels" if number else default
+            for number in self.meta["decode"]["num_labels"]
+        ]
+
+    def threshold_lines(self) -> list[str]:
+        """Each class's score threshold and where it comes from, for printing."""
+        decode = self.meta["decode"]
         lines = [
-            f"score threshold of {name}: {cut:.3f} "
-            f"({f'fitted on {number} validation labels' if number else default})"
-            for name, cut, number in zip(
+            f"score threshold of {name}: {cut:.3f} ({source})"
+            for name, cut, source in zip(
                 self.class_names,
                 decode["thresholds"],
-                decode["num_labels"],
+                self.threshold_sources(),
                 strict=True,
             )
         ]

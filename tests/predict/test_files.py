@@ -1,11 +1,19 @@
 """Files to files; the cells themselves are tested in test_predictor."""
 
+import csv
+import dataclasses
+import json
+import os
+import shutil
+import signal
+
 import numpy as np
 from PIL import Image
 import pytest
 
 from cellrec_jax import errors
 from cellrec_jax.config import DataConfig, Experiment
+from cellrec_jax.io import geojson
 from cellrec_jax.io.console import Console
 from cellrec_jax.methods import heatmap_pu
 from cellrec_jax.predict import files
@@ -13,24 +21,32 @@ from cellrec_jax.predict.predictor import Predictor
 from cellrec_jax.types import Detections, Method
 from cellrec_jax.workdir.model import Model
 
+RED, BLUE = (225, 30, 40), (0, 90, 220)
+
 
 def _one_cell(params, model_state, batch, decode):
-    """Detects a cell at (12, 52), whatever it sees."""
-    del params, model_state, batch, decode
-    one = np.ones((1, 1), np.float32)
+    """Detects a negative cell at (12, 52), with the image's brightness as its score."""
+    del params, model_state
+    score = np.asarray(batch.image, np.float32).mean().reshape(1, 1) / 255
     points_yx = np.array([[[12, 52]]], np.float32)
-    return Detections(
-        points_yx, one, np.zeros((1, 1), np.int32), one[..., None], one > 0
-    )
+    kept = score >= np.asarray(decode.thresholds)[0]
+    label = np.zeros((1, 1), np.int32)
+    boxes_yxyx = np.array([[[10, 48, 14, 56]]], np.float32)
+    return Detections(points_yx, score, label, score[..., None], kept, boxes_yxyx)
 
 
 @pytest.fixture
 def predictor():
     meta = {
-        "class_names": ["cell"],
+        "class_names": ["negative", "positive", "other"],
         "native_hw": [64, 96],
-        "mpp": 0.5,
-        "decode": {"thresholds": [0.5], "min_distance": 0.0},
+        "mpp": 0.0,
+        "decode": {
+            "thresholds": [0.5, 0.25, 0.5],
+            "min_distance": 0.0,
+            "num_labels": [7, 7, 0],
+        },
+        "look": {"mean_rgb": [200, 180, 190], "spread_rgb": [5, 5, 5]},
     }
     data = DataConfig(size_hw=(64, 96), max_cells=1)
     experiment = Experiment("heatmap_pu", heatmap_pu.Options(), data=data)
@@ -38,42 +54,352 @@ def predictor():
     return Predictor(model, _one_cell)
 
 
-def _image(height, width):
-    return np.full((height, width, 3), 255, np.uint8)
+class _Said(Console):
+    """Keeps its lines."""
+
+    def __init__(self):
+        super().__init__(quiet=True)
+        self.lines = []
+
+    def line(self, text):
+        self.lines.append(text)
 
 
-def test_find_inputs(tmp_path):
-    for name in ("2.png", "10.png"):
-        Image.fromarray(np.zeros((4, 5, 3), np.uint8)).save(tmp_path / name)
-    (tmp_path / "notes.txt").write_text("")
-    names = [p.name for p in files.find_inputs(str(tmp_path))]
-    assert names == ["2.png", "10.png"]
-    assert len(files.find_inputs(str(tmp_path / "*.png"))) == 2
-    assert len(files.find_inputs(str(tmp_path / "2.png"))) == 1
-    with pytest.raises(errors.DataError, match="no images there"):
-        files.find_inputs(str(tmp_path / "*.tif"))
+@pytest.fixture
+def console():
+    return _Said()
 
 
-def test_files_are_written_and_bad_ones_reported(predictor, tmp_path):
-    Image.fromarray(_image(64, 96)).save(tmp_path / "a.png")
-    (tmp_path / "b.png").write_bytes(b"no image")
-    failed = files.predict_files(
-        predictor,
-        [tmp_path / "a.png", tmp_path / "b.png"],
-        tmp_path / "out",
-        Console(quiet=True),
+def save(path, level=255, size_hw=(64, 96)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.full((*size_hw, 3), level, np.uint8)).save(path)
+    return path
+
+
+def read(path):
+    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def count(predictor):
+    """The predictor, and a list that grows by each prediction."""
+    seen = []
+
+    def spy(*args):
+        seen.append(1)
+        return _one_cell(*args)
+
+    return dataclasses.replace(predictor, compiled=spy), seen
+
+
+def test_every_output_says_how_cells_were_cut(predictor, tmp_path, console):
+    path, out = save(tmp_path / "a.png"), tmp_path / "out"
+    outcome = files.predict_files(predictor, [path], out, console, 0.25)
+    assert outcome == files.Outcome()
+    assert (out / "detections.csv").read_text().splitlines() == [
+        "image,x,y,score,class",
+        "a.png,52.0,12.0,1.0,negative",
+    ]
+    (row,) = read(out / "summary.csv")
+    assert row["num_predicted"] == row["num_predicted/negative"] == "1"
+    assert (row["height"], row["width"], row["mpp"]) == ("64", "96", "0.25")
+    assert float(row["positive_index"]) == 0
+    # Wilson of 0 of 1: z^2 / (1 + z^2) with z = 1.96.
+    assert float(row["positive_index_high"]) == pytest.approx(0.793, abs=1e-3)
+    assert row["threshold/positive"] == "0.25"
+    assert "7 validation labels" in row["thresholds_from"]
+    stored = json.loads((out / "predict.json").read_text())
+    assert stored["settings"]["thresholds"]["positive"] == 0.25
+    assert stored["thresholds_from"]["other"].startswith("the default")
+    assert stored["model"]["step"] == 1
+    assert stored["finished"]
+    collection = json.loads((out / "a.png.geojson").read_text())
+    assert collection["metadata"]["thresholds"]["negative"] == 0.5
+    feature = collection["features"][0]
+    assert feature["geometry"] == {"type": "Point", "coordinates": [52, 12]}
+    assert tuple(feature["properties"]["classification"]["color"]) == BLUE
+
+
+def test_boxes_as_polygons(predictor, tmp_path, console):
+    path = save(tmp_path / "a.png")
+    files.predict_files(predictor, [path], tmp_path / "out", console, geometry="box")
+    collection = json.loads((tmp_path / "out/a.png.geojson").read_text())
+    ring_xy = collection["features"][0]["geometry"]["coordinates"][0]
+    assert ring_xy == [[48, 10], [56, 10], [56, 14], [48, 14], [48, 10]]
+
+
+def test_boxes_of_points_are_refused_and_nothing_is_begun(predictor, tmp_path, console):
+    def no_boxes(*args):
+        return _one_cell(*args)._replace(boxes_yxyx=None)
+
+    pointed = dataclasses.replace(predictor, compiled=no_boxes)
+    path, out = save(tmp_path / "a.png"), tmp_path / "out"
+    with pytest.raises(errors.ConfigError, match="--geometry box"):
+        files.predict_files(pointed, [path], out, console, geometry="box")
+    assert files.predict_files(pointed, [path], out, console) == files.Outcome()
+
+
+def test_one_bad_file_costs_only_itself(predictor, tmp_path, console, monkeypatch):
+    """Damaged, of another kind, too large for memory, with a name too long."""
+    good = [save(tmp_path / "in" / name) for name in ("a.png", "z.png")]
+    damaged, slide = tmp_path / "in/b.png", tmp_path / "in/c.svs"
+    for path in (damaged, slide):
+        path.write_bytes(b"no image")
+    huge, long = (
+        save(tmp_path / "in/d.png"),
+        save(tmp_path / "in" / ("e" * 245 + ".png")),
     )
-    assert len(failed) == 1
-    assert "b.png" in failed[0]
-    lines = (tmp_path / "out" / "detections.csv").read_text().splitlines()
-    assert lines == ["image,x,y,score,class", "a.png,52.0,12.0,1.0,cell"]
+    load = files.images.load_image
 
+    def load_image(path):
+        if path == huge:
+            raise MemoryError
+        return load(path)
 
-def test_names_that_differ_by_a_slash_are_two_files(predictor, tmp_path):
-    (tmp_path / "a").mkdir()
-    for name in ("a/b.png", "a_b.png"):
-        Image.fromarray(_image(64, 96)).save(tmp_path / name)
-    paths = files.find_inputs(str(tmp_path))
+    monkeypatch.setattr(files.images, "load_image", load_image)
     out = tmp_path / "out"
-    files.predict_files(predictor, paths, out, Console(quiet=True))
+    paths = [good[0], damaged, slide, huge, long, good[1]]
+    outcome = files.predict_files(predictor, paths, out, console)
+    assert [row["image"] for row in read(out / "detections.csv")] == ["a.png", "z.png"]
+    for message, path in zip(outcome.failed, (damaged, slide, huge, long), strict=True):
+        assert path.name in message
+    assert "damaged" in outcome.failed[0]
+    assert "damaged" not in outcome.failed[1]
+    assert "export" in outcome.failed[1]
+    notes = {row["image"]: row["note"] for row in read(out / "summary.csv")}
+    assert len(notes) == 6
+    assert "memory" in notes["d.png"]
+    assert not json.loads((out / "predict.json").read_text())["finished"]
+
+
+def test_a_full_disk_ends_the_call_and_keeps_the_rest(
+    predictor, tmp_path, console, monkeypatch
+):
+    paths, out = [save(tmp_path / "in" / f"{n}.png") for n in "ab"], tmp_path / "out"
+    write = files.outputs.write
+
+    def full(places, *args):
+        if places[0].name.startswith("b"):
+            raise errors.RunError("cannot write: no space left")
+        write(places, *args)
+
+    monkeypatch.setattr(files.outputs, "write", full)
+    with pytest.raises(errors.RunError):
+        files.predict_files(predictor, paths, out, console)
+    monkeypatch.undo()
+    counted, seen = count(predictor)
+    files.predict_files(counted, paths, out, console)
+    assert len(seen) == 1
+    assert [row["image"] for row in read(out / "detections.csv")] == ["a.png", "b.png"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_call_goes_on(predictor, tmp_path, console, number):
+    paths = [save(tmp_path / "in" / f"{n}.png") for n in range(4)]
+    out = tmp_path / "out"
+
+    def stop(*args):
+        if (out / "1.png.geojson").exists():
+            os.kill(os.getpid(), number)
+        return _one_cell(*args)
+
+    stopped = dataclasses.replace(predictor, compiled=stop)
+    outcome = files.predict_files(stopped, paths, out, console)
+    assert outcome.exit_code == 128 + number
+    assert "3 of 4" in console.lines[-1]
+    assert len(read(out / "detections.csv")) == len(read(out / "summary.csv")) == 3
+    counted, seen = count(predictor)
+    assert files.predict_files(counted, paths, out, console) == files.Outcome()
+    assert len(seen) == 1
+    assert len(read(out / "detections.csv")) == len(read(out / "summary.csv")) == 4
+    console.lines.clear()
+    assert files.predict_files(counted, paths, out, console) == files.Outcome()
+    assert len(seen) == 1
+    assert "all 4 images are predicted already" in console.lines[0]
+
+
+def test_progress_and_a_stop_by_tile(predictor, tmp_path, console, monkeypatch):
+    """Of a prediction that says after each batch of tiles how far it is."""
+    reached = []
+
+    def predict(self, image, mpp, margin_px, on_tiles):
+        del self, image, mpp, margin_px
+        for tile in range(1, 100):
+            reached.append(tile)
+            if tile == 3:
+                os.kill(os.getpid(), signal.SIGINT)
+            on_tiles(tile, 99)
+
+    monkeypatch.setattr(Predictor, "predict", predict)
+    path, out = save(tmp_path / "a.png"), tmp_path / "out"
+    outcome = files.predict_files(predictor, [path], out, console)
+    assert outcome.exit_code == 130
+    assert reached == [1, 2, 3]
+    assert read(out / "detections.csv") == []
+
+
+def test_what_a_killed_call_left_is_replaced(predictor, tmp_path, console):
+    """Rows without a line in the journal, and half lines of both."""
+    paths = [save(tmp_path / "in" / f"{n}.png") for n in range(2)]
+    out = tmp_path / "out"
+    files.predict_files(predictor, paths[:1], out, console)
+    with (out / "detections.csv").open("a") as file:
+        file.write("1.png,3.0,4.0,0.9,positive\n1.png,3.0,4")
+    with (out / "predict.jsonl").open("a") as file:
+        file.write('{"image": "1.p')
+    counted, seen = count(predictor)
+    files.predict_files(counted, paths, out, console)
+    assert len(seen) == 1
+    rows = read(out / "detections.csv")
+    assert [row["image"] for row in rows] == ["0.png", "1.png"]
+    assert rows[1]["class"] == "negative"
+    lines = (out / "predict.jsonl").read_text().splitlines()
+    assert [json.loads(line)["image"] for line in lines] == ["0.png", "1.png"]
+
+
+@pytest.mark.parametrize("lost", ["0.png.geojson", "0.png.overlay.png", "in/0.png"])
+def test_a_changed_image_or_lost_output_is_made_again(
+    predictor, tmp_path, console, lost
+):
+    paths = [save(tmp_path / "in" / f"{n}.png") for n in range(2)]
+    out = tmp_path / "out"
+    files.predict_files(predictor, paths, out, console)
+    if lost.startswith("in"):
+        save(paths[0], level=200)
+    else:
+        (out / lost).unlink()
+    counted, seen = count(predictor)
+    files.predict_files(counted, paths, out, console)
+    assert len(seen) == 1
+    assert sorted(row["image"] for row in read(out / "detections.csv")) == [
+        "0.png",
+        "1.png",
+    ]
+    assert (out / "0.png.geojson").exists()
+
+
+def test_a_folder_that_grows_keeps_its_names(predictor, tmp_path, console):
+    """At first all images are in one sub-folder, and named from there."""
+    first, out = save(tmp_path / "in/day1/a.png"), tmp_path / "out"
+    files.predict_files(predictor, [first], out, console)
+    second = save(tmp_path / "in/day2/b.png")
+    counted, seen = count(predictor)
+    files.predict_files(counted, [first, second], out, console)
+    assert len(seen) == 1
+    found = [row["image"] for row in read(out / "summary.csv")]
+    assert found == ["a.png", "day2/b.png"]
+
+
+def test_other_images_of_a_folder_stay_and_are_told(predictor, tmp_path, console):
+    first, second = (save(tmp_path / "in" / f"{n}.png") for n in "ab")
+    out = tmp_path / "out"
+    files.predict_files(predictor, [first], out, console)
+    files.predict_files(predictor, [second], out, console)
+    assert any("a.png" in line and "stay" in line for line in console.lines)
+    assert len(read(out / "detections.csv")) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "cuts", "named"),
+    [
+        ({"mpp": 0.5}, 0.5, "mpp"),
+        ({"margin_px": 9}, 0.5, "margin_px"),
+        ({"geometry": "box"}, 0.5, "geometry"),
+        ({}, 0.75, "thresholds"),
+    ],
+)
+def test_other_settings_in_one_folder_are_refused(
+    predictor, tmp_path, console, arguments, cuts, named
+):
+    path, out = save(tmp_path / "a.png"), tmp_path / "out"
+    files.predict_files(predictor, [path], out, console)
+    before = (out / "detections.csv").read_bytes()
+    model = predictor.model
+    decode = {**model.meta["decode"], "thresholds": [cuts, 0.25, 0.5]}
+    model = dataclasses.replace(model, meta={**model.meta, "decode": decode})
+    other = dataclasses.replace(predictor, model=model)
+    with pytest.raises(errors.ConfigError, match=rf"{named} .*--output"):
+        files.predict_files(other, [path], out, console, **arguments)
+    assert (out / "detections.csv").read_bytes() == before
+
+
+def test_other_weights_are_other_settings(predictor, tmp_path, console):
+    path, out = save(tmp_path / "a.png"), tmp_path / "out"
+    for value in (1.0, 1.0):
+        model = dataclasses.replace(predictor.model, params={"w": np.array([value])})
+        same = dataclasses.replace(predictor, model=model)
+        files.predict_files(same, [path], out, console)
+    model = dataclasses.replace(predictor.model, params={"w": np.array([2.0])})
+    other = dataclasses.replace(predictor, model=model)
+    with pytest.raises(errors.ConfigError, match=r"weights .*--output"):
+        files.predict_files(other, [path], out, console)
+
+
+def test_another_image_of_one_name_is_refused(predictor, tmp_path, console):
+    first, second = (save(tmp_path / n / "a.png", level=v) for n, v in ("b9", "c8"))
+    out = tmp_path / "out"
+    files.predict_files(predictor, [first], out, console)
+    with pytest.raises(errors.ConfigError, match="--output"):
+        files.predict_files(predictor, [second], out, console)
+    moved = shutil.move(first, tmp_path / "a.png")
+    counted, seen = count(predictor)
+    files.predict_files(counted, [moved], out, console)
+    assert not seen
+
+
+@pytest.mark.parametrize("name", ["detections.csv", "predict.json"])
+def test_files_of_others_are_not_touched(predictor, tmp_path, console, name):
+    path, out = save(tmp_path / "a.png"), tmp_path / "out"
+    out.mkdir()
+    (out / name).write_text("[1]\n")
+    with pytest.raises(
+        errors.ConfigError, match="another program: choose another --ou"
+    ):
+        files.predict_files(predictor, [path], out, console)
+    assert (out / name).read_text() == "[1]\n"
+
+
+def test_results_of_an_earlier_version_are_replaced(predictor, tmp_path, console):
+    path, out = save(tmp_path / "a.png"), tmp_path / "out"
+    out.mkdir()
+    (out / "detections.csv").write_text("image,x,y,score,class\nb.png,1,2,1,negative\n")
+    files.predict_files(predictor, [path], out, console)
+    assert [row["image"] for row in read(out / "detections.csv")] == ["a.png"]
+    assert "replaced" in console.lines[0]
+
+
+def test_names_that_are_not_utf8_survive(predictor, tmp_path, console):
+    name = os.fsdecode(b"a\xe9,\n.png")
+    path, out = save(tmp_path / "in" / name), tmp_path / "out"
+    for _ in range(2):
+        files.predict_files(predictor, [path], out, console)
+    assert [row["image"] for row in read(out / "detections.csv")] == [name]
+    assert [row["image"] for row in read(out / "summary.csv")] == [name]
+    assert b"a\xe9" in (out / "detections.csv").read_bytes()
+    line = json.loads((out / "predict.jsonl").read_text())
+    assert line["image"] == name
+    assert os.fsencode(f"{name}.geojson") in os.listdir(os.fsencode(out))
+
+
+def test_names_that_differ_by_a_slash_are_two_files(predictor, tmp_path, console):
+    for name in ("in/a/b.png", "in/a_b.png"):
+        save(tmp_path / name)
+    paths = files.find_inputs(str(tmp_path / "in"))
+    out = tmp_path / "out"
+    files.predict_files(predictor, paths, out, console)
     assert len(list(out.rglob("*.geojson"))) == len(list(out.rglob("*.png"))) == 2
+    assert len(geojson.read_points(out / "a/b.png.geojson").scores) == 1
+
+
+def test_a_blank_result_is_explained(predictor, tmp_path, console):
+    """A score of 51 / 255 = 0.2; ten times the size; darker than in training."""
+    path, out = save(tmp_path / "a.png", level=51, size_hw=(60, 90)), tmp_path / "out"
+    files.predict_files(predictor, [path], out, console)
+    (row,) = read(out / "summary.csv")
+    assert (row["num_predicted"], row["positive_index"]) == ("0", "")
+    for text in ("score of negative is 0.2", "threshold 0.5", "7 validation labels"):
+        assert text in row["note"]
+    for text in ("60 x 90 px (training: 64 x 96)", "51 51 51 (training: 200 180 190)"):
+        assert text in row["note"]
+    assert "unlike" in row["note"]
+    assert any(row["note"] in line for line in console.lines)

@@ -1,0 +1,162 @@
+"""Which images a file, folder or pattern names, and what of it is passed over."""
+
+from collections import Counter
+from collections.abc import Sequence
+import glob
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from cellrec_jax import errors
+from cellrec_jax.data.pixels import files as pixel_files
+
+OVERLAY_ENDING = ".overlay.png"
+"""Of the drawings that prediction writes, and so never predicts."""
+
+_SLIDE_ENDINGS = (
+    *(".svs", ".ndpi", ".ndpis", ".scn", ".mrxs", ".vms", ".vmu", ".bif", ".czi"),
+    *(".vsi", ".isyntax", ".qptiff", ".dcm", ".lif", ".nd2"),
+)
+_SAVE = "save them as TIFF or PNG"
+_OVERLAYS = "drawn by earlier predictions"
+_FIGURES = "figures of a work directory"
+_SLIDES = "whole slides, not read here: export regions of them as TIFF or PNG"
+_OTHERS = f"not of a kind of image that is read; where they are images, {_SAVE}"
+_LINKS = "linked folders: give them to --input by themselves"
+_NOWHERE = "links that lead nowhere"
+_FOLDERS = "folders: give them to --input by themselves, or a pattern with **/"
+_CLOSED = "folders that cannot be opened: check their permissions"
+_NUM_SHOWN = 3  # names of a kind in a line
+
+
+class Inputs(NamedTuple):
+    """What there is to predict."""
+
+    paths: tuple[Path, ...]
+    """Images, naturally sorted."""
+    notes: tuple[str, ...] = ()
+    """What is passed over, a line a reason."""
+
+
+class _Seen(NamedTuple):
+    """A file, or a folder that is not entered."""
+
+    path: Path
+    why: str
+    """Empty for an image, else the reason to pass it over."""
+
+
+def find_inputs(pattern: str) -> list[Path]:
+    """Images that a file, folder or glob names, naturally sorted; DataError if none."""
+    return list(look(pattern).paths)
+
+
+def look(pattern: str) -> Inputs:
+    """The images that a file, folder or glob names, and what is passed over.
+
+    A single file, and an ending that the pattern spells, are taken at their word. Of
+    the rest, files of other endings, linked folders, and what this program drew
+    (overlays, figures of work directories) are told; hidden files are not. DataError
+    if no image is left.
+    """
+    path = Path(pattern).expanduser()
+    if path.is_file():
+        return Inputs((path,))
+    seen = _walk(path) if path.is_dir() else _matches(str(path))
+    found = [one.path for one in seen if not one.why]
+    notes = _notes([one for one in seen if one.why])
+    if not found:
+        what = f" ({'; '.join(notes)})" if notes else ""
+        raise errors.DataError(
+            f"--input {pattern}: no images there{what}; give a file, a folder or a "
+            "quoted pattern such as 'images/*.png'"
+        )
+    found.sort(key=lambda p: pixel_files.natural_key(p.as_posix()))
+    return Inputs(tuple(found), notes)
+
+
+def unread_format(path: Path) -> str:
+    """What to do with a file whose ending none of the readers has; empty for others.
+
+    Such a file is whole, but for another program: it must not be called damaged.
+    """
+    ending = path.suffix.lower()
+    if ending in pixel_files.IMAGE_ENDINGS:
+        return ""
+    if ending in _SLIDE_ENDINGS:
+        return f"{ending} is a format of {_SLIDES}"
+    return f"{ending or 'a file without ending'} is {_OTHERS}"
+
+
+def _walk(folder: Path) -> list[_Seen]:
+    """All of a folder but what is hidden; links are not followed, so no circles."""
+    seen: list[_Seen] = []
+    closed: list[OSError] = []
+    for place, folders, names in os.walk(folder, onerror=closed.append):
+        base = Path(place)
+        folders[:] = [name for name in folders if not name.startswith((".", "__"))]
+        for name in list(folders):
+            why = _why_not_enter(base, name, names)
+            if why:
+                folders.remove(name)
+                seen.append(_Seen(base / name, why))
+        seen += [
+            _Seen(base / name, _why_not(base / name))
+            for name in names
+            if not name.startswith(".")
+        ]
+    return seen + [_Seen(Path(str(error.filename)), _CLOSED) for error in closed]
+
+
+def _why_not_enter(base: Path, name: str, beside: Sequence[str]) -> str:
+    if (base / name).is_symlink():
+        return _LINKS
+    mine = name == "figures" and {"config.json", "results.json"} & set(beside)
+    return _FIGURES if mine else ""
+
+
+def _matches(pattern: str) -> list[_Seen]:
+    """What a glob matches; endings that it spells are meant."""
+    spelled = Path(pattern).suffix.lower()
+    drawn = pattern.lower().endswith(OVERLAY_ENDING)
+    seen = []
+    for name in sorted(set(glob.glob(pattern, recursive=True))):
+        path = Path(name)
+        why = _FOLDERS if path.is_dir() else _why_not(path)
+        meant = (why == _OVERLAYS and drawn) or (
+            why in (_SLIDES, _OTHERS) and path.suffix.lower() == spelled != ""
+        )
+        if why != _FOLDERS or "**" not in pattern:  # whose files match by themselves
+            seen.append(_Seen(path, "" if meant else why))
+    return seen
+
+
+def _why_not(path: Path) -> str:
+    """Why a file is passed over; empty for an image."""
+    name = path.name.lower()
+    if name.endswith(OVERLAY_ENDING):
+        return _OVERLAYS
+    if name.endswith(_SLIDE_ENDINGS):
+        return _SLIDES
+    if not name.endswith(pixel_files.IMAGE_ENDINGS):
+        return _OTHERS
+    return "" if path.is_file() else _NOWHERE
+
+
+def _notes(left: Sequence[_Seen]) -> tuple[str, ...]:
+    """One line a reason: how many, which, and what to do."""
+    lines = []
+    for why in dict.fromkeys(one.why for one in left):
+        paths = [one.path for one in left if one.why == why]
+        endings = Counter(path.suffix.lower() or "none" for path in paths)
+        what = ""
+        if why in (_SLIDES, _OTHERS):
+            kinds = ", ".join(f"{count} {end}" for end, count in endings.items())
+            what = f" of ending {kinds}"
+        shown = ", ".join(path.name for path in paths[:_NUM_SHOWN])
+        more = ", ..." if len(paths) > _NUM_SHOWN else ""
+        files = "1 file" if len(paths) == 1 else f"{len(paths)} files"
+        if why in (_LINKS, _FOLDERS, _CLOSED):
+            files = f"{len(paths)}"
+        lines.append(f"passed over: {files}{what} ({shown}{more}), {why}")
+    return tuple(lines)

@@ -1,0 +1,177 @@
+"""Which images of a folder of results are done, so that a stopped call goes on.
+
+One line an image, in JSON, appended when all that belongs to the image is written.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+import json
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from etils import epath
+
+from cellrec_jax import errors
+from cellrec_jax.io import atomic, table
+from cellrec_jax.predict.inputs import OVERLAY_ENDING
+
+FILE = "predict.jsonl"
+TABLE = "detections.csv"
+
+
+class Done(NamedTuple):
+    """An image whose cells are written."""
+
+    image: str
+    """Its name in all that is written."""
+    path: str
+    """Absolute."""
+    num_bytes: int
+    mtime_ns: int
+    height: int
+    width: int
+    mpp: float
+    """Micrometres per px that it was predicted with; 0 unknown."""
+    counts: Sequence[int]
+    """K numbers of cells."""
+    note: str = ""
+    """Why there is no cell, where there is none."""
+
+
+class Plan(NamedTuple):
+    """What there is to do."""
+
+    names: Mapping[Path, str]
+    """Image -> its name, of all images asked for."""
+    todo: tuple[Path, ...]
+    done: dict[str, Done]
+    """Name -> an image that is done, whether asked for or not."""
+
+
+def read(output: epath.Path) -> dict[str, Done]:
+    """Name -> image that is done: its line, its files and all of its rows are there."""
+    found = {}
+    for line in _lines(output):
+        try:
+            one = Done(**json.loads(line))
+        except (ValueError, TypeError):
+            continue  # half a line, of a call that was killed
+        found[one.image] = one
+    rows = table.count_by_image(output / TABLE) or Counter()
+    return {
+        name: one
+        for name, one in found.items()
+        if rows[name] == sum(one.counts)
+        and all(file.exists() for file in files_of(output, name))
+    }
+
+
+def files_of(output: epath.Path, name: str) -> tuple[epath.Path, epath.Path]:
+    """GeoJSON and overlay of an image."""
+    place = output / name
+    return (
+        place.with_name(f"{place.name}.geojson"),
+        place.with_name(f"{place.name}{OVERLAY_ENDING}"),
+    )
+
+
+def plan(paths: Iterable[Path], done: dict[str, Done], output: epath.Path) -> Plan:
+    """What is to be predicted: images that are new, or changed since.
+
+    Names are relative to the folder that all images share, those of images seen before
+    stay. ConfigError where the folder has another image of a name.
+    """
+    paths = list(dict.fromkeys(paths))
+    root = _common_root(paths)
+    known = {one.path: one.image for one in done.values()}
+    names, todo, kept = {}, [], dict(done)
+    for path in paths:
+        place = os.path.abspath(path)
+        name = known.get(place) or path.relative_to(root).as_posix()
+        names[path] = name
+        before = done.get(name)
+        if before is not None and before[2:4] == _stamp(path):
+            continue
+        todo.append(path)
+        if before is None:
+            continue
+        if before.path != place:
+            raise errors.ConfigError(
+                f"{output} holds results of another {name} ({before.path}): choose "
+                "another --output"
+            )
+        del kept[name]
+    return Plan(names, tuple(todo), kept)
+
+
+def begin(output: epath.Path, done: Mapping[str, Done]) -> int:
+    """Brings table and journal to what is done, without what a killed call left.
+
+    Returns how many images lost their rows. ConfigError if there is another program's
+    table.
+    """
+    rows = table.count_by_image(output / TABLE)
+    if rows is None and (output / TABLE).exists():
+        raise errors.ConfigError(
+            f"{output / TABLE} is of another program: choose another --output"
+        )
+    lost = (rows or {}).keys() - done.keys()
+    if rows is None or lost or _unfinished(output / TABLE):
+        table.keep_images(output / TABLE, done.__contains__)
+    if len(_lines(output)) != len(done):
+        lines = b"".join(_line(one) for one in done.values())
+        atomic.write_bytes(output / FILE, lines)
+    return len(lost)
+
+
+def append(output: epath.Path, one: Done) -> None:
+    """Adds an image; RunError if it cannot be written."""
+    try:
+        with (output / FILE).open("ab") as file:
+            file.write(_line(one))
+    except OSError as error:
+        raise errors.RunError(
+            f"cannot write {output / FILE}: {error.strerror}; free some space, then "
+            "start again: finished images are kept"
+        ) from error
+
+
+def stamped(name: str, path: Path, size_hw: Sequence[int], mpp: float) -> Done:
+    """An image without cells so far."""
+    place = os.path.abspath(path)
+    return Done(name, place, *_stamp(path), size_hw[0], size_hw[1], mpp, ())
+
+
+def _line(one: Done) -> bytes:
+    # In ASCII, so that names that are not UTF-8 come back as they were.
+    return json.dumps(one._asdict()).encode("ascii") + b"\n"
+
+
+def _lines(output: epath.Path) -> list[bytes]:
+    try:
+        return (output / FILE).read_bytes().splitlines()
+    except FileNotFoundError:
+        return []
+
+
+def _unfinished(path: epath.Path) -> bool:
+    """Whether a file ends within a line."""
+    with path.open("rb") as file:
+        file.seek(0, os.SEEK_END)
+        file.seek(max(file.tell() - 1, 0))
+        return file.read(1) != b"\n"
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """Size in bytes and time of change in ns; -1 where they cannot be had."""
+    try:
+        found = path.stat()
+    except OSError:
+        return -1, -1
+    return found.st_size, found.st_mtime_ns
+
+
+def _common_root(paths: Sequence[Path]) -> Path:
+    parents = [set(path.parents) for path in paths]
+    return max(set.intersection(*parents), key=lambda p: len(p.parts))

@@ -1,0 +1,129 @@
+"""What results were made with: kept beside them, and compared before adding to them."""
+
+from collections.abc import Mapping
+import hashlib
+import importlib.metadata
+import json
+import platform
+from typing import Any
+
+from etils import epath
+import jax
+import numpy as np
+
+from cellrec_jax import __version__, errors
+from cellrec_jax.io import atomic
+from cellrec_jax.workdir.model import Model
+
+FILE = "predict.json"
+_MADE_BY = "cellrec_jax"
+_PACKAGES = ("jax", "jaxlib", "numpy")
+
+
+def settings(model: Model, mpp: float, margin_px: int, geometry: str) -> dict[str, Any]:
+    """What decides the cells of an image, and their form: JSON.
+
+    Results of two such settings do not belong into one folder.
+    """
+    decode = model.meta["decode"]
+    return {
+        "method": model.experiment.method,
+        "weights": _digest((model.params, model.model_state)),
+        "thresholds": dict(zip(model.class_names, decode["thresholds"], strict=True)),
+        "min_distance_px": decode["min_distance"],
+        "native_hw": [int(side) for side in model.meta["native_hw"]],
+        "mpp_trained": model.meta["mpp"],
+        "mpp": mpp,
+        "margin_px": margin_px,
+        "geometry": geometry,
+    }
+
+
+def thresholds_from(model: Model) -> dict[str, str]:
+    """Class -> where its threshold comes from, in words."""
+    return dict(zip(model.class_names, model.threshold_sources(), strict=True))
+
+
+def metadata(model: Model, mpp: float) -> dict[str, Any]:
+    """What a GeoJSON file says of the model: JSON."""
+    cuts = zip(model.class_names, model.meta["decode"]["thresholds"], strict=True)
+    return {
+        "made_by": f"{_MADE_BY} {__version__}",
+        "method": model.experiment.method,
+        "step": model.step,
+        "thresholds": dict(cuts),
+        "thresholds_from": thresholds_from(model),
+        "mpp": mpp,
+    }
+
+
+def write(
+    output: epath.Path,
+    model: Model,
+    used: Mapping[str, Any],
+    state: Mapping[str, Any],
+) -> None:
+    """Writes predict.json: model, `used` settings, `state` of the work, versions."""
+    content = {
+        "made_by": _MADE_BY,
+        "model": {
+            "method": model.experiment.method,
+            "workdir": str(model.workdir or ""),
+            "step": model.step,
+            "total_steps": model.experiment.total_steps,
+            "classes": list(model.class_names),
+        },
+        "settings": dict(used),
+        "thresholds_from": thresholds_from(model),
+        **state,
+        "versions": {
+            _MADE_BY: __version__,
+            "python": platform.python_version(),
+            **{name: importlib.metadata.version(name) for name in _PACKAGES},
+        },
+    }
+    # In ASCII, so that names that are not UTF-8 come back as they were.
+    text = json.dumps(content, indent=2)
+    atomic.write_bytes(output / FILE, text.encode("ascii") + b"\n")
+
+
+def require_same(output: epath.Path, used: Mapping[str, Any], begun: bool) -> bool:
+    """Whether a folder's results are known to be of the settings `used`.
+
+    ConfigError if it has `begun` with others, or if its predict.json is another
+    program's or cannot be read.
+    """
+    try:
+        stored = json.loads((output / FILE).read_bytes())
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError) as error:
+        raise errors.ConfigError(
+            f"{output / FILE} cannot be read ({error}): choose another --output"
+        ) from error
+    if not isinstance(stored, dict) or stored.get("made_by") != _MADE_BY:
+        raise errors.ConfigError(
+            f"{output / FILE} is of another program: choose another --output"
+        )
+    before, now = stored.get("settings", {}), json.loads(json.dumps(used))
+    differing = [
+        f"{key} ({before.get(key)} there, {now.get(key)} now)"
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key) != now.get(key)
+    ]
+    if differing and begun:
+        raise errors.ConfigError(
+            f"{output} holds results of other settings: {'; '.join(differing)}; choose "
+            "another --output, or delete that folder"
+        )
+    return not differing
+
+
+def _digest(weights: Any) -> str:
+    """Short hash of weights; equal ones have equal hashes."""
+    found = hashlib.blake2b(digest_size=8)
+    for leaf in jax.tree.leaves(jax.device_get(weights)):
+        array = np.asarray(leaf)
+        found.update(f"{array.dtype} {array.shape}".encode())
+        found.update(array.tobytes())
+    return found.hexdigest()

@@ -1,0 +1,103 @@
+"""What is predicted of a folder, and what is told of the rest."""
+
+import os
+
+import pytest
+
+from cellrec_jax import errors
+from cellrec_jax.predict import inputs
+
+
+def touch(folder, *names):
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"x")
+
+
+def names(found, folder):
+    return [path.relative_to(folder).as_posix() for path in found.paths]
+
+
+def test_images_are_found_in_natural_order(tmp_path):
+    touch(tmp_path, "10.png", "2.PNG", "sub/a.jpg", ".hidden.png", "__MACOSX/b.png")
+    found = inputs.look(str(tmp_path))
+    assert names(found, tmp_path) == ["2.PNG", "10.png", "sub/a.jpg"]
+    assert found.notes == ()
+    assert inputs.find_inputs(str(tmp_path)) == list(found.paths)
+    assert names(inputs.look(str(tmp_path / "*.png")), tmp_path) == ["10.png"]
+    assert names(inputs.look(str(tmp_path / "**/*.jpg")), tmp_path) == ["sub/a.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("slide.svs", "export regions"),
+        ("slide.NDPI", "export regions"),
+        ("film.gif", "1 .gif"),
+        ("notes", "1 none"),
+        ("a.png.overlay.png", "earlier predictions"),
+    ],
+)
+def test_what_is_passed_over_is_named(tmp_path, name, told):
+    touch(tmp_path, "a.png", name)
+    for pattern in (tmp_path, tmp_path / "*"):
+        found = inputs.look(str(pattern))
+        assert names(found, tmp_path) == ["a.png"]
+        (note,) = found.notes
+        assert name in note
+        assert told in note
+
+
+def test_links_are_named(tmp_path):
+    touch(tmp_path, "in/a.png", "store/b.png")
+    os.symlink(tmp_path / "store", tmp_path / "in/batch2")
+    os.symlink(tmp_path / "nothing", tmp_path / "in/gone.png")
+    os.symlink(tmp_path / "store/b.png", tmp_path / "in/linked.png")
+    found = inputs.look(str(tmp_path / "in"))
+    assert names(found, tmp_path / "in") == ["a.png", "linked.png"]
+    text = " ".join(found.notes)
+    assert "batch2" in text
+    assert "gone.png" in text
+
+
+def test_folders_that_a_pattern_matches_are_named(tmp_path):
+    touch(tmp_path, "a.png", "sub/b.png")
+    found = inputs.look(str(tmp_path / "*"))
+    assert names(found, tmp_path) == ["a.png"]
+    assert "sub" in found.notes[0]
+    assert not inputs.look(str(tmp_path / "**")).notes
+
+
+def test_figures_of_a_work_directory_are_no_images(tmp_path):
+    touch(tmp_path, "a.png", "run/config.json", "run/figures/loss.png", "figures/b.png")
+    found = inputs.look(str(tmp_path))
+    assert names(found, tmp_path) == ["a.png", "figures/b.png"]
+    assert any("work directory" in note for note in found.notes)
+
+
+def test_what_is_named_is_meant(tmp_path):
+    """A single file and a spelled ending; but *.png does not mean overlays."""
+    touch(tmp_path, "a.svs", "b.gif", "c.overlay.png", "d.png")
+    for name in ("a.svs", "c.overlay.png"):
+        assert names(inputs.look(str(tmp_path / name)), tmp_path) == [name]
+    assert names(inputs.look(str(tmp_path / "*.gif")), tmp_path) == ["b.gif"]
+    assert names(inputs.look(str(tmp_path / "*.png")), tmp_path) == ["d.png"]
+    drawn = inputs.look(str(tmp_path / "*.overlay.png"))
+    assert names(drawn, tmp_path) == ["c.overlay.png"]
+
+
+def test_without_images_the_rest_is_named(tmp_path):
+    touch(tmp_path, "a.svs")
+    with pytest.raises(errors.DataError, match=r"--input .*no images.*a\.svs"):
+        inputs.look(str(tmp_path))
+    with pytest.raises(errors.DataError, match="no images there"):
+        inputs.look(str(tmp_path / "*.tif"))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("a.tif", ""), ("a.svs", "slides"), ("a.heic", "TIFF or PNG")]
+)
+def test_files_of_other_kinds_are_not_damaged(tmp_path, name, text):
+    found = inputs.unread_format(tmp_path / name)
+    assert text in found
+    assert bool(found) == bool(text)
