@@ -46,6 +46,8 @@ class Mutant(NamedTuple):
 
 
 _DEVICES = ("tests/losses/test_pu_devices.py", "tests/losses/test_pu.py")
+_FILES = ("tests/predict/test_files.py",)
+_ONE_IMAGE = ("tests/metrics/test_proportion.py",)
 _RESUMED = ("tests/test_run.py::test_resumed_equals_uninterrupted_bitwise",)
 
 # fmt: off
@@ -167,6 +169,14 @@ _TABLE: dict[str, list[tuple]] = {
     ],
     "cellrec_jax.metrics.proportion": [
         ("weights @ defined)", "weights.sum(axis=1))", "undefined images count"),
+    ],
+    "cellrec_jax.metrics.samples": [
+        ("/ trials + z**2 / 4)", "/ trials)", "Wald's width", _ONE_IMAGE),
+    ],
+    "cellrec_jax.predict.journal": [
+        ("before[2:4] == _stamp(path)", "True", "changed images stay", _FILES),
+        ("rows[name] == sum(one.counts)", "True", "lost rows stay lost", _FILES),
+        ("or lost or", "or", "rows of a killed call stay", _FILES),
     ],
     "cellrec_jax.metrics.suppression": [
         ('pairs[np.argsort(pairs[:, 0], kind="stable")]', "pairs", "best not first"),

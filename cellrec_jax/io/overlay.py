@@ -1,7 +1,6 @@
 """Detections and annotations drawn on the image, as in Fig. 7 of the BDE paper."""
 
 from collections.abc import Sequence
-import io
 import os
 
 import numpy as np
@@ -28,8 +27,8 @@ def draw_overlay(
     score_threshold: float = 0.6,
     colors: Sequence[tuple[int, int, int]] = (),
     legend: Sequence[str] = (),
-) -> np.ndarray:
-    """Draws detections as diamonds and annotations as red boxes: uint8 [H, W, 3].
+) -> Image.Image:
+    """Draws detections as diamonds and annotations as red boxes: RGB, [H, W].
 
     Diamonds are of their class's colour (K `colors`, else `palette.class_colors`), else
     green, above the boxes and edged in dark, to be seen on pale and on dark cells. Of
@@ -55,14 +54,16 @@ def draw_overlay(
     if legend:
         shown = np.asarray(points_yx)[np.asarray(scores) >= score_threshold]
         _draw_legend(pen, canvas.size, legend, colors, shown)
-    return np.array(canvas)
+    return canvas
 
 
-def write_png(path: str | os.PathLike[str], image: np.ndarray) -> None:
-    """Writes an image, uint8 [H, W, 3] or [H, W], as PNG, whole or not at all."""
-    encoded = io.BytesIO()
-    Image.fromarray(image).save(encoded, format="PNG")
-    atomic.write_bytes(path, encoded.getvalue())
+def write_png(path: str | os.PathLike[str], image: Image.Image | np.ndarray) -> None:
+    """Writes an image, drawn or uint8 [H, W, 3] or [H, W], whole or not at all."""
+    if isinstance(image, np.ndarray):
+        image = Image.fromarray(image)
+    with atomic.atomic_path(path) as temporary:
+        # Five times as fast as the default, for files that are a tenth larger.
+        image.save(temporary, format="PNG", compress_level=1)
 
 
 def _draw_box(pen: ImageDraw.ImageDraw, box_yxyx: np.ndarray) -> None:

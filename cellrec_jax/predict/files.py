@@ -17,11 +17,9 @@ from cellrec_jax.data.pixels import images
 from cellrec_jax.io import table
 from cellrec_jax.io.console import Console
 from cellrec_jax.predict import blank, journal, outputs, provenance, summary
-from cellrec_jax.predict.inputs import find_inputs, unread_format
+from cellrec_jax.predict.inputs import unread_format
 from cellrec_jax.predict.predictor import Predictor
 from cellrec_jax.workdir import interrupt
-
-__all__ = ["Outcome", "find_inputs", "predict_files"]
 
 _MOST_EXPLAINED = 3  # lines about images without cells
 _MOST_SCORED = 20  # such images that are predicted once more, for their highest score
@@ -137,9 +135,11 @@ def _load(path: Path) -> np.ndarray:
     try:
         return images.load_image(path)
     except errors.DataError as error:
-        if what := unread_format(path):
-            raise errors.DataError(f"cannot read {path}: {what}") from error
-        raise
+        what, cause = unread_format(path), error.__cause__
+        # Without a cause it was understood; with an errno the disk is at fault.
+        if not what or cause is None or getattr(cause, "errno", None):
+            raise
+        raise errors.DataError(f"cannot read {path}: {what}") from cause
 
 
 def _predict_one(

@@ -8,6 +8,10 @@ RED = np.array([230, 20, 20])
 GREEN = np.array(palette.class_colors(1)[0])
 
 
+def draw(*arguments, **options):
+    return np.array(overlay.draw_overlay(*arguments, **options))
+
+
 def blank(height=60, width=90):
     return np.full((height, width, 3), 200, np.uint8)
 
@@ -24,7 +28,7 @@ def no_points():
 
 def test_boxes_cover_their_pixels_in_red():
     image = blank()
-    drawn = overlay.draw_overlay(
+    drawn = draw(
         image, *no_points(), true_boxes_yxyx=np.array([[5.0, 20.0, 25.0, 60.0]])
     )
     assert where(drawn, RED) == (5, 20, 25, 60)
@@ -35,7 +39,7 @@ def test_boxes_cover_their_pixels_in_red():
 
 def test_diamonds_are_green_and_centred():
     points_yx = np.array([[20.5, 60.5], [40.5, 20.5]])
-    drawn = overlay.draw_overlay(blank(), points_yx, np.array([0.6, 0.59]))
+    drawn = draw(blank(), points_yx, np.array([0.6, 0.59]))
     y0, x0, y1, x1 = where(drawn, GREEN)
     # Only the first is drawn, around the centre of pixel (20, 60), 7 px each way.
     np.testing.assert_allclose([(y0 + y1) / 2, (x0 + x1) / 2], [20.5, 60.5], atol=1)
@@ -47,7 +51,7 @@ def test_diamonds_are_green_and_centred():
 
 def test_labels_choose_the_colour():
     points_yx = np.array([[20.5, 60.5], [40.5, 20.5]])
-    drawn = overlay.draw_overlay(
+    drawn = draw(
         blank(), points_yx, np.ones(2), labels=np.array([1, 0]), score_threshold=0.1
     )
     blue = palette.class_colors(2)[1]
@@ -56,7 +60,7 @@ def test_labels_choose_the_colour():
 
 
 def test_marks_outside_and_without_area_do_no_harm():
-    drawn = overlay.draw_overlay(
+    drawn = draw(
         blank(1, 1),
         np.array([[-50.0, 900.0], [0.5, 0.5]]),
         np.ones(2),
@@ -68,7 +72,7 @@ def test_marks_outside_and_without_area_do_no_harm():
 @pytest.mark.parametrize("shape", [(4, 5), (4, 5, 4), (4, 5, 2)])
 def test_other_images_are_refused(shape):
     with pytest.raises(ValueError, match="uint8"):
-        overlay.draw_overlay(np.zeros(shape, np.uint8), *no_points())
+        draw(np.zeros(shape, np.uint8), *no_points())
 
 
 @pytest.mark.parametrize("shape", [(4, 5, 3), (4, 5)])
@@ -83,8 +87,8 @@ def test_png_round_trip(tmp_path, rng, shape):
 def test_the_legend_is_in_the_emptiest_corner():
     """Cells in all corners but the lower right one; a swatch of each class there."""
     points_yx = np.array([[10.0, 10.0], [10.0, 390.0], [290.0, 10.0]])
-    plain = overlay.draw_overlay(blank(300, 400), points_yx, np.ones(3))
-    drawn = overlay.draw_overlay(
+    plain = draw(blank(300, 400), points_yx, np.ones(3))
+    drawn = draw(
         blank(300, 400),
         points_yx,
         np.ones(3),
@@ -103,12 +107,10 @@ def test_the_legend_is_in_the_emptiest_corner():
 
 
 def test_small_images_are_not_hidden_by_a_legend():
-    drawn = overlay.draw_overlay(blank(20, 30), *no_points(), legend=["positive: 3"])
+    drawn = draw(blank(20, 30), *no_points(), legend=["positive: 3"])
     assert (drawn == 200).all()
 
 
 def test_given_colours_are_used():
-    drawn = overlay.draw_overlay(
-        blank(), np.array([[20.5, 60.5]]), np.ones(1), colors=((1, 2, 3),)
-    )
+    drawn = draw(blank(), np.array([[20.5, 60.5]]), np.ones(1), colors=((1, 2, 3),))
     assert (drawn == (1, 2, 3)).all(axis=-1).any()

@@ -16,7 +16,7 @@ from cellrec_jax.config import DataConfig, Experiment
 from cellrec_jax.io import geojson
 from cellrec_jax.io.console import Console
 from cellrec_jax.methods import heatmap_pu
-from cellrec_jax.predict import files
+from cellrec_jax.predict import files, find_inputs
 from cellrec_jax.predict.predictor import Predictor
 from cellrec_jax.types import Detections, Method
 from cellrec_jax.workdir.model import Model
@@ -278,6 +278,16 @@ def test_a_changed_image_or_lost_output_is_made_again(
     assert (out / "0.png.geojson").exists()
 
 
+def test_a_lost_table_is_made_again(predictor, tmp_path, console):
+    paths = [save(tmp_path / "in" / f"{n}.png") for n in range(2)]
+    out = tmp_path / "out"
+    files.predict_files(predictor, paths, out, console)
+    before = (out / "detections.csv").read_bytes()
+    (out / "detections.csv").unlink()
+    files.predict_files(predictor, paths, out, console)
+    assert (out / "detections.csv").read_bytes() == before
+
+
 def test_a_folder_that_grows_keeps_its_names(predictor, tmp_path, console):
     """At first all images are in one sub-folder, and named from there."""
     first, out = save(tmp_path / "in/day1/a.png"), tmp_path / "out"
@@ -384,7 +394,7 @@ def test_names_that_are_not_utf8_survive(predictor, tmp_path, console):
 def test_names_that_differ_by_a_slash_are_two_files(predictor, tmp_path, console):
     for name in ("in/a/b.png", "in/a_b.png"):
         save(tmp_path / name)
-    paths = files.find_inputs(str(tmp_path / "in"))
+    paths = find_inputs(str(tmp_path / "in"))
     out = tmp_path / "out"
     files.predict_files(predictor, paths, out, console)
     assert len(list(out.rglob("*.geojson"))) == len(list(out.rglob("*.png"))) == 2
