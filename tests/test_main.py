@@ -78,6 +78,36 @@ def test_predict_writes_csv_geojson_and_overlay(trained, tmp_path, capsys):
         assert drawn.size == (128, 96)
     cells = cellrec_jax.load(trained).predict(made)
     assert len(cells.scores) == len(rows)
+    assert (out / "summary.csv").read_text().count("\n") == 1 + 3
+
+
+def test_predict_goes_on_in_its_input_folder_and_tells_what_it_leaves(
+    trained, tmp_path, capsys
+):
+    """Results beside the images: overlays are no images, whatever the pattern."""
+    made = synthetic.make_image(1, 3, size_hw=(96, 128)).image
+    Image.fromarray(made).save(tmp_path / "a.png")
+    (tmp_path / "slide.ndpi").write_bytes(b"II*")
+    command = ["--mode", "predict", "--workdir", str(trained), "--geometry", "box"]
+    command += ["--output", str(tmp_path), "--input"]
+    assert main.run([*command, str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert "slide.ndpi" in said
+    assert "score threshold of" in said
+    before = (tmp_path / "detections.csv").read_bytes()
+    polygons = geojson.read_points(tmp_path / "a.png.geojson")
+    assert len(polygons.scores) == before.count(b"\n") - 1
+    assert main.run([*command, str(tmp_path / "*.png")]) == 0
+    assert "predicted already" in capsys.readouterr().out
+    assert (tmp_path / "detections.csv").read_bytes() == before
+
+
+def test_training_keeps_the_colour_of_its_images(trained, bcdata_folder):
+    images = [bcdata_folder / "images" / f"{index}.png" for index in range(4)]
+    means = [np.asarray(Image.open(path)).mean(axis=(0, 1)) for path in images]
+    look = cellrec_jax.load(trained).model.meta["look"]
+    np.testing.assert_allclose(look["mean_rgb"], np.mean(means, axis=0), atol=0.01)
+    np.testing.assert_allclose(look["spread_rgb"], np.std(means, axis=0), atol=0.01)
 
 
 def test_list_has_a_line_for_each_preset(capsys):

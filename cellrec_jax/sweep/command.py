@@ -55,9 +55,9 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("sweep", type=Path, help="file, as launch/sweeps/NAME.toml")
+    add("sweep", type=_path, help="file, as launch/sweeps/NAME.toml")
     add("--root", help="images, as --config.data.root")
-    add("--workdir", type=Path, default=Path("runs/sweeps"))
+    add("--workdir", type=_path, default=Path("runs/sweeps"))
     add(
         "--only",
         nargs="+",
@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--table-only", action="store_true", help="run nothing")
     add(
         "--publish",
-        type=Path,
+        type=_path,
         metavar="FOLDER",
         help="also write FOLDER/results/SWEEP.csv, .png and _overlays.png, and the "
         "table into FOLDER/results/README.md between <!-- SWEEP --> and "
@@ -79,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add(
         "--published",
-        type=Path,
+        type=_path,
         metavar="FOLDER",
         help="runs in FOLDER/results/SWEEP.csv of the same configuration count as done",
     )
@@ -91,6 +91,11 @@ def _parser() -> argparse.ArgumentParser:
         help="override of every run, as --config.KEY=VALUE",
     )
     return parser
+
+
+def _path(text: str) -> Path:
+    """A path; the shell leaves the ~ of --flag=~/folder to us."""
+    return Path(text).expanduser()
 
 
 def _run(flags: argparse.Namespace) -> int:
