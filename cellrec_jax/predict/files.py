@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from etils import epath
-import jax
 import numpy as np
 
 from cellrec_jax import errors
@@ -101,7 +100,8 @@ def _predict_all(work: _Work, plan: journal.Plan) -> tuple[dict[str, str], int]:
     """Predicts, adding to `plan.done`; what failed, name -> why, and the exit code."""
     failed: dict[str, str] = {}
     warning = work.predictor.model.method.traits.tile_warning
-    total = len(plan.todo)
+    total, before = len(plan.todo), len(plan.done)
+    surprises: list[Exception] = []
     with interrupt.catch() as caught, work.console.parts(total, "predicting") as show:
         for number, path in enumerate(plan.todo):
             name = plan.names[path]
@@ -124,9 +124,13 @@ def _predict_all(work: _Work, plan: journal.Plan) -> tuple[dict[str, str], int]:
                 break
             except Exception as error:
                 failed[name] = _reason(path, error)
+                if not isinstance(error, errors.UserError | OSError | MemoryError):
+                    surprises.append(error)
             show(number + 1, "")
             if caught.signal is not None:
                 break
+    if surprises and len(plan.done) == before:  # of all images, so of no single one
+        raise surprises[0]
     return failed, caught.exit_code
 
 
@@ -192,22 +196,21 @@ def _explain(work: _Work, name: str, image: np.ndarray) -> str:
 
 
 def _reason(path: Path, error: Exception) -> str:
-    """One line for what only this file has; all else is raised again."""
-    if isinstance(error, errors.DataError):
+    """One line for what other files may not have; what they will, is raised again."""
+    if isinstance(error, errors.UserError):
+        of_one = isinstance(error, errors.DataError) or (
+            getattr(error.__cause__, "errno", None) in _OF_ONE_FILE
+        )
+        if not of_one:
+            raise error
         text = str(error)
         return text if str(path) in text else f"{path}: {text}"
-    if isinstance(error, errors.RunError):
-        cause = error.__cause__
-        if isinstance(cause, OSError) and cause.errno in _OF_ONE_FILE:
-            return f"{path}: {error}"
-    elif isinstance(error, MemoryError):
+    if isinstance(error, MemoryError):
         return f"{path}: does not fit into memory: cut it into parts"
-    elif isinstance(error, OSError):
+    if isinstance(error, OSError):
         return f"cannot read {path}: {error.strerror or error}"
-    elif isinstance(error, jax.errors.JaxRuntimeError):
-        what = str(error).strip().splitlines() or ["it failed"]
-        return f"{path}: {what[0]}"
-    raise error
+    first, *_ = str(error).strip().splitlines() or ["no reason given"]
+    return f"{path}: {type(error).__name__}: {first}"
 
 
 def _start_lines(

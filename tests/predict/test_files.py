@@ -172,6 +172,24 @@ def test_one_bad_file_costs_only_itself(predictor, tmp_path, console, monkeypatc
     assert not json.loads((out / "predict.json").read_text())["finished"]
 
 
+def test_a_surprise_costs_only_its_file_unless_all_have_it(
+    predictor, tmp_path, console
+):
+    def fails_on_dark(params, model_state, batch, decode):
+        if batch.image.mean() < 100:
+            raise ZeroDivisionError("of the network\nand more")
+        return _one_cell(params, model_state, batch, decode)
+
+    odd = dataclasses.replace(predictor, compiled=fails_on_dark)
+    dark, out = save(tmp_path / "in/a.png", level=50), tmp_path / "out"
+    with pytest.raises(ZeroDivisionError):
+        files.predict_files(odd, [dark], out, console)
+    bright = save(tmp_path / "in/b.png")
+    outcome = files.predict_files(odd, [dark, bright], out, console)
+    assert outcome.failed == (f"{dark}: ZeroDivisionError: of the network",)
+    assert [row["image"] for row in read(out / "detections.csv")] == ["b.png"]
+
+
 def test_a_full_disk_ends_the_call_and_keeps_the_rest(
     predictor, tmp_path, console, monkeypatch
 ):
