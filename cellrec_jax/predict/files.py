@@ -231,8 +231,8 @@ def _start_lines(
         )
     elif before:
         yield (
-            f"all {len(asked)} images are predicted already; another --output predicts "
-            "them again"
+            f"all images ({len(asked)}) are predicted already; another --output "
+            "predicts them again"
         )
     others = sorted(plan.done.keys() - asked)
     if others:

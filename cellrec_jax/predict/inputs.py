@@ -12,20 +12,21 @@ from cellrec_jax.data.pixels import files as pixel_files
 
 OVERLAY_ENDING = ".overlay.png"
 """Of the drawings that prediction writes, and so never predicts."""
+OWN_FILES = ("detections.csv", "summary.csv", "predict.json", "predict.jsonl")
+"""What prediction writes beside them."""
 
 _SLIDE_ENDINGS = (
     *(".svs", ".ndpi", ".ndpis", ".scn", ".mrxs", ".vms", ".vmu", ".bif", ".czi"),
     *(".vsi", ".isyntax", ".qptiff", ".dcm", ".lif", ".nd2"),
 )
-_SAVE = "save them as TIFF or PNG"
-_OVERLAYS = "drawn by earlier predictions"
+_OWN = "written by earlier predictions"
 _FIGURES = "figures of a work directory"
-_SLIDES = "whole slides, not read here: export regions of them as TIFF or PNG"
-_OTHERS = f"not of a kind of image that is read; where they are images, {_SAVE}"
-_LINKS = "linked folders: give them to --input by themselves"
+_SLIDES = "whole slides, not read here (export regions of them as TIFF or PNG)"
+_OTHERS = "not of a kind that is read (save images as TIFF or PNG)"
+_LINKS = "linked folders (give them to --input by themselves)"
 _NOWHERE = "links that lead nowhere"
-_FOLDERS = "folders: give them to --input by themselves, or a pattern with **/"
-_CLOSED = "folders that cannot be opened: check their permissions"
+_FOLDERS = "folders (give them to --input by themselves, or a pattern with **/)"
+_CLOSED = "folders that cannot be opened (check their permissions)"
 _NUM_SHOWN = 3  # names of a kind in a line
 
 
@@ -123,7 +124,7 @@ def _matches(pattern: str) -> list[_Seen]:
     for name in sorted(set(glob.glob(pattern, recursive=True))):
         path = Path(name)
         why = _FOLDERS if path.is_dir() else _why_not(path)
-        meant = (why == _OVERLAYS and drawn) or (
+        meant = (why == _OWN and drawn) or (
             why in (_SLIDES, _OTHERS) and path.suffix.lower() == spelled != ""
         )
         if why != _FOLDERS or "**" not in pattern:  # whose files match by themselves
@@ -134,8 +135,8 @@ def _matches(pattern: str) -> list[_Seen]:
 def _why_not(path: Path) -> str:
     """Why a file is passed over; empty for an image."""
     name = path.name.lower()
-    if name.endswith(OVERLAY_ENDING):
-        return _OVERLAYS
+    if name.endswith(OVERLAY_ENDING) or name in OWN_FILES or _is_beside_overlay(path):
+        return _OWN
     if name.endswith(_SLIDE_ENDINGS):
         return _SLIDES
     if not name.endswith(pixel_files.IMAGE_ENDINGS):
@@ -143,20 +144,21 @@ def _why_not(path: Path) -> str:
     return "" if path.is_file() else _NOWHERE
 
 
+def _is_beside_overlay(path: Path) -> bool:
+    """Whether a file is the GeoJSON of an image that was drawn."""
+    drawn = path.with_name(path.name.removesuffix(".geojson") + OVERLAY_ENDING)
+    return path.suffix == ".geojson" and drawn.exists()
+
+
 def _notes(left: Sequence[_Seen]) -> tuple[str, ...]:
     """One line a reason: how many, which, and what to do."""
     lines = []
     for why in dict.fromkeys(one.why for one in left):
         paths = [one.path for one in left if one.why == why]
-        endings = Counter(path.suffix.lower() or "none" for path in paths)
-        what = ""
-        if why in (_SLIDES, _OTHERS):
-            kinds = ", ".join(f"{count} {end}" for end, count in endings.items())
-            what = f" of ending {kinds}"
         shown = ", ".join(path.name for path in paths[:_NUM_SHOWN])
-        more = ", ..." if len(paths) > _NUM_SHOWN else ""
-        files = "1 file" if len(paths) == 1 else f"{len(paths)} files"
-        if why in (_LINKS, _FOLDERS, _CLOSED):
-            files = f"{len(paths)}"
-        lines.append(f"passed over: {files}{what} ({shown}{more}), {why}")
+        if len(paths) > _NUM_SHOWN:
+            endings = Counter(path.suffix.lower() or "none" for path in paths)
+            kinds = ", ".join(f"{num} {end}" for end, num in endings.most_common())
+            shown = f"{len(paths)}, by ending {kinds}, such as {shown}"
+        lines.append(f"passed over, {why}: {shown}")
     return tuple(lines)

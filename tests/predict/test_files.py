@@ -16,7 +16,7 @@ from cellrec_jax.config import DataConfig, Experiment
 from cellrec_jax.io import geojson
 from cellrec_jax.io.console import Console
 from cellrec_jax.methods import heatmap_pu
-from cellrec_jax.predict import files, find_inputs
+from cellrec_jax.predict import blank, files, find_inputs
 from cellrec_jax.predict.predictor import Predictor
 from cellrec_jax.types import Detections, Method
 from cellrec_jax.workdir.model import Model
@@ -233,7 +233,7 @@ def test_a_stopped_call_goes_on(predictor, tmp_path, console, number):
     console.lines.clear()
     assert files.predict_files(counted, paths, out, console) == files.Outcome()
     assert len(seen) == 1
-    assert "all 4 images are predicted already" in console.lines[0]
+    assert "all images (4) are predicted already" in console.lines[0]
 
 
 def test_progress_and_a_stop_by_tile(predictor, tmp_path, console, monkeypatch):
@@ -431,3 +431,16 @@ def test_a_blank_result_is_explained(predictor, tmp_path, console):
         assert text in row["note"]
     assert "unlike" in row["note"]
     assert any(row["note"] in line for line in console.lines)
+
+
+def test_only_what_is_known_of_old_work_directories_is_said(predictor):
+    meta = {**predictor.model.meta, "look": None}
+    old = dataclasses.replace(
+        predictor, model=dataclasses.replace(predictor.model, meta=meta)
+    )
+    image = np.zeros((640, 960, 3), np.uint8)
+    text = blank.unlike(old, image)
+    assert "640 x 960 px (training: 64 x 96)" in text
+    assert "--mpp" in text
+    assert "not recorded" in text
+    assert "--mpp" not in blank.unlike(old, image[:64, :96])

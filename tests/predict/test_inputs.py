@@ -33,8 +33,8 @@ def test_images_are_found_in_natural_order(tmp_path):
     [
         ("slide.svs", "export regions"),
         ("slide.NDPI", "export regions"),
-        ("film.gif", "1 .gif"),
-        ("notes", "1 none"),
+        ("film.gif", "not of a kind"),
+        ("notes", "not of a kind"),
         ("a.png.overlay.png", "earlier predictions"),
     ],
 )
@@ -46,6 +46,15 @@ def test_what_is_passed_over_is_named(tmp_path, name, told):
         (note,) = found.notes
         assert name in note
         assert told in note
+
+
+def test_own_results_are_one_line(tmp_path):
+    own = ["a.png.overlay.png", "a.png.geojson", "detections.csv", "predict.jsonl"]
+    touch(tmp_path, "a.png", *own, "mine.geojson")
+    own_note, other_note = sorted(inputs.look(str(tmp_path)).notes, reverse=True)
+    assert "earlier predictions" in own_note
+    assert "4, by ending" in own_note
+    assert other_note.endswith(": mine.geojson")
 
 
 def test_links_are_named(tmp_path):
