@@ -28,9 +28,10 @@ _READ_BY = {
     "output": ("evaluate", "predict"),
 }
 """Flags that only some modes read."""
-_EVALUATE_KEYS = ("data.", "eval.", "log.")
+_EVALUATE_KEYS = ("data.", "eval.", "log.", "predict.")
 """Keys that evaluation reads; the others are stored with the model."""
-_LEAST_MPP, _MOST_MPP = 0.02, 20.0  # um per px that a microscope's image may have
+_SCALE_KEYS = ("data.size_hw", "data.resize")
+"""Keys that set the scale of a network for good."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -150,15 +151,20 @@ def _refuse_unread(flags: argparse.Namespace, pairs: Mapping[str, str]) -> None:
                 f"only {' and '.join(modes)}; leave it out"
             )
     for key in pairs if flags.mode != "train" else ():
-        if flags.mode == "predict":
+        if flags.mode == "predict" and not key.startswith("predict."):
             raise errors.ConfigError(
-                f"--config.{key}: --mode predict takes no --config keys; everything is "
-                "stored in --workdir"
+                f"--config.{key}: --mode predict reads only predict.*; everything else "
+                "is stored in --workdir"
             )
-        if not key.startswith(_EVALUATE_KEYS):
+        if flags.mode == "evaluate" and not key.startswith(_EVALUATE_KEYS):
             raise errors.ConfigError(
-                f"--config.{key}: --mode evaluate reads only data.*, eval.* and log.*; "
-                "the rest is stored in --workdir"
+                f"--config.{key}: --mode evaluate reads only data.*, eval.*, log.* and "
+                "predict.*; the rest is stored in --workdir"
+            )
+        if flags.mode == "evaluate" and key in _SCALE_KEYS:
+            raise errors.ConfigError(
+                f"--config.{key}: the network keeps the scale that it was trained at; "
+                "leave it out, or use --config.eval.resize=squeeze"
             )
 
 

@@ -159,22 +159,28 @@ def _evaluate(flags: argparse.Namespace, pairs: dict[str, str]) -> int:
     if not whole:
         directory.refuse_training_images(flags.workdir, chosen.image_ids)
     evaluation.evaluate_workdir(
-        flags.workdir, chosen, screen, experiment.eval, {}, output
+        flags.workdir,
+        chosen,
+        screen,
+        experiment.eval,
+        {},
+        output,
+        batch=experiment.predict.batch,
     )
     return 0
 
 
 def _predict(flags: argparse.Namespace, pairs: dict[str, str]) -> int:
-    del pairs  # refused by `flags.parse`
     from cellrec_jax.io import console
     from cellrec_jax.predict import files, inputs, predictor
 
     _need(flags.workdir, "--workdir DIR", "predict")
     _need(flags.input, "--input FILE|FOLDER|GLOB", "predict")
     output = flags.output or flags.workdir / "predict"
+    experiment = _stored_experiment(flags.workdir, pairs)
     screen = console.Console()
     found = inputs.look(flags.input)
-    model = predictor.load(flags.workdir)
+    model = predictor.load(flags.workdir, batch=experiment.predict.batch)
     for line in (*found.notes, *model.model.threshold_lines()):
         screen.line(line)
     outcome = files.predict_files(

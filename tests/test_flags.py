@@ -44,9 +44,14 @@ def test_micrometres_that_an_image_may_have(mpp):
         ("evaluate", ["--config", "x"], "--config: --mode evaluate does not"),
         ("evaluate", ["--config.loss.scope=both"], "--config.loss.scope: --mode evalu"),
         ("evaluate", ["--config.model.nms_iou=0"], "--config.model.nms_iou: --mode"),
-        ("evaluate", ["--config.seed=1"], "reads only data.*, eval.* and log.*"),
+        (
+            "evaluate",
+            ["--config.seed=1"],
+            "reads only data.*, eval.*, log.* and predict.*",
+        ),
+        ("evaluate", ["--config.data.size_hw=9,9"], "--config.eval.resize=squeeze"),
         ("predict", ["--config", "x"], "--config: --mode predict does not"),
-        ("predict", ["--config.data.root=x"], "takes no --config keys"),
+        ("predict", ["--config.data.root=x"], "reads only predict.*"),
     ],
 )
 def test_what_a_mode_does_not_read_is_refused(mode, words, message):

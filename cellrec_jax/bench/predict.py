@@ -5,9 +5,8 @@ x 1080 px take theirs 110 ms, P2PNet 120, regressed maps 2310 to 3040 (device un
 trained on an A100). Rows have the small networks of `launch/sweeps/point_table1.toml`;
 with `--full` those of published size, for a GPU.
 
-One uint8 image of noise goes through `predict.compiled`. Initial weights leave hardly a
-slot empty, so thinning has as much to do as after training. Rows take turns in one
-process; compilation is apart.
+One uint8 image of noise goes through `predict.compiled`; thresholds and least distances
+are the host's. Rows take turns in one process; compilation is apart.
 """
 
 from collections.abc import Mapping
@@ -23,10 +22,6 @@ from cellrec_jax import methods
 from cellrec_jax.bench import experiments, machine, timing
 from cellrec_jax.bench.report import Report, Row, Say, Settings
 from cellrec_jax.config import Experiment
-from cellrec_jax.data import arrays
-from cellrec_jax.data.example import ExampleSpec, prepare
-from cellrec_jax.data.record import Record
-from cellrec_jax.types import Decode
 
 Size = tuple[int, int]
 
@@ -60,8 +55,6 @@ AGAINST = "ours"
 """The row that ratios refer to."""
 
 _NUM_CLASSES = 4  # the paper's
-_THRESHOLD = 0.5
-_MIN_DISTANCE_PX = 6.0
 
 
 def run(settings: Settings, say: Say) -> Report:
@@ -108,14 +101,10 @@ def ready(
     method = methods.build(experiment, _NUM_CLASSES)
     weights = jax.jit(method.init)(jax.random.key(0), jnp.zeros((1, 64, 64, 3)))
     pixels = np.random.default_rng(0).integers(0, 256, (*size_hw, 3), np.uint8)
-    none = np.zeros((0, 2), np.float32), np.zeros(0, np.int32)
-    record = Record("noise", pixels, *none)
-    batch = arrays.stack([prepare(record, ExampleSpec(size_hw, max_cells=1))])
-    thresholds = jnp.full(_NUM_CLASSES, _THRESHOLD)
-    decode = Decode(thresholds, jnp.asarray(_MIN_DISTANCE_PX))
-    call = timing.compile_call(
-        compiled.jit_predict(method), *weights, batch, decode, wait=jax.device_get
-    )
+    whole = np.array([size_hw], np.int32)
+    windows = compiled.Windows(pixels[None], whole, np.ones(1, bool))
+    predict = compiled.jit_predict(method, _NUM_CLASSES)
+    call = timing.compile_call(predict, *weights, windows, wait=jax.device_get)
     call.run()
     return call, {
         "parameters": sum(leaf.size for leaf in jax.tree.leaves(weights[0])),

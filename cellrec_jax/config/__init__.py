@@ -10,6 +10,7 @@ from cellrec_jax.config.experiment import (
     shared,
     to_json,
 )
+from cellrec_jax.config.prediction import PredictConfig
 from cellrec_jax.config.training import CheckpointConfig, LogConfig, OptimConfig
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Experiment",
     "LogConfig",
     "OptimConfig",
+    "PredictConfig",
     "base",
     "for_two_cores",
     "shared",

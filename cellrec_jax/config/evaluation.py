@@ -14,7 +14,6 @@ class EvalConfig:
 
     every: int = option(0, least=0)
     """Steps between evaluations on the validation images; 0: only at the end."""
-    batch_size: int = option(1, above=0)
     radius_px: float = option(12.0, above=0)
     """A detection within this distance of a cell is right; px of the image on disk."""
     radius_um: float = option(0.0, least=0)
@@ -34,6 +33,10 @@ class EvalConfig:
     distance, then the radius), nearest or greedy_score; see `metrics.matching`."""
     strict: bool = False
     """A pair counts below the radius, not at it."""
+    resize: str = option("auto", choices=("auto", "squeeze"))
+    """auto (images of the training images' size as those, others at their scale,
+    mirrored or in tiles, as --mode predict) or squeeze (all as the training images,
+    whatever their size, so that cells change size)."""
     beside: str = option("", choices=("", *PROTOCOLS))
     """A second protocol, reported beside the first as NAME(protocol)@radius; empty is
     none."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cellrec_jax.config.data import DataConfig
 from cellrec_jax.config.evaluation import EvalConfig
 from cellrec_jax.config.limits import check, option
+from cellrec_jax.config.prediction import PredictConfig
 from cellrec_jax.config.training import CheckpointConfig, LogConfig, OptimConfig
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Experiment:
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
     optim: OptimConfig = dataclasses.field(default_factory=OptimConfig)
     eval: EvalConfig = dataclasses.field(default_factory=EvalConfig)
+    predict: PredictConfig = dataclasses.field(default_factory=PredictConfig)
     checkpoint: CheckpointConfig = dataclasses.field(default_factory=CheckpointConfig)
     log: LogConfig = dataclasses.field(default_factory=LogConfig)
 
@@ -45,11 +47,13 @@ _SECTIONS = {
     "data": DataConfig,
     "optim": OptimConfig,
     "eval": EvalConfig,
+    "predict": PredictConfig,
     "checkpoint": CheckpointConfig,
     "log": LogConfig,
 }
 MAY_CHANGE = (
     "eval",
+    "predict",
     "log",
     "checkpoint",
     "note",

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 
 _UNITS = {"px": "pixels", "um": "micrometres"}
+RENAMED = {"eval.batch_size": "predict.batch"}
+"""Keys of older versions -> those that do the same now."""
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -49,9 +51,9 @@ def override(config: "ConfigDict", key: str, text: str) -> None:
 def _nearest(key: str, known: Mapping[str, Any]) -> str:
     """The flag most like an unknown key; with its unit, beside those of other units."""
     tail = key.rsplit(".", 1)[-1]
-    near = difflib.get_close_matches(key, known, n=1, cutoff=0.6) or [
-        k for k in known if k.rsplit(".", 1)[-1] == tail
-    ]
+    near = [RENAMED[key]] if key in RENAMED else []
+    near = near or difflib.get_close_matches(key, known, n=1, cutoff=0.6)
+    near = near or [k for k in known if k.rsplit(".", 1)[-1] == tail]
     near = near or difflib.get_close_matches(key, known, n=1, cutoff=0.0)
     stem, unit = _split_unit(near[0])
     if not unit or key.endswith(unit):

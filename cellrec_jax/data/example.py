@@ -77,7 +77,7 @@ def prepare(record: Record, spec: ExampleSpec) -> Example:
     record = dataclasses.replace(
         record,
         image=scale_intensity(record.image, spec.intensity),
-        boxes_yxyx=_cell_boxes(record, spec),
+        boxes_yxyx=cell_boxes(record, spec),
     )
     record, scale_yx = transforms.resize_record(record, spec.size_hw, spec.resize)
     assert record.boxes_yxyx is not None  # set above, for mypy
@@ -165,7 +165,7 @@ def sample_cells(record: Record, spec: ExampleSpec) -> tuple[Record, int]:
     return transforms.select_cells(record, keep), num_dropped
 
 
-def _cell_boxes(record: Record, spec: ExampleSpec) -> np.ndarray:
+def cell_boxes(record: Record, spec: ExampleSpec) -> np.ndarray:
     """Boxes of a record's cells at its native size, clipped to the image."""
     if spec.boxes not in ("auto", "points", "annotated"):
         raise errors.ConfigError(

@@ -60,7 +60,7 @@ def resize_record(
             f"data.resize is {mode!r}: use one of {', '.join(RESIZE_MODES)}"
         )
     native_hw = record.image.shape[:2]
-    content_hw = _content_size(native_hw, size_hw) if mode == "pad" else size_hw
+    content_hw = content_size(native_hw, size_hw, mode)
     scale_yx = np.divide(content_hw, native_hw).astype(np.float32)
     # A point that is rounded onto the edge stays inside.
     last_yx = np.nextafter(np.array(content_hw, np.float32), np.float32(0))
@@ -84,6 +84,17 @@ def resize_record(
         ignore=ignore,
     )
     return _pad_record(resized, size_hw), scale_yx
+
+
+def content_size(
+    native_hw: Sequence[int], size_hw: tuple[int, int], mode: str
+) -> tuple[int, int]:
+    """Size of an image's part of `size_hw` px after `resize_record`."""
+    if mode != "pad":
+        return size_hw
+    sides = np.multiply(native_hw, resize_scale(native_hw, size_hw, "pad"))
+    height, width = (max(1, round(side)) for side in sides.tolist())
+    return min(height, size_hw[0]), min(width, size_hw[1])
 
 
 def resize_scale(
@@ -123,15 +134,6 @@ def clip_boxes(boxes_yxyx: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
     """Cuts boxes off at the frame. [..., 4] -> f32 [..., 4]."""
     limit = np.array([*size_hw, *size_hw], np.float32)
     return np.clip(boxes_yxyx, 0, limit).astype(np.float32)
-
-
-def _content_size(
-    native_hw: tuple[int, ...], size_hw: tuple[int, int]
-) -> tuple[int, int]:
-    """Largest size of the native aspect that fits into `size_hw`."""
-    sides = np.multiply(native_hw, resize_scale(native_hw, size_hw, "pad"))
-    height, width = (max(1, round(side)) for side in sides.tolist())
-    return min(height, size_hw[0]), min(width, size_hw[1])
 
 
 def _pad_record(record: Record, size_hw: tuple[int, int]) -> Record:

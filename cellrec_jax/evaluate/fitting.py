@@ -1,19 +1,19 @@
 """The operating point, fitted on validation images, and the metrics at it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import dataclasses
 from typing import Any
 
 import numpy as np
 
 from cellrec_jax import errors, geometry
-from cellrec_jax.config import EvalConfig
-from cellrec_jax.data import sets
+from cellrec_jax.config import EvalConfig, Experiment
 from cellrec_jax.evaluate import predictions
 from cellrec_jax.metrics import counting, report
 from cellrec_jax.metrics import results as results_lib
 from cellrec_jax.metrics.results import ImageResult
-from cellrec_jax.predict import compiled
+from cellrec_jax.predict import compiled, stream
+from cellrec_jax.predict.frame import Scene
 from cellrec_jax.types import Method, TrainState
 
 
@@ -60,25 +60,15 @@ def fit(
 
 
 def fit_on(
-    val_set: sets.EvalSet,
-    method: Method,
-    params: Any,
-    model_state: Any,
+    images: Sequence[Scene],
+    network: stream.Network,
     class_names: tuple[str, ...],
     config: EvalConfig,
-    track: predictions.Track | None = None,
 ) -> tuple[list[ImageResult], counting.OperatingPoint]:
     """Predicts the validation images and chooses the operating point on them."""
-    found = predictions.predict_set(
-        compiled.jit_predict(method),
-        params,
-        model_state,
-        val_set,
-        len(class_names),
-        batch_size=config.batch_size,
-        track=track,
-    )
-    return found, fit(found, class_names, config, val_set.mpp)
+    found = predictions.predict_set(network, images)
+    mpp = predictions.common_mpp(scene.key for scene in images)
+    return found, fit(found, class_names, config, mpp)
 
 
 def to_json(fitted: counting.OperatingPoint) -> dict[str, Any]:
@@ -118,9 +108,9 @@ def metrics(
 
 
 def validator(
-    config: EvalConfig,
+    experiment: Experiment,
     method: Method,
-    val_set: sets.EvalSet | None,
+    images: Sequence[Scene],
     class_names: tuple[str, ...],
 ) -> Callable[[TrainState], tuple[counting.OperatingPoint, dict[str, float]]]:
     """Makes the loop's validation: the fitted operating point and one score by name.
@@ -128,12 +118,15 @@ def validator(
     The best checkpoint has most AP11 with boxes, else F1 within the radius; 0
     undefined.
     """
+    config = experiment.eval
+    predict = compiled.jit_predict(method, len(class_names))
+    mpp = predictions.common_mpp(scene.key for scene in images)
 
     def validate(state: TrainState) -> tuple[counting.OperatingPoint, dict[str, float]]:
-        assert val_set is not None  # the loop asks only if there is one
         weights = state.eval_params, state.model_state
-        found, fitted = fit_on(val_set, method, *weights, class_names, config)
-        radius = radius_px(config, val_set.mpp)
+        network = stream.Network(predict, *weights, experiment.predict.batch)
+        found, fitted = fit_on(images, network, class_names, config)
+        radius = radius_px(config, mpp)
         if not any(result.pred_boxes_yxyx is not None for result in found):
             return fitted, {f"F1@{radius:g}px": fitted.f1 or 0.0}
         thinned = results_lib.suppress(found, fitted.min_distance)

@@ -25,7 +25,7 @@ def write_tables(
     config: EvalConfig,
 ) -> None:
     """Writes predictions/per_image.csv and predictions/detections.csv."""
-    thresholds = np.asarray(model.decode.thresholds)
+    thresholds = np.asarray(model.meta["decode"]["thresholds"])
     rows = report.per_image_rows(
         results,
         model.class_names,
@@ -108,7 +108,7 @@ def draw_overlays(
     split: sets.Split,
 ) -> None:
     """Draws the first test images as the paper's Fig. 7."""
-    thresholds = np.asarray(model.decode.thresholds)
+    thresholds = np.asarray(model.meta["decode"]["thresholds"])
     if config.overlay_score:
         thresholds = np.full_like(thresholds, config.overlay_score)
     one_class = len(model.class_names) == 1

@@ -1,98 +1,111 @@
-"""Predictions of a set, in px of the images on disk, and how long they take."""
+"""Predictions of a set beside its annotations, in px of the images on disk."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
 from cellrec_jax import geometry
-from cellrec_jax.cells import Cells, cells_of
-from cellrec_jax.data import arrays, sets
+from cellrec_jax.cells import Cells
+from cellrec_jax.data import example, sets
+from cellrec_jax.data.record import Record
 from cellrec_jax.metrics.results import ImageResult
-from cellrec_jax.predict.compiled import Predict
-from cellrec_jax.types import Decode
-from cellrec_jax.workdir import model as model_lib
+from cellrec_jax.predict import stream
+from cellrec_jax.predict.frame import Frame, Scene, Seen
 
-_TIMED = 7  # images behind a time of prediction
+_TIMED = 7  # predictions behind a time of prediction
 
 Track = Callable[[Iterable[Any], str], Iterable[Any]]
 
 
-def predict_set(
-    predict: Predict,
-    params: Any,
-    model_state: Any,
-    eval_set: sets.EvalSet,
-    num_classes: int,
-    *,
-    batch_size: int,
+class Truth(NamedTuple):
+    """What is annotated in an image, px of its file; the key of its scene."""
+
+    image_id: str
+    group: str
+    points_yx: np.ndarray
+    """f32 [N, 2]."""
+    labels: np.ndarray
+    """i32 [N]."""
+    boxes_yxyx: np.ndarray
+    """f32 [N, 4]."""
+    valid: np.ndarray | None
+    """bool [H, W], where annotations count; None is everywhere."""
+    mpp: float
+    """Micrometres per px; 0 is unknown."""
+
+
+def scenes(
+    split: sets.Split,
+    frame: Frame,
     track: Track | None = None,
-) -> list[ImageResult]:
-    """Predicts every image of a set, all scores, in px of the images on disk."""
-    batches = arrays.eval_batches(eval_set.images, batch_size)
-    # Tracked is a range, not a list of batches: only one of them is held at a time.
-    turns: Iterable[int] = range(-(-len(eval_set.image_ids) // batch_size))
-    turns = track(turns, "predicting") if track else turns
-    results: list[ImageResult] = []
-    for _, batch in zip(turns, batches, strict=True):
-        detections = predict(
-            params, model_state, batch, model_lib.keep_all(num_classes)
-        )
-        for row, real in enumerate(np.asarray(batch.image_mask)):
-            if real:
-                cells = cells_of(detections, row)
-                results.append(to_result(eval_set, len(results), cells))
-    return results
+    what: str = "predicting",
+) -> Iterator[Scene]:
+    """A split's images, read one at a time, with their `Truth`."""
+    ids: Iterable[str] = split.image_ids
+    for image_id in track(ids, what) if track else ids:
+        record = split.source.load(image_id)
+        truth = _truth(record, split.spec)
+        yield frame.scene(record.image, truth.mpp, key=truth)
 
 
-def to_result(eval_set: sets.EvalSet, index: int, cells: Cells) -> ImageResult:
-    """Moves one image's detections and truths to the frame of the file."""
-    scale = eval_set.scale_yx[index][None]
-    images = eval_set.images
-    valid = np.asarray(images.valid[index])
-    truth = np.asarray(images.points_mask[index])
-    true_points = np.asarray(images.points_yx[index])[truth]
-    counted = _inside(valid, true_points)
-    true_boxes = np.asarray(images.boxes_yxyx[index])[truth][counted]
-    box_scale = np.tile(scale, 2)
-    boxes = cells.boxes_yxyx
-    return ImageResult(
-        image_id=eval_set.image_ids[index],
-        group=eval_set.groups[index],
-        pred_points_yx=cells.points_yx / scale,
-        pred_scores=cells.scores,
-        pred_labels=cells.labels,
-        pred_boxes_yxyx=None if boxes is None else boxes / box_scale,
-        pred_ignored=~_inside(valid, cells.points_yx),
-        true_points_yx=(true_points / scale)[counted],
-        true_labels=np.asarray(images.labels[index])[truth][counted],
-        true_boxes_yxyx=true_boxes / box_scale,
+def _truth(record: Record, spec: example.ExampleSpec) -> Truth:
+    everywhere = record.annotated is None and record.ignore is None
+    return Truth(
+        record.image_id,
+        record.group,
+        record.points_yx,
+        record.labels,
+        example.cell_boxes(record, spec),
+        None if everywhere else example.valid_region(record),
+        record.mpp or spec.mpp,
     )
 
 
-def _inside(valid: np.ndarray, points_yx: np.ndarray) -> np.ndarray:
+def predict_set(network: stream.Network, images: Iterable[Scene]) -> list[ImageResult]:
+    """Predicts every image of a set, all scores, in px of the images on disk."""
+    found = stream.predict_scenes(network, images)
+    return [to_result(scene.key, cells) for scene, cells in found]
+
+
+def to_result(truth: Truth, found: Cells) -> ImageResult:
+    """Predictions beside what counts of an image's annotations."""
+    counted = _inside(truth.valid, truth.points_yx)
+    return ImageResult(
+        image_id=truth.image_id,
+        group=truth.group,
+        pred_points_yx=found.points_yx,
+        pred_scores=found.scores,
+        pred_labels=found.labels,
+        pred_boxes_yxyx=found.boxes_yxyx,
+        pred_ignored=~_inside(truth.valid, found.points_yx),
+        true_points_yx=truth.points_yx[counted],
+        true_labels=truth.labels[counted],
+        true_boxes_yxyx=truth.boxes_yxyx[counted],
+    )
+
+
+def _inside(valid: np.ndarray | None, points_yx: np.ndarray) -> np.ndarray:
+    if valid is None:
+        return np.ones(len(points_yx), bool)
     pixel = geometry.point_to_pixel(points_yx)
     row = np.clip(pixel[:, 0], 0, valid.shape[0] - 1)
     column = np.clip(pixel[:, 1], 0, valid.shape[1] - 1)
     return valid[row, column]
 
 
-def seconds_per_image(
-    predict: Predict,
-    params: Any,
-    model_state: Any,
-    eval_set: sets.EvalSet,
-    decode: Decode,
-) -> float:
-    """Median seconds from an image on the host to its points, without compiling."""
-    host = jax.device_get(eval_set.images)
+def common_mpp(images: Iterable[Truth | Seen]) -> float:
+    """Micrometres per px where all images agree, else 0."""
+    found = {image.mpp for image in images}
+    return found.pop() if len(found) == 1 else 0.0
+
+
+def seconds_per_image(network: stream.Network, scene: Scene) -> float:
+    """Median seconds from an image on the host to its cells, without compiling."""
     seconds = []
-    for turn in range(_TIMED + 1):
-        row = [turn % len(host.image)]
-        batch = jax.tree.map(lambda x, row=row: x[row], host)
+    for _ in range(_TIMED + 1):
         begin = time.perf_counter()
-        jax.device_get(predict(params, model_state, batch, decode))
+        list(stream.predict_scenes(network, [scene]))
         seconds.append(time.perf_counter() - begin)
     return float(np.median(seconds[1:]))  # the first one may compile

@@ -1,7 +1,9 @@
 """A trained work directory to metrics, figures and results.json."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+import dataclasses
 import importlib.metadata
+import itertools
 import platform
 from typing import Any
 
@@ -16,12 +18,13 @@ from cellrec_jax.evaluate import fitting, outputs, predictions
 from cellrec_jax.io.console import Console
 from cellrec_jax.metrics import counting, report
 from cellrec_jax.metrics import results as results_lib
-from cellrec_jax.predict import compiled
+from cellrec_jax.predict import frame as frames
+from cellrec_jax.predict import predictor as predictor_lib
+from cellrec_jax.predict.frame import Scene
 from cellrec_jax.workdir import model as model_lib
 from cellrec_jax.workdir import operating_point, writer
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scipy")
-_SAME_MPP = 0.05  # pixel sizes that differ by less are one
 
 
 def renew_operating_points(
@@ -44,15 +47,24 @@ def _fit_operating_point(
     model: model_lib.Model, config: EvalConfig, split: sets.Split, console: Console
 ) -> counting.OperatingPoint:
     """As training does: methods that are not trained look at no validation images."""
-    val_set = None if model.method.traits.fit else sets.load_eval(split, console.track)
-    if val_set is None:
+    if model.method.traits.fit or not split.image_ids:
         return fitting.fit([], model.class_names, config, model.meta["mpp"])
     console.line("choosing the thresholds again on the validation images")
-    weights = model.params, model.model_state
-    _, fitted = fitting.fit_on(
-        val_set, model.method, *weights, model.class_names, config, console.track
-    )
+    predictor, frame = _frame(model, config, split)
+    images = tuple(predictions.scenes(split, frame, console.track))
+    _, fitted = fitting.fit_on(images, predictor.network, model.class_names, config)
     return fitted
+
+
+def _frame(
+    model: model_lib.Model, config: EvalConfig, split: sets.Split, batch: int = 0
+) -> tuple[predictor_lib.Predictor, frames.Frame]:
+    """A model made ready, and how it sees a split's images."""
+    experiment = dataclasses.replace(model.experiment, eval=config)
+    frame = frames.of(experiment, model.meta, model.method.traits.stride)
+    return predictor_lib.of(model, batch), dataclasses.replace(
+        frame, intensity=split.spec.intensity
+    )
 
 
 def evaluate_workdir(
@@ -62,32 +74,41 @@ def evaluate_workdir(
     config: EvalConfig,
     timing: Mapping[str, Any],
     output: epath.PathLike | None = None,
+    *,
+    batch: int = 0,
 ) -> dict[str, Any]:
     """Evaluates a trained work directory, writes and returns what results.json holds.
 
     Of several processes all must call this, the first one writes. Empty `timing`, of
-    the training, keeps what is there; `output` None is the work directory.
+    the training, keeps what is there; `output` None is the work directory; `batch` as
+    of `predictor.load`.
     """
     workdir = epath.Path(workdir)
     output = epath.Path(output or workdir)
     model = model_lib.restore(workdir, config.weights)
     operating_point.require_same_cuts(model.experiment.eval, config, workdir)
     facts = _run_facts(model, timing, workdir)
-    eval_set = sets.load_eval(split, console.track)
-    if eval_set is None:
+    if not split.image_ids:
         console.line("no images to evaluate on: metrics are left out")
         content = {"metrics": {}, "run": facts}
         _write_results(output, content)
         return content
     _check_classes(model, split)
-    for line in _scale_lines(model, eval_set):
+    predictor, frame = _frame(model, config, split, batch)
+    seen: list[frames.Seen] = []
+    scenes = predictions.scenes(split, frame, console.track)
+    first = next(scenes)
+    scenes = itertools.chain([first], scenes)
+    results = predictions.predict_set(predictor.network, _noting(scenes, seen))
+    for line in (*frames.lines(seen, frame), *_slot_lines(model, results)):
         console.line(line)
-    radius = fitting.radius_px(config, eval_set.mpp)
-    results, facts["timing"]["predict_s"] = _predict(model, eval_set, config, console)
-    for line in _slot_lines(model, results):
-        console.line(line)
+    facts["timing"]["predict_s"] = predictions.seconds_per_image(
+        predictor.network, first
+    )
+    radius = fitting.radius_px(config, predictions.common_mpp(seen))
     decode = dict(model.meta["decode"])
-    results = results_lib.suppress(results, decode["min_distance"])
+    least = [decode["min_distance"] / frame.ratio(one.mpp) for one in seen]
+    results = results_lib.suppress(results, least)
     found = fitting.metrics(results, model.class_names, config, radius, decode)
     tables = report.tables(
         results,
@@ -108,23 +129,12 @@ def evaluate_workdir(
     return content
 
 
-def _predict(
-    model: model_lib.Model, eval_set: sets.EvalSet, config: EvalConfig, console: Console
-) -> tuple[list[results_lib.ImageResult], float]:
-    """All predictions, and the seconds that an image takes."""
-    weights = model.params, model.model_state
-    predict = compiled.jit_predict(model.method)
-    results = predictions.predict_set(
-        predict,
-        *weights,
-        eval_set,
-        len(model.class_names),
-        batch_size=config.batch_size,
-        track=console.track,
-    )
-    return results, predictions.seconds_per_image(
-        predict, *weights, eval_set, model.decode
-    )
+def _noting(scenes: Iterable[Scene], seen: list[frames.Seen]) -> Iterator[Scene]:
+    """The scenes, each noted in `seen`."""
+    for scene in scenes:
+        how = scene.placement.how
+        seen.append(frames.Seen(how, scene.native_hw, scene.key.mpp))
+        yield scene
 
 
 def _write_results(output: epath.Path, content: Mapping[str, Any]) -> None:
@@ -146,27 +156,6 @@ def _check_classes(model: model_lib.Model, split: sets.Split) -> None:
             else "the set has fewer: a model of fewer classes can be evaluated on it"
         )
     )
-
-
-def _scale_lines(model: model_lib.Model, eval_set: sets.EvalSet) -> list[str]:
-    """Warns where cells change size: whole images are resized as in training."""
-    lines = []
-    height, width = model.meta["native_hw"]
-    odd = [hw for hw in eval_set.native_hw if not model.takes_whole(hw)]
-    if odd:
-        lines.append(
-            f"warning: {len(odd)} of {len(eval_set.native_hw)} images (such as "
-            f"{odd[0][0]} x {odd[0][1]} px) are far from the training images' size, "
-            "and are resized as those were, so that cells change size; cut them to "
-            f"about {height} x {width} px (--mode predict tiles by itself)"
-        )
-    trained = float(model.meta["mpp"])
-    if trained and eval_set.mpp and abs(eval_set.mpp / trained - 1) > _SAME_MPP:
-        lines.append(
-            f"warning: the images have {eval_set.mpp:g} um per px, the training images "
-            f"{trained:g}; resample them to {trained:g} (--mode predict does so)"
-        )
-    return lines
 
 
 def _slot_lines(

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from cellrec_jax import errors
+from cellrec_jax.config import overrides
 
 _GONE: dict[str, Any] = {
     "model.anchor_offset": 0.0,
@@ -20,6 +21,10 @@ _GONE: dict[str, Any] = {
 def without(fields: Mapping[str, Any], sections: Collection[str]) -> dict[str, Any]:
     """A stored configuration less gone options; a `ConfigError` if not at default."""
     left = dict(fields)
+    for key in overrides.RENAMED:  # none of them changes results
+        section, _, name = key.partition(".")
+        part = left.get(section, {})
+        left[section] = {k: v for k, v in part.items() if k != name}
     for key, default in _GONE.items():
         section, _, name = key.partition(".")
         part = left.get(section)

@@ -129,18 +129,22 @@ def above_thresholds(
     ]
 
 
-def suppress(results: Sequence[ImageResult], distance: float) -> list[ImageResult]:
+def suppress(
+    results: Sequence[ImageResult], distance: float | Sequence[float]
+) -> list[ImageResult]:
     """Thins the predictions of each image, all classes together.
 
-    A cell has one class: the better of two nearer than `distance` (px; 0 keeps all;
-    ValueError if negative or not finite) stays; ignored ones thin out as any do.
+    A cell has one class: the better of two nearer than `distance` (px, of all images or
+    of each; 0 keeps all; ValueError if negative or not finite) stays; ignored ones thin
+    out as any do.
     """
+    distances = np.broadcast_to(distance, len(results)).tolist()
     return [
         select(
             result,
-            suppression.suppress(result.pred_points_yx, result.pred_scores, distance),
+            suppression.suppress(result.pred_points_yx, result.pred_scores, least),
         )
-        for result in results
+        for result, least in zip(results, distances, strict=True)
     ]
 
 

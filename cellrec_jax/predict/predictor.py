@@ -4,26 +4,21 @@ model = cellrec_jax.load("runs/ki67")
 cells = model.predict(image)          # uint8 or uint16 [H, W, 3]
 """
 
+from collections.abc import Callable, Iterable, Iterator, Mapping
 import dataclasses
+from typing import Any
 
 from etils import epath
 import numpy as np
 
-from cellrec_jax import cells, errors, geometry
+from cellrec_jax import cells, errors
 from cellrec_jax.cells import Cells
-from cellrec_jax.data import arrays, example, sets, transforms
-from cellrec_jax.data.record import Record
-from cellrec_jax.predict import tiles
+from cellrec_jax.metrics import suppression
+from cellrec_jax.predict import frame as frames
+from cellrec_jax.predict import stream
 from cellrec_jax.predict.compiled import Predict, jit_predict
+from cellrec_jax.predict.frame import Frame, Scene
 from cellrec_jax.workdir import model as model_lib
-
-_SAME_SIZE = 0.05  # difference to the training images' size that resizing may hide
-_ONE_PASS = 1.5  # times the training images' sides, up to which nothing is cut
-# With a short margin two tiles may place one cell on either side of their seam, nearer
-# to each other than two cells are. Where the caller sets the margin only the fitted
-# least distance counts, so that from the receptive radius on tiles give what the whole
-# image does.
-_TWINS_PX = 2.2  # px of the network, so that two pixels apart is one cell
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +27,8 @@ class Predictor:
 
     model: model_lib.Model
     compiled: Predict
+    batch: int = 0
+    """Windows that the network takes at a time; 0 is chosen by the device."""
 
     def __repr__(self) -> str:
         """That of the model."""
@@ -42,14 +39,33 @@ class Predictor:
         """Names of the classes that labels count."""
         return self.model.class_names
 
-    def predict(self, image: np.ndarray, mpp: float = 0.0, margin_px: int = 0) -> Cells:
+    @property
+    def frame(self) -> Frame:
+        """What the network was trained on, as far as the scale of images goes."""
+        model = self.model
+        return frames.of(model.experiment, model.meta, model.method.traits.stride)
+
+    @property
+    def network(self) -> stream.Network:
+        """The compiled prediction with its weights."""
+        model = self.model
+        return stream.Network(
+            self.compiled, model.params, model.model_state, self.batch
+        )
+
+    def predict(
+        self,
+        image: np.ndarray,
+        mpp: float = 0.0,
+        margin_px: int = 0,
+        on_windows: Callable[[int], None] | None = None,
+    ) -> Cells:
         """Detects cells above the thresholds that were fitted on validation images.
 
         An image within 5 % of the training images' size is resized as those were. Any
-        other is brought to their scale, by `mpp` where both are known. One pass if
-        neither side is over 1.5 times theirs, else overlapping tiles. Smaller ones are
-        mirrored to their size, so that all share what is compiled; each larger size of
-        a pass is compiled once, which takes longer than predicting.
+        other is brought to their scale, by `mpp` where both are known, and mirrored to
+        their size or cut into overlapping tiles of it, so that all share what is
+        compiled. Evaluation does the same.
 
         `heatmap_pu` divides each tile by its own brightest pixel; with a relative
         `model.peak_rule` also by its own range of heights, so that one without cells
@@ -62,108 +78,76 @@ class Predictor:
             the receptive radius of the network on (352 for a ResNet-50 and the heads of
             `point_matching`; twice that if `data.size_hw` halves the images) tiles give
             what the whole image does, but for configs/README.md, Large images. Tiles
-            grow with it, and those at far edges are each compiled once.
+            grow with it.
+          on_windows: told how many windows are done, of `count_windows`.
 
         Returns cells in px of `image`. DataError for no image, ValueError for a margin
         < 0.
         """
+        scene = self.scene(image, mpp, margin_px)
+        ((_, found),) = self.predict_many([scene], on_windows)
+        return found
+
+    def scene(
+        self, image: np.ndarray, mpp: float = 0.0, margin_px: int = 0, key: Any = None
+    ) -> Scene:
+        """An image for `predict_many`; arguments and errors as `predict`."""
         if margin_px < 0:
             raise ValueError(f"margin_px is {margin_px}: give 0 or more")
-        data = self.model.experiment.data
-        # Scaled for the whole image, so that equal pixels are equal in all tiles.
-        image = example.scale_intensity(_check_image(image), data.intensity)
-        size_hw = self._trained_size(image.shape[:2], mpp)
-        if self.model.takes_whole(size_hw.tolist(), _SAME_SIZE):
-            found = self._predict_pass(image, data.size_hw)
-        else:
-            found = self._predict_scaled(image, mpp, margin_px)
-        found = cells.select(found, geometry.inside(found.points_yx, image.shape[:2]))
-        return dataclasses.replace(found, class_names=self.class_names)
+        return self.frame.scene(_check_image(image), mpp, margin_px, key)
+
+    def predict_many(
+        self,
+        scenes: Iterable[Scene],
+        on_windows: Callable[[int], None] | None = None,
+    ) -> Iterator[tuple[Scene, Cells]]:
+        """Yields scenes and their cells, in order, as `predict`.
+
+        Windows of several images share batches: faster than one image after the other
+        where these are small. The next images are read meanwhile, in a thread.
+        """
+        decode = self.model.meta["decode"]
+        for scene, found in stream.predict_scenes(
+            self.network,
+            scenes,
+            least_score=min(decode["thresholds"]),
+            on_windows=on_windows,
+        ):
+            kept = at_operating_point(found, decode, scene.ratio)
+            yield scene, dataclasses.replace(kept, class_names=self.class_names)
 
     def needs_tiles(self, image_hw: tuple[int, int], mpp: float = 0.0) -> bool:
         """Whether `predict` cuts an image of this size, px, into tiles."""
-        most_hw = _ONE_PASS * np.asarray(self.model.meta["native_hw"])
-        return bool(np.any(self._trained_size(image_hw, mpp) > most_hw))
-
-    def _trained_size(self, image_hw: tuple[int, ...], mpp: float) -> np.ndarray:
-        """Size, f64 [2], that an image has at the training images' px."""
-        trained = float(self.model.meta["mpp"])
-        return np.asarray(image_hw) * (mpp / trained if mpp and trained else 1.0)
-
-    def _network_scale(self) -> np.ndarray:
-        """Px of the network per px of the training images, f64 [2]."""
-        data = self.model.experiment.data
-        native_hw = self.model.meta["native_hw"]
-        return transforms.resize_scale(native_hw, data.size_hw, data.resize)
-
-    def _predict_pass(self, image: np.ndarray, size_hw: tuple[int, ...]) -> Cells:
-        """Predicts one image as evaluation does, resized to `size_hw`."""
-        record = Record(
-            "image", image, np.zeros((0, 2), np.float32), np.zeros(0, np.int32)
-        )
-        spec = sets.evaluation_spec(self.model.experiment.data)
-        spec = dataclasses.replace(
-            spec, size_hw=(size_hw[0], size_hw[1]), boxes="points"
-        )
-        prepared = example.prepare(record, spec)
-        detections = self.compiled(
-            self.model.params,
-            self.model.model_state,
-            arrays.stack([prepared]),
-            self.model.decode,
-        )
-        return cells.rescale(cells.cells_of(detections, 0), 1.0 / prepared.scale_yx)
-
-    def _predict_scaled(self, image: np.ndarray, mpp: float, margin_px: int) -> Cells:
-        """Predicts one image at the training images' scale, in a pass or in tiles."""
-        image_hw = image.shape[:2]
-        size_hw = self._trained_size(image_hw, mpp) * self._network_scale()
-        height, width = (max(1, round(side)) for side in size_hw.tolist())
-        # Resized before it is cut, so that tiles start on whole px of the network.
-        scaled = transforms.resize_image(image, (height, width))
-        scaled = tiles.pad_mirror(scaled, self.model.experiment.data.size_hw)
-        if self.needs_tiles(image_hw, mpp):
-            found = self._predict_tiles(scaled, margin_px)
-        else:
-            found = self._predict_pass(scaled, scaled.shape[:2])
-        back = np.divide(image_hw, (height, width)).astype(np.float32)
-        return cells.rescale(found, back)
-
-    def _predict_tiles(self, image: np.ndarray, margin_px: int) -> Cells:
-        """Predicts an image, px of the network, in tiles that overlap."""
-        parts = []
-        for tile in self._tiles(image.shape[:2], margin_px):
-            window = tile.cut(image)
-            found = self._predict_pass(window, window.shape[:2])
-            found = cells.shift(found, tile.origin_yx)
-            parts.append(cells.select(found, tile.owns(found.points_yx)))
-        number = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
-        merged = cells.concatenate(parts)
-        least = float(self.model.decode.min_distance)
-        distance = least if margin_px else max(least, _TWINS_PX)
-        return cells.sort(cells.drop_twins(merged, number, distance))
-
-    def _tiles(self, size_hw: tuple[int, ...], margin_px: int) -> list[tiles.Tile]:
-        """Tiles of an image, all in px of the network but for `margin_px`."""
-        data = self.model.experiment.data
-        least_hw = np.asarray(data.size_hw)
-        margin = (margin_px or data.box_size) * self._network_scale()
-        margin_yx = np.ceil(margin).astype(int)
-        if not margin_px:  # one shape, so one compilation; margins fill half at most
-            margin_yx = np.clip(margin_yx, 1, least_hw // 4)
-            return tiles.grid(size_hw, least_hw.tolist(), margin_yx.tolist())
-        stride = self.model.method.traits.stride
-        tile_hw = np.maximum(least_hw, 2 * margin_yx + 4 * stride)
-        return tiles.grid(size_hw, tile_hw.tolist(), margin_yx.tolist(), stride)
+        return self.frame.place(image_hw, mpp).how == frames.TILED
 
 
-def load(workdir: epath.PathLike, which: str = "last") -> Predictor:
+def at_operating_point(
+    found: Cells, decode: Mapping[str, Any], ratio: float = 1.0
+) -> Cells:
+    """Cells that are apart and above their class's threshold, best first.
+
+    `decode` as in a model's `meta`, `ratio` of `Frame.ratio`. As evaluation: a cell
+    below its threshold still drops lesser ones near it.
+    """
+    distance = decode["min_distance"] / ratio
+    apart = suppression.suppress(found.points_yx, found.scores, distance)
+    sure = found.scores >= np.asarray(decode["thresholds"])[found.labels]
+    return cells.select(found, apart & sure)
+
+
+def load(workdir: epath.PathLike, which: str = "last", batch: int = 0) -> Predictor:
     """Loads a trained work directory, alone; `which` is "last" or "best" on validation.
 
+    `batch` windows go through the network at a time; 0 is chosen by the device.
     CheckpointError if it holds no readable checkpoint.
     """
-    model = model_lib.restore(epath.Path(workdir), which)
-    return Predictor(model, jit_predict(model.method))
+    return of(model_lib.restore(epath.Path(workdir), which), batch)
+
+
+def of(model: model_lib.Model, batch: int = 0) -> Predictor:
+    """A predictor of a model in memory; `batch` as of `load`."""
+    compiled = jit_predict(model.method, len(model.class_names))
+    return Predictor(model, compiled, batch)
 
 
 def _check_image(image: np.ndarray) -> np.ndarray:

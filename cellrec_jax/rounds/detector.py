@@ -38,7 +38,8 @@ class Images(NamedTuple):
     data: sets.Sets
     train: sets.EvalSet
     """The training images with all their annotations; only measures use these."""
-    test: sets.EvalSet | None
+    measured: Mapping[str, sets.Split]
+    """Images that each round is measured on, by name."""
 
 
 class Job(NamedTuple):

@@ -5,7 +5,7 @@ unlabelled ones learns their features, and P-classification picks those that are
 cells or surely background. Source: Fujii et al., MICCAI 2021 (see `rounds`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 import dataclasses
 import functools
 import time
@@ -26,7 +26,6 @@ from cellrec_jax.methods.heatmap_forms import BACKGROUND
 from cellrec_jax.methods.heatmap_pu import method as heatmap_pu
 from cellrec_jax.methods.heatmap_pu.options import RefineOptions
 from cellrec_jax.ops import patches as patches_lib
-from cellrec_jax.predict.compiled import Predict
 from cellrec_jax.rounds import candidates as pseudo_candidates
 from cellrec_jax.rounds import labels as round_labels
 from cellrec_jax.rounds import patch_classifier
@@ -119,7 +118,7 @@ def find_candidates(
 
 
 @functools.lru_cache(maxsize=1)  # compiled once for all rounds
-def _jit_candidates(method: Method) -> Predict:
+def _jit_candidates(method: Method) -> Callable[..., Detections]:
     """Compiles a method's peaks of training images, from raw images on."""
 
     def find(params: Any, model_state: Any, batch: Batch, decode: Decode) -> Detections:

@@ -12,7 +12,7 @@ from cellrec_jax.data import example, sets
 from cellrec_jax.evaluate import fitting, predictions
 from cellrec_jax.metrics import counting, matching, ranking
 from cellrec_jax.metrics import results as results_lib
-from cellrec_jax.predict import compiled
+from cellrec_jax.predict import predictor as predictor_lib
 from cellrec_jax.rounds import figures as refine_figures
 from cellrec_jax.rounds import labels as round_labels
 from cellrec_jax.rounds import relabel
@@ -40,22 +40,17 @@ def label_line(number: int, rounds: int, labels: Mapping[str, ImageLabels]) -> s
 
 
 def measure(
-    model: model_lib.Model, eval_set: sets.EvalSet, config: EvalConfig
+    model: model_lib.Model, split: sets.Split, config: EvalConfig
 ) -> dict[str, float | None]:
     """Precision, recall and F1 in [0, 1], pooled over images; None where undefined."""
-    found = predictions.predict_set(
-        compiled.jit_predict(model.method),
-        model.params,
-        model.model_state,
-        eval_set,
-        1,
-        batch_size=1,
-    )
+    predictor = predictor_lib.of(model)
+    images = list(predictions.scenes(split, predictor.frame))
+    found = predictions.predict_set(predictor.network, images)
     decode = model.meta["decode"]
     counts = counting.point_counts(
         results_lib.suppress(found, decode["min_distance"]),
         np.asarray(decode["thresholds"]),
-        fitting.radius_px(config, eval_set.mpp),
+        fitting.radius_px(config, predictions.common_mpp(s.key for s in images)),
         protocol=config.protocol,
         strict=config.strict,
     )

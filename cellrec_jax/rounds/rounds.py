@@ -140,8 +140,11 @@ def _load(data: sets.Sets, console: Console) -> round_detector.Images:
     everything = data.train._replace(spec=data.val.spec)
     train_set = sets.load_eval(everything, console.track)
     assert train_set is not None  # `open_sets` refuses sets without training images
-    split = data.test if data.test.image_ids else data.val
-    return round_detector.Images(data, train_set, sets.load_eval(split, console.track))
+    test = data.test if data.test.image_ids else data.val
+    measured = {"train": everything, "test": test}
+    return round_detector.Images(
+        data, train_set, {name: s for name, s in measured.items() if s.image_ids}
+    )
 
 
 def _blank_lines(eval_set: sets.EvalSet) -> tuple[str, ...]:
@@ -196,9 +199,8 @@ def _report(
     )
     summary["seed"] = found.model.experiment.seed
     summary["notes"] = [*found.notes, *summary["notes"]]
-    for name, eval_set in (("train", images.train), ("test", images.test)):
-        if eval_set is not None:
-            summary[name] = round_report.measure(found.model, eval_set, config)
+    for name, split in images.measured.items():
+        summary[name] = round_report.measure(found.model, split, config)
     seconds = dict(found.seconds)
     for part in (judged, following):
         seconds |= part.seconds if part is not None else {}

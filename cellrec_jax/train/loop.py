@@ -14,14 +14,16 @@ from cellrec_jax import errors, methods
 from cellrec_jax.config import Experiment
 from cellrec_jax.data import augment, feed, looks, sets
 from cellrec_jax.data.survey import Survey
-from cellrec_jax.evaluate import fitting
+from cellrec_jax.evaluate import fitting, predictions
 from cellrec_jax.io.console import Clock, Console, format_seconds
+from cellrec_jax.predict import frame as frames
 from cellrec_jax.train import parallel
 from cellrec_jax.train import start as start_lib
 from cellrec_jax.train import step as step_lib
 from cellrec_jax.types import Method, TrainState
 from cellrec_jax.workdir import checkpoint, interrupt, operating_point, writer
 
+_VALIDATION = "validation images"
 _SLOW_HOURS = 2.0  # longer than this on a CPU is worth a warning
 
 
@@ -59,7 +61,6 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
     augment_options = augment_from(experiment)
     augment.check(augment_options, experiment.data.size_hw)
     source = feed.open_feed(experiment, data.train, console.track)
-    val_set = sets.load_eval(data.val, console.track)
     class_names = data.train.source.class_names
     for note in notes(experiment, data, source.seen):
         console.line(note)
@@ -70,8 +71,11 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
     manager = checkpoint.open_manager(workdir, experiment.checkpoint)
 
     # 3. Restore, or start from other weights.
-    meta = make_meta(experiment, class_names, source.seen, source.look) | {
-        "fit_pending": val_set is not None,
+    meta = make_meta(experiment, class_names, source.seen, source.look)
+    frame = frames.of(experiment, meta, method.traits.stride)
+    val_images = tuple(predictions.scenes(data.val, frame, console.track, _VALIDATION))
+    meta |= {
+        "fit_pending": bool(val_images),
         "init_from": start_lib.remembered(init_from),
         "score_due": False,
         "seconds": 0.0,
@@ -100,8 +104,8 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
     )
     pmapped = parallel.pmap_step(step_fn)
     validate = None
-    if val_set is not None:
-        validate = fitting.validator(experiment.eval, method, val_set, class_names)
+    if val_images:
+        validate = fitting.validator(experiment, method, val_images, class_names)
     score_of = _scorer(validate, meta, write)
     batches = source.batches(start)
 

@@ -1,6 +1,6 @@
 """A method with its weights: restored from a work directory."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 import dataclasses
 from typing import Any
 
@@ -60,14 +60,6 @@ class Model:
             jnp.asarray(scale * fitted["min_distance"], jnp.float32),
         )
 
-    def takes_whole(self, size_hw: Sequence[float], within: float = 0.5) -> bool:
-        """Whether an image, px, has the training images' size, up to a share `within`.
-
-        Either side may differ by it, and cells, resized as in training, change as much.
-        """
-        sides = zip(size_hw, self.meta["native_hw"], strict=True)
-        return all(abs(side - native) <= within * native for side, native in sides)
-
     def threshold_sources(self) -> list[str]:
         """Where each class's score threshold comes from, in words."""
         default = (
@@ -100,11 +92,6 @@ class Model:
         if distance := decode["min_distance"]:
             lines.append(f"least distance of two cells: {distance:g} px")
         return lines
-
-
-def keep_all(num_classes: int) -> Decode:
-    """A decode that keeps every detection, for curves over all scores."""
-    return Decode(jnp.zeros(num_classes), jnp.zeros(()))
 
 
 def weights_spec(method: Method, num_channels: int = 3) -> tuple[Any, Any]:

@@ -1,56 +1,37 @@
 """Two images and a method that finds each of their cells, and one more."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cellrec_jax.data import arrays, example, sets
-from cellrec_jax.data.record import Record
+from cellrec_jax.data import example, sets
+from cellrec_jax.data.record import Record, Source
 from cellrec_jax.evaluate import predictions
-from cellrec_jax.types import Detections
+from cellrec_jax.predict import compiled, stream
+from cellrec_jax.predict.frame import Frame
+from cellrec_jax.types import Detections, Method, Traits
 
-
-@pytest.fixture
-def eval_set() -> sets.EvalSet:
-    """Two images 40 x 60 squeezed to 80 x 90; half of the first is ignored."""
-    ignore = np.zeros((40, 60), bool)
-    ignore[:, 30:] = True
-    points = np.array([[10.5, 20.5], [30.5, 50.5]], np.float32)
-    records = [
-        Record("a", np.zeros((40, 60, 3), np.uint8), points, np.zeros(2, np.int32),
-               ignore=ignore),
-        Record("b", np.zeros((40, 60, 3), np.uint8), points[:1], np.zeros(1, np.int32)),
-    ]  # fmt: skip
-    spec = example.ExampleSpec(
-        size_hw=(80, 90), max_cells=4, training=False, box_size=8
-    )
-    examples = [example.prepare(record, spec) for record in records]
-    return sets.EvalSet(
-        arrays.stack(examples),
-        ("a", "b"),
-        ("", ""),
-        np.stack([e.scale_yx for e in examples]),
-        np.array([[40, 60]] * 2),
-        0.25,
-    )
+POINTS = np.array([[10.5, 20.5], [30.5, 50.5]], np.float32)
+"""Of the black image a; the white image b has the first."""
+SCALE = np.array([80 / 40, 90 / 60], np.float32)
 
 
 def _predict(params, model_state, batch, decode):
     """Finds each cell exactly, and one more at (70, 80) of the squeezed image."""
     del params, model_state, decode
     size = batch.image.shape[0]
-    extra = jnp.tile(jnp.array([[[70.0, 80.0]]]), (size, 1, 1))
-    points = jnp.concatenate([batch.points_yx, extra], axis=1)
-    mask = jnp.concatenate([batch.points_mask, jnp.ones((size, 1), bool)], axis=1)
-    boxes = jnp.concatenate([batch.boxes_yxyx, jnp.tile(extra, 2)], axis=1)
+    points = jnp.concatenate([POINTS * SCALE, jnp.array([[70.0, 80.0]])])
+    is_a = batch.image[:, 0, 0, 0] < 0.5
+    mask = jnp.stack([jnp.ones(size, bool), is_a, jnp.ones(size, bool)], axis=1)
+    points = jnp.tile(points[None], (size, 1, 1))
+    half = jnp.array([[[8.0, 6.0]]])  # of boxes of 8 px of the file
     return Detections(
         points,
         jnp.ones(mask.shape),
         jnp.zeros(mask.shape, jnp.int32),
         jnp.ones((*mask.shape, 1)),
-        mask,
-        boxes,
+        mask & batch.image_mask[:, None],
+        jnp.concatenate([points - half, points + half], axis=-1),
     )
 
 
@@ -61,6 +42,40 @@ def predict():
 
 
 @pytest.fixture
-def results(eval_set):
+def split() -> sets.Split:
+    """Images 40 x 60, 0.25 um per px; half of the first is ignored."""
+    ignore = np.zeros((40, 60), bool)
+    ignore[:, 30:] = True
+    black = np.zeros((40, 60, 3), np.uint8)
+    labels = np.zeros(2, np.int32)
+    records = {
+        "a": Record("a", black, POINTS, labels, ignore=ignore, mpp=0.25),
+        "b": Record("b", black + 255, POINTS[:1], labels[:1], mpp=0.25),
+    }
+    source = Source("arrays", ("cell",), ("a", "b"), records.__getitem__)
+    spec = example.ExampleSpec(size_hw=(80, 90), training=False, box_size=8)
+    return sets.Split(source, source.image_ids, spec)
+
+
+@pytest.fixture
+def scenes(split):
+    """The images, squeezed to 80 x 90 as those of a training."""
+    frame = Frame((40, 60), 0.25, (80, 90), "squeeze", 8.0, 1, "auto")
+    return tuple(predictions.scenes(split, frame))
+
+
+def _network(batch: int) -> stream.Network:
+    method = Method(None, None, _predict, Traits())
+    return stream.Network(compiled.jit_predict(method, 1), {}, {}, batch)
+
+
+@pytest.fixture
+def network():
+    """A function of the batch size."""
+    return _network
+
+
+@pytest.fixture
+def results(scenes):
     """What it finds, one image after the other."""
-    return predictions.predict_set(jax.jit(_predict), {}, {}, eval_set, 1, batch_size=1)
+    return predictions.predict_set(_network(1), scenes)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cellrec_jax import errors
-from cellrec_jax.config import EvalConfig
+from cellrec_jax.config import EvalConfig, Experiment
 from cellrec_jax.evaluate import fitting
 from cellrec_jax.metrics import counting
 from cellrec_jax.types import Detections, Method
@@ -72,11 +72,13 @@ def test_distances_in_micrometres_need_a_pixel_size():
     assert fitting.min_distances_px(EvalConfig(), 0.25) == (0.0,)
 
 
-def _method(predict):
-    return Method(init=None, loss_fn=None, predict=predict)
+def _validator(predict, scenes, **options):
+    method = Method(init=None, loss_fn=None, predict=predict)
+    experiment = Experiment("vicar", None, eval=EvalConfig(**options))
+    return fitting.validator(experiment, method, scenes, ("cell",))
 
 
-def test_validation_fits_the_distance_and_scores_by_f1_without_boxes(eval_set, predict):
+def test_validation_fits_the_distance_and_scores_by_f1_without_boxes(scenes, predict):
     """A twin 3 px beside each cell goes when distances are tried, and F1 rises."""
 
     def twins(params, model_state, batch, decode):
@@ -89,18 +91,16 @@ def test_validation_fits_the_distance_and_scores_by_f1_without_boxes(eval_set, p
     state = SimpleNamespace(eval_params={}, model_state={})
     scores = {}
     for distances in ((0.0,), (0.0, 6.0)):
-        config = EvalConfig(min_distances=distances)
-        validate = fitting.validator(config, _method(twins), eval_set, ("cell",))
+        validate = _validator(twins, scenes, min_distances=distances)
         fitted, scores[distances] = validate(state)
         assert fitted.min_distance == distances[-1]
     assert list(scores[(0.0,)]) == ["F1@12px"]
     assert scores[(0.0, 6.0)]["F1@12px"] == pytest.approx(0.8)
 
 
-def test_validation_scores_by_ap_with_boxes(eval_set, predict):
+def test_validation_scores_by_ap_with_boxes(scenes, predict):
     state = SimpleNamespace(eval_params={}, model_state={})
-    validate = fitting.validator(EvalConfig(), _method(predict), eval_set, ("cell",))
-    _, scores = validate(state)
+    _, scores = _validator(predict, scenes)(state)
     assert list(scores) == ["AP11"]
     assert scores["AP11"] > 0
 

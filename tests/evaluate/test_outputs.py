@@ -3,7 +3,6 @@
 import csv
 from types import SimpleNamespace
 
-import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 import pytest
@@ -31,7 +30,7 @@ def test_each_class_is_drawn_from_its_own_threshold(tmp_path, overlay_score, dra
     )
     model = SimpleNamespace(
         class_names=("a", "b"),
-        decode=SimpleNamespace(thresholds=jnp.array([0.8, 0.2])),
+        meta={"decode": {"thresholds": [0.8, 0.2]}},
     )
     image = np.full((60, 90, 3), 255, np.uint8)
     source = SimpleNamespace(load=lambda _: SimpleNamespace(image=image))
@@ -73,7 +72,7 @@ def test_the_table_of_images_counts_by_the_rule_of_the_metrics(
         true_boxes_yxyx=None,
     )
     model = SimpleNamespace(
-        class_names=("cell",), decode=SimpleNamespace(thresholds=jnp.array([0.5]))
+        class_names=("cell",), meta={"decode": {"thresholds": [0.5]}}
     )
     outputs.write_tables(tmp_path, [result], model, 12.0, config)
     with (tmp_path / "predictions" / "per_image.csv").open() as table:

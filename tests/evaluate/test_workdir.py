@@ -24,24 +24,6 @@ def test_other_classes_are_refused(trained):
         )
 
 
-def test_images_of_another_scale_are_named(trained):
-    """Trained on 96 x 128 px, 0.25 um: 0.4 times the size, and 0.3 um, are not that."""
-    restored = model.restore(trained)
-    restored = dataclasses.replace(restored, meta={**restored.meta, "mpp": 0.25})
-
-    def lines(size_hw, mpp):
-        native_hw = np.array([[96, 128], size_hw])
-        images = sets.EvalSet(None, ("a", "b"), ("", ""), None, native_hw, mpp)
-        return evaluation._scale_lines(restored, images)
-
-    assert lines((100, 140), 0.255) == lines((48, 192), 0.0) == []
-    (size,) = lines((300, 400), 0.25)
-    assert "1 of 2 images (such as 300 x 400 px)" in size
-    assert "about 96 x 128 px" in size
-    (pixel,) = lines((96, 128), 0.3)
-    assert "0.3 um per px, the training images 0.25" in pixel
-
-
 def test_images_that_fill_all_slots_are_named(trained):
     """Three are kept; what is below the threshold 0.5 does not count."""
     restored = model.restore(trained)

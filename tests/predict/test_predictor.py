@@ -9,11 +9,12 @@ import pytest
 from scipy import spatial
 
 from cellrec_jax import errors, main, methods
-from cellrec_jax.config import DataConfig, Experiment
+from cellrec_jax.cells import Cells
+from cellrec_jax.config import DataConfig, EvalConfig, Experiment
 from cellrec_jax.data import transforms
 from cellrec_jax.methods import heatmap_pu
+from cellrec_jax.predict import frame
 from cellrec_jax.predict import predictor as predict
-from cellrec_jax.predict.compiled import jit_predict
 from cellrec_jax.train import start
 from cellrec_jax.types import Detections, Method, Traits
 from cellrec_jax.workdir import model
@@ -21,10 +22,18 @@ from cellrec_jax.workdir import model
 DOT = 4  # side of a dark square that stands for a cell
 
 
-def _find_dots(params, model_state, batch, decode):
+def _find_dots(params, model_state, windows):
     """Detects the middle of dark squares exactly, from the pixels alone."""
-    del params, model_state, decode
-    image = np.asarray(batch.image)[0, :, :, 0]
+    del params, model_state
+    images = np.asarray(windows.image)[..., 0]
+    points, scores, mask = map(np.stack, zip(*map(_dots_of, images), strict=True))
+    mask &= windows.real[:, None]
+    boxes = np.concatenate([points - 2, points + 2], axis=-1)
+    labels = np.zeros(scores.shape, np.int32)
+    return Detections(points, scores, labels, scores[..., None], mask, boxes)
+
+
+def _dots_of(image):
     rows, columns = np.nonzero(image == 0)
     starts = [
         (y, x)
@@ -33,19 +42,13 @@ def _find_dots(params, model_state, batch, decode):
     ]
     found = []
     for y, x in starts:  # cut squares are detected too, off their true centre
-        height = next(i for i in range(9) if y + i >= image.shape[0] or image[y + i, x])
-        width = next(i for i in range(9) if x + i >= image.shape[1] or image[y, x + i])
+        height = np.argmax([*image[y:, x], 255] != np.uint8(0))
+        width = np.argmax([*image[y, x:], 255] != np.uint8(0))
         found.append((y + height / 2, x + width / 2, min(height * width / 16, 1.0)))
-    slots = np.zeros((1, 64, 3), np.float32)
-    slots[0, : len(found)] = np.reshape(found, (-1, 3))
-    mask = np.arange(64)[None] < len(found)
-    order = np.argsort(-slots[0, :, 2], kind="stable")
-    points = slots[:, order, :2]
-    boxes = np.concatenate([points - 2, points + 2], axis=-1)
-    scores = slots[:, order, 2]
-    return Detections(
-        points, scores, np.zeros((1, 64), np.int32), scores[..., None], mask, boxes
-    )
+    slots = np.zeros((64, 3), np.float32)
+    slots[: len(found)] = np.reshape(found, (-1, 3))
+    slots = slots[np.argsort(-slots[:, 2], kind="stable")]
+    return slots[:, :2], slots[:, 2], np.arange(64) < len(found)
 
 
 @pytest.fixture
@@ -60,7 +63,7 @@ def predictor():
             "class_names": ["cell"],
             "native_hw": [64, 96],
             "mpp": 0.5,
-            "decode": {"thresholds": [0.5], "min_distance": 0.0},
+            "decode": {"thresholds": [0.0], "min_distance": 0.0},
         },
         1,
     )
@@ -106,33 +109,32 @@ def test_tiles_find_every_cell_once(predictor, size, rng):
     del rng
 
 
-@pytest.mark.parametrize(("margin_px", "largest"), [(0, (64, 96)), (20, (104, 104))])
-def test_the_network_never_sees_more_than_a_tile(predictor, margin_px, largest):
-    """However large the image is; a last tile may be longer by less than a stride."""
+@pytest.mark.parametrize(("margin_px", "expected"), [(0, (64, 96)), (20, (112, 112))])
+def test_the_network_sees_tiles_of_one_size(predictor, margin_px, expected):
+    """However large the image is."""
     seen = []
 
-    def spy(params, model_state, batch, decode):
-        seen.append(batch.image.shape[1:3])
-        return _find_dots(params, model_state, batch, decode)
+    def spy(params, model_state, windows):
+        seen.append(windows.image.shape[1:3])
+        return _find_dots(params, model_state, windows)
 
     spied = _change(predictor, spy, stride=16)
     spied.predict(_image(700, 1000, []), margin_px=margin_px)
     assert len(seen) > 50
-    longer = 15 if margin_px else 0
-    assert np.all(np.max(seen, axis=0) <= np.add(largest, longer))
+    assert set(seen) == {expected}
 
 
 @pytest.mark.parametrize("scale", [1, 2])
 def test_a_margin_enlarges_and_aligns_the_tiles(predictor, scale):
-    """Tiles start where the features of the whole image do, and none is padded.
+    """Tiles start where the features of the whole image do, and mirror what lacks.
 
     Also where the network sees the images at half their size.
     """
     seen = []
 
-    def spy(params, model_state, batch, decode):
-        seen.append(np.asarray(batch.image)[0])
-        return _find_dots(params, model_state, batch, decode)
+    def spy(params, model_state, windows):
+        seen.append(np.asarray(windows.image)[0])
+        return _find_dots(params, model_state, windows)
 
     native_hw = [64 * scale, 96 * scale]
     spied = _change(predictor, spy, native_hw=native_hw, stride=16)
@@ -143,66 +145,93 @@ def test_a_margin_enlarges_and_aligns_the_tiles(predictor, scale):
     if scale == 1:
         assert len(cells.scores) == len(dots)
     whole = transforms.resize_image(native, (300, 400))
+    whole = np.concatenate([whole, whole[:-5:-1]])  # to 19 strides
     for tile in seen:
         height, width, _ = tile.shape
         assert min(height, width) >= 2 * 30
         assert any(
             np.array_equal(whole[y : y + height, x : x + width], tile)
-            for y in range(0, 301 - height, 16)
+            for y in range(0, 305 - height, 16)
             for x in range(0, 401 - width, 16)
         )
 
 
 @pytest.mark.parametrize(
-    ("size", "seen"),
+    ("size", "how", "number"),
     [
-        ((66, 92), (64, 96)),  # within 5 %: resized, as in evaluation
-        ((68, 96), (68, 96)),
-        ((96, 128), (96, 128)),
-        ((96, 144), (96, 144)),
-        ((90, 48), (90, 96)),
-        ((40, 50), (64, 96)),
-        ((97, 96), (64, 96)),  # above 1.5 times: tiles
+        ((66, 92), frame.RESIZED, 1),  # within 5 %
+        ((60, 92), frame.WIDENED, 1),
+        ((40, 50), frame.WIDENED, 1),
+        ((68, 96), frame.TILED, 2),
+        ((96, 144), frame.TILED, 4),
     ],
 )
-def test_cells_keep_their_size_in_one_pass(predictor, size, seen):
-    """Images up to 1.5 times the training size are neither squeezed nor cut."""
+def test_cells_keep_their_size(predictor, size, how, number):
+    """What is not of the training images' size is neither squeezed nor stretched."""
     shapes = []
 
-    def spy(params, model_state, batch, decode):
-        shapes.append(batch.image.shape[1:3])
-        return _find_dots(params, model_state, batch, decode)
+    def spy(params, model_state, windows):
+        shapes.append(windows.image.shape[1:3])
+        return _find_dots(params, model_state, windows)
 
     image = _image(*size, [(10, 20), (24, 30)])
-    cells = _change(predictor, spy).predict(image)
-    assert set(shapes) == {seen}
-    assert len(shapes) == 1 + (size[0] == 97)
-    if size != (66, 92):
+    spied = _change(predictor, spy)
+    assert spied.frame.place(size).how == how
+    cells = spied.predict(image)
+    assert shapes == [(64, 96)] * number
+    if how != frame.RESIZED:
         np.testing.assert_allclose(cells.points_yx, [[12, 22], [26, 32]], atol=1e-5)
 
 
 def test_each_side_is_brought_to_the_networks_scale(predictor):
     """Trained on 64 x 192 px, seen as 64 x 96: x is halved, in tiles too."""
-    shapes = []
-
-    def spy(params, model_state, batch, decode):
-        shapes.append(batch.image.shape[1:3])
-        return _find_dots(params, model_state, batch, decode)
-
-    spied = _change(predictor, spy, native_hw=[64, 192])
-    assert not spied.needs_tiles((96, 288))
-    assert spied.needs_tiles((96, 289))
+    changed = _change(predictor, native_hw=[64, 192])
+    assert changed.frame.place((184, 180)).scaled_hw == (184, 90)
     image = _image(184, 90, [(60, 40)]).repeat(2, axis=1)
-    np.testing.assert_allclose(spied.predict(image).points_yx, [[62, 84]], atol=1e-5)
-    assert set(shapes) == {(64, 96)}
+    np.testing.assert_allclose(changed.predict(image).points_yx, [[62, 84]], atol=1e-5)
+
+
+def test_a_least_distance_is_that_of_the_file_along_each_side(predictor):
+    """Squeezed to half the width, cells 10 px apart along x are 5 px apart."""
+    changed = _change(predictor, native_hw=[64, 192])
+    changed.model.meta["decode"]["min_distance"] = 9.0
+    image = _image(64, 192, []).copy()
+    for y, x in ((10, 40), (10, 56), (30, 40), (38, 40)):
+        image[y : y + 4, x : x + 8] = 0  # 4 x 4 px of the network
+    cells = changed.predict(image)
+    found = sorted(cells.points_yx.tolist())
+    np.testing.assert_allclose(found, [[12, 44], [12, 60], [32, 44]], atol=1e-4)
+
+
+def test_images_of_any_size_are_squeezed_where_asked(predictor):
+    made = predictor.model
+    asked = dataclasses.replace(made.experiment, eval=EvalConfig(resize="squeeze"))
+    changed = dataclasses.replace(
+        predictor, model=dataclasses.replace(made, experiment=asked)
+    )
+    placed = changed.frame.place((128, 192))
+    assert (placed.how, placed.scaled_hw) == (frame.RESIZED, (64, 96))
 
 
 def test_padded_images_have_one_scale(predictor):
     """Those of 64 x 192 px fit into 64 x 96 at half their size."""
     changed = _change(predictor, native_hw=[64, 192], resize="pad")
-    assert changed._network_scale().tolist() == [0.5, 0.5]
+    assert changed.frame.place((64, 128)).scaled_hw == (32, 64)
     image = _image(64, 128, [(20, 30)]).repeat(2, axis=0).repeat(2, axis=1)
     np.testing.assert_allclose(changed.predict(image).points_yx, [[44, 64]], atol=1e-5)
+
+
+def test_what_pads_an_image_is_no_content(predictor):
+    """60 x 190 px of trained 64 x 192 px fit 30 x 95 px of the 64 x 96 px window."""
+    seen = []
+
+    def spy(params, model_state, windows):
+        seen.append((windows.content_hw.tolist(), windows.image[0, 31:].max()))
+        return _find_dots(params, model_state, windows)
+
+    spied = _change(predictor, spy, native_hw=[64, 192], resize="pad")
+    spied.predict(_image(62, 192, []))
+    assert seen == [([[31, 96]], 0)]
 
 
 def test_cells_that_are_apart_survive_the_seams(predictor):
@@ -218,9 +247,25 @@ def test_one_cell_on_a_seam_is_found_once(predictor):
     """Two tiles place it on either side, 1.5 px apart; a caller's margin keeps both."""
     changed = _change(predictor, _find_off_centre)
     image = _image(112, 96, [(54, 40)])  # its centre, 56, is the seam
-    assert [tile.own_yxyx[2] for tile in changed._tiles((112, 96), 0)] == [56, 112]
+    assert [t.own_yxyx[2] for t in changed.frame.place((112, 96)).tiles] == [56, 112]
     assert len(changed.predict(image).scores) == 1
     assert len(changed.predict(image, margin_px=8).scores) == 2
+
+
+def test_cells_below_the_threshold_of_their_class_still_thin_out():
+    """As in evaluation; 0.6 is too low for class 0, and hides 0.5 of class 1."""
+    found = Cells(
+        np.array([[10, 10], [10, 13], [40, 40]], np.float32),
+        np.array([0.6, 0.5, 0.45], np.float32),
+        np.array([0, 1, 1], np.int32),
+        np.zeros((3, 2), np.float32),
+    )
+    for distance, left in ((0.0, [0.5, 0.45]), (4.0, [0.45])):
+        decode = {"thresholds": [0.7, 0.4], "min_distance": distance}
+        cells = predict.at_operating_point(found, decode)
+        np.testing.assert_allclose(cells.scores, left)
+    half = predict.at_operating_point(found, decode, ratio=2.0)  # 2 px of this file
+    np.testing.assert_allclose(half.scores, [0.5, 0.45])
 
 
 @pytest.mark.parametrize(("distance", "left"), [(0.0, 2), (3.0, 2), (3.5, 1)])
@@ -233,17 +278,17 @@ def test_the_fitted_distance_holds_across_seams(predictor, distance, left, margi
     assert len(cells.scores) == left
 
 
-def _find_off_centre(params, model_state, batch, decode, shift=0.75):
+def _find_off_centre(params, model_state, windows, shift=0.75):
     """Detects a cell `shift` px nearer to the middle of the tile than it is."""
-    found = _find_dots(params, model_state, batch, decode)
-    middle = batch.image.shape[1] / 2
+    found = _find_dots(params, model_state, windows)
+    middle = windows.image.shape[1] / 2
     moved = found.points_yx + shift * np.sign(middle - found.points_yx) * [1, 0]
     return found._replace(points_yx=moved)
 
 
 def test_wide_margins_leave_room_for_tiles(predictor):
     """Boxes as large as a tile do not give a tile for each px."""
-    assert len(_change(predictor, box_size=64.0)._tiles((300, 96), 0)) < 10
+    assert len(_change(predictor, box_size=64.0).frame.place((300, 96)).tiles) < 10
 
 
 def test_known_pixel_sizes_rescale(predictor):
@@ -251,9 +296,9 @@ def test_known_pixel_sizes_rescale(predictor):
     image = _image(64, 96, [(10, 50)]).repeat(2, axis=0).repeat(2, axis=1)
     seen = []
 
-    def spy(params, model_state, batch, decode):
-        seen.append(batch.image.shape)
-        return _find_dots(params, model_state, batch, decode)
+    def spy(params, model_state, windows):
+        seen.append(windows.image.shape)
+        return _find_dots(params, model_state, windows)
 
     spied = dataclasses.replace(predictor, compiled=spy)
     spied.predict(image, mpp=0.25)
@@ -284,10 +329,10 @@ def test_16_bits_are_scaled_once_for_all_tiles(predictor):
     image[150:] = 40_000
     seen = []
 
-    def spy(params, model_state, batch, decode):
-        seen.append(np.unique(batch.image))
-        blank = batch._replace(image=np.ones_like(batch.image))
-        return _find_dots(params, model_state, blank, decode)
+    def spy(params, model_state, windows):
+        seen.append(np.unique(windows.image))
+        blank = windows._replace(image=np.ones_like(windows.image))
+        return _find_dots(params, model_state, blank)
 
     dataclasses.replace(predictor, compiled=spy).predict(image)
     assert len(seen) > 2
@@ -344,13 +389,14 @@ def test_tiles_of_matched_points_are_the_whole_image(
             },
             1,
         )
-        return predict.Predictor(made, jit_predict(method))
+        return predict.of(made)
 
     size = (*(scale * side for side in whole_hw), 3)
     image = rng.integers(0, 256, size).astype(np.uint8)
     whole = make(whole_hw).predict(image)
     tiled = make(tile_hw).predict(image, margin_px=scale * margin_px)
-    assert len(make(tile_hw)._tiles(whole_hw, scale * margin_px)) > 1
+    placed = make(tile_hw).frame.place(image.shape[:2], margin_px=scale * margin_px)
+    assert len(placed.tiles) > 1
     assert len(whole.scores) == cells
     away, pair = spatial.cKDTree(tiled.points_yx).query(whole.points_yx)
     assert len(np.unique(pair)) == len(tiled.scores) == cells

@@ -26,7 +26,6 @@ def test_decode_is_in_px_of_the_network(tiny_experiment):
     made = model.Model(tiny_experiment, None, None, None, meta, 1)
     np.testing.assert_array_equal(made.decode.thresholds, np.float32([0.25, 0.5]))
     assert made.decode.min_distance == 1.5
-    assert not model.keep_all(2).thresholds.any()
 
 
 @pytest.mark.parametrize(("mode", "distance"), [("squeeze", 3 / 8**0.5), ("pad", 0.75)])
@@ -38,17 +37,6 @@ def test_decode_where_sides_are_scaled_unlike(tiny_experiment, mode, distance):
     experiment = dataclasses.replace(tiny_experiment, data=data)
     made = model.Model(experiment, None, None, None, meta, 1)
     np.testing.assert_allclose(made.decode.min_distance, distance, rtol=1e-6)
-
-
-def test_sizes_near_the_training_images(tiny_experiment):
-    """Of 200 x 100 px; both sides count, and the limit itself is near."""
-    meta = {"native_hw": [200, 100]}
-    made = model.Model(tiny_experiment, None, None, None, meta, 1)
-    assert made.takes_whole((100, 150))
-    assert not made.takes_whole((99, 100))
-    assert not made.takes_whole((200, 151))
-    assert made.takes_whole((210, 95), 0.05)
-    assert not made.takes_whole((210, 94), 0.05)
 
 
 def test_restored_model_carries_what_prediction_needs(trained):

@@ -1,0 +1,206 @@
+"""The px of a network, and how images of any size are brought to them."""
+
+from collections.abc import Mapping, Sequence
+import dataclasses
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from cellrec_jax.config import Experiment
+from cellrec_jax.data import example, transforms
+from cellrec_jax.predict import tiles
+
+_SAME_SIZE = 0.05  # difference to the training images' size that resizing may hide
+# With a short margin two tiles may place one cell on either side of their seam, nearer
+# to each other than two cells are. Where the caller sets the margin only the fitted
+# least distance counts, so that from the receptive radius on tiles give what the whole
+# image does.
+_TWINS_PX = 2.2  # px of the network, so that two pixels apart is one cell
+
+RESIZED, WIDENED, TILED = "resized", "widened", "tiled"
+
+
+class Placement(NamedTuple):
+    """How an image of some size is brought to a network."""
+
+    how: str
+    """`RESIZED` as in training; else at the training images' scale, `WIDENED` to the
+    network's window or `TILED`."""
+    scaled_hw: tuple[int, int]
+    """Size of the whole image in px of the network."""
+    tiles: tuple[tiles.Tile, ...]
+    """The windows, all of one size, in px of the network."""
+    twins_px: float
+    """Cells of two tiles below this distance, px of the network, are one."""
+
+
+class Scene(NamedTuple):
+    """An image that is brought to a network's scale, and where it is looked at."""
+
+    key: Any
+    """The caller's."""
+    image: np.ndarray
+    """uint8, or f32 in [0, 1], [h, w, 3], px of the network."""
+    native_hw: tuple[int, int]
+    """Size in the file, px."""
+    placement: Placement
+    ratio: float
+    """Px of the training images per px of the file."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Frame:
+    """What a network was trained on, as far as the scale of images goes.
+
+    An image within 5 % of the training images' size is resized as those were
+    (`data.resize`). Any other is brought to their scale, by micrometres per px where
+    both are known, and mirrored to `data.size_hw` or cut into tiles of that size, so
+    that all share what is compiled.
+    """
+
+    native_hw: tuple[int, int]
+    """Median size of the training images in their files, px."""
+    mpp: float
+    """Their micrometres per px; 0 is unknown."""
+    size_hw: tuple[int, int]
+    """What they were resized to: px of the network."""
+    resize: str
+    """"squeeze" or "pad"."""
+    box_size: float
+    """Side of a cell, px of the training images."""
+    stride: int
+    """px of the network; see `Traits.stride`."""
+    intensity: str
+    """See `example.scale_intensity`."""
+    squeeze: bool = False
+    """Resize images of any size as the training images, so that cells change size."""
+
+    def scene(
+        self, image: np.ndarray, mpp: float = 0.0, margin_px: int = 0, key: Any = None
+    ) -> Scene:
+        """Brings an image to the network's scale; arguments as `Predictor.predict`."""
+        height, width = image.shape[:2]
+        # Scaled for the whole image, so that equal pixels are equal in all tiles, and
+        # resized before it is cut, so that tiles start on whole px of the network.
+        image = example.scale_intensity(image, self.intensity)
+        placement = self.place((height, width), mpp, margin_px)
+        scaled = transforms.resize_image(image, placement.scaled_hw)
+        return Scene(key, scaled, (height, width), placement, self.ratio(mpp))
+
+    def place(
+        self, image_hw: Sequence[int], mpp: float = 0.0, margin_px: int = 0
+    ) -> Placement:
+        """Where an image of this size is seen; arguments as `Predictor.predict`."""
+        trained_hw = np.asarray(image_hw) * self.ratio(mpp)
+        if self.squeeze or self._is_near(trained_hw):
+            return self._resized(image_hw)
+        height, width = np.maximum(1, np.round(trained_hw * self._scale())).tolist()
+        scaled_hw = int(height), int(width)
+        cut = self._cut(scaled_hw, margin_px)
+        how = TILED if len(cut) > 1 else WIDENED
+        return Placement(how, scaled_hw, cut, 0.0 if margin_px else _TWINS_PX)
+
+    def ratio(self, mpp: float) -> float:
+        """Px of the training images per px of an image of `mpp` um per px."""
+        return mpp / self.mpp if mpp and self.mpp else 1.0
+
+    def is_near(self, seen: "Seen") -> bool:
+        """Whether an image has about the size of the training images."""
+        return self._is_near(np.asarray(seen.native_hw) * self.ratio(seen.mpp))
+
+    def _is_near(self, trained_hw: np.ndarray) -> bool:
+        native_hw = np.asarray(self.native_hw)
+        return bool((np.abs(trained_hw - native_hw) <= _SAME_SIZE * native_hw).all())
+
+    def _scale(self) -> np.ndarray:
+        """Px of the network per px of the training images, f64 [2]."""
+        return transforms.resize_scale(self.native_hw, self.size_hw, self.resize)
+
+    def _resized(self, image_hw: Sequence[int]) -> Placement:
+        """The whole image, as the training images were resized."""
+        height, width = transforms.content_size(image_hw, self.size_hw, self.resize)
+        whole = tiles.Tile((0, 0), self.size_hw, (0.0, 0.0, height, width))
+        return Placement(RESIZED, (height, width), (whole,), 0.0)
+
+    def _cut(
+        self, scaled_hw: tuple[int, int], margin_px: int
+    ) -> tuple[tiles.Tile, ...]:
+        """Tiles of an image, all in px of the network but for `margin_px`."""
+        least_hw = np.asarray(self.size_hw)
+        margin_yx = np.ceil((margin_px or self.box_size) * self._scale()).astype(int)
+        if not margin_px:  # margins fill half of a tile at most
+            margin_yx = np.clip(margin_yx, 1, np.maximum(least_hw // 4, 1))
+            return tiles.grid(scaled_hw, self.size_hw, margin_yx.tolist())
+        tile_hw = np.maximum(least_hw, 2 * margin_yx + 4 * self.stride)
+        tile_hw = -(-tile_hw // self.stride) * self.stride
+        return tiles.grid(scaled_hw, tile_hw.tolist(), margin_yx.tolist(), self.stride)
+
+
+class Seen(NamedTuple):
+    """What was done to an image, for telling."""
+
+    how: str
+    """Of `Placement`."""
+    native_hw: tuple[int, int]
+    mpp: float
+    """Micrometres per px of the image; 0 is unknown."""
+
+
+def lines(seen: Sequence[Seen], frame: Frame) -> list[str]:
+    """Tells what was done to images that are not as those of the training."""
+    found = []
+    height, width = frame.native_hw
+    odd = [one for one in seen if one.how != RESIZED]
+    if odd:
+        (first_y, first_x), tiled = odd[0].native_hw, sum(o.how == TILED for o in odd)
+        done = [
+            f"{len(odd) - tiled} mirrored at their edges",
+            f"{tiled} cut into tiles",
+        ]
+        done = [line for line in done if not line.startswith("0 ")]
+        found.append(
+            f"{len(odd)} of {len(seen)} images (such as {first_y} x {first_x} px) are "
+            f"not of the training images' size, {height} x {width} px: seen at their "
+            f"scale, {' and '.join(done)}"
+        )
+    far = [one for one in seen if one.how == RESIZED and not frame.is_near(one)]
+    if far:
+        found.append(
+            f"warning: eval.resize=squeeze: {len(far)} of {len(seen)} images (such as "
+            f"{far[0].native_hw[0]} x {far[0].native_hw[1]} px) are resized as the "
+            f"training images, {height} x {width} px, so that cells change size"
+        )
+    mpps = sorted({one.mpp for one in seen if one.mpp})
+    if mpps and not frame.mpp:
+        found.append(
+            f"warning: the images' {mpps[0]:g} um per px is ignored, since that of the "
+            "training images is not known: give it by --mpp-trained"
+        )
+    if frame.mpp and any(not one.mpp for one in seen):
+        found.append(
+            f"warning: the training images' {frame.mpp:g} um per px is ignored where "
+            "that of an image is not known: give it by --mpp (predict) or "
+            "--config.data.mpp (evaluate)"
+        )
+    if frame.mpp and any(abs(frame.ratio(mpp) - 1) > _SAME_SIZE for mpp in mpps):
+        found.append(
+            f"images of {mpps[0]:g} um per px are resampled to the training images' "
+            f"{frame.mpp:g}"
+        )
+    return found
+
+
+def of(experiment: Experiment, meta: Mapping[str, Any], stride: int) -> Frame:
+    """The frame of a network: `meta` has `native_hw` and `mpp` of its training."""
+    data = experiment.data
+    height, width = meta["native_hw"]
+    return Frame(
+        (int(height), int(width)),
+        float(meta["mpp"]),
+        (data.size_hw[0], data.size_hw[1]),
+        data.resize,
+        data.box_size,
+        stride,
+        data.intensity,
+        experiment.eval.resize == "squeeze",
+    )

@@ -1,0 +1,94 @@
+"""Windows of many scenes share batches, and each scene gets its own cells back."""
+
+import numpy as np
+import pytest
+
+from cellrec_jax.predict import stream
+from cellrec_jax.predict.frame import Frame
+from cellrec_jax.types import Detections
+
+FRAME = Frame((16, 16), 0.0, (16, 16), "squeeze", 4.0, 1, "auto")
+
+
+def _bright(shapes):
+    """A network that finds the brightest pixel, and notes what it is given."""
+
+    def predict(params, model_state, windows):
+        del params, model_state
+        shapes.append((len(windows.image), int(np.sum(windows.real))))
+        image = np.asarray(windows.image)[..., 0]
+        flat = image.reshape(len(image), -1)
+        at = np.stack(np.unravel_index(flat.argmax(axis=1), image.shape[1:]), axis=1)
+        found = (flat.max(axis=1, keepdims=True) > 0) & windows.real[:, None]
+        scores = flat.max(axis=1, keepdims=True).astype(np.float32) / 255
+        labels = np.zeros(scores.shape, np.int32)
+        points = (at + 0.5).astype(np.float32)[:, None]
+        return Detections(points, scores, labels, scores[..., None], found)
+
+    return predict
+
+
+def _image(height, width, y=None, x=None, value=255):
+    image = np.zeros((height, width, 3), np.uint8)
+    if y is not None:
+        image[y, x] = value
+    return image
+
+
+@pytest.mark.parametrize(
+    ("batch", "shapes"),
+    [
+        (1, [(1, 1)] * 10),
+        (4, [(4, 4), (4, 4), (4, 2)]),
+        (5, [(5, 5), (5, 5)]),
+        (6, [(6, 6), (6, 4)]),  # fillers complete the last
+        (16, [(16, 10)]),
+    ],
+)
+def test_scenes_share_batches(batch, shapes):
+    """One window, eight tiles of 2 x 4 and one more window."""
+    images = [_image(16, 16, 3, 4), _image(20, 40, 18, 33), _image(8, 8, 7, 7)]
+    seen, done = [], []
+    network = stream.Network(_bright(seen), {}, {}, batch)
+    scenes = [FRAME.scene(image, key=i) for i, image in enumerate(images)]
+    assert [len(scene.placement.tiles) for scene in scenes] == [1, 8, 1]
+    found = list(stream.predict_scenes(network, scenes, on_windows=done.append))
+    assert seen == shapes
+    assert done[-1] == 10
+    assert [scene.key for scene, _ in found] == [0, 1, 2]
+    points = [cells.points_yx.tolist() for _, cells in found]
+    assert points == [[[3.5, 4.5]], [[18.5, 33.5]], [[7.5, 7.5]]]
+
+
+def test_a_lone_window_goes_alone():
+    seen = []
+    network = stream.Network(_bright(seen), {}, {}, 8)
+    list(stream.predict_scenes(network, [FRAME.scene(_image(16, 16))]))
+    assert seen == [(1, 1)]
+
+
+def test_low_scores_are_left_out():
+    network = stream.Network(_bright([]), {}, {}, 1)
+    scenes = [FRAME.scene(_image(16, 16, 3, 4, value)) for value in (100, 200)]
+    found = stream.predict_scenes(network, scenes, least_score=0.5)
+    assert [len(cells) for _, cells in found] == [0, 1]
+
+
+def test_an_error_of_the_reader_arrives():
+    def scenes():
+        yield FRAME.scene(_image(16, 16))
+        raise ValueError("unreadable")
+
+    found = stream.predict_scenes(stream.Network(_bright([]), {}, {}, 1), scenes())
+    with pytest.raises(ValueError, match="unreadable"):
+        list(found)
+
+
+def test_other_types_of_pixels_are_other_batches():
+    """16-bit images become floats, in [0, 1]."""
+    seen = []
+    images = [_image(16, 16, 3, 4), _image(16, 16, 5, 6).astype(np.uint16) * 257]
+    network = stream.Network(_bright(seen), {}, {}, 4)
+    found = list(stream.predict_scenes(network, map(FRAME.scene, images)))
+    assert seen == [(1, 1), (1, 1)]
+    assert [len(cells) for _, cells in found] == [1, 1]
