@@ -2,11 +2,11 @@
 
 import argparse
 from collections.abc import Mapping, Sequence
-import math
 
 from etils import epath
 
 from cellrec_jax import __version__, errors
+from cellrec_jax.config import limits
 
 _USAGE = """\
 train     python -m cellrec_jax.main --config configs/ki67_bde.py:demo
@@ -25,6 +25,7 @@ _READ_BY = {
     "input": ("predict",),
     "margin": ("predict",),
     "mpp": ("predict",),
+    "mpp_trained": ("evaluate", "predict"),
     "output": ("evaluate", "predict"),
 }
 """Flags that only some modes read."""
@@ -98,7 +99,21 @@ def _parser() -> _Parser:
         "image sees beyond its own part; default: a cell's box. From the network's "
         "receptive radius on as if there were no tiles (configs/README.md)",
     )
-    rest("--mpp", type=float, default=0.0, help="predict: um per px")
+    rest(
+        "--mpp",
+        type=float,
+        default=0.0,
+        metavar="UM",
+        help="predict: um per px of the images, instead of what files say",
+    )
+    rest(
+        "--mpp-trained",
+        type=float,
+        default=0.0,
+        metavar="UM",
+        help="evaluate, predict: um per px of the images that --workdir was trained "
+        "on, where these did not say; is kept there",
+    )
     rest(
         "--geometry",
         choices=("point", "box"),
@@ -127,23 +142,13 @@ def _path(text: str) -> epath.Path:
     return epath.Path(text).expanduser()
 
 
-def _check_mpp(mpp: float) -> None:
-    """ConfigError for what no image can have; 0 is unknown."""
-    if mpp == 0 or (math.isfinite(mpp) and _LEAST_MPP <= mpp <= _MOST_MPP):
-        return
-    hint = ""
-    if _LEAST_MPP <= mpp / 1000 <= _MOST_MPP:
-        hint = f"; if that is nm, --mpp {mpp / 1000:g}"
-    raise errors.ConfigError(
-        f"--mpp {mpp:g}: give micrometres per px, {_LEAST_MPP:g} to {_MOST_MPP:g}{hint}"
-    )
-
-
 def _refuse_unread(flags: argparse.Namespace, pairs: Mapping[str, str]) -> None:
     """Raises a ConfigError for what the mode would silently pass over."""
     if flags.margin < 0:
         raise errors.ConfigError(f"--margin {flags.margin}: give 0 px or more")
-    _check_mpp(flags.mpp)
+    for name in ("mpp", "mpp_trained"):
+        if mpp := getattr(flags, name):  # 0 is unknown
+            limits.require_pixel_size(name.replace("_", "-"), mpp)
     for name, modes in _READ_BY.items():
         if getattr(flags, name) and flags.mode not in modes:
             raise errors.ConfigError(

@@ -139,15 +139,17 @@ def _screen(experiment: config.Experiment) -> "Console":
 
 def _evaluate(flags: argparse.Namespace, pairs: dict[str, str]) -> int:
     from cellrec_jax.data import sets, survey
+    from cellrec_jax.evaluate import outputs
     from cellrec_jax.evaluate import workdir as evaluation
     from cellrec_jax.workdir import directory
 
     _need(flags.workdir, "--workdir DIR", "evaluate")
+    _keep_pixel_size(flags)
     whole, output = "data.root" in pairs, flags.output
     if whole:  # another folder: the stored choices do not fit it
         pairs = {"data.format": "auto", "data.test_ids": "", "data.mpp": "0", **pairs}
-        folder = Path(pairs["data.root"]).expanduser().absolute().name
-        output = output or flags.workdir / f"evaluate-{folder}"
+        root = Path(pairs["data.root"]).expanduser().absolute()
+        output = output or outputs.folder_for(flags.workdir, root)
     experiment = _stored_experiment(flags.workdir, pairs)
     screen = _screen(experiment)
     chosen = sets.open_for_evaluation(
@@ -165,6 +167,9 @@ def _evaluate(flags: argparse.Namespace, pairs: dict[str, str]) -> int:
         experiment.eval,
         {},
         output,
+        root=str(epath.Path(experiment.data.root).expanduser().absolute())
+        if experiment.data.root != "synthetic"
+        else "",
         batch=experiment.predict.batch,
     )
     return 0
@@ -177,6 +182,7 @@ def _predict(flags: argparse.Namespace, pairs: dict[str, str]) -> int:
     _need(flags.workdir, "--workdir DIR", "predict")
     _need(flags.input, "--input FILE|FOLDER|GLOB", "predict")
     output = flags.output or flags.workdir / "predict"
+    _keep_pixel_size(flags)
     experiment = _stored_experiment(flags.workdir, pairs)
     screen = console.Console()
     found = inputs.look(flags.input)
@@ -214,6 +220,15 @@ def _check_devices() -> None:
             "set JAX_PLATFORMS=cpu, or install JAX's plugin for it (for NVIDIA GPUs: "
             "pip install 'jax[cuda12]')"
         ) from error
+
+
+def _keep_pixel_size(flags: argparse.Namespace) -> None:
+    """Keeps `--mpp-trained` in the work directory."""
+    from cellrec_jax.workdir import model, pixel_size
+
+    if flags.mpp_trained:
+        trained = model.stored_meta(flags.workdir)["mpp"]
+        pixel_size.keep(flags.workdir, flags.mpp_trained, trained)
 
 
 def _start_distributed(flag: str) -> None:

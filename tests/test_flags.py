@@ -31,11 +31,11 @@ def test_micrometres_that_an_image_may_have(mpp):
 @pytest.mark.parametrize(
     ("mode", "words", "message"),
     [
-        ("predict", ["--mpp", "-0.5"], "--mpp -0.5: give micrometres per px, 0.02 to"),
-        ("predict", ["--mpp", "nan"], "--mpp nan"),
-        ("predict", ["--mpp", "inf"], "--mpp inf"),
-        ("predict", ["--mpp", "250"], "if that is nm, --mpp 0.25"),
-        ("predict", ["--mpp", "0.01"], "--mpp 0.01"),
+        ("predict", ["--mpp", "-0.5"], "--mpp=-0.5: give micrometres per px, 0.02 to"),
+        ("predict", ["--mpp", "nan"], "--mpp=nan"),
+        ("predict", ["--mpp", "inf"], "--mpp=inf"),
+        ("predict", ["--mpp", "250"], "if that is nm, --mpp=0.25"),
+        ("predict", ["--mpp", "0.01"], "--mpp=0.01"),
         ("predict", ["--geometry", "ring"], "'point', 'box'"),
         ("train", ["--geometry", "box"], "--geometry: --mode train does not read it"),
         ("train", ["--input", "x"], "--input: --mode train does not read it"),
@@ -51,6 +51,8 @@ def test_micrometres_that_an_image_may_have(mpp):
         ),
         ("evaluate", ["--config.data.size_hw=9,9"], "--config.eval.resize=squeeze"),
         ("predict", ["--config", "x"], "--config: --mode predict does not"),
+        ("predict", ["--mpp-trained", "nan"], "--mpp-trained=nan: give micrometres"),
+        ("train", ["--mpp-trained", "0.5"], "--mpp-trained: --mode train does not"),
         ("predict", ["--config.data.root=x"], "reads only predict.*"),
     ],
 )

@@ -2,7 +2,13 @@
 
 import dataclasses
 
-from cellrec_jax.config.limits import check, option, require, text
+from cellrec_jax.config.limits import (
+    check,
+    option,
+    require,
+    require_pixel_size,
+    text,
+)
 
 KINDS = ("nuclei", "membrane", "c2c12", "hsc", "hsc_bright")
 """Of generated images."""
@@ -19,6 +25,9 @@ class DataConfig:
     """Annotation format; auto looks at the folder (see `data.readers`)."""
     classes: str = ""
     """Classes to use, as "name=a+b,other=c"; "" takes those of the set."""
+    ignore_classes: str = ""
+    """Classes of the set, as "a,b", whose cells count neither as cells nor as
+    background, within half of box_size."""
     train_ids: str = ""
     """Images to train on: "0-15", "a,b" or "train/*"; if no split is named, the
     folder's own splits are taken, or a random one is drawn and printed."""
@@ -76,7 +85,7 @@ class DataConfig:
     val_share: float = option(0.0, least=0, below=1)
     """Share of each fold's training images that chooses the threshold instead."""
     mpp: float = option(0.0, least=0)
-    """Micrometres per px, if the files do not say; 0 is unknown."""
+    """Micrometres per px, if the files do not say, 0.02 to 20; 0 is unknown."""
     flip: bool = True
     """Random flips in training."""
     turn: bool = False
@@ -102,6 +111,8 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         check("data", self)
+        if self.mpp:
+            require_pixel_size("config.data.mpp", self.mpp)
         for key, least in (("size_hw", 1), ("crop_hw", 0), ("synthetic_hw", 32)):
             pair = getattr(self, key)
             require(

@@ -59,6 +59,21 @@ def require(ok: bool, message: str) -> None:
         raise errors.ConfigError(f"--config.{message}")
 
 
+def is_pixel_size(mpp: float) -> bool:
+    """Whether a number can be the micrometres per px of a microscope's image."""
+    return 0.02 <= mpp <= 20
+
+
+def require_pixel_size(flag: str, mpp: float) -> None:
+    """Raises a ConfigError about `--flag` unless it can be micrometres per px."""
+    if not is_pixel_size(mpp):
+        nm = f"; if that is nm, --{flag}={mpp / 1000:g}"
+        raise errors.ConfigError(
+            f"--{flag}={mpp:g}: give micrometres per px, 0.02 to 20, such as 0.25 for a "
+            f"scan at 40x{nm if is_pixel_size(mpp / 1000) else ''}"
+        )
+
+
 def text(value: Any) -> str:
     """A value as it is typed on the command line."""
     return ",".join(map(str, _several(value)))

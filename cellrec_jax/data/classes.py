@@ -15,6 +15,7 @@ from cellrec_jax.data.transforms import select_cells
 from cellrec_jax.errors import ConfigError, DataError
 
 LEFT_OUT = "cells of classes not named in data.classes dropped"
+IGNORED = "cells of data.ignore_classes ignored"
 
 _ALIKE = 0.5  # of letters in common, for names of one class
 _LABEL_LINE = re.compile(r"""^\s*(-?\d+)\s*:\s*(["']?)(.*?)\2\s*(?:\s#.*)?$""")
@@ -69,27 +70,50 @@ def read_label_map(path: Path) -> Classes:
     return Classes(names, by_name | {str(n): i for i, n in enumerate(ordered)})
 
 
-def merge_classes(source: Source, mapping: str) -> Source:
-    """Renames, merges and selects the classes of a set.
+def merge_classes(
+    source: Source, mapping: str, ignored: str = "", size_px: float = 32.0
+) -> Source:
+    """Renames, merges, selects and ignores the classes of a set.
 
     `mapping` is `data.classes`: "" keeps all; otherwise new classes in order, such as
     "tumour=positive+negative" or "RBC=RBC,WBC=WBC" ("RBC,WBC" is short for it). Cells
-    of classes not named are dropped and counted in `source.repairs`. An unknown,
-    repeated or missing name is a `ConfigError`.
+    of classes not named are dropped and counted in `source.repairs`. Those of `ignored`
+    ("a,b") are dropped too, and discs of `size_px` px around them are ignored. An
+    unknown, repeated or missing name is a `ConfigError`.
     """
-    if not mapping.strip():
+    names = [name.strip() for name in composed(ignored).split(",") if name.strip()]
+    if not mapping.strip() and not names:
         return source
-    groups = _parse_groups(composed(mapping), source.class_names)
-    new_ids = np.full(len(source.class_names), -1, np.int32)
+    known = source.class_names
+    for name in names:
+        if name not in known:
+            raise ConfigError(
+                f"data.ignore_classes names '{name}', which the set does not have; "
+                f"classes here: {', '.join(known)}"
+            )
+    left = [name for name in known if name not in names]
+    groups = _parse_groups(composed(mapping).strip() or ",".join(left), known)
+    if twice := sorted(set(names) & {old for olds in groups.values() for old in olds}):
+        raise ConfigError(
+            f"data.ignore_classes and data.classes both name '{twice[0]}': drop one"
+        )
+    new_ids = np.full(len(known), -1, np.int32)
     for new_id, old_names in enumerate(groups.values()):
-        new_ids[[source.class_names.index(name) for name in old_names]] = new_id
+        new_ids[[known.index(name) for name in old_names]] = new_id
+    is_ignored = np.isin(known, names)
 
     def merge(record: Record) -> Record:
-        labels = new_ids[record.labels]
-        keep = labels >= 0
-        if not keep.all():
-            source.repairs.count(record.image_id, {LEFT_OUT: int((~keep).sum())})
-        return select_cells(dataclasses.replace(record, labels=labels), keep)
+        labels, hidden = new_ids[record.labels], is_ignored[record.labels]
+        counts = {LEFT_OUT: (labels < 0) & ~hidden, IGNORED: hidden}
+        source.repairs.count(
+            record.image_id, {k: int(v.sum()) for k, v in counts.items() if v.any()}
+        )
+        if hidden.any():
+            discs = _discs(record.points_yx[hidden], record.image.shape[:2], size_px)
+            before = record.ignore
+            discs = discs if before is None else before | discs
+            record = dataclasses.replace(record, ignore=discs)
+        return select_cells(dataclasses.replace(record, labels=labels), labels >= 0)
 
     return changed(source, merge, class_names=tuple(groups))
 
@@ -123,6 +147,21 @@ def suggest_mapping(found: Sequence[str], wanted: Sequence[str]) -> str:
     if "" in chosen.values():
         return ""
     return ",".join(f"{name}={chosen[name]}" for name in wanted)
+
+
+def _discs(
+    points_yx: np.ndarray, size_hw: tuple[int, ...], size_px: float
+) -> np.ndarray:
+    """Whether a pixel's middle is within half of `size_px` of a point; bool [H, W]."""
+    inside = np.zeros(size_hw, bool)
+    reach = size_px / 2
+    for y, x in points_yx.tolist():
+        top, left = max(0, int(y - reach)), max(0, int(x - reach))
+        window = inside[top : int(y + reach) + 1, left : int(x + reach) + 1]
+        rows, columns = np.ogrid[: window.shape[0], : window.shape[1]]
+        far = (rows + top + 0.5 - y) ** 2 + (columns + left + 0.5 - x) ** 2
+        window |= far <= reach**2
+    return inside
 
 
 def _parse_groups(mapping: str, known: tuple[str, ...]) -> dict[str, list[str]]:

@@ -76,7 +76,9 @@ def open_source(config: DataConfig) -> Source:
         source = readers.open_source(
             epath.Path(config.root).expanduser(), config.format
         )
-    return classes.merge_classes(source, config.classes)
+    return classes.merge_classes(
+        source, config.classes, config.ignore_classes, config.box_size
+    )
 
 
 def open_sets(config: DataConfig, seed: int, survey_file: Path | None = None) -> Sets:
@@ -89,7 +91,7 @@ def open_sets(config: DataConfig, seed: int, survey_file: Path | None = None) ->
     source = open_source(config)
     evaluation = evaluation_spec(config)
     training = _training_spec(config, len(source.class_names))
-    surveyor = Surveyor(survey_file, config.classes)
+    surveyor = Surveyor(survey_file, f"{config.classes};{config.ignore_classes}")
 
     def count() -> dict[str, int]:
         found = surveyor.look(source, source.image_ids, training)

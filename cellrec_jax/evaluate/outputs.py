@@ -1,6 +1,8 @@
 """Files and lines that an evaluation leaves: tables, figures, overlays, metrics."""
 
 from collections.abc import Mapping
+import itertools
+from pathlib import Path
 from typing import Any
 
 from etils import epath
@@ -15,6 +17,22 @@ from cellrec_jax.metrics import reliability, report
 from cellrec_jax.metrics import results as results_lib
 from cellrec_jax.workdir import model as model_lib
 from cellrec_jax.workdir import writer
+
+
+def folder_for(workdir: epath.Path, root: Path) -> epath.Path:
+    """Where the results of another folder of images go.
+
+    `evaluate-NAME`, or with a number behind it where that holds those of another folder
+    of the same name.
+    """
+    for name in itertools.chain(
+        (root.name,), (f"{root.name}-{number}" for number in itertools.count(2))
+    ):
+        folder = workdir / f"evaluate-{name}"
+        before = writer.read_json(folder / "results.json")
+        if not before or before["run"].get("root") == str(root):
+            return folder
+    raise AssertionError  # it counts for ever
 
 
 def write_tables(

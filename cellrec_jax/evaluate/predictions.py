@@ -1,10 +1,12 @@
 """Predictions of a set beside its annotations, in px of the images on disk."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 import time
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import spatial
 
 from cellrec_jax import geometry
 from cellrec_jax.cells import Cells
@@ -95,10 +97,37 @@ def _inside(valid: np.ndarray | None, points_yx: np.ndarray) -> np.ndarray:
     return valid[row, column]
 
 
+def dropped(split: sets.Split) -> Counter[str]:
+    """What was dropped, repaired or ignored in a split's images, once predicted."""
+    repairs = split.source.repairs
+    found = Counter(dict(repairs))
+    for image_id, counts in repairs.by_image.items():
+        if image_id not in split.image_ids:
+            found.subtract(counts)
+    return +found
+
+
 def common_mpp(images: Iterable[Truth | Seen]) -> float:
     """Micrometres per px where all images agree, else 0."""
     found = {image.mpp for image in images}
     return found.pop() if len(found) == 1 else 0.0
+
+
+def radius_lines(results: Sequence[ImageResult], radius_px: float) -> list[str]:
+    """Warns of a match radius that reaches the neighbours of cells."""
+    nearest = [
+        spatial.cKDTree(one.true_points_yx).query(one.true_points_yx, 2)[0][:, 1]
+        for one in results
+        if len(one.true_points_yx) > 1
+    ]
+    apart = float(np.median(np.concatenate(nearest))) if nearest else np.inf
+    if radius_px <= apart / 2:
+        return []
+    return [
+        f"warning: cells match within {radius_px:g} px, above half the median distance "
+        f"of neighbouring cells ({apart:.0f} px), so that a detection may match the "
+        f"neighbour: set --config.eval.radius_px, such as {apart / 2:.0f}"
+    ]
 
 
 def seconds_per_image(network: stream.Network, scene: Scene) -> float:

@@ -75,13 +75,14 @@ def evaluate_workdir(
     timing: Mapping[str, Any],
     output: epath.PathLike | None = None,
     *,
+    root: str = "",
     batch: int = 0,
 ) -> dict[str, Any]:
     """Evaluates a trained work directory, writes and returns what results.json holds.
 
     Of several processes all must call this, the first one writes. Empty `timing`, of
-    the training, keeps what is there; `output` None is the work directory; `batch` as
-    of `predictor.load`.
+    the training, keeps what is there; `output` None is the work directory; `root` is
+    the folder of the images, for the record; `batch` as of `predictor.load`.
     """
     workdir = epath.Path(workdir)
     output = epath.Path(output or workdir)
@@ -100,12 +101,20 @@ def evaluate_workdir(
     first = next(scenes)
     scenes = itertools.chain([first], scenes)
     results = predictions.predict_set(predictor.network, _noting(scenes, seen))
-    for line in (*frames.lines(seen, frame), *_slot_lines(model, results)):
+    dropped = predictions.dropped(split)
+    told = (
+        *sets.repair_lines(dropped),
+        *frames.lines(seen, frame),
+        *_slot_lines(model, results),
+    )
+    for line in told:
         console.line(line)
     facts["timing"]["predict_s"] = predictions.seconds_per_image(
         predictor.network, first
     )
     radius = fitting.radius_px(config, predictions.common_mpp(seen))
+    for line in predictions.radius_lines(results, radius):
+        console.line(line)
     decode = dict(model.meta["decode"])
     least = [decode["min_distance"] / frame.ratio(one.mpp) for one in seen]
     results = results_lib.suppress(results, least)
@@ -118,7 +127,8 @@ def evaluate_workdir(
         protocol=config.protocol,
         strict=config.strict,
     )
-    content = {"metrics": found, "tables": tables, "run": facts}
+    facts["root"] = root
+    content = {"metrics": found, "dropped": dropped, "tables": tables, "run": facts}
     _write_results(output, content)
     if jax.process_index() == 0:
         outputs.write_tables(output, results, model, radius, config)

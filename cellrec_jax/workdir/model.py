@@ -13,7 +13,7 @@ from cellrec_jax import methods
 from cellrec_jax.config import Experiment
 from cellrec_jax.data import transforms
 from cellrec_jax.types import Decode, Method
-from cellrec_jax.workdir import checkpoint, operating_point
+from cellrec_jax.workdir import checkpoint, operating_point, pixel_size
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,11 +120,15 @@ def restore(workdir: epath.Path, which: str = "last") -> Model:
     return Model(experiment, method, params, model_state, meta, step, workdir)
 
 
+def stored_meta(workdir: epath.Path, which: str = "last") -> dict[str, Any]:
+    """What a work directory's model holds besides weights; arguments as `restore`."""
+    with _open(workdir) as manager:
+        return _read_meta(manager, workdir, which)[1]
+
+
 def stored_eval(workdir: epath.Path, which: str = "last") -> config_lib.EvalConfig:
     """How the thresholds of a work directory were chosen; arguments as `restore`."""
-    with _open(workdir) as manager:
-        _, meta = _read_meta(manager, workdir, which)
-    return methods.from_json(meta["config"]).eval
+    return methods.from_json(stored_meta(workdir, which)["config"]).eval
 
 
 def _open(workdir: epath.Path) -> Any:
@@ -139,4 +143,5 @@ def _read_meta(
     step = manager.best_step() if which == "best" else None
     step = manager.latest_step() if step is None else step
     meta = checkpoint.restore_meta(manager, step)
-    return step, operating_point.updated(meta, workdir, step)
+    meta = operating_point.updated(meta, workdir, step)
+    return step, pixel_size.updated(meta, workdir)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from cellrec_jax.data.classes import (
+    IGNORED,
     LEFT_OUT,
     classes_from_values,
     merge_classes,
@@ -51,6 +52,27 @@ def test_merging(mapping: str, names: tuple, labels: list, left_out: int) -> Non
     assert record.labels.tolist() == labels
     assert record.labels.dtype == np.int32
     assert source.repairs == ({LEFT_OUT: left_out} if left_out else {})
+
+
+def test_ignored_classes_are_regions_around_their_cells() -> None:
+    """Discs of 3 px around two cells: pixels whose middle is within 1.5 px of them."""
+    source = merge_classes(_source(), "", ignored="WBC", size_px=3.0)
+    record = source.load("a")
+    assert source.class_names == ("RBC", "dirt")
+    assert record.labels.tolist() == [0, 1]
+    assert source.repairs == {IGNORED: 2}
+    expected = np.zeros((9, 12), bool)
+    expected[0, :5] = expected[1, [0, 1, 2, 3, 4]] = True
+    np.testing.assert_array_equal(record.ignore, expected)
+
+
+@pytest.mark.parametrize(
+    ("mapping", "ignored", "message"),
+    [("", "tumour", "ignore_classes names 'tumour'"), ("RBC,WBC", "WBC", "both name")],
+)
+def test_bad_ignored_classes(mapping: str, ignored: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        merge_classes(_source(), mapping, ignored)
 
 
 def test_masks_follow_the_cells_left() -> None:

@@ -1,6 +1,7 @@
 """Overlays and the rule of the tables; the other files are tested in test_run."""
 
 import csv
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -78,3 +79,15 @@ def test_the_table_of_images_counts_by_the_rule_of_the_metrics(
     with (tmp_path / "predictions" / "per_image.csv").open() as table:
         (row,) = csv.DictReader(table)
     assert int(row["num_matched"]) == matched
+
+
+def test_two_folders_of_one_name_have_results_of_their_own(tmp_path):
+    first, second = tmp_path / "x" / "images", tmp_path / "y" / "images"
+    assert outputs.folder_for(tmp_path, first).name == "evaluate-images"
+    for root, name in ((first, "evaluate-images"), (second, "evaluate-images-2")):
+        folder = outputs.folder_for(tmp_path, root)
+        assert folder.name == name
+        folder.mkdir()
+        content = json.dumps({"run": {"root": str(root)}})
+        (folder / "results.json").write_text(content)
+        assert outputs.folder_for(tmp_path, root) == folder  # again

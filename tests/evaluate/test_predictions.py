@@ -31,3 +31,25 @@ def test_batches_change_nothing(scenes, network, results, batch):
 
 def test_seconds_per_image_is_a_time(scenes, network):
     assert 0 < predictions.seconds_per_image(network(1), scenes[0]) < 10
+
+
+def test_what_was_dropped_in_these_images_is_counted(split):
+    repairs = split.source.repairs
+    repairs["files without an image"] += 2
+    repairs.count("a", {"points outside the image dropped": 3})
+    repairs.count("c", {"points outside the image dropped": 5})
+    assert predictions.dropped(split) == {
+        "files without an image": 2,
+        "points outside the image dropped": 3,
+    }
+
+
+def test_a_radius_that_reaches_neighbours_is_told(results):
+    """Cells of 20 px distance; one alone has no neighbour."""
+    points = np.array([[0, 0], [0, 20], [0, 40]], np.float32)
+    near = results[0]._replace(true_points_yx=points)
+    assert not predictions.radius_lines([near], 10.0)
+    (line,) = predictions.radius_lines([near], 10.1)
+    assert "20 px" in line
+    assert "--config.eval.radius_px" in line
+    assert not predictions.radius_lines([near._replace(true_points_yx=points[:1])], 99)
