@@ -37,6 +37,10 @@ _OTHERS: Mapping[str, Mapping[str, str]] = {
         **{"row": "image in, points out", "image_px": "px", "parameters": "parameters"},
         **{"compile_s": "compile, s", "median_ms": "ms", "ratio": "ratio"},
     },
+    "large": {
+        **{"way": "one large image", "image_px": "px", "windows": "windows"},
+        **{"mpx_per_s": "million px/s", "peak_mib": "peak memory so far, MiB"},
+    },
     "refine": {
         **{"task": "stage of a round", "what": "of", "number": "number"},
         **{"unit": "unit", "call_s": "s", "units_per_s": "units/s"},

@@ -38,9 +38,9 @@ def test_all_runs_the_others_when_one_is_wrong_or_fails(tmp_path, monkeypatch):
     assert list(results) == list(bench.NAMES)
     assert results["pu"]["notes"] == ["failed: MemoryError: no room"]
     assert [name for name in results if not results[name]["rows"]] == [
-        *bench.STEPS[:3],
+        *bench.STEPS[:4],
         "pu",
-        *bench.STEPS[3:],
+        *bench.STEPS[4:],
     ]
     assert calls[0] == report.Settings(steps=3)
     assert bench.run(["nms"]) == 1

@@ -1,12 +1,15 @@
 """What is said and refused before and after a trained run is measured."""
 
+import csv
 import dataclasses
 
 import numpy as np
+from PIL import Image
 import pytest
 
-from cellrec_jax import errors
+from cellrec_jax import errors, main
 from cellrec_jax.data import sets
+from cellrec_jax.data.synthetic import source as synthetic
 from cellrec_jax.evaluate import workdir as evaluation
 from cellrec_jax.io.console import Console
 from cellrec_jax.metrics import results
@@ -22,6 +25,35 @@ def test_other_classes_are_refused(trained):
         evaluation.evaluate_workdir(
             trained, split, Console(quiet=True), experiment.eval, {}
         )
+
+
+def test_evaluation_finds_what_prediction_finds(trained, tmp_path):
+    """Cell by cell: images as in training, smaller ones, and those that need tiles."""
+    folder = tmp_path / "set"
+    for kind in ("images", "labels"):
+        (folder / kind).mkdir(parents=True)
+    for index, size_hw in enumerate([(96, 128), (60, 90), (150, 200), (98, 125)]):
+        record = synthetic.make_image(7, index, size_hw=size_hw)
+        Image.fromarray(record.image).save(folder / "images" / f"{index}.png")
+        lines = [f"{x},{y},tumour" for y, x in record.points_yx]
+        (folder / "labels" / f"{index}.csv").write_text(
+            "\n".join(["x,y,class", *lines])
+        )
+    common = ["--workdir", str(trained), "--output"]
+    root = [f"--config.data.root={folder}", "--config.data.classes=tumour"]
+    evaluated, predicted = tmp_path / "evaluated", tmp_path / "predicted"
+    assert main.run(["--mode", "evaluate", *common, str(evaluated), *root]) == 0
+    images = str(folder / "images")
+    assert (
+        main.run(["--mode", "predict", *common, str(predicted), "--input", images]) == 0
+    )
+    found = []
+    for file in (evaluated / "predictions", predicted):
+        with (file / "detections.csv").open() as table:
+            rows = [row | {"image": row["image"][:1]} for row in csv.DictReader(table)]
+        found.append(sorted(tuple(row.values()) for row in rows))
+    assert {row[0] for row in found[0]} == {"0", "1", "2", "3"}
+    np.testing.assert_array_equal(found[0], found[1])
 
 
 def test_images_that_fill_all_slots_are_named(trained):
