@@ -106,14 +106,14 @@ def _ways(
 
     experiment = experiments.load(CONFIG)
     method = methods.build(experiment, _NUM_CLASSES)
-    weights = jax.jit(method.init)(jax.random.key(0), jnp.zeros((1, 64, 64, 3)))
+    params, state = jax.jit(method.init)(jax.random.key(0), jnp.zeros((1, 64, 64, 3)))
     meta: Mapping[str, Any] = {
         "class_names": ["a", "b", "c", "d"],
         "native_hw": experiment.data.size_hw,
         "mpp": _MPP,
         "decode": {"thresholds": [0.5] * _NUM_CLASSES, "min_distance": 6.0},
     }
-    model = model_lib.Model(experiment, method, *weights, meta, 0)
+    model = model_lib.Model(experiment, method, params, state, meta, 0)
     ready = predictor.of(model, batch)
 
     def file_to_cells() -> Any:
@@ -129,7 +129,7 @@ def _ways(
 
     def plain_loop() -> None:
         for image in windows():
-            jax.device_get(ready.compiled(*weights, one(image)))
+            jax.device_get(ready.compiled(params, state, one(image)))
 
     def torch_loop() -> None:
         predict = torch_points.predictor(_NUM_CLASSES)
@@ -140,7 +140,7 @@ def _ways(
     resident = jax.device_put(one(first))
 
     def network_alone() -> Any:
-        return jax.block_until_ready(ready.compiled(*weights, resident))
+        return jax.block_until_ready(ready.compiled(params, state, resident))
 
     placed = ready.frame.place(_shape(file), _MPP)
     return (

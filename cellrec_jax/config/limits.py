@@ -69,8 +69,8 @@ def require_pixel_size(flag: str, mpp: float) -> None:
     if not is_pixel_size(mpp):
         nm = f"; if that is nm, --{flag}={mpp / 1000:g}"
         raise errors.ConfigError(
-            f"--{flag}={mpp:g}: give micrometres per px, 0.02 to 20, such as 0.25 for a "
-            f"scan at 40x{nm if is_pixel_size(mpp / 1000) else ''}"
+            f"--{flag}={mpp:g}: give micrometres per px, 0.02 to 20, such as 0.25 for "
+            f"a scan at 40x{nm if is_pixel_size(mpp / 1000) else ''}"
         )
 
 

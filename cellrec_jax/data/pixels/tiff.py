@@ -15,6 +15,7 @@ import numpy as np
 from cellrec_jax.data.pixels import orientation, pixel_size, tiff_channels, tiff_colors
 from cellrec_jax.errors import DataError
 
+_BUFFER = 2**24  # bytes read at a time; tifffile's own choice is 2**28
 PAGES_UNUSED = "images with other pages in their file (thumbnail, label ...), not used"
 
 
@@ -70,7 +71,9 @@ def read(path: Path, max_pixels: int) -> tuple[np.ndarray, Header]:
         image = _find(path, file)
         header = _header(path, file, image, max_pixels)
         if image.channels is None:
-            samples = _samples_last(image.page.asarray(), image.page.axes)
+            samples = _samples_last(
+                image.page.asarray(buffersize=_BUFFER), image.page.axes
+            )
         else:
             samples = _samples_last(image.channels.asarray(), image.channels.axes)
             samples = samples[..., list(image.order)]
