@@ -1,9 +1,9 @@
 """Images on disk to tables, GeoJSON and overlays of their cells, one after another."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 import dataclasses
 import errno
-import inspect
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ from cellrec_jax.data.pixels import images
 from cellrec_jax.io import table
 from cellrec_jax.io.console import Console
 from cellrec_jax.predict import blank, journal, outputs, provenance, summary
+from cellrec_jax.predict import frame as frames
 from cellrec_jax.predict.inputs import unread_format
 from cellrec_jax.predict.predictor import Predictor
 from cellrec_jax.workdir import interrupt
@@ -38,6 +39,18 @@ class Outcome(NamedTuple):
     """130 or 143 when stopped by a signal, with what is finished kept; else 0."""
 
 
+class _Item(NamedTuple):
+    """An image at work."""
+
+    path: Path
+    name: str
+    pixels: np.ndarray
+    notes: tuple[str, ...]
+    """What its file is told of; see `images.Header`."""
+    mpp: float
+    """Micrometres per px; 0 is unknown."""
+
+
 @dataclasses.dataclass
 class _Work:
     """What all images of a call share."""
@@ -51,6 +64,12 @@ class _Work:
     metadata: dict[str, Any]
     num_blank: int = 0
     num_scored: int = 0
+    notes: Counter[str] = dataclasses.field(default_factory=Counter)
+    seen: list[frames.Seen] = dataclasses.field(default_factory=list)
+    waiting: deque[tuple[str, int]] = dataclasses.field(default_factory=deque)
+    """Names and windows of images that are read and not predicted yet, in order."""
+    passed: int = 0
+    """Windows of predicted images, since the network was last started."""
 
 
 def predict_files(
@@ -67,9 +86,9 @@ def predict_files(
     A GeoJSON and an overlay an image, in sub-folders of `output` as the images are;
     detections.csv, added to image by image; summary.csv (`summary.write`), predict.json
     (`provenance.write`) and predict.jsonl, which remembers what is done. `mpp`: um per
-    px, 0 unknown; `margin_px` of `Predictor.predict`; cells are points or boxes. An
-    image that cannot be read costs only itself; Ctrl-C and SIGTERM end after the tiles
-    at work. ConfigError where `output` holds results of other settings or images, or
+    px, 0 is what files say; `margin_px` of `Predictor.predict`; cells are points or
+    boxes. An image that cannot be read costs only itself; Ctrl-C and SIGTERM end after
+    the tiles at work. ConfigError where `output` holds results of other settings or images, or
     another program's, RunError where it cannot be written.
     """
     output = epath.Path(output)
@@ -97,47 +116,103 @@ def predict_files(
 
 
 def _predict_all(work: _Work, plan: journal.Plan) -> tuple[dict[str, str], int]:
-    """Predicts, adding to `plan.done`; what failed, name -> why, and the exit code."""
+    """Predicts, adding to `plan.done`; what failed, name -> why, and the exit code.
+
+    All images go through the network together. If that fails, it is not known which of
+    those at work is at fault: from there on they go one by one.
+    """
     failed: dict[str, str] = {}
-    warning = work.predictor.model.method.traits.tile_warning
-    total, before = len(plan.todo), len(plan.done)
     surprises: list[Exception] = []
-    with interrupt.catch() as caught, work.console.parts(total, "predicting") as show:
-        for number, path in enumerate(plan.todo):
-            name = plan.names[path]
+    before, together = len(plan.done), True
 
-            def on_tiles(
-                done: int, of: int, at: int = number, name: str = name
-            ) -> None:
-                show(at + done / max(of, 1), f"{name}: tile {done}/{of}")
-                if caught.signal is not None:
-                    raise interrupt.Interrupted(caught.exit_code)
+    def fail(path: Path, error: Exception) -> None:
+        failed[plan.names[path]] = _reason(path, error)
+        if not isinstance(error, errors.UserError | OSError | MemoryError):
+            surprises.append(error)
 
-            show(number, name)
+    with (
+        interrupt.catch() as caught,
+        work.console.parts(len(plan.todo), "predicting") as show,
+    ):
+
+        def on_windows(done: int) -> None:
+            number = len(plan.done) - before + len(failed)
+            name, windows = work.waiting[0] if work.waiting else ("", 1)
+            tile = done - work.passed
+            text = f"{name}: tile {tile}/{windows}" if windows > 1 else name
+            show(number + tile / windows, text)
+            if caught.signal is not None:
+                raise interrupt.Interrupted(caught.exit_code)
+
+        left = list(plan.todo)
+        while left and caught.signal is None:
+            group = left if together else left[:1]
             try:
-                image = _load(path)
-                if warning and work.predictor.needs_tiles(image.shape[:2], work.mpp):
-                    work.console.line(warning)
-                    warning = ""
-                plan.done[name] = _predict_one(work, path, name, image, on_tiles)
+                _predict_group(work, plan, group, fail, on_windows)
             except interrupt.Interrupted:
                 break
             except Exception as error:
-                failed[name] = _reason(path, error)
-                if not isinstance(error, errors.UserError | OSError | MemoryError):
-                    surprises.append(error)
-            show(number + 1, "")
-            if caught.signal is not None:
-                break
+                if len(group) == 1:
+                    fail(group[0], error)
+                together = False
+            known = plan.done.keys() | failed.keys()
+            left = [path for path in left if plan.names[path] not in known]
     if surprises and len(plan.done) == before:  # of all images, so of no single one
         raise surprises[0]
     return failed, caught.exit_code
 
 
-def _load(path: Path) -> np.ndarray:
-    """Pixels of a file; DataError says what it is where it is of another kind."""
+def _predict_group(
+    work: _Work,
+    plan: journal.Plan,
+    paths: Sequence[Path],
+    fail: Callable[[Path, Exception], None],
+    on_windows: Callable[[int], None],
+) -> None:
+    """Predicts images and writes what belongs to each; errors of one go to `fail`."""
+    work.waiting.clear()
+    work.passed = 0
+    scenes = _scenes(work, plan, paths, fail)
+    warning = work.predictor.model.method.traits.tile_warning
+    for scene, found in work.predictor.predict_many(scenes, on_windows):
+        item: _Item = scene.key
+        work.waiting.popleft()
+        work.passed += len(scene.placement.tiles)
+        tiled = scene.placement.how == frames.TILED
+        if warning and tiled and all(one.how != frames.TILED for one in work.seen):
+            work.console.line(warning)
+        work.seen.append(frames.Seen(scene.placement.how, scene.native_hw, item.mpp))
+        try:
+            plan.done[item.name] = _write_one(work, item, found, tiled)
+        except Exception as error:
+            fail(item.path, error)
+
+
+def _scenes(
+    work: _Work,
+    plan: journal.Plan,
+    paths: Sequence[Path],
+    fail: Callable[[Path, Exception], None],
+) -> Iterator[frames.Scene]:
+    """Reads images, one ahead of what is predicted; errors go to `fail`."""
+    for path in paths:
+        try:
+            picture = _load(path)
+            mpp = work.mpp or picture.header.mpp
+            notes = picture.header.notes
+            item = _Item(path, plan.names[path], picture.pixels, notes, mpp)
+            scene = work.predictor.scene(picture.pixels, mpp, work.margin_px, item)
+        except Exception as error:
+            fail(path, error)
+        else:
+            work.waiting.append((item.name, len(scene.placement.tiles)))
+            yield scene
+
+
+def _load(path: Path) -> images.Picture:
+    """An image file; DataError says what it is where it is of another kind."""
     try:
-        return images.load_image(path)
+        return images.load(path)
     except errors.DataError as error:
         what, cause = unread_format(path), error.__cause__
         # Without a cause it was understood; with an errno the disk is at fault.
@@ -146,52 +221,41 @@ def _load(path: Path) -> np.ndarray:
         raise errors.DataError(f"cannot read {path}: {what}") from cause
 
 
-def _predict_one(
-    work: _Work,
-    path: Path,
-    name: str,
-    image: np.ndarray,
-    on_tiles: Callable[[int, int], None],
-) -> journal.Done:
-    """Predicts an image and writes all that belongs to it, the journal last."""
-    predict: Callable[..., Cells] = work.predictor.predict
-    if "on_tiles" in inspect.signature(predict).parameters:
-        found = predict(image, work.mpp, work.margin_px, on_tiles=on_tiles)
-    else:
-        found = predict(image, work.mpp, work.margin_px)
+def _write_one(work: _Work, item: _Item, found: Cells, tiled: bool) -> journal.Done:
+    """Writes all that belongs to an image, the journal last."""
     class_names = work.predictor.class_names
     counts = np.bincount(found.labels, minlength=len(class_names)).tolist()
-    note = "" if len(found) else _explain(work, name, image)
+    note = "" if len(found) else _explain(work, item, tiled)
+    work.notes.update(item.notes)
     outputs.write(
-        journal.files_of(work.output, name),
-        image,
+        journal.files_of(work.output, item.name),
+        item.pixels,
         found,
         outputs.legend(class_names, counts, list(work.metadata["thresholds"].values())),
         work.geometry,
-        work.metadata,
+        {**work.metadata, "mpp": item.mpp},
     )
     rows = table.detection_rows(
-        name, found.points_yx, found.scores, found.labels, class_names
+        item.name, found.points_yx, found.scores, found.labels, class_names
     )
     table.append_rows(work.output / journal.TABLE, rows, table.DETECTION_COLUMNS)
-    one = journal.stamped(name, path, image.shape, work.mpp)
+    one = journal.stamped(item.name, item.path, item.pixels.shape, item.mpp)
     one = one._replace(counts=counts, note=note)
     journal.append(work.output, one)
     return one
 
 
-def _explain(work: _Work, name: str, image: np.ndarray) -> str:
+def _explain(work: _Work, item: _Item, tiled: bool) -> str:
     """Why an image has no cells; told of the first few."""
-    tiled = work.predictor.needs_tiles(image.shape[:2], work.mpp)
     note = "no peak above the threshold"
     if work.num_scored < (1 if tiled else _MOST_SCORED):  # which takes as long again
-        best = blank.highest(work.predictor, image, work.mpp, work.margin_px)
+        best = blank.highest(work.predictor, item.pixels, item.mpp, work.margin_px)
         note = blank.score_text(work.predictor, best)
         work.num_scored += 1
-    note = f"{note}; {blank.unlike(work.predictor, image, work.mpp)}"
+    note = f"{note}; {blank.unlike(work.predictor, item.pixels, item.mpp)}"
     work.num_blank += 1
     if work.num_blank <= _MOST_EXPLAINED:
-        work.console.line(f"{name}: no cells: {note}")
+        work.console.line(f"{item.name}: no cells: {note}")
     return note
 
 
@@ -263,6 +327,9 @@ def _finish(
         "finished": not exit_code and not failed,
     }
     provenance.write(output, model, used, state)
+    told = [f"{count} {note}" for note, count in sorted(work.notes.items())]
+    for text in (*told, *frames.lines(work.seen, work.predictor.frame)):
+        work.console.line(text)
     if work.num_blank > _MOST_EXPLAINED:
         work.console.line(
             f"{work.num_blank} images have no cells; why: {output / summary.FILE}"

@@ -1,5 +1,6 @@
 """Files to files; the cells themselves are tested in test_predictor."""
 
+import contextlib
 import csv
 import dataclasses
 import json
@@ -10,6 +11,7 @@ import signal
 import numpy as np
 from PIL import Image
 import pytest
+import tifffile
 
 from cellrec_jax import errors
 from cellrec_jax.config import DataConfig, Experiment
@@ -149,14 +151,14 @@ def test_one_bad_file_costs_only_itself(predictor, tmp_path, console, monkeypatc
         save(tmp_path / "in/d.png"),
         save(tmp_path / "in" / ("e" * 245 + ".png")),
     )
-    load = files.images.load_image
+    load = files.images.load
 
-    def load_image(path):
+    def load_or_not(path):
         if path == huge:
             raise MemoryError
         return load(path)
 
-    monkeypatch.setattr(files.images, "load_image", load_image)
+    monkeypatch.setattr(files.images, "load", load_or_not)
     out = tmp_path / "out"
     paths = [good[0], damaged, slide, huge, long, good[1]]
     outcome = files.predict_files(predictor, paths, out, console)
@@ -175,10 +177,10 @@ def test_one_bad_file_costs_only_itself(predictor, tmp_path, console, monkeypatc
 def test_a_surprise_costs_only_its_file_unless_all_have_it(
     predictor, tmp_path, console
 ):
-    def fails_on_dark(params, model_state, batch, decode):
-        if batch.image.mean() < 100:
+    def fails_on_dark(params, model_state, windows):
+        if windows.image.mean() < 100:
             raise ZeroDivisionError("of the network\nand more")
-        return _one_cell(params, model_state, batch, decode)
+        return _one_cell(params, model_state, windows)
 
     odd = dataclasses.replace(predictor, compiled=fails_on_dark)
     dark, out = save(tmp_path / "in/a.png", level=50), tmp_path / "out"
@@ -236,24 +238,51 @@ def test_a_stopped_call_goes_on(predictor, tmp_path, console, number):
     assert "all images (4) are predicted already" in console.lines[0]
 
 
-def test_progress_and_a_stop_by_tile(predictor, tmp_path, console, monkeypatch):
-    """Of a prediction that says after each batch of tiles how far it is."""
-    reached = []
+def test_progress_and_a_stop_by_tile(predictor, tmp_path, console):
+    """Of an image of 8 x 8 tiles, at the third."""
+    reached, shown = [], []
 
-    def predict(self, image, mpp, margin_px, on_tiles):
-        del self, image, mpp, margin_px
-        for tile in range(1, 100):
-            reached.append(tile)
-            if tile == 3:
-                os.kill(os.getpid(), signal.SIGINT)
-            on_tiles(tile, 99)
+    def stop(*args):
+        reached.append(1)
+        if len(reached) == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+        return _one_cell(*args)
 
-    monkeypatch.setattr(Predictor, "predict", predict)
-    path, out = save(tmp_path / "a.png"), tmp_path / "out"
-    outcome = files.predict_files(predictor, [path], out, console)
+    @contextlib.contextmanager
+    def parts(total, what):
+        del total, what
+        yield lambda share, text: shown.append((share, text))
+
+    console.parts = parts
+    stopped = dataclasses.replace(predictor, compiled=stop)
+    path, out = save(tmp_path / "a.png", size_hw=(400, 600)), tmp_path / "out"
+    number = len(predictor.frame.place((400, 600)).tiles)
+    outcome = files.predict_files(stopped, [path], out, console)
     assert outcome.exit_code == 130
-    assert reached == [1, 2, 3]
+    assert shown == [(n / number, f"a.png: tile {n}/{number}") for n in (1, 2)]
+    assert len(reached) == 3
     assert read(out / "detections.csv") == []
+
+
+def test_what_is_guessed_of_files_and_done_to_images_is_told(
+    predictor, tmp_path, console
+):
+    """A turned picture, and one of another size with a pixel size of its own."""
+    turned = Image.fromarray(np.full((96, 64, 3), 255, np.uint8))
+    exif = turned.getexif()
+    exif[0x0112] = 6  # a quarter turn
+    turned.save(tmp_path / "a.png", exif=exif)
+    pixels = np.full((30, 40, 3), 255, np.uint8)
+    resolution = {"resolution": (20_000, 20_000), "resolutionunit": "CENTIMETER"}
+    tifffile.imwrite(tmp_path / "b.tif", pixels, photometric="rgb", **resolution)
+    paths, out = [tmp_path / "a.png", tmp_path / "b.tif"], tmp_path / "out"
+    assert files.predict_files(predictor, paths, out, console) == files.Outcome()
+    rows = read(out / "summary.csv")
+    assert [(row["height"], row["mpp"]) for row in rows] == [("64", ""), ("30", "0.5")]
+    said = "\n".join(console.lines)
+    assert "1 images turned as their orientation tag says" in said
+    assert "1 of 2 images (such as 30 x 40 px)" in said
+    assert "--mpp-trained" in said
 
 
 def test_what_a_killed_call_left_is_replaced(predictor, tmp_path, console):
