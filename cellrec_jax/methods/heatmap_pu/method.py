@@ -95,7 +95,7 @@ def _init(
         blank = jnp.zeros((1, model.patch_px, model.patch_px, 1))
         params["classifier"], _ = encoder.initialise(init, rng, blank)
     if options.loss.form == "pu":
-        model_state = {**model_state, "prior": {"value": jnp.array(_START_PRIOR)}}
+        model_state = {**model_state, "prior": {"value": jnp.float32(_START_PRIOR)}}
     return params, model_state
 
 
