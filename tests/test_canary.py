@@ -23,6 +23,7 @@ def test_compiler_sums_squares_of_mapped_products():
     usual = {
         "xla_backend_optimization_level": 3,
         "xla_llvm_disable_expensive_passes": False,
+        "xla_cpu_use_fusion_emitters": True,
     }
     expected = index.astype(np.float64) ** 2
     for compute in (squares, jax.jit(squares, compiler_options=usual)):

@@ -18,14 +18,26 @@ from cellrec_jax.train import optim, parallel
 from cellrec_jax.train import step as step_lib
 from cellrec_jax.types import Batch, Method, Progress
 
+_USUAL = {
+    "xla_backend_optimization_level": 3,
+    "xla_llvm_disable_expensive_passes": False,
+    "xla_cpu_use_fusion_emitters": True,
+}
+"""Compiles for hundreds of steps as outside of tests, where each takes a third."""
+
 
 def _check_devices_agree(
-    method: Method, batch: Batch, rtol: float = 1e-5, atol: float = 1e-6
+    method: Method,
+    weights: tuple[Any, Any],
+    batch: Batch,
+    rtol: float = 1e-5,
+    atol: float = 1e-6,
 ) -> Mapping[str, np.ndarray]:
     """Three steps give the same on 1 x 4, 2 x 2 and 4 x 1 devices and images.
 
     Args:
       method: in float32; batch norms, if any, synchronised.
+      weights: (params, model_state) to start from.
       batch: four images, at least 64 x 64 px, better with unequal numbers of cells.
       rtol: of all results; rounding grows in deep networks with batch norm.
       atol: likewise.
@@ -33,7 +45,7 @@ def _check_devices_agree(
     Returns:
       The metrics of the last step.
     """
-    params, model_state = method.init(jax.random.key(0), batch.image)
+    params, model_state = weights
     everything = jax.tree.map(lambda _: True, params)
     trainable = (
         method.traits.trainable(params) if method.traits.trainable else everything
@@ -82,7 +94,7 @@ def _overfit(
     )
     opt_state = tx.init(params)
 
-    @functools.partial(jax.jit, donate_argnums=(0, 1))
+    @functools.partial(jax.jit, donate_argnums=(0, 1), compiler_options=_USUAL)
     def step(params, opt_state, i):
         rng = jax.random.fold_in(jax.random.key(1), i)
         grad = jax.grad(method.loss_fn, has_aux=True)

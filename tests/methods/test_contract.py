@@ -133,6 +133,12 @@ def test_weights_do_not_depend_on_the_size_of_the_image(built):
     chex.assert_trees_all_equal_shapes_and_dtypes((built.params, built.state), again)
 
 
+def test_weights_have_types_of_their_own(built):
+    """Python numbers have weak ones, for which the second step compiles again."""
+    leaves = jax.tree.leaves((built.params, built.state))
+    assert not any(getattr(leaf, "weak_type", False) for leaf in leaves)
+
+
 def test_loss_gradient_and_metrics_are_finite(built, batch):
     (loss, (state, metrics)), grads = _call(built, batch)
     assert loss.shape == ()
@@ -245,4 +251,5 @@ def test_steps_on_1x4_2x2_and_4x1_devices_agree(built, batch, check_devices_agre
     if not built.case.rtol:
         pytest.skip("another case of this method is compared")
     batch = batch._replace(image_mask=np.array([True, True, False, True]))
-    check_devices_agree(built.method, batch, built.case.rtol, atol=1e-5)
+    weights = built.params, built.state
+    check_devices_agree(built.method, weights, batch, built.case.rtol, atol=1e-5)
