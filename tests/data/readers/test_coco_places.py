@@ -81,3 +81,18 @@ def test_numbers() -> None:
     assert numbers([1, 2.5], 2) == [1.0, 2.5]
     for values in ([1, float("inf")], [1, "2"], (1, 2), [1], [1, 10**400]):
         assert numbers(values, 2) is None
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ({"bbox": [3, 1, 4, 2.5]}, ((1, 3, 3.5, 7), True)),
+        ({"bbox": [3, 1, 0, 0]}, ((1, 3, 1, 3), True)),
+        ({"bbox": [3, 1, 0, 0], "point": [9, 8]}, ((8, 9, 8, 9), False)),
+        ({"bbox": [3, 1, 4, 2], "keypoints": [9, 8, 2]}, ((1, 3, 3, 7), True)),
+        ({"segmentation": [[3, 1, 8, 2, 5, 6]]}, ((1, 3, 6, 8), True)),
+        ({"bbox": [3, 1, 4]}, None),
+    ],
+)
+def test_places_in_order(row: dict[str, Any], expected: object) -> None:
+    assert place(row) == expected
