@@ -11,8 +11,7 @@ from cellrec_jax import config, errors, main, methods
 from cellrec_jax.config import overrides
 from cellrec_jax.methods import point_matching
 from cellrec_jax.train import optim
-from cellrec_jax.types import Batch
-from cellrec_jax.workdir import model
+from cellrec_jax.types import Batch, Decode
 
 FILES = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
 PRESETS = [
@@ -55,9 +54,8 @@ def test_config_builds_and_survives_json(name):
     )
     if method.traits.fit is None:  # else it is not traced
         num = _num_classes(experiment)
-        found = jax.eval_shape(
-            method.predict, params, state, batch, model.keep_all(num)
-        )
+        decode = Decode(_shape(num), _shape())
+        found = jax.eval_shape(method.predict, params, state, batch, decode)
         assert found.class_probs.shape == (*found.scores.shape, num)
 
 

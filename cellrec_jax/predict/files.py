@@ -88,8 +88,8 @@ def predict_files(
     (`provenance.write`) and predict.jsonl, which remembers what is done. `mpp`: um per
     px, 0 is what files say; `margin_px` of `Predictor.predict`; cells are points or
     boxes. An image that cannot be read costs only itself; Ctrl-C and SIGTERM end after
-    the tiles at work. ConfigError where `output` holds results of other settings or images, or
-    another program's, RunError where it cannot be written.
+    the tiles at work. ConfigError where `output` holds results of other settings or
+    images, or another program's, RunError where it cannot be written.
     """
     output = epath.Path(output)
     if "://" in str(output):

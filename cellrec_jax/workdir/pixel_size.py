@@ -31,4 +31,4 @@ def updated(meta: Mapping[str, Any], workdir: epath.Path) -> dict[str, Any]:
     """Metadata of a checkpoint with the pixel size given since, if it has none."""
     found = writer.read_json(workdir / FILE)
     given = found.get("mpp", 0.0) if isinstance(found, dict) else 0.0
-    return {**meta, "mpp": meta["mpp"] or given}
+    return {**meta, "mpp": meta.get("mpp", 0.0) or given}
