@@ -1,33 +1,17 @@
-"""Images on disk to tables, GeoJSON and overlays of their cells, one after another."""
+"""Images on disk to tables, GeoJSON and overlays of their cells."""
 
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-import dataclasses
-import errno
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from etils import epath
-import numpy as np
 
 from cellrec_jax import errors
-from cellrec_jax.cells import Cells
-from cellrec_jax.data.pixels import images
-from cellrec_jax.io import table
 from cellrec_jax.io.console import Console
-from cellrec_jax.predict import blank, journal, outputs, provenance, summary
 from cellrec_jax.predict import frame as frames
-from cellrec_jax.predict.inputs import unread_format
+from cellrec_jax.predict import journal, provenance, summary
+from cellrec_jax.predict import work as work_lib
 from cellrec_jax.predict.predictor import Predictor
-from cellrec_jax.workdir import interrupt
-
-_MOST_EXPLAINED = 3  # lines about images without cells
-_MOST_SCORED = 20  # such images that are predicted once more, for their highest score
-_OF_ONE_FILE = (
-    *(errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL),
-    *(errno.EISDIR, errno.ENOTDIR, errno.EEXIST),
-)
-"""Failures to write that another file may not have."""
 
 
 class Outcome(NamedTuple):
@@ -37,39 +21,6 @@ class Outcome(NamedTuple):
     """A message an image that could not be predicted."""
     exit_code: int = 0
     """130 or 143 when stopped by a signal, with what is finished kept; else 0."""
-
-
-class _Item(NamedTuple):
-    """An image at work."""
-
-    path: Path
-    name: str
-    pixels: np.ndarray
-    notes: tuple[str, ...]
-    """What its file is told of; see `images.Header`."""
-    mpp: float
-    """Micrometres per px; 0 is unknown."""
-
-
-@dataclasses.dataclass
-class _Work:
-    """What all images of a call share."""
-
-    predictor: Predictor
-    output: epath.Path
-    console: Console
-    mpp: float
-    margin_px: int
-    geometry: str
-    metadata: dict[str, Any]
-    num_blank: int = 0
-    num_scored: int = 0
-    notes: Counter[str] = dataclasses.field(default_factory=Counter)
-    seen: list[frames.Seen] = dataclasses.field(default_factory=list)
-    waiting: deque[tuple[str, int]] = dataclasses.field(default_factory=deque)
-    """Names and windows of images that are read and not predicted yet, in order."""
-    passed: int = 0
-    """Windows of predicted images, since the network was last started."""
 
 
 def predict_files(
@@ -108,173 +59,11 @@ def predict_files(
     provenance.write(output, model, used, state)
 
     metadata = provenance.metadata(model, mpp)
-    work = _Work(predictor, output, console, mpp, margin_px, geometry, metadata)
-    failed, exit_code = _predict_all(work, plan)
+    work = work_lib.Work(predictor, output, console, mpp, margin_px, geometry, metadata)
+    failed, exit_code = work_lib.predict_all(work, plan)
 
     _finish(work, plan, failed, used, exit_code)
     return Outcome(tuple(failed.values()), exit_code)
-
-
-def _predict_all(work: _Work, plan: journal.Plan) -> tuple[dict[str, str], int]:
-    """Predicts, adding to `plan.done`; what failed, name -> why, and the exit code.
-
-    All images go through the network together. If that fails, it is not known which of
-    those at work is at fault: from there on they go one by one.
-    """
-    failed: dict[str, str] = {}
-    surprises: list[Exception] = []
-    before, together = len(plan.done), True
-
-    def fail(path: Path, error: Exception) -> None:
-        failed[plan.names[path]] = _reason(path, error)
-        if not isinstance(error, errors.UserError | OSError | MemoryError):
-            surprises.append(error)
-
-    with (
-        interrupt.catch() as caught,
-        work.console.parts(len(plan.todo), "predicting") as show,
-    ):
-
-        def on_windows(done: int) -> None:
-            number = len(plan.done) - before + len(failed)
-            name, windows = work.waiting[0] if work.waiting else ("", 1)
-            tile = done - work.passed
-            text = f"{name}: tile {tile}/{windows}" if windows > 1 else name
-            show(number + tile / windows, text)
-            if caught.signal is not None:
-                raise interrupt.Interrupted(caught.exit_code)
-
-        left = list(plan.todo)
-        while left and caught.signal is None:
-            group = left if together else left[:1]
-            try:
-                _predict_group(work, plan, group, fail, on_windows)
-            except interrupt.Interrupted:
-                break
-            except Exception as error:
-                if len(group) == 1:
-                    fail(group[0], error)
-                together = False
-            known = plan.done.keys() | failed.keys()
-            left = [path for path in left if plan.names[path] not in known]
-    if surprises and len(plan.done) == before:  # of all images, so of no single one
-        raise surprises[0]
-    return failed, caught.exit_code
-
-
-def _predict_group(
-    work: _Work,
-    plan: journal.Plan,
-    paths: Sequence[Path],
-    fail: Callable[[Path, Exception], None],
-    on_windows: Callable[[int], None],
-) -> None:
-    """Predicts images and writes what belongs to each; errors of one go to `fail`."""
-    work.waiting.clear()
-    work.passed = 0
-    scenes = _scenes(work, plan, paths, fail)
-    warning = work.predictor.model.method.traits.tile_warning
-    for scene, found in work.predictor.predict_many(scenes, on_windows):
-        item: _Item = scene.key
-        work.waiting.popleft()
-        work.passed += len(scene.placement.tiles)
-        tiled = scene.placement.how == frames.TILED
-        if warning and tiled and all(one.how != frames.TILED for one in work.seen):
-            work.console.line(warning)
-        work.seen.append(frames.Seen(scene.placement.how, scene.native_hw, item.mpp))
-        try:
-            plan.done[item.name] = _write_one(work, item, found, tiled)
-        except Exception as error:
-            fail(item.path, error)
-
-
-def _scenes(
-    work: _Work,
-    plan: journal.Plan,
-    paths: Sequence[Path],
-    fail: Callable[[Path, Exception], None],
-) -> Iterator[frames.Scene]:
-    """Reads images, one ahead of what is predicted; errors go to `fail`."""
-    for path in paths:
-        try:
-            picture = _load(path)
-            mpp = work.mpp or picture.header.mpp
-            notes = picture.header.notes
-            item = _Item(path, plan.names[path], picture.pixels, notes, mpp)
-            scene = work.predictor.scene(picture.pixels, mpp, work.margin_px, item)
-        except Exception as error:
-            fail(path, error)
-        else:
-            work.waiting.append((item.name, len(scene.placement.tiles)))
-            yield scene
-
-
-def _load(path: Path) -> images.Picture:
-    """An image file; DataError says what it is where it is of another kind."""
-    try:
-        return images.load(path)
-    except errors.DataError as error:
-        what, cause = unread_format(path), error.__cause__
-        # Without a cause it was understood; with an errno the disk is at fault.
-        if not what or cause is None or getattr(cause, "errno", None):
-            raise
-        raise errors.DataError(f"cannot read {path}: {what}") from cause
-
-
-def _write_one(work: _Work, item: _Item, found: Cells, tiled: bool) -> journal.Done:
-    """Writes all that belongs to an image, the journal last."""
-    class_names = work.predictor.class_names
-    counts = np.bincount(found.labels, minlength=len(class_names)).tolist()
-    note = "" if len(found) else _explain(work, item, tiled)
-    work.notes.update(item.notes)
-    outputs.write(
-        journal.files_of(work.output, item.name),
-        item.pixels,
-        found,
-        outputs.legend(class_names, counts, list(work.metadata["thresholds"].values())),
-        work.geometry,
-        {**work.metadata, "mpp": item.mpp},
-    )
-    rows = table.detection_rows(
-        item.name, found.points_yx, found.scores, found.labels, class_names
-    )
-    table.append_rows(work.output / journal.TABLE, rows, table.DETECTION_COLUMNS)
-    one = journal.stamped(item.name, item.path, item.pixels.shape, item.mpp)
-    one = one._replace(counts=counts, note=note)
-    journal.append(work.output, one)
-    return one
-
-
-def _explain(work: _Work, item: _Item, tiled: bool) -> str:
-    """Why an image has no cells; told of the first few."""
-    note = "no peak above the threshold"
-    if work.num_scored < (1 if tiled else _MOST_SCORED):  # which takes as long again
-        best = blank.highest(work.predictor, item.pixels, item.mpp, work.margin_px)
-        note = blank.score_text(work.predictor, best)
-        work.num_scored += 1
-    note = f"{note}; {blank.unlike(work.predictor, item.pixels, item.mpp)}"
-    work.num_blank += 1
-    if work.num_blank <= _MOST_EXPLAINED:
-        work.console.line(f"{item.name}: no cells: {note}")
-    return note
-
-
-def _reason(path: Path, error: Exception) -> str:
-    """One line for what other files may not have; what they will, is raised again."""
-    if isinstance(error, errors.UserError):
-        of_one = isinstance(error, errors.DataError) or (
-            getattr(error.__cause__, "errno", None) in _OF_ONE_FILE
-        )
-        if not of_one:
-            raise error
-        text = str(error)
-        return text if str(path) in text else f"{path}: {text}"
-    if isinstance(error, MemoryError):
-        return f"{path}: does not fit into memory: cut it into parts"
-    if isinstance(error, OSError):
-        return f"cannot read {path}: {error.strerror or error}"
-    first, *_ = str(error).strip().splitlines() or ["no reason given"]
-    return f"{path}: {type(error).__name__}: {first}"
 
 
 def _start_lines(
@@ -307,7 +96,7 @@ def _start_lines(
 
 
 def _finish(
-    work: _Work,
+    work: work_lib.Work,
     plan: journal.Plan,
     failed: dict[str, str],
     used: dict[str, Any],
@@ -330,7 +119,7 @@ def _finish(
     told = [f"{count} {note}" for note, count in sorted(work.notes.items())]
     for text in (*told, *frames.lines(work.seen, work.predictor.frame)):
         work.console.line(text)
-    if work.num_blank > _MOST_EXPLAINED:
+    if work.num_blank > work_lib.MOST_EXPLAINED:
         work.console.line(
             f"{work.num_blank} images have no cells; why: {output / summary.FILE}"
         )

@@ -18,7 +18,7 @@ from cellrec_jax.config import DataConfig, Experiment
 from cellrec_jax.io import geojson
 from cellrec_jax.io.console import Console
 from cellrec_jax.methods import heatmap_pu
-from cellrec_jax.predict import blank, files, find_inputs
+from cellrec_jax.predict import blank, files, find_inputs, work
 from cellrec_jax.predict.predictor import Predictor
 from cellrec_jax.types import Detections, Method
 from cellrec_jax.workdir.model import Model
@@ -151,14 +151,14 @@ def test_one_bad_file_costs_only_itself(predictor, tmp_path, console, monkeypatc
         save(tmp_path / "in/d.png"),
         save(tmp_path / "in" / ("e" * 245 + ".png")),
     )
-    load = files.images.load
+    load = work.images.load
 
     def load_or_not(path):
         if path == huge:
             raise MemoryError
         return load(path)
 
-    monkeypatch.setattr(files.images, "load", load_or_not)
+    monkeypatch.setattr(work.images, "load", load_or_not)
     out = tmp_path / "out"
     paths = [good[0], damaged, slide, huge, long, good[1]]
     outcome = files.predict_files(predictor, paths, out, console)
@@ -196,14 +196,14 @@ def test_a_full_disk_ends_the_call_and_keeps_the_rest(
     predictor, tmp_path, console, monkeypatch
 ):
     paths, out = [save(tmp_path / "in" / f"{n}.png") for n in "ab"], tmp_path / "out"
-    write = files.outputs.write
+    write = work.outputs.write
 
     def full(places, *args):
         if places[0].name.startswith("b"):
             raise errors.RunError("cannot write: no space left")
         write(places, *args)
 
-    monkeypatch.setattr(files.outputs, "write", full)
+    monkeypatch.setattr(work.outputs, "write", full)
     with pytest.raises(errors.RunError):
         files.predict_files(predictor, paths, out, console)
     monkeypatch.undo()
