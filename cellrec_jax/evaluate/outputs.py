@@ -15,6 +15,7 @@ from cellrec_jax.io.console import Console
 from cellrec_jax.metrics import curves as curves_lib
 from cellrec_jax.metrics import reliability, report
 from cellrec_jax.metrics import results as results_lib
+from cellrec_jax.predict import outputs as predict_outputs
 from cellrec_jax.workdir import model as model_lib
 from cellrec_jax.workdir import writer
 
@@ -129,16 +130,19 @@ def draw_overlays(
     thresholds = np.asarray(model.meta["decode"]["thresholds"])
     if config.overlay_score:
         thresholds = np.full_like(thresholds, config.overlay_score)
-    one_class = len(model.class_names) == 1
+    names = model.class_names
     for result in results[: config.overlays]:
         drawn = result.pred_scores >= thresholds[result.pred_labels]
+        counts = np.bincount(result.pred_labels[drawn], minlength=len(names)).tolist()
         image = overlay.draw_overlay(
             example.to_uint8(split.source.load(result.image_id).image),
             result.pred_points_yx[drawn],
             result.pred_scores[drawn],
-            labels=None if one_class else result.pred_labels[drawn],
+            labels=result.pred_labels[drawn],
             true_boxes_yxyx=result.true_boxes_yxyx,
             score_threshold=0.0,
+            colors=predict_outputs.colors_of(names),
+            legend=predict_outputs.legend(names, counts, thresholds.tolist()),
         )
         name = result.image_id.replace("/", "_")
         overlay.write_png(output / "figures" / f"overlay_{name}.png", image)
