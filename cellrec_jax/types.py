@@ -170,8 +170,3 @@ class TrainState(struct.PyTreeNode):
         if not self.ema_params:
             return self
         return self.replace(params=self.ema_params, model_state=self.ema_state)
-
-    @property
-    def eval_params(self) -> Any:
-        """The averaged parameters where there are any, else the last ones."""
-        return self.evaluated.params

@@ -123,7 +123,7 @@ def validator(
     mpp = predictions.common_mpp(scene.key for scene in images)
 
     def validate(state: TrainState) -> tuple[counting.OperatingPoint, dict[str, float]]:
-        weights = state.eval_params, state.model_state
+        weights = state.params, state.model_state
         network = stream.Network(predict, *weights, experiment.predict.batch)
         found, fitted = fit_on(images, network, class_names, config)
         radius = radius_px(config, mpp)

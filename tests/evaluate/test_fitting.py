@@ -88,7 +88,7 @@ def test_validation_fits_the_distance_and_scores_by_f1_without_boxes(scenes, pre
         double = [jnp.concatenate([x, x], axis=1) for x in found[1:5]]
         return Detections(points, *double)
 
-    state = SimpleNamespace(eval_params={}, model_state={})
+    state = SimpleNamespace(params={}, model_state={})
     scores = {}
     for distances in ((0.0,), (0.0, 6.0)):
         validate = _validator(twins, scenes, min_distances=distances)
@@ -99,7 +99,7 @@ def test_validation_fits_the_distance_and_scores_by_f1_without_boxes(scenes, pre
 
 
 def test_validation_scores_by_ap_with_boxes(scenes, predict):
-    state = SimpleNamespace(eval_params={}, model_state={})
+    state = SimpleNamespace(params={}, model_state={})
     _, scores = _validator(predict, scenes)(state)
     assert list(scores) == ["AP11"]
     assert scores["AP11"] > 0
