@@ -131,8 +131,9 @@ class Frame:
         if not margin_px:  # margins fill half of a tile at most
             margin_yx = np.clip(margin_yx, 1, np.maximum(least_hw // 4, 1))
             return tiles.grid(scaled_hw, self.size_hw, margin_yx.tolist())
-        tile_hw = np.maximum(least_hw, 2 * margin_yx + 4 * self.stride)
-        tile_hw = -(-tile_hw // self.stride) * self.stride
+        # No larger than the image: what is mirrored changes what is found.
+        tile_hw = np.minimum(2 * margin_yx + 4 * self.stride, scaled_hw)
+        tile_hw = -(-np.maximum(least_hw, tile_hw) // self.stride) * self.stride
         return tiles.grid(scaled_hw, tile_hw.tolist(), margin_yx.tolist(), self.stride)
 
 
