@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
-from scipy import ndimage
+from scipy import ndimage, spatial
 
 CELLS_PER_MM2 = 3150.0  # 115 to 120 on a Ki-67 patch of 640 x 640 px at 0.3 um/px
 RADIUS_UM = 4.1
@@ -212,3 +212,47 @@ def scatter_distractors(
                 )
             )
     return drawn
+
+
+def throw(
+    rng: np.random.Generator,
+    chance: np.ndarray,
+    wanted: int,
+    apart_px: float,
+    *,
+    taken_yx: np.ndarray | None = None,
+    tries_per_point: int = 80,
+) -> np.ndarray:
+    """Places up to `wanted` points, each at least so far from all others.
+
+    `chance` [H, W] in [0, 1] is where; none comes nearer than `apart_px` to `taken_yx`
+    [., 2]. Gives f32 [., 2] px.
+    """
+    size = np.array(chance.shape)
+    tries = rng.uniform(1, size - 1, (tries_per_point * wanted, 2))
+    tries = tries[rng.uniform(size=len(tries)) < chance[tuple(tries.astype(int).T)]]
+    tries = tries.astype(np.float32)
+    if taken_yx is not None and len(taken_yx):
+        tries = tries[spatial.cKDTree(taken_yx).query(tries)[0] > apart_px]
+    gaps = apart_px * rng.uniform(1.0, 1.2, len(tries))
+    kept: list[int] = []
+    for index, (place, gap) in enumerate(zip(tries, gaps, strict=True)):
+        if len(kept) == wanted:
+            break
+        if np.all(np.hypot(*(tries[kept] - place).T) > gap):
+            kept.append(index)
+    return tries[kept]
+
+
+def patchy(
+    rng: np.random.Generator,
+    centers_yx: np.ndarray,
+    size_hw: tuple[int, int],
+    patch_px: float,
+    share: float,
+) -> np.ndarray:
+    """Picks `share` of the cells, neighbours alike more often than not; bool [N]."""
+    field = noise_field(rng, size_hw, patch_px)
+    mixed = 1.2 * field[tuple(centers_yx.astype(int).T)]
+    mixed = mixed + rng.standard_normal(len(centers_yx))
+    return mixed > np.quantile(mixed, 1 - share) if len(mixed) else mixed > 0

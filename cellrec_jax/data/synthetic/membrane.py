@@ -80,8 +80,8 @@ def plan(rng: np.random.Generator, size_hw: tuple[int, int], mpp: float) -> Tiss
     is_tumor = np.arange(len(centers_yx)) < len(tumor_yx)
     positive = np.concatenate(
         [
-            _positive(rng, tumor_yx, size_hw, 30 / mpp, rng.uniform(0.1, 0.85)),
-            _positive(rng, immune_yx, size_hw, 12 / mpp, rng.uniform(0.1, 0.6)),
+            layout_lib.patchy(rng, tumor_yx, size_hw, 30 / mpp, rng.uniform(0.1, 0.85)),
+            layout_lib.patchy(rng, immune_yx, size_hw, 12 / mpp, rng.uniform(0.1, 0.6)),
         ]
     )
     make = immune_cell, tumor_cell
@@ -115,46 +115,15 @@ def _place(
     area_mm2 = size.prod() * (mpp / 1000) ** 2
     crowding = rng.lognormal(0, 0.12)
     wanted = int(np.ceil(area_mm2 * nests.mean() * TUMOR_PER_MM2 * crowding))
-    tumor_yx = _throw(rng, nests**2, wanted, 9.2 / crowding**0.5 / mpp)
+    tumor_yx = layout_lib.throw(rng, nests**2, wanted, 9.2 / crowding**0.5 / mpp)
     if not len(tumor_yx):
         tumor_yx = (size[None] / 2).astype(np.float32)
     crowds = layout_lib.noise_field(rng, nests.shape, 18 / mpp)
     stroma = np.clip(1 - nests, 0.025, 1) * np.clip(0.35 + 0.6 * crowds, 0.02, 1)
     wanted = rng.poisson(area_mm2 * (1 - nests).mean() * IMMUNE_PER_MM2)
-    immune_yx = _throw(rng, stroma, wanted, 6.0 / mpp)
+    immune_yx = layout_lib.throw(rng, stroma, wanted, 6.0 / mpp)
     gap = np.linalg.norm(immune_yx[:, None] - tumor_yx[None], axis=-1).min(axis=1)
     return tumor_yx, immune_yx[gap > 7.2 / mpp]
-
-
-def _throw(
-    rng: np.random.Generator, chance: np.ndarray, wanted: int, apart_px: float
-) -> np.ndarray:
-    """Places up to `wanted` points by chance, each at least so far from all others."""
-    tries = rng.uniform(1, np.array(chance.shape) - 1, (80 * wanted, 2))
-    tries = tries[rng.uniform(size=len(tries)) < chance[tuple(tries.astype(int).T)]]
-    tries = tries.astype(np.float32)
-    gaps = apart_px * rng.uniform(1.0, 1.2, len(tries))
-    kept: list[int] = []
-    for index, (place, gap) in enumerate(zip(tries, gaps, strict=True)):
-        if len(kept) == wanted:
-            break
-        if np.all(np.hypot(*(tries[kept] - place).T) > gap):
-            kept.append(index)
-    return tries[kept]
-
-
-def _positive(
-    rng: np.random.Generator,
-    centers_yx: np.ndarray,
-    size_hw: tuple[int, int],
-    patch_px: float,
-    share: float,
-) -> np.ndarray:
-    """Which cells are stained, neighbours alike more often than not; bool [N]."""
-    field = layout_lib.noise_field(rng, size_hw, patch_px)
-    mixed = 1.2 * field[tuple(centers_yx.astype(int).T)]
-    mixed = mixed + rng.standard_normal(len(centers_yx))
-    return mixed > np.quantile(mixed, 1 - share) if len(mixed) else mixed > 0
 
 
 def draw_slide(rng: np.random.Generator) -> Slide:

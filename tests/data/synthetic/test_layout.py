@@ -76,3 +76,29 @@ def test_noise_field_has_unit_variance_and_is_smooth(sigma_px):
     near, far = round(sigma_px), round(4 * sigma_px)
     assert np.corrcoef(field[near:].ravel(), field[:-near].ravel())[0, 1] > 0.6
     assert abs(np.corrcoef(field[far:].ravel(), field[:-far].ravel())[0, 1]) < 0.2
+
+
+def test_thrown_points_keep_apart_and_off_what_is_taken():
+    chance = np.zeros((90, 120))
+    chance[:, 40:] = 1
+    taken_yx = np.array([[45.0, 80.0]])
+    rng = np.random.default_rng(0)
+    points_yx = synthetic_layout.throw(rng, chance, 25, 9.0, taken_yx=taken_yx)
+    assert 15 < len(points_yx) <= 25
+    assert points_yx[:, 1].min() >= 40
+    assert spatial.distance.pdist(points_yx).min() > 9
+    assert spatial.distance.cdist(points_yx, taken_yx).min() > 9
+    assert synthetic_layout.throw(rng, chance, 0, 9.0).shape == (0, 2)
+    nowhere = synthetic_layout.throw(rng, 0 * chance, 5, 9.0, taken_yx=taken_yx)
+    assert nowhere.shape == (0, 2)
+
+
+def test_patchy_picks_a_share_in_which_neighbours_agree():
+    rng = np.random.default_rng(0)
+    points_yx = rng.uniform(0, SIZE_HW, (400, 2))
+    picked = synthetic_layout.patchy(rng, points_yx, SIZE_HW, 40.0, 0.3)
+    assert picked.sum() == 120  # 0.3 of 400
+    nearest = spatial.cKDTree(points_yx).query(points_yx, 2)[1][:, 1]
+    by_chance = 0.3**2 + 0.7**2
+    assert np.mean(picked == picked[nearest]) > by_chance + 0.05
+    assert synthetic_layout.patchy(rng, points_yx[:0], SIZE_HW, 40.0, 0.3).shape == (0,)

@@ -104,6 +104,42 @@ def draw_bodies(*cells: synthetic_nuclei.Body) -> tuple[np.ndarray, np.ndarray]:
     return canvas.haematoxylin, canvas.dab
 
 
+def body_ids(*cells: synthetic_nuclei.Body, **options: float) -> np.ndarray:
+    canvas = synthetic_nuclei.make_canvas(np.random.default_rng(1), RING_HW, MPP)
+    rng = np.random.default_rng(0)
+    return synthetic_nuclei.draw_bodies(rng, canvas, cells, MPP, **options)
+
+
+def test_bodies_are_numbered_and_part_in_the_middle():
+    other = CELL._replace(center_yx=(30.0, 45.0))
+    ids = body_ids(CELL, other, waves_um=0.0)
+    one, two = distance(CELL), distance(other)
+    expected = np.where(one < 14, 1, 0)
+    expected[(two < 14) & (two < one)] = 2
+    np.testing.assert_array_equal(ids, expected)
+    # Outlines stray, but not far.
+    strayed = body_ids(CELL, other) != expected
+    assert 0 < strayed.mean() < 0.15
+
+
+def test_an_oblong_body():
+    """Half axes of 14 and 7 px, the long one down: y = 30 +- 14, x = 25 +- 7."""
+    ids = body_ids(CELL._replace(aspect=0.5, angle=np.pi / 2), waves_um=0.0)
+    rows, columns = np.nonzero(ids)
+    assert (rows.min(), rows.max() + 1) == (16, 44)
+    assert (columns.min(), columns.max() + 1) == (18, 32)
+    assert ids.sum() == pytest.approx(np.pi * 14 * 7, rel=0.03)
+
+
+def test_an_even_body():
+    canvas = synthetic_nuclei.make_canvas(np.random.default_rng(1), RING_HW, MPP)
+    cell = CELL._replace(wall_dab=0.0, body_dab=0.2)
+    rng = np.random.default_rng(0)
+    synthetic_nuclei.draw_bodies(rng, canvas, [cell], MPP, granularity=0.0)
+    inner = canvas.dab[distance(cell) < 4]
+    np.testing.assert_allclose(inner, 0.8 * 0.2, rtol=1e-5)
+
+
 def distance(cell: synthetic_nuclei.Body) -> np.ndarray:
     y, x = np.mgrid[: RING_HW[0], : RING_HW[1]] + 0.5
     return np.hypot(y - cell.center_yx[0], x - cell.center_yx[1])
