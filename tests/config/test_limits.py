@@ -57,6 +57,7 @@ def test_impossible_values(fields, message):
         {"data__keep_rate": 1e-3},
         {"data__flip_labels": 1.0, "data__jitter_px": 8.0},
         {"data__synthetic_kind": "membrane"},
+        {"data__synthetic_kind": "cytoplasm"},
         {"data__num_folds": 2, "data__fold": 1},
         {"data__crop_hw": (0, 0)},
         {"eval__protocol": "nearest", "eval__beside": "max", "eval__strict": True},

@@ -9,6 +9,7 @@ import functools
 
 from cellrec_jax import errors
 from cellrec_jax.data import record
+from cellrec_jax.data.synthetic import cytoplasm as synthetic_cytoplasm
 from cellrec_jax.data.synthetic import layout as synthetic_layout
 from cellrec_jax.data.synthetic import membrane as synthetic_membrane
 from cellrec_jax.data.synthetic import nuclei as synthetic_nuclei
@@ -16,9 +17,9 @@ from cellrec_jax.data.synthetic import phase as synthetic_phase
 from cellrec_jax.data.synthetic import stain as synthetic_stain
 
 CLASS_NAMES = ("positive", "negative")
-KINDS = ("nuclei", "membrane", *synthetic_phase.KINDS)
-"""What can be generated: the images of this module, `synthetic_membrane`'s, or
-`synthetic_phase`'s."""
+KINDS = ("nuclei", "membrane", "cytoplasm", *synthetic_phase.KINDS)
+"""What can be generated: the images of this module, `synthetic_membrane`'s,
+`synthetic_cytoplasm`'s or `synthetic_phase`'s."""
 MPP = 0.3
 MIN_SIZE_PX = 32
 
@@ -67,6 +68,8 @@ def open_source(
     names: tuple[str, ...] = CLASS_NAMES
     if kind == "membrane":
         make, names = synthetic_membrane.make_image, synthetic_membrane.CLASS_NAMES
+    elif kind == "cytoplasm":
+        make, names = synthetic_cytoplasm.make_image, synthetic_cytoplasm.CLASS_NAMES
     elif kind in synthetic_phase.KINDS:
         make = functools.partial(synthetic_phase.make_image, kind=kind)
         names = synthetic_phase.CLASS_NAMES

@@ -7,6 +7,7 @@ from scipy import ndimage, spatial
 from cellrec_jax import errors, geometry
 from cellrec_jax.config.data import KINDS
 from cellrec_jax.data import record
+from cellrec_jax.data.synthetic import cytoplasm as synthetic_cytoplasm
 from cellrec_jax.data.synthetic import membrane as synthetic_membrane
 from cellrec_jax.data.synthetic import phase as synthetic_phase
 from cellrec_jax.data.synthetic import source as synthetic
@@ -142,6 +143,7 @@ def test_overlapping_cells_and_uneven_stain_exist(images):
 def test_class_names():
     for kind, names in (
         ("membrane", synthetic_membrane.CLASS_NAMES),
+        ("cytoplasm", synthetic_cytoplasm.CLASS_NAMES),
         ("hsc", ("cell",)),
     ):
         assert synthetic.open_source(1, (40, 64), 5, kind=kind).class_names == names
