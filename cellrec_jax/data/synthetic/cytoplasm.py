@@ -42,6 +42,8 @@ _ANTIBODIES = (
 )
 """Membranous, cytoplasmic and both: ranges of the shares of a cell's brown that its
 membrane and its cytoplasm have."""
+HIDDEN_SHARE = 0.12
+"""Of the nuclei; brown cytoplasm covers them."""
 WAVES_UM = 1.0
 """How far outlines stray from ellipses."""
 DISTRACTORS = {
@@ -207,7 +209,7 @@ def _spared(
     `nuclei` i32 [H, W] are their instance ids.
     """
     seen = np.full(num_cells, rng.uniform(0.05, 0.5))  # the thicker the cut, the more
-    hidden = rng.uniform(size=num_cells) < 0.12
+    hidden = rng.uniform(size=num_cells) < HIDDEN_SHARE
     seen[hidden] = rng.uniform(0.7, 1.0, hidden.sum())
     by_id = np.append(1.0, seen).astype(np.float32)
     return ndimage.gaussian_filter(by_id[nuclei], 0.3 / mpp)
