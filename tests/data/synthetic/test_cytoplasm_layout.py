@@ -21,7 +21,7 @@ def test_about_2_4_other_cells_to_a_positive_one():
     counts = np.array(
         [
             np.bincount(planned(0, index, (400, 400), MPP)[2], minlength=7)
-            for index in range(50)
+            for index in range(30)
         ]
     )
     positive, other = counts[:, :2].sum(axis=1), counts[:, 2:].sum(axis=1)
