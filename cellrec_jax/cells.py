@@ -44,8 +44,12 @@ class Cells:
 
     def to_pandas(self) -> "pd.DataFrame":
         """The columns of `to_rows` as a table; needs pandas (extra `pandas`)."""
-        import pandas as pd
-
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise ImportError(
+                "to_pandas needs pandas: pip install 'cellrec_jax[pandas]'"
+            ) from error
         return pd.DataFrame(self._columns())
 
     def _columns(self) -> dict[str, np.ndarray]:

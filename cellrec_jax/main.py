@@ -147,10 +147,14 @@ def _evaluate(flags: argparse.Namespace, pairs: dict[str, str]) -> int:
     _keep_pixel_size(flags)
     whole, output = "data.root" in pairs, flags.output
     if whole:  # another folder: the stored choices do not fit it
-        pairs = {"data.format": "auto", "data.test_ids": "", "data.mpp": "0", **pairs}
-        root = Path(pairs["data.root"]).expanduser().absolute()
-        output = output or outputs.folder_for(flags.workdir, root)
+        pairs = {"data.format": "auto", "data.mpp": "0"} | pairs
+        pairs = {"data.test_ids": "", "data.ignore_classes": ""} | pairs
     experiment = _stored_experiment(flags.workdir, pairs)
+    root = ""
+    if experiment.data.root != "synthetic":
+        root = str(epath.Path(experiment.data.root).expanduser().absolute())
+    if whole and output is None:
+        output = outputs.folder_for(flags.workdir, root)
     screen = _screen(experiment)
     chosen = sets.open_for_evaluation(
         experiment.data,
@@ -167,9 +171,7 @@ def _evaluate(flags: argparse.Namespace, pairs: dict[str, str]) -> int:
         experiment.eval,
         {},
         output,
-        root=str(epath.Path(experiment.data.root).expanduser().absolute())
-        if experiment.data.root != "synthetic"
-        else "",
+        root=root,
         batch=experiment.predict.batch,
     )
     return 0
@@ -229,6 +231,10 @@ def _keep_pixel_size(flags: argparse.Namespace) -> None:
     if flags.mpp_trained:
         trained = model.stored_meta(flags.workdir)["mpp"]
         pixel_size.keep(flags.workdir, flags.mpp_trained, trained)
+        print(  # noqa: T201
+            f"{flags.workdir / pixel_size.FILE} keeps {flags.mpp_trained:g} um per px "
+            "of the training images; delete it to take that back"
+        )
 
 
 def _start_distributed(flag: str) -> None:
@@ -257,13 +263,16 @@ def run(arguments: Sequence[str]) -> int:
     try:
         flags, pairs = flags_lib.parse(arguments)
         if flags.list:
-            print("\n".join(_listed(flags.config, pairs)))  # noqa: T201
+            print("\n".join(_listed(flags.config, pairs)), flush=True)  # noqa: T201
             return 0
         if flags.distributed:
             _start_distributed(flags.distributed)
         _check_devices()
         modes = {"train": _train, "evaluate": _evaluate, "predict": _predict}
         return modes[flags.mode](flags, pairs)
+    except BrokenPipeError:  # of `| head`; nor may Python flush at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)  # noqa: T201
         return 130

@@ -85,7 +85,7 @@ class DataConfig:
     val_share: float = option(0.0, least=0, below=1)
     """Share of each fold's training images that chooses the threshold instead."""
     mpp: float = option(0.0, least=0)
-    """Micrometres per px, if the files do not say, 0.02 to 20; 0 is unknown."""
+    """Micrometres per px of all images, 0.02 to 20; 0 is what their files say."""
     flip: bool = True
     """Random flips in training."""
     turn: bool = False

@@ -92,6 +92,8 @@ def merge_classes(
                 f"classes here: {', '.join(known)}"
             )
     left = [name for name in known if name not in names]
+    if not left:
+        raise ConfigError("data.ignore_classes names all classes: leave one to find")
     groups = _parse_groups(composed(mapping).strip() or ",".join(left), known)
     if twice := sorted(set(names) & {old for olds in groups.values() for old in olds}):
         raise ConfigError(

@@ -205,7 +205,7 @@ def load_eval(split: Split, track: Track[str] | None = None) -> EvalSet | None:
             scales.append(example.scale_yx)
             sizes.append(record.image.shape[:2])
             groups.append(record.group)
-            mpps.add(record.mpp or split.spec.mpp)
+            mpps.add(split.spec.mpp or record.mpp or 0.0)
             yield example
 
     images = arrays.stack(examples(), len(split.image_ids))
@@ -227,4 +227,4 @@ def _records(split: Split, track: Track[str] | None, what: str) -> Iterable[Reco
 
 def repair_lines(repairs: Counter[str]) -> tuple[str, ...]:
     """What readers had to repair, one line each, for printing."""
-    return tuple(f"repaired: {count} {what}" for what, count in sorted(repairs.items()))
+    return tuple(f"images read: {n} {what}" for what, n in sorted(repairs.items()))

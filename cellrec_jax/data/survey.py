@@ -167,7 +167,7 @@ def _entry(source: Source, record: Record, spec: ExampleSpec) -> Entry:
     height, width = record.image.shape[:2]
     return Entry(
         (height, width),
-        record.mpp or spec.mpp,
+        spec.mpp or record.mpp or 0.0,
         len(kept.labels),
         len(record.labels),
         num_dropped,

@@ -46,8 +46,12 @@ def fit(
     class_names: tuple[str, ...],
     config: EvalConfig,
     mpp: float,
+    ratios: Sequence[float] = (),
 ) -> counting.OperatingPoint:
-    """Chooses the best F1 on validation images; defaults without results."""
+    """Chooses the best F1 on validation images; defaults without results.
+
+    `ratios` are px of the training images, in which distances are kept, per px of each.
+    """
     return counting.fit_operating_point(
         results,
         radius_px(config, mpp),
@@ -56,6 +60,7 @@ def fit(
         threshold=config.threshold,
         shared=config.shared_threshold,
         strict=config.strict,
+        ratios=ratios,
     )
 
 
@@ -68,7 +73,8 @@ def fit_on(
     """Predicts the validation images and chooses the operating point on them."""
     found = predictions.predict_set(network, images)
     mpp = predictions.common_mpp(scene.key for scene in images)
-    return found, fit(found, class_names, config, mpp)
+    ratios = [scene.ratio for scene in images]
+    return found, fit(found, class_names, config, mpp, ratios)
 
 
 def to_json(fitted: counting.OperatingPoint) -> dict[str, Any]:
@@ -129,7 +135,8 @@ def validator(
         radius = radius_px(config, mpp)
         if not any(result.pred_boxes_yxyx is not None for result in found):
             return fitted, {f"F1@{radius:g}px": fitted.f1 or 0.0}
-        thinned = results_lib.suppress(found, fitted.min_distance)
+        least = [fitted.min_distance / scene.ratio for scene in images]
+        thinned = results_lib.suppress(found, least)
         plain = dataclasses.replace(config, bootstrap=0)
         entries = metrics(thinned, class_names, plain, radius, to_json(fitted))
         return fitted, {"AP11": float(entries["AP11"]["value"] or 0.0)}

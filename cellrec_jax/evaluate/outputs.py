@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 import itertools
-from pathlib import Path
 from typing import Any
 
 from etils import epath
@@ -20,18 +19,17 @@ from cellrec_jax.workdir import model as model_lib
 from cellrec_jax.workdir import writer
 
 
-def folder_for(workdir: epath.Path, root: Path) -> epath.Path:
+def folder_for(workdir: epath.Path, root: str) -> epath.Path:
     """Where the results of another folder of images go.
 
     `evaluate-NAME`, or with a number behind it where that holds those of another folder
     of the same name.
     """
-    for name in itertools.chain(
-        (root.name,), (f"{root.name}-{number}" for number in itertools.count(2))
-    ):
-        folder = workdir / f"evaluate-{name}"
+    place = f"evaluate-{epath.Path(root).name}"
+    for name in itertools.chain([place], (f"{place}-{n}" for n in itertools.count(2))):
+        folder = workdir / name
         before = writer.read_json(folder / "results.json")
-        if not before or before["run"].get("root") == str(root):
+        if not before or before["run"].get("root") == root:
             return folder
     raise AssertionError  # it counts for ever
 

@@ -10,12 +10,15 @@ from scipy import spatial
 
 from cellrec_jax import geometry
 from cellrec_jax.cells import Cells
-from cellrec_jax.data import example, sets
+from cellrec_jax.data import classes, example, sets
 from cellrec_jax.data.record import Record
+from cellrec_jax.io.console import Console
 from cellrec_jax.metrics.results import ImageResult
+from cellrec_jax.predict import frame as frames
 from cellrec_jax.predict import stream
 from cellrec_jax.predict.frame import Frame, Scene, Seen
 
+_MUCH = 0.1  # of the cells that may be dropped without a warning
 _TIMED = 7  # predictions behind a time of prediction
 
 Track = Callable[[Iterable[Any], str], Iterable[Any]]
@@ -61,7 +64,7 @@ def _truth(record: Record, spec: example.ExampleSpec) -> Truth:
         record.labels,
         example.cell_boxes(record, spec),
         None if everywhere else example.valid_region(record),
-        record.mpp or spec.mpp,
+        spec.mpp or record.mpp or 0.0,
     )
 
 
@@ -69,6 +72,11 @@ def predict_set(network: stream.Network, images: Iterable[Scene]) -> list[ImageR
     """Predicts every image of a set, all scores, in px of the images on disk."""
     found = stream.predict_scenes(network, images)
     return [to_result(scene.key, cells) for scene, cells in found]
+
+
+def num_ignored(truth: Truth) -> int:
+    """Cells that do not count, in ignored regions or outside of annotated ones."""
+    return int((~_inside(truth.valid, truth.points_yx)).sum())
 
 
 def to_result(truth: Truth, found: Cells) -> ImageResult:
@@ -99,12 +107,48 @@ def _inside(valid: np.ndarray | None, points_yx: np.ndarray) -> np.ndarray:
 
 def dropped(split: sets.Split) -> Counter[str]:
     """What was dropped, repaired or ignored in a split's images, once predicted."""
-    repairs = split.source.repairs
+    repairs, wanted = split.source.repairs, set(split.image_ids)
     found = Counter(dict(repairs))
     for image_id, counts in repairs.by_image.items():
-        if image_id not in split.image_ids:
+        if image_id not in wanted:
             found.subtract(counts)
     return +found
+
+
+def dropped_lines(counts: Counter[str], results: Sequence[ImageResult]) -> list[str]:
+    """Tells what was dropped, and warns of much: it no longer counts as a cell."""
+    lines = list(sets.repair_lines(counts))
+    if left_out := counts.get(classes.LEFT_OUT, 0):
+        lines.append(
+            f"warning: detections of the {left_out} cells that data.classes leaves out "
+            "count as false; --config.data.ignore_classes=NAME,NAME ignores them"
+        )
+    known = (classes.LEFT_OUT, classes.IGNORED)
+    gone = sum(
+        n for what, n in counts.items() if "dropped" in what and what not in known
+    )
+    cells = gone + sum(len(one.true_points_yx) for one in results)
+    if gone >= _MUCH * cells > 0:
+        lines.append(
+            f"warning: {gone} of {cells} cells ({gone / cells:.0%}) are dropped: do "
+            "the annotations belong to these images, at their size, as x then y?"
+        )
+    return lines
+
+
+def seen(scene: Scene) -> Seen:
+    """What was done to an image of a set."""
+    return Seen(scene.placement.how, scene.native_hw, scene.key.mpp)
+
+
+def load(
+    split: sets.Split, frame: Frame, console: Console, what: str
+) -> tuple[Scene, ...]:
+    """A split's images in memory; tells of those that are not as in training."""
+    images = tuple(scenes(split, frame, console.track, what))
+    for line in frames.lines([seen(scene) for scene in images], frame):
+        console.line(f"{what}: {line}")
+    return images
 
 
 def common_mpp(images: Iterable[Truth | Seen]) -> float:
@@ -125,15 +169,16 @@ def radius_lines(results: Sequence[ImageResult], radius_px: float) -> list[str]:
         return []
     return [
         f"warning: cells match within {radius_px:g} px, above half the median distance "
-        f"of neighbouring cells ({apart:.0f} px), so that a detection may match the "
-        f"neighbour: set --config.eval.radius_px, such as {apart / 2:.0f}"
+        f"of neighbouring cells ({apart:.1f} px), so that a detection may match the "
+        f"neighbour: set --config.eval.radius_px, such as {np.floor(apart / 2):g}"
     ]
 
 
 def seconds_per_image(network: stream.Network, scene: Scene) -> float:
     """Median seconds from an image on the host to its cells, without compiling."""
     seconds = []
-    for _ in range(_TIMED + 1):
+    repeats = max(1, _TIMED // len(scene.placement.tiles))
+    for _ in range(repeats + 1):
         begin = time.perf_counter()
         list(stream.predict_scenes(network, [scene]))
         seconds.append(time.perf_counter() - begin)

@@ -1,5 +1,6 @@
 """A trained work directory to metrics, figures and results.json."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 import dataclasses
 import importlib.metadata
@@ -24,6 +25,7 @@ from cellrec_jax.predict.frame import Scene
 from cellrec_jax.workdir import model as model_lib
 from cellrec_jax.workdir import operating_point, writer
 
+_IGNORED = "cells in ignored regions, which do not count"
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scipy")
 
 
@@ -51,7 +53,7 @@ def _fit_operating_point(
         return fitting.fit([], model.class_names, config, model.meta["mpp"])
     console.line("choosing the thresholds again on the validation images")
     predictor, frame = _frame(model, config, split)
-    images = tuple(predictions.scenes(split, frame, console.track))
+    images = predictions.load(split, frame, console, "validation images")
     _, fitted = fitting.fit_on(images, predictor.network, model.class_names, config)
     return fitted
 
@@ -100,10 +102,14 @@ def evaluate_workdir(
     scenes = predictions.scenes(split, frame, console.track)
     first = next(scenes)
     scenes = itertools.chain([first], scenes)
-    results = predictions.predict_set(predictor.network, _noting(scenes, seen))
-    dropped = predictions.dropped(split)
+    if config.radius_um:  # before hours of work
+        fitting.radius_px(config, first.key.mpp)
+    ignored: Counter[str] = Counter()
+    noted = _noting(scenes, seen, ignored)
+    results = predictions.predict_set(predictor.network, noted)
+    dropped = predictions.dropped(split) + ignored
     told = (
-        *sets.repair_lines(dropped),
+        *predictions.dropped_lines(dropped, results),
         *frames.lines(seen, frame),
         *_slot_lines(model, results),
     )
@@ -139,11 +145,13 @@ def evaluate_workdir(
     return content
 
 
-def _noting(scenes: Iterable[Scene], seen: list[frames.Seen]) -> Iterator[Scene]:
-    """The scenes, each noted in `seen`."""
+def _noting(
+    scenes: Iterable[Scene], seen: list[frames.Seen], ignored: Counter[str]
+) -> Iterator[Scene]:
+    """The scenes, each noted in `seen`, and its cells that do not count."""
     for scene in scenes:
-        how = scene.placement.how
-        seen.append(frames.Seen(how, scene.native_hw, scene.key.mpp))
+        seen.append(predictions.seen(scene))
+        ignored[_IGNORED] += predictions.num_ignored(scene.key)
         yield scene
 
 

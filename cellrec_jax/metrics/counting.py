@@ -169,18 +169,21 @@ def fit_operating_point(
     threshold: float = 0.0,
     shared: bool = False,
     strict: bool = False,
+    ratios: Sequence[float] = (),
 ) -> OperatingPoint:
     """Chooses the least distance of two predictions together with the thresholds.
 
-    For each of the `distances` (px, >= 0; 0 keeps all; ValueError for none or others)
-    predictions are thinned, then `fit_thresholds` chooses, unless `threshold` is fixed.
+    For each of the `distances` (px, >= 0; 0 keeps all; ValueError for none or others;
+    of each image divided by its one of `ratios`, if there are any) predictions are
+    thinned, then `fit_thresholds` chooses, unless `threshold` is fixed.
     Largest pooled F1 wins (a match is inside its class), of equal ones the smallest.
     """
     if len(distances) == 0:
         raise ValueError("no distances to choose from; (0.0,) keeps all predictions")
     fitted = []
     for distance in sorted({float(distance) for distance in distances}):
-        thinned = results_lib.suppress(results, distance)
+        own = [distance / ratio for ratio in ratios] if len(ratios) else distance
+        thinned = results_lib.suppress(results, own)
         if threshold:
             thresholds = np.full(len(class_names), threshold, np.float32)
             num_labels = np.zeros(len(class_names), np.int64)

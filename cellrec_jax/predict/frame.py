@@ -183,9 +183,13 @@ def lines(seen: Sequence[Seen], frame: Frame) -> list[str]:
             "that of an image is not known: give it by --mpp (predict) or "
             "--config.data.mpp (evaluate)"
         )
-    if frame.mpp and any(abs(frame.ratio(mpp) - 1) > _SAME_SIZE for mpp in mpps):
+    other = [mpp for mpp in mpps if abs(frame.ratio(mpp) - 1) > _SAME_SIZE]
+    if other and not frame.squeeze:
+        several = (
+            f"{other[0]:g} to {other[-1]:g}" if len(other) > 1 else f"{other[0]:g}"
+        )
         found.append(
-            f"images of {mpps[0]:g} um per px are resampled to the training images' "
+            f"images of {several} um per px are resampled to the training images' "
             f"{frame.mpp:g}"
         )
     return found

@@ -68,8 +68,11 @@ def look(pattern: str) -> Inputs:
     notes = _notes([one for one in seen if one.why])
     if not found:
         what = f" ({'; '.join(notes)})" if notes else ""
+        there = "no images there"
+        if not path.exists() and not glob.has_magic(pattern):
+            there = "there is no such file or folder"
         raise errors.DataError(
-            f"--input {pattern}: no images there{what}; give a file, a folder or a "
+            f"--input {pattern}: {there}{what}; give a file, a folder or a "
             "quoted pattern such as 'images/*.png'"
         )
     found.sort(key=lambda p: pixel_files.natural_key(p.as_posix()))

@@ -12,9 +12,6 @@ from cellrec_jax.data import example
 from cellrec_jax.io import geojson, overlay, palette
 from cellrec_jax.metrics import proportion
 
-GEOMETRIES = ("point", "box")
-"""What a cell is in GeoJSON; not every method predicts boxes."""
-
 
 def colors_of(class_names: Sequence[str]) -> tuple[tuple[int, int, int], ...]:
     """K colours: of classes that say so positive red, negative blue, in any order."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from cellrec_jax import cells, errors
 from cellrec_jax.cells import Cells
+from cellrec_jax.config import limits
 from cellrec_jax.metrics import suppression
 from cellrec_jax.predict import frame as frames
 from cellrec_jax.predict import stream
@@ -82,7 +83,7 @@ class Predictor:
           on_windows: told how many windows are done, of `count_windows`.
 
         Returns cells in px of `image`. DataError for no image, ValueError for a margin
-        < 0.
+        < 0 or an `mpp` that is no pixel size.
         """
         scene = self.scene(image, mpp, margin_px)
         ((_, found),) = self.predict_many([scene], on_windows)
@@ -94,6 +95,8 @@ class Predictor:
         """An image for `predict_many`; arguments and errors as `predict`."""
         if margin_px < 0:
             raise ValueError(f"margin_px is {margin_px}: give 0 or more")
+        if mpp and not limits.is_pixel_size(mpp):
+            raise ValueError(f"mpp is {mpp}: give 0.02 to 20 um per px, 0 if unknown")
         return self.frame.scene(_check_image(image), mpp, margin_px, key)
 
     def predict_many(
@@ -116,10 +119,6 @@ class Predictor:
             kept = at_operating_point(found, decode, scene.ratio)
             yield scene, dataclasses.replace(kept, class_names=self.class_names)
 
-    def needs_tiles(self, image_hw: tuple[int, int], mpp: float = 0.0) -> bool:
-        """Whether `predict` cuts an image of this size, px, into tiles."""
-        return self.frame.place(image_hw, mpp).how == frames.TILED
-
 
 def at_operating_point(
     found: Cells, decode: Mapping[str, Any], ratio: float = 1.0
@@ -141,7 +140,7 @@ def load(workdir: epath.PathLike, which: str = "last", batch: int = 0) -> Predic
     `batch` windows go through the network at a time; 0 is chosen by the device.
     CheckpointError if it holds no readable checkpoint.
     """
-    return of(model_lib.restore(epath.Path(workdir), which), batch)
+    return of(model_lib.restore(epath.Path(workdir).expanduser(), which), batch)
 
 
 def of(model: model_lib.Model, batch: int = 0) -> Predictor:

@@ -1,9 +1,10 @@
 """Images on disk through a network, together, and what is written of each."""
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 import dataclasses
 import errno
+import itertools
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +23,9 @@ from cellrec_jax.predict.predictor import Predictor
 from cellrec_jax.workdir import interrupt
 
 MOST_EXPLAINED = 3  # lines about images without cells
+_SAME_MPP = 0.02  # difference of pixel sizes that are one
+_OTHER_MPP = "images whose file says another pixel size than --mpp, which counts"
+_16_BITS = "images of 16 bits, scaled as data.intensity of the training says"
 _MOST_SCORED = 20  # such images that are predicted once more, for their highest score
 _OF_ONE_FILE = (
     *(errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL),
@@ -75,7 +79,8 @@ def predict_all(work: Work, plan: journal.Plan) -> tuple[dict[str, str], int]:
 
     def fail(path: Path, error: Exception) -> None:
         failed[plan.names[path]] = _reason(path, error)
-        if not isinstance(error, errors.UserError | OSError | MemoryError):
+        expected = isinstance(error, errors.UserError | OSError | MemoryError)
+        if not expected and not surprises:  # of each, pixels would be kept
             surprises.append(error)
 
     with (
@@ -96,7 +101,8 @@ def predict_all(work: Work, plan: journal.Plan) -> tuple[dict[str, str], int]:
         while left and caught.signal is None:
             group = left if together else left[:1]
             try:
-                _predict_group(work, plan, group, fail, on_windows)
+                until = itertools.takewhile(lambda _: caught.signal is None, group)
+                _predict_group(work, plan, until, fail, on_windows)
             except interrupt.Interrupted:
                 break
             except Exception as error:
@@ -107,13 +113,13 @@ def predict_all(work: Work, plan: journal.Plan) -> tuple[dict[str, str], int]:
             left = [path for path in left if plan.names[path] not in known]
     if surprises and len(plan.done) == before:  # of all images, so of no single one
         raise surprises[0]
-    return failed, caught.exit_code
+    return failed, caught.exit_code if left else 0
 
 
 def _predict_group(
     work: Work,
     plan: journal.Plan,
-    paths: Sequence[Path],
+    paths: Iterable[Path],
     fail: Callable[[Path, Exception], None],
     on_windows: Callable[[int], None],
 ) -> None:
@@ -139,7 +145,7 @@ def _predict_group(
 def _scenes(
     work: Work,
     plan: journal.Plan,
-    paths: Sequence[Path],
+    paths: Iterable[Path],
     fail: Callable[[Path, Exception], None],
 ) -> Iterator[frames.Scene]:
     """Reads images, one ahead of what is predicted; errors go to `fail`."""
@@ -148,6 +154,10 @@ def _scenes(
             picture = _load(path)
             mpp = work.mpp or picture.header.mpp
             notes = picture.header.notes
+            if work.mpp and abs(picture.header.mpp / work.mpp - 1) > _SAME_MPP:
+                notes += (_OTHER_MPP,) if picture.header.mpp else ()
+            if picture.pixels.dtype != np.uint8:
+                notes += (_16_BITS,)
             item = _Item(path, plan.names[path], picture.pixels, notes, mpp)
             scene = work.predictor.scene(picture.pixels, mpp, work.margin_px, item)
         except Exception as error:

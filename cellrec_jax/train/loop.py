@@ -23,7 +23,6 @@ from cellrec_jax.train import step as step_lib
 from cellrec_jax.types import Method, TrainState
 from cellrec_jax.workdir import checkpoint, interrupt, operating_point, writer
 
-_VALIDATION = "validation images"
 _SLOW_HOURS = 2.0  # longer than this on a CPU is worth a warning
 
 
@@ -73,7 +72,7 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
     # 3. Restore, or start from other weights.
     meta = make_meta(experiment, class_names, source.seen, source.look)
     frame = frames.of(experiment, meta, method.traits.stride)
-    val_images = tuple(predictions.scenes(data.val, frame, console.track, _VALIDATION))
+    val_images = predictions.load(data.val, frame, console, "validation images")
     meta |= {
         "fit_pending": bool(val_images),
         "init_from": start_lib.remembered(init_from),

@@ -16,7 +16,7 @@ from cellrec_jax.workdir import writer
 
 FILE = "operating_point.json"
 _CUTS = ("threshold", "shared_threshold", "min_distances", "min_distances_um")
-_RULE = (*_CUTS, "radius_px", "radius_um", "strict")
+_RULE = (*_CUTS, "radius_px", "radius_um", "strict", "resize")
 
 
 class Chosen(NamedTuple):

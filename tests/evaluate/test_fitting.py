@@ -8,8 +8,9 @@ import pytest
 
 from cellrec_jax import errors
 from cellrec_jax.config import EvalConfig, Experiment
-from cellrec_jax.evaluate import fitting
+from cellrec_jax.evaluate import fitting, predictions
 from cellrec_jax.metrics import counting
+from cellrec_jax.predict.frame import Frame
 from cellrec_jax.types import Detections, Method
 
 
@@ -96,6 +97,25 @@ def test_validation_fits_the_distance_and_scores_by_f1_without_boxes(scenes, pre
         assert fitted.min_distance == distances[-1]
     assert list(scores[(0.0,)]) == ["F1@12px"]
     assert scores[(0.0, 6.0)]["F1@12px"] == pytest.approx(0.8)
+
+
+def test_distances_are_those_of_the_training_images(split, predict):
+    """Files of twice their pixel size: a twin 3 px away is 6 px there."""
+    frame = Frame((40, 60), 0.125, (80, 90), "squeeze", 8.0, 1, "auto", squeeze=True)
+    scenes = tuple(predictions.scenes(split, frame))
+    assert {scene.ratio for scene in scenes} == {2.0}
+
+    def twins(params, model_state, batch, decode):
+        found = predict(params, model_state, batch, decode)
+        moved = found.points_yx + jnp.array([[[0.0, 4.5]]])  # 3 px of the file
+        points = jnp.concatenate([found.points_yx, moved], axis=1)
+        double = [jnp.concatenate([x, x], axis=1) for x in found[1:5]]
+        return Detections(points, *double)
+
+    state = SimpleNamespace(params={}, model_state={})
+    for distance, f1 in ((5.0, 0.5), (7.0, 0.8)):
+        _, scores = _validator(twins, scenes, min_distances=(distance,))(state)
+        assert scores["F1@12px"] == pytest.approx(f1)
 
 
 def test_validation_scores_by_ap_with_boxes(scenes, predict):

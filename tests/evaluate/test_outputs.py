@@ -82,12 +82,12 @@ def test_the_table_of_images_counts_by_the_rule_of_the_metrics(
 
 
 def test_two_folders_of_one_name_have_results_of_their_own(tmp_path):
-    first, second = tmp_path / "x" / "images", tmp_path / "y" / "images"
+    first, second = (str(tmp_path / name / "images") for name in "xy")
     assert outputs.folder_for(tmp_path, first).name == "evaluate-images"
     for root, name in ((first, "evaluate-images"), (second, "evaluate-images-2")):
         folder = outputs.folder_for(tmp_path, root)
         assert folder.name == name
         folder.mkdir()
-        content = json.dumps({"run": {"root": str(root)}})
+        content = json.dumps({"run": {"root": root}})
         (folder / "results.json").write_text(content)
         assert outputs.folder_for(tmp_path, root) == folder  # again

@@ -1,9 +1,14 @@
 """Detections come back in px of the image on disk, judged where annotations count."""
 
+from collections import Counter
+import dataclasses
+
 import numpy as np
 import pytest
 
+from cellrec_jax.data import classes
 from cellrec_jax.evaluate import predictions
+from cellrec_jax.predict.frame import Frame
 
 
 def test_frames_and_regions(results):
@@ -44,12 +49,35 @@ def test_what_was_dropped_in_these_images_is_counted(split):
     }
 
 
+def test_much_that_is_dropped_is_warned_of(results):
+    """2 cells are left: of 3 a third, of 20 more than a tenth."""
+    outside, left_out = "points outside the image dropped", classes.LEFT_OUT
+    told = predictions.dropped_lines(Counter({outside: 1, left_out: 5}), results)
+    assert "warning: 1 of 3 cells (33%) are dropped" in told[-1]
+    assert "--config.data.ignore_classes" in told[-2]
+    assert "5 cells" in told[-2]
+    many = results[0]._replace(true_points_yx=np.zeros((20, 2), np.float32))
+    assert len(predictions.dropped_lines(Counter({outside: 2}), [many])) == 1
+
+
+def test_cells_in_ignored_regions_are_counted(scenes):
+    assert [predictions.num_ignored(scene.key) for scene in scenes] == [1, 0]
+
+
+def test_a_given_pixel_size_is_before_that_of_the_file(split):
+    spec = dataclasses.replace(split.spec, mpp=0.5)
+    frame = Frame((40, 60), 0.25, (80, 90), "squeeze", 8.0, 1, "auto")
+    first = next(predictions.scenes(split._replace(spec=spec), frame))
+    assert (first.key.mpp, first.ratio) == (0.5, 2.0)
+
+
 def test_a_radius_that_reaches_neighbours_is_told(results):
     """Cells of 20 px distance; one alone has no neighbour."""
     points = np.array([[0, 0], [0, 20], [0, 40]], np.float32)
     near = results[0]._replace(true_points_yx=points)
     assert not predictions.radius_lines([near], 10.0)
     (line,) = predictions.radius_lines([near], 10.1)
-    assert "20 px" in line
+    assert "20.0 px" in line
+    assert line.endswith("such as 10")
     assert "--config.eval.radius_px" in line
     assert not predictions.radius_lines([near._replace(true_points_yx=points[:1])], 99)

@@ -37,7 +37,11 @@ def test_known_pixel_sizes_count():
             {},
             ("2 of 3 images (such as 40 x 50 px)", "1 mirrored", "1 cut into tiles"),
         ),
-        ([Seen(TILED, (192, 256), 0.125)], {}, ("1 of 1 images", "resampled")),
+        (
+            [SAME, Seen(TILED, (192, 256), 0.125)],
+            {},
+            ("1 of 2 images", "of 0.125 um per px are resampled to", "images' 0.25"),
+        ),
         (
             [Seen(RESIZED, (300, 400), 0.25)],
             {"squeeze": True},

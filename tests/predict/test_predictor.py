@@ -311,6 +311,12 @@ def test_what_is_no_image_is_refused(predictor, dtype):
         predictor.predict(np.zeros((8, 8, 3), dtype))
 
 
+@pytest.mark.parametrize("mpp", [-0.5, 1e-4, float("nan")])
+def test_what_is_no_pixel_size_is_refused(predictor, mpp):
+    with pytest.raises(ValueError, match=r"0\.02 to 20"):
+        predictor.predict(_image(64, 96, []), mpp=mpp)
+
+
 def test_grey_images_are_repeated(predictor):
     image = _image(64, 96, [(10, 50)])
     assert len(predictor.predict(image[:, :, 0]).scores) == 1

@@ -88,7 +88,9 @@ def load_mask(path: str | PurePath) -> np.ndarray:
     """Reads an image file as bool [H, W]: True where it is visible and not black."""
     pixels = _checked(Path(path), _decode).pixels
     if pixels.shape[-1] in (2, 4):
-        return (pixels[..., :-1] != 0).any(-1) & (pixels[..., -1] != 0)
+        shown = pixels[..., -1] != 0
+        lit = (pixels[..., :-1] != 0).any(-1)
+        return lit & shown if shown.any() else lit  # as `load`: such alpha is none
     return (pixels != 0).any(-1)
 
 
