@@ -45,6 +45,7 @@ class Mutant(NamedTuple):
     """Why it may survive."""
 
 
+_SEEN = ("tests/predict/test_frame.py", "tests/predict/test_predictor.py")
 _DEVICES = ("tests/losses/test_pu_devices.py", "tests/losses/test_pu.py")
 _FILES = ("tests/predict/test_files.py",)
 _ONE_IMAGE = ("tests/metrics/test_proportion.py",)
@@ -53,30 +54,20 @@ _RESUMED = ("tests/test_run.py::test_resumed_equals_uninterrupted_bitwise",)
 # fmt: off
 # Module -> rows of (before, after, what[, tests[, reason]]).
 _TABLE: dict[str, list[tuple]] = {
-    "cellrec_jax.data.pixels.orientation": [
-        ("6: (True, False, True)", "6: (True, True, False)", "turned the other way"),
-        ("np.sort(corners_yx, axis=-2)", "corners_yx", "boxes with their ends swapped"),
+    "cellrec_jax.predict.frame": [
+        ("(image_hw) * self.ratio", "(image_hw) / self.ratio", "um per px", _SEEN),
+        ("if self.squeeze or self._is_near", "if self._is_near", "not squeezed", _SEEN),
+        ("0.0 if margin_px else _TWINS_PX", "_TWINS_PX", "twins with margins", _SEEN),
     ],
-    "cellrec_jax.data.pixels.colors": [
-        ("np.clip(values, low, high)", "values", "a hot pixel wraps round"),
-        ("low >= 0 and high <= limit", "high <= limit", "values below 0 lost"),
-        ("if not alpha.any() or", "if", "white where alpha is 0 everywhere"),
+    "cellrec_jax.predict.stream": [
+        ("found = cells.sort(found)", "pass", "not sorted"),
+        ("np.divide(scene.native_hw,", "np.multiply(1,", "px of the file", _SEEN),
+        ("np.arange(size) < len(views)", "np.arange(size) >= 0", "fillers count"),
+        ("cells.select(part, tile.owns(part.points_yx))", "part", "own all", _SEEN),
     ],
-    "cellrec_jax.data.pixels.tiff": [
-        ("(_area(s[1]), -s[0])", "-s[0]", "the first page, if a thumbnail"),
-        ("samples[..., list(image.order)]", "samples", "blue, green, red"),
-        ("if num_planes <= 1:", "if num_planes <= 5:", "the first of a stack"),
-        ("len(segments) >= math.prod(page.chunked)", "True", "missing strips: black"),
-    ],
-    "cellrec_jax.data.pixels.tiff_colors": [
-        ("colormap.max() < 256", "colormap.max() < 0", "8-bit palettes are black"),
-        ("(samples[rows] - black) * spans", "samples[rows] - black", "studio range"),
-        ("np.dstack([full - pixels[..., :num_colors], pixels[..., num_colors:]])",
-         "full - pixels", "alpha inverted too"),
-    ],
-    "cellrec_jax.data.pixels.pixel_size": [
-        ("alike and LEAST_MPP", "LEAST_MPP", "one side's size for both"),
-        ("unit / per_unit[0], unit", "unit / per_unit[1], unit", "one side's again"),
+    "cellrec_jax.predict.predictor": [
+        ('["min_distance"] / ratio', '["min_distance"]', "px of another image"),
+        ("found, apart & sure)", "found, sure)", "cells too near"),
     ],
     "cellrec_jax.losses.density": [
         ("total / count, 0.0", "total / jnp.maximum(count - 1, 1), 0.0", "N - 1 for N"),

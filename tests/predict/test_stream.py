@@ -60,6 +60,14 @@ def test_scenes_share_batches(batch, shapes):
     assert points == [[[3.5, 4.5]], [[18.5, 33.5]], [[7.5, 7.5]]]
 
 
+def test_cells_of_all_tiles_come_best_first():
+    image = _image(20, 40, 3, 4, value=100)
+    image[18, 33] = 200
+    network = stream.Network(_bright([]), {}, {}, 1)
+    ((_, cells),) = stream.predict_scenes(network, [FRAME.scene(image)])
+    np.testing.assert_allclose(cells.scores, [200 / 255, 100 / 255])
+
+
 def test_a_lone_window_goes_alone():
     seen = []
     network = stream.Network(_bright(seen), {}, {}, 8)
