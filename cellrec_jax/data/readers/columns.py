@@ -76,8 +76,20 @@ def find_columns(
     """The columns of a table by the names in its header; None without x and y.
 
     A `DataError` that names `place`: `x,y` beside `width,height`, which may be a
-    corner or the centre; and columns in micrometres.
+    corner or the centre; columns in micrometres; one of those that are read twice.
     """
+    found = _find_columns(names, place, classes_first)
+    normal = [normal_name(name) for name in names]
+    for name in (*found.place, *found.classes[:1]) if found else ():
+        if normal.count(name) > 1:
+            raise DataError(f"{place}: two columns are called '{name}': rename one")
+    return found
+
+
+def _find_columns(
+    names: Sequence[str], place: str, classes_first: Sequence[str]
+) -> Columns | None:
+    """The same, however often."""
     known = {normal_name(name) for name in names}
     order = dict.fromkeys((*classes_first, *_CLASSES))
     classes = tuple(name for name in order if name in known)

@@ -141,6 +141,12 @@ def test_first_class_wins_and_order_may_be_given() -> None:
     assert find_columns(["row", "column"], "a") is None
 
 
+def test_a_column_twice_is_refused() -> None:
+    with pytest.raises(DataError, match="two columns are called 'x': rename"):
+        find_columns(["x", "y", "X"], "a.csv")
+    assert find_columns(["x", "y", "note", "note"], "a.csv") is not None
+
+
 def test_corners_of_boxes() -> None:
     values = np.array([[4.0, 6.0, 10.0, 4.0]])
     assert to_corners(values, "corners").tolist() == [[4, 6, 10, 4]]
