@@ -1,7 +1,7 @@
-"""Target maps of points, painted in small windows: Gaussians, flat stamps, discs.
+"""Target maps of points, painted in small windows: Gaussians, stamps, discs, polygons.
 
 Of one image. Sources: Shui et al., MICCAI 2022 (stamps); Fujii et al., MICCAI 2021
-(Gaussians and discs).
+(Gaussians and discs); Zhang et al., ISBI 2022 (discs and random polygons a class).
 """
 
 import math
@@ -48,10 +48,7 @@ def target_maps(
     gradient. Fujii et al. 2021: sigma 6, maximum; but a disc of 4 sigma, and not whole
     pixels. Shui et al. 2022: 7 x 7, sigma 6; how overlaps combine is not said.
     """
-    chex.assert_shape(points_yx, (None, 2))
-    chex.assert_equal_shape_prefix([points_yx, mask, labels], 1)
-    drawn = mask & (labels >= 0) & (labels < num_classes)
-    points_yx, drawn = _inside(points_yx, drawn, size_hw)
+    points_yx, drawn = _drawn(points_yx, mask, labels, size_hw, num_classes)
     reach_px, half = math.inf, options.side_px // 2
     if options.form == "stamp":
         points_yx = geometry.pixel_to_point(jnp.floor(points_yx))
@@ -111,6 +108,135 @@ def disc_values(
     return _paint(discs, first, planes, (*size_hw, 1))[..., 0]
 
 
+def disc_maps(
+    points_yx: jax.Array,
+    mask: jax.Array,
+    labels: jax.Array,
+    size_hw: tuple[int, int],
+    num_classes: int,
+    *,
+    radius_px: float,
+) -> jax.Array:
+    """One map a class, f32 [H, W, K], 1 within a radius (px, inclusive) of its cells.
+
+    What paints nothing is as in `target_maps`; discs of two classes may overlap.
+    """
+    points_yx, drawn = _drawn(points_yx, mask, labels, size_hw, num_classes)
+    squared, first = _windows(points_yx, math.ceil(radius_px))
+    discs = jnp.where(drawn[:, None, None] & (squared <= radius_px**2), 1.0, 0.0)
+    planes = jnp.where(drawn, labels, 0).astype(jnp.int32)
+    return _paint(discs, first, planes, (*size_hw, num_classes))
+
+
+class PolygonOptions(NamedTuple):
+    """The law of random polygons around cells; hashable, to be static under jit."""
+
+    radius_px: float = 10.0
+    """Distance of a corner from its cell, px, before the factors."""
+    corners: tuple[int, int] = (5, 12)
+    """Least and largest number of corners, each as likely; 5 or more."""
+    cell_factor: tuple[float, float] = (0.6, 1.4)
+    """Range of a factor of all corners of a cell."""
+    corner_factor: tuple[float, float] = (0.8, 1.2)
+    """Range of a factor of each corner."""
+    angle_jitter: float = 1.0
+    """How far a corner may turn from its place in the regular polygon, in shares of the
+    half angle between two, [0, 1]; so the point stays in sight of each edge."""
+
+    @property
+    def reach_px(self) -> float:
+        """The largest distance of a corner from its cell."""
+        return self.radius_px * self.cell_factor[1] * self.corner_factor[1]
+
+
+def draw_polygons(rng: jax.Array, num_cells: int, options: PolygonOptions) -> jax.Array:
+    """Draws a polygon for each of N cells: corners - point, f32 [N, V, 2] px.
+
+    Cell i's depends on (rng, i) alone. Polygons of less than V corners (the largest
+    number) repeat their first. Seen from the point corners follow each other in angle
+    (star-shaped). Zhang et al. 2022 give no law; this one is ours.
+    """
+    low, high = options.corners
+    rngs = jax.vmap(lambda i: jax.random.fold_in(rng, i))(jnp.arange(num_cells))
+
+    def one(rng: jax.Array) -> jax.Array:
+        number_rng, turn_rng, jitter_rng, cell_rng, corner_rng = jax.random.split(
+            rng, 5
+        )
+        number = jax.random.randint(number_rng, (), low, high + 1)
+        turn = jax.random.uniform(turn_rng, (), maxval=high)
+        jitter = jax.random.uniform(jitter_rng, (high,), minval=-0.5, maxval=0.5)
+        places = jnp.arange(high) + turn + options.angle_jitter * jitter
+        angles = 2 * jnp.pi * places / number
+        uniform = jax.random.uniform
+        factors = uniform(corner_rng, (high,), jnp.float32, *options.corner_factor)
+        size = options.radius_px * uniform(
+            cell_rng, (), jnp.float32, *options.cell_factor
+        )
+        corners = (size * factors)[:, None] * jnp.stack(
+            [jnp.sin(angles), jnp.cos(angles)], axis=-1
+        )
+        return jnp.where((jnp.arange(high) < number)[:, None], corners, corners[:1])
+
+    return jax.vmap(one)(rngs)
+
+
+def _within(share: jax.Array, limits: tuple[float, float]) -> jax.Array:
+    return limits[0] + (limits[1] - limits[0]) * share
+
+
+def polygon_maps(
+    points_yx: jax.Array,
+    mask: jax.Array,
+    labels: jax.Array,
+    corners_yx: jax.Array,
+    size_hw: tuple[int, int],
+    num_classes: int,
+    *,
+    reach_px: float,
+) -> jax.Array:
+    """One map a class, f32 [H, W, K], 1 where a pixel's centre is in a cell's polygon.
+
+    Corners [N, V, 2] px are relative to the points, of any simple polygon within
+    `reach_px` of them; each row of pixels counts the edges to the right (odd is
+    inside). What paints nothing is as in `target_maps`.
+    """
+    chex.assert_shape(corners_yx, (len(points_yx), None, 2))
+    points_yx, drawn = _drawn(points_yx, mask, labels, size_hw, num_classes)
+    rows, columns, first = _steps(points_yx, math.ceil(reach_px))
+    corners = jax.lax.stop_gradient(corners_yx.astype(jnp.float32))
+    to_the_right = columns[:, None, None, :] < _crossings(rows, corners)[..., None]
+    inside = jnp.sum(to_the_right, axis=2, dtype=jnp.int8) % 2 == 1
+    painted = jnp.where(drawn[:, None, None] & inside, 1.0, 0.0)
+    planes = jnp.where(drawn, labels, 0).astype(jnp.int32)
+    return _paint(painted, first, planes, (*size_hw, num_classes))
+
+
+def _crossings(rows: jax.Array, corners_yx: jax.Array) -> jax.Array:
+    """Where edges cross rows [N, S], px: x f32 [N, S, V], -inf where they do not."""
+    begin, end = corners_yx[:, None], jnp.roll(corners_yx, -1, axis=1)[:, None]
+    rows = rows[:, :, None]
+    crossed = (begin[..., 0] > rows) != (end[..., 0] > rows)
+    height = jnp.where(crossed, end[..., 0] - begin[..., 0], 1.0)
+    slope = (end[..., 1] - begin[..., 1]) / height
+    x = begin[..., 1] + (rows - begin[..., 0]) * slope
+    return jnp.where(crossed, x, -jnp.inf)
+
+
+def _drawn(
+    points_yx: jax.Array,
+    mask: jax.Array,
+    labels: jax.Array,
+    size_hw: tuple[int, int],
+    num_classes: int,
+) -> tuple[jax.Array, jax.Array]:
+    """As `_inside`, of cells whose class has a map."""
+    chex.assert_shape(points_yx, (None, 2))
+    chex.assert_equal_shape_prefix([points_yx, mask, labels], 1)
+    drawn = mask & (labels >= 0) & (labels < num_classes)
+    return _inside(points_yx, drawn, size_hw)
+
+
 def _inside(
     points_yx: jax.Array, mask: jax.Array, size_hw: tuple[int, int]
 ) -> tuple[jax.Array, jax.Array]:
@@ -122,11 +248,17 @@ def _inside(
 
 def _windows(points_yx: jax.Array, half: int) -> tuple[jax.Array, jax.Array]:
     """Windows around points: squared distances [N, S, S] px^2, first pixels [N, 2]."""
+    rows, columns, first = _steps(points_yx, half)
+    return rows[:, :, None] ** 2 + columns[:, None, :] ** 2, first
+
+
+def _steps(points_yx: jax.Array, half: int) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Rows and columns of windows, [N, S] px from the points, and first pixels."""
     first = jnp.floor(points_yx).astype(jnp.int32) - half
     steps = geometry.pixel_to_point(jnp.arange(2 * half + 1, dtype=jnp.float32))
     corner = first.astype(jnp.float32) - points_yx
-    squared = (corner[:, :, None] + steps[None, None, :]) ** 2
-    return squared[:, 0, :, None] + squared[:, 1, None, :], first
+    steps_yx = corner[:, :, None] + steps[None, None, :]
+    return steps_yx[:, 0], steps_yx[:, 1], first
 
 
 def _paint(

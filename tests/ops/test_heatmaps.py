@@ -157,3 +157,128 @@ def test_half_precision_points_give_float32_maps():
 def test_no_gradient_flows_into_positions():
     slope = jax.jit(jax.grad(lambda p: position_map(p, ALL).sum()))(POINTS)
     assert not np.asarray(slope).any()
+
+
+OPTIONS = heatmaps.PolygonOptions(radius_px=5.0)
+
+
+@functools.partial(jax.jit, static_argnames=("count", "options"))
+def draw_polygons(seed, count, options=OPTIONS):
+    return heatmaps.draw_polygons(jax.random.key(seed), count, options)
+
+
+@functools.partial(jax.jit, static_argnames="reach_px")
+def polygon_maps(points, mask, labels, corners, reach_px=OPTIONS.reach_px):
+    return heatmaps.polygon_maps(
+        points, mask, labels, corners, SIZE_HW, NUM_CLASSES, reach_px=reach_px
+    )
+
+
+@jax.jit
+def disc_maps(points, mask, labels):
+    return heatmaps.disc_maps(points, mask, labels, SIZE_HW, NUM_CLASSES, radius_px=4.0)
+
+
+def winds_around(point, corners) -> tuple[bool, float]:
+    """Whether a polygon turns once around a point, and its distance from the edges."""
+    to = corners.astype(np.float64) - point
+    following = np.roll(to, -1, axis=0)
+    cross = to[:, 0] * following[:, 1] - to[:, 1] * following[:, 0]
+    turned = np.arctan2(cross, np.sum(to * following, axis=1)).sum()
+    edge = following - to
+    length = np.maximum(np.sum(edge**2, axis=1), 1e-30)
+    share = np.clip(-np.sum(to * edge, axis=1) / length, 0, 1)
+    distance = np.linalg.norm(to + share[:, None] * edge, axis=1).min()
+    return abs(turned) > np.pi, distance
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_polygons_against_a_winding_number(seed):
+    corners = np.asarray(draw_polygons(seed, 5))
+    maps = np.asarray(polygon_maps(POINTS, ALL, LABELS, corners))
+    assert maps.dtype == np.float32
+    expected, unsure = np.zeros((2, *maps.shape), bool)
+    for point, own, label in zip(POINTS, corners, LABELS, strict=True):
+        for y, x in np.ndindex(SIZE_HW):
+            pixel = np.array([y + 0.5, x + 0.5])
+            within, distance = winds_around(pixel, point.astype(np.float64) + own)
+            expected[y, x, label] |= within
+            unsure[y, x, label] |= distance < 1e-4
+    assert unsure.mean() < 0.01
+    np.testing.assert_array_equal(maps[~unsure], expected[~unsure])
+    assert 60 < expected.sum() < maps.size // 3
+
+
+def test_polygons_of_a_square():
+    """Half-open as pixels are: 6 x 4 px whose edges go through pixel centres."""
+    square = np.array([[[-3, -2], [-3, 2], [3, 2], [3, -2]]], np.float32)
+    painted = np.asarray(
+        polygon_maps(np.float32([[10.5, 12.5]]), ALL[:1], LABELS[:1], square)[..., 0]
+    )
+    expected = np.zeros(SIZE_HW, bool)
+    expected[7:13, 10:14] = True
+    np.testing.assert_array_equal(painted > 0, expected)
+
+
+def test_polygons_follow_their_law():
+    options = heatmaps.PolygonOptions(10.0, (5, 12), (0.6, 1.4), (0.8, 1.2))
+    corners = np.asarray(draw_polygons(3, 400, options), np.float64)
+    radii = np.linalg.norm(corners, axis=-1)
+    assert options.reach_px == pytest.approx(16.8)
+    assert 4.8 <= radii.min() < 6
+    assert 15 < radii.max() <= 16.8 + 1e-4
+    numbers = [len(np.unique(one, axis=0)) for one in corners]
+    assert set(np.unique(numbers)) == set(range(5, 13))
+    means = np.array([r[:n].mean() for r, n in zip(radii, numbers, strict=True)])
+    assert means.mean() == pytest.approx(10, rel=0.03)
+    assert means.std() == pytest.approx(0.8 / 12**0.5 * 10, rel=0.15)
+    for one, number in zip(corners, numbers, strict=True):
+        angles = np.arctan2(one[:number, 0], one[:number, 1])
+        gaps = np.diff(angles, append=angles[0]) % (2 * np.pi)
+        assert gaps.sum() == pytest.approx(2 * np.pi)  # in order, once around
+        assert gaps.max() < np.pi
+
+
+def test_polygons_without_jitter_are_regular():
+    options = heatmaps.PolygonOptions(8.0, (6, 6), (1.0, 1.0), (1.0, 1.0), 0.0)
+    corners = np.asarray(draw_polygons(1, 2, options), np.float64)
+    sides = np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=-1)
+    np.testing.assert_allclose(sides, 8.0, rtol=1e-4)  # of a hexagon: its radius
+    assert not np.allclose(corners[0], corners[1])  # each is turned
+
+
+def test_a_cells_polygon_depends_on_key_and_cell_alone():
+    corners = np.asarray(draw_polygons(0, 5))
+    np.testing.assert_array_equal(draw_polygons(0, 3), corners[:3])
+    assert (np.asarray(draw_polygons(1, 5)) != corners).any(axis=(1, 2)).all()
+    assert len(np.unique(corners[:, 0], axis=0)) == 5
+
+
+def test_discs_and_polygons_of_a_class_lie_on_its_map():
+    maps = np.asarray(disc_maps(POINTS, ALL, LABELS))
+    for label in range(NUM_CLASSES):
+        near = [squared_distance(p) <= 16 for p in POINTS[label == LABELS]]
+        np.testing.assert_array_equal(maps[..., label], np.any(near, axis=0))
+    labels = np.array([-1, 1, 1, 7, 0], np.int32)
+    mask = np.array([True, True, False, True, True])
+    dirty = np.where(mask[:, None], POINTS, np.float32(np.nan))
+    corners = np.asarray(draw_polygons(0, 5))
+    drawn = np.array([False, True, False, False, True])
+    for paint in (disc_maps, functools.partial(_paint_polygons, corners)):
+        np.testing.assert_array_equal(
+            paint(dirty, mask, labels), paint(POINTS, drawn, labels * drawn)
+        )
+    assert not disc_maps(POINTS, ~ALL, LABELS).any()
+
+
+def _paint_polygons(corners, points, mask, labels):
+    return polygon_maps(points, mask, labels, corners)
+
+
+def test_corners_beyond_the_window_are_cut():
+    """An error of the caller's, but nothing wraps around the image."""
+    far = 40 * np.asarray(draw_polygons(0, 5))[:1]
+    painted = np.asarray(
+        polygon_maps(np.float32([[10.5, 12.5]]), ALL[:1], LABELS[:1], far, 4.0)
+    )
+    assert painted[..., 0].sum() == 81

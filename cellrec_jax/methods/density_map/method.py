@@ -138,13 +138,9 @@ def target_maps(
         return heatmaps.target_maps(
             points_yx, mask, labels, size_hw, num_classes, loss.maps()
         )
-
-    def one_class(label: jax.Array) -> jax.Array:
-        own = mask & (labels == label)
-        return heatmaps.disc_mask(points_yx, own, size_hw, radius_px=loss.radius_px)
-
-    discs = jax.vmap(one_class, out_axes=-1)(jnp.arange(num_classes))
-    return discs.astype(jnp.float32)
+    return heatmaps.disc_maps(
+        points_yx, mask, labels, size_hw, num_classes, radius_px=loss.radius_px
+    )
 
 
 def _predict(
