@@ -205,8 +205,11 @@ def polygon_maps(
     points_yx, drawn = _drawn(points_yx, mask, labels, size_hw, num_classes)
     rows, columns, first = _steps(points_yx, math.ceil(reach_px))
     corners = jax.lax.stop_gradient(corners_yx.astype(jnp.float32))
-    to_the_right = columns[:, None, None, :] < _crossings(rows, corners)[..., None]
-    inside = jnp.sum(to_the_right, axis=2, dtype=jnp.int8) % 2 == 1
+    crossings = _crossings(rows, corners)  # [N, S, V]
+    inside = jnp.zeros((*rows.shape, columns.shape[1]), bool)
+    # Unrolled: as a sum over edges XLA computes corners anew for each pixel.
+    for i in range(corners.shape[1]):
+        inside ^= columns[:, None, :] < crossings[:, :, i, None]
     painted = jnp.where(drawn[:, None, None] & inside, 1.0, 0.0)
     planes = jnp.where(drawn, labels, 0).astype(jnp.int32)
     return _paint(painted, first, planes, (*size_hw, num_classes))
