@@ -76,13 +76,22 @@ def bce_iou_loss(
 
     A float32 scalar. Weights 0.8 and 0.2 are those of Shui et al. 2022.
     """
-    per_pixel = jnp.mean(binary_cross_entropy(logits, targets, weights), axis=-1)
-    # Of this image alone: `masking.masked_mean` would count over the devices.
-    weight = weights.astype(jnp.float32)
-    count = jax.lax.stop_gradient(jnp.sum(weight))
-    cross_entropy = jnp.sum(per_pixel * weight) / jnp.where(count > 0, count, 1.0)
+    cross_entropy = image_mean(binary_cross_entropy(logits, targets, weights), weights)
     overlap = soft_iou_loss(logits, targets, weights, form=form, eps=eps)
     return bce_weight * cross_entropy + iou_weight * jnp.mean(overlap)
+
+
+def image_mean(values: jax.Array, weights: jax.Array) -> jax.Array:
+    """Mean over classes and pixels of one image, f32 []; 0 where no pixel counts.
+
+    Values [H, W, K], where `weights` [H, W] is 0 of any kind. `masking.masked_mean`
+    would count over the devices.
+    """
+    weight = weights.astype(jnp.float32)
+    kept = jnp.where(weight[..., None] > 0, values.astype(jnp.float32), 0.0)
+    count = jax.lax.stop_gradient(jnp.sum(weight))
+    per_pixel = jnp.mean(kept, axis=-1)
+    return jnp.sum(per_pixel * weight) / jnp.where(count > 0, count, 1.0)
 
 
 def _counted(

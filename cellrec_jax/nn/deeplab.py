@@ -38,7 +38,7 @@ class DeepLabV3Plus(nn.Module):
     @nn.compact
     def __call__(self, image: jax.Array, train: bool = False) -> jax.Array:
         """Normalised image f32 [B, H, W, 3] to logits f32 [B, H, W, num_outputs]."""
-        deep, fine = Encoder(
+        features = Encoder(
             backbone=self.backbone,
             channels=self.channels,
             output_stride=self.output_stride,
@@ -52,7 +52,7 @@ class DeepLabV3Plus(nn.Module):
             norm=self.norm,
             dtype=self.dtype,
             name="decoder",
-        )(deep, fine, (image.shape[1], image.shape[2]), train)
+        )(features, (image.shape[1], image.shape[2]), train)
 
 
 class Encoder(nn.Module):
@@ -120,12 +120,12 @@ class Decoder(nn.Module):
     @nn.compact
     def __call__(
         self,
-        deep: jax.Array,
-        fine: jax.Array,
+        features: tuple[jax.Array, jax.Array],
         size_hw: tuple[int, int],
         train: bool = False,
     ) -> jax.Array:
         """The maps of `Encoder` to f32 [B, H, W, num_outputs] before padding."""
+        deep, fine = features
         norm = norms.make_norm(_head_norm(self.norm), train=train, dtype=self.dtype)
         fine = layers.ConvNormRelu(
             max(3 * self.channels // 16, 1), 1, norm, dtype=self.dtype, name="fine"

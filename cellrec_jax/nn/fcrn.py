@@ -6,6 +6,7 @@ layers these are; FCRN-B follows the paper's text.
 """
 
 from collections.abc import Callable
+import functools
 from typing import NamedTuple
 
 from flax import linen as nn
@@ -52,7 +53,7 @@ class FCRN(nn.Module):
     """Convolutions, poolings and enlargements in a row, without skips.
 
     `variant` of `VARIANTS`, `width` first channels, 16 (A) or 8 (B) times as many
-    inside.
+    inside. `Encoder` and `Decoder` are its halves, for several decoders.
     """
 
     num_outputs: int
@@ -64,26 +65,79 @@ class FCRN(nn.Module):
     @nn.compact
     def __call__(self, image: jax.Array, train: bool = False) -> jax.Array:
         """Normalised image f32 [B, H, W, C] to logits f32 [B, H, W, num_outputs]."""
-        norm = norms.make_norm(self.norm, train=train, dtype=self.dtype)
-        height, width = image.shape[1:3]
-        x = layers.pad_to_multiple(image, MULTIPLE).astype(self.dtype)
         layout = VARIANTS[self.variant]
-        for i, step in enumerate(layout.encoder + layout.decoder):
-            x = self._apply(step, x, norm, f"conv{i}")
-        return x[:, :height, :width]
+        conv = _conv(self.norm, train, self.dtype)
+        x = layers.pad_to_multiple(image, MULTIPLE).astype(self.dtype)
+        x = _run(layout.encoder, x, conv, self.width)
+        first = len(layout.encoder)
+        x = _run(
+            layout.decoder, x, conv, self.width, self.num_outputs, layout.resize, first
+        )
+        return x[:, : image.shape[1], : image.shape[2]]
 
-    def _apply(
-        self, step: Step, x: jax.Array, norm: Callable[..., nn.Module], name: str
+
+class Encoder(nn.Module):
+    """The first steps of an `FCRN`, with its attributes."""
+
+    variant: str = "a"
+    width: int = 32
+    norm: str = "group"
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, image: jax.Array, train: bool = False) -> tuple[jax.Array, ...]:
+        """[B, H, W, C] to one map, of stride 8 (A) or 4 (B)."""
+        conv = _conv(self.norm, train, self.dtype)
+        x = layers.pad_to_multiple(image, MULTIPLE).astype(self.dtype)
+        return (_run(VARIANTS[self.variant].encoder, x, conv, self.width),)
+
+
+class Decoder(nn.Module):
+    """The last steps of an `FCRN`, with its attributes."""
+
+    num_outputs: int
+    variant: str = "a"
+    width: int = 32
+    norm: str = "group"
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self,
+        features: tuple[jax.Array, ...],
+        size_hw: tuple[int, int],
+        train: bool = False,
     ) -> jax.Array:
-        """Runs one of the steps of a `Layout`."""
+        """The map of `Encoder` to f32 [B, H, W, num_outputs] before padding."""
+        (x,), layout = features, VARIANTS[self.variant]
+        conv = _conv(self.norm, train, self.dtype)
+        x = _run(layout.decoder, x, conv, self.width, self.num_outputs, layout.resize)
+        return x[:, : size_hw[0], : size_hw[1]]
+
+
+def _conv(norm: str, train: bool, dtype: DTypeLike) -> Callable[..., nn.Module]:
+    made = norms.make_norm(norm, train=train, dtype=dtype)
+    return functools.partial(layers.ConvNormRelu, norm=made, dtype=dtype)
+
+
+def _run(
+    steps: tuple[Step, ...],
+    x: jax.Array,
+    conv: Callable[..., nn.Module],
+    width: int,
+    num_outputs: int = 0,
+    resize: str = "",
+    first: int = 0,
+) -> jax.Array:
+    """Runs steps of a `Layout`; names of convolutions count from `first`."""
+    for i, step in enumerate(steps, first):
         if isinstance(step, tuple):
             factor, size = step
-            return layers.ConvNormRelu(
-                factor * self.width, size, norm, dtype=self.dtype, name=name
-            )(x)
-        if step == "pool":
-            return layers.max_pool(x)
-        if step == "up":
-            size_hw = (2 * x.shape[1], 2 * x.shape[2])
-            return layers.resize(x, size_hw, VARIANTS[self.variant].resize)
-        return layers.output_conv(self.num_outputs, use_bias=False)(x)
+            x = conv(factor * width, size, name=f"conv{i}")(x)
+        elif step == "pool":
+            x = layers.max_pool(x)
+        elif step == "up":
+            x = layers.resize(x, (2 * x.shape[1], 2 * x.shape[2]), resize)
+        else:
+            x = layers.output_conv(num_outputs, use_bias=False)(x)
+    return x

@@ -20,7 +20,10 @@ MULTIPLE = 8
 
 
 class ResUNet(nn.Module):
-    """Three halvings and doublings with skips, 1 to 8 `width` channels; logits f32."""
+    """Three halvings and doublings with skips, 1 to 8 `width` channels; logits f32.
+
+    `Encoder` and `Decoder` are its halves, for several decoders.
+    """
 
     num_outputs: int
     width: int = 64
@@ -30,20 +33,78 @@ class ResUNet(nn.Module):
     @nn.compact
     def __call__(self, image: jax.Array, train: bool = False) -> jax.Array:
         """Normalised image f32 [B, H, W, C] to logits f32 [B, H, W, num_outputs]."""
-        norm = norms.make_norm(self.norm, train=train, dtype=self.dtype)
-        height, width = image.shape[1:3]
-        x = layers.pad_to_multiple(image, MULTIPLE).astype(self.dtype)
-        unit = functools.partial(ResidualUnit, norm=norm, dtype=self.dtype)
-        x = unit(self.width, first=True, name="down0")(x)
-        skips = [x]
-        for i, factor in enumerate((2, 4, 8), start=1):
-            x = unit(factor * self.width, stride=2, name=f"down{i}")(x)
-            skips.append(x)
-        for i, factor in zip((2, 1, 0), (4, 2, 1), strict=True):
-            x = Enlarge(self.dtype, name=f"enlarge{i}")(x)
-            x = jnp.concatenate([x, skips[i]], axis=-1)
-            x = unit(factor * self.width, name=f"up{i}")(x)
-        return layers.output_conv(self.num_outputs)(x)[:, :height, :width]
+        unit = _unit(self.norm, train, self.dtype)
+        skips = _down(image.astype(self.dtype), self.width, unit)
+        x = _up(skips, self.width, unit, self.dtype)
+        return _output(x, self.num_outputs, (image.shape[1], image.shape[2]))
+
+
+class Encoder(nn.Module):
+    """The halvings of a `ResUNet`, with its attributes."""
+
+    width: int = 64
+    norm: str = "group"
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, image: jax.Array, train: bool = False) -> tuple[jax.Array, ...]:
+        """[B, H, W, C] to four maps of strides 1 to 8."""
+        unit = _unit(self.norm, train, self.dtype)
+        return _down(image.astype(self.dtype), self.width, unit)
+
+
+class Decoder(nn.Module):
+    """The doublings of a `ResUNet`, with its attributes."""
+
+    num_outputs: int
+    width: int = 64
+    norm: str = "group"
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self,
+        features: tuple[jax.Array, ...],
+        size_hw: tuple[int, int],
+        train: bool = False,
+    ) -> jax.Array:
+        """The maps of `Encoder` to f32 [B, H, W, num_outputs] before padding."""
+        unit = _unit(self.norm, train, self.dtype)
+        x = _up(features, self.width, unit, self.dtype)
+        return _output(x, self.num_outputs, size_hw)
+
+
+def _unit(norm: str, train: bool, dtype: DTypeLike) -> Callable[..., nn.Module]:
+    made = norms.make_norm(norm, train=train, dtype=dtype)
+    return functools.partial(ResidualUnit, norm=made, dtype=dtype)
+
+
+def _down(
+    image: jax.Array, width: int, unit: Callable[..., nn.Module]
+) -> tuple[jax.Array, ...]:
+    image = layers.pad_to_multiple(image, MULTIPLE)
+    skips = [unit(width, first=True, name="down0")(image)]
+    for i, factor in enumerate((2, 4, 8), start=1):
+        skips.append(unit(factor * width, stride=2, name=f"down{i}")(skips[-1]))
+    return tuple(skips)
+
+
+def _up(
+    skips: tuple[jax.Array, ...],
+    width: int,
+    unit: Callable[..., nn.Module],
+    dtype: DTypeLike,
+) -> jax.Array:
+    x = skips[-1]
+    for i, factor in zip((2, 1, 0), (4, 2, 1), strict=True):
+        x = Enlarge(dtype, name=f"enlarge{i}")(x)
+        x = jnp.concatenate([x, skips[i]], axis=-1)
+        x = unit(factor * width, name=f"up{i}")(x)
+    return x
+
+
+def _output(x: jax.Array, num_outputs: int, size_hw: tuple[int, int]) -> jax.Array:
+    return layers.output_conv(num_outputs)(x)[:, : size_hw[0], : size_hw[1]]
 
 
 class ResidualUnit(nn.Module):

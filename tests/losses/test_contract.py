@@ -16,6 +16,7 @@ from cellrec_jax.losses import (
     density,
     detection,
     heatmap,
+    multitask,
     points,
     pu,
     sparse_heatmap,
@@ -78,6 +79,10 @@ def _maps(rng):
     return _normal(*SIZE, 2)(rng), _share(rng, *SIZE, 2), _mask(rng, *SIZE)
 
 
+def _shares(rng):
+    return _share(rng, *SIZE, 2), _share(rng, *SIZE, 2), _mask(rng, *SIZE)
+
+
 def _sides(rng):
     positive = np.arange(N) % 3 == 0
     return _normal(N)(rng), positive, ~positive
@@ -110,6 +115,7 @@ def _pool(features, items):
     return roi.roi_align([features], items, [1], level, size=2)
 
 
+TRIANGLES = np.tile(np.float32([[3.1, 0.3], [-2.2, 2.7], [-1.3, -3.4]]), (N, 1, 1))
 SELF_LABELS = calibration.ProSelfLC(10, 4.0, 0.5, True)
 CASES = {
     "box_density": Case(
@@ -147,6 +153,19 @@ CASES = {
     "binary_cross_entropy": Case(heatmap.binary_cross_entropy, _maps, (0,), 2, (0, 1)),
     "soft_iou_loss": Case(heatmap.soft_iou_loss, _maps, (0,), 2, (0, 1)),
     "bce_iou_loss": Case(heatmap.bce_iou_loss, _maps, (0,), 2, (0, 1)),
+    "main_loss": Case(multitask.main_loss, _maps, (0,), 2, (0, 1)),
+    "main_loss_as_printed": Case(
+        functools.partial(multitask.main_loss, literal=True), _maps, (0,), 2, (0, 1)
+    ),
+    "map_error": Case(multitask.map_error, _shares, (0, 1), 2, (0, 1)),
+    "absolute_map_error": Case(
+        functools.partial(multitask.map_error, norm="absolute"),
+        *(_shares, (), 2, (0, 1)),
+    ),
+    "prior_error_as_printed": Case(
+        functools.partial(multitask.prior_error, literal=True),
+        *(_shares, (0,), 2, (0, 1)),
+    ),
     "point_error": Case(
         points.point_error, lambda rng: (_points(rng), _points(rng)), (0,)
     ),
@@ -204,6 +223,20 @@ CASES = {
     ),
     "disc_mask": Case(
         lambda at, mask: heatmaps.disc_mask(at, mask, SIZE, radius_px=2.0),
+        lambda rng: (_points(rng), _mask(rng)),
+        *((), 1, (0,)),
+    ),
+    "disc_maps": Case(
+        lambda at, mask: heatmaps.disc_maps(
+            at, mask, jnp.zeros(N, jnp.int32), SIZE, 2, radius_px=2.0
+        ),
+        lambda rng: (_points(rng), _mask(rng)),
+        *((), 1, (0,)),
+    ),
+    "polygon_maps": Case(
+        lambda at, mask: heatmaps.polygon_maps(
+            at, mask, jnp.zeros(N, jnp.int32), TRIANGLES, SIZE, 2, reach_px=4.0
+        ),
         lambda rng: (_points(rng), _mask(rng)),
         *((), 1, (0,)),
     ),

@@ -4,9 +4,9 @@ import dataclasses
 
 from cellrec_jax.config.limits import check, option, require
 from cellrec_jax.nn import backbones
+from cellrec_jax.nn.maps import NETWORKS
 from cellrec_jax.ops import heatmaps
 
-NETWORKS = ("fcrn_a", "fcrn_b", "unet", "res_unet", "deeplab")
 TARGETS = ("stamp", "gaussian", "disc")
 IOU_FORMS = ("product", "dice", "log", "min_max")
 
