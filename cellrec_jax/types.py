@@ -80,7 +80,8 @@ class Stage(NamedTuple):
     name: str
     """Section of the options that it is set by."""
     kind: str
-    """What runs it: "rounds" (of pseudo labels)."""
+    """What runs it: "rounds" (of pseudo labels), or "prior" (a network that is trained
+    first, then frozen)."""
     options: Any
     """Its own frozen dataclass."""
 
@@ -123,6 +124,9 @@ class Traits(NamedTuple):
     candidates: Callable[..., Detections] | None = None
     """(params, model_state, batch, decode) -> what a round of pseudo labels selects
     from; only for methods that train in rounds."""
+    predicts: tuple[str, ...] = ()
+    """First names of the parameters, and of the model state, that `predict` reads: no
+    others are restored for it. Empty reads all."""
     stride: int = 1
     """px; tiles of an image that start at its multiples have the features of the
     whole image, but for what lies near their edges."""

@@ -17,6 +17,7 @@ METHODS = {
     "calibrated_rcnn": "cellrec_jax.methods.calibrated_rcnn",
     "density_map": "cellrec_jax.methods.density_map",
     "heatmap_pu": "cellrec_jax.methods.heatmap_pu",
+    "multitask": "cellrec_jax.methods.multitask",
     "point_matching": "cellrec_jax.methods.point_matching",
     "vicar": "cellrec_jax.methods.vicar",
 }

@@ -37,8 +37,10 @@ def halves(
     if network not in NETWORKS:
         raise ValueError(f"network {network!r}: use {' or '.join(NETWORKS)}")
     if network == "deeplab":
-        both = {**shared, "dropout": False} | ({"channels": width} if width else {})
-        own = {"backbone": backbone, "output_stride": output_stride}
+        both: dict[str, Any] = {**shared, "dropout": False}
+        if width:
+            both["channels"] = width
+        own: dict[str, Any] = {"backbone": backbone, "output_stride": output_stride}
         return Halves(
             deeplab.Encoder(**own, **both), functools.partial(deeplab.Decoder, **both)
         )

@@ -100,10 +100,19 @@ def weights_spec(method: Method, num_channels: int = 3) -> tuple[Any, Any]:
     return jax.eval_shape(method.init, jax.random.key(0), image)
 
 
+def _read_by_predict(method: Method, *trees: Any) -> list[Any]:
+    """The parts of parameters and state that prediction reads."""
+    names = method.traits.predicts
+    if not names:
+        return list(trees)
+    return [{name: tree[name] for name in names if name in tree} for tree in trees]
+
+
 def restore(workdir: epath.Path, which: str = "last") -> Model:
     """Restores a run's weights alone, on the device; CheckpointError if unreadable.
 
-    `which` is "last" or "best" by validation score (the last if none was scored).
+    Of these what prediction reads (`Traits.predicts`). `which` is "last" or "best" by
+    validation score (the last if none was scored).
     """
     with _open(workdir) as manager:
         step, meta = _read_meta(manager, workdir, which)
@@ -114,7 +123,8 @@ def restore(workdir: epath.Path, which: str = "last") -> Model:
             names = ["ema_params", "model_state"]
             if "ema_state" in checkpoint.fields(manager, step):  # not of old versions
                 names = ["ema_params", "ema_state"]
-        spec = dict(zip(names, weights_spec(method), strict=True))
+        trees = _read_by_predict(method, *weights_spec(method))
+        spec = dict(zip(names, trees, strict=True))
         found = jax.device_put(checkpoint.restore_parts(manager, spec, step))
     params, model_state = (found[name] for name in names)
     return Model(experiment, method, params, model_state, meta, step, workdir)

@@ -59,6 +59,22 @@ CASES = {
         rtol=0,
     ),
     "density_map": Case("density_map", {"model": {**_MAP, "norm": "sync_batch"}}),
+    "multitask": Case(
+        "multitask",
+        {
+            "model": {**_MAP, "network": "fcrn_a", "norm": "sync_batch"},
+            "loss": {"radius_px": 5.0},
+        },
+    ),
+    "multitask_deeplab": Case(
+        "multitask",
+        {
+            "model": {**_MAP, "width": 8, "backbone": "tiny"},
+            "loss": {"radius_px": 5.0, "norm": "absolute", "prior_class": 1},
+            "prior": {"threshold": 0.02},
+        },
+        rtol=0,
+    ),
     "masked": Case(
         "heatmap_pu",
         {"model": {**_PU, "norm": "group"}, "loss": _DISCS},
@@ -146,8 +162,14 @@ def test_loss_gradient_and_metrics_are_finite(built, batch):
     chex.assert_tree_all_finite((loss, state, metrics, grads))
     chex.assert_trees_all_equal_structs(state, built.state)
     assert all(len(pair) == 2 for pair in metrics.values())
-    reached = [bool(np.any(leaf)) for leaf in jax.tree.leaves(grads)]
-    assert np.mean(reached) > 0.9
+    reached = jax.tree.map(lambda leaf: bool(np.any(leaf)), grads)
+    if (trainable := built.method.traits.trainable) is not None:
+        learns = trainable(built.params)
+        frozen = jax.tree.map(lambda one, learns: one and not learns, reached, learns)
+        assert not any(jax.tree.leaves(frozen))
+        kept = [name for name in grads if all(jax.tree.leaves(learns[name]))]
+        reached = {name: reached[name] for name in kept}
+    assert np.mean(jax.tree.leaves(reached)) > 0.9
 
 
 def test_garbage_in_padding_changes_nothing(built, batch):
@@ -218,6 +240,19 @@ def test_thresholds_and_distances_drop_detections(built, batch):
         points = image[mask]
         gaps = np.linalg.norm(points[:, None] - points[None], axis=-1)
         assert (gaps[~np.eye(len(points), dtype=bool)] >= 30).all()
+
+
+def test_predictions_read_no_other_weights_than_they_say(built, batch):
+    names = built.method.traits.predicts
+    if not names:
+        return
+    weights = built.params, built.state
+    needed = [{n: tree[n] for n in names if n in tree} for tree in weights]
+    assert needed[0].keys() < built.params.keys()
+    chex.assert_trees_all_equal(
+        built.predict(*needed, batch, _keep(built)),
+        built.predict(*weights, batch, _keep(built)),
+    )
 
 
 def test_predictions_read_no_annotation(built, batch):

@@ -1,0 +1,277 @@
+"""Cell recognition with a dynamic and a prior decoder beside the main one.
+
+Zhang et al., Weakly Supervised Learning for Cell Recognition in Immunohistochemical
+Cytoplasm Staining Images, ISBI 2022. One encoder. The main decoder learns circles at
+the points, one map a class; the dynamic one random polygons, new in each step, and both
+are drawn to each other; the prior one the map of a network that learnt circles for a
+short while (`train.prior`): roughly the tumour. Detection uses the encoder and the main
+decoder alone; cells are peaks of its maps.
+
+Differs from the paper: Eq. 1, 2 and 6, which do not work as printed
+(`losses.multitask`); no dropout, whose draws would depend on devices.
+"""
+
+import functools
+from typing import Any
+
+from flax import linen as nn
+import jax
+import jax.numpy as jnp
+
+from cellrec_jax import masking
+from cellrec_jax.losses import multitask
+from cellrec_jax.methods import encoder
+from cellrec_jax.methods.multitask import decode as decode_lib
+from cellrec_jax.methods.multitask import targets
+from cellrec_jax.methods.multitask.options import Options
+from cellrec_jax.nn import maps, resnet
+from cellrec_jax.types import (
+    Batch,
+    Decode,
+    Detections,
+    Method,
+    Metrics,
+    Progress,
+    Stage,
+    Traits,
+)
+
+Params = Any
+ModelState = Any
+
+FIRST = "first"
+"""Where parameters hold the network that was trained first: its variables, frozen."""
+
+_PREDICTS = ("encoder", "main")
+_STRIDE = 16  # the largest of all networks
+_START = -4.0  # added to logits, see `density_map`
+
+
+def make(options: Options, *, num_classes: int) -> Method:
+    """Builds the method's functions.
+
+    Parameters and state are {"encoder": ..., "main": ...} and the other decoders'.
+    """
+    bind = functools.partial(
+        functools.partial, options=options, num_classes=num_classes
+    )
+    has_prior = "prior" in options.decoders
+    return Method(
+        init=bind(_init),
+        loss_fn=bind(_loss_fn),
+        predict=bind(_predict),
+        traits=Traits(
+            trainable=_trainable if has_prior else None,
+            predicts=_PREDICTS,
+            max_detections=options.model.max_detections,
+            stride=max(_STRIDE, options.model.output_stride),
+        ),
+        stages=(Stage("prior", "prior", options.prior),) if has_prior else (),
+    )
+
+
+def _modules(
+    options: Options, num_classes: int, names: tuple[str, ...]
+) -> dict[str, nn.Module]:
+    """The encoder and decoders by name; all decoders have the same layers."""
+    model = options.model
+    halves = maps.halves(
+        model.network,
+        width=model.width,
+        backbone=model.backbone,
+        output_stride=model.output_stride,
+        norm=model.norm,
+        dtype=jnp.dtype(model.dtype),
+    )
+    number = {"main": num_classes, "dynamic": num_classes, "prior": 1}
+    return {"encoder": halves.encoder} | {
+        name: halves.decoder(number[name]) for name in names
+    }
+
+
+def _init(
+    rng: jax.Array, image: jax.Array, *, options: Options, num_classes: int
+) -> tuple[Params, ModelState]:
+    """Initial parameters and batch statistics; no weight depends on the image size."""
+    params, state = _fresh(rng, image, options, num_classes)
+    if "prior" in options.decoders:
+        first = jax.random.fold_in(rng, 1)
+        params[FIRST] = dict(
+            zip(
+                ("params", "state"),
+                _fresh(first, image, options.circles_alone, num_classes),
+                strict=True,
+            )
+        )
+    return params, state
+
+
+def _fresh(
+    rng: jax.Array, image: jax.Array, options: Options, num_classes: int
+) -> tuple[Params, ModelState]:
+    modules = _modules(options, num_classes, options.decoders)
+    blank = jnp.zeros((1, 32, 32, image.shape[-1]))
+    rngs = dict(zip(modules, jax.random.split(rng, len(modules)), strict=True))
+    init = functools.partial(modules["encoder"].init, train=False)
+    drawn = {"encoder": encoder.initialise(init, rngs["encoder"], blank)}
+    variables = _variables(*drawn["encoder"])
+    run = functools.partial(modules["encoder"].apply, variables, train=False)
+    features = jax.tree.map(lambda x: jnp.zeros(x.shape), jax.eval_shape(run, blank))
+    for name in options.decoders:
+        init = functools.partial(modules[name].init, size_hw=(32, 32), train=False)
+        drawn[name] = encoder.initialise(init, rngs[name], features)
+    params = {name: pair[0] for name, pair in drawn.items()}
+    return params, {name: pair[1] for name, pair in drawn.items() if pair[1]}
+
+
+def _variables(params: Params, collections: ModelState) -> Any:
+    return {"params": params, **collections}
+
+
+def _trainable(params: Params) -> Any:
+    """All but the network that was trained first."""
+    return {
+        name: jax.tree.map(lambda _, name=name: name != FIRST, part)
+        for name, part in params.items()
+    }
+
+
+def _logits(
+    params: Params,
+    state: ModelState,
+    image: jax.Array,
+    names: tuple[str, ...],
+    *,
+    train: bool,
+    options: Options,
+    num_classes: int,
+) -> tuple[dict[str, jax.Array], ModelState]:
+    """Logits [B, H, W, maps] of some decoders, and new batch statistics."""
+    updated = {}
+
+    def run(name: str, module: nn.Module, *inputs: Any) -> Any:
+        own = state.get(name, {})
+        out, new = module.apply(
+            _variables(params[name], own), *inputs, train, mutable=list(own)
+        )
+        updated.update({name: dict(new) if train else own} if own else {})
+        return out
+
+    modules = _modules(options, num_classes, names)
+    size_hw = (image.shape[1], image.shape[2])
+    features = run("encoder", modules["encoder"], resnet.normalize_imagenet(image))
+    logits = {
+        name: _START + run(name, modules[name], features, size_hw) for name in names
+    }
+    return logits, updated
+
+
+def _loss_fn(
+    params: Params,
+    model_state: ModelState,
+    batch: Batch,
+    rng: jax.Array,
+    progress: Progress,
+    *,
+    options: Options,
+    num_classes: int,
+    ema_params: Params | None = None,
+) -> tuple[jax.Array, tuple[ModelState, Metrics]]:
+    """Eq. 7, a mean over images: the decoders' losses, weighted."""
+    del progress, ema_params
+    loss, decoders = options.loss, options.decoders
+    logits, new_state = _logits(
+        params,
+        model_state,
+        batch.image,
+        decoders,
+        train=True,
+        options=options,
+        num_classes=num_classes,
+    )
+    probs = {name: jax.nn.sigmoid(values) for name, values in logits.items()}
+    valid = batch.valid
+    circles = targets.paint(batch, num_classes, loss)
+    main = functools.partial(
+        multitask.main_loss,
+        bce_weight=loss.bce_weight,
+        iou_weight=loss.iou_weight,
+        form=loss.iou_form,
+        literal=loss.literal,
+    )
+    error = functools.partial(multitask.map_error, norm=loss.norm)
+    costs = {"map": jax.vmap(main)(logits["main"], circles, valid)}
+    weights = {"map": 1.0}
+    facts = {"highest": jnp.max(probs["main"], axis=(1, 2, 3))}
+    if "dynamic" in decoders:
+        polygons = targets.paint_polygons(batch, rng, num_classes, loss)
+        costs["dynamic"] = jax.vmap(error)(probs["dynamic"], polygons, valid)
+        costs["consistency"] = jax.vmap(error)(probs["main"], probs["dynamic"], valid)
+        weights["dynamic"] = loss.dynamic_weight
+        weights["consistency"] = loss.consistency_weight
+        changed = jax.vmap(functools.partial(multitask.map_error, norm="absolute"))
+        facts["polygons_differ"] = changed(polygons, circles, valid)
+    if "prior" in decoders:
+        target = prior_map(params[FIRST], batch.image, options, num_classes)
+        prior = functools.partial(
+            multitask.prior_error, norm=loss.norm, literal=loss.literal
+        )
+        costs["prior"] = jax.vmap(prior)(probs["prior"], target, valid)
+        weights["prior"] = loss.prior_weight
+        facts["prior_mean"] = jnp.mean(target, axis=(1, 2, 3))
+    means = {
+        name: masking.masked_mean(values, batch.image_mask)
+        for name, values in costs.items()
+    }
+    total = sum(weights[name] * mean for name, mean in means.items())
+    metrics: Metrics = {f"loss/{name}": (m, jnp.ones(())) for name, m in means.items()}
+    for name, values in facts.items():
+        metrics[name] = masking.masked_sum_count(values, batch.image_mask)
+    return jnp.asarray(total), (new_state, metrics)
+
+
+def prior_map(
+    first: Any, image: jax.Array, options: Options, num_classes: int
+) -> jax.Array:
+    """The prior decoder's target, f32 [B, H, W, 1], without gradient.
+
+    From the variables of the network that was trained first.
+    """
+    logits, _ = _logits(
+        first["params"],
+        first["state"],
+        image,
+        ("main",),
+        train=False,
+        options=options.circles_alone,
+        num_classes=num_classes,
+    )
+    label, threshold = options.loss.prior_class, options.prior.threshold
+    probs = jax.nn.sigmoid(logits["main"][..., label : label + 1])
+    if threshold:
+        probs = (probs >= threshold).astype(jnp.float32)
+    return jax.lax.stop_gradient(probs)
+
+
+def _predict(
+    params: Params,
+    model_state: ModelState,
+    batch: Batch,
+    decode: Decode,
+    *,
+    options: Options,
+    num_classes: int,
+) -> Detections:
+    """Detections of whole images: max_detections slots, highest peak first."""
+    logits, _ = _logits(
+        params,
+        model_state,
+        batch.image,
+        ("main",),
+        train=False,
+        options=options,
+        num_classes=num_classes,
+    )
+    finish = functools.partial(decode_lib.detect, decode=decode, model=options.model)
+    found = jax.vmap(finish)(jax.nn.sigmoid(logits["main"]))
+    return found._replace(mask=found.mask & batch.image_mask[:, None])
