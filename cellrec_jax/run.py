@@ -13,14 +13,17 @@ from cellrec_jax.io.console import Console
 from cellrec_jax.rounds import directory as round_directory
 from cellrec_jax.rounds import files as round_files
 from cellrec_jax.rounds import rounds
-from cellrec_jax.train import fit, loop
+from cellrec_jax.train import fit, loop, prior
 from cellrec_jax.train import start as start_lib
 from cellrec_jax.types import Method
 from cellrec_jax.workdir import directory, operating_point
 from cellrec_jax.workdir import model as model_lib
 
-_STAGES: Mapping[str, Any] = {"rounds": rounds}
-"""Stage of a method -> the module that checks and runs it."""
+_STAGES: Mapping[str, Any] = {"rounds": rounds, "prior": prior}
+"""Kind of a stage -> the module that checks and runs it."""
+_IN_WORKDIR = round_directory.STAGES._replace(
+    files=(*round_directory.STAGES.files, prior.FOLDER)
+)
 
 
 def train_and_evaluate(
@@ -39,7 +42,7 @@ def train_and_evaluate(
     console = console or Console(quiet=True)
     workdir = epath.Path(workdir)
     init_from = None if init_from is None else epath.Path(init_from)
-    with directory.unless_refused(workdir, round_directory.STAGES):
+    with directory.unless_refused(workdir, _IN_WORKDIR):
         return _train_and_evaluate(experiment, workdir, console, init_from, data)
 
 
@@ -50,7 +53,7 @@ def _train_and_evaluate(
     init_from: epath.Path | None,
     data: sets.Sets | None,
 ) -> int:
-    stages = round_directory.STAGES
+    stages = _IN_WORKDIR
     if data is None and experiment.data.root == "synthetic":
         console.line(
             "generated images: --config.data.root=FOLDER trains on those of a folder"

@@ -47,6 +47,11 @@ PRESETS = (
     "c2c12_pseudo:bde",
     "c2c12_pseudo:recalibrated",
     "c2c12_pseudo:mean_teacher",
+    "cytoplasm_multitask",
+    "cytoplasm_multitask:ours",
+    "cytoplasm_multitask:dynamic",
+    "cytoplasm_multitask:small",
+    "cytoplasm_multitask:demo",
 )
 TOLERANCE = 0.1
 _COUNTED = {
@@ -119,7 +124,7 @@ def path_of(name: str) -> Path:
 def _num_classes(experiment: config.Experiment) -> int:
     if experiment.method in ("heatmap_pu", "vicar"):
         return 1
-    return 1 if "=" in experiment.data.classes else 4
+    return experiment.data.classes.count("=") or 4
 
 
 def _batch(experiment: config.Experiment) -> Batch:

@@ -9,7 +9,7 @@ import pytest
 
 from cellrec_jax import config, errors, main, methods
 from cellrec_jax.config import overrides
-from cellrec_jax.methods import point_matching
+from cellrec_jax.methods import multitask, point_matching
 from cellrec_jax.train import optim
 from cellrec_jax.types import Batch, Decode
 
@@ -26,6 +26,10 @@ PRESETS = [
         "c2c12_pseudo:small_narrow",
         "c2c12_pseudo:small_yang",
         "c2c12_pseudo:mean_teacher",
+    ),
+    *(
+        f"cytoplasm_multitask:{name}"
+        for name in ("demo", "small", "ours", "dynamic", "full", "small_ours")
     ),
 ]
 ONE_CLASS = ("heatmap_pu", "vicar")
@@ -181,6 +185,43 @@ def test_the_papers_setting_of_points():
     assert experiment.options == point_matching.Options(
         point_matching.ModelOptions(max_detections=2048)
     )
+
+
+def test_the_papers_setting_of_cytoplasm_stains():
+    experiment = methods.freeze(main.load_config("cytoplasm_multitask"))
+    optim, options = experiment.optim, experiment.options
+    assert (optim.name, optim.learning_rate, optim.schedule) == (
+        "adam",
+        1e-3,
+        "constant",
+    )
+    assert (optim.momentum, optim.weight_decay) == (0.9, 2e-5)
+    assert experiment.total_steps * experiment.batch_size == 100 * 56
+    assert options.prior.steps * experiment.batch_size == 10 * 56
+    assert (options.model.network, options.model.backbone) == ("deeplab", "resnet101")
+    assert experiment.eval.strict
+    assert experiment.data.crop_hw == (512, 512)
+    assert experiment.options.loss == multitask.LossOptions()
+    assert main.load_config("cytoplasm_multitask:full") == main.load_config(
+        "cytoplasm_multitask"
+    )
+
+
+def test_rows_of_cytoplasm_stains_differ_by_their_decoders_alone():
+    rows = {
+        name: methods.freeze(main.load_config(f"cytoplasm_multitask:small_{name}"))
+        for name in ("ours", "dynamic", "full")
+    }
+    decoders = {name: row.options.decoders for name, row in rows.items()}
+    assert decoders == {
+        "ours": ("main",),
+        "dynamic": ("main", "dynamic"),
+        "full": ("main", "dynamic", "prior"),
+    }
+    weights = ("dynamic", "consistency", "prior")
+    for row in rows.values():
+        values = {f"loss.{w}_weight": 0.0 for w in weights}
+        assert methods.changed(row, values) == rows["ours"]
 
 
 @pytest.mark.parametrize("name", ["ki67_bde", "mitos_bde"])

@@ -101,11 +101,12 @@ def start_from(
     known = dict(_leaves(other.params))
     if other.class_names != tuple(class_names):
         for name in _class_weights(other):
-            del known[name]
+            known.pop(name, None)  # what prediction does not read is not known
     params, missed = _merge(params, known)
     model_state, missed_state = _merge(model_state, dict(_leaves(other.model_state)))
     missed += missed_state
-    new = f"; new: {', '.join(missed)}" if missed else ""
+    names = [name for name, _ in _leaves(params)]
+    new = f"; new: {', '.join(_shortened(missed, names))}" if missed else ""
     return params, model_state, f"weights from {workdir} at step {other.step}{new}"
 
 
@@ -138,6 +139,14 @@ def _merge(fresh: Any, known: Mapping[str, Any]) -> tuple[Any, list[str]]:
         return leaf
 
     return jax.tree_util.tree_map_with_path(pick, fresh), missed
+
+
+def _shortened(missed: list[str], names: list[str]) -> list[str]:
+    """Names; parts of the network of which nothing is known once, by their first."""
+    firsts = [[name.partition("/")[0] for name in some] for some in (missed, names)]
+    new = {one for one in firsts[0] if firsts[0].count(one) >= firsts[1].count(one)}
+    short = [f if f in new else m for m, f in zip(missed, firsts[0], strict=True)]
+    return list(dict.fromkeys(short))
 
 
 def _leaves(tree: Any) -> list[tuple[str, Any]]:

@@ -18,7 +18,9 @@ Flat = dict[str, Any]
 
 _NUM_SHOWN = 3  # ids named in a message
 _FILES = ("config.json", "splits.json", survey.FILE, "metrics.jsonl", "checkpoints")
-_CHECKPOINTS = ("checkpoints/[0-9]*", "*/*/*/checkpoints/[0-9]*")  # its own, of stages
+_CHECKPOINTS = tuple(
+    f"{folder}checkpoints/[0-9]*" for folder in ("", "*/*/", "*/*/*/")
+)  # its own, of stages
 
 
 class Stages(NamedTuple):

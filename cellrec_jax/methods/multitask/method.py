@@ -175,10 +175,10 @@ def _loss_fn(
     *,
     options: Options,
     num_classes: int,
-    ema_params: Params | None = None,
+    averaged: tuple[Params, ModelState] | None = None,
 ) -> tuple[jax.Array, tuple[ModelState, Metrics]]:
     """Eq. 7, a mean over images: the decoders' losses, weighted."""
-    del progress, ema_params
+    del progress, averaged
     loss, decoders = options.loss, options.decoders
     logits, new_state = _logits(
         params,

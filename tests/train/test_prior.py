@@ -1,0 +1,203 @@
+"""Two stages, the first frozen: killed in either, reused by the same alone."""
+
+import dataclasses
+import json
+
+import chex
+import numpy as np
+import pytest
+
+from cellrec_jax import errors, methods, run
+from cellrec_jax.data import arrays, sets
+from cellrec_jax.io.console import Console
+from cellrec_jax.methods import multitask
+from cellrec_jax.train import prior
+from cellrec_jax.workdir import checkpoint
+from cellrec_jax.workdir import model as model_lib
+
+SIZE_HW = (48, 64)
+CELLS = np.array([[10, 12], [12, 40], [34, 20], [36, 50]], np.float32)
+LABELS = np.array([0, 0, 1, 1], np.int32)
+
+
+class Killed(BaseException):
+    """In place of SIGKILL: nothing catches it."""
+
+
+def _image(seed):
+    """Two dark and two light blobs at CELLS + seed, on noise; uint8 [H, W, 3]."""
+    rng = np.random.default_rng(seed)
+    y, x = np.meshgrid(*(np.arange(n) + 0.5 for n in SIZE_HW), indexing="ij")
+    image = 120 + rng.normal(0, 4, SIZE_HW)
+    for (py, px), label in zip(CELLS + seed % 3, LABELS, strict=True):
+        blob = np.exp(-((y - py) ** 2 + (x - px) ** 2) / 18)
+        image += (100 if label else -100) * blob
+    return np.repeat(np.clip(image, 0, 255).astype(np.uint8)[..., None], 3, axis=2)
+
+
+def _data(seeds=(0, 1, 2, 3, 4), class_names=("positive", "other")):
+    source = arrays.from_arrays(
+        [_image(seed) for seed in seeds],
+        [CELLS + seed % 3 for seed in seeds],
+        [LABELS] * len(seeds),
+        class_names=class_names,
+    )
+    spec = sets.evaluation_spec(_experiment().data)
+    training = dataclasses.replace(spec, training=True)
+    ids = source.image_ids
+    return sets.Sets(
+        sets.Split(source, ids[:3], training),
+        sets.Split(source, ids[3:4], spec),
+        sets.Split(source, ids[4:], spec),
+        (),
+    )
+
+
+def _experiment(**changes):
+    experiment = methods.freeze(
+        {
+            "method": "multitask",
+            "total_steps": 6,
+            "batch_size": 4,
+            "model": {"network": "fcrn_a", "width": 2, "max_detections": 16},
+            "loss": {"radius_px": 4.0},
+            "prior": {"steps": 5},
+            "data": {"size_hw": SIZE_HW, "max_cells": 16},
+            "optim": {"name": "adam", "learning_rate": 1e-2, "schedule": "constant"},
+            "eval": {"radius_px": 5.0, "bootstrap": 10, "overlays": 0},
+            "checkpoint": {"every": 2},
+        }
+    )
+    return methods.changed(experiment, changes)
+
+
+def _metrics(workdir):
+    return json.loads((workdir / "results.json").read_text())["metrics"]
+
+
+def _prior_folders(workdir):
+    return sorted(path.name for path in (workdir / "prior").iterdir())
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A whole run; tests must not write there."""
+    workdir = tmp_path_factory.mktemp("whole")
+    assert run.train_and_evaluate(_experiment(), workdir, data=_data()) == 0
+    return workdir
+
+
+@pytest.mark.slow
+def test_both_stages_are_one_command(finished):
+    (name,) = _prior_folders(finished)
+    first = model_lib.restore(finished / "prior" / name)
+    assert first.step == 5
+    assert checkpoint.complete_steps(finished) == [2, 4, 6]
+    rows = (finished / "metrics.jsonl").read_text()
+    assert "train/loss/prior" in rows
+    assert "train/loss/consistency" in rows
+
+
+@pytest.mark.slow
+def test_only_the_main_network_is_restored_and_the_first_stays(finished):
+    restored = model_lib.restore(finished)
+    assert set(restored.params) == {"encoder", "main"}
+    first = model_lib.restore(finished / "prior" / _prior_folders(finished)[0])
+    with model_lib._open(finished) as manager:
+        spec = {"params": model_lib.weights_spec(restored.method)[0]}
+        whole = checkpoint.restore_parts(manager, spec, 6)["params"]
+    assert set(whole) == {"encoder", "main", "dynamic", "prior", prior.FIRST}
+    chex.assert_trees_all_equal(whole[prior.FIRST]["params"], first.params)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["first", "second"])
+def test_killed_and_started_again_it_ends_alike(finished, tmp_path, monkeypatch, stage):
+    save = checkpoint.save
+
+    def save_and_die(manager, state, *rest):
+        save(manager, state, *rest)
+        in_first = "prior" in str(manager.directory)
+        if int(state.step) == 4 and in_first == (stage == "first"):
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "save", save_and_die)
+        with pytest.raises(Killed):
+            run.train_and_evaluate(_experiment(), tmp_path, data=_data())
+    assert not (tmp_path / "results.json").exists()
+    assert bool(checkpoint.complete_steps(tmp_path)) == (stage == "second")
+    assert run.train_and_evaluate(_experiment(), tmp_path, data=_data()) == 0
+    assert _metrics(tmp_path) == _metrics(finished)
+    chex.assert_trees_all_equal(
+        model_lib.restore(tmp_path).params, model_lib.restore(finished).params
+    )
+
+
+@pytest.mark.slow
+def test_another_run_takes_the_first_network_of_a_folder(tmp_path, capsys):
+    shared = {"prior.folder": str(tmp_path / "shared")}
+    runs = {
+        "a": _experiment(**shared),
+        "b": _experiment(**{**shared, "loss.consistency_weight": 0.0}),
+    }
+    trained = {}
+    for name, experiment in runs.items():
+        workdir = tmp_path / name
+        assert run.train_and_evaluate(experiment, workdir, Console(), data=_data()) == 0
+        trained[name] = "steps on circles alone" in capsys.readouterr().out
+    assert trained == {"a": True, "b": False}
+    assert len(list((tmp_path / "shared").iterdir())) == 1
+    assert not (tmp_path / "b" / "prior").exists()
+
+
+def test_the_digest_is_of_options_and_images():
+    """Not of what the second network alone is trained by, nor of names of folders."""
+    train = _data().train
+    of = prior.digest
+    same = of(_experiment(), train)
+    assert same == of(_experiment(), _data().train)
+    for key, value in {
+        "loss.prior_weight": 0.1,
+        "loss.cell_factor": (0.9, 1.1),
+        "loss.prior_class": 1,
+        "prior.threshold": 0.5,
+        "prior.folder": "elsewhere",
+        "total_steps": 99,
+        "optim.warmup_steps": 3,
+        "data.root": "elsewhere",
+        "eval.radius_px": 9.0,
+    }.items():
+        assert of(_experiment(**{key: value}), train) == same, key
+    for key, value in {
+        "prior.steps": 6,
+        "seed": 1,
+        "model.width": 4,
+        "loss.radius_px": 5.0,
+        "data.flip_labels": 0.2,
+        "optim.learning_rate": 1e-3,
+        "batch_size": 2,
+    }.items():
+        assert of(_experiment(**{key: value}), train) != same, key
+    assert of(_experiment(), _data((0, 1, 7)).train) != same
+    assert of(_experiment(), _data(class_names=("tumour", "other")).train) != same
+    fewer = train._replace(image_ids=train.image_ids[:2])
+    assert of(_experiment(), fewer) != same
+
+
+def test_a_class_that_is_none_is_refused_by_name(tmp_path):
+    wrong = _experiment(**{"loss.prior_class": 2})
+    with pytest.raises(errors.ConfigError, match=r"prior_class=2.*0 \(positive\), 1"):
+        run.train_and_evaluate(wrong, tmp_path, data=_data())
+    assert not (tmp_path / "prior").exists()
+
+
+def test_the_first_network_has_one_decoder():
+    first = prior.first_experiment(_experiment(**{"optim.ema": 0.9}))
+    assert first.options.decoders == ("main",)
+    assert (first.total_steps, first.optim.ema) == (5, 0.0)
+    loss = first.options.loss
+    assert (loss.bce_weight, loss.iou_weight) == (1.0, 0.0)
+    method = methods.build(first, 2)
+    assert not method.stages
+    assert isinstance(first.options, multitask.Options)
