@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from cellrec_jax.config.limits import check, option, require
+from cellrec_jax.config.limits import check, option, require, text
 
 PROTOCOLS = ("max", "hungarian", "nearest", "greedy_score")
 """Of matching, see `metrics.matching`."""
@@ -40,6 +40,11 @@ class EvalConfig:
     beside: str = option("", choices=("", *PROTOCOLS))
     """A second protocol, reported beside the first as NAME(protocol)@radius; empty is
     none."""
+    radii_px: tuple[float, ...] = option((), above=0)
+    """Radii at which F1 of each class is reported too (`tables.radii` of results.json,
+    figures/radii.png), rising, px of the image on disk; none is off."""
+    empty_is_one: bool = False
+    """An image without cells and detections of a class has F1 1 there, not none."""
     iou: float = option(0.5, least=0, below=1)
     """Overlap above which a box is right (AP)."""
     voc_plus_one: bool = False
@@ -55,6 +60,10 @@ class EvalConfig:
 
     def __post_init__(self) -> None:
         check("eval", self)
+        require(
+            list(self.radii_px) == sorted(set(self.radii_px)),
+            f"eval.radii_px={text(self.radii_px)} must rise",
+        )
         require(
             len(self.min_distances) > 0,
             "eval.min_distances is empty: 0 alone keeps all detections",

@@ -115,6 +115,14 @@ def draw_recognition(
     if len(names) > 1:
         counts = np.asarray(tables["confusion"]["counts"])
         recognition_figures.confusion_matrix(folder / "confusion.png", counts, names)
+    if over_radii := tables.get("radii"):
+        classes = over_radii["classes"].items()
+        drawn = {
+            measure: {name: one[measure]["value"] for name, one in classes}
+            for measure in ("total_F1", "mean_F1")
+        }
+        path = folder / "radii.png"
+        recognition_figures.radius_curves(path, over_radii["radii_px"], drawn)
 
 
 def draw_overlays(

@@ -17,7 +17,7 @@ from cellrec_jax.config import EvalConfig
 from cellrec_jax.data import classes, sets
 from cellrec_jax.evaluate import fitting, outputs, predictions
 from cellrec_jax.io.console import Console
-from cellrec_jax.metrics import counting, report
+from cellrec_jax.metrics import counting, radii, report
 from cellrec_jax.metrics import results as results_lib
 from cellrec_jax.predict import frame as frames
 from cellrec_jax.predict import predictor as predictor_lib
@@ -133,6 +133,17 @@ def evaluate_workdir(
         protocol=config.protocol,
         strict=config.strict,
     )
+    if config.radii_px:
+        tables["radii"] = radii.table(
+            results,
+            model.class_names,
+            config.radii_px,
+            thresholds=np.asarray(decode["thresholds"]),
+            num_bootstrap=config.bootstrap,
+            protocol=config.protocol,
+            strict=config.strict,
+            empty_is_one=config.empty_is_one,
+        )
     facts["root"] = root
     content = {"metrics": found, "dropped": dropped, "tables": tables, "run": facts}
     _write_results(output, content)

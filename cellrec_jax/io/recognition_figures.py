@@ -69,3 +69,27 @@ def threshold_curve(
     else:
         drawing.say_empty(axes, "no cells and no detections")
     drawing.save(path, figure)
+
+
+def radius_curves(
+    path: str | os.PathLike[str],
+    radii_px: Sequence[float],
+    f1: Mapping[str, Mapping[str, Sequence[float | None]]],
+) -> None:
+    """Draws F1 over the radius: a panel a measure, a line a class.
+
+    Measure -> class name -> F1 at each radius, None (not drawn) where undefined.
+    """
+    figure = drawing.new_figure(1.6 + 3.6 * len(f1), 4.0)
+    panels = figure.subplots(1, len(f1), squeeze=False, sharey=True)[0]
+    for axes, (measure, curves) in zip(panels, f1.items(), strict=True):
+        drawing.style(axes, "radius, px", drawing.plain(measure))
+        for position, (name, values) in enumerate(curves.items()):
+            heights = np.array(values, float)
+            color = drawing.color(position)
+            axes.plot(radii_px, heights, color=color, lw=1.8, label=drawing.plain(name))
+        axes.set_ylim(0, 1)
+    panels[-1].legend(
+        loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8.5, frameon=False
+    )
+    drawing.save(path, figure)

@@ -29,7 +29,7 @@ def halves(
     output_stride: int = 16,
     **shared: Any,
 ) -> Halves:
-    """Makes the halves of one of `NETWORKS`, without dropout.
+    """Makes the halves of one of `NETWORKS`.
 
     `width` 0 is the published one; `backbone` and `output_stride` are of deeplab;
     `shared` are `norm` and `dtype`. A ValueError for another network.
@@ -37,12 +37,12 @@ def halves(
     if network not in NETWORKS:
         raise ValueError(f"network {network!r}: use {' or '.join(NETWORKS)}")
     if network == "deeplab":
-        both: dict[str, Any] = {**shared, "dropout": False}
         if width:
-            both["channels"] = width
+            shared["channels"] = width
         own: dict[str, Any] = {"backbone": backbone, "output_stride": output_stride}
         return Halves(
-            deeplab.Encoder(**own, **both), functools.partial(deeplab.Decoder, **both)
+            deeplab.Encoder(**own, **shared),
+            functools.partial(deeplab.Decoder, **shared),
         )
     if width:
         shared["width"] = width

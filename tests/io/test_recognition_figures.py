@@ -52,3 +52,12 @@ def test_nothing_to_draw(tmp_path, f1):
     path = tmp_path / "curve.png"
     recognition_figures.threshold_curve(path, np.linspace(0, 1, 3), f1)
     pixels(path)
+
+
+def test_radius_curves(tmp_path):
+    path = tmp_path / "radii.png"
+    curve = {"positive": [0.2, 0.5, None], "$other": [None, None, None]}
+    recognition_figures.radius_curves(
+        path, [4.0, 6.0, 8.0], {"total_F1": curve, "mean_F1": curve}
+    )
+    assert count(pixels(path), "#0072b2") > 100

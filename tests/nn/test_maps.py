@@ -12,7 +12,7 @@ WHOLE = {
     "fcrn_b": fcrn.FCRN(2, "b", 2),
     "unet": unet.UNet(2, 2),
     "res_unet": res_unet.ResUNet(2, 2),
-    "deeplab": deeplab.DeepLabV3Plus(2, "tiny", 2, dropout=False),
+    "deeplab": deeplab.DeepLabV3Plus(2, "tiny", 2),
 }
 SIZE_HW = (13, 22)
 

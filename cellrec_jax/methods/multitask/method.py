@@ -8,7 +8,7 @@ short while (`train.prior`): roughly the tumour. Detection uses the encoder and 
 decoder alone; cells are peaks of its maps.
 
 Differs from the paper: Eq. 1, 2 and 6, which do not work as printed
-(`losses.multitask`); no dropout, whose draws would depend on devices.
+(`losses.multitask`); no dropout in DeepLabv3+.
 """
 
 import functools
@@ -202,6 +202,7 @@ def _loss_fn(
     error = functools.partial(multitask.map_error, norm=loss.norm)
     costs = {"map": jax.vmap(main)(logits["main"], circles, valid)}
     weights = {"map": 1.0}
+    metrics: Metrics = {}
     facts = {"highest": jnp.max(probs["main"], axis=(1, 2, 3))}
     if "dynamic" in decoders:
         polygons = targets.paint_polygons(batch, rng, num_classes, loss)
@@ -218,13 +219,18 @@ def _loss_fn(
         )
         costs["prior"] = jax.vmap(prior)(probs["prior"], target, valid)
         weights["prior"] = loss.prior_weight
-        facts["prior_mean"] = jnp.mean(target, axis=(1, 2, 3))
+        known = valid & batch.image_mask[:, None, None]
+        own = circles[..., loss.prior_class] > 0
+        metrics = {
+            "prior_inside": masking.masked_sum_count(target[..., 0], known & own),
+            "prior_outside": masking.masked_sum_count(target[..., 0], known & ~own),
+        }
     means = {
         name: masking.masked_mean(values, batch.image_mask)
         for name, values in costs.items()
     }
     total = sum(weights[name] * mean for name, mean in means.items())
-    metrics: Metrics = {f"loss/{name}": (m, jnp.ones(())) for name, m in means.items()}
+    metrics |= {f"loss/{name}": (mean, jnp.ones(())) for name, mean in means.items()}
     for name, values in facts.items():
         metrics[name] = masking.masked_sum_count(values, batch.image_mask)
     return jnp.asarray(total), (new_state, metrics)

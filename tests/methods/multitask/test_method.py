@@ -225,7 +225,7 @@ def test_overfits_one_image(overfit, one_image):
     params, state, metrics = overfit(method, batch, config, steps=250)
     assert metrics["loss/consistency"][0] < 0.02
     found = jax.jit(method.predict)(
-        params, state, batch, Decode(jnp.full(2, 0.5), jnp.float32(8))
+        params, state, batch, Decode(jnp.full(2, 0.5), jnp.float32(10))
     )
     mask = np.asarray(found.mask[0])
     points, labels = np.asarray(found.points_yx[0])[mask], found.labels[0][mask]
