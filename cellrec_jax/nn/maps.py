@@ -40,10 +40,8 @@ def halves(
         if width:
             shared["channels"] = width
         own: dict[str, Any] = {"backbone": backbone, "output_stride": output_stride}
-        return Halves(
-            deeplab.Encoder(**own, **shared),
-            functools.partial(deeplab.Decoder, **shared),
-        )
+        encoder = deeplab.Encoder(**own, **shared)
+        return Halves(encoder, functools.partial(deeplab.Decoder, **shared))
     if width:
         shared["width"] = width
     if network.startswith("fcrn_"):
