@@ -21,9 +21,6 @@ from cellrec_jax.workdir import model as model_lib
 
 _STAGES: Mapping[str, Any] = {"rounds": rounds, "prior": prior}
 """Kind of a stage -> the module that checks and runs it."""
-_IN_WORKDIR = round_directory.STAGES._replace(
-    files=(*round_directory.STAGES.files, prior.FOLDER)
-)
 
 
 def train_and_evaluate(
@@ -101,3 +98,16 @@ def _trainer(method: Method) -> Callable[..., loop.Outcome]:
     if method.stages:
         return _STAGES[method.stages[-1].kind].train
     return loop.train if method.traits.fit is None else fit.train
+
+
+def _terms(
+    workdir: epath.Path, stored: directory.Flat, experiment: Experiment
+) -> tuple[directory.Flat, frozenset[str]]:
+    stored, free = round_directory.terms(workdir, stored, experiment)
+    return stored, free | set(prior.MAY_CHANGE)
+
+
+_IN_WORKDIR = round_directory.STAGES._replace(
+    terms=_terms, files=(*round_directory.STAGES.files, prior.FOLDER)
+)
+"""What a work directory is to know of all stages."""

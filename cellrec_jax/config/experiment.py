@@ -59,7 +59,6 @@ MAY_CHANGE = (
     "note",
     "data.loader",
     "data.device_mib",
-    "prior.folder",
 )
 """Keys that a resumed run may change: they do not alter the training. But `eval` does
 until rounds of pseudo labels are done: it makes the detections they choose among. More

@@ -12,9 +12,11 @@ from cellrec_jax import run as run_lib
 from cellrec_jax.config import overrides
 from cellrec_jax.rounds import directory as round_directory
 from cellrec_jax.sweep.plan import Run
+from cellrec_jax.train import prior
 from cellrec_jax.workdir import writer
 
-_MAY_CHANGE = (*config_lib.MAY_CHANGE, *round_directory.MAY_CHANGE)
+_STAGES = (*round_directory.MAY_CHANGE, *prior.MAY_CHANGE)
+_MAY_CHANGE = (*config_lib.MAY_CHANGE, *_STAGES)
 _NO_MATTER = tuple(key for key in _MAY_CHANGE if key != "eval")
 
 

@@ -33,13 +33,15 @@ from cellrec_jax.workdir import model as model_lib
 
 FOLDER = "prior"
 """Of a work directory."""
+MAY_CHANGE = ("prior.folder",)
+"""Keys of it that a resumed run may change, as `config.MAY_CHANGE`."""
 FIRST = "first"
 """Where the method's parameters hold the first network: its params and state."""
 
 _SELECT: tuple[str, ...] = ("root", "format", "train_ids", "val_ids", "test_ids")
 _SELECT += ("val_share", "num_folds", "fold", "fold_by", "synthetic_")
-_NO_MATTER = (*config_lib.MAY_CHANGE, *(f"data.{name}" for name in _SELECT))
-"""Keys that do not alter the training, or say by which names its images are found."""
+_NO_MATTER = (*config_lib.MAY_CHANGE, *(f"data.{name}" for name in _SELECT), "prior.")
+"""Keys that do not alter the first training, or say by which names images are found."""
 
 
 def check(experiment: Experiment) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import chex
 import numpy as np
@@ -201,3 +202,13 @@ def test_the_first_network_has_one_decoder():
     method = methods.build(first, 2)
     assert not method.stages
     assert isinstance(first.options, multitask.Options)
+
+
+@pytest.mark.slow
+def test_where_results_are_shared_may_change_after_training(finished, tmp_path):
+    workdir = shutil.copytree(finished, tmp_path / "copy")
+    moved = _experiment(**{"prior.folder": str(tmp_path / "shared")})
+    assert run.train_and_evaluate(moved, workdir, data=_data()) == 0
+    assert _metrics(workdir) == _metrics(finished)
+    with pytest.raises(errors.ConfigError, match=r"prior\.steps \(5 there, 6 now\)"):
+        run.train_and_evaluate(_experiment(**{"prior.steps": 6}), workdir, data=_data())
