@@ -87,6 +87,10 @@ _TABLE: dict[str, list[tuple]] = {
     "cellrec_jax.losses.heatmap": [
         ("(jnp.float32)[..., None]", "(bool)[..., None]", "weights are 1"),
     ],
+    "cellrec_jax.losses.multitask": [
+        ("difference**2 if", "2 * difference**2 if", "twice the squared error"),
+        ("dice / 2, 0.0", "dice, 0.0", "overlap of Eq. 2 without its half"),
+    ],
     "cellrec_jax.losses.sparse_heatmap": [
         ("found.mask & ~labeled,", "found.mask,", "labelled peaks lose weight"),
     ],
@@ -123,6 +127,8 @@ _TABLE: dict[str, list[tuple]] = {
     ],
     "cellrec_jax.ops.heatmaps": [
         ("where(squared <= radius_px**2", "where(squared < radius_px**2", "< for <="),
+        ("inside ^= columns", "inside |= columns", "left of an edge is inside"),
+        ("jax.random.fold_in(rng, i))(", "rng)(", "one polygon for all cells"),
     ],
     "cellrec_jax.ops.patches": [
         ("side_px // 2, (side_px - 1) // 2", "(side_px - 1) // 2, side_px // 2",

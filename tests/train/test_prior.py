@@ -12,7 +12,7 @@ from cellrec_jax import errors, methods, run
 from cellrec_jax.data import arrays, sets
 from cellrec_jax.io.console import Console
 from cellrec_jax.methods import multitask
-from cellrec_jax.train import prior
+from cellrec_jax.train import prior, start
 from cellrec_jax.workdir import checkpoint
 from cellrec_jax.workdir import model as model_lib
 
@@ -212,3 +212,16 @@ def test_where_results_are_shared_may_change_after_training(finished, tmp_path):
     assert _metrics(workdir) == _metrics(finished)
     with pytest.raises(errors.ConfigError, match=r"prior\.steps \(5 there, 6 now\)"):
         run.train_and_evaluate(_experiment(**{"prior.steps": 6}), workdir, data=_data())
+
+
+@pytest.mark.slow
+def test_weights_of_another_run_leave_the_first_network_alone(finished):
+    """Only what detects is taken: the other's prior may be of other images."""
+    experiment = _experiment(**{"seed": 1})
+    state, _ = start.make_state(experiment, methods.build(experiment, 2))
+    names = _data().train.source.class_names
+    params, _, line = start.start_from(finished, state.params, state.model_state, names)
+    assert line.endswith("new: dynamic, first, prior")
+    other = model_lib.restore(finished).params
+    chex.assert_trees_all_equal({n: params[n] for n in other}, other)
+    chex.assert_trees_all_equal(params[prior.FIRST], state.params[prior.FIRST])
