@@ -69,6 +69,31 @@ _TABLE: dict[str, list[tuple]] = {
         ('["min_distance"] / ratio', '["min_distance"]', "px of another image"),
         ("found, apart & sure)", "found, sure)", "cells too near"),
     ],
+    "cellrec_jax.data.pixels.orientation": [
+        ("6: (True, False, True)", "6: (True, True, False)", "turned the other way"),
+        ("np.sort(corners_yx, axis=-2)", "corners_yx", "boxes with their ends swapped"),
+    ],
+    "cellrec_jax.data.pixels.colors": [
+        ("np.clip(values, low, high)", "values", "a hot pixel wraps round"),
+        ("low >= 0 and high <= limit", "high <= limit", "values below 0 lost"),
+        ("if not alpha.any() or", "if", "white where alpha is 0 everywhere"),
+    ],
+    "cellrec_jax.data.pixels.tiff": [
+        ("(_area(s[1]), -s[0])", "-s[0]", "the first page, if a thumbnail"),
+        ("samples[..., list(image.order)]", "samples", "blue, green, red"),
+        ("if num_planes <= 1:", "if num_planes <= 5:", "the first of a stack"),
+        ("len(segments) >= math.prod(page.chunked)", "True", "missing strips: black"),
+    ],
+    "cellrec_jax.data.pixels.tiff_colors": [
+        ("colormap.max() < 256", "colormap.max() < 0", "8-bit palettes are black"),
+        ("(samples[rows] - black) * spans", "samples[rows] - black", "studio range"),
+        ("np.dstack([full - pixels[..., :num_colors], pixels[..., num_colors:]])",
+         "full - pixels", "alpha inverted too"),
+    ],
+    "cellrec_jax.data.pixels.pixel_size": [
+        ("alike and LEAST_MPP", "LEAST_MPP", "one side's size for both"),
+        ("unit / per_unit[0], unit", "unit / per_unit[1], unit", "one side's again"),
+    ],
     "cellrec_jax.losses.density": [
         ("total / count, 0.0", "total / jnp.maximum(count - 1, 1), 0.0", "N - 1 for N"),
         ("jnp.where(mask[None, :], pairs, 0.0)", "pairs", "padding counts"),
