@@ -22,9 +22,9 @@ and the rows of the table:
 
 Expect of :demo F1@12px 0.71 of positive cells, 0.88 of the others, detection 0.96 with
 any of the three rows (generated images, three seeds, 32 test images: nothing separates
-them), 47 to 93 s a run on one CPU core, 2026-11-29. The paper has 0.774, 0.786 and 0.789
-of positive cells for :ours, :dynamic and :full. The default and :small were not trained
-to their end.
+them), 46 to 100 s a run on one CPU core, 2026-11-29. The paper has 0.774, 0.786 and
+0.789 of positive cells for :ours, :dynamic and :full. The default and :small were not
+trained to their end.
 """
 
 from ml_collections import ConfigDict

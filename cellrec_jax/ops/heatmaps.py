@@ -181,10 +181,6 @@ def draw_polygons(rng: jax.Array, num_cells: int, options: PolygonOptions) -> ja
     return jax.vmap(one)(rngs)
 
 
-def _within(share: jax.Array, limits: tuple[float, float]) -> jax.Array:
-    return limits[0] + (limits[1] - limits[0]) * share
-
-
 def polygon_maps(
     points_yx: jax.Array,
     mask: jax.Array,

@@ -41,6 +41,7 @@ FIRST = "first"
 _SELECT: tuple[str, ...] = ("root", "format", "train_ids", "val_ids", "test_ids")
 _SELECT += ("val_share", "num_folds", "fold", "fold_by", "synthetic_")
 _NO_MATTER = (*config_lib.MAY_CHANGE, *(f"data.{name}" for name in _SELECT), "prior.")
+_NO_MATTER += ("model.max_detections", "model.window_px")
 """Keys that do not alter the first training, or say by which names images are found."""
 
 
@@ -63,10 +64,13 @@ def train(
     """
     _check_class(experiment, data.train.source.class_names)
     seconds = 0.0
+    if init_from is not None:  # refused now, not after the first stage
+        model_lib.stored_meta(init_from)
     if not checkpoint.complete_steps(workdir):
         folder = workdir / FOLDER / digest(experiment, data.train, console)
         first = _find(folder, experiment)
         if first is None:
+            _check_shared(experiment)
             outcome = _train_first(experiment, folder, data, console)
             if outcome.exit_code:
                 return outcome
@@ -79,7 +83,7 @@ def train(
         label = data.train.source.class_names[experiment.options.loss.prior_class]
         console.line(f"prior: the map of {label} of {first}")
     outcome = loop.train(experiment, method, workdir, data, console, init_from)
-    timing = {**outcome.timing, "prior_s": round(seconds, 2)}
+    timing = {**outcome.timing, "prior_s": round(seconds, 2)}  # of this process
     return dataclasses.replace(outcome, timing=timing)
 
 
@@ -105,6 +109,7 @@ def digest(
     kept = {k: v for k, v in sorted(settings.items()) if not k.startswith(_NO_MATTER)}
     content = hashlib.sha256(json.dumps(kept).encode())
     content.update(json.dumps(split.source.class_names).encode())
+    content.update(repr(split.spec).encode())
     ids = split.image_ids
     for image_id in console.track(ids, "images, for the prior") if console else ids:
         for part in _parts(split.source.load(image_id)):
@@ -115,6 +120,8 @@ def digest(
 def _parts(record: Record) -> Iterator[bytes]:
     """All of an image that training may see, each array with its type and shape."""
     for field in dataclasses.fields(record):
+        if field.name in ("image_id", "group"):  # names
+            continue
         value = getattr(record, field.name)
         yield f"{field.name} ".encode()
         if isinstance(value, np.ndarray):
@@ -165,6 +172,21 @@ def _train_first(
     method = methods.build(first, len(data.train.source.class_names))
     alone = data._replace(val=data.val._replace(image_ids=()))
     return loop.train(first, method, folder, alone, console)
+
+
+def _check_shared(experiment: Experiment) -> None:
+    """A `RunError` before the training where its result could not be shared."""
+    shared = experiment.options.prior.folder
+    if not shared:
+        return
+    place = epath.Path(shared).expanduser()
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise errors.RunError(
+            f"--config.prior.folder={shared}: cannot be made ({error.strerror}); "
+            "choose another one"
+        ) from error
 
 
 def _share(folder: epath.Path, experiment: Experiment) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from pathlib import Path
 import shutil
 
 import chex
@@ -118,7 +119,7 @@ def test_killed_and_started_again_it_ends_alike(finished, tmp_path, monkeypatch,
 
     def save_and_die(manager, state, *rest):
         save(manager, state, *rest)
-        in_first = "prior" in str(manager.directory)
+        in_first = tmp_path / "prior" in Path(manager.directory).parents
         if int(state.step) == 4 and in_first == (stage == "first"):
             raise Killed
 
@@ -168,6 +169,7 @@ def test_the_digest_is_of_options_and_images():
         "optim.warmup_steps": 3,
         "data.root": "elsewhere",
         "eval.radius_px": 9.0,
+        "model.max_detections": 99,
     }.items():
         assert of(_experiment(**{key: value}), train) == same, key
     for key, value in {
@@ -182,8 +184,34 @@ def test_the_digest_is_of_options_and_images():
         assert of(_experiment(**{key: value}), train) != same, key
     assert of(_experiment(), _data((0, 1, 7)).train) != same
     assert of(_experiment(), _data(class_names=("tumour", "other")).train) != same
+    for changed in (
+        {"labels": LABELS[::-1]},
+        {"points_yx": CELLS + np.float32(1)},
+    ):
+        source = train.source
+
+        def load(image_id, source=source, changed=changed):
+            record = source.load(image_id)
+            first = image_id == source.image_ids[0]
+            return dataclasses.replace(record, **changed) if first else record
+
+        other = train._replace(source=dataclasses.replace(source, load=load))
+        assert of(_experiment(), other) != same, changed
     fewer = train._replace(image_ids=train.image_ids[:2])
     assert of(_experiment(), fewer) != same
+
+
+def test_what_cannot_be_is_refused_before_the_first_stage(tmp_path):
+    file = tmp_path / "file"
+    file.touch()
+    shared = _experiment(**{"prior.folder": str(file / "shared")})
+    with pytest.raises(errors.RunError, match=r"prior\.folder"):
+        run.train_and_evaluate(shared, tmp_path / "a", data=_data())
+    with pytest.raises(errors.CheckpointError):
+        run.train_and_evaluate(
+            _experiment(), tmp_path / "b", init_from=tmp_path / "none", data=_data()
+        )
+    assert not list(tmp_path.rglob("checkpoints/*"))
 
 
 def test_a_class_that_is_none_is_refused_by_name(tmp_path):

@@ -14,14 +14,13 @@ def detect(maps: jax.Array, *, decode: Decode, model: ModelOptions) -> Detection
     """Cells of maps f32 [H, W, K] in [0, 1], best first; no batch axis.
 
     Peaks of each map; of those nearer than the least distance, of whichever maps, the
-    highest stays. So touching cells of two classes stay two, whose circles' union has
-    one peak.
+    highest stays, also where its class's threshold drops it. Touching cells of two
+    classes so stay two, whose circles' union has one peak.
     """
     find = functools.partial(
         peaks.find_peaks,
         max_peaks=model.max_detections,
         window_px=model.window_px,
-        min_distance=decode.min_distance,
         threshold_abs=0.0,
     )
     by_class = jax.vmap(find, in_axes=-1)(maps)

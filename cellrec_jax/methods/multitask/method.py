@@ -8,7 +8,7 @@ short while (`train.prior`): roughly the tumour. Detection uses the encoder and 
 decoder alone; cells are peaks of its maps.
 
 Differs from the paper: Eq. 1, 2 and 6, which do not work as printed
-(`losses.multitask`); no dropout in DeepLabv3+.
+(`losses.multitask`); group norm by default, no pretrained encoder, no dropout.
 """
 
 import functools

@@ -54,6 +54,38 @@ def test_decoders_are_those_that_have_a_weight():
     assert [stage.kind for stage in build().stages] == ["prior"]
 
 
+def test_consistency_reaches_both_decoders(tiny_batch):
+    """The gradient of Eq. 5 alone: that with it less that without."""
+    grads = [
+        loss_of(build(loss={"consistency_weight": weight}), tiny_batch)[1]
+        for weight in (1.0, 0.0)
+    ]
+    for name in ("main", "dynamic"):
+        parts = [jax.tree.leaves(one[name]["output"]) for one in grads]
+        for a, b in zip(*parts, strict=True):
+            assert np.abs(a - b).max() > 1e-6, name
+    chex.assert_trees_all_close(*[one["prior"]["output"] for one in grads], atol=1e-6)
+
+
+def test_the_log_tells_where_the_prior_is_high(tiny_batch):
+    """Means of its map in the class's circles and elsewhere, where it is known."""
+    valid = tiny_batch.valid.copy()
+    valid[:, :30] = False
+    batch = tiny_batch._replace(valid=valid)
+    experiment = methods.freeze({"method": "multitask", "model": TINY})
+    method = methods.build(experiment, 2)
+    params, _ = method.init(jax.random.key(0), batch.image)
+    (_, (_, metrics)), _ = loss_of(method, batch)
+    options = experiment.options
+    high = read_prior(params[multitask.FIRST], batch.image, options, 2)[..., 0]
+    painted = targets.paint(batch, 2, options.loss)[..., 0] > 0
+    for name, where in (("inside", painted), ("outside", ~painted)):
+        total, count = metrics[f"prior_{name}"]
+        chosen = np.asarray(where) & valid
+        assert count == chosen.sum() > 0
+        np.testing.assert_allclose(total, np.asarray(high)[chosen].sum(), rtol=1e-4)
+
+
 @pytest.mark.parametrize("network", NETWORKS)
 def test_any_network_of_maps_takes_the_decoders(network, tiny_batch):
     """Sides that are no multiple of anything, by shapes alone."""
@@ -200,6 +232,14 @@ def test_of_two_maps_the_higher_peak_stays_within_the_distance():
     assert _found(maps, distance=3.5) == every[:2]
     assert _found(maps, thresholds=(0.0, 0.8)) == [every[0], every[2]]
     assert _found(maps, slots=2) == every[:2]
+
+
+def test_a_peak_that_is_dropped_drops_no_other():
+    """At 5, 9 and 13 px: the second goes by the first, so the third stays."""
+    maps = np.zeros((12, 20, 2), np.float32)
+    maps[4, 5, 1], maps[4, 9, 0], maps[4, 13, 0] = 0.95, 0.9, 0.8
+    expected = [(4.5, 5.5, 1, 0.95), (4.5, 13.5, 0, 0.8)]
+    assert _found(maps, distance=5.0) == expected
 
 
 def test_touching_cells_of_two_classes_stay_two():
