@@ -111,6 +111,7 @@ _TABLE: dict[str, list[tuple]] = {
     ],
     "cellrec_jax.losses.heatmap": [
         ("(jnp.float32)[..., None]", "(bool)[..., None]", "weights are 1"),
+        ("outputs.shape[-1] * image_mean", "image_mean", "mean for sum of classes"),
     ],
     "cellrec_jax.losses.multitask": [
         ("difference**2 if", "2 * difference**2 if", "twice the squared error"),

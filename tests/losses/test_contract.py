@@ -153,6 +153,9 @@ CASES = {
     "binary_cross_entropy": Case(heatmap.binary_cross_entropy, _maps, (0,), 2, (0, 1)),
     "soft_iou_loss": Case(heatmap.soft_iou_loss, _maps, (0,), 2, (0, 1)),
     "bce_iou_loss": Case(heatmap.bce_iou_loss, _maps, (0,), 2, (0, 1)),
+    "squared_error": Case(
+        functools.partial(heatmap.squared_error, height=3.0), _maps, (0,), 2, (0, 1)
+    ),
     "main_loss": Case(multitask.main_loss, _maps, (0,), 2, (0, 1)),
     "main_loss_as_printed": Case(
         functools.partial(multitask.main_loss, literal=True), _maps, (0,), 2, (0, 1)

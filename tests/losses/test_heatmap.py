@@ -117,6 +117,20 @@ def test_mixture_is_its_parts(maps):
     assert float(other) == pytest.approx(both, rel=1e-6)
 
 
+def test_squared_error_against_a_loop(maps):
+    """In float64, with its gradient; classes add up, pixels that count are averaged."""
+    outputs, targets, weights = maps
+    total, slopes = 0.0, np.zeros(SHAPE)
+    for place in np.ndindex(SHAPE):
+        weight = float(weights[place[:2]]) / float(weights.sum(dtype=np.float64))
+        difference = float(outputs[place]) - 100.0 * float(targets[place])
+        total += weight * difference**2
+        slopes[place] = weight * 2 * difference
+    value, slope = GRADED["squared"](outputs, targets, weights)
+    assert float(value) == pytest.approx(total, rel=1e-5)
+    np.testing.assert_allclose(slope, slopes, rtol=1e-5)
+
+
 def test_an_image_ignores_those_of_other_devices(maps):
     logits, targets, weights = maps
     batch = [np.stack([logits] * 2), np.stack([targets] * 2)]
@@ -126,7 +140,10 @@ def test_an_image_ignores_those_of_other_devices(maps):
     np.testing.assert_allclose(mapped, one, rtol=1e-6)
 
 
-LOSSES = {form: functools.partial(heatmap.bce_iou_loss, form=form) for form in FORMS}
+LOSSES = {
+    **{form: functools.partial(heatmap.bce_iou_loss, form=form) for form in FORMS},
+    "squared": heatmap.squared_error,
+}
 GRADED = {name: jax.jit(jax.value_and_grad(loss)) for name, loss in LOSSES.items()}
 
 

@@ -59,6 +59,14 @@ CASES = {
         rtol=0,
     ),
     "density_map": Case("density_map", {"model": {**_MAP, "norm": "sync_batch"}}),
+    "linear_map": Case(
+        "density_map",
+        {
+            "model": {**_MAP, "network": "fcrn_a"},
+            "loss": {"form": "squared", "target": "gaussian", "sigma_px": 3.0},
+        },
+        rtol=0,
+    ),
     "multitask": Case(
         "multitask",
         {

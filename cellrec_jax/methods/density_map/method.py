@@ -4,6 +4,9 @@ Shui et al., End-to-end cell recognition by point annotation, MICCAI 2022, Table
 FCRN, U-Net, ResUNet and DeepLabv3+ regress a map a class; cells are maxima, with
 distance and threshold fitted on validation images. Left open there: a peak is one of
 the highest map and has its class. No dropout in DeepLabv3+.
+
+`loss.form` "squared" is FCRN as Xie, Noble and Zisserman published it (2015, 2018):
+linear outputs learn 100 times a Gaussian; one map a class is ours.
 """
 
 import functools
@@ -35,7 +38,7 @@ ModelState = Any
 _STRIDE = 16  # the largest of all networks
 
 _START = -4.0
-"""Added to all logits, so that maps start at 0.02, about the share of cells. From 0.5,
+"""Added to logits, so that sigmoids start at 0.02, about the share of cells. From 0.5,
 narrow networks turn all output weights against the background and stay there."""
 
 
@@ -90,17 +93,16 @@ def _loss_fn(
     num_classes: int,
     averaged: tuple[Params, ModelState] | None = None,
 ) -> tuple[jax.Array, tuple[ModelState, Metrics]]:
-    """Cross entropy and soft IoU of the maps, a mean over images."""
+    """The loss of the maps, a mean over images."""
     del rng, progress, averaged
     loss = options.loss
     network = _network(options.model, num_classes)
-    logits, new_state = network.apply(
+    outputs, new_state = network.apply(
         {"params": params, **model_state},
         resnet.normalize_imagenet(batch.image),
         True,
         mutable=list(model_state),
     )
-    logits = _START + logits
     paint = functools.partial(
         target_maps,
         size_hw=(batch.image.shape[1], batch.image.shape[2]),
@@ -108,20 +110,38 @@ def _loss_fn(
         loss=loss,
     )
     targets = jax.vmap(paint)(batch.points_yx, batch.points_mask, batch.labels)
-    per_image = functools.partial(
-        heatmap.bce_iou_loss,
-        bce_weight=loss.bce_weight,
-        iou_weight=loss.iou_weight,
-        form=loss.iou_form,
-    )
-    costs = jax.vmap(per_image)(logits, targets, batch.valid)
+    per_image = functools.partial(_cost, loss=loss)
+    costs = jax.vmap(per_image)(outputs, targets, batch.valid)
     total = masking.masked_mean(costs, batch.image_mask)
-    highest = jnp.max(jax.nn.sigmoid(logits), axis=(1, 2, 3))
+    highest = jnp.max(_maps(outputs, loss), axis=(1, 2, 3))
     metrics: Metrics = {
         "loss/map": (total, jnp.ones(())),
         "highest": masking.masked_sum_count(highest, batch.image_mask),
     }
     return total, (dict(new_state), metrics)
+
+
+def _cost(
+    outputs: jax.Array, targets: jax.Array, weights: jax.Array, *, loss: LossOptions
+) -> jax.Array:
+    """The loss of one image's outputs [H, W, K], f32 []."""
+    if loss.form == "squared":
+        return heatmap.squared_error(outputs, targets, weights, height=loss.height)
+    return heatmap.bce_iou_loss(
+        _START + outputs,
+        targets,
+        weights,
+        bce_weight=loss.bce_weight,
+        iou_weight=loss.iou_weight,
+        form=loss.iou_form,
+    )
+
+
+def _maps(outputs: jax.Array, loss: LossOptions) -> jax.Array:
+    """What the outputs say of the reference maps; of linear ones in no limits."""
+    if loss.form == "squared":
+        return outputs / loss.height
+    return jax.nn.sigmoid(_START + outputs)
 
 
 def target_maps(
@@ -155,14 +175,18 @@ def _predict(
     """Detections of whole images: max_detections slots, highest peak first."""
     network = _network(options.model, num_classes)
     image = resnet.normalize_imagenet(batch.image)
-    logits: Any = network.apply({"params": params, **model_state}, image, False)
+    outputs: Any = network.apply({"params": params, **model_state}, image, False)
     finish = functools.partial(detect, decode=decode, model=options.model)
-    found = jax.vmap(finish)(jax.nn.sigmoid(_START + logits))
+    found = jax.vmap(finish)(_maps(outputs, options.loss))
     return found._replace(mask=found.mask & batch.image_mask[:, None])
 
 
 def detect(maps: jax.Array, *, decode: Decode, model: ModelOptions) -> Detections:
-    """Peaks of one image's maps, f32 [H, W, K] in [0, 1]; no batch axis."""
+    """Peaks of one image's maps, f32 [H, W, K]; no batch axis.
+
+    Cells are the peaks above 0; scores and shares are clipped to [0, 1] after that, as
+    clipped maps would be flat where linear ones are too high.
+    """
     found = peaks.find_peaks(
         jnp.max(maps, axis=-1),
         max_peaks=model.max_detections,
@@ -172,8 +196,10 @@ def detect(maps: jax.Array, *, decode: Decode, model: ModelOptions) -> Detection
     )
     heights = peaks.read_maps(maps, found.points_yx)
     labels = jnp.argmax(heights, axis=-1).astype(jnp.int32)
+    heights = jnp.clip(heights, 0.0, 1.0)
     total = jnp.sum(heights, axis=-1, keepdims=True)
-    kept = found.mask & (found.scores >= decode.thresholds[labels])
+    scores = jnp.minimum(found.scores, 1.0)
+    kept = found.mask & (scores >= decode.thresholds[labels])
     return Detections(
-        found.points_yx, found.scores, labels, heights / jnp.maximum(total, 1.0), kept
+        found.points_yx, scores, labels, heights / jnp.maximum(total, 1.0), kept
     )

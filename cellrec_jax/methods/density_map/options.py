@@ -1,4 +1,4 @@
-"""Options of cell recognition by regressed maps: Table 1 of Shui et al. 2022."""
+"""Options of cell recognition by regressed maps; defaults are Shui et al. 2022."""
 
 import dataclasses
 
@@ -7,6 +7,7 @@ from cellrec_jax.nn import backbones
 from cellrec_jax.nn.maps import NETWORKS
 from cellrec_jax.ops import heatmaps
 
+FORMS = ("bce_iou", "squared")
 TARGETS = ("stamp", "gaussian", "disc")
 IOU_FORMS = ("product", "dice", "log", "min_max")
 
@@ -38,6 +39,12 @@ class ModelOptions:
 class LossOptions:
     """Reference maps and the loss."""
 
+    form: str = option("bce_iou", choices=FORMS)
+    """bce_iou, of sigmoids; or squared, of linear outputs against height times the
+    reference maps, as FCRN was published."""
+    height: float = option(100.0, above=0)
+    """Of squared: outputs over it are the maps whose peaks are cells. 100 is meant for
+    momentum at 1e-2; outputs get there slowly with Adam at 1e-3."""
     target: str = option("stamp", choices=TARGETS)
     """stamp (7x7 px as printed), gaussian (all of it), or disc (a filled circle)."""
     sigma_px: float = option(6.0, above=0)
@@ -47,9 +54,11 @@ class LossOptions:
     radius_px: float = option(10.0, above=0)
     """Of the disc."""
     bce_weight: float = option(0.8, least=0)
+    """Of bce_iou: cross entropy."""
     iou_weight: float = option(0.2, least=0)
+    """Of bce_iou: overlap."""
     iou_form: str = option("product", choices=IOU_FORMS)
-    """product, dice, log or min_max; see `losses.heatmap`."""
+    """Of bce_iou: product, dice, log or min_max; see `losses.heatmap`."""
 
     def __post_init__(self) -> None:
         check("loss", self)

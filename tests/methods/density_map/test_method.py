@@ -193,6 +193,18 @@ def test_thresholds_and_distance(thresholds, min_distance, scores):
     np.testing.assert_allclose(found.scores[found.mask], scores)
 
 
+def test_linear_maps_above_1_have_one_peak_of_score_1():
+    maps = _maps()
+    maps[2, 2:5] = [[1.1, 0.4], [1.5, 1.3], [1.2, 0.4]]
+    maps[8, 12] = [-0.3, 0.8]
+    found = _detect(
+        maps, jnp.ones(2) / 2, jnp.float32(0), ModelOptions(max_detections=4)
+    )
+    np.testing.assert_allclose(found.points_yx[0], [2.5, 3.5])
+    np.testing.assert_allclose(found.scores[found.mask], [1.0, 0.8, 0.6])
+    np.testing.assert_allclose(found.class_probs[:2], [[0.5, 0.5], [0.0, 0.8]])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("network", NETWORKS)
 def test_networks_give_finite_gradients(network, tiny_batch):
@@ -213,11 +225,21 @@ def test_training_starts_from_low_maps(built, tiny_batch):
 
 
 @pytest.mark.slow
-def test_overfits_one_image(overfit, one_image):
+@pytest.mark.parametrize(
+    ("loss", "config"),
+    [
+        ({}, OptimConfig("adamw", 1e-3, schedule="cosine", clip_norm=1.0)),
+        (
+            {"form": "squared", "target": "gaussian"},
+            OptimConfig("momentum", 1e-2, schedule="cosine", clip_norm=10.0),
+        ),
+    ],
+    ids=["bce_iou", "squared"],
+)
+def test_overfits_one_image(overfit, one_image, loss, config):
     """Maps, loss, peaks and metric agree: every cell with its class."""
     prepared, batch = one_image
-    method = build({**TINY, "width": 8}, {})
-    config = OptimConfig("adamw", 1e-3, schedule="cosine", clip_norm=1.0)
+    method = build({**TINY, "width": 8}, loss)
     params, state, _ = overfit(method, batch, config, steps=200)
     decode = Decode(jnp.full(2, 0.5), jnp.float32(6))
     found = jax.jit(method.predict)(params, state, batch, decode)

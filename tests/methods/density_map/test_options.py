@@ -11,6 +11,8 @@ from cellrec_jax.methods.density_map.options import LossOptions, ModelOptions
     [
         ("model", {"network": "segnet"}, "model.network=segnet.*fcrn_a"),
         ("model", {"norm": "frozen_batch"}, "model.norm=frozen_batch.*sync_batch"),
+        ("loss", {"form": "mse"}, "loss.form=mse.*squared"),
+        ("loss", {"height": 0.0}, "loss.height=0.0 must be more than 0"),
         ("loss", {"side_px": 8}, "loss.side_px=8 must be odd"),
     ],
 )
