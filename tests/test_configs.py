@@ -31,6 +31,10 @@ PRESETS = [
         f"cytoplasm_multitask:{name}"
         for name in ("demo", "small", "ours", "dynamic", "full", "small_ours")
     ),
+    *(
+        f"cytoplasm_multitask:{name}"
+        for name in ("fcrn", "fcrn_b", "small_fcrn", "small_fcrn_b", "demo_fcrn")
+    ),
 ]
 ONE_CLASS = ("heatmap_pu", "vicar")
 SMALL_ROWS = [
@@ -222,6 +226,27 @@ def test_rows_of_cytoplasm_stains_differ_by_their_decoders_alone():
     for row in rows.values():
         values = {f"loss.{w}_weight": 0.0 for w in weights}
         assert methods.changed(row, values) == rows["ours"]
+
+
+@pytest.mark.parametrize("size", ["", "small_", "demo_"])
+@pytest.mark.parametrize(("row", "network"), [("fcrn", "fcrn_a"), ("fcrn_b", "fcrn_b")])
+def test_fcrn_on_cytoplasm_stains_is_as_published_on_equal_terms(size, row, network):
+    ours = methods.freeze(main.load_config(f"cytoplasm_multitask:{size}ours"))
+    other = methods.freeze(main.load_config(f"cytoplasm_multitask:{size}{row}"))
+    for part in ("total_steps", "batch_size", "data", "eval"):
+        assert getattr(other, part) == getattr(ours, part), part
+    assert (other.optim.name, other.optim.learning_rate) == ("momentum", 1e-2)
+    assert other.optim.schedule == ours.optim.schedule
+    model, loss = other.options.model, other.options.loss
+    assert (other.method, model.network) == ("density_map", network)
+    assert model.max_detections == ours.options.model.max_detections
+    assert (loss.form, loss.target, loss.height) == ("squared", "gaussian", 100.0)
+
+
+def test_small_rows_of_cytoplasm_stains_are_of_about_one_size():
+    ours = _num_parameters("cytoplasm_multitask:small_ours")
+    for row in ("fcrn", "fcrn_b"):
+        assert 0.8 < _num_parameters(f"cytoplasm_multitask:small_{row}") / ours < 1.2
 
 
 @pytest.mark.parametrize("name", ["ki67_bde", "mitos_bde"])
