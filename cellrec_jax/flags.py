@@ -1,7 +1,8 @@
 """The flags of the command line, and which mode reads which."""
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from etils import epath
 
@@ -78,7 +79,12 @@ def _parser() -> _Parser:
         help="default: train",
     )
     used("--input", help="predict: image, folder or quoted pattern")
-    rest = parser.add_argument_group("others").add_argument
+    _add_others(parser.add_argument_group("others").add_argument)
+    return parser
+
+
+def _add_others(rest: Callable[..., Any]) -> None:
+    """The flags that are seldom used."""
     rest(
         "--list",
         action="store_true",
@@ -134,7 +140,6 @@ def _parser() -> _Parser:
     )
     rest("--debug", action="store_true", help="show tracebacks")
     rest("--version", action="version", version=__version__)
-    return parser
 
 
 def _path(text: str) -> epath.Path:

@@ -6,7 +6,7 @@ import dataclasses
 import importlib.metadata
 import itertools
 import platform
-from typing import Any
+from typing import Any, NamedTuple
 
 from etils import epath
 import jax
@@ -27,6 +27,18 @@ from cellrec_jax.workdir import operating_point, writer
 
 _IGNORED = "cells in ignored regions, which do not count"
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scipy")
+
+
+class _Found(NamedTuple):
+    """Predictions of a set."""
+
+    results: list[results_lib.ImageResult]
+    """Thinned to the fitted least distance."""
+    radius_px: float
+    dropped: Counter[str]
+    """What is annotated and does not count -> how many cells."""
+    seconds: float
+    """That an image takes."""
 
 
 def renew_operating_points(
@@ -97,63 +109,84 @@ def evaluate_workdir(
         _write_results(output, content)
         return content
     _check_classes(model, split)
+    found = _predict(model, config, split, batch, console)
+    facts["timing"]["predict_s"], facts["root"] = found.seconds, root
+    decode, names = dict(model.meta["decode"]), model.class_names
+    metrics = fitting.metrics(found.results, names, config, found.radius_px, decode)
+    tables = _tables(model, found, config)
+    content = {
+        "metrics": metrics,
+        "dropped": found.dropped,
+        "tables": tables,
+        "run": facts,
+    }
+    _write_results(output, content)
+    if jax.process_index() == 0:
+        outputs.write_tables(output, found.results, model, found.radius_px, config)
+        outputs.draw_figures(output, workdir, found.results, model, config)
+        outputs.draw_recognition(output, tables, model)
+        outputs.draw_overlays(output, found.results, model, config, split)
+        outputs.print_metrics(console, metrics, model, output)
+    return content
+
+
+def _predict(
+    model: model_lib.Model,
+    config: EvalConfig,
+    split: sets.Split,
+    batch: int,
+    console: Console,
+) -> _Found:
+    """Predicts a split's images, and tells what was done to them."""
     predictor, frame = _frame(model, config, split, batch)
     seen: list[frames.Seen] = []
+    ignored: Counter[str] = Counter()
     scenes = predictions.scenes(split, frame, console.track)
     first = next(scenes)
-    scenes = itertools.chain([first], scenes)
     if config.radius_um:  # before hours of work
         fitting.radius_px(config, first.key.mpp)
-    ignored: Counter[str] = Counter()
-    noted = _noting(scenes, seen, ignored)
+    noted = _noting(itertools.chain([first], scenes), seen, ignored)
     results = predictions.predict_set(predictor.network, noted)
     dropped = predictions.dropped(split) + ignored
-    told = (
+    radius = fitting.radius_px(config, predictions.common_mpp(seen))
+    for line in (
         *predictions.dropped_lines(dropped, results),
         *frames.lines(seen, frame),
         *_slot_lines(model, results),
-    )
-    for line in told:
+        *predictions.radius_lines(results, radius),
+    ):
         console.line(line)
-    facts["timing"]["predict_s"] = predictions.seconds_per_image(
-        predictor.network, first
-    )
-    radius = fitting.radius_px(config, predictions.common_mpp(seen))
-    for line in predictions.radius_lines(results, radius):
-        console.line(line)
-    decode = dict(model.meta["decode"])
-    least = [decode["min_distance"] / frame.ratio(one.mpp) for one in seen]
-    results = results_lib.suppress(results, least)
-    found = fitting.metrics(results, model.class_names, config, radius, decode)
+    distance = model.meta["decode"]["min_distance"]
+    least = [distance / frame.ratio(one.mpp) for one in seen]
+    seconds = predictions.seconds_per_image(predictor.network, first)
+    return _Found(results_lib.suppress(results, least), radius, dropped, seconds)
+
+
+def _tables(
+    model: model_lib.Model, found: _Found, config: EvalConfig
+) -> dict[str, Any]:
+    """Confusion, curves and the like; see `metrics.report` and `metrics.radii`."""
+    thresholds = np.asarray(model.meta["decode"]["thresholds"])
     tables = report.tables(
-        results,
+        found.results,
         model.class_names,
-        radius_px=radius,
-        thresholds=np.asarray(decode["thresholds"]),
+        radius_px=found.radius_px,
+        thresholds=thresholds,
         protocol=config.protocol,
         strict=config.strict,
     )
     if config.radii_px:
         tables["radii"] = radii.table(
-            results,
+            found.results,
             model.class_names,
             config.radii_px,
-            thresholds=np.asarray(decode["thresholds"]),
+            thresholds=thresholds,
             num_bootstrap=config.bootstrap,
             protocol=config.protocol,
             strict=config.strict,
             empty_is_one=config.empty_is_one,
         )
-    facts["root"] = root
-    content = {"metrics": found, "dropped": dropped, "tables": tables, "run": facts}
-    _write_results(output, content)
-    if jax.process_index() == 0:
-        outputs.write_tables(output, results, model, radius, config)
-        outputs.draw_figures(output, workdir, results, model, config)
-        outputs.draw_recognition(output, tables, model)
-        outputs.draw_overlays(output, results, model, config, split)
-        outputs.print_metrics(console, found, model, output)
-    return content
+    return tables
 
 
 def _noting(
