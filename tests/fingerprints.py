@@ -50,6 +50,8 @@ PRESETS = (
     "cytoplasm_multitask",
     "cytoplasm_multitask:ours",
     "cytoplasm_multitask:dynamic",
+    "cytoplasm_multitask:fcrn",
+    "cytoplasm_multitask:fcrn_b",
     "cytoplasm_multitask:small",
     "cytoplasm_multitask:demo",
 )
