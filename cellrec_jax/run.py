@@ -5,7 +5,7 @@ from typing import Any
 
 from etils import epath
 
-from cellrec_jax import methods
+from cellrec_jax import methods, prior
 from cellrec_jax.config import Experiment
 from cellrec_jax.data import sets, survey
 from cellrec_jax.evaluate import workdir as evaluation
@@ -13,7 +13,7 @@ from cellrec_jax.io.console import Console
 from cellrec_jax.rounds import directory as round_directory
 from cellrec_jax.rounds import files as round_files
 from cellrec_jax.rounds import rounds
-from cellrec_jax.train import fit, loop, prior
+from cellrec_jax.train import fit, loop
 from cellrec_jax.train import start as start_lib
 from cellrec_jax.types import Method
 from cellrec_jax.workdir import directory, operating_point

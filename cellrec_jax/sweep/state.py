@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cellrec_jax import config as config_lib
-from cellrec_jax import errors, main, methods
+from cellrec_jax import errors, main, methods, prior
 from cellrec_jax import run as run_lib
 from cellrec_jax.config import overrides
 from cellrec_jax.rounds import directory as round_directory
 from cellrec_jax.sweep.plan import Run
-from cellrec_jax.train import prior
 from cellrec_jax.workdir import writer
 
 _STAGES = (*round_directory.MAY_CHANGE, *prior.MAY_CHANGE)

@@ -4,7 +4,7 @@ Zhang et al., Weakly Supervised Learning for Cell Recognition in Immunohistochem
 Cytoplasm Staining Images, ISBI 2022. One encoder. The main decoder learns circles at
 the points, one map a class; the dynamic one random polygons, new in each step, and both
 are drawn to each other; the prior one the map of a network that learnt circles for a
-short while (`train.prior`): roughly the tumour. Detection uses the encoder and the main
+short while (`prior`): roughly the tumour. Detection uses the encoder and the main
 decoder alone; cells are peaks of its maps.
 
 Differs from the paper: Eq. 1, 2 and 6, which do not work as printed

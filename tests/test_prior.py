@@ -9,11 +9,11 @@ import chex
 import numpy as np
 import pytest
 
-from cellrec_jax import errors, methods, run
+from cellrec_jax import errors, methods, prior, run
 from cellrec_jax.data import arrays, sets
 from cellrec_jax.io.console import Console
 from cellrec_jax.methods import multitask
-from cellrec_jax.train import prior, start
+from cellrec_jax.train import start
 from cellrec_jax.workdir import checkpoint
 from cellrec_jax.workdir import model as model_lib
 
