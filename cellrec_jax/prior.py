@@ -27,17 +27,14 @@ from cellrec_jax.data import sets
 from cellrec_jax.data.record import Record
 from cellrec_jax.io.console import Console
 from cellrec_jax.train import loop
-from cellrec_jax.types import Method
-from cellrec_jax.workdir import checkpoint
+from cellrec_jax.types import FIRST, Method
+from cellrec_jax.workdir import checkpoint, directory
 from cellrec_jax.workdir import model as model_lib
 
 FOLDER = "prior"
 """Of a work directory."""
 MAY_CHANGE = ("prior.folder",)
 """Keys of it that a resumed run may change, as `config.MAY_CHANGE`."""
-FIRST = "first"
-"""Where the method's parameters hold the first network: its params and state."""
-
 _SELECT: tuple[str, ...] = ("root", "format", "train_ids", "val_ids", "test_ids")
 _SELECT += ("val_share", "num_folds", "fold", "fold_by", "synthetic_")
 _NO_MATTER = (*config_lib.MAY_CHANGE, *(f"data.{name}" for name in _SELECT), "prior.")
@@ -163,12 +160,7 @@ def _train_first(
     """Trains the first network, without a look at validation images."""
     first = first_experiment(experiment)
     console.line(f"prior: {first.total_steps} steps on circles alone, in {folder}")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise errors.RunError(
-            f"{folder}: cannot be made ({error.strerror}); choose another --workdir"
-        ) from error
+    directory.make(folder)
     method = methods.build(first, len(data.train.source.class_names))
     alone = data._replace(val=data.val._replace(image_ids=()))
     return loop.train(first, method, folder, alone, console)

@@ -74,6 +74,11 @@ class Progress(NamedTuple):
     """Steps of the whole training."""
 
 
+FIRST = "first"
+"""Where parameters hold a network that a stage trained before: its "params" and
+"state", frozen."""
+
+
 class Stage(NamedTuple):
     """Training beside that of the network by gradients; data, which `run` reads."""
 

@@ -197,7 +197,7 @@ _TABLE: dict[str, list[tuple]] = {
         ("/ trials + z**2 / 4)", "/ trials)", "Wald's width", _ONE_IMAGE),
     ],
     "cellrec_jax.predict.journal": [
-        ("before[2:4] == _stamp(path)", "True", "changed images stay", _FILES),
+        ("pixel_files.stamp(path)[1:]:", "before[2:4]:", "changed images stay", _FILES),
         ("rows[name] == sum(one.counts)", "True", "lost rows stay lost", _FILES),
         ("or lost or", "or", "rows of a killed call stay", _FILES),
     ],

@@ -9,7 +9,7 @@ import chex
 import numpy as np
 import pytest
 
-from cellrec_jax import errors, methods, prior, run
+from cellrec_jax import errors, methods, prior, run, types
 from cellrec_jax.data import arrays, sets
 from cellrec_jax.io.console import Console
 from cellrec_jax.methods import multitask
@@ -108,8 +108,8 @@ def test_only_the_main_network_is_restored_and_the_first_stays(finished):
     with model_lib._open(finished) as manager:
         spec = {"params": model_lib.weights_spec(restored.method)[0]}
         whole = checkpoint.restore_parts(manager, spec, 6)["params"]
-    assert set(whole) == {"encoder", "main", "dynamic", "prior", prior.FIRST}
-    chex.assert_trees_all_equal(whole[prior.FIRST]["params"], first.params)
+    assert set(whole) == {"encoder", "main", "dynamic", "prior", types.FIRST}
+    chex.assert_trees_all_equal(whole[types.FIRST]["params"], first.params)
 
 
 @pytest.mark.slow
@@ -252,4 +252,4 @@ def test_weights_of_another_run_leave_the_first_network_alone(finished):
     assert line.endswith("new: dynamic, first, prior")
     other = model_lib.restore(finished).params
     chex.assert_trees_all_equal({n: params[n] for n in other}, other)
-    chex.assert_trees_all_equal(params[prior.FIRST], state.params[prior.FIRST])
+    chex.assert_trees_all_equal(params[types.FIRST], state.params[types.FIRST])

@@ -135,8 +135,8 @@ def validator(
         radius = radius_px(config, mpp)
         if not any(result.pred_boxes_yxyx is not None for result in found):
             return fitted, {f"F1@{radius:g}px": fitted.f1 or 0.0}
-        least = [fitted.min_distance / scene.ratio for scene in images]
-        thinned = results_lib.suppress(found, least)
+        ratios = [scene.ratio for scene in images]
+        thinned = results_lib.suppress(found, fitted.min_distance, ratios)
         plain = dataclasses.replace(config, bootstrap=0)
         entries = metrics(thinned, class_names, plain, radius, to_json(fitted))
         return fitted, {"AP11": float(entries["AP11"]["value"] or 0.0)}

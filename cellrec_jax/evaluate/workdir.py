@@ -157,9 +157,10 @@ def _predict(
     ):
         console.line(line)
     distance = model.meta["decode"]["min_distance"]
-    least = [distance / frame.ratio(one.mpp) for one in seen]
+    ratios = [frame.ratio(one.mpp) for one in seen]
+    thinned = results_lib.suppress(results, distance, ratios)
     seconds = predictions.seconds_per_image(predictor.network, first)
-    return _Found(results_lib.suppress(results, least), radius, dropped, seconds)
+    return _Found(thinned, radius, dropped, seconds)
 
 
 def _tables(

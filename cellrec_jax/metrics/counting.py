@@ -182,8 +182,7 @@ def fit_operating_point(
         raise ValueError("no distances to choose from; (0.0,) keeps all predictions")
     fitted = []
     for distance in sorted({float(distance) for distance in distances}):
-        own = [distance / ratio for ratio in ratios] if len(ratios) else distance
-        thinned = results_lib.suppress(results, own)
+        thinned = results_lib.suppress(results, distance, ratios)
         if threshold:
             thresholds = np.full(len(class_names), threshold, np.float32)
             num_labels = np.zeros(len(class_names), np.int64)

@@ -130,15 +130,15 @@ def above_thresholds(
 
 
 def suppress(
-    results: Sequence[ImageResult], distance: float | Sequence[float]
+    results: Sequence[ImageResult], distance: float, ratios: Sequence[float] = ()
 ) -> list[ImageResult]:
     """Thins the predictions of each image, all classes together.
 
-    A cell has one class: the better of two nearer than `distance` (px, of all images or
-    of each; 0 keeps all; ValueError if negative or not finite) stays; ignored ones thin
-    out as any do.
+    A cell has one class: the better of two nearer than `distance` (px, in each image
+    divided by its one of `ratios`, if there are any; 0 keeps all; ValueError if
+    negative or not finite) stays; ignored ones thin out as any do.
     """
-    distances = np.broadcast_to(distance, len(results)).tolist()
+    distances = [distance / ratio for ratio in ratios or [1.0] * len(results)]
     return [
         select(
             result,

@@ -69,6 +69,13 @@ def output_conv(num_outputs: int, use_bias: bool = True) -> nn.Conv:
     )
 
 
+def output_maps(
+    features: jax.Array, num_outputs: int, size_hw: Sequence[int]
+) -> jax.Array:
+    """`output_conv` of maps [B, h, w, C], less what pads an image of `size_hw` px."""
+    return output_conv(num_outputs)(features)[:, : size_hw[0], : size_hw[1]]
+
+
 class ConvNormRelu(nn.Module):
     """Convolution of an odd `size`, norm (from `norm.make_norm`), ReLU."""
 

@@ -34,17 +34,35 @@ def halves(
     `width` 0 is the published one; `backbone` and `output_stride` are of deeplab;
     `shared` are `norm` and `dtype`. A ValueError for another network.
     """
-    if network not in NETWORKS:
-        raise ValueError(f"network {network!r}: use {' or '.join(NETWORKS)}")
+    shared = _arguments(network, width, shared)
     if network == "deeplab":
-        if width:
-            shared["channels"] = width
         own: dict[str, Any] = {"backbone": backbone, "output_stride": output_stride}
         encoder = deeplab.Encoder(**own, **shared)
         return Halves(encoder, functools.partial(deeplab.Decoder, **shared))
-    if width:
-        shared["width"] = width
-    if network.startswith("fcrn_"):
-        shared["variant"] = network.removeprefix("fcrn_")
     module = {"unet": unet, "res_unet": res_unet}.get(network, fcrn)
     return Halves(module.Encoder(**shared), functools.partial(module.Decoder, **shared))
+
+
+def whole(
+    network: str, num_outputs: int, *, width: int = 0, backbone: str = "", **shared: Any
+) -> nn.Module:
+    """One of `NETWORKS` in one; arguments and errors as `halves`."""
+    shared = _arguments(network, width, shared)
+    if network == "deeplab":
+        return deeplab.DeepLabV3Plus(num_outputs, backbone=backbone, **shared)
+    made: Any = {"unet": unet.UNet, "res_unet": res_unet.ResUNet}.get(
+        network, fcrn.FCRN
+    )
+    module: nn.Module = made(num_outputs, **shared)
+    return module
+
+
+def _arguments(network: str, width: int, shared: dict[str, Any]) -> dict[str, Any]:
+    """`shared`, with what a network calls its width and variant."""
+    if network not in NETWORKS:
+        raise ValueError(f"network {network!r}: use {' or '.join(NETWORKS)}")
+    if width:
+        shared = {**shared, "channels" if network == "deeplab" else "width": width}
+    if network.startswith("fcrn_"):
+        shared = {**shared, "variant": network.removeprefix("fcrn_")}
+    return shared

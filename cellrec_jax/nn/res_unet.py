@@ -36,7 +36,7 @@ class ResUNet(nn.Module):
         unit = _unit(self.norm, train, self.dtype)
         skips = _down(image.astype(self.dtype), self.width, unit)
         x = _up(skips, self.width, unit, self.dtype)
-        return _output(x, self.num_outputs, (image.shape[1], image.shape[2]))
+        return layers.output_maps(x, self.num_outputs, image.shape[1:3])
 
 
 class Encoder(nn.Module):
@@ -71,7 +71,7 @@ class Decoder(nn.Module):
         """The maps of `Encoder` to f32 [B, H, W, num_outputs] before padding."""
         unit = _unit(self.norm, train, self.dtype)
         x = _up(features, self.width, unit, self.dtype)
-        return _output(x, self.num_outputs, size_hw)
+        return layers.output_maps(x, self.num_outputs, size_hw)
 
 
 def _unit(norm: str, train: bool, dtype: DTypeLike) -> Callable[..., nn.Module]:
@@ -101,10 +101,6 @@ def _up(
         x = jnp.concatenate([x, skips[i]], axis=-1)
         x = unit(factor * width, name=f"up{i}")(x)
     return x
-
-
-def _output(x: jax.Array, num_outputs: int, size_hw: tuple[int, int]) -> jax.Array:
-    return layers.output_conv(num_outputs)(x)[:, : size_hw[0], : size_hw[1]]
 
 
 class ResidualUnit(nn.Module):

@@ -39,7 +39,7 @@ class UNet(nn.Module):
         block = _block(self.norm, train, self.dtype)
         skips = _down(image.astype(self.dtype), self.width, block)
         x = _up(skips, self.width, block, self.resize)
-        return _output(x, self.num_outputs, (image.shape[1], image.shape[2]))
+        return layers.output_maps(x, self.num_outputs, image.shape[1:3])
 
 
 class Encoder(nn.Module):
@@ -75,7 +75,7 @@ class Decoder(nn.Module):
         """The maps of `Encoder` to f32 [B, H, W, num_outputs] before padding."""
         block = _block(self.norm, train, self.dtype)
         x = _up(features, self.width, block, self.resize)
-        return _output(x, self.num_outputs, size_hw)
+        return layers.output_maps(x, self.num_outputs, size_hw)
 
 
 def _block(norm: str, train: bool, dtype: DTypeLike) -> Callable[..., nn.Module]:
@@ -107,7 +107,3 @@ def _up(
         x = jnp.concatenate([skips[i], x], axis=-1)
         x = block(factor * width, name=f"up{i}")(x)
     return x
-
-
-def _output(x: jax.Array, num_outputs: int, size_hw: tuple[int, int]) -> jax.Array:
-    return layers.output_conv(num_outputs)(x)[:, : size_hw[0], : size_hw[1]]

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from etils import epath
 
 from cellrec_jax import errors
+from cellrec_jax.data.pixels import files as pixel_files
 from cellrec_jax.io import atomic, table
 from cellrec_jax.predict.inputs import OVERLAY_ENDING
 
@@ -91,7 +92,7 @@ def plan(paths: Iterable[Path], done: dict[str, Done], output: epath.Path) -> Pl
         name = known.get(place) or path.relative_to(root).as_posix()
         names[path] = name
         before = done.get(name)
-        if before is not None and before[2:4] == _stamp(path):
+        if before is not None and before[2:4] == pixel_files.stamp(path)[1:]:
             continue
         todo.append(path)
         if before is None:
@@ -140,7 +141,9 @@ def append(output: epath.Path, one: Done) -> None:
 def stamped(name: str, path: Path, size_hw: Sequence[int], mpp: float) -> Done:
     """An image without cells so far."""
     place = os.path.abspath(path)
-    return Done(name, place, *_stamp(path), size_hw[0], size_hw[1], mpp, ())
+    return Done(
+        name, place, *pixel_files.stamp(path)[1:], size_hw[0], size_hw[1], mpp, ()
+    )
 
 
 def _line(one: Done) -> bytes:
@@ -161,15 +164,6 @@ def _unfinished(path: epath.Path) -> bool:
         file.seek(0, os.SEEK_END)
         file.seek(max(file.tell() - 1, 0))
         return file.read(1) != b"\n"
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    """Size in bytes and time of change in ns; -1 where they cannot be had."""
-    try:
-        found = path.stat()
-    except OSError:
-        return -1, -1
-    return found.st_size, found.st_mtime_ns
 
 
 def _common_root(paths: Sequence[Path]) -> Path:

@@ -80,7 +80,7 @@ class Predictor:
             `point_matching`; twice that if `data.size_hw` halves the images) tiles give
             what the whole image does, but for configs/README.md, Large images. Tiles
             grow with it.
-          on_windows: told how many windows are done, of `count_windows`.
+          on_windows: told how many windows are done.
 
         Returns cells in px of `image`. DataError for no image, ValueError for a margin
         < 0 or an `mpp` that is no pixel size.

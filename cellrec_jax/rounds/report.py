@@ -48,7 +48,7 @@ def measure(
     found = predictions.predict_set(predictor.network, images)
     decode = model.meta["decode"]
     counts = counting.point_counts(
-        results_lib.suppress(found, [decode["min_distance"] / s.ratio for s in images]),
+        results_lib.suppress(found, decode["min_distance"], [s.ratio for s in images]),
         np.asarray(decode["thresholds"]),
         fitting.radius_px(config, predictions.common_mpp(s.key for s in images)),
         protocol=config.protocol,

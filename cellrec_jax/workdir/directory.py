@@ -83,7 +83,7 @@ def check(
     Without a complete checkpoint or files of stages a start that failed may be mended.
     ConfigError names what differs from another run's; RunError if it cannot be made.
     """
-    _mkdir(workdir)
+    make(workdir)
     if not _begun(workdir, stages):
         return
     path = workdir / "config.json"
@@ -169,7 +169,8 @@ def _stored_splits(workdir: epath.Path) -> Mapping[str, list[str]]:
     return rows if isinstance(rows, dict) else {}
 
 
-def _mkdir(workdir: epath.Path) -> None:
+def make(workdir: epath.Path) -> None:
+    """Makes a work directory, if it is not there; RunError if it cannot be."""
     try:
         workdir.mkdir(parents=True, exist_ok=True)
     except OSError as error:

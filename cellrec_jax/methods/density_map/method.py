@@ -20,7 +20,8 @@ from cellrec_jax import masking
 from cellrec_jax.losses import heatmap
 from cellrec_jax.methods import encoder
 from cellrec_jax.methods.density_map.options import LossOptions, ModelOptions, Options
-from cellrec_jax.nn import deeplab, fcrn, res_unet, resnet, unet
+from cellrec_jax.nn import maps as networks
+from cellrec_jax.nn import resnet
 from cellrec_jax.ops import heatmaps, peaks
 from cellrec_jax.types import (
     Batch,
@@ -56,22 +57,14 @@ def make(options: Options, *, num_classes: int) -> Method:
 
 
 def _network(model: ModelOptions, num_classes: int) -> nn.Module:
-    shared: dict[str, Any] = {
-        "num_outputs": num_classes,
-        "norm": model.norm,
-        "dtype": jnp.dtype(model.dtype),
-    }
-    if model.network == "deeplab":
-        if model.width:
-            shared["channels"] = model.width
-        return deeplab.DeepLabV3Plus(backbone=model.backbone, **shared)
-    if model.width:
-        shared["width"] = model.width
-    if model.network == "unet":
-        return unet.UNet(**shared)
-    if model.network == "res_unet":
-        return res_unet.ResUNet(**shared)
-    return fcrn.FCRN(variant=model.network.removeprefix("fcrn_"), **shared)
+    return networks.whole(
+        model.network,
+        num_classes,
+        width=model.width,
+        backbone=model.backbone,
+        norm=model.norm,
+        dtype=jnp.dtype(model.dtype),
+    )
 
 
 def _init(

@@ -26,6 +26,7 @@ from cellrec_jax.methods.multitask import targets
 from cellrec_jax.methods.multitask.options import Options
 from cellrec_jax.nn import maps, resnet
 from cellrec_jax.types import (
+    FIRST,
     Batch,
     Decode,
     Detections,
@@ -38,9 +39,6 @@ from cellrec_jax.types import (
 
 Params = Any
 ModelState = Any
-
-FIRST = "first"
-"""Where parameters hold the network that was trained first: its variables, frozen."""
 
 _PREDICTS = ("encoder", "main")
 _STRIDE = 16  # the largest of all networks

@@ -16,7 +16,7 @@ from cellrec_jax.methods.multitask.options import LossOptions, ModelOptions
 from cellrec_jax.metrics import matching
 from cellrec_jax.nn.maps import NETWORKS
 from cellrec_jax.ops import heatmaps
-from cellrec_jax.types import Decode, Progress
+from cellrec_jax.types import FIRST, Decode, Progress
 
 TINY = {"network": "fcrn_a", "width": 2, "backbone": "tiny", "max_detections": 20}
 OURS = {"dynamic_weight": 0.0, "consistency_weight": 0.0, "prior_weight": 0.0}
@@ -44,10 +44,10 @@ def test_decoders_are_those_that_have_a_weight():
         return jax.eval_shape(build(loss=loss).init, jax.random.key(0), image)[0]
 
     whole = shapes()
-    assert set(whole) == {"encoder", "main", "dynamic", "prior", multitask.FIRST}
+    assert set(whole) == {"encoder", "main", "dynamic", "prior", FIRST}
     chex.assert_trees_all_equal_shapes_and_dtypes(whole["main"], whole["dynamic"])
     assert whole["prior"]["output"]["kernel"].shape[-1] == 1
-    assert set(whole[multitask.FIRST]["params"]) == {"encoder", "main"}
+    assert set(whole[FIRST]["params"]) == {"encoder", "main"}
     assert set(shapes(prior_weight=0.0)) == {"encoder", "main", "dynamic"}
     assert set(shapes(**OURS)) == {"encoder", "main"}
     assert not build(loss=OURS).stages
@@ -77,7 +77,7 @@ def test_the_log_tells_where_the_prior_is_high(tiny_batch):
     params, _ = method.init(jax.random.key(0), batch.image)
     (_, (_, metrics)), _ = loss_of(method, batch)
     options = experiment.options
-    high = read_prior(params[multitask.FIRST], batch.image, options, 2)[..., 0]
+    high = read_prior(params[FIRST], batch.image, options, 2)[..., 0]
     painted = targets.paint(batch, 2, options.loss)[..., 0] > 0
     for name, where in (("inside", painted), ("outside", ~painted)):
         total, count = metrics[f"prior_{name}"]
@@ -157,20 +157,20 @@ def test_losses_are_those_of_the_equations(tiny_batch):
     polygons = jax.jit(targets.paint_polygons, static_argnums=(2, 3))(
         tiny_batch, jax.random.key(0), 2, options.loss
     )
-    target = read_prior(params[multitask.FIRST], tiny_batch.image, options, 2)
+    target = read_prior(params[FIRST], tiny_batch.image, options, 2)
     for name, value in {
         "dynamic": np.mean((p["dynamic"] - polygons) ** 2),
         "consistency": np.mean((p["main"] - p["dynamic"]) ** 2),
         "prior": np.mean((p["prior"] - target) ** 2),
     }.items():
         assert parts[f"loss/{name}"] == pytest.approx(float(value), rel=1e-4), name
-    assert not any(np.any(leaf) for leaf in jax.tree.leaves(grads[multitask.FIRST]))
+    assert not any(np.any(leaf) for leaf in jax.tree.leaves(grads[FIRST]))
 
 
 def test_the_prior_is_a_map_of_its_class(tiny_batch):
     options = methods.freeze({"method": "multitask", "model": TINY}).options
     params, _ = build().init(jax.random.key(0), tiny_batch.image)
-    first = params[multitask.FIRST]
+    first = params[FIRST]
     kernel = first["params"]["main"]["output"]["kernel"]
     low = jnp.zeros_like(kernel).at[..., 0].set(kernel[..., 0])
     first["params"]["main"]["output"]["kernel"] = low
