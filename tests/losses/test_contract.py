@@ -18,6 +18,7 @@ from cellrec_jax.losses import (
     heatmap,
     multitask,
     points,
+    pseudo_masks,
     pu,
     sparse_heatmap,
 )
@@ -81,6 +82,15 @@ def _maps(rng):
 
 def _shares(rng):
     return _share(rng, *SIZE, 2), _share(rng, *SIZE, 2), _mask(rng, *SIZE)
+
+
+def _labelled(rng):
+    logits, _, mask = _maps(rng)
+    return logits, rng.choice([0, 1, pseudo_masks.IGNORE], SIZE).astype(np.uint8), mask
+
+
+def _colored(rng):
+    return _share(rng, *SIZE, 3), _share(rng, *SIZE, 2), _mask(rng, *SIZE)
 
 
 def _sides(rng):
@@ -168,6 +178,12 @@ CASES = {
     "prior_error_as_printed": Case(
         functools.partial(multitask.prior_error, literal=True),
         *(_shares, (0,), 2, (0, 1)),
+    ),
+    "detection_error": Case(pseudo_masks.detection_error, _shares, (0, 1), 2, (0, 1)),
+    "label_cost": Case(pseudo_masks.label_cost, _labelled, (0,), 2, (0,)),
+    "dense_crf": Case(
+        functools.partial(pseudo_masks.dense_crf, sigma_rgb=0.5, window_px=2),
+        *(_colored, (0,), 2, (0, 1)),
     ),
     "point_error": Case(
         points.point_error, lambda rng: (_points(rng), _points(rng)), (0,)
