@@ -5,7 +5,7 @@ from typing import Any
 
 from etils import epath
 
-from cellrec_jax import methods, prior
+from cellrec_jax import methods, prior, pseudo_masks
 from cellrec_jax.config import Experiment
 from cellrec_jax.data import sets, survey
 from cellrec_jax.evaluate import workdir as evaluation
@@ -19,7 +19,11 @@ from cellrec_jax.types import Method
 from cellrec_jax.workdir import directory, operating_point
 from cellrec_jax.workdir import model as model_lib
 
-_STAGES: Mapping[str, Any] = {"rounds": rounds, "prior": prior}
+_STAGES: Mapping[str, Any] = {
+    "rounds": rounds,
+    "prior": prior,
+    "pseudo_masks": pseudo_masks,
+}
 """Kind of a stage -> the module that checks and runs it."""
 
 
@@ -107,7 +111,12 @@ def _terms(
     return stored, free | set(prior.MAY_CHANGE)
 
 
+def _begun(workdir: epath.Path) -> bool:
+    return round_directory.STAGES.begun(workdir) or pseudo_masks.begun(workdir)
+
+
+_FOLDERS = (prior.FOLDER, pseudo_masks.MASKS, pseudo_masks.DETECTOR)
 _IN_WORKDIR = round_directory.STAGES._replace(
-    terms=_terms, files=(*round_directory.STAGES.files, prior.FOLDER)
+    begun=_begun, terms=_terms, files=(*round_directory.STAGES.files, *_FOLDERS)
 )
 """What a work directory is to know of all stages."""

@@ -37,6 +37,9 @@ class Batch(NamedTuple):
     padding. Elsewhere every loss has weight 0 and no prediction is a false positive."""
     example_index: jax.Array
     """i32 [B] position in the global batch; keys every random draw of the example."""
+    maps: jax.Array | None = None
+    """u8 [B, H, W, M] labels of pixels that were made before training, for methods that
+    learn from some (`ExampleSpec.paint`); they move with the image."""
 
 
 class Decode(NamedTuple):
@@ -85,8 +88,8 @@ class Stage(NamedTuple):
     name: str
     """Section of the options that it is set by."""
     kind: str
-    """What runs it: "rounds" (of pseudo labels), or "prior" (a network that is trained
-    first, then frozen)."""
+    """What runs it: "rounds" (of pseudo labels), "prior" (a network that is trained
+    first, then frozen), or "pseudo_masks" (label maps made of points)."""
     options: Any
     """Its own frozen dataclass."""
 

@@ -22,6 +22,9 @@ and the rows of the table:
     :fcrn, :fcrn_b  FCRN-A and FCRN-B: linear maps learn 100 x a Gaussian of 6 px. With
              momentum at 1e-2 as published: Adam at 1e-3 moves the output too slowly to
              get to 100 (0.1 of it after 120 steps of :demo_fcrn)
+    :estimate_mask  Qu et al. 2020: masks of Voronoi polygons and clusters of colour; a
+             ResUNet, of :small and :demo the network of the others. Of partial points:
+             --config.masks.points=found, which finds the others first
 
 Expect of :demo F1@12px 0.71 of positive cells, 0.88 of the others, detection 0.96 with
 any of the three rows (generated images, three seeds, 32 test images: nothing separates
@@ -33,7 +36,7 @@ trained to their end.
 from ml_collections import ConfigDict
 
 from cellrec_jax import config as config_lib
-from cellrec_jax.methods import density_map, multitask
+from cellrec_jax.methods import density_map, estimate_mask, multitask
 
 SIZES = {
     "demo": "generated images: minutes on two cores",
@@ -45,6 +48,7 @@ ROWS = {
     "full": "circles, polygons and the tissue's prior: three decoders",
     "fcrn": "the comparison FCRN-A: squared error of linear maps",
     "fcrn_b": "the comparison FCRN-B: squared error of linear maps",
+    "estimate_mask": "the comparison EstimateMask: segmented masks",
 }
 _NETWORKS = {"fcrn": "fcrn_a", "fcrn_b": "fcrn_b"}
 _SMALL_WIDTHS = {"deeplab": 96, "fcrn_a": 24, "fcrn_b": 14}
@@ -63,6 +67,9 @@ def get_config(preset: str = "") -> ConfigDict:
     if row in _NETWORKS:
         config = config_lib.base("density_map", density_map.Options())
         config.model.network = _NETWORKS[row]
+    elif row == "estimate_mask":
+        config = config_lib.base("estimate_mask", estimate_mask.Options())
+        config.model.network = "deeplab" if size else "res_unet"
     else:
         config = config_lib.base("multitask", multitask.Options())
         config.prior.steps = 70  # 10 epochs
@@ -98,6 +105,8 @@ def get_config(preset: str = "") -> ConfigDict:
         _demo(config)
     if row in _NETWORKS:
         _fcrn(config)
+    if row == "estimate_mask":
+        _estimate_mask(config)
     if row in ("ours", "dynamic"):
         config.loss.prior_weight = 0.0
     if row == "ours":
@@ -113,6 +122,13 @@ def _fcrn(config: ConfigDict) -> None:
     config.optim.name = "momentum"
     config.optim.learning_rate = 1e-2
     config.optim.clip_norm = 10.0
+
+
+def _estimate_mask(config: ConfigDict) -> None:
+    """A tenth of the learning rate while the dense CRF loss counts, as published."""
+    config.optim.schedule = "piecewise"
+    config.optim.drops = (config.loss.crf_from,)
+    config.detector.steps = config.total_steps
 
 
 def _small(config: ConfigDict) -> None:

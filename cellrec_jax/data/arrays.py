@@ -28,11 +28,13 @@ def stack(examples: Iterable[Example], num: int | None = None) -> Batch:
         raise errors.DataError("no images to make batches of: name a set that has some")
     image: Any = None
     valid: Any = None
+    maps: Any = None
     cells: list[tuple[np.ndarray, ...]] = []
     for index, example in enumerate(examples):
         if not index:
             image = np.empty((total, *example.image.shape), example.image.dtype)
             valid = np.empty((total, *example.valid.shape), bool)
+            maps = np.empty((total, *example.maps.shape), np.uint8)
         if example.image.shape != image.shape[1:]:
             raise errors.DataError(
                 f"image {index} becomes {example.image.shape} [H, W, C], those before "
@@ -43,12 +45,13 @@ def stack(examples: Iterable[Example], num: int | None = None) -> Batch:
         one = example.image
         image[index] = one if one.dtype == image.dtype else _to_unit(one)
         valid[index] = example.valid
+        maps[index] = example.maps
         cells.append(tuple(getattr(example, name) for name in _PER_CELL))
     columns = map(np.stack, zip(*cells, strict=True))
     fields: dict[str, Any] = dict(zip(_PER_CELL, columns, strict=True))
     fields["image_mask"] = np.ones(total, bool)
     fields["example_index"] = np.arange(total, dtype=np.int32)
-    return Batch(image=image, valid=valid, **fields)
+    return Batch(image=image, valid=valid, maps=maps if maps.size else None, **fields)
 
 
 def _to_unit(image: np.ndarray) -> np.ndarray:
@@ -69,7 +72,7 @@ def with_slots(stacked: Batch, num_slots: int) -> Batch:
 
 def num_bytes(example: Example) -> int:
     """What the pixels of one image take in `stack`, were all images like it."""
-    return example.image.nbytes + example.valid.nbytes
+    return example.image.nbytes + example.valid.nbytes + example.maps.nbytes
 
 
 def order(num: int, seed: int, epoch: int) -> np.ndarray:

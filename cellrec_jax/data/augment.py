@@ -4,6 +4,7 @@ Each example's key is the step's key folded with its position in the global batc
 draw depends on a device, worker or host.
 """
 
+from collections.abc import Callable
 import dataclasses
 from typing import NamedTuple
 
@@ -133,7 +134,7 @@ def draw_pose(
 
 
 def apply_pose(example: Batch, pose: Pose, crop_hw: tuple[int, int]) -> Batch:
-    """Moves image, valid region, points and boxes of one example (no leading B).
+    """Moves image, valid region, maps, points and boxes of an example (no leading B).
 
     The window is `crop_hw` px, square if the pose may transpose. Dtypes stay.
     """
@@ -150,6 +151,7 @@ def apply_pose(example: Batch, pose: Pose, crop_hw: tuple[int, int]) -> Batch:
         points_mask=points_mask,
         boxes_yxyx=jnp.concatenate([corners_yx.min(1), corners_yx.max(1)], axis=1),
         valid=_move_pixels(example.valid, pose, crop_hw),
+        maps=_if_any(example.maps, lambda maps: _move_pixels(maps, pose, crop_hw)),
     )
 
 
@@ -226,8 +228,8 @@ def draw_window(
 def resized_crop(example: Batch, window: Window, crop_hw: tuple[int, int]) -> Batch:
     """Brings the window of one example, f32 [H, W, C], to `crop_hw`.
 
-    Triangle filter, widened where it shrinks; `valid` takes the nearest px. Boxes are
-    clipped, centres outside masked off.
+    Triangle filter, widened where it shrinks; `valid` and maps take the nearest px.
+    Boxes are clipped, centres outside masked off.
     """
     target_hw = jnp.array(crop_hw, jnp.float32)
     scale_yx = target_hw / window.size_hw
@@ -250,7 +252,14 @@ def resized_crop(example: Batch, window: Window, crop_hw: tuple[int, int]) -> Ba
         points_mask=points_mask,
         boxes_yxyx=corners_yx.reshape(-1, 4),
         valid=_take_nearest(example.valid, window, crop_hw),
+        maps=_if_any(example.maps, lambda maps: _take_nearest(maps, window, crop_hw)),
     )
+
+
+def _if_any(
+    maps: jax.Array | None, move: Callable[[jax.Array], jax.Array]
+) -> jax.Array | None:
+    return None if maps is None else move(maps)
 
 
 def _zoom_points(
@@ -265,7 +274,7 @@ def _zoom_points(
 def _take_nearest(
     plane: jax.Array, window: Window, crop_hw: tuple[int, int]
 ) -> jax.Array:
-    """Takes the px [H, W] that hold the centres of the result's px."""
+    """Takes the px, [H, W] or [H, W, M], that hold the centres of the result's px."""
     for axis, size in enumerate(crop_hw):
         centre = geometry.pixel_to_point(jnp.arange(size, dtype=jnp.float32))
         place = window.origin_yx[axis] + centre * window.size_hw[axis] / size

@@ -3,6 +3,7 @@
 For array mode and tf.data alike. What changes with the step is `data.augment`.
 """
 
+from collections.abc import Callable
 import dataclasses
 from typing import NamedTuple
 
@@ -54,6 +55,8 @@ class ExampleSpec:
     always the latter; "annotated": always the former."""
     mpp: float = 0.0
     """Micrometres per native px of records that do not say; 0 is unknown."""
+    paint: "Callable[[Example], np.ndarray] | None" = None
+    """Makes `Example.maps` of a finished example, for methods that learn from such."""
 
 
 class Example(NamedTuple):
@@ -66,6 +69,7 @@ class Example(NamedTuple):
     boxes_yxyx: np.ndarray  # f32 [N, 4], clipped to the image; 0 where padded
     valid: np.ndarray  # bool [H, W]; annotated, not ignored and not padding
     scale_yx: np.ndarray  # f32 [2] px of this image per native px
+    maps: np.ndarray  # u8 [H, W, M] labels of pixels, see `Batch`; M is 0 without any
 
 
 def prepare(record: Record, spec: ExampleSpec) -> Example:
@@ -82,7 +86,7 @@ def prepare(record: Record, spec: ExampleSpec) -> Example:
     record, scale_yx = transforms.resize_record(record, spec.size_hw, spec.resize)
     assert record.boxes_yxyx is not None  # set above, for mypy
     num_cells, size = len(record.points_yx), spec.max_cells
-    return Example(
+    example = Example(
         image=record.image,
         points_yx=pad_to(record.points_yx.astype(np.float32), size),
         labels=pad_to(record.labels.astype(np.int32), size, -1),
@@ -90,7 +94,9 @@ def prepare(record: Record, spec: ExampleSpec) -> Example:
         boxes_yxyx=pad_to(record.boxes_yxyx, size),
         valid=valid_region(record),
         scale_yx=scale_yx,
+        maps=np.zeros((*record.image.shape[:2], 0), np.uint8),
     )
+    return example if spec.paint is None else example._replace(maps=spec.paint(example))
 
 
 def scale_intensity(image: np.ndarray, intensity: str = "auto") -> np.ndarray:

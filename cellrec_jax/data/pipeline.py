@@ -153,6 +153,7 @@ def _batch(batched: Example, positions: np.ndarray) -> Batch:
     }
     fields["image_mask"] = np.ones(len(positions), bool)
     fields["example_index"] = positions.astype(np.int32)
+    fields["maps"] = batched.maps if batched.maps.size else None
     return Batch(**fields)
 
 

@@ -4,6 +4,7 @@ Kept in a file while the options and the names, sizes and times of files are the
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+import dataclasses
 import os
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -124,6 +125,7 @@ class Surveyor:
 
     def _open(self, source: Source, spec: ExampleSpec) -> None:
         """Forgets what is of other options; reads the file at first."""
+        spec = dataclasses.replace(spec, paint=None)  # it reads no annotation
         parts = (_FORMAT, source.format, source.class_names, self._options, spec)
         if (key := repr(parts)) == self._key:
             return

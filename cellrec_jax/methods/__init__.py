@@ -16,6 +16,7 @@ from cellrec_jax.methods import gone
 METHODS = {
     "calibrated_rcnn": "cellrec_jax.methods.calibrated_rcnn",
     "density_map": "cellrec_jax.methods.density_map",
+    "estimate_mask": "cellrec_jax.methods.estimate_mask",
     "heatmap_pu": "cellrec_jax.methods.heatmap_pu",
     "multitask": "cellrec_jax.methods.multitask",
     "point_matching": "cellrec_jax.methods.point_matching",

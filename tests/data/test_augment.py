@@ -30,6 +30,7 @@ def make_batch(num: int = 4, channels: int = 3) -> Batch:
         boxes_yxyx=points_yx[..., [0, 1, 0, 1]] + half,
         valid=rng.random((num, *SIZE_HW)) > 0.3,
         example_index=np.arange(num, dtype=np.int32),
+        maps=rng.integers(0, 256, (num, *SIZE_HW, 2), np.uint8),
     )
 
 
@@ -48,7 +49,7 @@ def one_example(batch: Batch, b: int) -> Batch:
 def place_on_host(batch: Batch, b: int, pose: augment.Pose, crop_hw) -> dict:
     """The real cells of one example and its pixels, moved one NumPy step at a time."""
     keep = np.asarray(batch.points_mask[b])
-    planes = [np.asarray(batch.image[b]), np.asarray(batch.valid[b])]
+    planes = [np.asarray(part[b]) for part in (batch.image, batch.valid, batch.maps)]
     points_yx = np.asarray(batch.points_yx[b])[keep]
     corners_yx = np.asarray(batch.boxes_yxyx[b])[keep].reshape(-1, 2, 2)
     top, left = np.asarray(pose.origin_yx)
@@ -68,6 +69,7 @@ def place_on_host(batch: Batch, b: int, pose: augment.Pose, crop_hw) -> dict:
     return {
         "image": planes[0],
         "valid": planes[1],
+        "maps": planes[2],
         "points_yx": points_yx[inside],
         "boxes_yxyx": boxes_yxyx[inside],
     }
@@ -86,6 +88,7 @@ def test_device_equals_host(turn, seed):
     keep = np.asarray(placed.points_mask)
     np.testing.assert_array_equal(placed.image, expected["image"])
     np.testing.assert_array_equal(placed.valid, expected["valid"])
+    np.testing.assert_array_equal(placed.maps, expected["maps"])
     for name in ("points_yx", "boxes_yxyx"):
         found = getattr(placed, name)[keep]
         np.testing.assert_allclose(found, expected[name], atol=1e-5)

@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 import subprocess
 import sys
@@ -45,13 +46,22 @@ def assert_equal(left: Batch, right: Batch) -> None:
         np.testing.assert_array_equal(a, b)
 
 
+def paint(one: example.Example) -> np.ndarray:
+    """Two maps of the brightness and of the number of cells."""
+    bright = one.image.max(axis=2).astype(np.uint8)
+    return np.stack([bright, np.full_like(bright, one.points_mask.sum())], axis=2)
+
+
 @pytest.mark.parametrize("cache", [False, True])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_gives_the_batches_of_array_mode(dtype, cache):
-    source = make_source((dtype,) * NUM)
-    expected = first(arrays.train_batches(stack(source), 4, seed=3), 6)
+@pytest.mark.parametrize("painter", [None, paint])
+def test_gives_the_batches_of_array_mode(dtype, cache, painter):
+    source, spec = make_source((dtype,) * NUM), SPEC
+    spec = dataclasses.replace(spec, paint=painter)
+    expected = first(arrays.train_batches(stack(source, spec), 4, seed=3), 6)
+    assert (expected[0].maps is None) == (painter is None)
     batches = pipeline.train_batches(
-        source, source.image_ids, SPEC, 4, seed=3, cache=cache
+        source, source.image_ids, spec, 4, seed=3, cache=cache
     )
     got = first(batches, 6)  # almost five epochs
     for batch, wanted in zip(got, expected, strict=True):

@@ -22,10 +22,14 @@ class Case(NamedTuple):
     """M of predictions."""
     rtol: float = 1e-5
     """By which results on other numbers of devices may differ; 0 does not compare."""
+    labeled: bool = False
+    """Whether batches carry label maps."""
 
 
 _MAP = {"width": 2, "window_px": 3, "max_detections": 24}
 _PU = {"width": 2, "window_px": 3, "max_detections": 24, "patch_px": 13}
+_PARTS = {"network": "fcrn_a", "width": 4, "max_detections": 24, "least_area": 1}
+_LOW = {"radius_px": 5.0, "threshold": 0.005, "background": 0.02, "least_area": 1}
 _DISCS = {"sigma_px": 2.0, "radius_px": 4.0}
 CASES = {
     "calibrated_rcnn": Case(
@@ -81,6 +85,19 @@ CASES = {
             "loss": {"radius_px": 5.0, "norm": "absolute", "prior_class": 1},
             "prior": {"threshold": 0.02},
         },
+        rtol=0,
+    ),
+    "estimate_mask": Case(
+        "estimate_mask",
+        {
+            "model": {**_PARTS, "norm": "sync_batch"},
+            "loss": {"crf_from": 0.0, "crf_window_px": 1},
+        },
+        labeled=True,
+    ),
+    "mask_detector": Case(
+        "estimate_mask",
+        {"model": {**_PARTS, "part": "self_training"}, "detector": _LOW},
         rtol=0,
     ),
     "masked": Case(
@@ -139,7 +156,12 @@ def built(request):
 @pytest.fixture
 def batch(built, tiny_batch):
     most = built.case.num_classes - 1
-    return tiny_batch._replace(labels=np.minimum(tiny_batch.labels, most))
+    batch = tiny_batch._replace(labels=np.minimum(tiny_batch.labels, most))
+    if not built.case.labeled:
+        return batch
+    values = np.array([0, 1, most + 1, 255], np.uint8)
+    shape = (*batch.valid.shape, 2)
+    return batch._replace(maps=np.random.default_rng(3).choice(values, shape))
 
 
 def _call(built, batch):

@@ -5,8 +5,9 @@ import functools
 import jax
 import jax.numpy as jnp
 
+from cellrec_jax.methods import thinning
 from cellrec_jax.methods.multitask.options import ModelOptions
-from cellrec_jax.ops import nms, peaks
+from cellrec_jax.ops import peaks
 from cellrec_jax.types import Decode, Detections
 
 
@@ -14,8 +15,8 @@ def detect(maps: jax.Array, *, decode: Decode, model: ModelOptions) -> Detection
     """Cells of maps f32 [H, W, K] in [0, 1], best first; no batch axis.
 
     Peaks of each map; of those nearer than the least distance, of whichever maps, the
-    highest stays, also where its class's threshold drops it. Touching cells of two
-    classes so stay two, whose circles' union has one peak.
+    highest stays. Touching cells of two classes so stay two, whose circles' union has
+    one peak.
     """
     find = functools.partial(
         peaks.find_peaks,
@@ -23,22 +24,14 @@ def detect(maps: jax.Array, *, decode: Decode, model: ModelOptions) -> Detection
         window_px=model.window_px,
         threshold_abs=0.0,
     )
-    by_class = jax.vmap(find, in_axes=-1)(maps)
-    labels = jnp.broadcast_to(
-        jnp.arange(maps.shape[-1], dtype=jnp.int32)[:, None], by_class.mask.shape
-    )
-    labels, points_yx, scores, mask = (
-        part.reshape(-1, *part.shape[2:])
-        for part in (labels, by_class.points_yx, by_class.scores, by_class.mask)
-    )
-    order = jnp.argsort(-scores, stable=True)
-    kept = nms.point_nms(points_yx[order], mask[order], decode.min_distance)
-    order = order[jnp.argsort(~kept, stable=True)][: model.max_detections]
-    kept = jnp.sort(kept, descending=True)[: model.max_detections]
-    points_yx, scores, labels = points_yx[order], scores[order] * kept, labels[order]
-    heights = peaks.read_maps(maps, points_yx)
+    found = jax.vmap(find, in_axes=-1)(maps)
+    heights = jax.vmap(peaks.read_maps, in_axes=(None, 0))(maps, found.points_yx)
     total = jnp.sum(heights, axis=-1, keepdims=True)
-    kept &= scores >= decode.thresholds[labels]
-    return Detections(
-        points_yx, scores, labels, heights / jnp.maximum(total, 1.0), kept
+    return thinning.thin(
+        found.points_yx,
+        found.scores,
+        heights / jnp.maximum(total, 1.0),
+        found.mask,
+        decode=decode,
+        max_detections=model.max_detections,
     )
