@@ -37,8 +37,9 @@ PRESETS = (
     "pdl1_point:p2pnet_small",
     *(
         f"pdl1_map:{name}"
-        for name in ("fcrn_a", "fcrn_b", "unet", "res_unet", "deeplab", "multitask")
+        for name in ("fcrn_a", "fcrn_b", "unet", "res_unet", "deeplab", "circles")
     ),
+    "pdl1_map:multitask",
     "pdl1_map:small_unet",
     "c2c12_pseudo",
     "c2c12_pseudo:demo",

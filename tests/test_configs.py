@@ -40,7 +40,8 @@ ONE_CLASS = ("heatmap_pu", "vicar")
 SMALL_ROWS = [
     "pdl1_point:p2pnet_small",
     *("pdl1_map:small_fcrn_a", "pdl1_map:small_fcrn_b", "pdl1_map:small_unet"),
-    *("pdl1_map:small_res_unet", "pdl1_map:small_deeplab", "pdl1_map:small_multitask"),
+    *("pdl1_map:small_res_unet", "pdl1_map:small_deeplab", "pdl1_map:small_circles"),
+    "pdl1_map:small_multitask",
 ]
 
 
@@ -83,8 +84,10 @@ def _shape(*sizes, dtype=np.float32):
 
 
 def _num_parameters(name):
-    _, params, _ = _build(methods.freeze(main.load_config(name)))
-    return sum(leaf.size for leaf in jax.tree.leaves(params))
+    """Of what predicts; a decoder that only teaches does not count."""
+    method, params, _ = _build(methods.freeze(main.load_config(name)))
+    names = method.traits.predicts or params
+    return sum(leaf.size for n in names for leaf in jax.tree.leaves(params[n]))
 
 
 def test_small_rows_of_one_table_are_of_about_one_size():
@@ -209,6 +212,35 @@ def test_the_papers_setting_of_cytoplasm_stains():
     assert main.load_config("cytoplasm_multitask:full") == main.load_config(
         "cytoplasm_multitask"
     )
+
+
+@pytest.mark.parametrize("size", ["", "small_"])
+def test_the_map_of_three_decoders_is_the_method_of_cytoplasm_stains(size):
+    """As it is there, on the images and by the steps of the other maps."""
+    row, rivals, cytoplasm = (
+        methods.freeze(main.load_config(name))
+        for name in (
+            f"pdl1_map:{size}multitask",
+            f"pdl1_map:{size}circles",
+            f"cytoplasm_multitask:{size}full",
+        )
+    )
+    assert row.options.decoders == ("main", "dynamic", "prior")
+    assert (row.method, row.options.loss) == ("multitask", cytoplasm.options.loss)
+    assert row.optim == cytoplasm.optim
+    for part in ("total_steps", "batch_size", "data", "eval"):
+        assert getattr(row, part) == getattr(rivals, part), part
+    model, rival = row.options.model, rivals.options.model
+    for part in ("network", "width", "backbone", "max_detections"):
+        assert getattr(model, part) == getattr(rival, part), part
+
+
+def test_circles_alone_are_the_main_decoder_of_three():
+    loss = methods.freeze(main.load_config("pdl1_map:circles")).options.loss
+    main_decoder = multitask.LossOptions()
+    assert (loss.target, loss.radius_px) == ("disc", main_decoder.radius_px)
+    for name in ("bce_weight", "iou_weight", "iou_form"):
+        assert getattr(loss, name) == getattr(main_decoder, name), name
 
 
 def test_rows_of_cytoplasm_stains_differ_by_their_decoders_alone():

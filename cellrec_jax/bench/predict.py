@@ -33,14 +33,15 @@ class Table1(NamedTuple):
     """Configuration of the network for two CPU cores."""
     full: str
     """That of the network of published size."""
-    paper_ms: float
-    """Time of a patch of `PAPER_HW`."""
+    paper_ms: float | None = None
+    """Time of a patch of `PAPER_HW`; None where the paper has no such row."""
 
 
 ROWS = {
     "ours": Table1("pdl1_point:small", "pdl1_point", 110.0),
     "p2pnet": Table1("pdl1_point:p2pnet_small", "pdl1_point:p2pnet", 120.0),
     "deeplab": Table1("pdl1_map:small_deeplab", "pdl1_map:deeplab", 2510.0),
+    "circles": Table1("pdl1_map:small_circles", "pdl1_map:circles"),
     "multitask": Table1("pdl1_map:small_multitask", "pdl1_map:multitask", 2520.0),
     "unet": Table1("pdl1_map:small_unet", "pdl1_map:unet", 2460.0),
     "res_unet": Table1("pdl1_map:small_res_unet", "pdl1_map:res_unet", 2560.0),
