@@ -71,6 +71,13 @@ def write_rows(
         _write(file, [dict(zip(columns, columns, strict=True)), *rows], columns)
 
 
+def read_rows(path: str | os.PathLike[str]) -> list[dict[str, str]]:
+    """Rows of a table, column -> text; none where there is no file."""
+    with _read(path) as rows:
+        columns = next(rows, [])
+        return [dict(zip(columns, row, strict=True)) for row in rows]
+
+
 def append_rows(
     path: str | os.PathLike[str],
     rows: Iterable[Mapping[str, Any]],

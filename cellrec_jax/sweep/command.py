@@ -9,11 +9,11 @@ import signal
 import sys
 
 from cellrec_jax import errors
-from cellrec_jax.io import markers
 from cellrec_jax.io.console import format_seconds
 from cellrec_jax.sweep import (
     figure,
     overlays,
+    pairs,
     parse,
     plan,
     published,
@@ -24,14 +24,15 @@ from cellrec_jax.sweep import (
 from cellrec_jax.workdir import interrupt
 
 _USAGE = """\
-Writes WORKDIR/SWEEP/SWEEP.csv, .md and .png beside the runs' work directories, and
-SWEEP_overlays.png, all rows on one test image; --publish copies them into another
-folder, the overlays as a smaller file. Runs whose results.json is there, of the same
-configuration, are skipped; Ctrl-C lets those that run save, and the same command goes
-on. With --published and --publish several machines can complete one table. --dry-run
-prints what is missing, one command a line, as an array job of a scheduler takes it, and
---table-only makes the table of what that has run. Ends with 0, with 1 if a run failed,
-2 for wrong usage, 130 after Ctrl-C, 141 if nothing reads what it prints any more."""
+Writes WORKDIR/SWEEP/SWEEP.csv, .md and .png beside the runs' work directories,
+SWEEP_overlays.png, all rows on one test image, and SWEEP_pairs.csv, rows compared image
+by image; --publish copies them into another folder, the overlays as a smaller file.
+Runs whose results.json is there, of the same configuration, are skipped; Ctrl-C lets
+those that run save, and the same command goes on. With --published and --publish
+several machines can complete one table. --dry-run prints what is missing, one command a
+line, as an array job of a scheduler takes it, and --table-only makes the table of what
+that has run. Ends with 0, with 1 if a run failed, 2 for wrong usage, 130 after Ctrl-C,
+141 if nothing reads what it prints any more."""
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -75,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="also write FOLDER/results/SWEEP.csv, .png and _overlays.png, and the "
         "table into FOLDER/results/README.md between <!-- SWEEP --> and "
-        "<!-- /SWEEP -->, which must be there",
+        "<!-- /SWEEP -->, which must be there; pairs as SWEEP_pairs",
     )
     add(
         "--published",
@@ -103,7 +104,7 @@ def _run(flags: argparse.Namespace) -> int:
         raise errors.ConfigError(f"--workers {flags.workers}: give 1 or more")
     sweep = parse.read(flags.sweep)
     if flags.publish is not None:  # now, not after hours of runs
-        markers.require(flags.publish / "results" / "README.md", sweep.name)
+        published.require(flags.publish, sweep)
     folder = flags.workdir / sweep.name
     runs = plan.expand(sweep, _overrides(flags))
     chosen = {one.name for one in plan.select(runs, flags.only)}
@@ -198,29 +199,33 @@ def _write(
 ) -> None:
     """Table and figure of all that is done, whatever was chosen this time.
 
-    What is done here counts before what is published. Overlays are published only if
-    all that was published is done here: no picture loses rows.
+    What is done here counts before what is published. Overlays and pairs are published
+    only if all that was published is done here: none loses rows.
     """
-    known = dict(before)
-    done = []
-    for job in jobs:
-        if found := state.results(job, ignored):
-            done.append(job)
-            known[job.run.name] = table.record(
-                job.run, found, sweep.metrics, job.digest
-            )
+    done = [(job, found) for job in jobs if (found := state.results(job, ignored))]
+    known = {**before}
+    known |= {
+        job.run.name: table.record(job.run, found, sweep.metrics, job.digest)
+        for job, found in done
+    }
     records = [known[job.run.name] for job in jobs if job.run.name in known]
     lines = table.summarize(sweep, records)
     stem = folder / sweep.name
     table.write_csv(f"{stem}.csv", sweep, records)
-    text = table.write_markdown(Path(f"{stem}.md"), sweep, lines)
     figure.draw(f"{stem}.png", sweep, lines)
-    drawn = overlays.find(sweep, done)
+    drawn = overlays.find(sweep, [job for job, _ in done])
     if drawn:
         overlays.draw(f"{stem}_overlays.png", drawn)
+    texts = [table.markdown(sweep, lines)]
+    if compared := pairs.compare(sweep, done):
+        pairs.write_csv(f"{stem}_pairs.csv", sweep, compared)
+        texts.append(pairs.markdown(sweep, compared))
+    table.write_markdown(Path(f"{stem}.md"), sweep, texts)
     if publish is not None:
-        complete = bool(drawn) and len(done) == len(records)
-        published.write(publish, stem, text, overlaid=complete)
+        complete = len(done) == len(records)
+        kept = texts if complete else texts[:1]
+        published.write(publish, stem, kept, overlaid=bool(drawn) and complete)
+    text = "\n\n".join(texts)
     _say(f"\n{text}\n\n{len(records)} of {len(jobs)} runs; {stem}.csv, .md and .png")
 
 

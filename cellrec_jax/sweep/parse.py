@@ -25,6 +25,11 @@
     axes = ["kept"]                         # axes that it is crossed with; all
     paper = { "F1@12px" = 0.8 }             # printed beside the row's results
 
+    [[pairs]]                               # row less against, image by image, in a
+    row = "bde"                             # table of their own, see `pairs`
+    against = "plain"
+    metric = "F1@12px/positive"             # F1, of all cells or of a class
+
 Later ones win: `set`, the row's `set`, axes, seed and fold, the command line.
 """
 
@@ -37,7 +42,7 @@ from typing import Any
 from cellrec_jax import errors
 from cellrec_jax.config import overrides
 from cellrec_jax.sweep import plan
-from cellrec_jax.sweep.plan import Axis, Row, Sweep
+from cellrec_jax.sweep.plan import Axis, Pair, Row, Sweep
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")  # names become folders
 _RESERVED = ("seed", "fold")
@@ -45,9 +50,10 @@ _RESERVED = ("seed", "fold")
 # Key -> type of its value; [type] is a list of different ones.
 _FILE: dict[str, Any] = {
     **{"title": str, "x": str, "folds": int, "seeds": [int], "seed_keys": [str]},
-    **{"metrics": [str], "set": dict, "axes": dict, "rows": dict},
+    **{"metrics": [str], "set": dict, "axes": dict, "rows": dict, "pairs": list},
 }
 _ROW = {"config": str, "label": str, "set": dict, "axes": [str], "paper": dict}
+_PAIR = {"row": str, "against": str, "metric": str}
 _AXIS: dict[str, Any] = {"key": object, "values": list, "choices": dict}
 _WANTED: dict[Any, str] = {
     **{dict: "a table, as {}.KEY = VALUE", list: "a list", str: "a text"},
@@ -94,8 +100,30 @@ def _sweep(name: str, fields: dict[str, Any]) -> Sweep:
         axes=axes,
         folds=folds,
         x=x,
+        pairs=tuple(_pair(one, rows) for one in fields.get("pairs", [])),
         **several,
     )
+
+
+def _pair(fields: Any, rows: Mapping[str, Row]) -> Pair:
+    _check(fields, "pairs", _PAIR, _PAIR)
+    pair = Pair(**fields)
+    for key, name in (("row", pair.row), ("against", pair.against)):
+        _require(
+            name in rows, f"pairs.{key} = {name!r}; the rows are {', '.join(rows)}"
+        )
+    _require(pair.row != pair.against, f"pairs compares {pair.row!r} with itself")
+    _require(
+        pair.metric.startswith("F1@"),
+        f"pairs.metric = {pair.metric!r}: give F1@12px or F1@12px/CLASS, 12 px the "
+        "match radius",
+    )
+    for axis in rows[pair.against].axes:
+        _require(
+            axis in rows[pair.row].axes,
+            f"pairs.against = {pair.against!r} has the axis {axis}, {pair.row!r} not",
+        )
+    return pair
 
 
 def _row(

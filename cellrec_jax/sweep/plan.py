@@ -31,6 +31,17 @@ class Row:
 
 
 @dataclasses.dataclass(frozen=True)
+class Pair:
+    """Two rows that are compared image by image."""
+
+    row: str
+    against: str
+    """A row that is crossed with no axis but those of `row`."""
+    metric: str
+    """F1 at the match radius, as `F1@12px` or `F1@12px/CLASS`."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Sweep:
     """What a sweep file says."""
 
@@ -44,6 +55,7 @@ class Sweep:
     folds: int = 0
     x: str = ""
     """Axis of the figure; "" draws bars, or each of several `groups` over its own."""
+    pairs: tuple[Pair, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

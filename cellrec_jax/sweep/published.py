@@ -38,18 +38,29 @@ def read(
     return found, sum(line[table.CONFIG] not in wanted for line in lines)
 
 
-def write(folder: Path, stem: Path, text: str, *, overlaid: bool) -> None:
-    """Copies a sweep's files into FOLDER/results, and its table into README.md there.
+def require(folder: Path, sweep: Sweep) -> None:
+    """Raises a ConfigError unless README.md has a place for each table of `write`."""
+    readme = folder / "results" / "README.md"
+    markers.require(readme, sweep.name)
+    if sweep.pairs:
+        markers.require(readme, f"{sweep.name}_pairs")
 
-    `stem`: their path without suffixes; overlays, if `overlaid`, become smaller.
-    ConfigError if README.md has no place for the table.
+
+def write(folder: Path, stem: Path, texts: Sequence[str], *, overlaid: bool) -> None:
+    """Copies a sweep's files into FOLDER/results, and its tables into README.md there.
+
+    `stem`: their path without suffixes; `texts`: the table and, if they are to be
+    copied, that of pairs; overlays, if `overlaid`, become smaller. ConfigError if
+    README.md has no place for the tables.
     """
     copy = folder / "results" / stem.name
-    for suffix in (".csv", ".png"):
+    paired = ["_pairs.csv"] if len(texts) > 1 else []
+    for suffix in (".csv", ".png", *paired):
         atomic.write_bytes(f"{copy}{suffix}", Path(f"{stem}{suffix}").read_bytes())
     if overlaid:
         overlays.publish(f"{copy}_overlays.png", f"{stem}_overlays.png")
-    markers.replace(folder / "results" / "README.md", stem.name, text)
+    for name, text in zip((stem.name, f"{stem.name}_pairs"), texts, strict=False):
+        markers.replace(folder / "results" / "README.md", name, text)
 
 
 def _record(run: Run, line: Mapping[str, str], sweep: Sweep) -> table.Record:

@@ -123,12 +123,11 @@ def markdown(sweep: Sweep, lines: Iterable[Line]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in table)
 
 
-def write_markdown(path: Path, sweep: Sweep, lines: Sequence[Line]) -> str:
-    """Writes the table under its title, and returns the table alone."""
-    text = markdown(sweep, lines)
+def write_markdown(path: Path, sweep: Sweep, texts: Sequence[str]) -> None:
+    """Writes tables, that of `markdown` first, under the sweep's title."""
     note = "Mean ± half the 95 % t interval over seeds."
-    atomic.write_bytes(path, f"# {sweep.title}\n\n{note}\n\n{text}\n".encode())
-    return text
+    text = "\n\n".join([f"# {sweep.title}", note, *texts])
+    atomic.write_bytes(path, f"{text}\n".encode())
 
 
 def write_csv(

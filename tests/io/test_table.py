@@ -39,6 +39,8 @@ def test_no_detections_give_a_header(tmp_path):
 def test_none_becomes_an_empty_cell(tmp_path):
     table.write_rows(tmp_path / "r.csv", [{"b": None, "a": 1}], ["a", "b"])
     assert read(tmp_path / "r.csv") == [["a", "b"], ["1", ""]]
+    assert table.read_rows(tmp_path / "r.csv") == [{"a": "1", "b": ""}]
+    assert table.read_rows(tmp_path / "none.csv") == []
 
 
 def test_wrong_rows_leave_nothing(tmp_path):

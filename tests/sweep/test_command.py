@@ -1,5 +1,6 @@
 """The whole sweep with a stand-in for training."""
 
+import json
 from pathlib import Path
 import shutil
 
@@ -128,6 +129,56 @@ def test_publishing_leaves_the_rest_of_the_readme(sweep, tmp_path):
     assert sweep("--table-only", "--publish", str(folder)) == 0
     with Image.open(folder / "results" / "trial_overlays.png") as published:
         assert published.mode == "P"
+
+
+PAIR = """
+[[pairs]]
+row = "plain"
+against = "bde"
+metric = "F1@12px"
+"""
+
+
+@pytest.mark.usefixtures("no_figure")
+def test_pairs_stand_under_the_table_and_are_published_apart(
+    sweep, sweep_file, folder, tmp_path, capsys
+):
+    sweep_file.write_text(sweep_file.read_text() + PAIR)
+    publish = ["--table-only", "--publish", str(folder)]
+    assert sweep(*publish) == 2
+    assert "needs one line <!-- trial_pairs -->" in capsys.readouterr().err
+    readme = folder / "results" / "README.md"
+    markers = "<!-- trial_pairs -->\nold\n<!-- /trial_pairs -->\n"
+    readme.write_text(readme.read_text() + markers)
+    assert sweep("--only", "seed=0", "--publish", str(folder)) == 0
+    assert "old" in readme.read_text()  # the runs counted nothing
+    for number, name in enumerate(NAMES[:3]):
+        _count(tmp_path / "out/trial" / name, matched=number)
+    assert sweep(*publish) == 0
+    text = (tmp_path / "out/trial/trial.md").read_text()
+    line = "| plain - BDE | 0.1 | F1@12px | 1 | 1 | 0 | -0.500 | -0.500 |"
+    assert text.index("| BDE |") < text.index(line)
+    assert line in readme.read_text().partition("<!-- trial_pairs -->")[2]
+    assert "old" not in readme.read_text()
+    paired = (folder / "results" / "trial_pairs.csv").read_text().splitlines()
+    assert len(paired) == 3
+    shutil.rmtree(tmp_path / "out/trial/plain/kept=1.0")
+    before = readme.read_text()  # of whose runs one is known by the table alone
+    assert sweep("--published", str(folder), *publish) == 0
+    assert readme.read_text() == before
+    assert len((tmp_path / "out/trial/trial_pairs.csv").read_text().splitlines()) == 2
+    assert (folder / "results" / "trial_pairs.csv").read_text().count("\n") == 3
+
+
+def _count(workdir, matched):
+    """What evaluation leaves behind, of four cells and four detections."""
+    path = workdir / "results.json"
+    found = json.loads(path.read_text())
+    found["metrics"]["F1@12px"] = {"value": matched / 4}
+    path.write_text(json.dumps(found))
+    rows = "image,num_matched,num_predicted,num_truth\n1,{},4,4\n"
+    (workdir / "predictions").mkdir()
+    (workdir / "predictions" / "per_image.csv").write_text(rows.format(matched))
 
 
 @pytest.fixture

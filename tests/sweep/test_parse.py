@@ -15,6 +15,38 @@ def test_a_file(sweep_file):
     assert plain.overrides == {"data.format": "bcdata", "loss.calibration": "plain"}
     assert (plain.label, plain.axes, plain.paper) == ("plain", ("kept",), {"F1": 0.6})
     assert (bde.label, bde.axes, bde.paper) == ("BDE", (), {})
+    assert sweep.pairs == ()
+
+
+def test_pairs(tmp_path):
+    path = tmp_path / "trial.toml"
+    path.write_text(
+        """
+        metrics = ["F1"]
+        axes.q = { key = "a", values = [1, 2] }
+        rows.a = { config = "c" }
+        rows.b = { config = "c", label = "d", axes = [] }
+        [[pairs]]
+        row = "a"
+        against = "b"
+        metric = "F1@12px/positive"
+        """
+    )
+    assert parse.read(path).pairs == (parse.Pair("a", "b", "F1@12px/positive"),)
+    text = path.read_text()
+    for old, new, message in (
+        ('against = "b"', 'against = "x"', "pairs.against = 'x'; the rows are a, b"),
+        ('metric = "F1@12px/positive"', 'metric = "AP"', "pairs.metric = 'AP': give"),
+        ('against = "b"', "", "pairs lacks 'against'"),
+        ('row = "a"', 'row = "b"', "compares 'b' with itself"),
+    ):
+        path.write_text(text.replace(old, new))
+        with pytest.raises(errors.ConfigError, match=message):
+            parse.read(path)
+    swapped = text.replace('row = "a"', 'row = "b"')
+    path.write_text(swapped.replace('against = "b"', 'against = "a"'))
+    with pytest.raises(errors.ConfigError, match="'a' has the axis q, 'b' not"):
+        parse.read(path)
 
 
 def test_rows_that_share_no_axis_have_no_common_x(tmp_path):
