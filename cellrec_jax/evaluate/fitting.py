@@ -110,6 +110,7 @@ def metrics(
         protocol=config.protocol,
         strict=config.strict,
         beside=config.beside,
+        empty_is_one=config.empty_is_one,
     )
 
 

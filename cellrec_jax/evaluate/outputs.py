@@ -168,7 +168,10 @@ def print_metrics(
                 console.line(f"{name:>24}  undefined")
             continue
         between = "" if low is None else f"  [{low:.3f}, {high:.3f}]"
-        console.line(f"{name:>24}  {value:.3f}{between}")
+        skipped = ""
+        if number := entry.get("num_skipped"):
+            skipped = f"  without {number} images with no cell and no detection"
+        console.line(f"{name:>24}  {value:.3f}{between}{skipped}")
     for line in model.threshold_lines():
         console.line(line)
     console.line(f"results: {output}")

@@ -66,6 +66,21 @@ def ratios(counts: PointCounts) -> dict[str, np.ndarray]:
     }
 
 
+def image_f1(counts: PointCounts, *, empty_is_one: bool = False) -> np.ndarray:
+    """F1 of each image and class, f64 [I, K].
+
+    NaN without cells and predictions, or 1 (`empty_is_one`).
+    """
+    f1 = ratios(counts)["F1"]
+    return np.where(np.isnan(f1), 1.0, f1) if empty_is_one else f1
+
+
+def mean_f1(f1: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Means over the images that have one, [S, K], by int64 weights [S, I]."""
+    defined = np.isfinite(f1)
+    return samples.ratio(weights @ np.where(defined, f1, 0.0), weights @ defined)
+
+
 def count_samples(
     counts: PointCounts, weights: np.ndarray, radius_px: float
 ) -> samples.ByClass:

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cellrec_jax.metrics import counting, radii, samples
+from cellrec_jax.metrics import counting, samples
 
 
 class Difference(NamedTuple):
@@ -44,12 +44,12 @@ def compare(
     """
     weights = samples.draw(len(first.num_truth), num_bootstrap, seed)
     total = _pooled_f1(first, weights) - _pooled_f1(second, weights)
-    own = radii.image_f1(first, empty_is_one=empty_is_one)
-    own = own - radii.image_f1(second, empty_is_one=empty_is_one)
-    averaged = radii.mean_f1(samples.mean_defined(own)[:, None], weights)
+    own = counting.image_f1(first, empty_is_one=empty_is_one)
+    own = own - counting.image_f1(second, empty_is_one=empty_is_one)
+    averaged = counting.mean_f1(samples.mean_defined(own)[:, None], weights)
     return Differences(
         _difference(samples.mean_defined(total), total[0]),
-        _difference(averaged[:, 0], radii.mean_f1(own, weights[:1])[0]),
+        _difference(averaged[:, 0], counting.mean_f1(own, weights[:1])[0]),
         int(np.isnan(own).sum()),
     )
 

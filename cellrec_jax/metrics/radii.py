@@ -42,8 +42,8 @@ def table(
     total = [
         counting.ratios(counting.pool(counts, weights))["F1"] for counts in by_radius
     ]
-    own = [image_f1(counts, empty_is_one=empty_is_one) for counts in by_radius]
-    mean = [mean_f1(f1, weights) for f1 in own]
+    own = [counting.image_f1(counts, empty_is_one=empty_is_one) for counts in by_radius]
+    mean = [counting.mean_f1(f1, weights) for f1 in own]
     num_images = np.isfinite(own[0]).sum(axis=0)
     return {
         "radii_px": [float(radius) for radius in radii_px],
@@ -57,18 +57,6 @@ def table(
             for label, name in enumerate(class_names)
         },
     }
-
-
-def image_f1(counts: counting.PointCounts, *, empty_is_one: bool = False) -> np.ndarray:
-    """F1 of each image and class, f64 [I, K]; NaN, or 1, where nothing is there."""
-    f1 = counting.ratios(counts)["F1"]
-    return np.where(np.isnan(f1), 1.0, f1) if empty_is_one else f1
-
-
-def mean_f1(f1: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Means over the images that have one, [S, K], by int64 weights [S, I]."""
-    defined = np.isfinite(f1)
-    return samples.ratio(weights @ np.where(defined, f1, 0.0), weights @ defined)
 
 
 def _curve(values: np.ndarray, radii_px: Sequence[float]) -> dict[str, Any]:

@@ -2,11 +2,12 @@
 
 Over all detections, by box overlap: `AP11` (11 points), `AP` (area) and `recall` (end
 of the curve). At the operating thresholds, within the radius: `F1@12px`,
-`precision@12px`, `recall@12px` (12 px the radius); `count_mae`, see `counting`.
-Detections are pooled. Several classes also have each per class (`AP11/NAME`); then
-AP11, AP and recall are means over classes with cells, precision, recall and F1 pool
-matches inside classes, `count_mae` counts all together; `recognition` and, if names
-define one, `proportion` add theirs.
+`precision@12px`, `recall@12px` (12 px the radius) of pooled detections; `count_mae`,
+see `counting`; `mean_F1@12px`, the mean of the images' own, without those
+(`num_skipped`) that have no cell and no detection. Several classes also have each per
+class (`AP11/NAME`); then AP11, AP and recall are means over classes with cells,
+precision, recall and F1 pool matches inside classes, `count_mae` counts all together;
+`recognition` and, if names define one, `proportion` add theirs.
 
 Undefined is None, never NaN: AP and recall without cells, precision without
 predictions, F1 with neither (0 with one), box metrics without boxes, intervals of fewer
@@ -41,13 +42,15 @@ def evaluate(
     protocol: str = "max",
     strict: bool = False,
     beside: str = "",
+    empty_is_one: bool = False,
 ) -> dict[str, dict[str, Any]]:
     """Computes every metric of a set, with bootstrap 95 % intervals over images.
 
     At `thresholds` [K] within `radius_px`, by `protocol` (of `matching.METHODS`) and
     `strict`; boxes must exceed `iou`. `num_bootstrap` 0 is no intervals;
     `num_threshold_labels` [K], validation cells that chose the thresholds, None
-    unknown; `beside`, a second protocol, gives `F1(nearest)@12px`, empty for none.
+    unknown; `beside`, a second protocol, gives `F1(nearest)@12px`, empty for none; with
+    `empty_is_one` `mean_F1` skips no image.
 
     Returns name -> `samples.entry`, at the operating thresholds with `protocol`,
     `strict`, `thresholds` and `num_threshold_labels` (class name -> number).
@@ -58,7 +61,14 @@ def evaluate(
     )
     metrics = samples.entries(by_box, class_names, detected, truth, len(results))
     matched = functools.partial(
-        _matched_entries, results, class_names, thresholds, radius_px, weights, strict
+        _matched_entries,
+        results,
+        class_names,
+        thresholds,
+        radius_px,
+        weights,
+        strict,
+        empty_is_one,
     )
     at_thresholds = matched(protocol)
     if beside:
@@ -151,6 +161,7 @@ def _matched_entries(
     radius_px: float,
     weights: np.ndarray,
     strict: bool,
+    empty_is_one: bool,
     protocol: str,
 ) -> dict[str, dict[str, Any]]:
     """Entries of the metrics at the operating thresholds, by one protocol."""
@@ -163,6 +174,7 @@ def _matched_entries(
         counts.num_truth.sum(axis=0),
         len(results),
     )
+    found |= _mean_entries(counts, class_names, weights, radius_px, empty_is_one)
     if len(class_names) > 1:
         confusion = recognition.confusion_matrices(
             results, thresholds, radius_px, **rule
@@ -171,6 +183,31 @@ def _matched_entries(
     if definition := proportion.score_definition(class_names):
         found |= proportion.entries(definition, counts, weights)
     return {name: entry | rule for name, entry in found.items()}
+
+
+def _mean_entries(
+    counts: counting.PointCounts,
+    class_names: Sequence[str],
+    weights: np.ndarray,
+    radius_px: float,
+    empty_is_one: bool,
+) -> dict[str, dict[str, Any]]:
+    """Entries of the mean of the images' F1, of `num_images` that have one."""
+    together = counting.PointCounts(*(part.sum(1, keepdims=True) for part in counts))
+    rule = functools.partial(counting.image_f1, empty_is_one=empty_is_one)
+    own, by_class = rule(together), rule(counts)
+    means = counting.mean_f1(own, weights)[:, 0], counting.mean_f1(by_class, weights)
+    found = samples.entries(
+        {f"mean_F1@{radius_px:g}px": means},
+        class_names,
+        counts.num_predicted.sum(axis=0),
+        counts.num_truth.sum(axis=0),
+        len(own),
+    )
+    numbers = np.isfinite(np.concatenate([own, by_class], axis=1)).sum(axis=0)
+    for entry, number in zip(found.values(), numbers.tolist(), strict=False):
+        entry |= {"num_images": number, "num_skipped": len(own) - number}
+    return found
 
 
 def _named_beside(

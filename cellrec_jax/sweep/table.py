@@ -56,14 +56,15 @@ def record(
     """Picks what a table needs from the content of results.json.
 
     Its `metrics`; or seconds (of training), predict_s (an image's), parameters (of the
-    network), `BEST_F1`. `config` is `state.digest`.
+    network), `BEST_F1`, those of `_over_radii`. `config` is `state.digest`.
     """
+    tables = results.get("tables", {})
     measured, found = results.get("metrics", {}), results.get("run", {})
     facts = {key: found.get("timing", {}).get(key) for key in ("seconds", "predict_s")}
     facts |= {"parameters": found.get("parameters"), CONFIG: config}
-    known = {**facts, BEST_F1: _best_f1(results.get("tables", {}))}
+    known = {**facts, BEST_F1: _best_f1(tables), **_over_radii(tables.get("radii", {}))}
     values = {
-        name: known[name] if name in known else measured.get(name, {}).get("value")
+        name: measured[name].get("value") if name in measured else known.get(name)
         for name in metrics
     }
     return Record(run, values, {**facts, **found.get("versions", {})})
@@ -78,6 +79,22 @@ def _best_f1(tables: Mapping[str, Any]) -> float | None:
         if (defined := [f1 for f1 in curve["F1"] if f1 is not None])
     ]
     return statistics.fmean(peaks) if peaks else None
+
+
+def _over_radii(radii: Mapping[str, Any]) -> dict[str, float | None]:
+    """F1 of classes at each of `eval.radii_px`, and the areas of these curves.
+
+    `F1@8px/CLASS` (of all cells together), `mean_F1@8px/CLASS` (of images),
+    `F1(area)/CLASS` and `mean_F1(area)/CLASS`.
+    """
+    found = {}
+    for label, curves in radii.get("classes", {}).items():
+        for name, measure in (("F1", "total_F1"), ("mean_F1", "mean_F1")):
+            values = curves[measure]["value"]
+            for radius, value in zip(radii["radii_px"], values, strict=True):
+                found[f"{name}@{radius:g}px/{label}"] = value
+            found[f"{name}(area)/{label}"] = curves[measure]["area"]["value"]
+    return found
 
 
 def interval(values: Sequence[float]) -> Cell:

@@ -26,6 +26,27 @@ def test_metrics_of_the_two_images(results):
     assert found["recall@12px"]["value"] == 1.0
     assert found["count_mae"]["value"] == 0.5
     assert found["recall"]["value"] == 1.0
+    assert found["mean_F1@12px"]["num_skipped"] == 0
+
+
+def test_whether_an_empty_image_counts_is_asked_for_by_the_config(results):
+    """F1 1 and 2/3 of the two images; the third has nothing."""
+    nothing = np.zeros((0, 2), np.float32)
+    empty = results[0]._replace(
+        pred_points_yx=nothing,
+        pred_scores=np.zeros(0, np.float32),
+        pred_labels=np.zeros(0, np.int32),
+        pred_ignored=np.zeros(0, bool),
+        true_points_yx=nothing,
+        true_labels=np.zeros(0, np.int32),
+    )
+    results = [*(one._replace(pred_boxes_yxyx=None) for one in results), empty]
+    results[2] = results[2]._replace(pred_boxes_yxyx=None)
+    decode = {"thresholds": [0.0], "num_labels": [2], "min_distance": 0.0}
+    for count, value in ((False, 5 / 6), (True, 8 / 9)):
+        config = EvalConfig(bootstrap=0, empty_is_one=count)
+        found = fitting.metrics(results, ("cell",), config, 12.0, decode)
+        assert found["mean_F1@12px"]["value"] == pytest.approx(value)
 
 
 def test_a_shared_threshold_is_asked_for_by_the_config(results):

@@ -76,6 +76,7 @@ def test_one_class_by_hand():
             "precision@12px": 2 / 3,
             "recall@12px": 2 / 3,
             "count_mae": (1 + 1) / 2,
+            "mean_F1@12px": (2 / (1 + 2) + 2 / (2 + 1)) / 2,
         }
     )
     assert metrics["AP"]["num_predicted"] == 4
@@ -118,6 +119,36 @@ def test_two_classes_by_hand():
     entry = metrics["F1@7.5px"]
     assert entry["num_threshold_labels"] == {"a": 3, "b": 0}
     assert entry["low"] is None  # one image says nothing about images
+
+
+def test_mean_of_images_without_those_that_have_nothing():
+    """Class a: F1 1 and 0 of two images; b: 2/3 of one, and nothing in the other."""
+    results = [
+        make_result(
+            [[20, 30], [50, 10]],
+            [0.9, 0.8],
+            [[20, 30], [50, 10], [30, 60]],
+            pred_labels=[0, 1],
+            true_labels=[0, 1, 1],
+        ),
+        make_result([[20, 30]], [0.9], [[50, 60]]),
+        make_result([], [], []),
+    ]
+    options = {"radius_px": 12.0, "thresholds": np.array([0.5, 0.5])}
+    found = report.evaluate(results, ["a", "b"], **options)
+    for name, value, number in (
+        ("mean_F1@12px", (4 / 5 + 0) / 2, 2),
+        ("mean_F1@12px/a", (1 + 0) / 2, 2),
+        ("mean_F1@12px/b", 2 / 3, 1),
+    ):
+        assert found[name]["value"] == pytest.approx(value)
+        assert found[name]["num_images"] == number
+        assert found[name]["num_skipped"] == 3 - number
+    assert (found["mean_F1@12px/a"]["low"], found["mean_F1@12px/a"]["high"]) == (0, 1)
+    as_one = report.evaluate(results, ["a", "b"], **options, empty_is_one=True)
+    assert as_one["mean_F1@12px/b"]["value"] == pytest.approx((2 / 3 + 1 + 1) / 3)
+    assert as_one["mean_F1@12px/b"]["num_skipped"] == 0
+    assert as_one["F1@12px/b"]["value"] == pytest.approx(2 / 3)
 
 
 def test_detection_apart_from_classes():
@@ -182,7 +213,7 @@ def test_a_second_protocol_beside_the_first():
     both = report.evaluate(results, ["a@b"], beside="nearest", **options)
     assert {name: both[name] for name in alone} == alone
     assert both.keys() - alone.keys() == {
-        f"{name}(nearest)@15px" for name in ("F1", "precision", "recall")
+        f"{name}(nearest)@15px" for name in ("F1", "mean_F1", "precision", "recall")
     }
     assert both["F1@15px"]["value"] == 1.0
     assert both["F1(nearest)@15px"]["value"] == 0.5
@@ -192,7 +223,8 @@ def test_a_second_protocol_beside_the_first():
     )
     names = {name for name in two if "(nearest)" in name}
     assert {"F1(nearest)@15px/a@b", "detection_F1(nearest)@15px"} < names
-    assert len(names) == 3 * (3 + 2)  # F1, precision, recall: 3 of classes, 2 others
+    # F1, precision, recall: 3 of classes, 2 others; mean F1: 3
+    assert len(names) == 3 * (3 + 2) + 3
 
 
 def test_strict_reaches_every_metric_at_the_thresholds():
@@ -270,7 +302,7 @@ def test_one_sided_sets():
         thresholds=np.array([0.5]),
     )
     expected = {"AP11": 0, "AP": 0, "recall": 0, "F1@12px": 0, "recall@12px": 0}
-    expected |= {"precision@12px": None, "count_mae": 1}
+    expected |= {"precision@12px": None, "count_mae": 1, "mean_F1@12px": 0}
     assert values(missed) == expected
     invented = report.evaluate(
         [make_result([[5, 9]], [0.9], [])],
@@ -280,6 +312,7 @@ def test_one_sided_sets():
     )
     expected = {"AP11": None, "AP": None, "recall": None, "F1@12px": 0}
     expected |= {"recall@12px": None, "precision@12px": 0, "count_mae": 1}
+    expected |= {"mean_F1@12px": 0}
     assert values(invented) == expected
 
 

@@ -70,6 +70,28 @@ def test_best_f1_is_the_mean_of_the_curves_highest_points():
     assert table.record(run, {}, (table.BEST_F1,)).values == {table.BEST_F1: None}
 
 
+def test_values_at_other_radii_and_areas():
+    run = plan.Run("ours", "c", {}, 0, None, {})
+    curve = {"value": [0.2, None, 0.6], "area": {"value": 0.5}}
+    total = {"value": [0.1, 0.3, 0.7], "area": {"value": 0.4}}
+    classes = {"a": {"total_F1": total, "mean_F1": curve}}
+    results = {
+        "tables": {"radii": {"radii_px": [4.0, 8.0, 12.5], "classes": classes}},
+        "metrics": {"F1@4px/a": {"value": 0.9}},
+    }
+    expected = {
+        "mean_F1@4px/a": 0.2,
+        "mean_F1@8px/a": None,
+        "mean_F1@12.5px/a": 0.6,
+        "F1@12.5px/a": 0.7,
+        "F1(area)/a": 0.4,
+        "mean_F1(area)/a": 0.5,
+        "F1@4px/a": 0.9,  # measured apart
+        "F1@6px/a": None,
+    }
+    assert table.record(run, results, tuple(expected)).values == expected
+
+
 def test_lines_follow_the_file():
     lines = table.summarize(SWEEP, RECORDS)
     assert [(line.row, line.axes, line.num_seeds) for line in lines] == [
