@@ -117,6 +117,13 @@ _TABLE: dict[str, list[tuple]] = {
         ("difference**2 if", "2 * difference**2 if", "twice the squared error"),
         ("dice / 2, 0.0", "dice, 0.0", "overlap of Eq. 2 without its half"),
     ],
+    "cellrec_jax.losses.pseudo_masks": [
+        ("factor * error**2", "error**2", "cells weigh 1"),
+        (" & (labels != IGNORE)", "", "labels that are none cost"),
+        ("+ others * (1.0 - maps)", "+ maps * (1.0 - others)", "one pair of the two"),
+        ("(y, x) > (0, 0)", "(y, x) >= (0, 0)", "pixels paired with themselves"),
+        ("both = counted &", "both =", "pairs of which one counts"),
+    ],
     "cellrec_jax.losses.sparse_heatmap": [
         ("found.mask & ~labeled,", "found.mask,", "labelled peaks lose weight"),
     ],
@@ -140,6 +147,31 @@ _TABLE: dict[str, list[tuple]] = {
         ("(x < size_hw[1])", "(x <= size_hw[1])", "right edge is inside"),
         ("size_hw[0] / 2, size_hw[1] / 2", "size_hw[1] / 2, size_hw[0] / 2", "sides"),
     ],
+    "cellrec_jax.methods.estimate_mask.voronoi": [
+        ("len(points_yx)).min(axis=1)", "-1).max(axis=1)", "the last of equal points"),
+        ("found[:-1] |= across", "found[1:] |= across", "edges on one side"),
+    ],
+    "cellrec_jax.methods.estimate_mask.clusters": [
+        ("image / options.color_scale", "image", "colours outweigh distances"),
+        ("part = _grow(part, options.dilate_px)", "pass", "masks do not grow"),
+        ("pad:-pad] & inside", "pad:-pad]", "masks leave their polygons"),
+        ("int(np.argmin(share))", "int(np.argmax(size))", "background by size"),
+    ],
+    "cellrec_jax.methods.estimate_mask.labels": [
+        ("(1 + classes)[owners]", "classes[owners]", "class 0 is background"),
+        ("found[~valid] = IGNORE", "pass", "labels outside of the region"),
+    ],
+    "cellrec_jax.methods.estimate_mask.detector": [
+        ("batch.valid & told", "batch.valid", "all is known"),
+        ("< detector.background", "> detector.background", "cells as background"),
+    ],
+    "cellrec_jax.methods.estimate_mask.method": [
+        ("progress.step >= begins", "progress.step > begins", "the CRF a step late"),
+        ("+ 1, dtype=bool)[..., 1:]", "+ 1, dtype=bool)[..., :-1]", "background cells"),
+    ],
+    "cellrec_jax.methods.thinning": [
+        ("jnp.argsort(-scores, stable=True)", "jnp.argsort(scores)", "the worst stays"),
+    ],
     "cellrec_jax.ops.boxes": [
         ("1::2], 0.0, width)", "1::2], 0.0, height)", "x clipped to the height"),
     ],
@@ -155,6 +187,12 @@ _TABLE: dict[str, list[tuple]] = {
         ("where(squared <= radius_px**2", "where(squared < radius_px**2", "< for <="),
         ("inside ^= columns", "inside |= columns", "left of an edge is inside"),
         ("jax.random.fold_in(rng, i))(", "rng)(", "one polygon for all cells"),
+    ],
+    "cellrec_jax.ops.components": [
+        ("for axis in (0, 1):", "for axis in (1, 1):", "rows alone connect"),
+        ("where(labels < labels.size,", "where(labels >= 0,", "background in a slot"),
+        ("pixel_to_point(first_yx + means[:, :2])", "resize_points(first_yx, 1)",
+         "first pixels for centres"),
     ],
     "cellrec_jax.ops.patches": [
         ("side_px // 2, (side_px - 1) // 2", "(side_px - 1) // 2, side_px // 2",

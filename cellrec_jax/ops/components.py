@@ -1,4 +1,7 @@
-"""Connected parts of a mask, in fixed slots: as `scipy.ndimage.label`, inside jit."""
+"""Connected components of a mask, and their centres, areas and mean values.
+
+Of one image, 8 neighbours, in fixed shapes: for decoding inside jit and vmap.
+"""
 
 from typing import NamedTuple
 
@@ -9,66 +12,82 @@ import jax.numpy as jnp
 from cellrec_jax import geometry
 
 
-class Parts(NamedTuple):
-    """M parts of a mask, the largest first; 0 in empty slots."""
+class Components(NamedTuple):
+    """The M largest components, by falling area; 0 in empty slots."""
 
     points_yx: jax.Array
-    """f32 [M, 2] centroids of their pixels, px."""
+    """f32 [M, 2] mean of the pixels' centres, px."""
     area: jax.Array
-    """f32 [M] pixels."""
+    """f32 [M] number of pixels."""
     values: jax.Array
-    """f32 [M, K] means of values over their pixels."""
+    """f32 [M, K] means over the pixels."""
     mask: jax.Array
-    """bool [M]."""
+    """bool [M]; True for real components."""
 
 
 def label(mask: jax.Array) -> jax.Array:
-    """The first pixel of the part that each pixel is in, i32 [H, W]; H * W outside.
+    """Least pixel number (y W + x) of each pixel's component, i32 [H, W].
 
-    Pixels count by rows; parts are 8-connected. The least number spreads by a pixel and
-    then to where it points, until nothing changes.
+    Of a bool [H, W]; H W in the background. Each pixel points to one of its component.
+    In each round it, and what it points to, learn the least pointer around, and
+    pointers are followed twice: few rounds, also in spirals. Pointers only fall, so it
+    ends.
     """
     chex.assert_rank(mask, 2)
-    outside = mask.size
-    number = jnp.arange(outside, dtype=jnp.int32).reshape(mask.shape)
-    start = jnp.where(mask, number, outside)
+    number = jnp.arange(mask.size, dtype=jnp.int32).reshape(mask.shape)
+    start = jnp.where(mask, number, mask.size)
 
-    def spread(labels: jax.Array) -> jax.Array:
-        for window in ((3, 1), (1, 3)):
-            labels = jax.lax.reduce_window(
-                labels, jnp.int32(outside), jax.lax.min, window, (1, 1), "SAME"
-            )
-        labels = jnp.where(mask, labels, outside)
-        ends = jnp.append(labels.ravel(), outside)
-        return ends[labels]
+    def advance(carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        labels, _ = carry
+        least = jnp.where(mask, _least_around(labels), mask.size)
+        pointers = labels.ravel()
+        told = least.ravel().at[pointers].min(least.ravel(), mode="drop")
+        for _ in range(2):
+            told = told.at[told].get(mode="fill", fill_value=mask.size)
+        return told.reshape(mask.shape), jnp.any(least != labels)
 
-    def step(state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        labels, _ = state
-        new = spread(labels)
-        return new, jnp.any(new != labels)
-
-    labels, _ = jax.lax.while_loop(lambda state: state[1], step, (start, jnp.any(mask)))
+    labels, _ = jax.lax.while_loop(
+        lambda carry: carry[1], advance, (start, jnp.any(mask))
+    )
     return labels
 
 
-def measure(labels: jax.Array, values: jax.Array, max_parts: int) -> Parts:
-    """Centroid, area and means of the largest parts; of `label`, values [H, W, K]."""
+def _least_around(labels: jax.Array) -> jax.Array:
+    """Least of the square of 3 x 3 around each pixel."""
+    for axis in (0, 1):
+        ends = [(1, 1) if axis == i else (0, 0) for i in range(2)]
+        padded = jnp.pad(labels, ends, constant_values=labels.size)
+        size = labels.shape[axis]
+        before, after = (
+            jax.lax.slice_in_dim(padded, i, i + size, axis=axis) for i in (0, 2)
+        )
+        labels = jnp.minimum(labels, jnp.minimum(before, after))
+    return labels
+
+
+def measure(labels: jax.Array, values: jax.Array, max_components: int) -> Components:
+    """Measures the `max_components` largest components of a `label`.
+
+    Of equal areas the one of the least label comes first. `values` [H, W, K] of any
+    kind, which the background may leave at anything. Sums are in float32 from each
+    component's first pixel: centres of cells are exact.
+    """
     chex.assert_rank([labels, values], [2, 3])
     chex.assert_equal_shape_prefix([labels, values], 2)
-    rows, columns = jnp.indices(labels.shape, dtype=jnp.float32)
-    columns_of = [jnp.ones_like(rows), rows, columns]
-    columns_of += [values[..., k] for k in range(values.shape[-1])]
-    features = jnp.stack(columns_of, axis=-1).reshape(labels.size, -1)
-    sums = jax.ops.segment_sum(
-        features.astype(jnp.float32), labels.ravel(), labels.size + 1
-    )[:-1]
-    number = min(max_parts, labels.size)
-    area, chosen = jax.lax.top_k(sums[:, 0], number)
+    width = labels.shape[1]
+    slots = max(labels.size, max_components)
+    owner = jnp.where(labels < labels.size, labels, slots).ravel()
+    place = jnp.stack(jnp.indices(labels.shape, jnp.int32), axis=-1)
+    first = jnp.stack(jnp.divmod(labels, width), axis=-1)
+    parts = [jnp.ones((*labels.shape, 1)), place - first, values]
+    rows = jnp.concatenate([part.astype(jnp.float32) for part in parts], axis=-1)
+    sums = jnp.zeros((slots, rows.shape[-1]), jnp.float32)
+    sums = sums.at[owner].add(rows.reshape(-1, rows.shape[-1]), mode="drop")
+    area, index = jax.lax.top_k(sums[:, 0], max_components)
     mask = area > 0
-    means = sums[chosen, 1:] / jnp.where(mask, area, 1.0)[:, None]
-    points_yx = geometry.pixel_to_point(means[:, :2])
-    parts = Parts(jnp.where(mask[:, None], points_yx, 0.0), area, means[:, 2:], mask)
-    missing = max_parts - number
-    return jax.tree.map(
-        lambda part: jnp.pad(part, ((0, missing),) + ((0, 0),) * (part.ndim - 1)), parts
+    means = sums[index, 1:] / jnp.maximum(area, 1.0)[:, None]
+    first_yx = jnp.stack(jnp.divmod(index, width), axis=-1).astype(jnp.float32)
+    points_yx = geometry.pixel_to_point(first_yx + means[:, :2])
+    return Components(
+        jnp.where(mask[:, None], points_yx, 0.0), area, means[:, 2:], mask
     )

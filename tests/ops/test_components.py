@@ -1,5 +1,8 @@
-"""Connected parts against SciPy's."""
+import functools
 
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
 import jax
 import numpy as np
 import pytest
@@ -7,79 +10,120 @@ from scipy import ndimage
 
 from cellrec_jax.ops import components
 
-label = jax.jit(components.label)
-measure = jax.jit(components.measure, static_argnums=2)
+SIZE_HW = (13, 18)
+MASKS = npst.arrays(bool, SIZE_HW, elements=st.booleans())
 EIGHT = np.ones((3, 3))
 
-
-def spiral(size=33):
-    """One part whose ends are far along and near across."""
-    mask = np.zeros((size, size), bool)
-    low, high = 0, size - 1
-    while low < high:
-        mask[low, low : high + 1] = mask[low : high + 1, high] = True
-        mask[high, low : high + 1] = mask[low + 2 : high + 1, low] = True
-        mask[low + 2, low : low + 3] = True
-        low, high = low + 2, high - 2
-    return mask
+label = jax.jit(components.label)
 
 
-MASKS = {
-    "noise": np.random.default_rng(0).random((33, 33)) > 0.55,
-    "sparse": np.random.default_rng(1).random((33, 33)) > 0.9,
-    "spiral": spiral(),
-    "checkers": np.indices((33, 33)).sum(axis=0) % 2 == 0,
-    "full": np.ones((33, 33), bool),
-    "empty": np.zeros((33, 33), bool),
-}
+@functools.partial(jax.jit, static_argnames="max_components")
+def measure(mask, values, max_components=5):
+    return components.measure(components.label(mask), values, max_components)
 
 
-@pytest.mark.parametrize("name", MASKS)
-def test_labels_are_the_first_pixels_of_parts(name):
-    mask = MASKS[name]
-    expected, number = ndimage.label(mask, EIGHT)
-    first = [np.flatnonzero(expected.ravel() == i).min() for i in range(1, number + 1)]
-    table = np.array([mask.size, *first])
-    np.testing.assert_array_equal(label(mask), table[expected])
+def scipy_labels(mask) -> np.ndarray:
+    """Least pixel numbers of SciPy's components; their number in the background."""
+    found, count = ndimage.label(mask, EIGHT)
+    labels = np.full(mask.shape, mask.size)
+    for i in range(1, count + 1):
+        labels[found == i] = np.flatnonzero(found == i)[0]
+    return labels
 
 
-def test_labels_of_several_masks_at_once():
-    masks = np.stack(list(MASKS.values()))
-    many = jax.jit(jax.vmap(components.label))(masks)
-    for mask, found in zip(masks, many, strict=True):
-        np.testing.assert_array_equal(found, label(mask))
+def spiral(size_hw) -> np.ndarray:
+    """A line of one px, turning inwards, one px apart from itself."""
+    mask = np.zeros(size_hw, bool)
+    place, step = np.array([0, 0]), np.array([0, 1])
+    while True:
+        mask[tuple(place)] = True
+        for _ in range(2):
+            ahead = [place + step, place + 2 * step]
+            free = [all(p >= 0) and all(p < size_hw) for p in ahead]
+            if free[0] and not (free[1] and mask[tuple(ahead[1])]):
+                break
+            step = np.array([step[1], -step[0]])
+        if not free[0] or mask[tuple(ahead[0])] or (free[1] and mask[tuple(ahead[1])]):
+            return mask
+        place = place + step
 
 
-def test_measures_are_those_of_each_part():
-    mask = MASKS["sparse"]
-    rng = np.random.default_rng(2)
-    values = rng.random((*mask.shape, 2)).astype(np.float32)
-    expected, number = ndimage.label(mask, EIGHT)
-    index = np.arange(1, number + 1)
-    area = ndimage.sum_labels(mask, expected, index)
-    parts = measure(label(mask), values, number + 5)
-    assert np.asarray(parts.mask).sum() == number
-    np.testing.assert_array_equal(parts.area[:number], np.sort(area)[::-1])
-    np.testing.assert_array_equal(parts.area[number:], 0)
-    np.testing.assert_array_equal(parts.points_yx[number:], 0)
-    centers = np.array(ndimage.center_of_mass(mask, expected, index)) + 0.5
-    means = np.stack(
-        [ndimage.mean(values[..., k], expected, index) for k in range(2)], axis=1
-    )
-    for i in range(number):
-        (at,) = np.flatnonzero(
-            np.abs(np.asarray(parts.points_yx) - centers[i]).max(axis=1) < 1e-4
-        )
-        assert parts.area[at] == area[i]
-        np.testing.assert_allclose(parts.values[at], means[i], rtol=1e-5)
+@given(MASKS)
+def test_labels_equal_scipys(mask):
+    np.testing.assert_array_equal(label(mask), scipy_labels(mask))
 
 
-def test_only_the_largest_fit():
-    mask = np.zeros((12, 12), bool)
-    mask[0, 0] = mask[3:5, 3:5] = mask[7:10, 7:10] = True
-    parts = measure(label(mask), np.ones((12, 12, 1), np.float32), 2)
-    np.testing.assert_array_equal(parts.area, [9, 4])
-    np.testing.assert_array_equal(parts.points_yx, [[8.5, 8.5], [4, 4]])
-    nothing = measure(label(np.zeros_like(mask)), np.ones((12, 12, 1), np.float32), 2)
-    assert not np.any(nothing.mask)
-    assert not np.any(nothing.points_yx)
+@pytest.mark.parametrize("turn", range(8))
+def test_labels_of_a_spiral(turn):
+    """Its pixels' numbers rise and fall along it, whichever end is first."""
+    mask = spiral((29, 29))
+    mask = np.rot90(mask, turn)[:, :: 1 if turn < 4 else -1]
+    assert mask.sum() > 29**2 // 3
+    labels = np.asarray(label(mask))
+    assert labels.dtype == np.int32
+    np.testing.assert_array_equal(labels, np.where(mask, np.argmax(mask), mask.size))
+
+
+def test_labels_of_all_and_of_nothing():
+    for shape in ((29, 29), (1, 7)):
+        assert not np.any(label(np.ones(shape, bool)))
+        empty = label(np.zeros(shape, bool))
+        np.testing.assert_array_equal(empty, shape[0] * shape[1])
+
+
+def test_vmap_equals_scipy(rng):
+    masks = np.stack([rng.random((29, 29)) < share for share in (0.0, 0.2, 0.6, 2)])
+    masks = np.concatenate([masks, spiral((29, 29))[None]])
+    together = jax.jit(jax.vmap(components.label))(masks)
+    np.testing.assert_array_equal(together, [scipy_labels(mask) for mask in masks])
+
+
+def loop_measure(mask, values, max_components):
+    """Rows of (area, y, x, means) by area, then by the first pixel."""
+    found, count = ndimage.label(mask, EIGHT)
+    rows = []
+    for i in range(1, count + 1):
+        where = np.argwhere(found == i)
+        means = values[found == i].astype(np.float64).mean(axis=0)
+        rows.append((len(where), *(where + 0.5).mean(axis=0), *means))
+    rows = sorted(rows, key=lambda row: -row[0])[:max_components]
+    table = np.zeros((max_components, 3 + values.shape[-1]))
+    for slot, row in enumerate(rows):
+        table[slot] = row
+    return table, len(rows)
+
+
+@given(MASKS, st.sampled_from([1, 5, 300]), st.integers(0, 5))
+def test_measures_against_a_loop(mask, max_components, seed):
+    values = np.random.default_rng(seed).random((*SIZE_HW, 2)).astype(np.float32)
+    table, count = loop_measure(mask, values, max_components)
+    dirty = np.where(mask[..., None], values, np.float32(np.nan))
+    found = jax.device_get(measure(mask, dirty, max_components))
+    np.testing.assert_array_equal(found.mask, np.arange(max_components) < count)
+    np.testing.assert_array_equal(found.area, table[:, 0])
+    np.testing.assert_allclose(found.points_yx, table[:, 1:3], rtol=1e-6)
+    np.testing.assert_allclose(found.values, table[:, 3:], rtol=1e-5)
+
+
+def test_measures_by_hand():
+    """An L of 4 px, and a pair that touches by a corner alone; equal pairs in order."""
+    mask = np.zeros((6, 9), bool)
+    mask[[0, 1, 2, 2], [0, 0, 0, 1]] = True
+    mask[[0, 1], [4, 5]] = True
+    mask[5, 7:9] = True
+    values = np.arange(54, dtype=np.float32).reshape(6, 9, 1)
+    found = jax.device_get(measure(mask, values))
+    assert found.area.tolist() == [4, 2, 2, 0, 0]
+    assert found.mask.tolist() == [True, True, True, False, False]
+    expected = [[1.75, 0.75], [1.0, 5.0], [5.5, 8.0], [0, 0], [0, 0]]
+    assert found.points_yx.tolist() == expected
+    means = [(0 + 9 + 18 + 19) / 4, (4 + 14) / 2, (52 + 53) / 2, 0, 0]
+    assert found.values.ravel().tolist() == means
+
+
+def test_centres_far_from_the_origin_are_exact():
+    """Sums of place itself would pass 2^24, where float32 skips whole numbers."""
+    mask = np.zeros((1, 100_000), bool)
+    mask[0, -201:] = True
+    found = measure(mask, mask[..., None])
+    assert found.points_yx[0].tolist() == [0.5, 100_000 - 100.5]

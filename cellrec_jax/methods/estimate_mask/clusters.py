@@ -80,10 +80,8 @@ def _centers(features: np.ndarray, number: int, seed: int) -> np.ndarray:
     return np.asarray(centers[~np.isnan(centers).any(axis=1)])
 
 
-def clean(
-    nuclei: np.ndarray, owners: np.ndarray, options: MaskOptions
-) -> tuple[np.ndarray, np.ndarray]:
-    """Masks within each cell's Voronoi polygon: kept, and dropped; bool [H, W] twice.
+def clean(nuclei: np.ndarray, owners: np.ndarray, options: MaskOptions) -> np.ndarray:
+    """Masks within each cell's Voronoi polygon, bool [H, W].
 
     In a polygon small parts go, what is left grows, its holes are filled, and it
     shrinks, as in the code of Qu et al.; no mask leaves its polygon.
@@ -103,7 +101,7 @@ def clean(
         part = ndimage.binary_fill_holes(part)
         part = _shrink(part, options.erode_px)
         kept[box] |= part[pad:-pad, pad:-pad] & inside
-    return kept, nuclei & ~kept
+    return kept
 
 
 def _large(mask: np.ndarray, least_px: int) -> np.ndarray:

@@ -24,7 +24,7 @@ def detect(
     A cell is at the centroid of a part (px), its score the mean of its class's
     probability there, f32 [H, W, K]; parts of other areas (px) are none.
     """
-    measure = functools.partial(components.measure, max_parts=max_detections)
+    measure = functools.partial(components.measure, max_components=max_detections)
     labels = jax.vmap(components.label, in_axes=-1)(masks)
     parts = jax.vmap(measure, in_axes=(0, None))(labels, probs)
     sized = (parts.area >= least_area) & (parts.area <= most_area)

@@ -58,9 +58,9 @@ def label_maps(
     nuclei, background = clusters.split(
         image, distance, near, valid, options=options, seed=seed
     )
-    kept, _ = clusters.clean(nuclei, owners, options)
+    kept = clusters.clean(nuclei, owners, options)
     second = np.full(size_hw, IGNORE, np.uint8)
-    second[background & ~kept] = 0
+    second[background] = 0
     second[kept] = own[kept]
     found = np.stack([first, second], axis=2)
     found[~valid] = IGNORE
