@@ -47,6 +47,7 @@ class Mutant(NamedTuple):
 
 _SEEN = ("tests/predict/test_frame.py", "tests/predict/test_predictor.py")
 _DEVICES = ("tests/losses/test_pu_devices.py", "tests/losses/test_pu.py")
+_MASKS = ("tests/methods/estimate_mask/test_method.py",)
 _FILES = ("tests/predict/test_files.py",)
 _ONE_IMAGE = ("tests/metrics/test_proportion.py",)
 _RESUMED = ("tests/test_run.py::test_resumed_equals_uninterrupted_bitwise",)
@@ -162,15 +163,15 @@ _TABLE: dict[str, list[tuple]] = {
         ("found[~valid] = IGNORE", "pass", "labels outside of the region"),
     ],
     "cellrec_jax.methods.estimate_mask.detector": [
-        ("batch.valid & told", "batch.valid", "all is known"),
-        ("< detector.background", "> detector.background", "cells as background"),
+        ("batch.valid & told", "batch.valid", "all is known", _MASKS),
+        ("< detector.background", "> detector.background", "cells are told", _MASKS),
     ],
     "cellrec_jax.methods.estimate_mask.method": [
         ("progress.step >= begins", "progress.step > begins", "the CRF a step late"),
         ("+ 1, dtype=bool)[..., 1:]", "+ 1, dtype=bool)[..., :-1]", "background cells"),
     ],
     "cellrec_jax.methods.thinning": [
-        ("jnp.argsort(-scores, stable=True)", "jnp.argsort(scores)", "the worst stays"),
+        ("argsort(-scores, stable", "argsort(scores, stable", "the worst stays", _MASKS),
     ],
     "cellrec_jax.ops.boxes": [
         ("1::2], 0.0, width)", "1::2], 0.0, height)", "x clipped to the height"),
