@@ -13,6 +13,7 @@ _USAGE = """\
 train     python -m cellrec_jax.main --config configs/ki67_bde.py:demo
 evaluate  ... --mode evaluate --workdir DIR --config.data.root=FOLDER
 predict   ... --mode predict --workdir DIR --input FILE|FOLDER|GLOB --output DIR
+export    ... --mode export --workdir DIR --output FOLDER
 
 Every key of the configuration is a flag: --config.total_steps=500,
 --config.data.root=FOLDER, --config.loss.calibration=plain."""
@@ -27,7 +28,7 @@ _READ_BY = {
     "margin": ("predict",),
     "mpp": ("predict",),
     "mpp_trained": ("evaluate", "predict"),
-    "output": ("evaluate", "predict"),
+    "output": ("evaluate", "export", "predict"),
 }
 """Flags that only some modes read."""
 _EVALUATE_KEYS = ("data.", "eval.", "log.", "predict.")
@@ -74,7 +75,7 @@ def _parser() -> _Parser:
     used("--workdir", type=_path, help="of a run; train: default runs/NAME-PRESET")
     used(
         "--mode",
-        choices=("train", "evaluate", "predict"),
+        choices=("train", "evaluate", "predict", "export"),
         default="train",
         help="default: train",
     )
@@ -94,7 +95,8 @@ def _add_others(rest: Callable[..., Any]) -> None:
         "--output",
         type=_path,
         help="predict: result folder, default WORKDIR/predict; evaluate: default "
-        "WORKDIR, for another folder WORKDIR/evaluate-FOLDER",
+        "WORKDIR, for another folder WORKDIR/evaluate-FOLDER; export: new work "
+        "directory of what prediction reads",
     )
     rest(
         "--margin",
@@ -158,24 +160,36 @@ def _refuse_unread(flags: argparse.Namespace, pairs: Mapping[str, str]) -> None:
         if getattr(flags, name) and flags.mode not in modes:
             raise errors.ConfigError(
                 f"--{name.replace('_', '-')}: --mode {flags.mode} does not read it, "
-                f"only {' and '.join(modes)}; leave it out"
+                f"only {_listed(modes)}; leave it out"
             )
-    for key in pairs if flags.mode != "train" else ():
-        if flags.mode == "predict" and not key.startswith("predict."):
-            raise errors.ConfigError(
-                f"--config.{key}: --mode predict reads only predict.*; everything else "
-                "is stored in --workdir"
-            )
-        if flags.mode == "evaluate" and not key.startswith(_EVALUATE_KEYS):
-            raise errors.ConfigError(
-                f"--config.{key}: --mode evaluate reads only data.*, eval.*, log.* and "
-                "predict.*; the rest is stored in --workdir"
-            )
-        if flags.mode == "evaluate" and key in _SCALE_KEYS:
-            raise errors.ConfigError(
-                f"--config.{key}: the network keeps the scale that it was trained at; "
-                "leave it out, or use --config.eval.resize=squeeze"
-            )
+    for key in pairs:
+        _refuse_unread_key(flags.mode, key)
+
+
+def _refuse_unread_key(mode: str, key: str) -> None:
+    if mode == "export":
+        raise errors.ConfigError(
+            f"--config.{key}: --mode export reads none; all is stored in --workdir"
+        )
+    if mode == "predict" and not key.startswith("predict."):
+        raise errors.ConfigError(
+            f"--config.{key}: --mode predict reads only predict.*; everything else "
+            "is stored in --workdir"
+        )
+    if mode == "evaluate" and not key.startswith(_EVALUATE_KEYS):
+        raise errors.ConfigError(
+            f"--config.{key}: --mode evaluate reads only data.*, eval.*, log.* and "
+            "predict.*; the rest is stored in --workdir"
+        )
+    if mode == "evaluate" and key in _SCALE_KEYS:
+        raise errors.ConfigError(
+            f"--config.{key}: the network keeps the scale that it was trained at; "
+            "leave it out, or use --config.eval.resize=squeeze"
+        )
+
+
+def _listed(words: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 def _split_overrides(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:

@@ -1,4 +1,4 @@
-"""The command line: flags -> train, evaluate or predict; nothing else."""
+"""The command line: flags -> train, evaluate, predict or export; nothing else."""
 
 import argparse
 from collections.abc import Sequence
@@ -207,6 +207,19 @@ def _predict(flags: argparse.Namespace, pairs: dict[str, str]) -> int:
     return errors.DataError.exit_code if outcome.failed else 0
 
 
+def _export(flags: argparse.Namespace, pairs: dict[str, str]) -> int:
+    from cellrec_jax.io import console
+    from cellrec_jax.workdir import export
+
+    _need(flags.workdir, "--workdir DIR", "export")
+    _need(flags.output, "--output FOLDER", "export")
+    experiment = _stored_experiment(flags.workdir, pairs)
+    screen = console.Console()
+    for line in export.from_workdir(flags.workdir, experiment, flags.output):
+        screen.line(line)
+    return 0
+
+
 def _check_devices() -> None:
     """Makes JAX's devices; a ConfigError names JAX_PLATFORMS if it asks for others."""
     import jax
@@ -269,7 +282,7 @@ def run(arguments: Sequence[str]) -> int:
             _start_distributed(flags.distributed)
         _check_devices()
         modes = {"train": _train, "evaluate": _evaluate, "predict": _predict}
-        return modes[flags.mode](flags, pairs)
+        return {**modes, "export": _export}[flags.mode](flags, pairs)
     except BrokenPipeError:  # of `| head`; nor may Python flush at its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141

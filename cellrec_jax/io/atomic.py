@@ -5,7 +5,9 @@ import contextlib
 import errno
 import os
 from pathlib import Path
+import re
 import tempfile
+import time
 import uuid
 
 from etils import epath
@@ -22,6 +24,8 @@ _ADVICE = {
     errno.ENOTDIR: "a file is in the way of its folder",
     errno.EEXIST: "a file is in the way of its folder",
 }
+_FOLDER = re.compile(r"\.tmp-[0-9a-f]{32}")
+_OLD_S = 24 * 3600.0
 
 
 @contextlib.contextmanager
@@ -46,12 +50,49 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         else:
             os.replace(temporary, target)
     except OSError as error:
-        reason = error.strerror or str(error)
-        advice = _ADVICE.get(error.errno or 0, "check the folder and try again")
-        raise errors.RunError(f"cannot write {path}: {reason}; {advice}") from error
+        raise _failure(path, error) from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: str | os.PathLike[str]) -> Iterator[epath.Path]:
+    """As `atomic_path`, gives a folder that becomes `path`, which is none or empty."""
+    target = epath.Path(path)
+    temporary = target.parent / f".tmp-{uuid.uuid4().hex}"
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        if target.is_dir() and not any(target.iterdir()):
+            target.rmdir()
+        temporary.rename(target)
+    except OSError as error:
+        raise _failure(path, error) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.rmtree(missing_ok=True)
+
+
+def remove_old_folders(folder: epath.Path) -> None:
+    """Deletes what `atomic_folder` left there when it was killed, a day ago or more.
+
+    A younger one may be of a process that is still writing.
+    """
+    for path in folder.iterdir() if folder.is_dir() else ():
+        with contextlib.suppress(OSError):  # another process was faster
+            if (
+                _FOLDER.fullmatch(path.name)
+                and path.is_dir()
+                and time.time() - path.stat().mtime > _OLD_S
+            ):
+                path.rmtree()
+
+
+def _failure(path: str | os.PathLike[str], error: OSError) -> errors.RunError:
+    reason = error.strerror or str(error)
+    advice = _ADVICE.get(error.errno or 0, "check the folder and try again")
+    return errors.RunError(f"cannot write {path}: {reason}; {advice}")
 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:

@@ -54,6 +54,18 @@ def complete_steps(workdir: epath.Path) -> list[int]:
     return sorted(int(p.name) for p in path.iterdir() if p.name.isdecimal())
 
 
+def num_bytes(workdir: epath.Path) -> int:
+    """Size of the files of a work directory's latest checkpoint; 0 if there is none."""
+    steps = complete_steps(workdir)
+    return _num_bytes(folder(workdir) / str(steps[-1])) if steps else 0
+
+
+def _num_bytes(path: epath.Path) -> int:
+    if path.is_dir():
+        return sum(map(_num_bytes, path.iterdir()))
+    return path.stat().length
+
+
 def open_manager(
     workdir: epath.Path, config: CheckpointConfig, *, read_only: bool = False
 ) -> ocp.CheckpointManager:

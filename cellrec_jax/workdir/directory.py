@@ -11,7 +11,7 @@ from cellrec_jax import config as config_lib
 from cellrec_jax import errors, methods
 from cellrec_jax.config import Experiment
 from cellrec_jax.data import sets, survey
-from cellrec_jax.workdir import checkpoint, writer
+from cellrec_jax.workdir import checkpoint, export, writer
 
 Flat = dict[str, Any]
 """Dotted key -> value as JSON holds it."""
@@ -81,9 +81,12 @@ def check(
     """Makes a work directory, or checks that it belongs to this configuration.
 
     Without a complete checkpoint or files of stages a start that failed may be mended.
-    ConfigError names what differs from another run's; RunError if it cannot be made.
+    ConfigError names what differs from another run's, or that it is an export; RunError
+    if it cannot be made.
     """
     make(workdir)
+    if has_weights(workdir):
+        export.refuse_training(workdir)
     if not _begun(workdir, stages):
         return
     path = workdir / "config.json"

@@ -119,10 +119,11 @@ def restore(workdir: epath.Path, which: str = "last") -> Model:
         experiment = methods.from_json(meta["config"])
         method = methods.build(experiment, len(meta["class_names"]))
         names = ["params", "model_state"]
-        if experiment.optim.ema:
+        known = checkpoint.fields(manager, step) if experiment.optim.ema else ()
+        if "ema_params" in known:  # not of exports
             names = ["ema_params", "model_state"]
-            if "ema_state" in checkpoint.fields(manager, step):  # not of old versions
-                names = ["ema_params", "ema_state"]
+        if "ema_state" in known:  # not of old versions
+            names = ["ema_params", "ema_state"]
         trees = _read_by_predict(method, *weights_spec(method))
         spec = dict(zip(names, trees, strict=True))
         found = jax.device_put(checkpoint.restore_parts(manager, spec, step))

@@ -1,6 +1,8 @@
+import contextlib
 import errno
 import os
 from pathlib import Path
+import time
 
 from etils import epath
 import pytest
@@ -87,3 +89,42 @@ def test_object_stores_get_whole_files(monkeypatch):
     monkeypatch.setattr(kind, "mkdir", lambda *_, **__: None)
     atomic.write_bytes("gs://bucket/run/config.json", b"{}")
     assert stored == {"gs://bucket/run/config.json": b"{}"}
+
+
+def test_a_folder_appears_whole_and_alone(tmp_path):
+    target = tmp_path / "new" / "folder"
+    with atomic.atomic_folder(target) as temporary:
+        (temporary / "a").write_text("hello")
+        assert not target.exists()
+    assert (target / "a").read_text() == "hello"
+    assert os.listdir(target.parent) == ["folder"]
+
+
+def test_a_folder_that_is_not_empty_stays(tmp_path):
+    target = tmp_path / "folder"
+    target.mkdir()
+    (target / "old").write_text("old")
+    with pytest.raises(errors.RunError) as caught, atomic.atomic_folder(target) as new:
+        (new / "a").write_text("hello")
+    assert str(target) in str(caught.value)
+    assert os.listdir(tmp_path) == ["folder"]
+    assert os.listdir(target) == ["old"]
+
+
+def test_only_old_folders_of_its_kind_are_removed(tmp_path):
+    """A day old or more: a younger one may be written to by another process."""
+    old, young = (_temporary_name(tmp_path) for _ in range(2))
+    folders = {old: 25, young: 23, f"{old}x": 25, "other": 25}
+    for one, hours in folders.items():
+        (tmp_path / one / "checkpoints").mkdir(parents=True)
+        then = time.time() - 3600 * hours
+        os.utime(tmp_path / one, (then, then))
+    atomic.remove_old_folders(epath.Path(tmp_path))
+    atomic.remove_old_folders(epath.Path(tmp_path / "none"))
+    assert set(os.listdir(tmp_path)) == folders.keys() - {old}
+
+
+def _temporary_name(folder):
+    with contextlib.suppress(KeyError), atomic.atomic_folder(folder / "x") as part:
+        raise KeyError(part.name)
+    return part.name
