@@ -27,3 +27,12 @@ class RunError(UserError):
     """The run failed after it had started (NaN loss, full disk); exit code 1."""
 
     exit_code = 1
+
+
+class DivergedError(RunError):
+    """A training step whose loss or gradient is not finite."""
+
+    def __init__(self, what: str, advice: str) -> None:
+        """`what` happened and what to do, two parts of one line."""
+        super().__init__(f"{what}; {advice}")
+        self.what = what

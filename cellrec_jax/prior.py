@@ -11,10 +11,7 @@ from collections.abc import Iterator
 import dataclasses
 import hashlib
 import json
-import os
-import shutil
 from typing import Any
-import uuid
 
 from etils import epath
 import jax
@@ -25,10 +22,11 @@ from cellrec_jax import errors, methods
 from cellrec_jax.config import Experiment, limits
 from cellrec_jax.data import sets
 from cellrec_jax.data.record import Record
+from cellrec_jax.io import atomic
 from cellrec_jax.io.console import Console
 from cellrec_jax.train import loop
 from cellrec_jax.types import FIRST, Method
-from cellrec_jax.workdir import checkpoint, directory
+from cellrec_jax.workdir import checkpoint, directory, export
 from cellrec_jax.workdir import model as model_lib
 
 FOLDER = "prior"
@@ -74,9 +72,10 @@ def train(
             seconds = outcome.timing["seconds"]
             first = folder
             data = data._replace(notes=())  # they were told
+        model = model_lib.restore(first)
         if first == folder:
-            _share(folder, experiment)
-        method = _with_first(method, model_lib.restore(first))
+            _share(model, folder, experiment)
+        method = _with_first(method, model)
         label = data.train.source.class_names[experiment.options.loss.prior_class]
         console.line(f"prior: the map of {label} of {first}")
     outcome = loop.train(experiment, method, workdir, data, console, init_from)
@@ -163,7 +162,12 @@ def _train_first(
     directory.make(folder)
     method = methods.build(first, len(data.train.source.class_names))
     alone = data._replace(val=data.val._replace(image_ids=()))
-    return loop.train(first, method, folder, alone, console)
+    try:
+        return loop.train(first, method, folder, alone, console)
+    except errors.DivergedError as error:  # --init-from its folder starts another
+        raise errors.RunError(
+            f"prior: {error.what}; start again with {loop.GENTLER}"
+        ) from error
 
 
 def _check_shared(experiment: Experiment) -> None:
@@ -181,22 +185,19 @@ def _check_shared(experiment: Experiment) -> None:
         ) from error
 
 
-def _share(folder: epath.Path, experiment: Experiment) -> None:
-    """Copies a finished first network to where others look, whole or not at all."""
+def _share(model: model_lib.Model, folder: epath.Path, experiment: Experiment) -> None:
+    """Writes the first network to where others look, whole or not at all."""
     shared = _shared(folder, experiment)
     if shared is None or jax.process_index() or checkpoint.complete_steps(shared):
         return
-    part = shared.parent / f".tmp-{uuid.uuid4().hex}"
+    atomic.remove_old_folders(shared.parent)
     try:
-        shared.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(folder, part)
-        os.rename(part, shared)
-    except OSError as error:
-        shutil.rmtree(part, ignore_errors=True)
+        export.write(model, model.experiment, shared)
+    except errors.UserError as error:
         if not checkpoint.complete_steps(shared):  # else another run was faster
             raise errors.RunError(
                 f"--config.prior.folder={shared.parent}: cannot be written to "
-                f"({error.strerror}); choose another one"
+                f"({error}); choose another one"
             ) from error
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 from pathlib import Path
 import shutil
 
@@ -138,7 +139,11 @@ def test_killed_and_started_again_it_ends_alike(finished, tmp_path, monkeypatch,
 
 @pytest.mark.slow
 def test_another_run_takes_the_first_network_of_a_folder(tmp_path, capsys):
+    """There it is alone: one step, the weights, and nothing of a process that died."""
     shared = {"prior.folder": str(tmp_path / "shared")}
+    left = tmp_path / "shared" / f".tmp-{'0' * 32}"
+    left.mkdir(parents=True)
+    os.utime(left, (0, 0))
     runs = {
         "a": _experiment(**shared),
         "b": _experiment(**{**shared, "loss.consistency_weight": 0.0}),
@@ -149,8 +154,15 @@ def test_another_run_takes_the_first_network_of_a_folder(tmp_path, capsys):
         assert run.train_and_evaluate(experiment, workdir, Console(), data=_data()) == 0
         trained[name] = "steps on circles alone" in capsys.readouterr().out
     assert trained == {"a": True, "b": False}
-    assert len(list((tmp_path / "shared").iterdir())) == 1
+    (found,) = (tmp_path / "shared").iterdir()
+    own = tmp_path / "a" / "prior" / found.name
     assert not (tmp_path / "b" / "prior").exists()
+    assert checkpoint.complete_steps(found) == [5]
+    assert checkpoint.complete_steps(own) == [2, 4, 5]
+    assert checkpoint.num_bytes(found) < checkpoint.num_bytes(own) / 2
+    chex.assert_trees_all_equal(
+        model_lib.restore(found).params, model_lib.restore(own).params
+    )
 
 
 def test_the_digest_is_of_options_and_images():
@@ -212,6 +224,21 @@ def test_what_cannot_be_is_refused_before_the_first_stage(tmp_path):
             _experiment(), tmp_path / "b", init_from=tmp_path / "none", data=_data()
         )
     assert not list(tmp_path.rglob("checkpoints/*"))
+
+
+def test_where_the_first_training_fails_no_folder_of_it_is_advised(
+    tmp_path, monkeypatch
+):
+    """--init-from it would start the second network from the first one's weights."""
+
+    def diverge(*_):
+        raise errors.DivergedError("loss is nan at step 3", "use --init-from x/prior/y")
+
+    monkeypatch.setattr(prior.loop, "train", diverge)
+    with pytest.raises(errors.RunError, match="prior: loss is nan at step 3") as caught:
+        run.train_and_evaluate(_experiment(), tmp_path, data=_data())
+    assert "init-from" not in str(caught.value)
+    assert "--config.optim.learning_rate" in str(caught.value)
 
 
 def test_a_class_that_is_none_is_refused_by_name(tmp_path):

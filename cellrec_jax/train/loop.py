@@ -23,6 +23,7 @@ from cellrec_jax.train import step as step_lib
 from cellrec_jax.types import Method, TrainState
 from cellrec_jax.workdir import checkpoint, interrupt, operating_point, writer
 
+GENTLER = "a lower --config.optim.learning_rate or --config.optim.clip_norm=10"
 _SLOW_HOURS = 2.0  # longer than this on a CPU is worth a warning
 
 
@@ -211,16 +212,15 @@ def _drain(pending: list[Any], step: int, manager: Any) -> dict[str, float]:
     return {name: sums[name] / counts[name] for name in names if counts[name]}
 
 
-def _diverged(what: str, manager: Any) -> errors.RunError:
-    flags = "a lower --config.optim.learning_rate or --config.optim.clip_norm=10"
-    last = manager.latest_step()
-    if last is None:
-        return errors.RunError(f"{what}; nothing is kept: start again with {flags}")
-    workdir = manager.directory.parent
-    return errors.RunError(
-        f"{what}; the last good checkpoint is step {last}: start from it with "
-        f"--workdir NEW --init-from {workdir} and {flags}"
-    )
+def _diverged(what: str, manager: Any) -> errors.DivergedError:
+    last, workdir = manager.latest_step(), manager.directory.parent
+    advice = f"nothing is kept: start again with {GENTLER}"
+    if last is not None:
+        advice = (
+            f"the last good checkpoint is step {last}: start from it with "
+            f"--workdir NEW --init-from {workdir} and {GENTLER}"
+        )
+    return errors.DivergedError(what, advice)
 
 
 def _row(step: int, losses: Mapping[str, float], clock: Clock) -> dict[str, Any]:
