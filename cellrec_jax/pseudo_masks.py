@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import spatial
 
-from cellrec_jax import methods
+from cellrec_jax import errors, methods
 from cellrec_jax.config import Experiment, limits
 from cellrec_jax.data import augment, sets
 from cellrec_jax.data import example as examples
@@ -104,27 +104,46 @@ def begun(workdir: epath.Path) -> bool:
 def _train_detector(
     experiment: Experiment, folder: epath.Path, data: sets.Sets, console: Console
 ) -> model_lib.Model | loop.Outcome:
-    """Trains all rounds of stage one, without a look at validation images."""
+    """Trains all rounds of stage one, each from the one before; the last one's model.
+
+    Without a look at validation images. The outcome where one was interrupted.
+    """
     rounds = experiment.options.detector.rounds
     before: model_lib.Model | None = None
     for number in range(rounds + 1):
         of_round = _of_detector(experiment, number)
-        method = methods.build(of_round, len(data.train.source.class_names))
         place = folder / f"round_{number}"
         if of_round.total_steps not in checkpoint.complete_steps(place):
             what = f"self-training {number} of {rounds}" if number else "on the points"
             console.line(f"detector, {what}: {of_round.total_steps} steps, in {place}")
-            directory.make(place)
-            if before is not None:
-                method = _with_first(method, before)
-            alone = data._replace(val=data.val._replace(image_ids=()))
-            outcome = loop.train(of_round, method, place, alone, console)
+            outcome = _train_round(of_round, place, data, before, console)
             if outcome.exit_code:
                 return outcome
-            data = data._replace(notes=())
+            data = data._replace(notes=())  # they were told
         before = model_lib.restore(place)
     assert before is not None  # there is at least one round
     return before
+
+
+def _train_round(
+    experiment: Experiment,
+    folder: epath.Path,
+    data: sets.Sets,
+    before: model_lib.Model | None,
+    console: Console,
+) -> loop.Outcome:
+    """Trains the detector once, from the network before where there is one."""
+    directory.make(folder)
+    method = methods.build(experiment, len(data.train.source.class_names))
+    if before is not None:
+        method = _with_first(method, before)
+    alone = data._replace(val=data.val._replace(image_ids=()))
+    try:
+        return loop.train(experiment, method, folder, alone, console)
+    except errors.DivergedError as error:  # --init-from its folder starts another
+        raise errors.RunError(
+            f"detector: {error.what}; start again with {loop.GENTLER}"
+        ) from error
 
 
 def _of_detector(experiment: Experiment, number: int) -> Experiment:

@@ -171,7 +171,7 @@ _TABLE: dict[str, list[tuple]] = {
         ("+ 1, dtype=bool)[..., 1:]", "+ 1, dtype=bool)[..., :-1]", "background cells"),
     ],
     "cellrec_jax.methods.thinning": [
-        ("argsort(-scores, stable", "argsort(scores, stable", "the worst stays", _MASKS),
+        ("argsort(-scores, ", "argsort(scores, ", "the worst stays", _MASKS),
     ],
     "cellrec_jax.ops.boxes": [
         ("1::2], 0.0, width)", "1::2], 0.0, height)", "x clipped to the height"),
