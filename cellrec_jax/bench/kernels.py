@@ -11,7 +11,7 @@ from typing import Any
 
 import jax
 
-from cellrec_jax.bench import draws, forms, matching_step, ranking
+from cellrec_jax.bench import draws, forms, matching_step, ranking, targets
 from cellrec_jax.bench.contestants import COPY, Contestant
 from cellrec_jax.bench.draws import DIM
 from cellrec_jax.bench.kernel import BOTH, FORWARD, Case, Kernel
@@ -282,5 +282,6 @@ KERNELS = {
     "ranking": Kernel("rows", _ranking, ranking.notes),
     "nms": Kernel("boxes", _nms),
     "roi_align": Kernel("rois", _roi_align, _roi_align_notes),
+    "targets": Kernel("cells", targets.cases, targets.notes),
 }
 """Name on the command line -> what is measured."""

@@ -24,8 +24,9 @@ class Settings:
 
     sizes: tuple[int, ...] = ()
     """What varies: boxes (density, nms), RoIs (roi_align), px a side (data,
-    convolution), scores (pu), rows (points, ranking, refine), proposals (matching,
-    matching_step, for the cells of the paper's sizes or an eighth as many)."""
+    convolution), scores (pu), rows (points, ranking, refine), cells (targets),
+    proposals (matching, matching_step, for the cells of the paper's sizes or an eighth
+    as many)."""
     sizes_hw: tuple[tuple[int, int], ...] = ()
     """The same as heights and widths of images, px (predict); 640 is 640 x 640."""
     full: bool = False

@@ -13,6 +13,7 @@ from cellrec_jax.bench import (
     kernels,
     machine,
     matching_step,
+    targets,
 )
 from cellrec_jax.bench.report import Settings
 
@@ -37,6 +38,7 @@ def few_features(monkeypatch):
         ("nms", kernel.FORWARD, "blocked loop"),
         ("roi_align", kernel.FORWARD, "gather einsum"),
         ("convolution", "gradient", "blocks XLA"),
+        ("targets", kernel.FORWARD, "discs|painted polygons|drawn polygons"),
         ("ranking", kernel.BOTH, "copy|plain JAX|log_p_classification"),
         pytest.param(
             "ranking",
@@ -64,6 +66,7 @@ def _words(part):
 
 
 _LONG = ("plain JAX", "cdist + scipy", "optax L-BFGS")
+_LONG += ("painted polygons", "drawn polygons")
 
 
 def _only(name, direction):
@@ -112,6 +115,17 @@ def test_added_milliseconds():
     ]
     (note,) = matching_step.notes(rows)
     assert note.endswith("host adds 2.5 ms to a step")
+
+
+def test_what_polygons_cost_is_said_against_the_goal():
+    rows = [
+        {"cells": 8, "contestant": name, "ratio": ratio}
+        for name, ratio in (("discs", 1.0), ("drawn polygons", 2.84))
+    ]
+    (note,) = targets.notes(rows)
+    assert "2.8 times the discs' time, within 3" in note
+    (note,) = targets.notes([{**rows[1], "ratio": 3.1}])
+    assert note.endswith("above 3")
 
 
 def test_features_that_do_not_fit_are_not_drawn(monkeypatch):
