@@ -156,7 +156,7 @@ _TABLE: dict[str, list[tuple]] = {
         ("image / options.color_scale", "image", "colours outweigh distances"),
         ("part = _grow(part, options.dilate_px)", "pass", "masks do not grow"),
         ("pad:-pad] & inside", "pad:-pad]", "masks leave their polygons"),
-        ("int(np.argmin(share))", "int(np.argmax(size))", "background by size"),
+        ("ranks.index(min(ranks))", "ranks.index(max(ranks))", "background near cells"),
     ],
     "cellrec_jax.methods.estimate_mask.labels": [
         ("(1 + classes)[owners]", "classes[owners]", "class 0 is background"),

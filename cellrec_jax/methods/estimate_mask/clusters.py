@@ -27,8 +27,9 @@ def split(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Pixels of the nuclei's cluster, and of the background's; bool [H, W] twice.
 
-    The first has the most pixels at points, the second the least share of its pixels
-    there; where all look alike there is one cluster, and neither.
+    The first has the most pixels at points; the second the least share of its pixels
+    near some, of equal ones the farthest away. Where all look alike there is one
+    cluster, and neither.
 
     Args:
       image: f32 [H, W, C] in 0..255.
@@ -52,13 +53,15 @@ def split(
     if len(centers) < 2:
         return nowhere, nowhere
     cluster, _ = vq.vq(features, centers)
-    at_points = np.bincount(cluster[near[valid]], minlength=len(centers))
-    size = np.bincount(cluster, minlength=len(centers))
-    nucleus = int(np.argmax(at_points))
-    share = np.where(size > 0, at_points / np.maximum(size, 1), np.inf)
-    share[nucleus] = np.inf
+    nucleus = int(np.argmax(np.bincount(cluster[near[valid]])))
+    others = np.setdiff1d(np.unique(cluster), nucleus)
+    away = distance[valid]
+    ranks = [
+        ((away[one] <= options.near_px).mean(), -away[one].mean())
+        for one in (cluster == number for number in others)
+    ]
     found = []
-    for number in (nucleus, int(np.argmin(share))):
+    for number in (nucleus, others[ranks.index(min(ranks))]):
         plane = nowhere.copy()
         plane[valid] = cluster == number
         found.append(plane)

@@ -116,6 +116,8 @@ class MaskOptions:
     """What colours in 0..255 are divided by for k-means."""
     far_px: float = option(20.0, above=0)
     """Distances to points are clipped here for k-means."""
+    near_px: float = option(5.0, above=0)
+    """Background is the cluster with the least share of its pixels this near."""
     least_px: int = option(30, least=0)
     """Smaller parts of a mask are removed."""
     dilate_px: int = option(5, least=0)

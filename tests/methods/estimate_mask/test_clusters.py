@@ -46,6 +46,33 @@ def test_nuclei_are_where_points_are_and_background_is_away():
         np.testing.assert_array_equal(nuclei, again[0])
 
 
+def test_colours_and_distances_are_weighed():
+    """A dark and a bright half: by a tenth of colours, points tell; by colours not."""
+    _, distance = voronoi.nearest(POINTS, SIZE_HW)
+    image = np.full((*SIZE_HW, 3), 100.0)
+    image[:, 40:] = 160
+    near = distance <= 2
+    left = np.indices(SIZE_HW)[1] < 40
+    nuclei, _ = split(image, distance, num_clusters=4)
+    assert nuclei[near & left].all() != nuclei[near & ~left].all()
+    nuclei, _ = split(image, distance, num_clusters=2, color_scale=100.0)
+    assert nuclei[near].all()
+    assert not nuclei[distance > 15].any()
+
+
+def test_background_is_what_is_far_from_points():
+    """Not what is largest: here that is the seam; and far pixels are few."""
+    _, distance = voronoi.nearest(POINTS, SIZE_HW)
+    image = np.full((*SIZE_HW, 3), 200.0)
+    image[distance <= 24] = 140
+    image[distance <= 8] = 40
+    for seed in range(3):
+        nuclei, background = split(image, distance, seed=seed, far_px=8.0)
+        np.testing.assert_array_equal(nuclei, distance <= 8)
+        np.testing.assert_array_equal(background, distance > 24)
+        assert background.sum() < (~nuclei & ~background).sum()
+
+
 def test_pixels_outside_of_the_region_are_in_no_cluster():
     image, distance = scene()
     valid = np.ones(SIZE_HW, bool)
@@ -92,6 +119,12 @@ def test_masks_are_cleaned_and_stay_in_their_polygons():
     discs = [kept & (owners == i) for i in range(3)]
     area = np.array([disc.sum() for disc in discs])
     assert (abs(area - np.pi * 8**2) < 40).all()  # a pixel less than before
+    options = dataclasses.replace(OPTIONS, dilate_px=6, erode_px=1)
+    alone = (owners == 0) & (distance <= 25)  # up to the others' edges
+    grown = clusters.clean(alone, owners, options)
+    assert grown[alone].all()
+    assert not grown[owners != 0].any()
+    options = dataclasses.replace(OPTIONS, dilate_px=2, erode_px=3)
     touching = np.ones(SIZE_HW, bool)
     whole = clusters.clean(touching, owners, options)
     for i in range(3):  # each shrinks from its own edge
