@@ -14,10 +14,11 @@ from cellrec_jax import errors
 from cellrec_jax.bench import kernel, machine, plot, report
 from cellrec_jax.bench.kernels import KERNELS
 
-STEPS = ("train", "predict", "large", "data", "refine", "rounds")
+STEPS = ("train", "predict", "large", "data", "refine", "rounds", "decoders")
 """Modules beside this one, imported when they are asked for; each has
 run(settings, say). train is the first of all, for its peak of memory."""
 NAMES = (*STEPS[:4], *KERNELS, *STEPS[4:])
+_OF_IMAGES = ("predict", "large", "decoders")
 
 Number = TypeVar("Number", int, float)
 
@@ -54,7 +55,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     number, seconds = _positive(int, "one whole number"), _positive(float, "seconds")
     add = parser.add_argument
     add("name", choices=(*NAMES, "all"))
-    sizes = "256,1024,...: see each benchmark; predict, large: 640x640,..."
+    sizes = "256,1024,...: see each benchmark; predict, large, decoders: 640x640,..."
     add("--sizes", type=_sizes, default=(), help=sizes)
     repeats = "samples (kernels 20, others 7)"
     add("--repeats", type=number, default=0, help=repeats)
@@ -63,10 +64,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--batch-size", type=number, default=0)
     presets = (
         "train: tiny,demo,small,paper,...; refine: small,alexnet; predict: "
-        "ours,p2pnet,deeplab,...; large: its rows"
+        "ours,p2pnet,deeplab,...; large: its rows; decoders: ours,dynamic,full"
     )
     add("--presets", type=lambda s: tuple(s.split(",")), default=(), help=presets)
-    full = "predict: networks of published size"
+    full = "predict, decoders: networks of published size"
     add("--full", action="store_true", help=full)
     limit = "slower kernels are left out (2)"
     add("--limit-s", type=seconds, default=2.0, help=limit)
@@ -78,10 +79,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     flags = parser.parse_args(arguments)
     if flags.name == "all" and flags.sizes:
         parser.error("--sizes means something else to each benchmark: name one")
-    if flags.name not in ("predict", "large") and any(
-        len(size) > 1 for size in flags.sizes
-    ):
-        parser.error(f"--sizes HEIGHTxWIDTH is for predict and large, not {flags.name}")
+    if flags.name not in _OF_IMAGES and any(len(size) > 1 for size in flags.sizes):
+        known = ", ".join(_OF_IMAGES)
+        parser.error(f"--sizes HEIGHTxWIDTH is for {known}, not {flags.name}")
     return flags
 
 

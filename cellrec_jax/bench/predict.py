@@ -94,17 +94,21 @@ def run(settings: Settings, say: Say) -> Report:
 
 
 def ready(
-    experiment: Experiment, size_hw: Size
+    experiment: Experiment, size_hw: Size, num_classes: int = _NUM_CLASSES
 ) -> tuple[timing.Call, Mapping[str, Any]]:
     """Compiles an initial network, predicts once: what is timed, and columns."""
     from cellrec_jax.predict import compiled  # late: needs Pillow
+    from cellrec_jax.workdir import model as model_lib  # late: needs Orbax
 
-    method = methods.build(experiment, _NUM_CLASSES)
-    weights = jax.jit(method.init)(jax.random.key(0), jnp.zeros((1, 64, 64, 3)))
+    method = methods.build(experiment, num_classes)
+    image = jnp.zeros((1, 64, 64, 3))
+    weights = jax.jit(
+        lambda rng: model_lib.read_by_predict(method, *method.init(rng, image))
+    )(jax.random.key(0))
     pixels = np.random.default_rng(0).integers(0, 256, (*size_hw, 3), np.uint8)
     whole = np.array([size_hw], np.int32)
     windows = compiled.Windows(pixels[None], whole, np.ones(1, bool))
-    predict = compiled.jit_predict(method, _NUM_CLASSES)
+    predict = compiled.jit_predict(method, num_classes)
     call = timing.compile_call(predict, *weights, windows, wait=jax.device_get)
     call.run()
     return call, {

@@ -28,9 +28,10 @@ class Settings:
     proposals (matching, matching_step, for the cells of the paper's sizes or an eighth
     as many)."""
     sizes_hw: tuple[tuple[int, int], ...] = ()
-    """The same as heights and widths of images, px (predict); 640 is 640 x 640."""
+    """The same as heights and widths of images, px (predict, decoders); 640 is 640 x
+    640."""
     full: bool = False
-    """predict: networks of published size."""
+    """predict, decoders: networks of published size."""
     repeats: int = 0
     """Samples behind each median: 20 of kernels, 7 of others."""
     steps: int = 0
@@ -38,7 +39,7 @@ class Settings:
     batch_size: int = 0
     """Images a batch."""
     presets: tuple[str, ...] = ()
-    """Which settings (train), classifiers (refine) or rows (predict)."""
+    """Which settings (train), classifiers (refine) or rows (predict, decoders)."""
     limit_s: float = 2.0
     """Seconds a call; a kernel's contestant that takes longer is left out."""
     budget_s: float = math.inf

@@ -37,6 +37,12 @@ _OTHERS: Mapping[str, Mapping[str, str]] = {
         **{"row": "image in, points out", "image_px": "px", "parameters": "parameters"},
         **{"compile_s": "compile, s", "median_ms": "ms", "ratio": "ratio"},
     },
+    "decoders": {
+        **{"decoders": "decoders", "crop_px": "crop, px", "batch": "batch"},
+        **{"step_ms": "step, ms", "step_ratio": "ratio", "image_px": "image, px"},
+        **{"predict_ms": "prediction, ms", "predict_ratio": "ratio"},
+        **{"predict_mib": "its memory, MiB"},
+    },
     "large": {
         **{"way": "one large image", "image_px": "px", "windows": "windows"},
         **{"mpx_per_s": "million px/s", "peak_mib": "peak memory so far, MiB"},

@@ -4,7 +4,7 @@ As in training: array mode, augmentation and the step in one pmap. Images are ge
 all of their cells stay annotated in the paper's.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 import dataclasses
 import time
 from typing import Any
@@ -75,14 +75,20 @@ def run(settings: Settings, say: Say) -> Report:
     return Report(tuple(rows), tuple(notes))
 
 
-def _measure(name: str, experiment: Experiment, settings: Settings, say: Say) -> Row:
+def begin(
+    experiment: Experiment, batch_size: int = 0, num_classes: int = 1
+) -> tuple[Callable[[int], list[Any]], int]:
+    """What does some steps of a training and waits, and the images a step.
+
+    Each call goes on where the last one was, and returns the losses (sum, count); the
+    first step compiles. Images are rounded up to a multiple of the devices.
+    """
     from cellrec_jax.train import loop  # late: needs what kernels do without
 
-    # Rounded up to a multiple of the devices.
-    batch_size = settings.batch_size or experiment.batch_size
+    batch_size = batch_size or experiment.batch_size
     batch_size += -batch_size % jax.device_count()
     options = loop.augment_from(experiment)
-    method = methods.build(experiment, num_classes=1)
+    method = methods.build(experiment, num_classes)
     state, optimizer = start.make_state(experiment, method)
     one_step = step_lib.make_step(
         method,
@@ -94,16 +100,27 @@ def _measure(name: str, experiment: Experiment, settings: Settings, say: Say) ->
     )
     state, step = parallel.place(state), parallel.pmap_step(one_step)
     batches = _batches(experiment, batch_size)
-    losses: list[Any] = []
 
-    def advance(number: int) -> float:
+    def advance(number: int) -> list[Any]:
         nonlocal state
-        begin = time.perf_counter()
+        losses = []
         for _ in range(number):
             state, metrics = step(state, parallel.shard(next(batches)))
             losses.append(metrics["loss"])
-        jax.block_until_ready((state, losses[-1]))
-        return (time.perf_counter() - begin) / number
+        jax.block_until_ready((state, losses))
+        return losses
+
+    return advance, batch_size
+
+
+def _measure(name: str, experiment: Experiment, settings: Settings, say: Say) -> Row:
+    train, batch_size = begin(experiment, settings.batch_size)
+    losses: list[Any] = []
+
+    def advance(number: int) -> float:
+        begun = time.perf_counter()
+        losses.extend(train(number))
+        return (time.perf_counter() - begun) / number
 
     first = advance(1)
     say(f"train: {name}, first step after {first:.0f} s")
@@ -114,7 +131,8 @@ def _measure(name: str, experiment: Experiment, settings: Settings, say: Say) ->
     )
     means = [float(total / count) for total, count in jax.device_get(losses)]
     ends = [x if np.isfinite(x) else None for x in (means[0], means[-1])]
-    height, width = options.crop_hw or experiment.data.size_hw
+    data = experiment.data
+    height, width = data.crop_hw if any(data.crop_hw) else data.size_hw
     return {
         "preset": name,
         "image_px": f"{height}x{width}",

@@ -100,8 +100,8 @@ def weights_spec(method: Method, num_channels: int = 3) -> tuple[Any, Any]:
     return jax.eval_shape(method.init, jax.random.key(0), image)
 
 
-def _read_by_predict(method: Method, *trees: Any) -> list[Any]:
-    """The parts of parameters and state that prediction reads."""
+def read_by_predict(method: Method, *trees: Any) -> list[Any]:
+    """The parts of parameters and state that prediction reads (`Traits.predicts`)."""
     names = method.traits.predicts
     if not names:
         return list(trees)
@@ -124,7 +124,7 @@ def restore(workdir: epath.Path, which: str = "last") -> Model:
             names = ["ema_params", "model_state"]
         if "ema_state" in known:  # not of old versions
             names = ["ema_params", "ema_state"]
-        trees = _read_by_predict(method, *weights_spec(method))
+        trees = read_by_predict(method, *weights_spec(method))
         spec = dict(zip(names, trees, strict=True))
         found = jax.device_put(checkpoint.restore_parts(manager, spec, step))
     params, model_state = (found[name] for name in names)
