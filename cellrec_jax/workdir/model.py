@@ -108,11 +108,11 @@ def read_by_predict(method: Method, *trees: Any) -> list[Any]:
     return [{name: tree[name] for name in names if name in tree} for tree in trees]
 
 
-def restore(workdir: epath.Path, which: str = "last") -> Model:
+def restore(workdir: epath.Path, which: str = "last", *, whole: bool = False) -> Model:
     """Restores a run's weights alone, on the device; CheckpointError if unreadable.
 
-    Of these what prediction reads (`Traits.predicts`). `which` is "last" or "best" by
-    validation score (the last if none was scored).
+    Of these what prediction reads (`Traits.predicts`), or all (`whole`). `which` is
+    "last" or "best" by validation score (the last if none was scored).
     """
     with _open(workdir) as manager:
         step, meta = _read_meta(manager, workdir, which)
@@ -124,7 +124,9 @@ def restore(workdir: epath.Path, which: str = "last") -> Model:
             names = ["ema_params", "model_state"]
         if "ema_state" in known:  # not of old versions
             names = ["ema_params", "ema_state"]
-        trees = read_by_predict(method, *weights_spec(method))
+        trees = list(weights_spec(method))
+        if not whole:
+            trees = read_by_predict(method, *trees)
         spec = dict(zip(names, trees, strict=True))
         found = jax.device_put(checkpoint.restore_parts(manager, spec, step))
     params, model_state = (found[name] for name in names)

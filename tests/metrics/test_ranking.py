@@ -48,3 +48,23 @@ def test_half_precision_of_jax():
 def test_bad_input_is_named(scores, positive, message):
     with pytest.raises(ValueError, match=message):
         ranking.auc(np.array(scores), np.array(positive))
+
+
+def test_best_iou_against_every_threshold():
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        scores = rng.integers(0, 6, 30) / 5
+        positive = rng.random(30) < 0.4
+        found, threshold = ranking.best_iou(scores, positive)
+        overlaps = {
+            cut: ((scores >= cut) & positive).sum() / ((scores >= cut) | positive).sum()
+            for cut in np.unique(scores)
+        }
+        assert found == pytest.approx(max(overlaps.values()))
+        assert overlaps[threshold] == pytest.approx(found)
+
+
+def test_best_iou_needs_positives():
+    with pytest.raises(ValueError, match="needs positives"):
+        ranking.best_iou(np.zeros(2), np.zeros(2, bool))
+    assert ranking.best_iou(np.array([2.0, 1.0]), np.ones(2, bool)) == (1.0, 1.0)

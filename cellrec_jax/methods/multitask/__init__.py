@@ -1,6 +1,6 @@
 """Cell recognition with two auxiliary decoders, for cytoplasm stains."""
 
-from cellrec_jax.methods.multitask.method import make
+from cellrec_jax.methods.multitask.method import decoder_maps, make, prior_map
 from cellrec_jax.methods.multitask.options import (
     LossOptions,
     ModelOptions,
@@ -8,4 +8,12 @@ from cellrec_jax.methods.multitask.options import (
     PriorOptions,
 )
 
-__all__ = ["LossOptions", "ModelOptions", "Options", "PriorOptions", "make"]
+__all__ = [
+    "LossOptions",
+    "ModelOptions",
+    "Options",
+    "PriorOptions",
+    "decoder_maps",
+    "make",
+    "prior_map",
+]

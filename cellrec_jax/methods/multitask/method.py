@@ -234,6 +234,21 @@ def _loss_fn(
     return jnp.asarray(total), (new_state, metrics)
 
 
+def decoder_maps(
+    params: Params,
+    model_state: ModelState,
+    image: jax.Array,
+    names: tuple[str, ...],
+    *,
+    options: Options,
+    num_classes: int,
+) -> dict[str, jax.Array]:
+    """Maps of some decoders, outside of training: f32 [B, H, W, maps] in [0, 1]."""
+    run = functools.partial(_logits, options=options, num_classes=num_classes)
+    logits, _ = run(params, model_state, image, names, train=False)
+    return {name: jax.nn.sigmoid(values) for name, values in logits.items()}
+
+
 def prior_map(
     first: Any, image: jax.Array, options: Options, num_classes: int
 ) -> jax.Array:
@@ -241,17 +256,16 @@ def prior_map(
 
     From the variables of the network that was trained first.
     """
-    logits, _ = _logits(
+    maps = decoder_maps(
         first["params"],
         first["state"],
         image,
         ("main",),
-        train=False,
         options=options.circles_alone,
         num_classes=num_classes,
     )
     label, threshold = options.loss.prior_class, options.prior.threshold
-    probs = jax.nn.sigmoid(logits["main"][..., label : label + 1])
+    probs = maps["main"][..., label : label + 1]
     if threshold:
         probs = (probs >= threshold).astype(jnp.float32)
     return jax.lax.stop_gradient(probs)
@@ -267,15 +281,14 @@ def _predict(
     num_classes: int,
 ) -> Detections:
     """Detections of whole images: max_detections slots, highest peak first."""
-    logits, _ = _logits(
+    maps = decoder_maps(
         params,
         model_state,
         batch.image,
         ("main",),
-        train=False,
         options=options,
         num_classes=num_classes,
     )
     finish = functools.partial(decode_lib.detect, decode=decode, model=options.model)
-    found = jax.vmap(finish)(jax.nn.sigmoid(logits["main"]))
+    found = jax.vmap(finish)(maps["main"])
     return found._replace(mask=found.mask & batch.image_mask[:, None])
