@@ -1,0 +1,120 @@
+"""`python -m cellrec_jax.study NAME RUN ...`: what finished work directories show."""
+
+import argparse
+from collections.abc import Callable, Mapping, Sequence
+import glob
+from pathlib import Path
+import sys
+from typing import Any
+
+from cellrec_jax import errors
+from cellrec_jax.io import table as io_table
+from cellrec_jax.study import changes, decoders, prior, radii
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command line; returns the exit code."""
+    flags = _parser().parse_args(arguments)
+    flags.act(flags)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m cellrec_jax.study",
+        description="Judges and draws what finished runs of cytoplasm_multitask did.",
+        epilog="RUN is a work directory, LABEL=PATTERN several with one name, such as "
+        "'Ours++=runs/full/seed*'.",
+        allow_abbrev=False,
+    )
+    commands = parser.add_subparsers(required=True, metavar="NAME")
+
+    def command(name: str, act: Callable[[Any], None], text: str, runs: Any) -> Any:
+        one = commands.add_parser(name, help=text, description=text)
+        one.set_defaults(act=act)
+        one.add_argument("runs", nargs=runs, metavar="RUN")
+        return one.add_argument
+
+    add = command("prior", _prior, "the prior's maps beside the true tissue", "+")
+    add("--images", type=int, default=0, help="of the test images the first ones")
+    add("--out", type=Path, metavar="FILE.csv", help="write the table here, too")
+    add = command("decoders", _decoders, "Fig. 1: maps above their targets", 1)
+    add("--image", default="", help="a test image; the first")
+    add("--out", type=Path, required=True, metavar="FILE.png")
+    add = command("changes", _changes, "Fig. 2: cells gained by the second run", 2)
+    add("--out", type=Path, required=True, metavar="FILE.png")
+    add = command("radii", _radii, "Fig. 3: F1 over the radius", "+")
+    add("--class", dest="class_name", default="", help="which; the first")
+    add("--out", type=Path, required=True, metavar="FILE.png")
+    return parser
+
+
+def _prior(flags: argparse.Namespace) -> None:
+    runs = [one for _, found in _named(flags.runs).items() for one in found]
+    rows = [row for one in runs for row in prior.judge(one, flags.images)]
+    _show(rows, prior.COLUMNS)
+    if flags.out:
+        io_table.write_rows(flags.out, rows, prior.COLUMNS)
+
+
+def _decoders(flags: argparse.Namespace) -> None:
+    decoders.draw(flags.out, flags.runs[0], flags.image)
+
+
+def _changes(flags: argparse.Namespace) -> None:
+    named = _named(flags.runs)
+    first, second = (found[0] for found in named.values())
+    compared = changes.compare(first, second)
+    rows = [
+        {"class": name, **kinds} for name, kinds in changes.totals(compared).items()
+    ]
+    _show(rows, list(rows[0]))
+    before, after = named
+    changes.draw(flags.out, compared, (before, after))
+
+
+def _radii(flags: argparse.Namespace) -> None:
+    areas = radii.draw(flags.out, _named(flags.runs), flags.class_name)
+    rows = [{"area": label, **measures} for label, measures in areas.items()]
+    _show(rows, ("area", *radii.MEASURES))
+
+
+def _named(words: Sequence[str]) -> dict[str, list[str]]:
+    """Label -> work directories; ConfigError for a pattern that nothing fits."""
+    named: dict[str, list[str]] = {}
+    for word in words:
+        label, equals, pattern = word.partition("=")
+        if not equals:
+            label = pattern = word
+        found = sorted(glob.glob(str(Path(pattern).expanduser())))
+        if not found:
+            raise errors.ConfigError(f"{word}: there is no such work directory")
+        named.setdefault(label, []).extend(found)
+    return named
+
+
+def _show(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    """Prints a Markdown table."""
+    lines = [columns, ["---"] * len(columns)]
+    lines += [[_text(row[column]) for column in columns] for row in rows]
+    for line in lines:
+        print(f"| {' | '.join(line)} |", flush=True)  # noqa: T201
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    return "-" if value is None else str(value)
+
+
+def cli() -> None:
+    """Entry point of the module."""
+    try:
+        sys.exit(run())
+    except errors.UserError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    cli()
