@@ -41,7 +41,7 @@ def run(settings: Settings, say: Say) -> Report:
     default = predict.PAPER_HW if settings.full else SIZE_HW
     (size_hw, *_) = settings.sizes_hw or (default,)
     steps: Columns = {name: {} for name in loaded}
-    notes = ()
+    notes: tuple[str, ...] = ()
     if settings.full and jax.default_backend() == "cpu":
         notes = ("steps of published size skipped: minutes each on a CPU",)
     else:
