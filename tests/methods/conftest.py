@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 import functools
+from pathlib import Path
 from typing import Any
 
 import chex
@@ -11,12 +12,13 @@ import numpy as np
 import pytest
 
 from cellrec_jax.config import OptimConfig
-from cellrec_jax.data import arrays, augment, example
+from cellrec_jax.data import arrays, augment, example, readers
 from cellrec_jax.data.example import Example
 from cellrec_jax.data.synthetic import source as synthetic
+from cellrec_jax.metrics import matching
 from cellrec_jax.train import optim, parallel
 from cellrec_jax.train import step as step_lib
-from cellrec_jax.types import Batch, Method, Progress
+from cellrec_jax.types import Batch, Decode, Method, Progress
 
 _USUAL = {
     "xla_backend_optimization_level": 3,
@@ -120,3 +122,38 @@ def one_image() -> tuple[Example, Batch]:
     spec = example.ExampleSpec(size_hw=(128, 160), max_cells=32, training=False)
     prepared = example.prepare(record, spec)
     return prepared, augment.prepare_eval(arrays.stack([prepared]))
+
+
+@pytest.fixture(scope="session")
+def real_image(real_data: Path) -> Batch:
+    """Ki-67, 384 x 384 px, 13 positive and 39 negative cells, alone in a batch."""
+    folder = real_data / "A_bcdata26"
+    if not folder.is_dir():
+        pytest.skip("no A_bcdata26 among the real images")
+    source = readers.open_source(folder, "bcdata")
+    record = source.load(source.image_ids[0])
+    spec = example.ExampleSpec(size_hw=(640, 640), max_cells=256, training=False)
+    whole = arrays.stack([example.prepare(record, spec)])
+    corner = augment.Pose(np.array([256, 256]), np.zeros(2, bool))
+    crop = functools.partial(augment.apply_pose, pose=corner, crop_hw=(384, 384))
+    return augment.prepare_eval(jax.vmap(crop)(whole))
+
+
+def _f1_on(
+    method: Method, weights: tuple[Any, Any], batch: Batch, decode: Decode
+) -> float:
+    """F1 of cells with their class within 12 px, of a batch of one image."""
+    found = jax.jit(method.predict)(*weights, batch, decode)
+    kept, real = np.asarray(found.mask[0]), np.asarray(batch.points_mask[0])
+    points, labels = np.asarray(found.points_yx[0])[kept], found.labels[0][kept]
+    truth, classes = np.asarray(batch.points_yx[0])[real], batch.labels[0][real]
+    matched = sum(
+        len(matching.match_points(points[labels == k], truth[classes == k], 12.0))
+        for k in range(len(decode.thresholds))
+    )
+    return 2 * matched / (len(points) + len(truth))
+
+
+@pytest.fixture
+def f1_on() -> Callable[..., float]:
+    return _f1_on

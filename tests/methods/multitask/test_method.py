@@ -278,6 +278,19 @@ def test_overfits_one_image(overfit, one_image):
 
 
 @pytest.mark.slow
+def test_overfits_one_real_image(overfit, real_image, f1_on):
+    """All three decoders, DeepLab; the first network is as it was drawn."""
+    model = {"backbone": "small", "width": 24, "max_detections": 200}
+    method = build(model, {"radius_px": 8.0})
+    config = OptimConfig("adam", 3e-3, schedule="cosine", clip_norm=10.0)
+    decode_at = Decode(jnp.full(2, 0.5), jnp.float32(8))
+    fresh = method.init(jax.random.key(0), real_image.image)
+    assert f1_on(method, fresh, real_image, decode_at) < 0.1
+    params, state, _ = overfit(method, real_image, config, steps=40)
+    assert f1_on(method, (params, state), real_image, decode_at) >= 0.95
+
+
+@pytest.mark.slow
 def test_the_dynamic_decoder_learns_the_mean_of_polygons(overfit, one_image):
     """What no map can foresee it answers with its chance: between 0 and 1."""
     prepared, batch = one_image

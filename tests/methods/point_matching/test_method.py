@@ -11,7 +11,6 @@ import pytest
 
 from cellrec_jax import errors, methods
 from cellrec_jax.config import OptimConfig
-from cellrec_jax.data import arrays, augment, example, readers
 from cellrec_jax.methods.point_matching.options import LossOptions
 from cellrec_jax.metrics import matching
 from cellrec_jax.nn import resnet
@@ -270,32 +269,10 @@ def test_overfits_one_image(choice, overfit, one_image):
 
 
 @pytest.mark.slow
-def test_overfits_one_real_image(real_data, overfit):
-    """Ki-67, 384 x 384 px, two classes: F1 of cells with their class within 12 px."""
-    folder = real_data / "A_bcdata26"
-    if not folder.is_dir():
-        pytest.skip("no A_bcdata26 among the real images")
-    source = readers.open_source(folder, "bcdata")
-    record = source.load(source.image_ids[0])
-    spec = example.ExampleSpec(size_hw=(640, 640), max_cells=256, training=False)
-    whole = arrays.stack([example.prepare(record, spec)])
-    corner = augment.Pose(np.array([256, 256]), np.zeros(2, bool))
-    crop = functools.partial(augment.apply_pose, pose=corner, crop_hw=(384, 384))
-    batch = augment.prepare_eval(jax.vmap(crop)(whole))
+def test_overfits_one_real_image(overfit, real_image, f1_on):
     model = {"encoder": "small", "channels": 64, "level": 4, "anchors": "1x1"}
     method = build({**model, "offset_scale": 8.0}, {}, num_classes=2)
     config = dataclasses.replace(ADAMW, learning_rate=3e-3)
-    params, state, _ = overfit(method, batch, config, steps=250)
-    found = jax.jit(method.predict)(
-        params, state, batch, Decode(jnp.full(2, 0.5), jnp.zeros(()))
-    )
-    kept = np.asarray(found.mask[0])
-    points, labels = np.asarray(found.points_yx[0])[kept], found.labels[0][kept]
-    real = np.asarray(batch.points_mask[0])
-    truth, classes = np.asarray(batch.points_yx[0])[real], batch.labels[0][real]
-    assert (np.bincount(classes) > 10).all()
-    matched = sum(
-        len(matching.match_points(points[labels == k], truth[classes == k], 12.0))
-        for k in range(2)
-    )
-    assert 2 * matched / (len(points) + len(truth)) >= 0.95
+    params, state, _ = overfit(method, real_image, config, steps=250)
+    decode = Decode(jnp.full(2, 0.5), jnp.zeros(()))
+    assert f1_on(method, (params, state), real_image, decode) >= 0.95
