@@ -62,6 +62,8 @@ def train(
     if init_from is not None:  # refused now, not after the first stage
         model_lib.stored_meta(init_from)
     if not checkpoint.complete_steps(workdir):
+        for line in _notes(experiment, data.train):
+            console.line(line)
         folder = workdir / FOLDER / digest(experiment, data.train, console)
         first = _find(folder, experiment)
         if first is None:
@@ -135,6 +137,17 @@ def _check_class(experiment: Experiment, class_names: tuple[str, ...]) -> None:
         f"loss.prior_class={label}: the classes are {named}; give the number of one, "
         "or --config.loss.prior_weight=0",
     )
+
+
+def _notes(experiment: Experiment, split: sets.Split) -> Iterator[str]:
+    """What the user should know of the class before anything is trained."""
+    label = experiment.options.loss.prior_class
+    if not sets.survey(split).num_per_class[label]:
+        yield (
+            f"warning: no training cell of class {split.source.class_names[label]}: "
+            "the prior decoder learns an empty map; name another class by "
+            "--config.loss.prior_class, or leave it out by --config.loss.prior_weight=0"
+        )
 
 
 def _shared(folder: epath.Path, experiment: Experiment) -> epath.Path | None:

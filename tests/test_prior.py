@@ -38,11 +38,11 @@ def _image(seed):
     return np.repeat(np.clip(image, 0, 255).astype(np.uint8)[..., None], 3, axis=2)
 
 
-def _data(seeds=(0, 1, 2, 3, 4), class_names=("positive", "other")):
+def _data(seeds=(0, 1, 2, 3, 4), class_names=("positive", "other"), labels=LABELS):
     source = arrays.from_arrays(
         [_image(seed) for seed in seeds],
         [CELLS + seed % 3 for seed in seeds],
-        [LABELS] * len(seeds),
+        [labels] * len(seeds),
         class_names=class_names,
     )
     spec = sets.evaluation_spec(_experiment().data)
@@ -163,6 +163,46 @@ def test_another_run_takes_the_first_network_of_a_folder(tmp_path, capsys):
     chex.assert_trees_all_equal(
         model_lib.restore(found).params, model_lib.restore(own).params
     )
+
+
+@pytest.mark.slow
+def test_the_first_network_of_other_images_is_not_used(finished, tmp_path, monkeypatch):
+    """It lies in the same folder, of the same options: another is trained."""
+    (name,) = _prior_folders(finished)
+    shared = tmp_path / "shared"
+    shutil.copytree(finished / "prior" / name, shared / name)
+    experiment = _experiment(**{"prior.folder": str(shared)})
+    taken = []
+
+    def note(*_):
+        taken.append("trained")
+        raise Killed
+
+    def restore(path):
+        taken.append(path)
+        raise Killed
+
+    monkeypatch.setattr(prior, "_train_first", note)
+    monkeypatch.setattr(prior.model_lib, "restore", restore)
+    for seeds in ((0, 1, 2, 3, 4), (0, 1, 7, 3, 4)):
+        with pytest.raises(Killed):
+            run.train_and_evaluate(experiment, tmp_path / "run", data=_data(seeds))
+    assert taken == [shared / name, "trained"]
+
+
+@pytest.mark.parametrize("labels", [[0, 0, 1, 1], [1, 1, 1, 1]])
+def test_a_class_of_the_prior_without_cells_is_said(
+    labels, tmp_path, monkeypatch, capsys
+):
+    def stop(*_):
+        raise Killed
+
+    monkeypatch.setattr(prior, "_train_first", stop)
+    data = _data(labels=np.array(labels, np.int32))
+    with pytest.raises(Killed):
+        run.train_and_evaluate(_experiment(), tmp_path, Console(), data=data)
+    said = "no training cell of class positive" in capsys.readouterr().out
+    assert said == (0 not in labels)
 
 
 def test_the_digest_is_of_options_and_images():

@@ -99,6 +99,9 @@ def test_any_network_of_maps_takes_the_decoders(network, tiny_batch):
     )
     assert loss.shape == ()
     chex.assert_trees_all_equal_shapes_and_dtypes(new_state, state)
+    point = Decode(jnp.zeros(2), jnp.zeros(()))
+    found = jax.eval_shape(method.predict, params, state, odd, point)
+    assert found.points_yx.shape == (4, TINY["max_detections"], 2)
 
 
 @pytest.fixture(scope="module")
@@ -197,11 +200,49 @@ def test_circles_larger_than_the_image_are_refused(tiny_batch):
 
 @pytest.mark.parametrize("labels", [0, 1])
 def test_a_class_that_is_absent_costs_and_is_finite(labels, tiny_batch):
-    method = build(loss={**OURS, "radius_px": 5.0})
+    """With all decoders, of which the prior's may have no cell to lie at."""
     one = tiny_batch._replace(labels=np.where(tiny_batch.points_mask, labels, -1))
-    (loss, _), grads = loss_of(method, one)
+    (loss, (_, metrics)), grads = loss_of(build(loss={"radius_px": 5.0}), one)
     assert np.isfinite(loss)
     chex.assert_tree_all_finite(grads)
+    assert (metrics["prior_inside"][1] > 0) == (labels == 0)
+    assert metrics["prior_outside"][1] > 0
+
+
+def test_circles_and_polygons_may_reach_beyond_the_image(tiny_batch):
+    """Up to what is refused: a polygon's corners are 1.68 times as far."""
+    options = LossOptions(radius_px=63.0)
+    seed = jax.random.key(0)
+    for maps in (
+        jax.jit(targets.paint, static_argnums=(1, 2))(tiny_batch, 2, options),
+        jax.jit(targets.paint_polygons, static_argnums=(2, 3))(
+            tiny_batch, seed, 2, options
+        ),
+    ):
+        painted = np.asarray(maps)
+        assert set(np.unique(painted)) == {0.0, 1.0}
+        share = painted.max(axis=-1).mean(axis=(1, 2))
+        filled = tiny_batch.points_mask.any(axis=1)
+        assert (share[filled] > 0.3).all()
+        assert not share[~filled].any()
+
+
+def test_cells_nearer_than_the_least_distance(tiny_batch):
+    """Of one class and one place: painted once, found once or by the distance."""
+    twice = tiny_batch._replace(
+        points_yx=np.repeat(tiny_batch.points_yx[:, :1], 5, axis=1),
+        labels=np.where(tiny_batch.points_mask, 0, -1),
+    )
+    options = LossOptions(radius_px=6.0)
+    once = twice._replace(points_mask=twice.points_mask & (np.arange(5) < 1))
+    maps = [np.asarray(targets.paint(batch, 2, options)) for batch in (twice, once)]
+    np.testing.assert_array_equal(*maps)
+    assert maps[0].max() == 1
+
+    near = np.zeros((12, 20, 2), np.float32)
+    near[4, 5, 0], near[4, 8, 0] = 0.6, 0.9
+    assert len(_found(near, distance=2.5)) == 2
+    assert _found(near, distance=3.5) == [(4.5, 8.5, 0, 0.9)]
 
 
 @functools.partial(jax.jit, static_argnames="slots")
