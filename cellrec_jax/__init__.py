@@ -9,7 +9,9 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 
-def load(workdir: str | os.PathLike[str], which: str = "last") -> "Predictor":
+def load(
+    workdir: str | os.PathLike[str], which: str = "last", threshold: float = 0.0
+) -> "Predictor":
     """Loads a trained work directory; see `cellrec_jax.predict.load`.
 
     Example:
@@ -18,4 +20,4 @@ def load(workdir: str | os.PathLike[str], which: str = "last") -> "Predictor":
     """
     from cellrec_jax.predict import predictor as predict
 
-    return predict.load(workdir, which)
+    return predict.load(workdir, which, threshold=threshold)

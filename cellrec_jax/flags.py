@@ -20,6 +20,7 @@ Every key of the configuration is a flag: --config.total_steps=500,
 
 
 _READ_BY = {
+    "all_scores": ("predict",),
     "config": ("train",),
     "init_from": ("train",),
     "distributed": ("train",),
@@ -29,6 +30,7 @@ _READ_BY = {
     "mpp": ("predict",),
     "mpp_trained": ("evaluate", "predict"),
     "output": ("evaluate", "export", "predict"),
+    "threshold": ("evaluate", "predict"),
 }
 """Flags that only some modes read."""
 _EVALUATE_KEYS = ("data.", "eval.", "log.", "predict.")
@@ -49,6 +51,7 @@ def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, dict[str, str]]
     """
     flags, pairs = _split_overrides(arguments)
     parsed = _parser().parse_args(flags)
+    _check_numbers(parsed)
     _refuse_unread(parsed, pairs)
     return parsed, pairs
 
@@ -80,6 +83,13 @@ def _parser() -> _Parser:
         help="default: train",
     )
     used("--input", help="predict: image, folder or quoted pattern")
+    used(
+        "--threshold",
+        type=float,
+        default=0.0,
+        metavar="SCORE",
+        help="evaluate, predict: least score of a cell, instead of the fitted one",
+    )
     _add_others(parser.add_argument_group("others").add_argument)
     return parser
 
@@ -97,6 +107,12 @@ def _add_others(rest: Callable[..., Any]) -> None:
         help="predict: result folder, default WORKDIR/predict; evaluate: default "
         "WORKDIR, for another folder WORKDIR/evaluate-FOLDER; export: new work "
         "directory of what prediction reads",
+    )
+    rest(
+        "--all-scores",
+        action="store_true",
+        help="predict: detections.csv has all that was found, whatever its score, and "
+        "a column kept (1, 0) of what is a cell",
     )
     rest(
         "--margin",
@@ -149,13 +165,22 @@ def _path(text: str) -> epath.Path:
     return epath.Path(text).expanduser()
 
 
-def _refuse_unread(flags: argparse.Namespace, pairs: Mapping[str, str]) -> None:
-    """Raises a ConfigError for what the mode would silently pass over."""
+def _check_numbers(flags: argparse.Namespace) -> None:
+    """Raises a ConfigError for numbers outside their limits."""
     if flags.margin < 0:
         raise errors.ConfigError(f"--margin {flags.margin}: give 0 px or more")
+    if not 0 <= flags.threshold < 1:  # 0 is that of the work directory
+        raise errors.ConfigError(
+            f"--threshold {flags.threshold:g}: give a score between 0 and 1, such as "
+            "0.3"
+        )
     for name in ("mpp", "mpp_trained"):
         if mpp := getattr(flags, name):  # 0 is unknown
             limits.require_pixel_size(name.replace("_", "-"), mpp)
+
+
+def _refuse_unread(flags: argparse.Namespace, pairs: Mapping[str, str]) -> None:
+    """Raises a ConfigError for what the mode would silently pass over."""
     for name, modes in _READ_BY.items():
         if getattr(flags, name) and flags.mode not in modes:
             raise errors.ConfigError(

@@ -173,6 +173,7 @@ def _evaluate(flags: argparse.Namespace, pairs: dict[str, str]) -> int:
         output,
         root=root,
         batch=experiment.predict.batch,
+        threshold=flags.threshold,
     )
     return 0
 
@@ -188,7 +189,9 @@ def _predict(flags: argparse.Namespace, pairs: dict[str, str]) -> int:
     experiment = _stored_experiment(flags.workdir, pairs)
     screen = console.Console()
     found = inputs.look(flags.input)
-    model = predictor.load(flags.workdir, batch=experiment.predict.batch)
+    model = predictor.load(
+        flags.workdir, batch=experiment.predict.batch, threshold=flags.threshold
+    )
     for line in (*found.notes, *model.model.threshold_lines()):
         screen.line(line)
     outcome = files.predict_files(
@@ -199,6 +202,7 @@ def _predict(flags: argparse.Namespace, pairs: dict[str, str]) -> int:
         flags.mpp,
         flags.margin,
         flags.geometry or "point",
+        all_scores=flags.all_scores,
     )
     for message in outcome.failed:
         print(f"error: {message}", file=sys.stderr)  # noqa: T201

@@ -68,7 +68,7 @@ _TABLE: dict[str, list[tuple]] = {
     ],
     "cellrec_jax.predict.predictor": [
         ('["min_distance"] / ratio', '["min_distance"]', "px of another image"),
-        ("found, apart & sure)", "found, sure)", "cells too near"),
+        ("return apart & sure", "return sure", "cells too near"),
     ],
     "cellrec_jax.data.pixels.orientation": [
         ("6: (True, False, True)", "6: (True, True, False)", "turned the other way"),

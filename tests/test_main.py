@@ -40,6 +40,21 @@ def test_evaluate_any_folder(trained, bcdata_folder, tmp_path, capsys):
     assert (workdir / "results.json").read_bytes() == before
 
 
+def test_a_threshold_of_the_command_line_is_that_of_all_classes(trained, tmp_path):
+    """For this evaluation alone: the work directory keeps its own."""
+    fitted = cellrec_jax.load(trained).model.meta["decode"]["thresholds"]
+    output = tmp_path / "out"
+    arguments = ["--mode", "evaluate", "--workdir", str(trained)]
+    arguments += ["--output", str(output), "--threshold", "0.125"]
+    assert main.run(arguments) == 0
+    results = json.loads((output / "results.json").read_text())
+    assert results["metrics"]["F1@12px"]["thresholds"] == {"tumour": 0.125}
+    assert results["run"]["thresholds_from"] == {"tumour": "fixed by --threshold"}
+    assert cellrec_jax.load(trained).model.meta["decode"]["thresholds"] == fitted
+    loaded = cellrec_jax.load(trained, threshold=0.125)
+    assert loaded.model.meta["decode"]["thresholds"] == [0.125]
+
+
 def test_evaluation_refuses_the_runs_training_images(trained, capsys):
     """As a folder whose random split has changed would report on them."""
     arguments = ["--mode", "evaluate", "--workdir", str(trained)]

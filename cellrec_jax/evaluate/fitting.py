@@ -1,6 +1,6 @@
 """The operating point, fitted on validation images, and the metrics at it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 from typing import Any
 
@@ -82,8 +82,20 @@ def to_json(fitted: counting.OperatingPoint) -> dict[str, Any]:
     return {
         "thresholds": [float(t) for t in fitted.thresholds],
         "num_labels": [int(n) for n in fitted.num_labels],
+        "scope": fitted.scope,
         "min_distance": fitted.min_distance,
     }
+
+
+def num_chosen(decode: Mapping[str, Any]) -> np.ndarray:
+    """Labels that chose each threshold of `to_json`, int64 [K]; 0: the default.
+
+    Of versions that had no "scope", all labels that there were did.
+    """
+    num_labels = np.asarray(decode["num_labels"], np.int64)
+    if decode.get("scope") == "shared":
+        return np.full_like(num_labels, num_labels.sum())
+    return num_labels * (decode.get("scope") != "default")
 
 
 def metrics(
@@ -106,7 +118,7 @@ def metrics(
         iou=config.iou,
         voc_plus_one=config.voc_plus_one,
         num_bootstrap=config.bootstrap,
-        num_threshold_labels=np.asarray(decode["num_labels"]),
+        num_threshold_labels=num_chosen(decode),
         protocol=config.protocol,
         strict=config.strict,
         beside=config.beside,

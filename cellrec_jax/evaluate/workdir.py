@@ -91,16 +91,18 @@ def evaluate_workdir(
     *,
     root: str = "",
     batch: int = 0,
+    threshold: float = 0.0,
 ) -> dict[str, Any]:
     """Evaluates a trained work directory, writes and returns what results.json holds.
 
     Of several processes all must call this, the first one writes. Empty `timing`, of
     the training, keeps what is there; `output` None is the work directory; `root` is
-    the folder of the images, for the record; `batch` as of `predictor.load`.
+    the folder of the images, for the record; `batch` and `threshold` as of
+    `predictor.load`.
     """
     workdir = epath.Path(workdir)
     output = epath.Path(output or workdir)
-    model = model_lib.restore(workdir, config.weights)
+    model = model_lib.restore(workdir, config.weights).at_threshold(threshold)
     operating_point.require_same_cuts(model.experiment.eval, config, workdir)
     facts = _run_facts(model, timing, workdir)
     if not split.image_ids:
@@ -255,6 +257,9 @@ def _run_facts(
         "parameters": sum(x.size for x in jax.tree.leaves(model.params)),
         "step": model.step,
         "seed": model.experiment.seed,
+        "thresholds_from": dict(
+            zip(model.class_names, model.threshold_sources(), strict=True)
+        ),
         "cells_kept": model.meta["cells_kept"],
         "cells_total": model.meta["cells_total"],
         "devices": [device.device_kind for device in jax.devices()],

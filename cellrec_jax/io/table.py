@@ -18,11 +18,18 @@ from cellrec_jax import errors
 from cellrec_jax.io import atomic
 
 DETECTION_COLUMNS = ("image", "x", "y", "score", "class")
+KEPT = "kept"
+"""Column of tables that hold what is no cell, too: 1 for cells, else 0."""
 _TEXT: Mapping[str, Any] = {
     "encoding": "utf-8",
     "errors": "surrogateescape",
     "newline": "",
 }
+
+
+def columns_of(*, kept: bool) -> tuple[str, ...]:
+    """Columns of a table of detections, with `KEPT` or without."""
+    return (*DETECTION_COLUMNS, KEPT) if kept else DETECTION_COLUMNS
 
 
 def detection_rows(
@@ -31,12 +38,14 @@ def detection_rows(
     scores: np.ndarray,
     labels: np.ndarray,
     class_names: Sequence[str],
+    kept: np.ndarray | None = None,
 ) -> list[dict[str, Any]]:
     """Rows of an image for `write_detections`: dicts with keys `DETECTION_COLUMNS`.
 
-    In the order given; coordinates to 0.001 px, scores to 1e-6.
+    In the order given; coordinates to 0.001 px, scores to 1e-6. Of `kept`, bool [M],
+    the column `KEPT`.
     """
-    return [
+    rows = [
         {
             "image": image_id,
             "x": round(float(x), 3),
@@ -46,6 +55,9 @@ def detection_rows(
         }
         for (y, x), score, label in zip(points_yx, scores, labels, strict=True)
     ]
+    if kept is not None:
+        return [row | {KEPT: int(k)} for row, k in zip(rows, kept, strict=True)]
+    return rows
 
 
 def write_detections(
@@ -104,23 +116,25 @@ def count_by_image(path: str | os.PathLike[str]) -> Counter[str] | None:
     """Rows an image of a table of detections; None if there is none, or another one."""
     try:
         with _read(path) as rows:
-            if tuple(next(rows, ())) != DETECTION_COLUMNS:
+            head = tuple(next(rows, ()))
+            if head not in (columns_of(kept=False), columns_of(kept=True)):
                 return None
-            width = len(DETECTION_COLUMNS)
-            return Counter(row[0] for row in rows if len(row) == width)
+            return Counter(row[0] for row in rows if len(row) == len(head))
     except csv.Error:
         return None
 
 
-def keep_images(path: str | os.PathLike[str], kept: Callable[[str], bool]) -> None:
+def keep_images(
+    path: str | os.PathLike[str],
+    kept: Callable[[str], bool],
+    columns: Sequence[str] = DETECTION_COLUMNS,
+) -> None:
     """Drops the rows of other images, and rows that a stopped run left unfinished."""
     with _read(path) as rows:
         next(rows, None)
-        width = len(DETECTION_COLUMNS)
-        whole = (row for row in rows if len(row) == width and kept(row[0]))
-        write_detections(
-            path, (dict(zip(DETECTION_COLUMNS, row, strict=True)) for row in whole)
-        )
+        whole = (row for row in rows if len(row) == len(columns) and kept(row[0]))
+        named = (dict(zip(columns, row, strict=True)) for row in whole)
+        write_rows(path, named, columns)
 
 
 @contextlib.contextmanager

@@ -10,6 +10,10 @@ from cellrec_jax.metrics import results as results_lib
 
 DEFAULT_THRESHOLD = 0.5
 """Score threshold of a class where no validation cell or no match can choose one."""
+LEAST_LABELS = 20
+"""Labels of all classes below which nothing is fitted."""
+LEAST_OF_A_CLASS = 50
+"""Labels of each class below which all have one threshold."""
 
 
 class PointCounts(NamedTuple):
@@ -113,9 +117,27 @@ class OperatingPoint(NamedTuple):
     thresholds: np.ndarray
     """f32 [K] least score of a prediction, per class."""
     num_labels: np.ndarray
-    """int64 [K] annotated validation cells that chose the thresholds."""
+    """int64 [K] annotated validation cells of each class; 0 if they had no say."""
+    scope: str
+    """What they chose: see `scope`, or "fixed" where nothing was fitted."""
     f1: float | None
     """F1 there, counts of all classes pooled; None without cells and predictions."""
+
+
+def scope(num_labels: np.ndarray, shared: bool = False) -> str:
+    """How many thresholds can be told by int [K] labels of each class.
+
+    "own" is one for each class, "shared" one for all, as asked for or because a class
+    has fewer than `LEAST_OF_A_CLASS`, "default" none: fewer than `LEAST_LABELS` in all.
+
+    Example:
+      >>> [scope(np.array(n)) for n in ([50, 60], [49, 600], [49], [10, 9])]
+      ['own', 'shared', 'own', 'default']
+    """
+    if num_labels.sum() < LEAST_LABELS:
+        return "default"
+    few = len(num_labels) > 1 and num_labels.min() < LEAST_OF_A_CLASS
+    return "shared" if shared or few else "own"
 
 
 def best_threshold(scores: np.ndarray, is_tp: np.ndarray, num_truth: int) -> float:
@@ -190,25 +212,39 @@ def fit_operating_point(
 
     For each of the `distances` (px, >= 0; 0 keeps all; ValueError for none or others;
     of each image divided by its one of `ratios`, if there are any) predictions are
-    thinned, then `fit_thresholds` chooses, unless `threshold` is fixed.
-    Largest pooled F1 wins (a match is inside its class), of equal ones the smallest.
+    thinned, then `fit_thresholds` chooses as many as labels can tell (`scope`), unless
+    `threshold` is fixed. Largest pooled F1 wins (a match is inside its class), of equal
+    ones the smallest.
     """
     if len(distances) == 0:
         raise ValueError("no distances to choose from; (0.0,) keeps all predictions")
+    num_labels = count_labels(results, len(class_names))
+    found = "fixed" if threshold else scope(num_labels, shared)
     fitted = []
     for distance in sorted({float(distance) for distance in distances}):
         thinned = results_lib.suppress(results, distance, ratios)
-        if threshold:
-            thresholds = np.full(len(class_names), threshold, np.float32)
-            num_labels = np.zeros(len(class_names), np.int64)
-        else:
-            thresholds, num_labels = fit_thresholds(
-                thinned, radius_px, class_names, shared=shared, strict=strict
+        if found in ("own", "shared"):
+            thresholds, _ = fit_thresholds(
+                thinned, radius_px, class_names, shared=found == "shared", strict=strict
             )
+        else:
+            cut = threshold or DEFAULT_THRESHOLD
+            thresholds = np.full(len(class_names), cut, np.float32)
         f1 = pooled_f1(point_counts(thinned, thresholds, radius_px, strict=strict))
-        fitted.append(OperatingPoint(distance, thresholds, num_labels, f1))
+        asked = num_labels * (not threshold)
+        fitted.append(OperatingPoint(distance, thresholds, asked, found, f1))
     # The first of equal ones, so the smallest distance.
     return max(fitted, key=lambda point: point.f1 or 0.0)
+
+
+def count_labels(
+    results: Sequence[results_lib.ImageResult], num_classes: int
+) -> np.ndarray:
+    """Annotated cells of each class, int64 [K]."""
+    counts = np.zeros(num_classes, np.int64)
+    for result in results:
+        counts += np.bincount(result.true_labels, minlength=num_classes)
+    return counts
 
 
 def pooled_f1(counts: PointCounts) -> float | None:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from etils import epath
 
 from cellrec_jax import errors
+from cellrec_jax.io import table
 from cellrec_jax.io.console import Console
 from cellrec_jax.predict import frame as frames
 from cellrec_jax.predict import journal, provenance, summary
@@ -31,6 +32,8 @@ def predict_files(
     mpp: float = 0.0,
     margin_px: int = 0,
     geometry: str = "point",
+    *,
+    all_scores: bool = False,
 ) -> Outcome:
     """Predicts files; goes on where a call of the same settings was stopped.
 
@@ -38,7 +41,8 @@ def predict_files(
     detections.csv, added to image by image; summary.csv (`summary.write`), predict.json
     (`provenance.write`) and predict.jsonl, which remembers what is done. `mpp`: um per
     px, 0 is what files say; `margin_px` of `Predictor.predict`; cells are points or
-    boxes. An image that cannot be read costs only itself; Ctrl-C and SIGTERM end after
+    boxes; with `all_scores` the table has what is no cell too, and says which are. An
+    image that cannot be read costs only itself; Ctrl-C and SIGTERM end after
     the tiles at work. ConfigError where `output` holds results of other settings or
     images, or another program's, RunError where it cannot be written.
     """
@@ -48,18 +52,20 @@ def predict_files(
             f"--output {output}: give a local folder, to which rows can be added"
         )
     model = predictor.model
-    used = provenance.settings(model, mpp, margin_px, geometry)
+    used = provenance.settings(model, mpp, margin_px, geometry, all_scores)
     known = journal.read(output)
     known = known if provenance.require_same(output, used, bool(known)) else {}
     plan = journal.plan(paths, known, output)
-    num_lost = journal.begin(output, plan.done)
+    num_lost = journal.begin(output, plan.done, table.columns_of(kept=all_scores))
     for line in _start_lines(plan, output, num_lost):
         console.line(line)
     state = {"images": len(plan.done), "finished": False}
     provenance.write(output, model, used, state)
 
     metadata = provenance.metadata(model, mpp)
-    work = work_lib.Work(predictor, output, console, mpp, margin_px, geometry, metadata)
+    work = work_lib.Work(
+        predictor, output, console, mpp, margin_px, geometry, metadata, all_scores
+    )
     failed, exit_code = work_lib.predict_all(work, plan)
 
     _finish(work, plan, failed, used, exit_code)

@@ -38,6 +38,8 @@ class Done(NamedTuple):
     """K numbers of cells."""
     note: str = ""
     """Why there is no cell, where there is none."""
+    num_rows: int = -1
+    """Rows of the table, where these are not the cells alone; -1 where they are."""
 
 
 class Plan(NamedTuple):
@@ -63,7 +65,7 @@ def read(output: epath.Path) -> dict[str, Done]:
     return {
         name: one
         for name, one in found.items()
-        if rows[name] == sum(one.counts)
+        if rows[name] == (sum(one.counts) if one.num_rows < 0 else one.num_rows)
         and all(file.exists() for file in files_of(output, name))
     }
 
@@ -106,11 +108,15 @@ def plan(paths: Iterable[Path], done: dict[str, Done], output: epath.Path) -> Pl
     return Plan(names, tuple(todo), kept)
 
 
-def begin(output: epath.Path, done: Mapping[str, Done]) -> int:
+def begin(
+    output: epath.Path,
+    done: Mapping[str, Done],
+    columns: Sequence[str] = table.DETECTION_COLUMNS,
+) -> int:
     """Brings table and journal to what is done, without what a killed call left.
 
-    Returns how many images lost their rows. ConfigError if there is another program's
-    table.
+    `columns` are those of the table. Returns how many images lost their rows.
+    ConfigError if there is another program's table.
     """
     rows = table.count_by_image(output / TABLE)
     if rows is None and (output / TABLE).exists():
@@ -118,8 +124,8 @@ def begin(output: epath.Path, done: Mapping[str, Done]) -> int:
             f"{output / TABLE} is of another program: choose another --output"
         )
     lost = (rows or {}).keys() - done.keys()
-    if rows is None or lost or _unfinished(output / TABLE):
-        table.keep_images(output / TABLE, done.__contains__)
+    if not rows or lost or _unfinished(output / TABLE):
+        table.keep_images(output / TABLE, done.__contains__, columns)
     if len(_lines(output)) != len(done):
         lines = b"".join(_line(one) for one in done.values())
         atomic.write_bytes(output / FILE, lines)

@@ -103,21 +103,25 @@ class Predictor:
         self,
         scenes: Iterable[Scene],
         on_windows: Callable[[int], None] | None = None,
+        *,
+        all_scores: bool = False,
     ) -> Iterator[tuple[Scene, Cells]]:
         """Yields scenes and their cells, in order, as `predict`.
 
         Windows of several images share batches: faster than one image after the other
         where these are small. The next images are read meanwhile, in a thread.
+        `all_scores` yields all that the network finds, see `kept_cells`.
         """
         decode = self.model.meta["decode"]
         for scene, found in stream.predict_scenes(
             self.network,
             scenes,
-            least_score=min(decode["thresholds"]),
+            least_score=0.0 if all_scores else min(decode["thresholds"]),
             on_windows=on_windows,
         ):
-            kept = at_operating_point(found, decode, scene.ratio)
-            yield scene, dataclasses.replace(kept, class_names=self.class_names)
+            if not all_scores:
+                found = at_operating_point(found, decode, scene.ratio)
+            yield scene, dataclasses.replace(found, class_names=self.class_names)
 
 
 def at_operating_point(
@@ -125,22 +129,38 @@ def at_operating_point(
 ) -> Cells:
     """Cells that are apart and above their class's threshold, best first.
 
-    `decode` as in a model's `meta`, `ratio` of `Frame.ratio`. As evaluation: a cell
-    below its threshold still drops lesser ones near it.
+    `decode` as in a model's `meta`, `ratio` of `Frame.ratio`.
+    """
+    return cells.select(found, kept_cells(found, decode, ratio))
+
+
+def kept_cells(
+    found: Cells, decode: Mapping[str, Any], ratio: float = 1.0
+) -> np.ndarray:
+    """Marks, bool [M], what `at_operating_point` keeps.
+
+    As evaluation: a cell below its threshold still drops lesser ones near it.
     """
     distance = decode["min_distance"] / ratio
     apart = suppression.suppress(found.points_yx, found.scores, distance)
     sure = found.scores >= np.asarray(decode["thresholds"])[found.labels]
-    return cells.select(found, apart & sure)
+    return apart & sure
 
 
-def load(workdir: epath.PathLike, which: str = "last", batch: int = 0) -> Predictor:
+def load(
+    workdir: epath.PathLike,
+    which: str = "last",
+    batch: int = 0,
+    threshold: float = 0.0,
+) -> Predictor:
     """Loads a trained work directory, alone; `which` is "last" or "best" on validation.
 
     `batch` windows go through the network at a time; 0 is chosen by the device.
-    CheckpointError if it holds no readable checkpoint.
+    `threshold` of all classes replaces the stored ones; 0 keeps them. CheckpointError
+    if it holds no readable checkpoint.
     """
-    return of(model_lib.restore(epath.Path(workdir).expanduser(), which), batch)
+    model = model_lib.restore(epath.Path(workdir).expanduser(), which)
+    return of(model.at_threshold(threshold), batch)
 
 
 def of(model: model_lib.Model, batch: int = 0) -> Predictor:

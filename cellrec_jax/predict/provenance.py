@@ -20,7 +20,9 @@ _MADE_BY = "cellrec_jax"
 _PACKAGES = ("jax", "jaxlib", "numpy")
 
 
-def settings(model: Model, mpp: float, margin_px: int, geometry: str) -> dict[str, Any]:
+def settings(
+    model: Model, mpp: float, margin_px: int, geometry: str, all_scores: bool
+) -> dict[str, Any]:
     """What decides the cells of an image, and their form: JSON.
 
     Results of two such settings do not belong into one folder.
@@ -36,6 +38,7 @@ def settings(model: Model, mpp: float, margin_px: int, geometry: str) -> dict[st
         "mpp": mpp,
         "margin_px": margin_px,
         "geometry": geometry,
+        **({"all_scores": True} if all_scores else {}),  # earlier folders know it not
     }
 
 

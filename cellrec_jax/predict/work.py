@@ -11,13 +11,14 @@ from typing import Any, NamedTuple
 from etils import epath
 import numpy as np
 
-from cellrec_jax import errors
+from cellrec_jax import cells, errors
 from cellrec_jax.cells import Cells
 from cellrec_jax.data.pixels import images
 from cellrec_jax.io import table
 from cellrec_jax.io.console import Console
 from cellrec_jax.predict import blank, journal, outputs
 from cellrec_jax.predict import frame as frames
+from cellrec_jax.predict import predictor as predictor_lib
 from cellrec_jax.predict.inputs import unread_format
 from cellrec_jax.predict.predictor import Predictor
 from cellrec_jax.workdir import interrupt
@@ -57,6 +58,7 @@ class Work:
     margin_px: int
     geometry: str
     metadata: dict[str, Any]
+    all_scores: bool = False
     num_blank: int = 0
     num_scored: int = 0
     notes: Counter[str] = dataclasses.field(default_factory=Counter)
@@ -128,7 +130,9 @@ def _predict_group(
     work.passed = 0
     scenes = _scenes(work, plan, paths, fail)
     warning = work.predictor.model.method.traits.tile_warning
-    for scene, found in work.predictor.predict_many(scenes, on_windows):
+    for scene, found in work.predictor.predict_many(
+        scenes, on_windows, all_scores=work.all_scores
+    ):
         item: _Item = scene.key
         work.waiting.popleft()
         work.passed += len(scene.placement.tiles)
@@ -137,7 +141,7 @@ def _predict_group(
             work.console.line(warning)
         work.seen.append(frames.Seen(scene.placement.how, scene.native_hw, item.mpp))
         try:
-            plan.done[item.name] = _write_one(work, item, found, tiled)
+            plan.done[item.name] = _write_one(work, item, found, scene)
         except Exception as error:
             fail(item.path, error)
 
@@ -179,8 +183,14 @@ def _load(path: Path) -> images.Picture:
         raise errors.DataError(f"cannot read {path}: {what}") from cause
 
 
-def _write_one(work: Work, item: _Item, found: Cells, tiled: bool) -> journal.Done:
+def _write_one(
+    work: Work, item: _Item, found: Cells, scene: frames.Scene
+) -> journal.Done:
     """Writes all that belongs to an image, the journal last."""
+    rows = _rows(work, item, found, scene.ratio)
+    if work.all_scores:
+        found = cells.select(found, np.array([row[table.KEPT] for row in rows], bool))
+    tiled = scene.placement.how == frames.TILED
     class_names = work.predictor.class_names
     counts = np.bincount(found.labels, minlength=len(class_names)).tolist()
     note = "" if len(found) else _explain(work, item, tiled)
@@ -193,14 +203,29 @@ def _write_one(work: Work, item: _Item, found: Cells, tiled: bool) -> journal.Do
         work.geometry,
         {**work.metadata, "mpp": item.mpp},
     )
-    rows = table.detection_rows(
-        item.name, found.points_yx, found.scores, found.labels, class_names
-    )
-    table.append_rows(work.output / journal.TABLE, rows, table.DETECTION_COLUMNS)
+    columns = table.columns_of(kept=work.all_scores)
+    table.append_rows(work.output / journal.TABLE, rows, columns)
     one = journal.stamped(item.name, item.path, item.pixels.shape, item.mpp)
-    one = one._replace(counts=counts, note=note)
+    num_rows = len(rows) if work.all_scores else -1
+    one = one._replace(counts=counts, note=note, num_rows=num_rows)
     journal.append(work.output, one)
     return one
+
+
+def _rows(work: Work, item: _Item, found: Cells, ratio: float) -> list[dict[str, Any]]:
+    """An image's rows of the table."""
+    kept = None
+    if work.all_scores:
+        decode = work.predictor.model.meta["decode"]
+        kept = predictor_lib.kept_cells(found, decode, ratio)
+    return table.detection_rows(
+        item.name,
+        found.points_yx,
+        found.scores,
+        found.labels,
+        work.predictor.class_names,
+        kept,
+    )
 
 
 def _explain(work: Work, item: _Item, tiled: bool) -> str:

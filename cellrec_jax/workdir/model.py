@@ -13,7 +13,7 @@ from cellrec_jax import methods
 from cellrec_jax.config import Experiment
 from cellrec_jax.data import transforms
 from cellrec_jax.types import Decode, Method
-from cellrec_jax.workdir import checkpoint, operating_point, pixel_size
+from cellrec_jax.workdir import checkpoint, operating_point, pixel_size, thresholds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +60,13 @@ class Model:
             jnp.asarray(scale * fitted["min_distance"], jnp.float32),
         )
 
+    def at_threshold(self, threshold: float) -> "Model":
+        """The model with one score threshold of all classes; 0 changes nothing."""
+        if not threshold:
+            return self
+        decode = thresholds.fixed(self.meta["decode"], threshold)
+        return dataclasses.replace(self, meta={**self.meta, "decode": decode})
+
     def threshold_sources(self) -> list[str]:
         """Where each class's score threshold comes from, in words."""
         default = (
@@ -72,10 +79,12 @@ class Model:
                 f"the default: not fitted yet at step {self.step} of "
                 f"{self.experiment.total_steps}; train to the end"
             )
-        return [
-            f"fitted on {number} validation labels" if number else default
-            for number in self.meta["decode"]["num_labels"]
-        ]
+        return thresholds.sources(
+            self.meta["decode"],
+            self.class_names,
+            shared=self.experiment.eval.shared_threshold,
+            without_labels=default,
+        )
 
     def threshold_lines(self) -> list[str]:
         """Each class's score threshold and where it comes from, for printing."""

@@ -17,9 +17,10 @@ from cellrec_jax.types import Detections, Method
 def test_metrics_of_the_two_images(results):
     """Image a: 1 cell, found. Image b: 1 cell, found, and 1 false positive."""
     config = EvalConfig(bootstrap=0)
-    fitted = counting.fit_operating_point(results, 12.0, ("cell",), (0.0,))
+    fitted = counting.fit_operating_point(results * 10, 12.0, ("cell",), (0.0,))
     decode = fitting.to_json(fitted)
-    assert decode["num_labels"] == [2]
+    assert decode["num_labels"] == [20]
+    assert decode["scope"] == "own"
     assert decode["min_distance"] == 0
     found = fitting.metrics(results, ("cell",), config, 12.0, decode)
     assert found["precision@12px"]["value"] == 2 / 3
@@ -61,11 +62,24 @@ def test_a_shared_threshold_is_asked_for_by_the_config(results):
         true_labels=np.array([0, 0, 1]),
     )
     own, shared = (
-        fitting.fit([one], ("a", "b"), EvalConfig(shared_threshold=yes), 0.0)
+        fitting.fit([one] * 50, ("a", "b"), EvalConfig(shared_threshold=yes), 0.0)
         for yes in (False, True)
     )
     np.testing.assert_allclose(own.thresholds, [0.2, 0.5], rtol=1e-6)
     np.testing.assert_allclose(shared.thresholds, [0.2, 0.2], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("scope", "chosen"),
+    [(None, [7, 0]), ("own", [7, 0]), ("shared", [7, 7]), ("default", [0, 0])],
+)
+def test_labels_that_chose(results, scope, chosen):
+    """Of a shared threshold all did, of the default none; old ones say no scope."""
+    decode = {"thresholds": [0.4, 0.4], "num_labels": [7, 0], "scope": scope}
+    np.testing.assert_array_equal(fitting.num_chosen(decode), chosen)
+    config = EvalConfig(bootstrap=0)
+    found = fitting.metrics(results, ("a", "b"), config, 12.0, decode)["F1@12px"]
+    assert found["num_threshold_labels"] == dict(zip("ab", chosen, strict=True))
 
 
 def test_protocols_and_strictness_of_the_config(results):
@@ -152,6 +166,7 @@ def test_a_fixed_threshold_is_not_fitted(results):
     assert fitting.to_json(fitted) == {
         "thresholds": [0.5],
         "num_labels": [0],
+        "scope": "fixed",
         "min_distance": 0.0,
     }
     assert fitted.f1 == pytest.approx(0.8)

@@ -114,8 +114,27 @@ def test_one_threshold_of_all_classes_is_that_of_detection():
     shared, num = counting.fit_thresholds(results, 5.0, ["a", "b"], shared=True)
     np.testing.assert_allclose(shared, [0.45, 0.45], rtol=1e-6)
     assert num.tolist() == [3, 3]
-    found = counting.fit_operating_point(results, 5.0, ["a", "b"], [0.0], shared=True)
+    many = results * 50  # 100 labels of b, 50 of a
+    found = counting.fit_operating_point(many, 5.0, ["a", "b"], [0.0], shared=True)
     np.testing.assert_array_equal(found.thresholds, shared)
+
+
+@pytest.mark.parametrize(
+    ("number", "scope", "thresholds"),
+    [
+        (50, "own", [0.85, 0.45]),  # 50 labels of a, 100 of b
+        (49, "shared", [0.45, 0.45]),
+        (7, "shared", [0.45, 0.45]),  # 21 labels
+        (6, "default", [0.5, 0.5]),
+    ],
+)
+def test_few_labels_choose_one_threshold_and_fewer_none(number, scope, thresholds):
+    labels = [0, 0, 1, 1], [0, 1, 1]
+    result = line_result([0, 20, 40, 60], [0.9, 0.8, 0.7, 0.2], [1, 21, 41], *labels)
+    found = counting.fit_operating_point([result] * number, 5.0, ["a", "b"], [0.0])
+    assert found.scope == scope
+    np.testing.assert_allclose(found.thresholds, thresholds, rtol=1e-6)
+    assert found.num_labels.tolist() == [number, 2 * number]
 
 
 def test_fit_thresholds_without_images():
@@ -168,12 +187,12 @@ def test_pool_and_ratios_by_hand():
 
 
 # Each cell is found twice, 4 px apart, and so is a false third: 8 px thin this out,
-# 25 px thin out cells.
+# 25 px thin out cells. Ten images have labels enough to choose by.
 DOUBLED = [
     line_result(
         [0, 4, 20, 24, 60, 64], [0.9, 0.8, 0.7, 0.6, 0.3, 0.2], [0, 20], None, None
     )
-]
+] * 10
 
 
 @pytest.mark.parametrize(
@@ -189,7 +208,7 @@ def test_fit_operating_point(distances, chosen, f1):
     found = counting.fit_operating_point(DOUBLED, 5.0, ["cell"], distances)
     assert found.min_distance == chosen
     assert found.f1 == pytest.approx(f1)
-    assert found.num_labels.tolist() == [2]
+    assert found.num_labels.tolist() == [20]
 
 
 def test_the_distance_fits_a_fixed_threshold():
@@ -206,8 +225,8 @@ def test_the_distance_fits_a_fixed_threshold():
 
 @pytest.mark.parametrize("results", [DOUBLED, []])
 def test_one_distance_of_zero_is_fit_thresholds(results):
-    found = counting.fit_operating_point(results, 5.0, ["a", "b"], [0.0])
-    thresholds, num_labels = counting.fit_thresholds(results, 5.0, ["a", "b"])
+    found = counting.fit_operating_point(results, 5.0, ["a"], [0.0])
+    thresholds, num_labels = counting.fit_thresholds(results, 5.0, ["a"])
     np.testing.assert_array_equal(found.thresholds, thresholds)
     np.testing.assert_array_equal(found.num_labels, num_labels)
     assert found.min_distance == 0.0
@@ -216,8 +235,8 @@ def test_one_distance_of_zero_is_fit_thresholds(results):
 def test_strict_thresholds_find_nothing_at_exactly_the_radius():
     """No match: the default threshold, and an F1 of 0 there."""
     for strict, threshold, f1 in ((False, 0.4, 1.0), (True, 0.5, 0.0)):
-        result = line_result([5], [0.8], [0])
-        found = counting.fit_operating_point([result], 5.0, ["a"], [0.0], strict=strict)
+        results = [line_result([5], [0.8], [0])] * 20
+        found = counting.fit_operating_point(results, 5.0, ["a"], [0.0], strict=strict)
         assert found.thresholds == pytest.approx([threshold])
         assert found.f1 == f1
 

@@ -15,7 +15,7 @@ import tifffile
 
 from cellrec_jax import errors
 from cellrec_jax.config import DataConfig, Experiment
-from cellrec_jax.io import geojson
+from cellrec_jax.io import geojson, table
 from cellrec_jax.io.console import Console
 from cellrec_jax.methods import heatmap_pu
 from cellrec_jax.predict import blank, files, find_inputs, work
@@ -378,6 +378,34 @@ def test_other_settings_in_one_folder_are_refused(
     with pytest.raises(errors.ConfigError, match=rf"{named} .*--output"):
         files.predict_files(other, [path], out, console, **arguments)
     assert (out / "detections.csv").read_bytes() == before
+
+
+def test_all_scores_have_a_column_of_what_is_kept(predictor, tmp_path, console):
+    """A cell of score 1, and one of 0.2, below its threshold of 0.5; then a third."""
+    levels = {"a.png": 255, "b.png": 51, "c.png": 102}
+    paths = [save(tmp_path / "in" / name, level) for name, level in levels.items()]
+    out = tmp_path / "out"
+    for given in (paths[:2], paths):
+        files.predict_files(predictor, given, out, console, all_scores=True)
+    counted, seen = count(predictor)
+    files.predict_files(counted, paths, out, console, all_scores=True)
+    assert not seen  # an image without cells is done, too
+    rows = read(out / "detections.csv")
+    found = [(row["image"], float(row["score"]), row["kept"]) for row in rows]
+    assert found == [("a.png", 1.0, "1"), ("b.png", 0.2, "0"), ("c.png", 0.4, "0")]
+    summary = read(out / "summary.csv")
+    assert [row["num_predicted"] for row in summary] == ["1", "0", "0"]
+    assert len(geojson.read_points(out / "b.png.geojson").scores) == 0
+    with pytest.raises(errors.ConfigError, match=r"all_scores .*--output"):
+        files.predict_files(predictor, paths, out, console)
+
+
+def test_a_table_that_was_only_begun_gets_other_columns(predictor, tmp_path, console):
+    path, out = save(tmp_path / "a.png"), tmp_path / "out"
+    out.mkdir()
+    (out / "detections.csv").write_text("image,x,y,score,class,kept\n")
+    files.predict_files(predictor, [path], out, console)
+    assert list(read(out / "detections.csv")[0]) == list(table.DETECTION_COLUMNS)
 
 
 def test_other_weights_are_other_settings(predictor, tmp_path, console):

@@ -264,8 +264,27 @@ def test_cells_below_the_threshold_of_their_class_still_thin_out():
         decode = {"thresholds": [0.7, 0.4], "min_distance": distance}
         cells = predict.at_operating_point(found, decode)
         np.testing.assert_allclose(cells.scores, left)
+        kept = predict.kept_cells(found, decode)
+        np.testing.assert_allclose(found.scores[kept], left)
     half = predict.at_operating_point(found, decode, ratio=2.0)  # 2 px of this file
     np.testing.assert_allclose(half.scores, [0.5, 0.45])
+
+
+def test_all_scores_are_those_that_the_thresholds_hide(predictor):
+    """Dots of 4 and of 2 px score 1 and 0.25; the threshold is 0.7."""
+    image = _image(64, 96, [(10, 20)]).copy()
+    image[30:32, 40:42] = 0
+    cut = predictor.model.at_threshold(0.7)
+    assert cut.meta["decode"]["thresholds"] == [0.7] * len(cut.class_names)
+    strict = dataclasses.replace(predictor, model=cut)
+
+    def found(**options):
+        ((_, cells),) = strict.predict_many([strict.scene(image)], **options)
+        return cells
+
+    assert found().scores.tolist() == [1.0]
+    assert found(all_scores=True).scores.tolist() == [1.0, 0.25]
+    assert found(all_scores=True).class_names == predictor.class_names
 
 
 @pytest.mark.parametrize(("distance", "left"), [(0.0, 2), (3.0, 2), (3.5, 1)])

@@ -1,0 +1,49 @@
+"""Where score thresholds come from, in words."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def fixed(decode: Mapping[str, Any], threshold: float) -> dict[str, Any]:
+    """The operating point with one threshold of all classes, of the flag."""
+    num_classes = len(decode["thresholds"])
+    return {
+        **decode,
+        "thresholds": [float(threshold)] * num_classes,
+        "num_labels": [0] * num_classes,
+        "scope": "flag",
+    }
+
+
+def sources(
+    decode: Mapping[str, Any],
+    class_names: Sequence[str],
+    *,
+    shared: bool = False,
+    without_labels: str = "the default",
+) -> list[str]:
+    """Where the threshold of each of K classes comes from.
+
+    `decode` is an operating point as checkpoints hold it, `shared` whether one
+    threshold of all classes was asked for, `without_labels` what to say of none.
+
+    Example:
+      >>> sources({"num_labels": [7, 0]}, ["a", "b"])
+      ['fitted on 7 validation labels', 'the default']
+    """
+    labels, scope = decode["num_labels"], decode.get("scope", "own")
+    total = sum(labels)
+    if scope == "flag":
+        return ["fixed by --threshold"] * len(labels)
+    if scope == "default" and total:
+        few = f"the default: {total} validation labels are too few to fit it"
+        return [f"{few}; --threshold sets another"] * len(labels)
+    if scope == "shared":
+        fewest = min(range(len(labels)), key=labels.__getitem__)
+        few = f"{labels[fewest]} of {class_names[fewest]} are too few for its own"
+        text = f"fitted on {total} validation labels of all classes"
+        return [text if shared else f"{text}: {few}"] * len(labels)
+    return [
+        f"fitted on {number} validation labels" if number else without_labels
+        for number in labels
+    ]
