@@ -6,6 +6,8 @@ from cellrec_jax.config.limits import check, option, require, text
 
 PROTOCOLS = ("max", "hungarian", "nearest", "greedy_score")
 """Of matching, see `metrics.matching`."""
+RULES = ("auto", "f1", "lee_liu", "known_share")
+"""Of thresholds, see `metrics.partial`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,6 +22,11 @@ class EvalConfig:
     """The same in micrometres, instead of radius_px; 0 is off."""
     threshold: float = option(0.0, least=0, below=1)
     """Least score of a detection of any class; 0 fits it on the validation images."""
+    threshold_rule: str = option("auto", choices=RULES)
+    """What a fitted threshold maximises: f1 (where all cells are annotated), lee_liu
+    (recall^2 / number of detections) or known_share (F1 as the share of the cells that
+    is annotated has it), for labels that are a random part of the cells; auto takes f1
+    unless they are."""
     shared_threshold: bool = False
     """Fit one threshold of all classes, by detection whatever the class, in place of
     one for each: for methods whose score says cell or not, and for rare classes."""

@@ -20,6 +20,15 @@ from cellrec_jax.data.synthetic import source as synthetic
 from cellrec_jax.types import Batch
 
 
+class Labels(NamedTuple):
+    """What the annotations of some images are of their cells."""
+
+    share: float = 1.0
+    """Of the cells, a random part: 1 are all of them, 0 a part of unknown share."""
+    withheld: bool = False
+    """Labels of training images, which training does not see."""
+
+
 class Split(NamedTuple):
     """Some images of a source and how they become examples."""
 
@@ -28,6 +37,7 @@ class Split(NamedTuple):
     spec: ExampleSpec
     surveyor: Surveyor | None = None
     """Knows what the images hold; None asks anew."""
+    labels: Labels = Labels()
 
 
 class Sets(NamedTuple):
@@ -160,7 +170,7 @@ def _training_spec(config: DataConfig, num_classes: int) -> ExampleSpec:
 
 def load_train(split: Split, track: Track[str] | None = None) -> TrainSet:
     """Decodes a training split into memory, once; none annotated is a `DataError`."""
-    source, _, spec, _ = split
+    source, spec = split.source, split.spec
     surveyor = split.surveyor or Surveyor()
     entries, colors = [], []
     looked_at = set(looks.sample(split.image_ids))
@@ -188,8 +198,8 @@ def look(split: Split) -> looks.Look | None:
 
 def survey(split: Split, track: Track[str] | None = None) -> Survey:
     """Counts and sizes of a training split; none annotated is a `DataError`."""
-    source, image_ids, spec, _ = split
-    found = (split.surveyor or Surveyor()).look(source, image_ids, spec, track)
+    source, spec = split.source, split.spec
+    found = (split.surveyor or Surveyor()).look(source, split.image_ids, spec, track)
     return total(list(found.values()), len(source.class_names), spec)
 
 

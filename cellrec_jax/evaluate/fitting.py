@@ -8,13 +8,19 @@ import numpy as np
 
 from cellrec_jax import errors, geometry
 from cellrec_jax.config import EvalConfig, Experiment
+from cellrec_jax.data.sets import Labels
 from cellrec_jax.evaluate import predictions
-from cellrec_jax.metrics import counting, report
+from cellrec_jax.metrics import counting, partial, report, samples
 from cellrec_jax.metrics import results as results_lib
 from cellrec_jax.metrics.results import ImageResult
 from cellrec_jax.predict import compiled, stream
 from cellrec_jax.predict.frame import Scene
 from cellrec_jax.types import Method, TrainState
+
+ALL = Labels()
+"""All cells are annotated."""
+_SCORES = {"f1": "F1", "lee_liu": "lee_liu", "known_share": "F1_estimated"}
+"""Rule -> name of its value."""
 
 
 def radius_px(config: EvalConfig, mpp: float) -> float:
@@ -41,27 +47,62 @@ def _to_px(key: str, micrometres: float, mpp: float) -> float:
     return geometry.um_to_px(micrometres, mpp)
 
 
+def rule_name(config: EvalConfig, labels: Labels) -> str:
+    """What thresholds maximise, of `partial.RULES`; ConfigError without its share.
+
+    The share of withheld labels is known only if that of all given ones is.
+    """
+    name = config.threshold_rule
+    if name == "auto":
+        if labels.share == 1 and not labels.withheld:
+            return "f1"
+        return "known_share" if labels.share and not labels.withheld else "lee_liu"
+    if name == "known_share" and not labels.share:
+        raise errors.ConfigError(
+            "--config.eval.threshold_rule=known_share needs the share of the cells "
+            "that is annotated: give --config.data.marked_share, or take lee_liu"
+        )
+    return name
+
+
 def fit(
     results: list[ImageResult],
     class_names: tuple[str, ...],
     config: EvalConfig,
     mpp: float,
     ratios: Sequence[float] = (),
+    labels: Labels = ALL,
 ) -> counting.OperatingPoint:
-    """Chooses the best F1 on validation images; defaults without results.
+    """Chooses thresholds by the rule for such labels; defaults without results.
 
     `ratios` are px of the training images, in which distances are kept, per px of each.
     """
-    return counting.fit_operating_point(
+    name, radius = rule_name(config, labels), radius_px(config, mpp)
+    rule = partial.rule_of(name, labels.share)
+    fitted = counting.fit_operating_point(
         results,
-        radius_px(config, mpp),
+        radius,
         class_names,
         min_distances_px(config, mpp),
         threshold=config.threshold,
         shared=config.shared_threshold,
         strict=config.strict,
         ratios=ratios,
+        rule=rule,
     )
+    fitted = fitted._replace(rule=name, withheld=labels.withheld)
+    if fitted.scope not in ("own", "shared"):
+        return fitted
+    intervals = partial.threshold_intervals(
+        results_lib.suppress(results, fitted.min_distance, ratios),
+        radius,
+        len(class_names),
+        rule,
+        shared=fitted.scope == "shared",
+        strict=config.strict,
+        by_image=name == "f1",
+    )
+    return fitted._replace(intervals=intervals)
 
 
 def fit_on(
@@ -69,20 +110,27 @@ def fit_on(
     network: stream.Network,
     class_names: tuple[str, ...],
     config: EvalConfig,
+    labels: Labels = ALL,
 ) -> tuple[list[ImageResult], counting.OperatingPoint]:
-    """Predicts the validation images and chooses the operating point on them."""
+    """Predicts the images that choose and fits the operating point on them."""
     found = predictions.predict_set(network, images)
     mpp = predictions.common_mpp(scene.key for scene in images)
     ratios = [scene.ratio for scene in images]
-    return found, fit(found, class_names, config, mpp, ratios)
+    return found, fit(found, class_names, config, mpp, ratios, labels)
 
 
 def to_json(fitted: counting.OperatingPoint) -> dict[str, Any]:
     """An operating point as it is stored in a checkpoint; px of the images on disk."""
+    between = fitted.intervals
+    if between is None:
+        between = np.full((len(fitted.thresholds), 2), np.nan)
     return {
         "thresholds": [float(t) for t in fitted.thresholds],
+        "intervals": [[samples.number(end) for end in ends] for ends in between],
         "num_labels": [int(n) for n in fitted.num_labels],
         "scope": fitted.scope,
+        "rule": fitted.rule,
+        "withheld": fitted.withheld,
         "min_distance": fitted.min_distance,
     }
 
@@ -131,11 +179,12 @@ def validator(
     method: Method,
     images: Sequence[Scene],
     class_names: tuple[str, ...],
+    labels: Labels = ALL,
 ) -> Callable[[TrainState], tuple[counting.OperatingPoint, dict[str, float]]]:
     """Makes the loop's validation: the fitted operating point and one score by name.
 
-    The best checkpoint has most AP11 with boxes, else F1 within the radius; 0
-    undefined.
+    The best checkpoint has most AP11 with boxes, else F1 within the radius, or, where
+    labels are a part of the cells, most of what thresholds maximise; 0 undefined.
     """
     config = experiment.eval
     predict = compiled.jit_predict(method, len(class_names))
@@ -144,10 +193,11 @@ def validator(
     def validate(state: TrainState) -> tuple[counting.OperatingPoint, dict[str, float]]:
         weights = state.params, state.model_state
         network = stream.Network(predict, *weights, experiment.predict.batch)
-        found, fitted = fit_on(images, network, class_names, config)
+        found, fitted = fit_on(images, network, class_names, config, labels)
         radius = radius_px(config, mpp)
-        if not any(result.pred_boxes_yxyx is not None for result in found):
-            return fitted, {f"F1@{radius:g}px": fitted.f1 or 0.0}
+        boxes = any(result.pred_boxes_yxyx is not None for result in found)
+        if fitted.rule != "f1" or not boxes:
+            return fitted, {f"{_SCORES[fitted.rule]}@{radius:g}px": fitted.value or 0.0}
         ratios = [scene.ratio for scene in images]
         thinned = results_lib.suppress(found, fitted.min_distance, ratios)
         plain = dataclasses.replace(config, bootstrap=0)

@@ -66,7 +66,8 @@ def _fit_operating_point(
     console.line("choosing the thresholds again on the validation images")
     predictor, frame = _frame(model, config, split)
     images = predictions.load(split, frame, console, "validation images")
-    _, fitted = fitting.fit_on(images, predictor.network, model.class_names, config)
+    names = model.class_names
+    _, fitted = fitting.fit_on(images, predictor.network, names, config, split.labels)
     return fitted
 
 

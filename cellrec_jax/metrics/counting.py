@@ -1,7 +1,7 @@
 """Cells counted, and the score above which a detection is worth counting."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,6 +14,11 @@ LEAST_LABELS = 20
 """Labels of all classes below which nothing is fitted."""
 LEAST_OF_A_CLASS = 50
 """Labels of each class below which all have one threshold."""
+
+
+Rule = Callable[[Any, Any, Any], np.ndarray]
+"""(matched, predicted, annotated cells) -> what a threshold is to maximise; NaN where
+undefined."""
 
 
 class PointCounts(NamedTuple):
@@ -120,8 +125,14 @@ class OperatingPoint(NamedTuple):
     """int64 [K] annotated validation cells of each class; 0 if they had no say."""
     scope: str
     """What they chose: see `scope`, or "fixed" where nothing was fitted."""
-    f1: float | None
-    """F1 there, counts of all classes pooled; None without cells and predictions."""
+    value: float | None
+    """Of the rule, counts of all classes pooled; None without cells and predictions."""
+    rule: str = "f1"
+    """Its name, of `partial.RULES`."""
+    withheld: bool = False
+    """Whether labels of training images chose, which training has not seen."""
+    intervals: np.ndarray | None = None
+    """f32 [K, 2] 95 % intervals of the thresholds; NaN and None are unknown."""
 
 
 def scope(num_labels: np.ndarray, shared: bool = False) -> str:
@@ -140,28 +151,51 @@ def scope(num_labels: np.ndarray, shared: bool = False) -> str:
     return "shared" if shared or few else "own"
 
 
-def best_threshold(scores: np.ndarray, is_tp: np.ndarray, num_truth: int) -> float:
+def f1_of(matched: Any, predicted: Any, num_truth: Any) -> np.ndarray:
+    """F1 of counts, elementwise; NaN where there is nothing."""
+    twice = 2.0 * np.asarray(matched, np.float64)
+    return samples.ratio(twice, np.asarray(predicted) + num_truth)
+
+
+def best_threshold(
+    scores: np.ndarray, is_tp: np.ndarray, num_truth: int, rule: Rule = f1_of
+) -> float:
     """Finds the score threshold with the largest F1 = 2 TP / (predicted + annotated).
 
-    At every cut between two different scores [M] in [0, 1], the highest of equal F1;
-    the number of True in `is_tp` [M] above must be its true positives. In float32 for
-    `score >= threshold`, half way to the next lower score (0 below the lowest), so that
-    no last digit decides. `DEFAULT_THRESHOLD` where no cut gives a true positive.
+    Or with the largest value of another `rule`. At every cut between two different
+    scores [M] in [0, 1], the highest of equal values; the number of True in `is_tp` [M]
+    above must be its true positives. `DEFAULT_THRESHOLD` where no cut gives one.
 
     Example:
       >>> best_threshold(np.array([0.9, 0.8, 0.4]), np.array([True, True, False]), 2)
       0.6000000238418579
     """
+    order = np.argsort(-np.asarray(scores, np.float32), kind="stable")
+    hits = np.cumsum(np.asarray(is_tp, bool)[order])
+    predicted = np.arange(1, len(order) + 1)
+    return best_cut(np.asarray(scores)[order], hits, predicted, num_truth, rule)
+
+
+def best_cut(
+    scores: np.ndarray,
+    matched: np.ndarray,
+    predicted: np.ndarray,
+    num_truth: float,
+    rule: Rule = f1_of,
+) -> float:
+    """Does the work of `best_threshold` on falling scores [M] and counts up to each.
+
+    In float32 for `score >= threshold`, half way to the next lower score (0 below the
+    lowest), so that no last digit decides.
+    """
     scores = np.asarray(scores, np.float32)
-    order = np.argsort(-scores, kind="stable")
-    scores, hits = scores[order], np.cumsum(np.asarray(is_tp, bool)[order])
-    if len(scores) == 0 or hits[-1] == 0:
+    if len(scores) == 0 or matched[-1] == 0:
         return DEFAULT_THRESHOLD
     lower = np.append(scores[1:], np.float32(0.0))
-    f1 = 2.0 * hits / (np.arange(1, len(scores) + 1) + num_truth)
+    values = np.nan_to_num(rule(matched, predicted, num_truth), nan=-1.0)
     # Inside a run of equal scores no threshold can cut; the end always can.
-    f1[:-1][scores[:-1] == scores[1:]] = -1.0
-    best = int(np.argmax(f1))
+    values[:-1][scores[:-1] == scores[1:]] = -1.0
+    best = int(np.argmax(values))
     middle = np.float32((np.float64(scores[best]) + np.float64(lower[best])) / 2)
     # Between neighbouring floats the middle may round down onto the lower score.
     return float(middle if middle > lower[best] else scores[best])
@@ -174,17 +208,21 @@ def fit_thresholds(
     *,
     shared: bool = False,
     strict: bool = False,
+    rule: Rule = f1_of,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Chooses the operating score threshold of each class on validation images.
 
-    Matched inside the class within `radius_px` (`strict`: nearer), or, for one `shared`
-    threshold, all with all; by maximum matching in any protocol (`ordered_matches`).
-    Returns f32 [K], `DEFAULT_THRESHOLD` where nothing chooses, and int64 [K] annotated
-    validation cells that chose (0: none).
+    By the largest value of `rule`, see `partial`. Matched inside the class within
+    `radius_px` (`strict`: nearer), or, for one `shared` threshold, all with all; by
+    maximum matching in any protocol (`ordered_matches`). Returns f32 [K],
+    `DEFAULT_THRESHOLD` where nothing chooses, and int64 [K] annotated validation cells
+    that chose (0: none).
     """
     if shared:
         merged = results_lib.as_one_class(results)
-        threshold, number = fit_thresholds(merged, radius_px, ["cell"], strict=strict)
+        threshold, number = fit_thresholds(
+            merged, radius_px, ["cell"], strict=strict, rule=rule
+        )
         return threshold.repeat(len(class_names)), number.repeat(len(class_names))
     thresholds = np.full(len(class_names), DEFAULT_THRESHOLD, np.float32)
     num_labels = np.zeros(len(class_names), np.int64)
@@ -192,7 +230,7 @@ def fit_thresholds(
         pooled = results_lib.pool_points(results, label, radius_px, strict=strict)
         num_labels[label] = pooled.num_truth.sum()
         thresholds[label] = best_threshold(
-            pooled.scores, pooled.is_tp, int(num_labels[label])
+            pooled.scores, pooled.is_tp, int(num_labels[label]), rule
         )
     return thresholds, num_labels
 
@@ -207,14 +245,15 @@ def fit_operating_point(
     shared: bool = False,
     strict: bool = False,
     ratios: Sequence[float] = (),
+    rule: Rule = f1_of,
 ) -> OperatingPoint:
     """Chooses the least distance of two predictions together with the thresholds.
 
     For each of the `distances` (px, >= 0; 0 keeps all; ValueError for none or others;
     of each image divided by its one of `ratios`, if there are any) predictions are
     thinned, then `fit_thresholds` chooses as many as labels can tell (`scope`), unless
-    `threshold` is fixed. Largest pooled F1 wins (a match is inside its class), of equal
-    ones the smallest.
+    `threshold` is fixed. The largest value of `rule` wins, of counts of all classes
+    together (a match is inside its class), of equal ones the smallest.
     """
     if len(distances) == 0:
         raise ValueError("no distances to choose from; (0.0,) keeps all predictions")
@@ -224,17 +263,19 @@ def fit_operating_point(
     for distance in sorted({float(distance) for distance in distances}):
         thinned = results_lib.suppress(results, distance, ratios)
         if found in ("own", "shared"):
+            one = found == "shared"
             thresholds, _ = fit_thresholds(
-                thinned, radius_px, class_names, shared=found == "shared", strict=strict
+                thinned, radius_px, class_names, shared=one, strict=strict, rule=rule
             )
         else:
             cut = threshold or DEFAULT_THRESHOLD
             thresholds = np.full(len(class_names), cut, np.float32)
-        f1 = pooled_f1(point_counts(thinned, thresholds, radius_px, strict=strict))
+        counts = point_counts(thinned, thresholds, radius_px, strict=strict)
+        value = samples.number(float(rule(*(part.sum() for part in counts))))
         asked = num_labels * (not threshold)
-        fitted.append(OperatingPoint(distance, thresholds, asked, found, f1))
+        fitted.append(OperatingPoint(distance, thresholds, asked, found, value))
     # The first of equal ones, so the smallest distance.
-    return max(fitted, key=lambda point: point.f1 or 0.0)
+    return max(fitted, key=lambda point: point.value or 0.0)
 
 
 def count_labels(
@@ -245,9 +286,3 @@ def count_labels(
     for result in results:
         counts += np.bincount(result.true_labels, minlength=num_classes)
     return counts
-
-
-def pooled_f1(counts: PointCounts) -> float | None:
-    """F1 of the counts of all images and classes; None if it is undefined."""
-    pooled = PointCounts(*(part.sum() for part in counts))
-    return samples.number(float(ratios(pooled)["F1"]))

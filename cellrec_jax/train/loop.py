@@ -105,7 +105,9 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
     pmapped = parallel.pmap_step(step_fn)
     validate = None
     if val_images:
-        validate = fitting.validator(experiment, method, val_images, class_names)
+        validate = fitting.validator(
+            experiment, method, val_images, class_names, data.val.labels
+        )
     score_of = _scorer(validate, meta, write)
     batches = source.batches(start)
 

@@ -89,15 +89,7 @@ class Model:
     def threshold_lines(self) -> list[str]:
         """Each class's score threshold and where it comes from, for printing."""
         decode = self.meta["decode"]
-        lines = [
-            f"score threshold of {name}: {cut:.3f} ({source})"
-            for name, cut, source in zip(
-                self.class_names,
-                decode["thresholds"],
-                self.threshold_sources(),
-                strict=True,
-            )
-        ]
+        lines = thresholds.lines(decode, self.class_names, self.threshold_sources())
         if distance := decode["min_distance"]:
             lines.append(f"least distance of two cells: {distance:g} px")
         return lines

@@ -15,7 +15,8 @@ from cellrec_jax.config import EvalConfig
 from cellrec_jax.workdir import writer
 
 FILE = "operating_point.json"
-_CUTS = ("threshold", "shared_threshold", "min_distances", "min_distances_um")
+_CUTS = ("threshold", "threshold_rule", "shared_threshold")
+_CUTS += ("min_distances", "min_distances_um")
 _RULE = (*_CUTS, "radius_px", "radius_um", "strict", "resize")
 
 
@@ -32,7 +33,7 @@ def rule(config: EvalConfig) -> dict[str, Any]:
     """The fields of a configuration that decide the operating point."""
     fields = {name: getattr(config, name) for name in _RULE}
     if config.threshold:  # nothing is fitted, and so nothing shared
-        fields["shared_threshold"] = False
+        fields |= {"shared_threshold": False, "threshold_rule": "auto"}
     return fields
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from cellrec_jax import errors
 from cellrec_jax.config import EvalConfig, Experiment
+from cellrec_jax.data.sets import Labels
 from cellrec_jax.evaluate import fitting, predictions
 from cellrec_jax.metrics import counting
 from cellrec_jax.predict.frame import Frame
@@ -92,6 +93,56 @@ def test_protocols_and_strictness_of_the_config(results):
             assert found[name]["value"] == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(
+    ("asked", "share", "withheld", "rule"),
+    [
+        ("auto", 1.0, False, "f1"),
+        ("auto", 0.1, False, "known_share"),
+        ("auto", 0.0, False, "lee_liu"),
+        ("auto", 0.02, True, "lee_liu"),
+        ("auto", 1.0, True, "lee_liu"),
+        ("known_share", 0.02, True, "known_share"),
+        ("f1", 0.1, False, "f1"),
+    ],
+)
+def test_the_rule_is_that_of_the_labels(asked, share, withheld, rule):
+    labels = Labels(share, withheld)
+    assert fitting.rule_name(EvalConfig(threshold_rule=asked), labels) == rule
+
+
+def test_a_share_that_is_not_known_is_asked_for():
+    config = EvalConfig(threshold_rule="known_share")
+    with pytest.raises(errors.ConfigError, match=r"config\.data\.marked_share"):
+        fitting.rule_name(config, Labels(0.0))
+
+
+def test_labels_that_are_a_part_choose_by_their_rule(results):
+    """Detections at 0.8 and at 0.3 are on labels; between them are 20 beside none.
+
+    Those are false if all cells have labels, but not if only a tenth has.
+    """
+    points_yx = np.array([[10.0, 10], [10, 60], [60, 10]])
+    one = results[0]._replace(
+        pred_points_yx=np.r_[points_yx, [[90.0, 90 + i] for i in range(20)]],
+        pred_scores=np.r_[0.9, 0.8, 0.3, np.full(20, 0.35)].astype(np.float32),
+        pred_labels=np.zeros(23, int),
+        pred_ignored=np.zeros(23, bool),
+        pred_boxes_yxyx=None,
+        true_points_yx=points_yx[1:],
+        true_labels=np.zeros(2, int),
+    )
+    cuts = {}
+    for labels in (Labels(), Labels(0.1), Labels(0.0)):
+        fitted = fitting.fit([one] * 10, ("a",), EvalConfig(), 0.0, labels=labels)
+        stored = fitting.to_json(fitted)
+        ((low, high),) = stored["intervals"]
+        assert low <= stored["thresholds"][0] <= high
+        cuts[stored["rule"]] = pytest.approx(stored["thresholds"][0])
+    # Of ten images 20 detections (10 on labels) or 230 (20): F1 is 20/40 and 40/250,
+    # 2 m / (n / 10 + 20) is 20/22 and 40/43, m^2 / (20 n) 0.25 and 0.087.
+    assert cuts == {"f1": 0.575, "known_share": 0.15, "lee_liu": 0.575}
+
+
 def test_radius_in_micrometres_needs_a_pixel_size():
     config = EvalConfig(radius_um=3.0)
     assert fitting.radius_px(config, 0.25) == 12.0
@@ -108,10 +159,10 @@ def test_distances_in_micrometres_need_a_pixel_size():
     assert fitting.min_distances_px(EvalConfig(), 0.25) == (0.0,)
 
 
-def _validator(predict, scenes, **options):
+def _validator(predict, scenes, labels=fitting.ALL, **options):
     method = Method(init=None, loss_fn=None, predict=predict)
     experiment = Experiment("vicar", None, eval=EvalConfig(**options))
-    return fitting.validator(experiment, method, scenes, ("cell",))
+    return fitting.validator(experiment, method, scenes, ("cell",), labels)
 
 
 def test_validation_fits_the_distance_and_scores_by_f1_without_boxes(scenes, predict):
@@ -160,6 +211,17 @@ def test_validation_scores_by_ap_with_boxes(scenes, predict):
     assert scores["AP11"] > 0
 
 
+def test_validation_of_a_part_of_the_cells_scores_by_its_rule(scenes, predict):
+    """Two labels on two of three detections: 2 x 2 / (0.5 x 3 + 2), 2^2 / (2 x 3)."""
+    state = SimpleNamespace(params={}, model_state={})
+    for labels, name, value in (
+        (Labels(0.5), "F1_estimated@12px", 4 / 3.5),
+        (Labels(0.0), "lee_liu@12px", 4 / 6),
+    ):
+        _, scores = _validator(predict, scenes, labels)(state)
+        assert scores == {name: pytest.approx(value)}
+
+
 def test_a_fixed_threshold_is_not_fitted(results):
     config = EvalConfig(threshold=0.5)
     fitted = fitting.fit(results, ("cell",), config, 0.0)
@@ -167,7 +229,10 @@ def test_a_fixed_threshold_is_not_fitted(results):
         "thresholds": [0.5],
         "num_labels": [0],
         "scope": "fixed",
+        "rule": "f1",
+        "withheld": False,
+        "intervals": [[None, None]],
         "min_distance": 0.0,
     }
-    assert fitted.f1 == pytest.approx(0.8)
+    assert fitted.value == pytest.approx(0.8)
     assert fitting.fit([], ("cell",), config, 0.0).thresholds.tolist() == [0.5]

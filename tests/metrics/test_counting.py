@@ -207,7 +207,7 @@ DOUBLED = [
 def test_fit_operating_point(distances, chosen, f1):
     found = counting.fit_operating_point(DOUBLED, 5.0, ["cell"], distances)
     assert found.min_distance == chosen
-    assert found.f1 == pytest.approx(f1)
+    assert found.value == pytest.approx(f1)
     assert found.num_labels.tolist() == [20]
 
 
@@ -218,7 +218,7 @@ def test_the_distance_fits_a_fixed_threshold():
             DOUBLED, 5.0, ["cell"], [8.0, 0.0], threshold=threshold
         )
         assert found.min_distance == chosen
-        assert found.f1 == pytest.approx(f1)
+        assert found.value == pytest.approx(f1)
         assert found.thresholds == pytest.approx([threshold])
         assert found.num_labels.tolist() == [0]
 
@@ -238,9 +238,9 @@ def test_strict_thresholds_find_nothing_at_exactly_the_radius():
         results = [line_result([5], [0.8], [0])] * 20
         found = counting.fit_operating_point(results, 5.0, ["a"], [0.0], strict=strict)
         assert found.thresholds == pytest.approx([threshold])
-        assert found.f1 == f1
+        assert found.value == f1
 
 
 def test_without_images_the_smallest_distance():
     found = counting.fit_operating_point([], 5.0, ["a"], [6.0, 3.0])
-    assert (found.min_distance, found.f1) == (3.0, None)
+    assert (found.min_distance, found.value) == (3.0, None)

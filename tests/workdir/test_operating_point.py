@@ -69,7 +69,8 @@ def test_other_cuts_are_refused_where_nothing_is_fitted(tmp_path):
 
 def test_a_fixed_threshold_is_not_shared():
     fixed = EvalConfig(threshold=0.5)
-    shared = dataclasses.replace(fixed, shared_threshold=True)
+    shared = dataclasses.replace(fixed, shared_threshold=True, threshold_rule="lee_liu")
     assert operating_point.rule(fixed) == operating_point.rule(shared)
     fitted = dataclasses.replace(shared, threshold=0.0)
     assert operating_point.rule(fitted)["shared_threshold"]
+    assert operating_point.rule(fitted)["threshold_rule"] == "lee_liu"

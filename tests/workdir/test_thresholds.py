@@ -27,6 +27,11 @@ def test_one_threshold_names_the_class_that_has_few_unless_it_was_asked_for(shar
     assert ("31 of a" in first) is not shared
 
 
+def test_rule_and_origin_of_the_labels_are_named():
+    (first, _) = _sources("own", rule="lee_liu", withheld=True)
+    assert first == "fitted on 31 withheld labels by lee_liu"
+
+
 def test_too_few_labels_name_the_flag():
     assert all("--threshold" in one for one in _sources("default"))
     assert "10 validation" in _sources("default", num_labels=[4, 6])[0]
