@@ -149,6 +149,7 @@ def _evaluate(flags: argparse.Namespace, pairs: dict[str, str]) -> int:
     if whole:  # another folder: the stored choices do not fit it
         pairs = {"data.format": "auto", "data.mpp": "0"} | pairs
         pairs = {"data.test_ids": "", "data.ignore_classes": ""} | pairs
+        pairs = {"data.marked_share": "1"} | pairs
     experiment = _stored_experiment(flags.workdir, pairs)
     root = ""
     if experiment.data.root != "synthetic":

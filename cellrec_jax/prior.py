@@ -35,6 +35,7 @@ MAY_CHANGE = ("prior.folder",)
 """Keys of it that a resumed run may change, as `config.MAY_CHANGE`."""
 _SELECT: tuple[str, ...] = ("root", "format", "train_ids", "val_ids", "test_ids")
 _SELECT += ("val_share", "num_folds", "fold", "fold_by", "synthetic_")
+_SELECT += ("val_keep_rate", "marked_share")
 _NO_MATTER = (*config_lib.MAY_CHANGE, *(f"data.{name}" for name in _SELECT), "prior.")
 _NO_MATTER += ("model.max_detections", "model.window_px")
 """Keys that do not alter the first training, or say by which names images are found."""
@@ -174,7 +175,7 @@ def _train_first(
     console.line(f"prior: {first.total_steps} steps on circles alone, in {folder}")
     directory.make(folder)
     method = methods.build(first, len(data.train.source.class_names))
-    alone = data._replace(val=data.val._replace(image_ids=()))
+    alone = data._replace(val=data.val._replace(image_ids=()), withheld=None)
     try:
         return loop.train(first, method, folder, alone, console)
     except errors.DivergedError as error:  # --init-from its folder starts another

@@ -137,7 +137,7 @@ def _train_round(
     method = methods.build(experiment, len(data.train.source.class_names))
     if before is not None:
         method = _with_first(method, before)
-    alone = data._replace(val=data.val._replace(image_ids=()))
+    alone = data._replace(val=data.val._replace(image_ids=()), withheld=None)
     try:
         return loop.train(experiment, method, folder, alone, console)
     except errors.DivergedError as error:  # --init-from its folder starts another

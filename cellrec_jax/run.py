@@ -85,7 +85,7 @@ def _train_and_evaluate(
                 f"with --workdir {workdir} to go on"
             )
             return outcome.exit_code
-    evaluation.renew_operating_points(workdir, experiment.eval, data.val, console)
+    evaluation.renew_operating_points(workdir, experiment.eval, data.fitting, console)
     split = data.test if data.test.image_ids else data.val
     evaluation.evaluate_workdir(workdir, split, console, experiment.eval, timing)
     return 0

@@ -73,6 +73,19 @@ class DataConfig:
     """Keep one annotation of each training image."""
     keep_seed: int = option(0, least=0)
     """Draws which annotations are kept."""
+    threshold_share: float = option(0.0, least=0, below=1)
+    """Share of each training image's annotations that is withheld from training and
+    chooses the threshold, in place of validation images; within half of box_size of
+    them nothing is learnt."""
+    val_keep_rate: float = option(1.0, above=0, most=1)
+    """Share of each validation image's annotations that is kept, drawn as by keep_rate:
+    what thresholds cost where validation images are annotated in part."""
+    marked_share: float = option(
+        1.0, least=0, most=1, hint="0 is a part of which the share is not known"
+    )
+    """Share of all cells that annotations mark, a random part of them, of images that
+    choose the threshold or are reported on: 1 are all, 0 a part of unknown share. Below
+    1 what is reported is estimated; see `metrics.partial`."""
     flip_labels: float = option(
         0.0, least=0, most=1, hint="0.2 gives a fifth of the cells a wrong class"
     )

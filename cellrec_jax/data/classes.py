@@ -111,10 +111,7 @@ def merge_classes(
             record.image_id, {k: int(v.sum()) for k, v in counts.items() if v.any()}
         )
         if hidden.any():
-            discs = _discs(record.points_yx[hidden], record.image.shape[:2], size_px)
-            before = record.ignore
-            discs = discs if before is None else before | discs
-            record = dataclasses.replace(record, ignore=discs)
+            record = with_discs(record, record.points_yx[hidden], size_px)
         return select_cells(dataclasses.replace(record, labels=labels), labels >= 0)
 
     return changed(source, merge, class_names=tuple(groups))
@@ -149,6 +146,13 @@ def suggest_mapping(found: Sequence[str], wanted: Sequence[str]) -> str:
     if "" in chosen.values():
         return ""
     return ",".join(f"{name}={chosen[name]}" for name in wanted)
+
+
+def with_discs(record: Record, points_yx: np.ndarray, size_px: float) -> Record:
+    """The record with discs of `size_px` px around points [n, 2] ignored too."""
+    discs = _discs(points_yx, record.image.shape[:2], size_px)
+    ignore = discs if record.ignore is None else record.ignore | discs
+    return dataclasses.replace(record, ignore=ignore)
 
 
 def _discs(

@@ -38,6 +38,8 @@ class ExampleSpec:
     """Whether a training image keeps one cell only."""
     keep_seed: int = 0
     """Chooses which cells stay annotated, and which ones do not fit."""
+    withheld: float = 0.0
+    """Share of the kept cells that training does not see, in [0, 1)."""
     flip_labels: float = 0.0
     """Share of a training image's cells that get a wrong class, in [0, 1]."""
     jitter_px: float = 0.0
@@ -138,6 +140,16 @@ def valid_region(record: Record) -> np.ndarray:
     return valid
 
 
+def lie_in(valid: np.ndarray | None, points_yx: np.ndarray) -> np.ndarray:
+    """Whether points [N, 2] are in a region, bool [H, W] (None is everywhere)."""
+    if valid is None:
+        return np.ones(len(points_yx), bool)
+    pixel = geometry.point_to_pixel(points_yx)
+    row = np.clip(pixel[:, 0], 0, valid.shape[0] - 1)
+    column = np.clip(pixel[:, 1], 0, valid.shape[1] - 1)
+    return valid[row, column]
+
+
 def sample_cells(record: Record, spec: ExampleSpec) -> tuple[Record, int]:
     """Drops and corrupts cells of training images; also how many did not fit.
 
@@ -147,7 +159,11 @@ def sample_cells(record: Record, spec: ExampleSpec) -> tuple[Record, int]:
     keep = np.ones(len(record.points_yx), bool)
     if spec.training:
         keep = sparse.kept_mask(
-            *cells, rate=spec.keep_rate, keep_one=spec.keep_one, seed=spec.keep_seed
+            *cells,
+            rate=spec.keep_rate,
+            keep_one=spec.keep_one,
+            seed=spec.keep_seed,
+            withheld=spec.withheld,
         )
     num_dropped = max(0, int(np.count_nonzero(keep)) - spec.max_cells)
     if num_dropped and not spec.training:
@@ -161,14 +177,19 @@ def sample_cells(record: Record, spec: ExampleSpec) -> tuple[Record, int]:
     if spec.training:
         # After the draw of what stays, so that the same cells stay; before the rest
         # goes, so that a cell is wrong in the same way at every rate.
-        record = corrupt.corrupt_record(
-            record,
-            num_classes=spec.num_classes,
-            flip_share=spec.flip_labels,
-            shift_px=spec.jitter_px,
-            seed=spec.corrupt_seed,
-        )
+        record = corrupted(record, spec)
     return transforms.select_cells(record, keep), num_dropped
+
+
+def corrupted(record: Record, spec: ExampleSpec) -> Record:
+    """The record with the wrong classes and moves of training."""
+    return corrupt.corrupt_record(
+        record,
+        num_classes=spec.num_classes,
+        flip_share=spec.flip_labels,
+        shift_px=spec.jitter_px,
+        seed=spec.corrupt_seed,
+    )
 
 
 def cell_boxes(record: Record, spec: ExampleSpec) -> np.ndarray:

@@ -34,6 +34,8 @@ class Record:
     """Slide or patient, for folds; "" where unknown (then the image is its own)."""
     mpp: float | None = None
     """Micrometres per px, where known."""
+    num_cells: int | None = None
+    """Cells that count, of which those here were drawn; None: these are all."""
 
 
 class Repairs(Counter[str]):

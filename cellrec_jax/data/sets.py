@@ -10,8 +10,8 @@ from etils import epath
 import numpy as np
 
 from cellrec_jax import errors
-from cellrec_jax.config import DataConfig
-from cellrec_jax.data import arrays, classes, looks, readers, splits
+from cellrec_jax.config import DataConfig, limits
+from cellrec_jax.data import arrays, classes, drawn, looks, readers, splits
 from cellrec_jax.data.example import Example, ExampleSpec, prepare
 from cellrec_jax.data.readers import prepared
 from cellrec_jax.data.record import Record, Source
@@ -48,6 +48,13 @@ class Sets(NamedTuple):
     test: Split
     notes: tuple[str, ...]
     """What the user should know, such as a split that was drawn."""
+    withheld: Split | None = None
+    """The training images with labels that training does not see, if there are any."""
+
+    @property
+    def fitting(self) -> Split:
+        """What chooses the thresholds."""
+        return self.val if self.withheld is None else self.withheld
 
 
 class EvalSet(NamedTuple):
@@ -114,12 +121,24 @@ def open_sets(config: DataConfig, seed: int, survey_file: Path | None = None) ->
             f"{config.root}: no images to train on; set --config.data.train_ids"
         )
     train, val, test = ids
-    return Sets(
-        Split(source, train, training, surveyor),
-        Split(source, val, evaluation),
-        Split(source, test, evaluation),
-        notes,
+    labels = Labels(config.marked_share)
+    val_source = drawn.sampled(source, config.val_keep_rate, config.keep_seed)
+    val_split = Split(val_source, val, evaluation, labels=labels)
+    test_split = Split(source, test, evaluation, labels=labels)
+    if not config.threshold_share:
+        train_split = Split(source, train, training, surveyor)
+        return Sets(train_split, val_split, test_split, notes)
+    limits.require(
+        not val,
+        f"data.threshold_share={config.threshold_share}: the {len(val)} validation "
+        "images choose the threshold: leave it out, or leave them out by "
+        "--config.data.train_ids and test_ids alone (generated ones: "
+        "--config.data.synthetic_val=0)",
     )
+    own = drawn.withheld(source, training)
+    train_split = Split(drawn.hidden(source, training), train, training, surveyor)
+    held = Split(own, train, evaluation, labels=labels._replace(withheld=True))
+    return Sets(train_split, val_split, test_split, notes, held)
 
 
 def open_for_evaluation(
@@ -130,11 +149,11 @@ def open_for_evaluation(
     With `whole` all of a folder that training never saw, or its `data.test_ids`.
     """
     if whole:
-        source = open_source(config)
+        source, labels = open_source(config), Labels(config.marked_share)
         ids = source.image_ids
         if config.test_ids:
             ids = splits.select_ids(ids, config.test_ids, key="data.test_ids")
-        return Split(source, ids, evaluation_spec(config))
+        return Split(source, ids, evaluation_spec(config), labels=labels)
     opened = open_sets(config, seed, survey_file)
     return opened.test if opened.test.image_ids else opened.val
 
@@ -161,6 +180,7 @@ def _training_spec(config: DataConfig, num_classes: int) -> ExampleSpec:
         keep_rate=config.keep_rate,
         keep_one=config.keep_one,
         keep_seed=config.keep_seed,
+        withheld=config.threshold_share,
         flip_labels=config.flip_labels,
         jitter_px=config.jitter_px,
         corrupt_seed=config.corrupt_seed,

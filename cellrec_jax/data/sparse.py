@@ -42,6 +42,16 @@ def num_kept(num_cells: int, rate: float, *, keep_one: bool = False) -> int:
     return min(max(wanted, 1), num_cells)
 
 
+def num_withheld(num_kept: int, share: float) -> int:
+    """Number of kept cells that training does not see: floor(share * n), never all.
+
+    Example:
+      >>> [num_withheld(n, 0.2) for n in (0, 4, 5, 14, 15)]
+      [0, 0, 1, 2, 3]
+    """
+    return math.floor(float(share) * num_kept + _ROUNDING)
+
+
 def kept_mask(
     image_id: str,
     points_yx: np.ndarray,
@@ -50,13 +60,34 @@ def kept_mask(
     rate: float,
     keep_one: bool = False,
     seed: int,
+    withheld: float = 0.0,
 ) -> np.ndarray:
     """Marks the cells of one training image that stay annotated, bool [N].
 
     Points are [N, 2] px in any order. `rate` is in (0, 1]; a higher one keeps the same
-    cells and more. `keep_one` keeps a single cell whatever the rate.
+    cells and more. `keep_one` keeps a single cell whatever the rate. The last of them,
+    a share `withheld` in [0, 1), are left out: see `withheld_mask`.
     """
     order = keep_order(image_id, points_yx, labels, seed)
+    number = num_kept(len(order), rate, keep_one=keep_one)
     mask = np.zeros(len(order), dtype=bool)
-    mask[order[: num_kept(len(order), rate, keep_one=keep_one)]] = True
+    mask[order[: number - num_withheld(number, withheld)]] = True
     return mask
+
+
+def withheld_mask(
+    image_id: str,
+    points_yx: np.ndarray,
+    labels: np.ndarray,
+    *,
+    rate: float,
+    keep_one: bool = False,
+    seed: int,
+    withheld: float,
+) -> np.ndarray:
+    """Marks what `kept_mask` leaves out of what it would keep otherwise, bool [N]."""
+    cells = image_id, points_yx, labels
+    given = kept_mask(*cells, rate=rate, keep_one=keep_one, seed=seed)
+    return given & ~kept_mask(
+        *cells, rate=rate, keep_one=keep_one, seed=seed, withheld=withheld
+    )

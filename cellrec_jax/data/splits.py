@@ -284,6 +284,8 @@ def _random(source: Source, config: DataConfig, seed: int) -> Chosen:
     num_test = max(1, round(0.2 * number))
     val, test = folds[0], sum(folds[1 : 1 + num_test], ())
     train = sum(folds[1 + num_test :], ())
+    if config.threshold_share:  # withheld labels choose the threshold
+        val, train = (), (*val, *train)
     note = (
         "random split (ids in splits.json; --config.data.train_ids, val_ids and "
         "test_ids choose others)"

@@ -1,6 +1,6 @@
 """The operating point, fitted on validation images, and the metrics at it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 import dataclasses
 from typing import Any
 
@@ -8,13 +8,14 @@ import numpy as np
 
 from cellrec_jax import errors, geometry
 from cellrec_jax.config import EvalConfig, Experiment
-from cellrec_jax.data.sets import Labels
+from cellrec_jax.data.sets import Labels, Split
 from cellrec_jax.evaluate import predictions
+from cellrec_jax.io.console import Console
 from cellrec_jax.metrics import counting, partial, report, samples
 from cellrec_jax.metrics import results as results_lib
 from cellrec_jax.metrics.results import ImageResult
 from cellrec_jax.predict import compiled, stream
-from cellrec_jax.predict.frame import Scene
+from cellrec_jax.predict.frame import Frame, Scene
 from cellrec_jax.types import Method, TrainState
 
 ALL = Labels()
@@ -65,6 +66,50 @@ def rule_name(config: EvalConfig, labels: Labels) -> str:
     return name
 
 
+def share_of(results: Sequence[ImageResult], labels: Labels) -> float:
+    """Share of the cells of images that is labelled; 0 is unknown.
+
+    Where labels were drawn it is what was drawn, of the annotations' own share.
+    """
+    drawn = [one for one in results if one.num_cells is not None]
+    total = sum(one.num_cells or 0 for one in drawn)
+    if not total:
+        return labels.share
+    return labels.share * sum(len(one.true_labels) for one in drawn) / total
+
+
+def load(
+    experiment: Experiment, split: Split, frame: Frame, console: Console
+) -> tuple[Scene, ...]:
+    """The images that will choose thresholds; ConfigError where they cannot."""
+    labels = split.labels
+    what = "withheld labels" if labels.withheld else "validation images"
+    images = predictions.load(split, frame, console, what)
+    if images:
+        rule_name(experiment.eval, labels)
+    if images and labels.withheld:
+        number = sum(len(scene.key.labels) for scene in images)
+        for line in _withheld_lines(experiment, number):
+            console.line(line)
+    return images
+
+
+def _withheld_lines(experiment: Experiment, number: int) -> Iterator[str]:
+    share = f"--config.data.threshold_share={experiment.data.threshold_share}"
+    if not number:
+        raise errors.ConfigError(
+            f"{share}: no training image has labels enough to withhold one: raise it"
+        )
+    yield f"{number} labels of training images are withheld: they choose the threshold"
+    config, side = experiment.eval, experiment.data.box_size
+    if not config.radius_um and 2 * config.radius_px > side:
+        yield (
+            f"warning: {share}: cells match within {config.radius_px:g} px, but only "
+            f"{side / 2:g} px around withheld labels are ignored in training: set "
+            f"--config.data.box_size={2 * config.radius_px:g}"
+        )
+
+
 def fit(
     results: list[ImageResult],
     class_names: tuple[str, ...],
@@ -77,6 +122,7 @@ def fit(
 
     `ratios` are px of the training images, in which distances are kept, per px of each.
     """
+    labels = labels._replace(share=share_of(results, labels))
     name, radius = rule_name(config, labels), radius_px(config, mpp)
     rule = partial.rule_of(name, labels.share)
     fitted = counting.fit_operating_point(
@@ -178,22 +224,22 @@ def validator(
     experiment: Experiment,
     method: Method,
     images: Sequence[Scene],
-    class_names: tuple[str, ...],
-    labels: Labels = ALL,
+    split: Split,
 ) -> Callable[[TrainState], tuple[counting.OperatingPoint, dict[str, float]]]:
     """Makes the loop's validation: the fitted operating point and one score by name.
 
+    Of the `images` of a split, see `load`.
     The best checkpoint has most AP11 with boxes, else F1 within the radius, or, where
     labels are a part of the cells, most of what thresholds maximise; 0 undefined.
     """
-    config = experiment.eval
+    config, class_names = experiment.eval, split.source.class_names
     predict = compiled.jit_predict(method, len(class_names))
     mpp = predictions.common_mpp(scene.key for scene in images)
 
     def validate(state: TrainState) -> tuple[counting.OperatingPoint, dict[str, float]]:
         weights = state.params, state.model_state
         network = stream.Network(predict, *weights, experiment.predict.batch)
-        found, fitted = fit_on(images, network, class_names, config, labels)
+        found, fitted = fit_on(images, network, class_names, config, split.labels)
         radius = radius_px(config, mpp)
         boxes = any(result.pred_boxes_yxyx is not None for result in found)
         if fitted.rule != "f1" or not boxes:

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import spatial
 
-from cellrec_jax import geometry
 from cellrec_jax.cells import Cells
 from cellrec_jax.data import classes, example, sets
 from cellrec_jax.data.record import Record
@@ -39,6 +38,8 @@ class Truth(NamedTuple):
     """bool [H, W], where annotations count; None is everywhere."""
     mpp: float
     """Micrometres per px; 0 is unknown."""
+    num_cells: int | None = None
+    """See `Record`."""
 
 
 def scenes(
@@ -65,6 +66,7 @@ def _truth(record: Record, spec: example.ExampleSpec) -> Truth:
         example.cell_boxes(record, spec),
         None if everywhere else example.valid_region(record),
         spec.mpp or record.mpp or 0.0,
+        record.num_cells,
     )
 
 
@@ -76,12 +78,12 @@ def predict_set(network: stream.Network, images: Iterable[Scene]) -> list[ImageR
 
 def num_ignored(truth: Truth) -> int:
     """Cells that do not count, in ignored regions or outside of annotated ones."""
-    return int((~_inside(truth.valid, truth.points_yx)).sum())
+    return int((~example.lie_in(truth.valid, truth.points_yx)).sum())
 
 
 def to_result(truth: Truth, found: Cells) -> ImageResult:
     """Predictions beside what counts of an image's annotations."""
-    counted = _inside(truth.valid, truth.points_yx)
+    counted = example.lie_in(truth.valid, truth.points_yx)
     return ImageResult(
         image_id=truth.image_id,
         group=truth.group,
@@ -89,20 +91,12 @@ def to_result(truth: Truth, found: Cells) -> ImageResult:
         pred_scores=found.scores,
         pred_labels=found.labels,
         pred_boxes_yxyx=found.boxes_yxyx,
-        pred_ignored=~_inside(truth.valid, found.points_yx),
+        pred_ignored=~example.lie_in(truth.valid, found.points_yx),
         true_points_yx=truth.points_yx[counted],
         true_labels=truth.labels[counted],
         true_boxes_yxyx=truth.boxes_yxyx[counted],
+        num_cells=truth.num_cells,
     )
-
-
-def _inside(valid: np.ndarray | None, points_yx: np.ndarray) -> np.ndarray:
-    if valid is None:
-        return np.ones(len(points_yx), bool)
-    pixel = geometry.point_to_pixel(points_yx)
-    row = np.clip(pixel[:, 0], 0, valid.shape[0] - 1)
-    column = np.clip(pixel[:, 1], 0, valid.shape[1] - 1)
-    return valid[row, column]
 
 
 def dropped(split: sets.Split) -> Counter[str]:

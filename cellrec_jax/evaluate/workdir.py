@@ -63,9 +63,9 @@ def _fit_operating_point(
     """As training does: methods that are not trained look at no validation images."""
     if model.method.traits.fit or not split.image_ids:
         return fitting.fit([], model.class_names, config, model.meta["mpp"])
-    console.line("choosing the thresholds again on the validation images")
+    console.line("choosing the thresholds again, by the labels that chose them")
     predictor, frame = _frame(model, config, split)
-    images = predictions.load(split, frame, console, "validation images")
+    images = predictions.load(split, frame, console, "images that choose")
     names = model.class_names
     _, fitted = fitting.fit_on(images, predictor.network, names, config, split.labels)
     return fitted

@@ -31,6 +31,8 @@ class ImageResult(NamedTuple):
     """i32 [N] class ids 0..K-1."""
     true_boxes_yxyx: np.ndarray | None
     """f32 [N, 4] in the points' order, or None where there are none."""
+    num_cells: int | None = None
+    """Cells that count, of which those here were drawn; None: these are all."""
 
 
 class Pooled(NamedTuple):

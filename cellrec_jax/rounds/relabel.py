@@ -90,6 +90,7 @@ def with_labels(split: sets.Split, labels: Mapping[str, ImageLabels]) -> sets.Sp
         max_cells=max(split.spec.max_cells, most),
         keep_rate=1.0,
         keep_one=False,
+        withheld=0.0,
         flip_labels=0.0,
         jitter_px=0.0,
     )

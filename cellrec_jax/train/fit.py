@@ -32,6 +32,11 @@ def train(
         init_from is None,
         f"method={experiment.method} starts from no weights: leave --init-from out",
     )
+    validate.require(
+        data.withheld is None,
+        f"data.threshold_share={experiment.data.threshold_share}: method="
+        f"{experiment.method} has no threshold to choose: leave it out",
+    )
     begin = time.monotonic()
     loaded = sets.load_train(data.train, console.track)
     seen = loaded.survey

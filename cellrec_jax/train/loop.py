@@ -14,7 +14,7 @@ from cellrec_jax import errors, methods
 from cellrec_jax.config import Experiment
 from cellrec_jax.data import augment, feed, looks, sets
 from cellrec_jax.data.survey import Survey
-from cellrec_jax.evaluate import fitting, predictions
+from cellrec_jax.evaluate import fitting
 from cellrec_jax.io.console import Clock, Console, format_seconds
 from cellrec_jax.predict import frame as frames
 from cellrec_jax.train import parallel
@@ -73,7 +73,7 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
     # 3. Restore, or start from other weights.
     meta = make_meta(experiment, class_names, source.seen, source.look)
     frame = frames.of(experiment, meta, method.traits.stride)
-    val_images = predictions.load(data.val, frame, console, "validation images")
+    val_images = fitting.load(experiment, data.fitting, frame, console)
     meta |= {
         "fit_pending": bool(val_images),
         "init_from": start_lib.remembered(init_from),
@@ -105,9 +105,7 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
     pmapped = parallel.pmap_step(step_fn)
     validate = None
     if val_images:
-        validate = fitting.validator(
-            experiment, method, val_images, class_names, data.val.labels
-        )
+        validate = fitting.validator(experiment, method, val_images, data.fitting)
     score_of = _scorer(validate, meta, write)
     batches = source.batches(start)
 

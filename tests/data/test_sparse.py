@@ -93,6 +93,31 @@ def test_order_is_a_permutation(rows, seed):
     assert sorted(order) == list(range(len(rows)))
 
 
+@pytest.mark.parametrize(
+    ("number", "share", "expected"),
+    [(0, 0.5, 0), (1, 0.9, 0), (10, 0.3, 3), (10, 0.29, 2), (100, 0.07, 7), (7, 0, 0)],
+)
+def test_num_withheld_is_the_floor(number, share, expected):
+    assert sparse.num_withheld(number, share) == expected
+
+
+@given(rows=cells, seed=st.integers(0, 1000), tenths=st.integers(1, 9))
+def test_withheld_cells_are_the_last_of_the_kept_ones(rows, seed, tenths):
+    """What is left to train on is what a lower rate keeps, and never nothing."""
+    points_yx, labels = arrays(rows)
+    options = {"rate": 0.7, "seed": seed}
+    given_ = sparse.kept_mask("a", points_yx, labels, **options)
+    share = tenths / 10
+    seen = sparse.kept_mask("a", points_yx, labels, **options, withheld=share)
+    hidden = sparse.withheld_mask("a", points_yx, labels, **options, withheld=share)
+    np.testing.assert_array_equal(seen ^ hidden, given_)
+    assert not (seen & hidden).any()
+    assert seen.any()
+    assert hidden.sum() == sparse.num_withheld(int(given_.sum()), share)
+    order = sparse.keep_order("a", points_yx, labels, seed)
+    assert seen[order[: seen.sum()]].all()
+
+
 def test_order_is_pinned():
     # Sorted by y, x, label the rows are 4 3 1 2 0; the first five 64-bit words of
     # Philox under the key blake2b("7/train/3") then put them in this order. A change

@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 
 from cellrec_jax import errors
-from cellrec_jax.config import EvalConfig, Experiment
-from cellrec_jax.data.sets import Labels
+from cellrec_jax.config import DataConfig, EvalConfig, Experiment
+from cellrec_jax.data import transforms
+from cellrec_jax.data.record import Source, changed
+from cellrec_jax.data.sets import Labels, Split
 from cellrec_jax.evaluate import fitting, predictions
+from cellrec_jax.io.console import Console
 from cellrec_jax.metrics import counting
 from cellrec_jax.predict.frame import Frame
 from cellrec_jax.types import Detections, Method
@@ -110,6 +113,53 @@ def test_the_rule_is_that_of_the_labels(asked, share, withheld, rule):
     assert fitting.rule_name(EvalConfig(threshold_rule=asked), labels) == rule
 
 
+def test_drawn_labels_know_their_share(results):
+    """Of images with 1 of 4 and 1 of 6 cells 2 of 10 are labelled."""
+    first, second = results
+    drawn = [first._replace(num_cells=4), second._replace(num_cells=6)]
+    assert fitting.share_of(drawn, Labels()) == pytest.approx(0.2)
+    assert fitting.share_of(drawn, Labels(0.5)) == pytest.approx(0.1)
+    assert fitting.share_of(drawn, Labels(0.0)) == 0
+    assert fitting.share_of(results, Labels(0.5)) == 0.5
+    assert fitting.fit(drawn, ("a",), EvalConfig(), 0.0).rule == "known_share"
+    assert fitting.fit(results, ("a",), EvalConfig(), 0.0).rule == "f1"
+
+
+def _loaded(split, labels, share=0.2, **options):
+    console = Told()
+    frame = Frame((40, 60), 0.25, (80, 90), "squeeze", 8.0, 1, "auto")
+    data = DataConfig(threshold_share=share, box_size=20.0)
+    experiment = Experiment("vicar", None, data=data, eval=EvalConfig(**options))
+    fitting.load(experiment, split._replace(labels=labels), frame, console)
+    return console.lines
+
+
+class Told(Console):
+    """Keeps its lines."""
+
+    def __init__(self):
+        super().__init__(quiet=True)
+        self.lines = []
+
+    def line(self, text):
+        self.lines.append(text)
+
+
+def test_withheld_labels_are_counted_before_the_training(split):
+    (line,) = _loaded(split, Labels(withheld=True), radius_px=10.0)
+    assert line.startswith("3 labels of training images are withheld")
+    assert "box_size=24" in _loaded(split, Labels(withheld=True))[-1]
+    assert _loaded(split, Labels()) == []
+
+
+def test_labels_that_cannot_choose_are_refused_before_the_training(split):
+    none = changed(split.source, lambda r: transforms.select_cells(r, r.labels > 0))
+    with pytest.raises(errors.ConfigError, match=r"threshold_share=0.2: no training"):
+        _loaded(split._replace(source=none), Labels(withheld=True))
+    with pytest.raises(errors.ConfigError, match=r"marked_share"):
+        _loaded(split, Labels(0.0), threshold_rule="known_share")
+
+
 def test_a_share_that_is_not_known_is_asked_for():
     config = EvalConfig(threshold_rule="known_share")
     with pytest.raises(errors.ConfigError, match=r"config\.data\.marked_share"):
@@ -162,7 +212,9 @@ def test_distances_in_micrometres_need_a_pixel_size():
 def _validator(predict, scenes, labels=fitting.ALL, **options):
     method = Method(init=None, loss_fn=None, predict=predict)
     experiment = Experiment("vicar", None, eval=EvalConfig(**options))
-    return fitting.validator(experiment, method, scenes, ("cell",), labels)
+    source = Source("arrays", ("cell",), (), lambda _: None)
+    split = Split(source, (), None, labels=labels)
+    return fitting.validator(experiment, method, scenes, split)
 
 
 def test_validation_fits_the_distance_and_scores_by_f1_without_boxes(scenes, predict):

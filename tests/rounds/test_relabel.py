@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cellrec_jax import methods
-from cellrec_jax.config import CheckpointConfig
+from cellrec_jax.config import CheckpointConfig, DataConfig
 from cellrec_jax.data import arrays, sets
 from cellrec_jax.data.example import ExampleSpec
 from cellrec_jax.io.console import Console
@@ -44,6 +44,29 @@ def _judge(candidates, labels, eval_set, config, folder):
     return relabel.judge(
         candidates, labels, eval_set, config, 0, folder, checkpoints, quiet
     )
+
+
+def test_withheld_labels_stay_hidden_in_all_rounds():
+    """None of a round's own labels is withheld; the places of the first ones are."""
+    config = DataConfig(
+        synthetic_train=1,
+        synthetic_val=0,
+        synthetic_test=0,
+        synthetic_hw=(96, 64),
+        size_hw=(96, 64),
+        classes="cell=positive+negative",
+        threshold_share=0.5,
+    )
+    opened = sets.open_sets(config, 0)
+    (image_id,) = opened.train.image_ids
+    points_yx = opened.train.source.load(image_id).points_yx
+    own = {image_id: round_labels.given(points_yx)}
+    images = sets.load_train(relabel.with_labels(opened.train, own)).images
+    assert images.points_mask.sum() == len(points_yx)
+    before = sets.load_train(opened.train).images
+    assert before.points_mask.sum() < len(points_yx)
+    assert not before.valid.all()
+    np.testing.assert_array_equal(images.valid, before.valid)
 
 
 def test_patches_keep_the_order_of_peaks():

@@ -59,6 +59,15 @@ def _data(experiment: config_lib.Experiment) -> sets.Sets:
     )
 
 
+def test_labels_are_not_withheld_where_no_threshold_is_chosen(tmp_path):
+    experiment = methods.changed(_experiment(), {"data.threshold_share": 0.5})
+    data = _data(experiment)
+    with pytest.raises(errors.ConfigError, match=r"threshold_share=0\.5.*vicar"):
+        run.train_and_evaluate(
+            experiment, tmp_path, data=data._replace(withheld=data.train)
+        )
+
+
 def test_fitted_values_are_saved_and_find_the_cells(tmp_path):
     experiment = _experiment()
     code = run.train_and_evaluate(experiment, tmp_path, data=_data(experiment))
