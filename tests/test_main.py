@@ -55,6 +55,27 @@ def test_a_threshold_of_the_command_line_is_that_of_all_classes(trained, tmp_pat
     assert loaded.model.meta["decode"]["thresholds"] == [0.125]
 
 
+def test_images_that_are_annotated_in_part_have_estimates_alone(
+    trained, bcdata_folder, tmp_path, capsys
+):
+    """Nothing that takes what has no label to be wrong: no number, table or figure."""
+    arguments = ["--mode", "evaluate", "--workdir", str(trained)]
+    arguments += ["--output", str(tmp_path), "--config.data.marked_share=0.5"]
+    assert main.run([*arguments, f"--config.data.root={bcdata_folder}"]) == 0
+    said = capsys.readouterr().out
+    assert "annotations mark 50.0% of the cells" in said
+    assert "F1_estimated@12px" in said
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert all("_estimated" in name for name in results["metrics"])
+    assert results["tables"] == {}
+    table = (tmp_path / "predictions" / "per_image.csv").read_text()
+    columns = set(table.splitlines()[0].split(","))
+    assert {"num_matched", "recall"} < columns
+    assert not columns & {"precision", "F1", "count_error"}
+    figures = {path.name for path in (tmp_path / "figures").glob("[!o]*")}
+    assert figures == {"loss.png"}
+
+
 def test_evaluation_refuses_the_runs_training_images(trained, capsys):
     """As a folder whose random split has changed would report on them."""
     arguments = ["--mode", "evaluate", "--workdir", str(trained)]

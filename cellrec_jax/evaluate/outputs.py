@@ -18,6 +18,9 @@ from cellrec_jax.predict import outputs as predict_outputs
 from cellrec_jax.workdir import model as model_lib
 from cellrec_jax.workdir import writer
 
+_OF_ALL_CELLS = ("precision", "F1", "count_error")
+"""Columns that take all cells to be annotated."""
+
 
 def folder_for(workdir: epath.Path, root: str) -> epath.Path:
     """Where the results of another folder of images go.
@@ -40,8 +43,13 @@ def write_tables(
     model: model_lib.Model,
     radius: float,
     config: EvalConfig,
+    *,
+    partly: bool = False,
 ) -> None:
-    """Writes predictions/per_image.csv and predictions/detections.csv."""
+    """Writes predictions/per_image.csv and predictions/detections.csv.
+
+    Of images that are annotated `partly` without what takes all cells to be annotated.
+    """
     thresholds = np.asarray(model.meta["decode"]["thresholds"])
     rows = report.per_image_rows(
         results,
@@ -51,7 +59,9 @@ def write_tables(
         protocol=config.protocol,
         strict=config.strict,
     )
-    table.write_rows(output / "predictions" / "per_image.csv", rows, list(rows[0]))
+    columns = [name for name in rows[0] if not (partly and name in _OF_ALL_CELLS)]
+    rows = [{name: row[name] for name in columns} for row in rows]
+    table.write_rows(output / "predictions" / "per_image.csv", rows, columns)
     detections = []
     for result in results:
         sure = result.pred_scores >= thresholds[result.pred_labels]
@@ -65,17 +75,20 @@ def write_tables(
     table.write_detections(output / "predictions" / "detections.csv", detections)
 
 
-def draw_figures(
+def draw_losses(output: epath.Path, workdir: epath.Path) -> None:
+    """Draws the losses of the training."""
+    rows = writer.read_metrics(workdir / "metrics.jsonl")
+    figures.loss_curves(output / "figures" / "loss.png", rows)
+
+
+def draw_boxes(
     output: epath.Path,
-    workdir: epath.Path,
     results: list[results_lib.ImageResult],
     model: model_lib.Model,
     config: EvalConfig,
 ) -> None:
-    """Draws the losses and, for methods with boxes, precision-recall, reliability."""
+    """Draws precision-recall and reliability, for methods with boxes."""
     folder = output / "figures"
-    rows = writer.read_metrics(workdir / "metrics.jsonl")
-    figures.loss_curves(folder / "loss.png", rows)
     curves, scores, hits = {}, [], []
     for label, name in enumerate(model.class_names):
         pooled = results_lib.pool_boxes(

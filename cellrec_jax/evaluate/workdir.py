@@ -15,7 +15,7 @@ import numpy as np
 from cellrec_jax import __version__, errors
 from cellrec_jax.config import EvalConfig
 from cellrec_jax.data import classes, sets
-from cellrec_jax.evaluate import fitting, outputs, predictions
+from cellrec_jax.evaluate import estimated, fitting, outputs, predictions
 from cellrec_jax.io.console import Console
 from cellrec_jax.metrics import counting, radii, report
 from cellrec_jax.metrics import results as results_lib
@@ -114,9 +114,9 @@ def evaluate_workdir(
     _check_classes(model, split)
     found = _predict(model, config, split, batch, console)
     facts["timing"]["predict_s"], facts["root"] = found.seconds, root
-    decode, names = dict(model.meta["decode"]), model.class_names
-    metrics = fitting.metrics(found.results, names, config, found.radius_px, decode)
-    tables = _tables(model, found, config)
+    partly = estimated.is_partial(found.results, split.labels)
+    metrics = _metrics(model, found, config, split, console)
+    tables = {} if partly else _tables(model, found, config)
     content = {
         "metrics": metrics,
         "dropped": found.dropped,
@@ -125,12 +125,32 @@ def evaluate_workdir(
     }
     _write_results(output, content)
     if jax.process_index() == 0:
-        outputs.write_tables(output, found.results, model, found.radius_px, config)
-        outputs.draw_figures(output, workdir, found.results, model, config)
-        outputs.draw_recognition(output, tables, model)
-        outputs.draw_overlays(output, found.results, model, config, split)
+        results, radius = found.results, found.radius_px
+        outputs.write_tables(output, results, model, radius, config, partly=partly)
+        outputs.draw_losses(output, workdir)
+        if not partly:
+            outputs.draw_boxes(output, results, model, config)
+            outputs.draw_recognition(output, tables, model)
+        outputs.draw_overlays(output, results, model, config, split)
         outputs.print_metrics(console, metrics, model, output)
     return content
+
+
+def _metrics(
+    model: model_lib.Model,
+    found: _Found,
+    config: EvalConfig,
+    split: sets.Split,
+    console: Console,
+) -> dict[str, dict[str, Any]]:
+    """What is measured, or estimated where annotations are a part of the cells."""
+    decode, radius = dict(model.meta["decode"]), found.radius_px
+    what = found.results, model.class_names, config, radius, decode
+    if not estimated.is_partial(found.results, split.labels):
+        return fitting.metrics(*what)
+    for line in estimated.lines(found.results, split, config, radius, decode):
+        console.line(line)
+    return estimated.metrics(*what, split.labels)
 
 
 def _predict(

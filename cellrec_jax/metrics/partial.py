@@ -13,7 +13,7 @@ N, which no threshold changes (Lee and Liu). Neither needs a fully annotated ima
 The assumption: labels are a random sample of the cells, drawn whatever a cell looks
 like and however well it is found. Who marks the plainest cells first has labels with a
 higher recall and, above high thresholds, a higher "precision" than is true;
-nothing here can tell. Cells nearer to each other than the radius may
+`chosen` tells of the worst of it. Cells nearer to each other than the radius may
 share a detection; their labels seldom do, so that r is a little high where cells crowd.
 
 References:
@@ -129,3 +129,120 @@ def _draw_images(
     weights = drawn[pooled.image_index]
     hits = np.cumsum(weights * pooled.is_tp)
     return hits, np.cumsum(weights), float(drawn @ pooled.num_truth)
+
+
+def estimates(
+    counts: counting.PointCounts,
+    share: float,
+    radius_px: float,
+    *,
+    exact: bool = False,
+    num: int = 1000,
+    seed: int = 0,
+) -> samples.ByClass:
+    """Estimates of images' metrics, and the same of `num` sets of labels drawn anew.
+
+    Counts [I, K] at the operating thresholds, where "truth" are labels. Named
+    `recall_estimated@12px`, likewise `precision` and `F1` (12 is `radius_px`; at most
+    1), and `count_estimated`, the number of cells; only recall where `share` is 0,
+    unknown. Row 0 is the estimate. The others keep the detections and draw from the
+    cells that the labels stand for: each at the chance `share`, or, if `exact`, as many
+    as there are labels, for shares that were drawn. To these cells half a label is
+    added that matches and half a one that does not, so that no share is certain.
+    """
+    matched, predicted, labels = (part.sum(axis=0) for part in counts)
+    missed = labels - matched
+    rng = np.random.default_rng(seed)
+    drawn = _drawn_anew(matched, missed, share, exact, rng, num)
+    hits, misses = (
+        np.concatenate([first[None], others])
+        for first, others in zip((matched, missed), drawn, strict=True)
+    )
+    sums = [part.sum(axis=-1) for part in (hits, misses, predicted)]
+    together = _ratios(sums[0], sums[1], sums[2], share)
+    by_class = _ratios(hits, misses, predicted, share)
+    return {
+        f"{name}_estimated{f'@{radius_px:g}px' * (name != 'count')}": (
+            together[name],
+            by_class[name],
+        )
+        for name in by_class
+    }
+
+
+def _drawn_anew(
+    matched: np.ndarray,
+    missed: np.ndarray,
+    share: float,
+    exact: bool,
+    rng: np.random.Generator,
+    num: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Labels [num, K] that match and that do not."""
+    size, total = (num, len(matched)), matched + missed
+    if not share:
+        hits = rng.binomial(total, (matched + _HALF) / (total + 2 * _HALF), size)
+        return hits, total - hits
+    found, lost = (
+        np.rint((part + _HALF) / share).astype(np.int64) for part in (matched, missed)
+    )
+    if exact:
+        hits = rng.hypergeometric(found, lost, total, size)
+        return hits, total - hits
+    return rng.binomial(found, share, size), rng.binomial(lost, share, size)
+
+
+def _ratios(
+    hits: np.ndarray, misses: np.ndarray, predicted: np.ndarray, share: float
+) -> dict[str, np.ndarray]:
+    """Name -> estimates, elementwise; NaN where undefined."""
+    labels = hits + misses
+    found = {"recall": samples.ratio(hits, labels)}
+    if not share:
+        return found
+    marked = share * np.broadcast_to(predicted, hits.shape)
+    right = np.minimum(hits, marked)  # as precision is at most 1
+    found["precision"] = samples.ratio(right, marked)
+    found["F1"] = samples.ratio(2 * right, marked + labels)
+    found["count"] = labels / share
+    return found
+
+
+def chosen(
+    scores: np.ndarray,
+    labelled: np.ndarray,
+    share: float = 0.0,
+    stains: np.ndarray | None = None,
+) -> dict[str, float]:
+    """How likely labels that are a random sample of the cells look as these do.
+
+    Of detections above the threshold: `scores` [D], whether a label matches, bool [D],
+    and `stains` [D], such as lightness, if known. Name -> p value in [0, 1]:
+    "lower scores" than others have: labels of a random sample seldom do, as false
+    detections score lower than cells. In the better half of detections, where nearly
+    all are cells: "higher scores", "another stain", and "too many of the best", more
+    than a `share` of them (0 unknown). By Mann and Whitney, the last by the binomial.
+    """
+    from scipy import stats  # late: it takes a second
+
+    def rank(values: np.ndarray, among: np.ndarray, side: str) -> float:
+        own, others = values[among & labelled], values[among & ~labelled]
+        if not len(own) or not len(others):
+            return 1.0
+        return float(stats.mannwhitneyu(own, others, alternative=side).pvalue)
+
+    everywhere = np.ones(len(scores), bool)
+    if not len(scores):
+        return {}
+    best = scores >= np.median(scores)
+    found = {
+        "lower scores": rank(scores, everywhere, "less"),
+        "higher scores": rank(scores, best, "greater"),
+    }
+    if stains is not None:
+        found["another stain"] = rank(stains, best, "two-sided")
+    if share:
+        number = int((best & labelled).sum())
+        many = stats.binomtest(number, int(best.sum()), share, alternative="greater")
+        found["too many of the best"] = float(many.pvalue)
+    return found

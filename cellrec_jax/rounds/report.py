@@ -9,7 +9,7 @@ import numpy as np
 
 from cellrec_jax.config import EvalConfig
 from cellrec_jax.data import example, sets
-from cellrec_jax.evaluate import fitting, predictions
+from cellrec_jax.evaluate import estimated, fitting, predictions
 from cellrec_jax.metrics import counting, matching, ranking
 from cellrec_jax.metrics import results as results_lib
 from cellrec_jax.predict import predictor as predictor_lib
@@ -42,7 +42,10 @@ def label_line(number: int, rounds: int, labels: Mapping[str, ImageLabels]) -> s
 def measure(
     model: model_lib.Model, split: sets.Split, config: EvalConfig
 ) -> dict[str, float | None]:
-    """Precision, recall and F1 in [0, 1], pooled over images; None where undefined."""
+    """Precision, recall and F1 in [0, 1], pooled over images; None where undefined.
+
+    Recall alone where annotations are a part of the cells.
+    """
     predictor = predictor_lib.of(model)
     images = list(predictions.scenes(split, predictor.frame))
     found = predictions.predict_set(predictor.network, images)
@@ -56,6 +59,8 @@ def measure(
     )
     pooled = counting.ratios(counting.pool(counts, np.ones((1, len(found)), np.int64)))
     values = {name: float(pooled[name][0, 0]) for name in _MEASURES}
+    if estimated.is_partial(found, split.labels):
+        values |= {"precision": np.nan, "F1": np.nan}
     return {name: v if np.isfinite(v) else None for name, v in values.items()}
 
 

@@ -169,3 +169,135 @@ def test_intervals_of_what_cannot_vary_and_of_nothing():
     np.testing.assert_allclose(shared, [[0.4, 0.4]] * 2)
     one = partial.threshold_intervals([sure], RADIUS, 1, rule, by_image=True)
     assert np.isnan(one).all()
+
+
+def counts_of(matched, predicted, labels):
+    """Counts of one image."""
+    return counting.PointCounts(*(np.array([x]) for x in (matched, predicted, labels)))
+
+
+def test_estimates_by_hand():
+    """A fifth is labelled: 100 and 50 cells; 80 of 120, 20 of 25 detections right."""
+    found = partial.estimates(counts_of([16, 4], [120, 25], [20, 10]), 0.2, 12.0, num=9)
+    expected = {
+        "recall_estimated@12px": (20 / 30, [0.8, 0.4]),
+        "precision_estimated@12px": (100 / 145, [80 / 120, 20 / 25]),
+        "F1_estimated@12px": (200 / (145 + 150), [160 / 220, 40 / 75]),
+        "count_estimated": (150, [100, 50]),
+    }
+    assert found.keys() == expected.keys()
+    for name, (together, by_class) in expected.items():
+        values, classes = found[name]
+        assert values.shape == (10,)
+        assert values[0] == pytest.approx(together)
+        np.testing.assert_allclose(classes[0], by_class)
+
+
+def test_no_more_than_all_is_right():
+    """6 labels of a tenth, all matched by 30 detections: 60 cannot be right."""
+    found = partial.estimates(counts_of([6], [30], [6]), 0.1, 12.0)
+    for name in ("precision", "F1", "recall"):
+        values, _ = found[f"{name}_estimated@12px"]
+        assert np.nanmax(values) <= 1
+    assert found["precision_estimated@12px"][0][0] == 1
+    assert found["F1_estimated@12px"][0][0] == pytest.approx(60 / 90)
+
+
+def test_without_a_share_only_recall_is_known():
+    found = partial.estimates(counts_of([8], [99], [10]), 0.0, 12.0)
+    ((values, _),) = found.values()
+    assert list(found) == ["recall_estimated@12px"]
+    assert values[0] == 0.8
+    low, high = np.quantile(values[1:], [0.025, 0.975])
+    assert low < 0.7 < 0.9 < high <= 1
+
+
+def test_images_without_labels_have_no_recall():
+    found = partial.estimates(counts_of([0], [5], [0]), 0.5, 12.0, num=4)
+    assert np.isnan(found["recall_estimated@12px"][0][0])
+    assert found["precision_estimated@12px"][0][0] == 0
+    assert found["count_estimated"][0][0] == 0
+
+
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize("share", [0.1, 0.5])
+def test_intervals_cover_what_all_labels_say(exact, share):
+    """Of 150 draws of labels of 400 cells, 90 % of them found, 80 % of 450 right."""
+    rng = np.random.default_rng(5)
+    truth = {"recall": 0.9, "precision": 0.8, "F1": 720 / 850, "count": 400}
+    covered = dict.fromkeys(truth, 0)
+    for seed in range(150):
+        if exact:
+            hits = int(rng.hypergeometric(360, 40, round(400 * share)))
+            labels = round(400 * share)
+        else:
+            hits, misses = rng.binomial(360, share), rng.binomial(40, share)
+            labels = hits + misses
+        found = partial.estimates(
+            counts_of([hits], [450], [labels]),
+            share,
+            12.0,
+            exact=exact,
+            num=200,
+            seed=seed,
+        )
+        for name, value in truth.items():
+            at = "" if name == "count" else "@12px"
+            values, _ = found[f"{name}_estimated{at}"]
+            low, high = np.quantile(values[1:], (0.025, 0.975))
+            covered[name] += low - 1e-9 <= value <= high + 1e-9
+    for name, number in covered.items():
+        assert number >= 0.88 * 150
+        if not (exact and name == "count"):  # which is known
+            assert number < 150
+
+
+def detections(seed=0, number=400):
+    """Scores, and which are cells: nearly all of the better half."""
+    rng = np.random.default_rng(seed)
+    right = np.arange(number) < 0.8 * number
+    scores = np.where(right, rng.beta(6, 2, number), rng.beta(2, 5, number))
+    return np.sort(scores)[::-1], right[np.argsort(-scores)]
+
+
+def test_a_random_sample_seldom_looks_chosen():
+    scores, right = detections()
+    rng = np.random.default_rng(1)
+    alarms = 0
+    for _ in range(200):
+        labelled = right & (rng.random(len(right)) < 0.15)
+        values = partial.chosen(scores, labelled, 0.15, rng.random(len(right)))
+        assert len(values) == 4
+        alarms += min(values.values()) * 4 < 0.05
+    assert alarms <= 0.08 * 200
+
+
+@pytest.mark.parametrize(
+    ("order", "name", "most"),
+    [
+        (slice(None, 40), "higher scores", 1e-4),
+        (slice(None, 40), "too many of the best", 0.01),  # 40 of 200, 25 are expected
+        (slice(-40, None), "lower scores", 1e-4),
+    ],
+)
+def test_the_plainest_cells_look_chosen(order, name, most):
+    """40 of 320 cells, by falling score the first ones or the last ones."""
+    scores, right = detections()
+    labelled = np.zeros(len(right), bool)
+    labelled[np.flatnonzero(right)[order]] = True
+    assert partial.chosen(scores, labelled, 0.125)[name] < most
+
+
+def test_dark_cells_look_chosen_by_their_stain():
+    scores, right = detections()
+    stains = np.random.default_rng(2).random(len(right))
+    labelled = right & (stains < 0.2)
+    assert partial.chosen(scores, labelled, 0.0, stains)["another stain"] < 1e-4
+    assert "too many of the best" not in partial.chosen(scores, labelled)
+
+
+def test_nothing_found_looks_like_nothing():
+    none = np.zeros(0)
+    assert partial.chosen(none, none.astype(bool), 0.5) == {}
+    scores = np.array([0.9, 0.8])
+    assert min(partial.chosen(scores, np.zeros(2, bool)).values()) == 1
