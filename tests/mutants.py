@@ -70,6 +70,16 @@ _TABLE: dict[str, list[tuple]] = {
         ('["min_distance"] / ratio', '["min_distance"]', "px of another image"),
         ("return apart & sure", "return sure", "cells too near"),
     ],
+    "cellrec_jax.metrics.partial": [
+        ("matched**2", "matched", "recall for recall squared"),
+        ("share * np.asarray(predicted) + num", "np.asarray(predicted) + num", "F1"),
+        ("rng.binomial(lost, share, size)", "rng.binomial(lost, 1.0, size)", "all"),
+    ],
+    "cellrec_jax.data.drawn": [
+        ("num_cells=int(counted.sum())", "num_cells=len(kept)", "ignored cells count"),
+        ("spec.box_size)", "2 * spec.box_size)", "discs of twice the size"),
+        ("example.corrupted(record, spec), kept", "record, kept", "labels of no hand"),
+    ],
     "cellrec_jax.data.pixels.orientation": [
         ("6: (True, False, True)", "6: (True, True, False)", "turned the other way"),
         ("np.sort(corners_yx, axis=-2)", "corners_yx", "boxes with their ends swapped"),

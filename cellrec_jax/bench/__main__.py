@@ -14,7 +14,10 @@ from cellrec_jax import errors
 from cellrec_jax.bench import kernel, machine, plot, report
 from cellrec_jax.bench.kernels import KERNELS
 
-STEPS = ("train", "predict", "large", "data", "refine", "rounds", "decoders")
+STEPS = (
+    *("train", "predict", "large", "data", "refine", "rounds", "decoders"),
+    "coverage",
+)
 """Modules beside this one, imported when they are asked for; each has
 run(settings, say). train is the first of all, for its peak of memory."""
 NAMES = (*STEPS[:4], *KERNELS, *STEPS[4:])
@@ -47,6 +50,10 @@ def _positive(kind: type[Number], words: str) -> Callable[[str], Number]:
     return parse
 
 
+def _paths(text: str) -> tuple[Path, ...]:
+    return tuple(map(Path, text.split(",")))
+
+
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m cellrec_jax.bench",
@@ -66,6 +73,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "train: tiny,demo,small,paper,...; refine: small,alexnet; predict: "
         "ours,p2pnet,deeplab,...; large: its rows; decoders: ours,dynamic,full"
     )
+    results = "coverage: all_scores.npz of evaluations; a simulated one without"
+    add("--results", type=_paths, default=(), metavar="FILE,FILE", help=results)
     add("--presets", type=lambda s: tuple(s.split(",")), default=(), help=presets)
     full = "predict, decoders: networks of published size"
     add("--full", action="store_true", help=full)

@@ -38,6 +38,8 @@ class Settings:
     """train: steps of a sample; data: batches of a sample; rounds: of a detector."""
     batch_size: int = 0
     """Images a batch."""
+    results: tuple[Path, ...] = ()
+    """coverage: files of `evaluate.saved`."""
     presets: tuple[str, ...] = ()
     """Which settings (train), classifiers (refine) or rows (predict, decoders)."""
     limit_s: float = 2.0

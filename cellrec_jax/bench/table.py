@@ -52,6 +52,14 @@ _OTHERS: Mapping[str, Mapping[str, str]] = {
         **{"unit": "unit", "call_s": "s", "units_per_s": "units/s"},
         "peak_mib": "peak memory so far, MiB",
     },
+    "coverage": {
+        **{"set": "labels drawn of", "drawn": "by", "share": "share"},
+        **{"labels": "labels", "covers_recall": "recall covered"},
+        **{"covers_precision": "precision", "covers_F1": "F1"},
+        **{"covers_count": "number", "covers_cut": "threshold", "warned": "warned"},
+        **{"f1": "best F1", "lost_lee_liu": "lost by lee_liu"},
+        **{"lost_known_share": "known_share", "lost_f1": "f1"},
+    },
     "rounds": {
         **{"stage": "all rounds of c2c12_pseudo:demo", "seconds": "s"},
         **{"percent": "%", "peak_mib": "peak memory so far, MiB"},

@@ -9,6 +9,7 @@ import numpy as np
 
 from cellrec_jax.config import EvalConfig
 from cellrec_jax.data import example, sets
+from cellrec_jax.evaluate import saved
 from cellrec_jax.io import figures, overlay, recognition_figures, table
 from cellrec_jax.io.console import Console
 from cellrec_jax.metrics import curves as curves_lib
@@ -35,6 +36,29 @@ def folder_for(workdir: epath.Path, root: str) -> epath.Path:
         if not before or before["run"].get("root") == root:
             return folder
     raise AssertionError  # it counts for ever
+
+
+def write_files(
+    output: epath.Path,
+    results: list[results_lib.ImageResult],
+    model: model_lib.Model,
+    radius: float,
+    config: EvalConfig,
+    split: sets.Split,
+    tables: Mapping[str, Any],
+) -> None:
+    """Writes tables, figures and overlays of a set.
+
+    Images that are annotated in part have no `tables`, and nothing that takes all cells
+    to be annotated.
+    """
+    write_tables(output, results, model, radius, config, partly=not tables)
+    file = output / "predictions" / saved.FILE
+    saved.save(file, results, model.class_names, radius)
+    if tables:
+        draw_boxes(output, results, model, config)
+        draw_recognition(output, tables, model)
+    draw_overlays(output, results, model, config, split)
 
 
 def write_tables(

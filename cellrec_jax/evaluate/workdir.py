@@ -114,24 +114,16 @@ def evaluate_workdir(
     _check_classes(model, split)
     found = _predict(model, config, split, batch, console)
     facts["timing"]["predict_s"], facts["root"] = found.seconds, root
-    partly = estimated.is_partial(found.results, split.labels)
     metrics = _metrics(model, found, config, split, console)
+    partly = estimated.is_partial(found.results, split.labels)
     tables = {} if partly else _tables(model, found, config)
-    content = {
-        "metrics": metrics,
-        "dropped": found.dropped,
-        "tables": tables,
-        "run": facts,
-    }
+    measured = {"metrics": metrics, "dropped": found.dropped, "tables": tables}
+    content = {**measured, "run": facts}
     _write_results(output, content)
     if jax.process_index() == 0:
-        results, radius = found.results, found.radius_px
-        outputs.write_tables(output, results, model, radius, config, partly=partly)
+        what = found.results, model, found.radius_px, config, split, tables
         outputs.draw_losses(output, workdir)
-        if not partly:
-            outputs.draw_boxes(output, results, model, config)
-            outputs.draw_recognition(output, tables, model)
-        outputs.draw_overlays(output, results, model, config, split)
+        outputs.write_files(output, *what)
         outputs.print_metrics(console, metrics, model, output)
     return content
 

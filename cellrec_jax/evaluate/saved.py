@@ -1,0 +1,84 @@
+"""Predictions beside annotations in one file, to measure again without the network."""
+
+from collections.abc import Sequence
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from cellrec_jax import errors
+from cellrec_jax.io import atomic
+from cellrec_jax.metrics.results import ImageResult
+
+FILE = "all_scores.npz"
+"""Its name in the folder `predictions` of a work directory."""
+_PREDICTED = ("pred_points_yx", "pred_scores", "pred_labels", "pred_ignored")
+_ANNOTATED = ("true_points_yx", "true_labels")
+
+
+class Saved(NamedTuple):
+    """What `save` was given; without boxes."""
+
+    results: list[ImageResult]
+    class_names: tuple[str, ...]
+    radius_px: float
+
+
+def save(
+    path: str | os.PathLike[str],
+    results: Sequence[ImageResult],
+    class_names: Sequence[str],
+    radius_px: float,
+) -> None:
+    """Writes all predictions of images, whatever their score; whole or not at all."""
+    arrays: dict[str, np.ndarray] = {
+        name: np.concatenate([getattr(one, name) for one in results])
+        for name in (*_PREDICTED, *_ANNOTATED)
+    }
+    arrays["num_predicted"] = np.array([len(one.pred_scores) for one in results])
+    arrays["num_annotated"] = np.array([len(one.true_labels) for one in results])
+    totals = [-1 if one.num_cells is None else one.num_cells for one in results]
+    arrays["num_cells"] = np.array(totals)
+    arrays["image_ids"] = np.array([one.image_id for one in results])
+    arrays["groups"] = np.array([one.group for one in results])
+    arrays["class_names"] = np.array(class_names)
+    arrays["radius_px"] = np.float64(radius_px)
+    with atomic.atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **arrays)
+
+
+def load(path: str | os.PathLike[str]) -> Saved:
+    """Reads a file of `save`; DataError if it is missing or another one."""
+    try:
+        with np.load(Path(path)) as content:
+            arrays = {name: content[name] for name in content.files}
+        return _unpacked(arrays)
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        raise errors.DataError(
+            f"{path}: no predictions with all scores ({error}): evaluate the work "
+            "directory anew"
+        ) from error
+
+
+def _unpacked(arrays: dict[str, np.ndarray]) -> Saved:
+    parts = {}
+    for names, counts in ((_PREDICTED, "num_predicted"), (_ANNOTATED, "num_annotated")):
+        ends = np.cumsum(arrays[counts])[:-1]
+        parts |= {name: np.split(arrays[name], ends) for name in names}
+    results = [
+        ImageResult(
+            image_id=str(image_id),
+            group=str(group),
+            pred_boxes_yxyx=None,
+            true_boxes_yxyx=None,
+            num_cells=None if total < 0 else int(total),
+            **{name: values[index] for name, values in parts.items()},
+        )
+        for index, (image_id, group, total) in enumerate(
+            zip(arrays["image_ids"], arrays["groups"], arrays["num_cells"], strict=True)
+        )
+    ]
+    return Saved(
+        results, tuple(map(str, arrays["class_names"])), float(arrays["radius_px"])
+    )
