@@ -106,8 +106,9 @@ _TABLE: dict[str, list[tuple]] = {
         ("unit / per_unit[0], unit", "unit / per_unit[1], unit", "one side's again"),
     ],
     "cellrec_jax.losses.density": [
-        ("total / count, 0.0", "total / jnp.maximum(count - 1, 1), 0.0", "N - 1 for N"),
-        ("jnp.where(mask[None, :], pairs, 0.0)", "pairs", "padding counts"),
+        ("jnp.where(total > 0, total, 1.0)", "jnp.maximum(total - 1, 1)", "N - 1 for N"),
+        ("jnp.where(weights[None, :] > 0, weighted, 0.0)", "weighted", "padding counts"),
+        ("jnp.where(mask, weights.astype(jnp.float32), 0.0)", "weights", "and weighs"),
         ("jnp.maximum(spread(y + x), spread(y - x))", "spread(y + x)", "one diagonal"),
         (" & ~jnp.eye(len(mask), dtype=bool)", " & (pairs >= 0)", "its own neighbour"),
     ],

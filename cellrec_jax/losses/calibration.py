@@ -14,7 +14,66 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from cellrec_jax.losses import density
+from cellrec_jax.ops import assign
+
 CALIBRATIONS = ("plain", "bde", "label_smoothing", "proselflc", "confidence_penalty")
+DOUBTS = ("weighted", "top", "confident")
+
+
+class Doubt(NamedTuple):
+    """Which places without an annotation may be cells; an extension of ours."""
+
+    rule: str = "weighted"
+    """"weighted", every place as far as its score says; "top", the best of them; or
+    "confident", those above a threshold: with sparse annotations there are none."""
+    share: float = 0.1
+    """"top": of the places, (0, 1)."""
+    threshold: float = 0.5
+    """"confident": score, not included."""
+
+
+DOUBT = Doubt()
+
+
+def doubtful(scores: jax.Array, mask: jax.Array, doubt: Doubt = DOUBT) -> jax.Array:
+    """How far each place is taken for a possible cell: f32 [...] in [0, 1], detached.
+
+    Of scores and bool `mask`, both [...]; 0 outside of it. "weighted" gives the scores,
+    clipped to [0, 1], the other rules 0 or 1. A ValueError for another rule.
+    """
+    chex.assert_equal_shape([scores, mask])
+    scores = jax.lax.stop_gradient(scores).astype(jnp.float32)
+    if doubt.rule == "weighted":
+        return jnp.where(mask, jnp.clip(scores, 0.0, 1.0), 0.0)
+    if doubt.rule == "top":
+        # Not one more where the product is rounded up.
+        count = jnp.ceil(doubt.share * jnp.sum(mask) - 1e-3)
+        chosen = assign.highest(scores, mask, count.astype(jnp.int32))
+    elif doubt.rule == "confident":
+        chosen = mask & (scores > doubt.threshold)
+    else:
+        raise ValueError(f"doubt {doubt.rule!r}: use one of {DOUBTS}")
+    return chosen.astype(jnp.float32)
+
+
+def doubtful_energy(
+    points_yx: jax.Array,
+    scores: jax.Array,
+    mask: jax.Array,
+    *,
+    doubt: Doubt = DOUBT,
+    form: str = "auto",
+) -> jax.Array:
+    """Boxes Density Energy of places that may be cells, f32 [N] in [0, 1]; others 1.
+
+    Of places [N, 2] px and scores [N]; Li et al. 2021, Eq. 8, of those that are
+    `doubtful`, where "weighted" weighs each pair by its scores: in the paper all boxes
+    count, but they are the best of a first stage. No gradient.
+    """
+    taken = doubtful(scores, mask, doubt)
+    points_yx = jax.lax.stop_gradient(points_yx)
+    return density.box_energy(points_yx, taken > 0, weights=taken, form=form)
 
 
 def bde_weights(energy: jax.Array, positive: jax.Array) -> jax.Array:

@@ -22,42 +22,44 @@ def _centered(points_yx: jax.Array, mask: jax.Array) -> jax.Array:
     return jnp.where(real, points - middle[None, :], 0.0)
 
 
-def _dense_density(points_yx: jax.Array, mask: jax.Array) -> jax.Array:
-    points = _centered(points_yx, mask)
-    y, x = points[:, 0], points[:, 1]
+def _dense_sums(points_yx: jax.Array, weights: jax.Array) -> jax.Array:
+    y, x = points_yx[:, 0], points_yx[:, 1]
     pairs = jnp.abs(y[:, None] - y[None, :]) + jnp.abs(x[:, None] - x[None, :])
-    count = jnp.maximum(jnp.sum(mask), 1)
-    total = jnp.sum(jnp.where(mask[None, :], pairs, 0.0), axis=1)
-    return jnp.where(mask, total / count, 0.0)
+    # A product with 1 would be rounded in another way.
+    weighted = pairs if weights.dtype == bool else weights[None, :] * pairs
+    return jnp.sum(jnp.where(weights[None, :] > 0, weighted, 0.0), axis=1)
 
 
-def _axis_sums(values: jax.Array, mask: jax.Array) -> jax.Array:
-    """Sum over real j of |v_i - v_j| for each i, by sorting and prefix sums."""
-    order = jnp.argsort(jnp.where(mask, values, jnp.inf))
-    ranked = jnp.where(mask[order], values[order], 0.0)
-    count = jnp.sum(mask).astype(jnp.float32)
-    rank = jnp.arange(values.shape[0], dtype=jnp.float32)
-    below = jnp.cumsum(ranked) - ranked
-    above = jnp.sum(ranked) - below - ranked
-    sums = rank * ranked - below + above - (count - 1.0 - rank) * ranked
+def _axis_sums(values: jax.Array, weights: jax.Array) -> jax.Array:
+    """Sum over j of w_j |v_i - v_j| for each i, by sorting and prefix sums."""
+    order = jnp.argsort(values)
+    ranked, weight = values[order], weights[order]
+    lighter = jnp.cumsum(weight) - weight
+    heavier = jnp.sum(weight) - lighter - weight
+    below = jnp.cumsum(weight * ranked) - weight * ranked
+    above = jnp.sum(weight * ranked) - below - weight * ranked
+    sums = lighter * ranked - below + above - heavier * ranked
     return jnp.zeros_like(values).at[order].set(sums)
 
 
-def _sorted_density(points_yx: jax.Array, mask: jax.Array) -> jax.Array:
-    points = _centered(points_yx, mask)
-    total = _axis_sums(points[:, 0], mask) + _axis_sums(points[:, 1], mask)
-    count = jnp.maximum(jnp.sum(mask), 1)
-    return jnp.where(mask, jnp.maximum(total, 0.0) / count, 0.0)
+def _sorted_sums(points_yx: jax.Array, weights: jax.Array) -> jax.Array:
+    weights = weights.astype(jnp.float32)
+    return _axis_sums(points_yx[:, 0], weights) + _axis_sums(points_yx[:, 1], weights)
 
 
 def box_density(
-    points_yx: jax.Array, mask: jax.Array, *, form: str = "auto"
+    points_yx: jax.Array,
+    mask: jax.Array,
+    *,
+    weights: jax.Array | None = None,
+    form: str = "auto",
 ) -> jax.Array:
     """Mean Manhattan distance of each box centre to all centres, f32 [N] px.
 
     1/N sum_j |x_i - x_j| + |y_i - y_j|, itself included (Li et al. 2021, Eq. 5 and 6);
-    0 where padded. `form` is "dense" ([N, N]), "sorted" (O(N log N)), or "auto" by N
-    and platform (`DENSE_UP_TO`, by `cellrec_jax.bench density`).
+    0 where padded. `weights` [N] >= 0 make it a weighted mean over j (an extension), 0
+    where they are all 0. `form` is "dense" ([N, N]), "sorted" (O(N log N)), or "auto"
+    by N and platform (`DENSE_UP_TO`, by `cellrec_jax.bench density`).
 
     Example:
       >>> points = jnp.array([[0.0, 0.0], [0.0, 3.0], [0.0, 3.0]])
@@ -69,7 +71,20 @@ def box_density(
     if form == "auto":
         limit = DENSE_UP_TO.get(jax.default_backend(), 1024)
         form = "dense" if points_yx.shape[0] <= limit else "sorted"
-    return {"dense": _dense_density, "sorted": _sorted_density}[form](points_yx, mask)
+    points = _centered(points_yx, mask)
+    weights = _weights(weights, mask)
+    sums = {"dense": _dense_sums, "sorted": _sorted_sums}[form](points, weights)
+    total = jnp.sum(weights)
+    mean = jnp.maximum(sums, 0.0) / jnp.where(total > 0, total, 1.0)
+    return jnp.where(mask & (total > 0), mean, 0.0)
+
+
+def _weights(weights: jax.Array | None, mask: jax.Array) -> jax.Array:
+    """Weights f32 [N], 0 for padding; the mask where there are none."""
+    if weights is None:
+        return mask
+    chex.assert_equal_shape([weights, mask])
+    return jnp.where(mask, weights.astype(jnp.float32), 0.0)
 
 
 def largest_distance(points_yx: jax.Array, mask: jax.Array) -> jax.Array:
@@ -86,22 +101,28 @@ def largest_distance(points_yx: jax.Array, mask: jax.Array) -> jax.Array:
 
 
 def box_energy(
-    points_yx: jax.Array, mask: jax.Array, *, form: str = "auto"
+    points_yx: jax.Array,
+    mask: jax.Array,
+    *,
+    weights: jax.Array | None = None,
+    form: str = "auto",
 ) -> jax.Array:
     """Boxes Density Energy, f32 [N] in [0, 1]: density over the largest distance.
 
-    Li et al. 2021, Eq. 8; 0/0 is taken as 1 (one place, padding). A mean over all boxes
-    is nearer to centrality: a cluster scores low only if it holds a good share of them.
+    Li et al. 2021, Eq. 8; 0/0 is taken as 1 (one place, padding, no weight at all). A
+    mean over all boxes is nearer to centrality: a cluster scores low only if it holds a
+    good share of them, or of their `weights` (see `box_density`).
 
     Example:
       >>> points = jnp.array([[0.0, 0.0], [0.0, 4.0], [0.0, 4.0], [0.0, 0.0]])
       >>> box_energy(points, jnp.ones(4, bool)).tolist()
       [0.5, 0.5, 0.5, 0.5]
     """
-    density = box_density(points_yx, mask, form=form)
+    density = box_density(points_yx, mask, weights=weights, form=form)
     largest = largest_distance(points_yx, mask)
+    usable = (largest > 0) & (jnp.sum(_weights(weights, mask)) > 0)
     energy = density / jnp.where(largest > 0, largest, 1.0)
-    return jnp.where(mask & (largest > 0), energy, 1.0)
+    return jnp.where(mask & usable, energy, 1.0)
 
 
 def neighbor_energy(

@@ -15,7 +15,8 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from cellrec_jax.losses import density
+from cellrec_jax.losses import calibration
+from cellrec_jax.losses.calibration import DOUBT, Doubt
 from cellrec_jax.ops import heatmaps, peaks
 
 
@@ -73,13 +74,13 @@ def energy_weighted(
     *,
     window_px: int = 6,
     radius_px: float = 12.0,
-    threshold: float = 0.5,
+    doubt: Doubt = DOUBT,
     max_peaks: int = 256,
 ) -> PixelLoss:
     """As `plain`, but discs around unlabelled peaks weigh their boxes density energy.
 
-    At most `max_peaks` peaks of the prediction above `threshold`; unlabelled are those
-    without a label within the radius. Li et al. 2021, Eq. 8 to 11, with peaks for
+    Of the `max_peaks` highest peaks above 0 those that are `doubtful`; unlabelled are
+    those without a label within the radius. Li et al. 2021, Eq. 8 to 11, with peaks for
     boxes; pixels far from peaks weigh 1, so without such peaks this is `plain`.
     """
     chex.assert_rank(pred, 2)
@@ -88,10 +89,12 @@ def energy_weighted(
         jax.lax.stop_gradient(pred),
         max_peaks=max_peaks,
         window_px=window_px,
-        threshold_abs=threshold,
+        threshold_abs=0.0,
         valid=valid,
     )
-    energy = density.box_energy(found.points_yx, found.mask)
+    energy = calibration.doubtful_energy(
+        found.points_yx, found.scores, found.mask, doubt=doubt
+    )
     labeled = peaks.read_maps(painted.known[..., None], found.points_yx)[:, 0]
     # Painted is what is taken off, so that the least weight wins where discs overlap.
     taken_off = heatmaps.disc_values(
@@ -111,18 +114,23 @@ def recalibrated(
     painted: Painted,
     valid: jax.Array,
     *,
-    threshold: float = 0.5,
+    doubt: Doubt = DOUBT,
     weight: float = 0.1,
 ) -> PixelLoss:
-    """As `plain`, but unlabelled pixels above a threshold are pulled up, gently.
+    """As `plain`, but unlabelled pixels that may be cells are pulled up, gently.
 
-    Their cost h^2 becomes `weight` (1 - h)^2: Zhang et al. 2020, on the squared error
-    in place of the focal loss.
+    The cost h^2 of the `doubtful` becomes `weight` (1 - h)^2: Zhang et al. 2020 (who
+    have a threshold), on the squared error in place of the focal loss. "weighted" mixes
+    both costs, (1 - h) of the first with h of the other.
     """
-    doubtful = ~painted.known & (jax.lax.stop_gradient(pred) > threshold)
-    target = jnp.where(doubtful, 1.0, painted.target)
-    loss = _squared(pred, target, valid)
-    return loss._replace(weights=jnp.where(doubtful, weight, 1.0) * loss.weights)
+    doubtful = calibration.doubtful(pred, ~painted.known & valid, doubt)
+    down = _squared(pred, painted.target, valid)
+    up = _squared(pred, jnp.ones_like(painted.target), valid)
+    kept, raised = 1.0 - doubtful, weight * doubtful
+    weights = kept + raised
+    costs = kept * down.costs + raised * up.costs
+    costs = jnp.where(weights > 0, costs / jnp.where(weights > 0, weights, 1.0), 0.0)
+    return PixelLoss(costs, weights * down.weights)
 
 
 def mean_teacher(

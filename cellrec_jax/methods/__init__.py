@@ -54,10 +54,11 @@ def from_json(fields: Mapping[str, Any]) -> Experiment:
     """Inverse of `config.to_json`, for configurations stored with a run.
 
     Options that are gone pass at their default; other unknown keys are a `ConfigError`.
+    What they lack is done as it was then.
     """
     try:
         names = [f.name for f in dataclasses.fields(module(fields["method"]).Options)]
-        return freeze(gone.without(_tuples(fields), names))
+        return freeze(gone.with_doubt(gone.without(_tuples(fields), names)))
     except TypeError as error:
         raise errors.ConfigError(
             f"stored configuration does not fit this version of cellrec_jax ({error})"

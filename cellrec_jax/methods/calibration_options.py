@@ -1,9 +1,24 @@
 """Options of loss calibration, of all detectors whose proposals match annotations."""
 
 import dataclasses
+from typing import Any
 
-from cellrec_jax.config.limits import check, option
-from cellrec_jax.losses.calibration import CALIBRATIONS, Calibration, ProSelfLC
+from cellrec_jax.config.limits import check, option, require
+from cellrec_jax.losses.calibration import CALIBRATIONS, DOUBT, Calibration, ProSelfLC
+
+
+def check_doubt(loss: Any, acts: bool, choice: str) -> None:
+    """Refuses `doubtful` and its share where they do nothing, with a `ConfigError`."""
+    require(
+        acts or loss.doubtful == DOUBT.rule,
+        f"loss.doubtful={loss.doubtful} does nothing with loss.{choice}: leave it at "
+        f"{DOUBT.rule}",
+    )
+    require(
+        loss.doubtful == "top" or loss.doubtful_share == DOUBT.share,
+        f"loss.doubtful_share={loss.doubtful_share} does nothing with loss.doubtful="
+        f"{loss.doubtful}: set --config.loss.doubtful=top, or leave it at {DOUBT.share}",
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -11,9 +26,8 @@ class CalibrationOptions:
     """What sparse annotations do to the loss of proposals; see `losses.calibration`."""
 
     calibration: str = option("plain", choices=CALIBRATIONS)
-    """plain, bde (weighs proposals that are predicted as cells without an annotation;
-    with sparse labels all weights are 1), label_smoothing, proselflc or
-    confidence_penalty."""
+    """plain, bde (density energy weighs proposals without an annotation),
+    label_smoothing, proselflc or confidence_penalty."""
     density_form: str = option("auto", choices=("auto", "dense", "sorted"))
     """dense, sorted or auto; see `losses.density`."""
     epsilon: float = option(0.1, least=0, below=1)

@@ -1,4 +1,4 @@
-"""Options that older versions had, which a run may hold, with their defaults."""
+"""Configurations of older versions: options that are gone, and new ones they lack."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -16,6 +16,21 @@ _GONE: dict[str, Any] = {
     "loss.roi_box_weight": 1.0,
 }
 """Dotted key -> default."""
+
+
+def with_doubt(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored configuration that says which places have energy, where that matters.
+
+    Before `loss.doubtful` those scored above 0.5 had it alone.
+    """
+    loss = fields.get("loss", {})
+    chosen = {
+        "point_matching": loss.get("calibration") == "bde",
+        "heatmap_pu": loss.get("form") in ("bde", "recalibrated"),
+    }
+    if chosen.get(fields["method"]):
+        return {**fields, "loss": {"doubtful": "confident", **loss}}
+    return dict(fields)
 
 
 def without(fields: Mapping[str, Any], sections: Collection[str]) -> dict[str, Any]:

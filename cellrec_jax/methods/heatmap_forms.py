@@ -42,13 +42,13 @@ def form(loss: "LossOptions", window_px: int) -> Any:
             sparse_heatmap.energy_weighted,
             window_px=window_px,
             radius_px=loss.radius_px,
-            threshold=loss.threshold,
+            doubt=loss.doubt(),
             max_peaks=loss.max_peaks,
         )
     if loss.form == "recalibrated":
         return functools.partial(
             sparse_heatmap.recalibrated,
-            threshold=loss.threshold,
+            doubt=loss.doubt(),
             weight=loss.recalibrated_weight,
         )
     return {"masked": sparse_heatmap.masked, "plain": sparse_heatmap.plain}[loss.form]

@@ -72,5 +72,17 @@ def sample(
     return Sample(idx.astype(jnp.int32), positive, slot < num_positive + num_negative)
 
 
+def highest(values: jax.Array, eligible: jax.Array, count: jax.Array) -> jax.Array:
+    """Marks the `count` (may be traced) highest eligible values, bool [...].
+
+    Of those equal to the next one none, so that there may be fewer, never more. Of
+    random values it is a draw without replacement.
+    """
+    chex.assert_equal_shape([values, eligible])
+    kept = jnp.where(eligible, values, -jnp.inf)
+    ranked = jnp.append(jnp.sort(kept, axis=None, descending=True), -jnp.inf)
+    return eligible & (kept > ranked[jnp.minimum(count, kept.size)])
+
+
 def _draw(priority: jax.Array, eligible: jax.Array, size: int) -> jax.Array:
     return jax.lax.top_k(jnp.where(eligible, priority, -1.0), size)[1]

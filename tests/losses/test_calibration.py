@@ -1,4 +1,5 @@
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -186,6 +187,84 @@ def test_proselflc_without_trust_collapses_to_plain(logits):
 def test_trust_has_no_gradient(logits):
     gradient = jax.grad(lambda z: calibration.proselflc_trust(z, STEP, HALFWAY).sum())
     assert (gradient(logits) == 0).all()
+
+
+POINTS = np.array([[0, 0], [0, 4], [9, 9], [2, 7], [5, 5]], np.float32)
+UNSURE = np.array([0.02, 0.2, 0.1, 0.05, 0.15], np.float32)
+REAL = np.array([True, True, True, True, False])
+RULES = {
+    "weighted": calibration.Doubt(),
+    "top": calibration.Doubt("top", share=0.5),
+    "confident": calibration.Doubt("confident"),
+}
+
+
+def loop_energy(points_yx, scores, mask, rule, share) -> np.ndarray:
+    """Energies of places that may be cells, float64, written from Eq. 5 to 8."""
+    best = sorted(np.flatnonzero(mask), key=lambda i: -scores[i])
+    best = best[: math.ceil(share * len(best))]
+    members = {
+        "weighted": np.flatnonzero(mask & (scores > 0)),
+        "top": np.array(best, int),
+        "confident": np.flatnonzero(mask & (scores > 0.5)),
+    }[rule]
+    weight = np.ones(len(mask))
+    if rule == "weighted":
+        weight = np.clip(scores.astype(np.float64), 0, 1)
+    at, energy = np.asarray(points_yx, np.float64), np.ones(len(mask))
+    apart = np.abs(at[:, None] - at[None]).sum(axis=-1)
+    largest = max((apart[i, j] for i in members for j in members), default=0)
+    for i in members if largest else ():
+        total = sum(weight[j] for j in members)
+        energy[i] = sum(weight[j] * apart[i, j] for j in members) / total / largest
+    return energy
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_energy_of_the_doubtful_against_loops(rule, rng):
+    for scale in (0.2, 1.3):  # none above 0.5, and some above 1
+        points = rng.uniform(0, 50, (30, 2)).astype(np.float32)
+        scores = (scale * rng.uniform(-0.2, 1, 30)).astype(np.float32)
+        mask = rng.random(30) < 0.8
+        found = calibration.doubtful_energy(points, scores, mask, doubt=RULES[rule])
+        expected = loop_energy(points, scores, mask, rule, RULES[rule].share)
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
+        assert (np.all(expected == 1)) == (rule == "confident" and scale < 0.5)
+
+
+def test_who_is_doubtful_by_hand():
+    expected = {
+        "weighted": [0.02, 0.2, 0.1, 0.05, 0],
+        "top": [0, 1, 1, 0, 0],  # half of four
+        "confident": [0, 0, 0, 0, 0],
+    }
+    for rule, doubt in RULES.items():
+        found = calibration.doubtful(UNSURE, REAL, doubt)
+        np.testing.assert_allclose(found, expected[rule], rtol=1e-6)
+    sure = calibration.doubtful(5 * UNSURE, REAL, RULES["confident"])
+    assert sure.tolist() == [0, 1, 0, 0, 0]  # 0.5 is not above 0.5
+    with pytest.raises(ValueError, match="likely"):
+        calibration.doubtful(UNSURE, REAL, calibration.Doubt("likely"))
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_garbage_where_nothing_is_changes_no_energy(rule):
+    clean = calibration.doubtful_energy(POINTS, UNSURE, REAL, doubt=RULES[rule])
+    for garbage in (np.float32(1e6), np.float32(np.nan)):
+        points = np.where(REAL[:, None], POINTS, garbage)
+        scores = np.where(REAL, UNSURE, garbage)
+        found = calibration.doubtful_energy(points, scores, REAL, doubt=RULES[rule])
+        np.testing.assert_array_equal(found, clean)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_doubt_has_no_gradient(rule):
+    def total(points_yx, scores):
+        energy = calibration.doubtful_energy(points_yx, scores, REAL, doubt=RULES[rule])
+        return jnp.sum(energy * jnp.arange(5.0))
+
+    for slope in jax.grad(total, (0, 1))(jnp.asarray(POINTS), jnp.asarray(UNSURE)):
+        assert not np.any(slope)
 
 
 @pytest.mark.parametrize("name", LOSSES)

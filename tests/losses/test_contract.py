@@ -141,6 +141,16 @@ CASES = {
     "box_energy": Case(
         density.box_energy, lambda rng: (_points(rng), _mask(rng)), (), 1, (0,)
     ),
+    "weighted_energy": Case(
+        lambda at, mask, share: density.box_energy(at, mask, weights=share),
+        lambda rng: (_points(rng), _mask(rng), _share(rng, N)),
+        *((), 1, (0, 2)),
+    ),
+    "doubtful_energy": Case(
+        lambda at, share, mask: calibration.doubtful_energy(at, share, mask),
+        lambda rng: (_points(rng), _share(rng, N), _mask(rng)),
+        *((), 2, (0, 1)),
+    ),
     "neighbor_energy": Case(
         density.neighbor_energy, lambda rng: (_points(rng), _mask(rng)), (), 1, (0,)
     ),

@@ -37,6 +37,20 @@ def loop_density(points_yx: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return out
 
 
+def loop_weighted(
+    points_yx: np.ndarray, mask: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Weighted densities and energies in loops, float64."""
+    pairs, real = distances(points_yx), np.flatnonzero(mask)
+    density, energy = np.zeros(len(mask)), np.ones(len(mask))
+    total = sum(float(weights[j]) for j in real)
+    largest = max((pairs[i, j] for i in real for j in real), default=0)
+    for i in real if total else ():
+        density[i] = sum(float(weights[j]) * pairs[i, j] for j in real) / total
+        energy[i] = density[i] / largest if largest else 1
+    return density, energy
+
+
 def uneven(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Points over an oblong image, with ties and gaps in the mask."""
     points = rng.uniform(0, 1, (count, 2)) * [800, 1300]
@@ -64,6 +78,32 @@ def test_by_hand(form):
 def test_density_against_loops(form, points, mask):
     result = box_density(points, mask, form=form)
     np.testing.assert_allclose(result, loop_density(points, mask), atol=2e-5)
+
+
+WEIGHTS = npst.arrays(np.float32, COUNT, elements=st.sampled_from([0, 0.02, 0.2, 1]))
+
+
+@pytest.mark.parametrize("form", [*FORMS, "auto"])
+@given(points=POINTS, mask=MASKS, weights=WEIGHTS)
+def test_weighted_density_against_loops(form, points, mask, weights):
+    expected = loop_weighted(points, mask, weights)
+    found = box_density(points, mask, weights=weights, form=form)
+    np.testing.assert_allclose(found, expected[0], atol=2e-5)
+    found = box_energy(points, mask, weights=weights, form=form)
+    np.testing.assert_allclose(found, expected[1], atol=1e-5)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_weights_in_padding_and_their_scale_change_nothing(form, rng):
+    points, mask = uneven(rng, COUNT)
+    weights = rng.random(COUNT).astype(np.float32)
+    clean = box_energy(points, mask, weights=weights, form=form)
+    for garbage in (1e6, np.nan):
+        dirty = np.where(mask, weights, np.float32(garbage))
+        found = box_energy(points, mask, weights=dirty, form=form)
+        np.testing.assert_array_equal(found, clean)
+    small = box_energy(points, mask, weights=weights * np.float32(1e-20), form=form)
+    np.testing.assert_allclose(small, clean, rtol=1e-4)
 
 
 @given(points=POINTS, mask=MASKS)

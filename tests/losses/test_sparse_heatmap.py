@@ -1,11 +1,14 @@
 """Losses of heat maps with few labels: hand-worked pixels, masks and gradients."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from cellrec_jax.losses import density, sparse_heatmap
+from cellrec_jax.losses.calibration import Doubt
 from cellrec_jax.losses.sparse_heatmap import Painted
 
 SIZE_HW = (40, 56)
@@ -13,6 +16,11 @@ POINTS = np.array([[10.5, 12.5], [10.5, 40.5], [30.5, 20.5], [5.0, 5.0]], np.flo
 CELL = np.array([True, False, False, False])
 BACKGROUND = np.array([False, True, False, False])
 FORMS = {
+    **{
+        f"{form.__name__}_{rule}": functools.partial(form, doubt=Doubt(rule))
+        for form in (sparse_heatmap.energy_weighted, sparse_heatmap.recalibrated)
+        for rule in ("top", "confident")
+    },
     "masked": sparse_heatmap.masked,
     "plain": sparse_heatmap.plain,
     "bde": sparse_heatmap.energy_weighted,
@@ -40,6 +48,7 @@ def bumps(*places_yx, height=0.9, sigma=2.0) -> np.ndarray:
 
 
 VALID = np.ones(SIZE_HW, bool)
+SURE, BEST, ALL = Doubt("confident"), Doubt("top", share=0.5), Doubt("weighted")
 
 
 def test_cells_are_bumps_and_both_kinds_are_known():
@@ -81,7 +90,7 @@ def test_energy_weighs_discs_around_unlabelled_peaks():
     places = ((10.5, 12.5), (30.5, 20.5), (30.5, 48.5))  # the first is labelled
     pred = bumps(*places)
     loss = sparse_heatmap.energy_weighted(
-        pred, paint(), VALID, window_px=2, radius_px=4.0, threshold=0.5
+        pred, paint(), VALID, window_px=2, radius_px=4.0, doubt=SURE
     )
     energy = density.box_energy(jnp.array(places), jnp.ones(3, bool))
     assert loss.weights[10, 12] == 1.0
@@ -96,7 +105,7 @@ def test_energy_weighs_discs_around_unlabelled_peaks():
 def test_a_peak_at_a_label_keeps_its_weight_beyond_the_label_s_disc():
     pred = bumps((10.5, 15.5), (30.5, 48.5))  # the label is 3 px left of the first
     loss = sparse_heatmap.energy_weighted(
-        pred, paint(), VALID, window_px=2, radius_px=4.0, threshold=0.5
+        pred, paint(), VALID, window_px=2, radius_px=4.0, doubt=SURE
     )
     assert loss.weights[10, 18] == 1.0  # 3 px from the peak, 6 px from the label
     assert loss.weights[30, 48] == 0.5
@@ -104,19 +113,77 @@ def test_a_peak_at_a_label_keeps_its_weight_beyond_the_label_s_disc():
 
 def test_recalibrated_pulls_doubtful_pixels_up():
     pred = bumps((30.5, 20.5), (10.5, 40.5))
-    loss = sparse_heatmap.recalibrated(pred, paint(), VALID, threshold=0.5, weight=0.1)
+    loss = sparse_heatmap.recalibrated(pred, paint(), VALID, doubt=SURE, weight=0.1)
     assert loss.costs[30, 20] == pytest.approx(0.01, rel=1e-4)
     assert loss.weights[30, 20] == pytest.approx(0.1)
     assert loss.costs[10, 40] == pytest.approx(0.81)  # known background stays so
     assert loss.weights[10, 40] == 1.0
 
     def total(pred):
-        part = sparse_heatmap.recalibrated(pred, paint(), VALID)
+        part = sparse_heatmap.recalibrated(pred, paint(), VALID, doubt=SURE)
         return jnp.sum(part.costs * part.weights)
 
     slope = jax.grad(total)(jnp.asarray(pred))
     assert slope[30, 20] == pytest.approx(-2 * 0.1 * 0.1, rel=1e-4)
     assert slope[10, 40] == pytest.approx(1.8)
+
+
+LOW = ((10.5, 12.5, 0.2), (30.5, 20.5, 0.1), (30.5, 48.5, 0.05))
+"""Peaks as low as those of sparse training; the first is at the label."""
+
+
+def low_map() -> np.ndarray:
+    return np.max([bumps((y, x), height=h) for y, x, h in LOW], axis=0)
+
+
+def test_energy_of_low_peaks_is_weighted_by_their_heights():
+    """The first is 28 px from each other one, which lie 28 px apart."""
+    pred = low_map()
+    call = functools.partial(sparse_heatmap.energy_weighted, window_px=2, radius_px=4.0)
+    loss = call(pred, paint(), VALID, doubt=ALL)
+    total = 0.2 + 0.1 + 0.05
+    second = (0.2 * 28 + 0.05 * 28) / total / 56
+    third = (0.2 * 56 + 0.1 * 28) / total / 56
+    np.testing.assert_allclose(loss.weights[30, 20], second, rtol=1e-5)
+    np.testing.assert_allclose(loss.weights[33, 48], third, rtol=1e-5)
+    assert loss.weights[10, 12] == 1.0
+    assert loss.weights[36, 48] == 1.0
+    # The best two of three, each half a largest distance from both.
+    best = call(pred, paint(), VALID, doubt=BEST)
+    np.testing.assert_allclose(best.weights[30, 20], 0.5, rtol=1e-6)
+    assert best.weights[30, 48] == 1.0
+    np.testing.assert_array_equal(call(pred, paint(), VALID, doubt=SURE).weights, 1)
+    # Below 0 there is nothing that could be a cell.
+    np.testing.assert_array_equal(call(-1 + pred, paint(), VALID).weights, 1)
+
+
+def slow_recalibrated(pred, painted, doubtful, weight):
+    """Costs times weights of all pixels, and the weights, in loops, float64."""
+    costs, weights = np.zeros(SIZE_HW), np.zeros(SIZE_HW)
+    for at in np.ndindex(SIZE_HW):
+        h, d = float(pred[at]), float(doubtful[at])
+        costs[at] = (1 - d) * (h - float(painted.target[at])) ** 2
+        costs[at] += weight * d * (1 - h) ** 2
+        weights[at] = 1 - d + weight * d
+    return costs, weights
+
+
+@pytest.mark.parametrize("weight", [0.1, 0.0])
+@pytest.mark.parametrize("rule", ["weighted", "top"])
+def test_recalibrated_pulls_low_pixels_up_as_far_as_they_are_doubtful(rule, weight):
+    pred, painted = low_map() - 0.01, paint()
+    free = ~np.asarray(painted.known)
+    doubtful = np.where(free, np.clip(pred, 0, 1), 0)
+    doubt = Doubt(rule, share=0.02)
+    if rule == "top":
+        count = int(np.ceil(0.02 * free.sum()))
+        limit = np.sort(pred[free])[::-1][count]
+        doubtful = np.where(free & (pred > limit), 1.0, 0.0)
+        assert 0 < doubtful.sum() <= count
+    loss = sparse_heatmap.recalibrated(pred, painted, VALID, doubt=doubt, weight=weight)
+    costs, weights = slow_recalibrated(pred, painted, doubtful, weight)
+    np.testing.assert_allclose(loss.weights, weights, rtol=1e-5)
+    np.testing.assert_allclose(loss.costs * loss.weights, costs, rtol=1e-4, atol=1e-8)
 
 
 def test_teacher_adds_sure_peaks_and_hides_unsure_pixels():

@@ -18,6 +18,24 @@ def test_a_default_is_passed_over():
     assert methods.from_json(fields) == methods.freeze({"method": "calibrated_rcnn"})
 
 
+@pytest.mark.parametrize(
+    ("method", "chosen"),
+    [
+        ("point_matching", {"calibration": "bde"}),
+        ("heatmap_pu", {"form": "bde"}),
+        ("heatmap_pu", {"form": "recalibrated"}),
+    ],
+)
+def test_runs_of_before_have_energy_above_a_half_alone(method, chosen):
+    fields = config.to_json(methods.freeze({"method": method, "loss": chosen}))
+    assert methods.from_json(fields).options.loss.doubtful == "weighted"
+    del fields["loss"]["doubtful"]
+    assert methods.from_json(fields).options.loss.doubtful == "confident"
+    plain = config.to_json(methods.freeze({"method": method}))
+    del plain["loss"]["doubtful"]
+    assert methods.from_json(plain) == methods.freeze({"method": method})
+
+
 def test_another_value_is_refused():
     with pytest.raises(errors.ConfigError, match=r"loss\.roi_box_weight=2\.0"):
         methods.from_json(_stored(loss={"roi_box_weight": 2.0}))

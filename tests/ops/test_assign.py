@@ -151,6 +151,27 @@ def test_sample_depends_on_the_key_alone():
     assert first.tolist() != other.tolist()
 
 
+@given(
+    values=npst.arrays(np.float32, (3, 4), elements=st.integers(0, 6)),
+    eligible=npst.arrays(bool, (3, 4)),
+    count=st.integers(0, 13),
+)
+def test_highest_against_a_sorted_list(values, eligible, count):
+    """Not those that equal the next one."""
+    ranked = sorted(values[eligible], reverse=True)
+    limit = ranked[count] if count < len(ranked) else -1
+    expected = eligible & (values > limit)
+    assert expected.sum() <= count
+    found = jax.jit(assign.highest)(values, eligible, count)
+    np.testing.assert_array_equal(found, expected)
+    dirty = np.where(eligible, values, np.nan)
+    np.testing.assert_array_equal(assign.highest(dirty, eligible, count), expected)
+
+
+def test_highest_of_none():
+    assert assign.highest(jnp.zeros(0), jnp.zeros(0, bool), 3).shape == (0,)
+
+
 def test_sample_is_fair():
     role = jnp.asarray(np.resize([POSITIVE, NEGATIVE, NEGATIVE], 12))
     keys = jax.random.split(jax.random.key(1), 2000)

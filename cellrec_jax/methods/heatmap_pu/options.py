@@ -6,6 +6,8 @@ Distances are in px of the network's images: half of each at half resolution.
 import dataclasses
 
 from cellrec_jax.config.limits import check, option, require
+from cellrec_jax.losses.calibration import DOUBTS, Doubt
+from cellrec_jax.methods.calibration_options import check_doubt
 from cellrec_jax.nn.patch_net import MIN_SIDE_PX
 
 FORMS = ("masked", "plain", "bde", "recalibrated", "mean_teacher", "pu")
@@ -56,9 +58,10 @@ class LossOptions:
 
     form: str = option("masked", choices=FORMS)
     """masked: only discs around labels count. plain: all pixels, those without a label
-    as background (Nishimura et al.). bde, recalibrated, mean_teacher: plain, but
-    for heights above threshold, of which sparse labels give the first two none; pu: the
-    non-negative risk of pixels (Yang et al.), with activation sigmoid."""
+    as background (Nishimura et al.). bde, recalibrated: plain, but for peaks, or
+    pixels, that may be cells (doubtful). mean_teacher: plain, but for the peaks of
+    averaged weights. pu: the non-negative risk of pixels (Yang et al.), with activation
+    sigmoid."""
     sigma_px: float = option(6.0, above=0)
     """Of the Gaussian at each cell."""
     radius_px: float = option(12.0, above=0)
@@ -67,8 +70,15 @@ class LossOptions:
     """Of heights outside [0, 1] on any pixel, labelled or not: no target lies there.
     Not in the paper; see `losses.sparse_heatmap.outside_range`."""
     threshold: float = option(0.5, least=0, below=1)
-    """bde, recalibrated, mean_teacher: height from which a pixel may be an unlabelled
-    cell."""
+    """mean_teacher, and doubtful=confident: height from which a pixel may be an
+    unlabelled cell."""
+    doubtful: str = option("weighted", choices=DOUBTS)
+    """bde (peaks), recalibrated (pixels): which may be unlabelled cells: weighted (all,
+    as far as their height says), top (the highest doubtful_share) or confident (above
+    threshold: none where labels are sparse)."""
+    doubtful_share: float = option(0.1, above=0, below=1)
+    """top: share of a crop's peaks above 0 (bde), or of its pixels without a label
+    (recalibrated)."""
     max_peaks: int = option(256, above=0)
     """bde, mean_teacher: the highest peaks of a crop that may be unlabelled cells."""
     recalibrated_weight: float = option(0.1, least=0)
@@ -82,6 +92,12 @@ class LossOptions:
 
     def __post_init__(self) -> None:
         check("loss", self)
+        acts = self.form in ("bde", "recalibrated")
+        check_doubt(self, acts, f"form={self.form}")
+
+    def doubt(self) -> Doubt:
+        """Which peaks, or pixels, may be unlabelled cells."""
+        return Doubt(self.doubtful, self.doubtful_share, self.threshold)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,8 +9,9 @@ import dataclasses
 
 from cellrec_jax import errors
 from cellrec_jax.config.limits import check, option, require, words
+from cellrec_jax.losses.calibration import DOUBTS, Doubt
 from cellrec_jax.losses.matched import PointLossOptions
-from cellrec_jax.methods.calibration_options import CalibrationOptions
+from cellrec_jax.methods.calibration_options import CalibrationOptions, check_doubt
 from cellrec_jax.methods.encoder import NORMS, check_norm, norm_kind
 from cellrec_jax.nn import backbones, point_net
 from cellrec_jax.ops import anchors, matching
@@ -109,6 +110,20 @@ class LossOptions(CalibrationOptions):
     """squared, or norm as Eq. 3 is printed."""
     regression_weight: float = option(2e-3, least=0)
     """lambda of Eq. 7."""
+    doubtful: str = option("weighted", choices=DOUBTS)
+    """bde: which proposals may be cells and have energy: weighted (all of them, by
+    their scores), top (the best doubtful_share) or confident (above 0.5: none where
+    labels are sparse)."""
+    doubtful_share: float = option(0.1, above=0, below=1)
+    """top: share of an image's proposals."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_doubt(self, self.calibration == "bde", f"calibration={self.calibration}")
+
+    def doubt(self) -> Doubt:
+        """Which proposals may be cells."""
+        return Doubt(self.doubtful, self.doubtful_share)
 
     def terms(self) -> PointLossOptions:
         """The part that `losses.points` reads."""

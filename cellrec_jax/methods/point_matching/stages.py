@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from cellrec_jax import errors, geometry, masking
-from cellrec_jax.losses import calibration, density, matched, points
+from cellrec_jax.losses import calibration, matched, points
 from cellrec_jax.methods.point_matching.options import LossOptions, ModelOptions
 from cellrec_jax.nn.point_net import PointOutputs
 from cellrec_jax.ops import anchors, matching, nms
@@ -119,19 +119,15 @@ def cell_mask(batch: Batch) -> jax.Array:
 def negative_scale(proposals: Proposals, loss: LossOptions) -> jax.Array | None:
     """What unmatched proposals' detection loss is multiplied by, [B, M], or None.
 
-    Boxes Density Energy of proposals predicted as cells, others 1: with sparse labels,
-    where hardly any is, it does nothing.
+    Boxes Density Energy of proposals that may be cells, matched or not, others 1.
     """
     if loss.calibration != "bde":
         return None
-
-    def one_image(points_yx: jax.Array, predicted: jax.Array) -> jax.Array:
-        return density.box_energy(points_yx, predicted, form=loss.density_form)
-
     objectness, _ = probabilities(proposals.objectness, proposals.classes)
-    predicted = proposals.mask & (objectness > _OBJECT)
-    points_yx = jax.lax.stop_gradient(proposals.points_yx)
-    return jax.vmap(one_image)(points_yx, predicted)
+    energy = functools.partial(
+        calibration.doubtful_energy, doubt=loss.doubt(), form=loss.density_form
+    )
+    return jax.vmap(energy)(proposals.points_yx, objectness, proposals.mask)
 
 
 def detection_cost(progress: Progress, loss: LossOptions) -> points.Cost:

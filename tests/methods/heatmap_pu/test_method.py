@@ -140,7 +140,7 @@ def test_as_many_peaks_may_be_unlabelled_cells_as_asked():
         return np.asarray(heatmap_forms.form(loss, 3)(heights, painted, valid).weights)
 
     np.testing.assert_array_equal(weights(1), 1)
-    # Densities are 16, 32/3 and 16 px, the largest distance is 32 px.
+    # Equal heights: densities are 16, 32/3 and 16 px, the largest distance is 32 px.
     three = weights(3)[10, [10, 26, 42]]
     np.testing.assert_allclose(three, [1 / 2, 1 / 3, 1 / 2], rtol=1e-5)
     assert weights(3)[0, 0] == 1

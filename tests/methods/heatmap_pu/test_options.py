@@ -10,6 +10,7 @@ from cellrec_jax.methods.heatmap_pu.options import LossOptions, ModelOptions, Op
     ("make", "message"),
     [
         (lambda: LossOptions(form="other"), r"loss\.form=other: choose one of masked"),
+        (lambda: LossOptions(doubtful="top"), r"doubtful=top does nothing with .*form"),
     ],
 )
 def test_impossible_values(make, message):

@@ -26,6 +26,12 @@ from cellrec_jax.methods.point_matching.options import (
             "model.pretrained is for ResNets, not vgg16",
         ),
         ("loss", {"calibration": "bdi"}, "loss.calibration=bdi.*bde"),
+        ("loss", {"doubtful": "top"}, "loss.doubtful=top does nothing with loss.cal"),
+        (
+            "loss",
+            {"calibration": "bde", "doubtful_share": 0.2},
+            "doubtful_share=0.2 does nothing with loss.doubtful=weighted: set",
+        ),
     ],
 )
 def test_impossible_options_name_the_flag(section, changes, message):

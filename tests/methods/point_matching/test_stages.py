@@ -188,15 +188,36 @@ def test_cell_mask_leaves_out_padding_invalid_regions_and_fillers():
     assert not np.any(cell_mask(filler))
 
 
+IN_LINE = [[0.0, 0.0], [0.0, 4.0], [0.0, 4.0], [9.0, 9.0], [5.0, 5.0]]
+REAL = [True] * 4 + [False]
+
+
+def _bde(doubtful, **changes):
+    return LossOptions(calibration="bde", doubtful=doubtful, **changes)
+
+
 def test_negative_scale_is_the_energy_of_predicted_proposals_and_1_elsewhere():
-    points = [[0.0, 0.0], [0.0, 4.0], [0.0, 4.0], [9.0, 9.0], [5.0, 5.0]]
-    proposals = _proposals(
-        points, [1, 1, 1, -1, 1], np.zeros((5, 1)), [True] * 4 + [False]
-    )
-    scale = negative_scale(proposals, LossOptions(calibration="bde"))
+    proposals = _proposals(IN_LINE, [1, 1, 1, -1, 1], np.zeros((5, 1)), REAL)
+    scale = negative_scale(proposals, _bde("confident"))
     # Densities of the first three: 8/3, 4/3, 4/3 px; the largest distance is 4 px.
     np.testing.assert_allclose(scale, [[2 / 3, 1 / 3, 1 / 3, 1, 1]], rtol=1e-6)
     assert negative_scale(proposals, LossOptions()) is None
+
+
+def test_negative_scale_of_proposals_that_are_far_from_predicted():
+    """Scores of sparse training, 0.02 to 0.2; the fourth is 18 and 14 px away."""
+    scores = np.array([0.2, 0.1, 0.1, 0.02, 0.99])
+    logits = np.log(scores / (1 - scores))
+    proposals = _proposals(IN_LINE, logits, np.zeros((5, 1)), REAL)
+    scale = negative_scale(proposals, _bde("weighted"))
+    near = 0.2 * 4 + 0.02 * 14
+    sums = np.array([0.2 * 4 + 0.02 * 18, near, near, 0.2 * 18 + 0.2 * 14])
+    expected = sums / 0.42 / 18
+    np.testing.assert_allclose(scale, [[*expected, 1]], rtol=1e-5)
+    # The best three of four are those of the line.
+    scale = negative_scale(proposals, _bde("top", doubtful_share=0.7))
+    np.testing.assert_allclose(scale, [[2 / 3, 1 / 3, 1 / 3, 1, 1]], rtol=1e-6)
+    np.testing.assert_array_equal(negative_scale(proposals, _bde("confident")), 1)
 
 
 def _total(offsets, *, proposals, batch, loss):
