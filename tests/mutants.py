@@ -106,8 +106,8 @@ _TABLE: dict[str, list[tuple]] = {
         ("unit / per_unit[0], unit", "unit / per_unit[1], unit", "one side's again"),
     ],
     "cellrec_jax.losses.density": [
-        ("jnp.where(total > 0, total, 1.0)", "jnp.maximum(total - 1, 1)", "N - 1 for N"),
-        ("jnp.where(weights[None, :] > 0, weighted, 0.0)", "weighted", "padding counts"),
+        ("jnp.where(total > 0, total, 1.0)", "jnp.maximum(total - 1, 1)", "less 1"),
+        ("jnp.where(weights[None, :] > 0, weighted, 0.0)", "weighted", "padding"),
         ("jnp.where(mask, weights.astype(jnp.float32), 0.0)", "weights", "and weighs"),
         ("jnp.maximum(spread(y + x), spread(y - x))", "spread(y + x)", "one diagonal"),
         (" & ~jnp.eye(len(mask), dtype=bool)", " & (pairs >= 0)", "its own neighbour"),
@@ -145,7 +145,7 @@ _TABLE: dict[str, list[tuple]] = {
     "cellrec_jax.losses.matched": [
         ("jax.lax.stop_gradient(jnp.asarray(scale", "(jnp.asarray(scale", "and scale"),
         ("jnp.sum(losses.detection_weight) if", "None if", "M for the weights' sum"),
-        ("jnp.where(mask, weight, 0.0)", "weight", "masked proposals weigh"),
+        ("jnp.where(mask, scale * weight, 0.0)", "weight", "masked proposals weigh"),
     ],
     "cellrec_jax.losses.ranking.objective": [
         ("-jnp.log(p), -jnp.inf", "-jnp.log(p), 0.0", "padding adds 1"),

@@ -84,18 +84,15 @@ def bde_weights(energy: jax.Array, positive: jax.Array) -> jax.Array:
 
 
 def weighted_cross_entropy(
-    logits: jax.Array, labels: jax.Array, weights: jax.Array, *, literal: bool = False
+    logits: jax.Array, labels: jax.Array, weights: jax.Array
 ) -> jax.Array:
     """Cross entropy f32 [N] of boxes, logits [N, C], labels [N], times weights [N].
 
-    Li et al. 2021, Eq. 9; "u_k = 0" is read as the background class. `literal` takes it
-    as printed: background boxes then cost nothing.
+    Li et al. 2021, Eq. 9; "u_k = 0" is read as the background class. As printed
+    background boxes cost nothing: they weigh 0.
     """
     log_p = jax.nn.log_softmax(logits.astype(jnp.float32))
-    cost = -jnp.take_along_axis(log_p, labels[:, None], axis=1)[:, 0]
-    if literal:
-        cost = jnp.where(labels == logits.shape[1] - 1, 0.0, cost)
-    return weights * cost
+    return -weights * jnp.take_along_axis(log_p, labels[:, None], axis=1)[:, 0]
 
 
 def label_smoothing(

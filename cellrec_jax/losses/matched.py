@@ -40,7 +40,7 @@ class PointLosses(NamedTuple):
     regression: jax.Array
     detection: jax.Array
     detection_weight: jax.Array
-    """f32 [M], beta or 1: what `detection` was multiplied by."""
+    """f32 [M], beta times `negative_scale`, or 1: what `detection` is multiplied by."""
     classification: jax.Array
     """f32 [N]; 0 without a class head."""
     cell_mask: jax.Array
@@ -183,7 +183,7 @@ def _detection(
     cost: points.Cost,
     options: PointLossOptions,
 ) -> tuple[jax.Array, jax.Array]:
-    """Loss f32 [M] and beta or 1; matched are `positive` [N], others background."""
+    """Loss f32 [M] and its weight; matched are `positive` [N], others background."""
     num_proposals, background = len(logits), logits.shape[1] - 1
     beta = options.negative_weight
     targets = jnp.full(num_proposals, background, positive.dtype)
@@ -197,7 +197,7 @@ def _detection(
         logits, targets, negative_weight=beta, cost=cost
     )
     weight = points.detection_weights(targets, background, negative_weight=beta)
-    return jnp.where(mask, scale * loss, 0.0), jnp.where(mask, weight, 0.0)
+    return jnp.where(mask, scale * loss, 0.0), jnp.where(mask, scale * weight, 0.0)
 
 
 def _classification(

@@ -17,7 +17,7 @@ def check_doubt(loss: Any, acts: bool, choice: str) -> None:
     require(
         loss.doubtful == "top" or loss.doubtful_share == DOUBT.share,
         f"loss.doubtful_share={loss.doubtful_share} does nothing with loss.doubtful="
-        f"{loss.doubtful}: set --config.loss.doubtful=top, or leave it at {DOUBT.share}",
+        f"{loss.doubtful}: set that to top, or leave the share at {DOUBT.share}",
     )
 
 

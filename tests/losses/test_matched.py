@@ -209,6 +209,8 @@ def test_negative_scale_multiplies_proposals_without_a_cell(case):
     np.testing.assert_array_equal(found.classification, plain.classification)
     scale[[7, 2, 5]] = 1
     np.testing.assert_allclose(found.detection, scale * plain.detection, rtol=1e-6)
+    weight = scale * plain.detection_weight
+    np.testing.assert_allclose(found.detection_weight, weight, rtol=1e-6)
 
 
 def test_cross_entropy_in_place_of_gce(case):

@@ -192,14 +192,18 @@ def _terms(first: stages.StageLoss, second: stages.StageLoss) -> dict[str, jax.A
 
 
 def _diagnostics(first: stages.StageLoss, second: stages.StageLoss) -> Metrics:
-    """Positives an image, and the energies that weight the negatives."""
-    negative = second.mask & ~second.positive
+    """Positives an image, and the mean weight of negatives: 1 does nothing."""
     images = jnp.asarray(first.mask.shape[0], jnp.float32)
     return {
         "rpn_positives": (jnp.sum(first.positive & first.mask) * 1.0, images),
         "roi_positives": (jnp.sum(second.positive & second.mask) * 1.0, images),
-        "energy": masking.masked_sum_count(second.energy, negative),
+        "rpn_negative_weight": _negative_weight(first),
+        "negative_weight": _negative_weight(second),
     }
+
+
+def _negative_weight(stage: stages.StageLoss) -> tuple[jax.Array, jax.Array]:
+    return masking.masked_sum_count(stage.weight, stage.mask & ~stage.positive)
 
 
 def _proposals(

@@ -33,8 +33,8 @@ class StageLoss(NamedTuple):
     """f32 [S] regression loss; 0 for negatives."""
     mask: jax.Array
     positive: jax.Array
-    energy: jax.Array
-    """f32 [S] in [0, 1], boxes density energy under any calibration."""
+    weight: jax.Array
+    """f32 [S]: what `cls` was multiplied by, 1 for positives."""
 
 
 class RoIs(NamedTuple):
@@ -65,23 +65,30 @@ def _energy(boxes_yxyx: jax.Array, mask: jax.Array, options: LossOptions) -> jax
     return density.box_energy(centers, mask, form=options.density_form)
 
 
+def box_weights(
+    boxes_yxyx: jax.Array, positive: jax.Array, mask: jax.Array, options: LossOptions
+) -> jax.Array:
+    """What the loss of boxes [S, 4] is multiplied by, f32 [S]: their energy, or 1."""
+    if options.calibration != "bde":
+        return jnp.ones(len(mask))
+    if options.literal:  # background costs nothing
+        return positive.astype(jnp.float32)
+    return calibration.bde_weights(_energy(boxes_yxyx, mask, options), positive)
+
+
 def calibrated_cls(
     logits: jax.Array,
     labels: jax.Array,
-    positive: jax.Array,
-    energy: jax.Array,
+    weights: jax.Array,
     progress: Progress,
     options: LossOptions,
 ) -> jax.Array:
     """Classification loss f32 [S] of sampled boxes under the chosen calibration.
 
-    Of logits [S, C], background last, labels [S], and energy [S] ("bde" alone).
+    Of logits [S, C], background last, labels [S], and weights [S] ("bde" alone).
     """
     if options.calibration == "bde":
-        weights = calibration.bde_weights(energy, positive)
-        return calibration.weighted_cross_entropy(
-            logits, labels, weights, literal=options.literal
-        )
+        return calibration.weighted_cross_entropy(logits, labels, weights)
     return calibration.calibrated_cross_entropy(
         logits, labels, progress.step, options.calibrated(progress.total)
     )
@@ -118,12 +125,13 @@ def first_stage(
 
     labels = jnp.where(drawn.positive, 0, 1)
     scoped = loss if loss.scope == "both" else LossOptions(calibration="plain")
-    energy = _energy(boxes.decode(deltas, anchors), drawn.mask, scoped)
-    cls = calibrated_cls(logits, labels, drawn.positive, energy, progress, scoped)
+    decoded = boxes.decode(deltas, anchors)
+    weight = box_weights(decoded, drawn.positive, drawn.mask, scoped)
+    cls = calibrated_cls(logits, labels, weight, progress, scoped)
     target = boxes.encode(truth.boxes_yxyx[truth_idx], anchors)
     box = detection.smooth_l1(deltas, target, sigma=loss.rpn_sigma)
     box = jnp.where(drawn.positive, box, 0.0)
-    return StageLoss(cls, box, drawn.mask, drawn.positive, energy)
+    return StageLoss(cls, box, drawn.mask, drawn.positive, weight)
 
 
 def proposals(
@@ -205,9 +213,9 @@ def second_stage(
     deltas = jnp.take_along_axis(deltas_yxhw, chosen[:, None, None], axis=1)[:, 0]
     decoded = boxes.decode(deltas, rois.boxes_yxyx, BOX_SCALES)
     dense_boxes = rois.boxes_yxyx if loss.energy_boxes == "proposals" else decoded
-    energy = _energy(dense_boxes, rois.mask, loss)
-    cls = calibrated_cls(logits, rois.labels, rois.positive, energy, progress, loss)
+    weight = box_weights(dense_boxes, rois.positive, rois.mask, loss)
+    cls = calibrated_cls(logits, rois.labels, weight, progress, loss)
     target = boxes.encode(rois.target_yxyx, rois.boxes_yxyx, BOX_SCALES)
     box = detection.smooth_l1(deltas, target, sigma=loss.roi_sigma)
     box = jnp.where(rois.positive, box, 0.0)
-    return StageLoss(cls, box, rois.mask, rois.positive, energy)
+    return StageLoss(cls, box, rois.mask, rois.positive, weight)

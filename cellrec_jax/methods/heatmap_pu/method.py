@@ -181,6 +181,9 @@ def _loss_fn(
     metrics: Metrics = {
         "loss/map": (total, one),
         "counted": masking.masked_sum_count(pixels.weights, valid),
+        "negative_weight": masking.masked_sum_count(
+            pixels.weights, valid & ~painted.known
+        ),
         "highest": masking.masked_sum_count(
             jnp.max(heights, axis=(1, 2)), batch.image_mask
         ),

@@ -104,12 +104,13 @@ def _loss_fn(
     )
     proposals = stages.propose(outputs, batch, grid_hw, options.model)
     found = stages.match(proposals, batch, options.loss)
+    scale = stages.negative_scale(proposals, options.loss)
     cost = stages.detection_cost(progress, options.loss)
-    losses = stages.losses(proposals, batch, found, options.loss, cost)
+    losses = stages.losses(proposals, batch, found, scale, options.loss, cost)
     total, terms = matched.total_loss(losses, options=options.loss.terms())
     one = jnp.ones(())
     metrics: Metrics = {f"loss/{name}": (value, one) for name, value in terms.items()}
-    metrics |= stages.diagnostics(proposals, batch, found)
+    metrics |= stages.diagnostics(proposals, batch, found, scale)
     return total, (dict(new_state), metrics)
 
 

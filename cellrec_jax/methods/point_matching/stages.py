@@ -116,13 +116,13 @@ def cell_mask(batch: Batch) -> jax.Array:
     return batch.points_mask & valid & batch.image_mask[:, None]
 
 
-def negative_scale(proposals: Proposals, loss: LossOptions) -> jax.Array | None:
-    """What unmatched proposals' detection loss is multiplied by, [B, M], or None.
+def negative_scale(proposals: Proposals, loss: LossOptions) -> jax.Array:
+    """What unmatched proposals' detection loss is multiplied by, [B, M].
 
     Boxes Density Energy of proposals that may be cells, matched or not, others 1.
     """
     if loss.calibration != "bde":
-        return None
+        return jnp.ones(proposals.mask.shape)
     objectness, _ = probabilities(proposals.objectness, proposals.classes)
     energy = functools.partial(
         calibration.doubtful_energy, doubt=loss.doubt(), form=loss.density_form
@@ -145,14 +145,15 @@ def losses(
     proposals: Proposals,
     batch: Batch,
     found: matching.Match,
+    scale: jax.Array,
     loss: LossOptions,
     detection_cost: points.Cost = points.cross_entropy,
 ) -> matched.PointLosses:
-    """Losses of every image, not reduced; see `losses.matched`."""
+    """Losses of every image, not reduced, scale [B, M]; see `losses.matched`."""
     options = loss.terms()
 
     def one_image(
-        proposals: Proposals, batch: Batch, idx: jax.Array, scale: jax.Array | None
+        proposals: Proposals, batch: Batch, idx: jax.Array, scale: jax.Array
     ) -> matched.PointLosses:
         return matched.matched_losses(
             proposals.points_yx,
@@ -167,15 +168,17 @@ def losses(
             options=options,
         )
 
-    scale = negative_scale(proposals, loss)
     return jax.vmap(one_image)(proposals, batch, found.proposal_idx, scale)
 
 
-def diagnostics(proposals: Proposals, batch: Batch, found: matching.Match) -> Metrics:
+def diagnostics(
+    proposals: Proposals, batch: Batch, found: matching.Match, scale: jax.Array
+) -> Metrics:
     """Logs `matched_px` (mean distance), `predicted` (proposals an image), and shares.
 
     Of cells, `reassigned` is the share not given their nearest proposal, `left_over`
-    that without any.
+    that without any. `negative_weight` is the mean `scale` [B, M] of proposals without
+    a cell: 1 does nothing.
     """
 
     def one_image(
@@ -201,6 +204,9 @@ def diagnostics(proposals: Proposals, batch: Batch, found: matching.Match) -> Me
         "reassigned": masking.masked_sum_count(other * 1.0, held),
         "left_over": masking.masked_sum_count(~held * 1.0, cells),
         "predicted": (jnp.sum(predicted).astype(jnp.float32), images),
+        "negative_weight": masking.masked_sum_count(
+            scale, proposals.mask & ~found.matched
+        ),
     }
 
 

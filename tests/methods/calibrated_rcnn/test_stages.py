@@ -122,6 +122,8 @@ def test_bde_weights_negatives_by_their_energy():
     bde = _second(LossOptions(calibration="bde"))
     ratio = np.asarray(bde.cls / plain.cls)[:3]
     np.testing.assert_allclose(ratio, [1, 1 / 3, 2 / 3], rtol=1e-6)
+    np.testing.assert_allclose(bde.weight[:3], [1, 1 / 3, 2 / 3], rtol=1e-6)
+    assert plain.weight.tolist() == [1] * 4
     np.testing.assert_array_equal(bde.box, plain.box)
 
 
@@ -129,6 +131,7 @@ def test_literal_background_costs_nothing():
     loss = _second(LossOptions(literal=True))
     assert loss.cls[0] > 0
     assert np.all(loss.cls[1:3] == 0)
+    assert loss.weight.tolist() == [1, 0, 0, 0]
 
 
 @pytest.mark.parametrize("name", ["label_smoothing", "confidence_penalty", "proselflc"])

@@ -30,7 +30,7 @@ from cellrec_jax.methods.point_matching.options import (
         (
             "loss",
             {"calibration": "bde", "doubtful_share": 0.2},
-            "doubtful_share=0.2 does nothing with loss.doubtful=weighted: set",
+            "doubtful_share=0.2 does nothing with loss.doubtful=weighted: set ",
         ),
     ],
 )

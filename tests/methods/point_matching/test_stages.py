@@ -201,7 +201,7 @@ def test_negative_scale_is_the_energy_of_predicted_proposals_and_1_elsewhere():
     scale = negative_scale(proposals, _bde("confident"))
     # Densities of the first three: 8/3, 4/3, 4/3 px; the largest distance is 4 px.
     np.testing.assert_allclose(scale, [[2 / 3, 1 / 3, 1 / 3, 1, 1]], rtol=1e-6)
-    assert negative_scale(proposals, LossOptions()) is None
+    np.testing.assert_array_equal(negative_scale(proposals, LossOptions()), 1)
 
 
 def test_negative_scale_of_proposals_that_are_far_from_predicted():
@@ -220,11 +220,16 @@ def test_negative_scale_of_proposals_that_are_far_from_predicted():
     np.testing.assert_array_equal(negative_scale(proposals, _bde("confident")), 1)
 
 
+def _scaled(proposals, batch, found, loss):
+    """Losses with the scale that the options ask."""
+    return losses(proposals, batch, found, negative_scale(proposals, loss), loss)
+
+
 def _total(offsets, *, proposals, batch, loss):
     """Sum of the losses of proposals that were moved by offsets times 10 px."""
     moved = proposals._replace(points_yx=proposals.points_yx + 10 * offsets)
     found = match(moved, batch, loss)
-    terms = losses(moved, batch, found, loss)
+    terms = _scaled(moved, batch, found, loss)
     return matched.total_loss(terms, options=loss.terms())[0]
 
 
@@ -244,7 +249,7 @@ def test_calibration_lowers_the_loss_of_unmatched_predictions_alone():
     batch = _batch(CELLS, [0, 1])
     found = match(proposals, batch, LOSS)
     bde = LossOptions(matcher="host", calibration="bde")
-    plain, less = (losses(proposals, batch, found, loss) for loss in (LOSS, bde))
+    plain, less = (_scaled(proposals, batch, found, loss) for loss in (LOSS, bde))
     # The third is 23 px and 17 px from the others (and 0 from itself), at most 23.
     ratio = np.asarray(less.detection / plain.detection)[0]
     np.testing.assert_allclose(ratio, [1, 1, 40 / 3 / 23], rtol=1e-5)
@@ -259,7 +264,8 @@ def test_other_calibrations_change_the_targets_of_all_proposals():
     np.testing.assert_array_equal(found.proposal_idx[0], [0, 1])
     smoothed = LossOptions(calibration="label_smoothing", epsilon=0.2)
     cost = stages.detection_cost(Progress(0, 10), smoothed)
-    got = stages.losses(proposals, batch, found, smoothed, cost)
+    scale = negative_scale(proposals, smoothed)
+    got = stages.losses(proposals, batch, found, scale, smoothed, cost)
     even, likely, unlikely = -np.log([0.5, 0.8, 0.2])
     expected = [
         even,
@@ -267,7 +273,7 @@ def test_other_calibrations_change_the_targets_of_all_proposals():
         0.6 * (0.1 * likely + 0.9 * unlikely),
     ]
     np.testing.assert_allclose(got.detection[0], expected, rtol=1e-5)
-    plain = losses(proposals, batch, found, LOSS)
+    plain = _scaled(proposals, batch, found, LOSS)
     np.testing.assert_array_equal(got.regression, plain.regression)
     np.testing.assert_array_equal(got.classification, plain.classification)
 
@@ -296,13 +302,15 @@ def test_diagnostics_by_hand():
     )
     batch = _batch([[2.0, 5.0], [9.0, 9.0], [2.0, 6.5], [np.nan, 0]], [0] * 4)
     batch = batch._replace(points_mask=np.array([[True, True, True, False]]))
-    found = Match(jnp.array([[0, -1, 1, -1]]), jnp.zeros((1, 4), bool))
-    logs = diagnostics(proposals, batch, found)
+    found = Match(jnp.array([[0, -1, 1, -1]]), jnp.array([[True, True, False, False]]))
+    scale = jnp.array([[3.0, 4.0, 0.3, 5.0]])
+    logs = diagnostics(proposals, batch, found, scale)
     expected = {
         "matched_px": (3.0 + 0.5, 2.0),
         "reassigned": (1.0, 2.0),
         "left_over": (1.0, 3.0),
         "predicted": (2.0, 1.0),
+        "negative_weight": (float(np.float32(0.3)), 1.0),  # of the third alone
     }
     assert {name: (float(a), float(b)) for name, (a, b) in logs.items()} == expected
 
