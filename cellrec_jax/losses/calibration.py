@@ -17,7 +17,15 @@ import jax.numpy as jnp
 from cellrec_jax.losses import density
 from cellrec_jax.ops import assign
 
-CALIBRATIONS = ("plain", "bde", "label_smoothing", "proselflc", "confidence_penalty")
+WEIGHTED = ("bde", "constant")
+"""Those that weigh what has no annotation, and leave the targets as they are."""
+CALIBRATIONS = (
+    "plain",
+    *WEIGHTED,
+    "label_smoothing",
+    "proselflc",
+    "confidence_penalty",
+)
 DOUBTS = ("weighted", "top", "confident")
 
 
@@ -184,7 +192,8 @@ def calibrated_cross_entropy(
     """Cross entropy f32 [N] against the targets of a calibration, not reduced.
 
     Of logits [N, C], background last, and labels [N]; `step` (done so far) is for
-    ProSelfLC. The weights of "bde" are the caller's. A ValueError for unknown names.
+    ProSelfLC. The weights of `WEIGHTED` are the caller's. A ValueError for unknown
+    names.
     """
     if options.name not in CALIBRATIONS:
         raise ValueError(f"calibration {options.name!r}: use one of {CALIBRATIONS}")

@@ -1,7 +1,8 @@
 """How pixels without a label count in a heat map's loss, when few cells are labelled.
 
 Each form gives a cost of every pixel and its weight in the mean, [H, W]. Those but
-"masked" and "plain" carry ideas for boxes over to heat maps, for comparison.
+"masked" and "plain" carry ideas for boxes over to heat maps, for comparison, or
+("constant") are what to compare those with.
 
 Sources: Fujii et al., MICCAI 2021 (masked); Nishimura et al., Weakly Supervised Cell
 Instance Segmentation, MICCAI 2019 (plain); Li et al., Spatial Loss Calibration, 2021
@@ -65,6 +66,14 @@ def masked(pred: jax.Array, painted: Painted, valid: jax.Array) -> PixelLoss:
 def plain(pred: jax.Array, painted: Painted, valid: jax.Array) -> PixelLoss:
     """Squared error everywhere: no label is background (Nishimura et al. 2019)."""
     return _squared(pred, painted.target, valid)
+
+
+def constant(
+    pred: jax.Array, painted: Painted, valid: jax.Array, *, weight: float = 0.4
+) -> PixelLoss:
+    """As `plain`, but all pixels away from labels weigh the same: a control of ours."""
+    loss = plain(pred, painted, valid)
+    return loss._replace(weights=jnp.where(painted.known, 1.0, weight) * loss.weights)
 
 
 def energy_weighted(

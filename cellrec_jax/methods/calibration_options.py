@@ -26,8 +26,12 @@ class CalibrationOptions:
     """What sparse annotations do to the loss of proposals; see `losses.calibration`."""
 
     calibration: str = option("plain", choices=CALIBRATIONS)
-    """plain, bde (density energy weighs proposals without an annotation),
-    label_smoothing, proselflc or confidence_penalty."""
+    """plain, bde (density energy weighs proposals without an annotation), constant
+    (constant_weight does, to compare with), label_smoothing, proselflc or
+    confidence_penalty."""
+    constant_weight: float = option(0.4, least=0)
+    """constant: what proposals without an annotation weigh; 0.4 is about the mean
+    energy of many places."""
     density_form: str = option("auto", choices=("auto", "dense", "sorted"))
     """dense, sorted or auto; see `losses.density`."""
     epsilon: float = option(0.1, least=0, below=1)

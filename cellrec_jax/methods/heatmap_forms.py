@@ -37,6 +37,8 @@ def paint(example: Batch, loss: "LossOptions") -> sparse_heatmap.Painted:
 
 def form(loss: "LossOptions", window_px: int) -> Any:
     """The loss of one image: (heights [H, W], painted, valid) -> PixelLoss."""
+    if loss.form == "constant":
+        return functools.partial(sparse_heatmap.constant, weight=loss.constant_weight)
     if loss.form == "bde":
         return functools.partial(
             sparse_heatmap.energy_weighted,

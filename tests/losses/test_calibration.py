@@ -266,9 +266,10 @@ def test_a_calibration_is_chosen_by_its_name(logits, name):
     np.testing.assert_array_equal(cost, LOSSES[name](logits, LABELS))
 
 
-def test_density_energy_leaves_the_targets_as_they_are(logits):
-    bde = calibration.Calibration("bde")
-    cost = calibration.calibrated_cross_entropy(logits, LABELS, STEP, bde)
+@pytest.mark.parametrize("name", calibration.WEIGHTED)
+def test_weights_leave_the_targets_as_they_are(logits, name):
+    chosen = calibration.Calibration(name)
+    cost = calibration.calibrated_cross_entropy(logits, LABELS, STEP, chosen)
     np.testing.assert_allclose(cost, cross_entropy(logits), rtol=1e-5)
 
 

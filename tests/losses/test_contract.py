@@ -214,6 +214,7 @@ CASES = {
     "log_p_classification": Case(objective.log_p_classification, _sides, (0,)),
     "masked": Case(_painted(sparse_heatmap.masked), _pixels),
     "plain": Case(_painted(sparse_heatmap.plain), _pixels),
+    "constant": Case(_painted(sparse_heatmap.constant), _pixels),
     "energy_weighted": Case(_painted(sparse_heatmap.energy_weighted), _pixels),
     "recalibrated": Case(_painted(sparse_heatmap.recalibrated), _pixels),
     "outside_range": Case(

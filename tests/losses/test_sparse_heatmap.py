@@ -23,6 +23,7 @@ FORMS = {
     },
     "masked": sparse_heatmap.masked,
     "plain": sparse_heatmap.plain,
+    "constant": sparse_heatmap.constant,
     "bde": sparse_heatmap.energy_weighted,
     "recalibrated": sparse_heatmap.recalibrated,
     "mean_teacher": lambda pred, painted, valid: sparse_heatmap.mean_teacher(
@@ -84,6 +85,16 @@ def test_plain_takes_the_unlabelled_for_background():
     loss = sparse_heatmap.plain(pred, paint(), VALID)
     assert float(loss.weights.sum()) == np.prod(SIZE_HW)
     assert loss.costs[30, 20] == pytest.approx(0.81)
+
+
+def test_pixels_away_from_labels_weigh_a_constant():
+    loss = sparse_heatmap.constant(bumps((30.5, 20.5)), paint(), VALID, weight=0.3)
+    assert loss.costs[30, 20] == pytest.approx(0.81)
+    assert loss.weights[30, 20] == pytest.approx(0.3)
+    assert loss.weights[10, 12] == loss.weights[10, 40] == 1.0
+    np.testing.assert_allclose(
+        loss.weights.sum(), 98 + 0.3 * (np.prod(SIZE_HW) - 98), rtol=1e-5
+    )
 
 
 def test_energy_weighs_discs_around_unlabelled_peaks():

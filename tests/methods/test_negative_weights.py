@@ -38,13 +38,16 @@ CASES = {
     "points": _point(),
     "best_points": _point(doubtful="top"),
     "sure_points": _point(doubtful="confident")._replace(acts=False),
+    "constant_points": _point(calibration="constant"),
     "map": _map("bde"),
     "best_peaks": _map("bde", doubtful="top"),
     "sure_peaks": _map("bde", doubtful="confident")._replace(acts=False),
     "recalibrated": _map("recalibrated"),
     "best_pixels": _map("recalibrated", doubtful="top"),
     "sure_pixels": _map("recalibrated", doubtful="confident")._replace(acts=False),
+    "constant_map": _map("constant"),
     "boxes": Case("calibrated_rcnn", {"calibration": "bde"}),
+    "constant_boxes": Case("calibrated_rcnn", {"calibration": "constant"}),
 }
 FAST = ("points", "map")
 MODELS = {
@@ -101,3 +104,5 @@ def test_negatives_of_sparse_training_weigh_less_than_one(name, tiny_batch, tiny
         total, count = metrics["negative_weight"]
         assert count > 0
         assert (0 < total / count < 0.99) if case.acts else (total == count)
+        if "constant" in case.loss.values():
+            np.testing.assert_allclose(total / count, 0.4, rtol=1e-5)

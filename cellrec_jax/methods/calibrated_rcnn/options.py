@@ -99,7 +99,7 @@ class LossOptions(CalibrationOptions):
     """Loss calibration and the weights of the four terms."""
 
     calibration: str = option("bde", choices=CALIBRATIONS)
-    """plain, bde, label_smoothing, proselflc or confidence_penalty."""
+    """plain, bde, constant, label_smoothing, proselflc or confidence_penalty."""
     scope: str = option("second", choices=("second", "both"))
     """Where calibration applies: second (the paper) or both stages."""
     energy: str = option("density", choices=("density", "neighbors"))

@@ -68,12 +68,16 @@ def _energy(boxes_yxyx: jax.Array, mask: jax.Array, options: LossOptions) -> jax
 def box_weights(
     boxes_yxyx: jax.Array, positive: jax.Array, mask: jax.Array, options: LossOptions
 ) -> jax.Array:
-    """What the loss of boxes [S, 4] is multiplied by, f32 [S]: their energy, or 1."""
-    if options.calibration != "bde":
+    """What the loss of boxes [S, 4] is multiplied by, f32 [S], 1 for positives."""
+    if options.calibration not in calibration.WEIGHTED:
         return jnp.ones(len(mask))
-    if options.literal:  # background costs nothing
-        return positive.astype(jnp.float32)
-    return calibration.bde_weights(_energy(boxes_yxyx, mask, options), positive)
+    if options.calibration == "constant":
+        weight = jnp.full(len(mask), options.constant_weight)
+    elif options.literal:
+        weight = jnp.zeros(len(mask))
+    else:
+        weight = _energy(boxes_yxyx, mask, options)
+    return calibration.bde_weights(weight, positive)
 
 
 def calibrated_cls(
@@ -85,9 +89,9 @@ def calibrated_cls(
 ) -> jax.Array:
     """Classification loss f32 [S] of sampled boxes under the chosen calibration.
 
-    Of logits [S, C], background last, labels [S], and weights [S] ("bde" alone).
+    Of logits [S, C], background last, labels [S], and their `box_weights` [S].
     """
-    if options.calibration == "bde":
+    if options.calibration in calibration.WEIGHTED:
         return calibration.weighted_cross_entropy(logits, labels, weights)
     return calibration.calibrated_cross_entropy(
         logits, labels, progress.step, options.calibrated(progress.total)

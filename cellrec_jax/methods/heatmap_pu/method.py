@@ -150,7 +150,7 @@ def _loss_fn(
     options: Options,
     averaged: tuple[Params, ModelState] | None = None,
 ) -> tuple[jax.Array, tuple[ModelState, Metrics]]:
-    """Mean cost of the batch's pixels that count; bde, recalibrated: by weights."""
+    """Mean cost of the batch's pixels that count, by their weights."""
     del rng
     model, loss = options.model, options.loss
     outputs, new_state = _apply(

@@ -10,7 +10,7 @@ from cellrec_jax.losses.calibration import DOUBTS, Doubt
 from cellrec_jax.methods.calibration_options import check_doubt
 from cellrec_jax.nn.patch_net import MIN_SIDE_PX
 
-FORMS = ("masked", "plain", "bde", "recalibrated", "mean_teacher", "pu")
+FORMS = ("masked", "plain", "constant", "bde", "recalibrated", "mean_teacher", "pu")
 PEAK_RULES = ("relative", "absolute")
 CUTS = ("candidates", "always", "never")
 _NOT_IN_MODEL = ("patch_step", "patch_border", "patch_values", "turns")
@@ -58,8 +58,9 @@ class LossOptions:
 
     form: str = option("masked", choices=FORMS)
     """masked: only discs around labels count. plain: all pixels, those without a label
-    as background (Nishimura et al.). bde, recalibrated: plain, but for peaks, or
-    pixels, that may be cells (doubtful). mean_teacher: plain, but for the peaks of
+    as background (Nishimura et al.). constant: plain, but these weigh constant_weight.
+    bde, recalibrated: plain, but for peaks, or pixels, that may be cells (doubtful);
+    constant is their control. mean_teacher: plain, but for the peaks of
     averaged weights. pu: the non-negative risk of pixels (Yang et al.), with activation
     sigmoid."""
     sigma_px: float = option(6.0, above=0)
@@ -81,6 +82,8 @@ class LossOptions:
     (recalibrated)."""
     max_peaks: int = option(256, above=0)
     """bde, mean_teacher: the highest peaks of a crop that may be unlabelled cells."""
+    constant_weight: float = option(0.4, least=0)
+    """constant: of pixels away from labels."""
     recalibrated_weight: float = option(0.1, least=0)
     """recalibrated: of such pixels, which are pulled up instead of down."""
     burn_in: float = option(0.3, least=0, below=1)

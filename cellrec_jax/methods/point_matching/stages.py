@@ -119,10 +119,13 @@ def cell_mask(batch: Batch) -> jax.Array:
 def negative_scale(proposals: Proposals, loss: LossOptions) -> jax.Array:
     """What unmatched proposals' detection loss is multiplied by, [B, M].
 
-    Boxes Density Energy of proposals that may be cells, matched or not, others 1.
+    Boxes Density Energy of proposals that may be cells, matched or not, others 1; or a
+    constant.
     """
     if loss.calibration != "bde":
-        return jnp.ones(proposals.mask.shape)
+        constant = loss.calibration == "constant"
+        weight = loss.constant_weight if constant else 1.0
+        return jnp.full(proposals.mask.shape, weight)
     objectness, _ = probabilities(proposals.objectness, proposals.classes)
     energy = functools.partial(
         calibration.doubtful_energy, doubt=loss.doubt(), form=loss.density_form
@@ -132,7 +135,7 @@ def negative_scale(proposals: Proposals, loss: LossOptions) -> jax.Array:
 
 def detection_cost(progress: Progress, loss: LossOptions) -> points.Cost:
     """What takes the place of the detection loss's cross entropy at a step."""
-    if loss.calibration in ("plain", "bde"):  # the targets stay as they are
+    if loss.calibration in ("plain", *calibration.WEIGHTED):
         return points.cross_entropy
     return functools.partial(
         calibration.calibrated_cross_entropy,

@@ -220,6 +220,16 @@ def test_negative_scale_of_proposals_that_are_far_from_predicted():
     np.testing.assert_array_equal(negative_scale(proposals, _bde("confident")), 1)
 
 
+def test_a_constant_weighs_every_proposal_without_a_cell():
+    proposals = _proposals(POINTS, [2, 2, 2], np.zeros((3, 2)))
+    batch = _batch(CELLS, [0, 1])
+    found = match(proposals, batch, LOSS)
+    constant = LossOptions(matcher="host", calibration="constant", constant_weight=0.3)
+    plain, less = (_scaled(proposals, batch, found, one) for one in (LOSS, constant))
+    np.testing.assert_allclose(less.detection / plain.detection, [[1, 1, 0.3]])
+    np.testing.assert_allclose(less.detection_weight, [[1, 1, 0.3 * 0.6]], rtol=1e-6)
+
+
 def _scaled(proposals, batch, found, loss):
     """Losses with the scale that the options ask."""
     return losses(proposals, batch, found, negative_scale(proposals, loss), loss)
