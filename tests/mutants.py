@@ -113,6 +113,8 @@ _TABLE: dict[str, list[tuple]] = {
         (" & ~jnp.eye(len(mask), dtype=bool)", " & (pairs >= 0)", "its own neighbour"),
     ],
     "cellrec_jax.losses.calibration": [
+        ("taken > 0, weights=taken", "mask, weights=taken", "others have energy"),
+        ("taken > 0, weights=taken", "taken > 0, weights=None", "scores do not weigh"),
         ("jax.lax.stop_gradient(energy)", "energy", "gradient through the energy"),
         ("picked - epsilon * entropy", "picked + epsilon * entropy", "sign of entropy"),
         ("(step + 1.0) / options", "step / options", "trust one step late"),
@@ -139,12 +141,18 @@ _TABLE: dict[str, list[tuple]] = {
     "cellrec_jax.losses.sparse_heatmap": [
         ("found.mask & ~labeled,", "found.mask,", "labelled peaks lose weight"),
     ],
+    "cellrec_jax.methods.point_matching.stages": [
+        ("fold_in(rng, index), mask", "fold_in(rng, 0), mask", "one draw for all"),
+        ("jnp.sum(held & mask), 1)", "jnp.sum(held & mask), 0)", "none without cells"),
+        ("highest(priority, mask & ~held", "highest(priority, mask", "cells drawn"),
+    ],
     "cellrec_jax.losses.points": [
         ("(labels >= 0) & (labels < ", "(labels < ", "padded rows cost"),
     ],
     "cellrec_jax.losses.matched": [
         ("jax.lax.stop_gradient(jnp.asarray(scale", "(jnp.asarray(scale", "and scale"),
         ("jnp.sum(losses.detection_weight) if", "None if", "M for the weights' sum"),
+        ("denominator = jnp.sum(losses.held)", "denominator = jnp.sum(counted)", "M"),
         ("jnp.where(mask, scale * weight, 0.0)", "weight", "masked proposals weigh"),
     ],
     "cellrec_jax.losses.ranking.objective": [

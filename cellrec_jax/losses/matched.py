@@ -31,7 +31,13 @@ class PointLossOptions(NamedTuple):
     classification: str = "gce"
     """Eq. 5 ("gce"), or plain "cross_entropy" without the L2 term."""
     normalizer: str = "proposals"
-    """What Eq. 4 divides by: the number of "proposals", or their "weights" (P2PNet)."""
+    """What Eq. 4 divides by; one of `NORMALIZERS`."""
+
+
+NORMALIZERS = ("proposals", "weights", "cells", "each")
+"""The number of proposals; the sum of their weights (P2PNet); that of matched cells, as
+Lin et al., Focal Loss, 2017; or matched and unmatched each by their own number, which
+balances them however few are matched (an extension)."""
 
 
 class PointLosses(NamedTuple):
@@ -45,6 +51,8 @@ class PointLosses(NamedTuple):
     """f32 [N]; 0 without a class head."""
     cell_mask: jax.Array
     proposal_mask: jax.Array
+    held: jax.Array
+    """bool [M], proposals that are matched with a cell."""
 
 
 PAPER_OPTIONS = PointLossOptions()
@@ -114,6 +122,7 @@ def matched_losses(
         classification=_classification(class_logits, pairs, options),
         cell_mask=pairs.mask,
         proposal_mask=proposal_mask,
+        held=jnp.zeros(num_proposals, bool).at[pairs.proposal].set(True, mode="drop"),
     )
 
 
@@ -128,14 +137,9 @@ def total_loss(
     """
     num_images = math.prod(losses.cell_mask.shape[:-1])
     summed = options.class_reduction == "sum"
-    weighted = options.normalizer == "weights"
     terms = {
         "regression": masking.masked_mean(losses.regression, losses.cell_mask),
-        "detection": masking.masked_mean(
-            losses.detection,
-            losses.proposal_mask,
-            denominator=jnp.sum(losses.detection_weight) if weighted else None,
-        ),
+        "detection": _detection_mean(losses, options.normalizer),
         "classification": masking.masked_mean(
             losses.classification,
             losses.cell_mask,
@@ -144,6 +148,20 @@ def total_loss(
     }
     total = options.regression_weight * terms["regression"]
     return total + terms["detection"] + terms["classification"], terms
+
+
+def _detection_mean(losses: PointLosses, normalizer: str) -> jax.Array:
+    """Detection loss of a batch, f32 []."""
+    counted = losses.proposal_mask
+    if normalizer == "each":
+        cells = masking.masked_mean(losses.detection, counted & losses.held)
+        return cells + masking.masked_mean(losses.detection, counted & ~losses.held)
+    denominator = None
+    if normalizer == "weights":
+        denominator = jnp.sum(losses.detection_weight)
+    elif normalizer == "cells":
+        denominator = jnp.sum(losses.held).astype(jnp.float32)
+    return masking.masked_mean(losses.detection, counted, denominator=denominator)
 
 
 def _pairs(

@@ -4,7 +4,7 @@ Of one image. Detection has the background last: K + 1 logits, or (object, backg
 
 Sources: Shui et al., End-to-end cell recognition by point annotation, MICCAI 2022; Song
 et al., Rethinking Counting and Localization in Crowds (P2PNet), ICCV 2021; Zhang and
-Sabuncu, Generalized Cross Entropy Loss, NeurIPS 2018.
+Sabuncu, Generalized Cross Entropy Loss, NeurIPS 2018; Lin et al., Focal Loss, 2017.
 """
 
 from collections.abc import Callable
@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from cellrec_jax import masking
 
 _FEW_CLASSES = 16
+_LEAST = 1e-12
 
 Cost = Callable[[jax.Array, jax.Array], jax.Array]
 """Loss of every row, [N], of its logits, [N, C], and label, [N]."""
@@ -65,6 +66,19 @@ def _few_classes(logits: jax.Array, labels: jax.Array) -> jax.Array:
     total = sum(jnp.exp(column - largest) for column in columns)
     picked = sum(jnp.where(labels == k, c, 0.0) for k, c in enumerate(columns))
     return jnp.log(total) + (largest - picked)
+
+
+def focal_cross_entropy(
+    logits: jax.Array, labels: jax.Array, *, gamma: float = 2.0
+) -> jax.Array:
+    """(1 - p)^gamma times cross entropy, f32 [N]: what is learnt well counts little.
+
+    Lin et al., Focal Loss for Dense Object Detection, ICCV 2017, Eq. 4; their alpha is
+    the caller's. Of logits [N, C]; 0 for labels not in 0..C-1. Plain at gamma 0.
+    """
+    cost = cross_entropy(logits, labels)
+    missing = jnp.maximum(-jnp.expm1(-cost), _LEAST)  # 1 - p; its power has a slope
+    return missing**gamma * cost
 
 
 def detection_weights(

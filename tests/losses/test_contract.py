@@ -202,6 +202,7 @@ CASES = {
     "detection_cross_entropy": Case(
         points.detection_cross_entropy, _logits_labels, (0,)
     ),
+    "focal_cross_entropy": Case(points.focal_cross_entropy, _logits_labels, (0,)),
     "generalized_cross_entropy": Case(
         points.generalized_cross_entropy, _logits_labels, (0,)
     ),

@@ -201,6 +201,54 @@ def test_one_softmax_with_background_is_p2pnet(case):
     assert terms["classification"] == 0
 
 
+@pytest.mark.parametrize("normalizer", matched.NORMALIZERS)
+def test_what_detection_is_divided_by(case, normalizer, rng):
+    """Two images with three cells and one, in loops; weights 0.6 times the scale."""
+    second = {**case, "proposal_idx": np.array([0, -1, -1, -1], np.int32)}
+    images = [
+        {**case, "negative_scale": np.float32(scale)}
+        for case, scale in zip((case, second), rng.random((2, 9)), strict=True)
+    ]
+    stacked = jax.tree.map(lambda *x: jnp.stack(x), *images)
+    losses = jax.vmap(lambda case: matched.matched_losses(**case))(stacked)
+    options = matched.PointLossOptions(normalizer=normalizer)
+    positive, negative, weights = [], [], 0.0
+    for one in images:
+        log_p = np.asarray(jax.nn.log_softmax(one["objectness_logits"]), np.float64)
+        for i in np.flatnonzero(one["proposal_mask"]):
+            if i in one["proposal_idx"]:
+                positive.append(-log_p[i, 0])
+                weights += 1
+            else:
+                weight = 0.6 * float(one["negative_scale"][i])
+                negative.append(-weight * log_p[i, 1])
+                weights += weight
+    total = sum(positive) + sum(negative)
+    expected = {
+        "proposals": total / (len(positive) + len(negative)),
+        "weights": total / weights,
+        "cells": total / 4,
+        "each": sum(positive) / 4 + sum(negative) / len(negative),
+    }
+    _, terms = total_loss(losses, options=options)
+    assert terms["detection"] == pytest.approx(expected[normalizer], rel=1e-5)
+    # Two devices of an image each.
+    per_device = jax.pmap(
+        lambda losses: matched.total_loss(losses, options=options)[1]["detection"],
+        masking.AXIS,
+    )(losses)
+    assert np.mean(per_device) == pytest.approx(expected[normalizer], rel=1e-5)
+
+
+@pytest.mark.parametrize("normalizer", matched.NORMALIZERS)
+def test_without_cells_every_normalizer_is_finite(case, normalizer):
+    case["proposal_idx"][:] = -1
+    options = matched.PointLossOptions(normalizer=normalizer)
+    _, terms = total_loss(matched_losses(**case), options=options)
+    assert np.isfinite(terms["detection"])
+    assert terms["detection"] > 0
+
+
 def test_negative_scale_multiplies_proposals_without_a_cell(case):
     plain = matched_losses(**case)
     scale = np.linspace(0, 2, PROPOSALS, dtype=np.float32)

@@ -72,6 +72,38 @@ def test_another_cost_of_proposals():
     assert detection.tolist() == [10, 5.5, 0]
 
 
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0])
+def test_focal_against_float64(rng, gamma):
+    logits = (2 * rng.normal(size=(6, CLASSES))).astype(np.float32)
+    labels = np.array([0, 2, 1, -1, 0, 2])
+    wide = logits.astype(np.float64)
+    p = np.exp(wide) / np.exp(wide).sum(axis=1, keepdims=True)
+    p = p[np.arange(6), labels]
+    expected = np.where(labels < 0, 0, -((1 - p) ** gamma) * np.log(p))
+    found = points.focal_cross_entropy(logits, labels, gamma=gamma)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_focal_by_hand():
+    """p = 0.75 counts a quarter of log(4/3) at gamma 1, a sixteenth at gamma 2."""
+    logits = np.log(np.array([[0.75, 0.25]], np.float32))
+    for gamma, share in [(1.0, 1 / 4), (2.0, 1 / 16)]:
+        found = points.focal_cross_entropy(logits, np.array([0]), gamma=gamma)
+        np.testing.assert_allclose(found, share * np.log(4 / 3), rtol=1e-5)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0, 5.0])
+def test_focal_gradients(rng, gamma):
+    def total(z):
+        return points.focal_cross_entropy(z, np.array([0, 1, 1]), gamma=gamma).sum()
+
+    logits = rng.normal(size=(3, 2)).astype(np.float32)
+    check_grads(total, (logits,), 1, ["rev"], 1e-2)
+    ends = jnp.array([[100.0, -100.0], [100.0, -100.0], [0.0, 1e4]])
+    assert np.isfinite(total(ends))
+    assert np.isfinite(jax.grad(total)(ends)).all()
+
+
 def test_by_hand():
     # 3-4-5 triangles.
     pred_yx, true_yx = np.array([[3.0, 4.0], [1, 1]]), np.array([[0.0, 0.0], [1, 1]])

@@ -92,8 +92,8 @@ def _loss_fn(
     num_classes: int,
     averaged: tuple[Params, ModelState] | None = None,
 ) -> tuple[jax.Array, tuple[ModelState, Metrics]]:
-    """Sum of the three losses, Eq. 7; nothing is drawn at random."""
-    del rng, averaged
+    """Sum of the three losses, Eq. 7; only `loss.negative_ratio` draws at random."""
+    del averaged
     network = _network(options.model, num_classes)
     padded = _padded(batch.image, options.model)
     grid_hw = _grid(padded, options)
@@ -105,12 +105,14 @@ def _loss_fn(
     proposals = stages.propose(outputs, batch, grid_hw, options.model)
     found = stages.match(proposals, batch, options.loss)
     scale = stages.negative_scale(proposals, options.loss)
+    drawn = stages.draw_negatives(rng, proposals, batch, found, options.loss)
     cost = stages.detection_cost(progress, options.loss)
-    losses = stages.losses(proposals, batch, found, scale, options.loss, cost)
+    losses = stages.losses(drawn, batch, found, scale, options.loss, cost)
     total, terms = matched.total_loss(losses, options=options.loss.terms())
     one = jnp.ones(())
     metrics: Metrics = {f"loss/{name}": (value, one) for name, value in terms.items()}
-    metrics |= stages.diagnostics(proposals, batch, found, scale)
+    metrics |= stages.diagnostics(proposals, batch, found)
+    metrics |= stages.weight_logs(drawn, batch, found, scale)
     return total, (dict(new_state), metrics)
 
 

@@ -9,8 +9,8 @@ import dataclasses
 
 from cellrec_jax import errors
 from cellrec_jax.config.limits import check, option, require, words
-from cellrec_jax.losses.calibration import DOUBTS, Doubt
-from cellrec_jax.losses.matched import PointLossOptions
+from cellrec_jax.losses.calibration import DOUBTS, WEIGHTED, Doubt
+from cellrec_jax.losses.matched import NORMALIZERS, PointLossOptions
 from cellrec_jax.methods.calibration_options import CalibrationOptions, check_doubt
 from cellrec_jax.methods.encoder import NORMS, check_norm, norm_kind
 from cellrec_jax.nn import backbones, point_net
@@ -94,8 +94,16 @@ class LossOptions(CalibrationOptions):
     """alpha of Eq. 2, per px."""
     negative_weight: float = option(0.6, least=0)
     """beta of Eq. 4."""
-    normalizer: str = option("proposals", choices=("proposals", "weights"))
-    """What Eq. 4 divides by: proposals (M), or weights (their sum, as P2PNet)."""
+    normalizer: str = option("proposals", choices=NORMALIZERS)
+    """What Eq. 4 divides by: proposals (M), weights (their sum, as P2PNet), cells (as
+    focal losses), or each (matched and unmatched proposals by their own number: for
+    sparse labels)."""
+    negative_ratio: float = option(0.0, least=0)
+    """Unmatched proposals that count, drawn anew in each step, for each matched one of
+    the image (where none is: as for one); 0 takes all. 3 is as two-stage detectors."""
+    focal: float = option(0.0, least=0)
+    """gamma of a focal detection loss (2 is usual, with normalizer=cells); 0 is cross
+    entropy."""
     classification: str = option("gce", choices=("gce", "cross_entropy"))
     """gce (Eq. 5), or cross_entropy; one softmax with background has the latter."""
     q: float = option(0.4, above=0, most=1)
@@ -120,6 +128,11 @@ class LossOptions(CalibrationOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_doubt(self, self.calibration == "bde", f"calibration={self.calibration}")
+        require(
+            not self.focal or self.calibration in ("plain", *WEIGHTED),
+            f"loss.focal={self.focal} and loss.calibration={self.calibration} are two "
+            "losses: set one of them to 0 or plain",
+        )
 
     def doubt(self) -> Doubt:
         """Which proposals may be cells."""

@@ -14,7 +14,7 @@ from cellrec_jax import errors, geometry, masking
 from cellrec_jax.losses import calibration, matched, points
 from cellrec_jax.methods.point_matching.options import LossOptions, ModelOptions
 from cellrec_jax.nn.point_net import PointOutputs
-from cellrec_jax.ops import anchors, matching, nms
+from cellrec_jax.ops import anchors, assign, matching, nms
 from cellrec_jax.types import Batch, Decode, Detections, Metrics, Progress
 
 _OBJECT = 0.5  # probability above which a proposal counts as predicted
@@ -133,8 +133,31 @@ def negative_scale(proposals: Proposals, loss: LossOptions) -> jax.Array:
     return jax.vmap(energy)(proposals.points_yx, objectness, proposals.mask)
 
 
+def draw_negatives(
+    rng: jax.Array,
+    proposals: Proposals,
+    batch: Batch,
+    found: matching.Match,
+    loss: LossOptions,
+) -> Proposals:
+    """Masks unmatched proposals but a few of each image, keyed by its example."""
+    if not loss.negative_ratio:
+        return proposals
+
+    def one_image(index: jax.Array, mask: jax.Array, held: jax.Array) -> jax.Array:
+        priority = jax.random.uniform(jax.random.fold_in(rng, index), mask.shape)
+        cells = jnp.maximum(jnp.sum(held & mask), 1)
+        count = jnp.ceil(loss.negative_ratio * cells - 1e-3).astype(jnp.int32)
+        return mask & (held | assign.highest(priority, mask & ~held, count))
+
+    mask = jax.vmap(one_image)(batch.example_index, proposals.mask, found.matched)
+    return proposals._replace(mask=mask)
+
+
 def detection_cost(progress: Progress, loss: LossOptions) -> points.Cost:
     """What takes the place of the detection loss's cross entropy at a step."""
+    if loss.focal:
+        return functools.partial(points.focal_cross_entropy, gamma=loss.focal)
     if loss.calibration in ("plain", *calibration.WEIGHTED):
         return points.cross_entropy
     return functools.partial(
@@ -174,14 +197,11 @@ def losses(
     return jax.vmap(one_image)(proposals, batch, found.proposal_idx, scale)
 
 
-def diagnostics(
-    proposals: Proposals, batch: Batch, found: matching.Match, scale: jax.Array
-) -> Metrics:
+def diagnostics(proposals: Proposals, batch: Batch, found: matching.Match) -> Metrics:
     """Logs `matched_px` (mean distance), `predicted` (proposals an image), and shares.
 
     Of cells, `reassigned` is the share not given their nearest proposal, `left_over`
-    that without any. `negative_weight` is the mean `scale` [B, M] of proposals without
-    a cell: 1 does nothing.
+    that without any.
     """
 
     def one_image(
@@ -207,9 +227,21 @@ def diagnostics(
         "reassigned": masking.masked_sum_count(other * 1.0, held),
         "left_over": masking.masked_sum_count(~held * 1.0, cells),
         "predicted": (jnp.sum(predicted).astype(jnp.float32), images),
-        "negative_weight": masking.masked_sum_count(
-            scale, proposals.mask & ~found.matched
-        ),
+    }
+
+
+def weight_logs(
+    drawn: Proposals, batch: Batch, found: matching.Match, scale: jax.Array
+) -> Metrics:
+    """Logs `negatives`, those drawn an image, and `negative_weight`, their mean scale.
+
+    A weight (of `scale`, [B, M]) of 1 does nothing.
+    """
+    negative = drawn.mask & ~found.matched
+    images = jnp.sum(batch.image_mask).astype(jnp.float32)
+    return {
+        "negatives": (jnp.sum(negative).astype(jnp.float32), images),
+        "negative_weight": masking.masked_sum_count(scale, negative),
     }
 
 

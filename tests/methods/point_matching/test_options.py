@@ -26,6 +26,11 @@ from cellrec_jax.methods.point_matching.options import (
             "model.pretrained is for ResNets, not vgg16",
         ),
         ("loss", {"calibration": "bdi"}, "loss.calibration=bdi.*bde"),
+        (
+            "loss",
+            {"focal": 2.0, "calibration": "proselflc"},
+            "focal=2.0 and loss.calibration=proselflc are two losses",
+        ),
         ("loss", {"doubtful": "top"}, "loss.doubtful=top does nothing with loss.cal"),
         (
             "loss",

@@ -25,6 +25,8 @@ match = jax.jit(stages.match, static_argnames="loss")
 losses = jax.jit(stages.losses, static_argnames="loss")
 negative_scale = jax.jit(stages.negative_scale, static_argnames="loss")
 diagnostics = jax.jit(stages.diagnostics)
+weight_logs = jax.jit(stages.weight_logs)
+draw_negatives = jax.jit(stages.draw_negatives, static_argnames="loss")
 cell_mask = jax.jit(stages.cell_mask)
 
 
@@ -230,6 +232,59 @@ def test_a_constant_weighs_every_proposal_without_a_cell():
     np.testing.assert_allclose(less.detection_weight, [[1, 1, 0.3 * 0.6]], rtol=1e-6)
 
 
+def _crowd(cells):
+    """Two images with 40 proposals, 35 real, of which the first ones hold a cell."""
+    mask = np.broadcast_to(np.arange(40) < 35, (2, 40))
+    held = jnp.arange(40) < jnp.array(cells)[:, None]
+    blank = jnp.zeros((2, 40, 2))
+    batch = _batch([[1, 1]], [0])._replace(example_index=np.array([4, 9]))
+    proposals = stages.Proposals(blank, blank, blank, jnp.asarray(mask))
+    return proposals, batch, Match(jnp.zeros((2, 1), jnp.int32), held)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "cells", "negatives"),
+    [
+        (3.0, (2, 5), (6, 15)),
+        (0.5, (3, 1), (2, 1)),  # rounded up
+        (3.0, (0, 12), (3, 23)),  # as for one cell; all there are
+        (0.0, (0, 2), (35, 33)),  # all
+    ],
+)
+def test_negatives_are_drawn_by_the_number_of_cells(ratio, cells, negatives):
+    proposals, batch, found = _crowd(cells)
+    loss = LossOptions(negative_ratio=ratio)
+    drawn = draw_negatives(jax.random.key(0), proposals, batch, found, loss).mask
+    held = np.asarray(found.matched)
+    assert np.asarray(drawn)[held].all()
+    assert (drawn & ~held).sum(axis=1).tolist() == list(negatives)
+    assert not np.any(drawn & ~proposals.mask)
+
+
+def test_draws_of_negatives_are_fair_and_follow_the_example():
+    proposals, batch, found = _crowd((2, 2))
+    loss = LossOptions(negative_ratio=4.0)
+    draw = functools.partial(draw_negatives, loss=loss)
+    key = jax.random.key(3)
+    first = np.asarray(draw(key, proposals, batch, found).mask)
+    swapped = batch._replace(example_index=batch.example_index[::-1])
+    again = np.asarray(draw(key, proposals, swapped, found).mask)
+    np.testing.assert_array_equal(again, first[::-1])
+    assert (first[0] != first[1]).any()
+    keys = jax.random.split(key, 1000)
+    many = jax.vmap(lambda one: draw(one, proposals, batch, found).mask)(keys)
+    share = np.asarray(many).mean(axis=0)
+    # 8 of 33; five standard deviations.
+    np.testing.assert_allclose(share[:, 2:35], 8 / 33, atol=0.07)
+
+
+def test_a_focal_loss_in_place_of_cross_entropy():
+    loss = LossOptions(focal=2.0, calibration="bde")
+    logits, labels = jnp.log(jnp.array([[0.75, 0.25]])), jnp.array([0])
+    cost = stages.detection_cost(Progress(0, 10), loss)(logits, labels)
+    np.testing.assert_allclose(cost, np.log(4 / 3) / 16, rtol=1e-5)
+
+
 def _scaled(proposals, batch, found, loss):
     """Losses with the scale that the options ask."""
     return losses(proposals, batch, found, negative_scale(proposals, loss), loss)
@@ -313,14 +368,15 @@ def test_diagnostics_by_hand():
     batch = _batch([[2.0, 5.0], [9.0, 9.0], [2.0, 6.5], [np.nan, 0]], [0] * 4)
     batch = batch._replace(points_mask=np.array([[True, True, True, False]]))
     found = Match(jnp.array([[0, -1, 1, -1]]), jnp.array([[True, True, False, False]]))
-    scale = jnp.array([[3.0, 4.0, 0.3, 5.0]])
-    logs = diagnostics(proposals, batch, found, scale)
+    logs = diagnostics(proposals, batch, found)
+    logs |= weight_logs(proposals, batch, found, jnp.array([[3.0, 4.0, 0.3, 5.0]]))
     expected = {
         "matched_px": (3.0 + 0.5, 2.0),
         "reassigned": (1.0, 2.0),
         "left_over": (1.0, 3.0),
         "predicted": (2.0, 1.0),
-        "negative_weight": (float(np.float32(0.3)), 1.0),  # of the third alone
+        "negatives": (1.0, 1.0),  # the third
+        "negative_weight": (float(np.float32(0.3)), 1.0),
     }
     assert {name: (float(a), float(b)) for name, (a, b) in logs.items()} == expected
 
