@@ -15,6 +15,7 @@ and the comparisons:
     :plain       the same detector on all pixels (Nishimura et al.)
     :supervised  all labels, all pixels
     :yang        positive-unlabelled learning decides on each peak
+    :small_yang_wide  the same, with patches as wide as those of :small
     :yang_pixels the same risk on the pixels of the map
     :bde, :recalibrated, :mean_teacher   other losses, not in the paper
     :constant    pixels away from labels weigh 0.4: what to compare the first two with
@@ -47,11 +48,14 @@ ROWS = {
     "recalibrated": "all pixels, likely cells without a label pulled up",
     "mean_teacher": "all pixels, with the peaks of averaged weights as labels",
 }
-_NARROW = {"narrow": "patches of the paper's code"}
+_PATCHES = {
+    "narrow": "patches of the paper's code",
+    "yang_wide": "the classifier of :yang reads patches as :small does",
+}
 PRESETS = {
     "": "phase contrast, a tenth marked, pseudo labels: the paper's, for a GPU",
     **SIZES,
-    **{f"{a}_{b}": f"{c}, at :{a}" for a in SIZES for b, c in _NARROW.items()},
+    **{f"{a}_{b}": f"{c}, at :{a}" for a in SIZES for b, c in _PATCHES.items()},
     **ROWS,
     **{f"{a}_{b}": f"{c}, at :{a}" for a in SIZES for b, c in ROWS.items()},
 }
@@ -91,6 +95,10 @@ def get_config(preset: str = "") -> ConfigDict:
         _demo(config)
     if preset == "small":
         _look_wide(config)
+    elif row == "yang_wide":
+        _look_wide(config)
+        _compare(config, "yang")
+        config.model.patch_px = config.refine.patch_px
     elif row not in ("", "narrow"):
         _compare(config, row)
     return config

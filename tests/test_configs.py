@@ -1,5 +1,6 @@
 """Every shipped configuration loads, validates, builds and survives JSON."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -25,6 +26,7 @@ PRESETS = [
         "c2c12_pseudo:small",
         "c2c12_pseudo:small_narrow",
         "c2c12_pseudo:small_yang",
+        "c2c12_pseudo:small_yang_wide",
         "c2c12_pseudo:mean_teacher",
     ),
     *(
@@ -176,6 +178,16 @@ def test_the_papers_setting_of_pseudo_labels():
         "nearest",
     )
     assert measured.threshold == 128 / 255
+
+
+def test_both_classifiers_of_patches_read_them_alike():
+    """Of ours and of Yang et al.: every option that a patch or a peak has."""
+    ours, yang = (
+        methods.freeze(main.load_config(f"c2c12_pseudo:{name}")).options.judging
+        for name in ("small", "small_yang_wide")
+    )
+    differ = {"rounds": 0, "prior_rule": "penl1"}
+    assert dataclasses.replace(ours, **differ) == yang
 
 
 def test_the_papers_setting_of_points():

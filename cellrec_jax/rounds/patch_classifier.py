@@ -18,14 +18,15 @@ import optax
 
 from cellrec_jax import errors
 from cellrec_jax.config import CheckpointConfig
-from cellrec_jax.data import augment
 from cellrec_jax.io.console import Console
 from cellrec_jax.losses import pu
+from cellrec_jax.methods.heatmap_pu import patch_reader
 from cellrec_jax.methods.heatmap_pu.options import RefineOptions
 from cellrec_jax.nn.patch_net import PatchNet
 from cellrec_jax.workdir import checkpoint, interrupt
 
 EXTRACT_BATCH = 512  # patches of a call of the network where nothing is trained
+_judge = jax.jit(patch_reader.judge, static_argnums=2)
 
 
 class Trained(NamedTuple):
@@ -156,17 +157,14 @@ def begin(patches: jax.Array, config: RefineOptions, seed: int) -> Progress:
 def extract(
     params: Any, patches: jax.Array, config: RefineOptions
 ) -> tuple[jax.Array, jax.Array]:
-    """Scores f32 [N] of patches f32 [N, S, S, C], and their features f32 [N, F].
-
-    With `turns` means over orientations, so that they do not depend on how a patch
-    lies.
-    """
+    """Scores f32 [N] and features f32 [N, F] as `patch_reader.judge`, in batches."""
     patches = jnp.asarray(patches, jnp.float32)
     num_batches = max(-(-len(patches) // EXTRACT_BATCH), 1)
     missing = num_batches * EXTRACT_BATCH - len(patches)
     padded = jnp.pad(patches, ((0, missing), (0, 0), (0, 0), (0, 0)))
     batches = jnp.split(padded, num_batches)
-    found = [_apply(params, batch, config.network, config.turns) for batch in batches]
+    compiled_for = RefineOptions(network=config.network, turns=config.turns)
+    found = [_judge(params, batch, compiled_for) for batch in batches]
     scores, features = (jnp.concatenate(parts) for parts in zip(*found, strict=True))
     return scores[: len(patches)], features[: len(patches)]
 
@@ -252,7 +250,9 @@ def _risk(
     patches = jnp.take(data.patches, rows, axis=0, mode="fill", fill_value=0)
     if config.turns:
         rng, rng_turns = jax.random.split(rng)
-        patches = turn(patches, jax.random.randint(rng_turns, (len(rows),), 0, 8))
+        patches = patch_reader.turn(
+            patches, jax.random.randint(rng_turns, (len(rows),), 0, 8)
+        )
     positive = jnp.take(data.positive, rows, mode="fill", fill_value=False)
     scores, _ = PatchNet(config.network).apply(
         {"params": params}, patches, True, rngs={"dropout": rng}
@@ -261,22 +261,3 @@ def _risk(
     return pu.pu_risk(
         *kinds, estimator=config.estimator, surrogate=config.surrogate
     ).risk
-
-
-@functools.partial(jax.jit, static_argnums=(2, 3))
-def _apply(params: Any, patches: jax.Array, kind: str, turns: bool) -> Any:
-    """Scores f32 [N] and features f32 [N, F] of one batch."""
-    apply = functools.partial(PatchNet(kind).apply, {"params": params})
-    if not turns:
-        return apply(patches)
-    each = [apply(turn(patches, jnp.full(len(patches), i))) for i in range(8)]
-    return jax.tree.map(lambda *parts: sum(parts) / len(parts), *each)
-
-
-def turn(patches: jax.Array, orientation: jax.Array) -> jax.Array:
-    """Flips and turns patches [N, S, S, C], each by its orientation, i32 [N] in 0..7.
-
-    Bit 2 transposes a patch, then bit 0 flips its rows and bit 1 its columns.
-    """
-    bits = (orientation[:, None] >> jnp.arange(3)[None]) & 1 == 1
-    return jax.vmap(augment.turn)(patches, bits[:, :2], bits[:, 2])

@@ -16,7 +16,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cellrec_jax import masking
 from cellrec_jax.config import CheckpointConfig
 from cellrec_jax.data import arrays, augment, sets
 from cellrec_jax.data.pixels import colors
@@ -24,8 +23,8 @@ from cellrec_jax.data.record import Record, Repairs, changed
 from cellrec_jax.io.console import Console
 from cellrec_jax.methods.heatmap_forms import BACKGROUND
 from cellrec_jax.methods.heatmap_pu import method as heatmap_pu
+from cellrec_jax.methods.heatmap_pu import patch_reader
 from cellrec_jax.methods.heatmap_pu.options import RefineOptions
-from cellrec_jax.ops import patches as patches_lib
 from cellrec_jax.rounds import candidates as pseudo_candidates
 from cellrec_jax.rounds import labels as round_labels
 from cellrec_jax.rounds import patch_classifier
@@ -34,9 +33,6 @@ from cellrec_jax.rounds.candidates import POSITIVE, REMOVED, UNLABELED, Candidat
 from cellrec_jax.rounds.labels import ImageLabels
 from cellrec_jax.types import Batch, Decode, Detections, Method
 from cellrec_jax.workdir import model as model_lib
-
-_ROUNDING = 1e-6
-"""Of the mean of values in [0, 1]; 16-bit steps are 1.5e-5."""
 
 
 class Judged(NamedTuple):
@@ -240,13 +236,8 @@ def _cut(
 
     @jax.jit
     def cut(image: jax.Array, valid: jax.Array, points_yx: jax.Array) -> jax.Array:
-        image = heatmap_pu.normalize(colors.to_unit(image)[None])[0]
-        if config.patch_values == "standard":
-            image = _standardize(image, valid[..., None])
-        found = patches_lib.cut(
-            image, points_yx, config.patch_px, config.patch_border, valid
-        )
-        return patches_lib.shrink(found, config.patch_step)
+        grey = heatmap_pu.normalize(colors.to_unit(image)[None])[0]
+        return patch_reader.read(grey, valid, points_yx, config)
 
     counts = np.bincount(candidates.image, minlength=len(eval_set.image_ids))
     slots = -(-int(counts.max()) // 64) * 64  # few shapes, so few compilations
@@ -258,13 +249,6 @@ def _cut(
         parts.append(cut(images.image[index], images.valid[index], points)[:count])
     order = np.argsort(np.argsort(candidates.image, kind="stable"), kind="stable")
     return jnp.concatenate(parts)[order]
-
-
-def _standardize(image: jax.Array, valid: jax.Array) -> jax.Array:
-    """Mean 0 and deviation 1 where `valid`; an image of one value becomes 0."""
-    image -= masking.masked_mean(image, valid)
-    deviation = jnp.sqrt(masking.masked_mean(image**2, valid))
-    return image / jnp.where(deviation > _ROUNDING, deviation, 1.0)
 
 
 def _unjudged(candidates: Candidates, kinds: np.ndarray, problem: str) -> Judged:

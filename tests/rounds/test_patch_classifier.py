@@ -15,6 +15,7 @@ from cellrec_jax import errors
 from cellrec_jax.config import CheckpointConfig
 from cellrec_jax.io.console import Console
 from cellrec_jax.losses import pu
+from cellrec_jax.methods.heatmap_pu import patch_reader
 from cellrec_jax.methods.heatmap_pu.options import RefineOptions
 from cellrec_jax.metrics import ranking
 from cellrec_jax.nn import patch_net
@@ -60,20 +61,6 @@ def test_unlabelled_cells_are_found(trained):
     assert trained.losses.min() < 0.5 * trained.losses[0]
 
 
-def test_the_eight_orientations():
-    """Each once, by NumPy's own turns and flips; the first is the patch itself."""
-    patch = np.arange(18, dtype=np.float32).reshape(1, 3, 3, 2)
-    eight = np.repeat(patch, 8, axis=0)
-    found = np.asarray(patch_classifier.turn(jnp.asarray(eight), jnp.arange(8)))
-    np.testing.assert_array_equal(found[0], patch[0])
-    np.testing.assert_array_equal(found[1], np.flipud(patch[0]))
-    np.testing.assert_array_equal(found[2], np.fliplr(patch[0]))
-    np.testing.assert_array_equal(found[4], patch[0].swapaxes(0, 1))
-    turned = [np.rot90(p, k) for p in (patch[0], np.flipud(patch[0])) for k in range(4)]
-    assert {p.tobytes() for p in found} == {p.tobytes() for p in turned}
-    assert len({p.tobytes() for p in found}) == 8
-
-
 def test_features_do_not_depend_on_how_a_patch_lies(trained):
     """The mean over the orientations, where one alone differs."""
     patches, _, _ = spots()
@@ -87,7 +74,7 @@ def test_features_do_not_depend_on_how_a_patch_lies(trained):
             assert np.allclose(one, other, rtol=1e-4, atol=1e-5) == same
     each = [
         patch_classifier.extract(
-            trained.params, patch_classifier.turn(patches, np.full(COUNT, i)), OPTIONS
+            trained.params, patch_reader.turn(patches, np.full(COUNT, i)), OPTIONS
         )[1]
         for i in range(8)
     ]

@@ -17,9 +17,14 @@ from cellrec_jax import masking
 from cellrec_jax.config import limits
 from cellrec_jax.losses import sparse_heatmap
 from cellrec_jax.methods import encoder, heatmap_forms
-from cellrec_jax.methods.heatmap_pu.options import ModelOptions, Options
+from cellrec_jax.methods.heatmap_pu import patch_reader
+from cellrec_jax.methods.heatmap_pu.options import (
+    ModelOptions,
+    Options,
+    RefineOptions,
+)
 from cellrec_jax.nn import patch_net, unet
-from cellrec_jax.ops import patches, peaks
+from cellrec_jax.ops import peaks
 from cellrec_jax.types import (
     Batch,
     Decode,
@@ -92,7 +97,8 @@ def _init(
     if model.classifier:
         net = patch_net.PatchNet(model.classifier)
         init = functools.partial(net.init, train=False)
-        blank = jnp.zeros((1, model.patch_px, model.patch_px, 1))
+        side = model.patch_px // options.refine.patch_step
+        blank = jnp.zeros((1, side, side, 1))
         params["classifier"], _ = encoder.initialise(init, rng, blank)
     if options.loss.form == "pu":
         model_state = {**model_state, "prior": {"value": jnp.float32(_START_PRIOR)}}
@@ -211,7 +217,9 @@ def _predict(
         heights = jax.nn.relu(heights)
     found = _detect_all(heights, batch, decode, model)
     if model.classifier:
-        keep = functools.partial(_classify, params["classifier"], model=model)
+        keep = functools.partial(
+            _classify, params["classifier"], judging=options.judging
+        )
         kept = jax.vmap(keep)(normalize(batch.image), batch.valid, found.points_yx)
         found = found._replace(mask=found.mask & kept)
     return found
@@ -275,13 +283,12 @@ def _detect(
 
 def _classify(
     classifier: Params,
-    image: jax.Array,
+    grey: jax.Array,
     valid: jax.Array,
     points_yx: jax.Array,
-    model: ModelOptions,
+    judging: RefineOptions,
 ) -> jax.Array:
     """Whether the classifier takes each point's patch for a cell; bool [M]."""
-    cut = patches.cut(image, points_yx, model.patch_px, valid=valid)
-    net = patch_net.PatchNet(model.classifier)
-    scores, _ = net.apply({"params": classifier}, cut, train=False)
+    patches = patch_reader.read(grey, valid, points_yx, judging)
+    scores, _ = patch_reader.judge(classifier, patches, judging)
     return scores > 0

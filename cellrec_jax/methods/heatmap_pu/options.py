@@ -13,7 +13,6 @@ from cellrec_jax.nn.patch_net import MIN_SIDE_PX
 FORMS = ("masked", "plain", "constant", "bde", "recalibrated", "mean_teacher", "pu")
 PEAK_RULES = ("relative", "absolute")
 CUTS = ("candidates", "always", "never")
-_NOT_IN_MODEL = ("patch_step", "patch_border", "patch_values", "turns")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +43,7 @@ class ModelOptions:
     """A network of `nn.patch_net` that decides on each peak's patch (the comparison
     with Yang et al.): alexnet or small; "" lets the heat map decide."""
     patch_px: int = option(27, above=0)
-    """Side of the classifier's patches."""
+    """Side of the classifier's patches; how they are read is set by `refine`."""
     dtype: str = option("float32", choices=("float32", "bfloat16"))
     """Computation type: float32 or bfloat16."""
 
@@ -215,20 +214,13 @@ class Options:
             f"refine.rounds={self.refine.rounds} needs --config.loss.form=masked: "
             f"{loss.form} makes use of all that is not labelled by itself",
         )
-        for key in _NOT_IN_MODEL if model.classifier else ():
-            value, default = getattr(self.refine, key), getattr(RefineOptions, key)
-            require(
-                value == default,
-                f"refine.{key}={value}: a classifier of the model's own reads patches "
-                f"as the paper's code; leave it at {default}",
-            )
+        key = "model.patch_px" if model.classifier else "refine.patch_px"
         patch_px, step = self.judging.patch_px, self.refine.patch_step
         require(
             patch_px % step == 0,
-            f"refine.patch_step={step}: refine.patch_px={patch_px} must be a multiple "
+            f"refine.patch_step={step}: {key}={patch_px} must be a multiple "
             f"of it, such as {max(patch_px // step, MIN_SIDE_PX) * step}",
         )
-        key = "model.patch_px" if model.classifier else "refine.patch_px"
         require(
             patch_px // step >= MIN_SIDE_PX or not self.judges,
             f"{key}={patch_px}: the classifier of patches needs at least "

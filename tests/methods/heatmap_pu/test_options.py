@@ -69,8 +69,8 @@ def test_combinations_that_do_something(activation, loss):
             r"model\.patch_px=12.* at least 13",
         ),
         (
-            {"model": {"classifier": "small"}, "refine": {"turns": True}},
-            r"refine\.turns=True: .*leave it at False",
+            {"model": {"classifier": "small"}, "refine": {"patch_step": 2}},
+            r"patch_step=2: model\.patch_px=27 .* 26",
         ),
     ],
 )
