@@ -40,6 +40,9 @@ class Batch(NamedTuple):
     maps: jax.Array | None = None
     """u8 [B, H, W, M] labels of pixels that were made before training, for methods that
     learn from some (`ExampleSpec.paint`); they move with the image."""
+    highest: jax.Array | None = None
+    """f32 [B] highest grey value, in [0, 1], of the image that a window was cut from,
+    before its colours were changed; None where images are whole."""
 
 
 class Decode(NamedTuple):
@@ -142,6 +145,8 @@ class Traits(NamedTuple):
     """Most detections that a prediction holds; 0 where nothing is cut."""
     slots_per_class: bool = False
     """Whether these are of each class, not of all together."""
+    by_highest: bool = False
+    """Whether it divides windows by the highest grey value of their image."""
     tile_warning: str = ""
     """What to tell of images that are cut into tiles; empty where nothing is."""
 

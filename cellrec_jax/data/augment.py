@@ -88,7 +88,8 @@ def augment(batch: Batch, rng: jax.Array, options: AugmentOptions) -> Batch:
 
     Cells whose centre leaves the window are masked off in their slot, boxes clipped.
     `rng` is the step's key, the same on all devices; `options` are static under jit.
-    Images become f32 [B, h, w, C] in [0, 1], (h, w) = `options.crop_hw`.
+    Images become f32 [B, h, w, C] in [0, 1], (h, w) = `options.crop_hw`; windows get
+    `highest` of their images.
     """
 
     def one(example: Batch) -> Batch:
@@ -96,6 +97,9 @@ def augment(batch: Batch, rng: jax.Array, options: AugmentOptions) -> Batch:
         pose_rng, color_rng, zoom_rng = jax.random.split(example_rng, 3)
         size_hw = (example.image.shape[0], example.image.shape[1])
         crop_hw = options.crop_hw or size_hw
+        if options.crop_hw or options.scale_jitter:
+            unit = colors.to_unit(example.image)
+            example = example._replace(highest=jnp.max(jnp.mean(unit, axis=-1)))
         if options.scale_jitter:
             window = draw_window(zoom_rng, size_hw, crop_hw, options.scale_jitter)
             example = example._replace(image=colors.to_unit(example.image))

@@ -76,7 +76,7 @@ def _frame(
 ) -> tuple[predictor_lib.Predictor, frames.Frame]:
     """A model made ready, and how it sees a split's images."""
     experiment = dataclasses.replace(model.experiment, eval=config)
-    frame = frames.of(experiment, model.meta, model.method.traits.stride)
+    frame = frames.of(experiment, model.meta, model.method.traits)
     return predictor_lib.of(model, batch), dataclasses.replace(
         frame, intensity=split.spec.intensity
     )

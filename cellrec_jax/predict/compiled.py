@@ -20,6 +20,8 @@ class Windows(NamedTuple):
     """i32 [B, 2]; rows and columns beyond are no part of the image."""
     real: Any
     """bool [B]; False for fillers that complete a batch."""
+    highest: Any = None
+    """f32 [B] as in `types.Batch`; None for methods that do not ask for it."""
 
 
 Predict = Callable[[Any, Any, Windows], Detections]
@@ -53,4 +55,5 @@ def _unlabelled(windows: Windows) -> Batch:
         boxes_yxyx=jnp.zeros((size, 1, 4)),
         valid=valid & windows.real[:, None, None],
         example_index=jnp.arange(size, dtype=jnp.int32),
+        highest=windows.highest,
     )

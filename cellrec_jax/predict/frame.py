@@ -9,6 +9,7 @@ import numpy as np
 from cellrec_jax.config import Experiment
 from cellrec_jax.data import example, transforms
 from cellrec_jax.predict import tiles
+from cellrec_jax.types import Traits
 
 _SAME_SIZE = 0.05  # difference to the training images' size that resizing may hide
 # With a short margin two tiles may place one cell on either side of their seam, nearer
@@ -17,6 +18,7 @@ _SAME_SIZE = 0.05  # difference to the training images' size that resizing may h
 # image does.
 _TWINS_PX = 2.2  # px of the network, so that two pixels apart is one cell
 
+_ROWS = 256
 RESIZED, WIDENED, TILED = "resized", "widened", "tiled"
 
 
@@ -46,6 +48,8 @@ class Scene(NamedTuple):
     placement: Placement
     ratio: float
     """Px of the training images per px of the file."""
+    highest: float | None = None
+    """Highest grey value, in [0, 1], for methods that ask for it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +78,8 @@ class Frame:
     """See `example.scale_intensity`."""
     squeeze: bool = False
     """Resize images of any size as the training images, so that cells change size."""
+    by_highest: bool = False
+    """See `Traits.by_highest`."""
 
     def scene(
         self, image: np.ndarray, mpp: float = 0.0, margin_px: int = 0, key: Any = None
@@ -85,7 +91,8 @@ class Frame:
         image = example.scale_intensity(image, self.intensity)
         placement = self.place((height, width), mpp, margin_px)
         scaled = transforms.resize_image(image, placement.scaled_hw)
-        return Scene(key, scaled, (height, width), placement, self.ratio(mpp))
+        highest = _highest(scaled) if self.by_highest else None
+        return Scene(key, scaled, (height, width), placement, self.ratio(mpp), highest)
 
     def place(
         self, image_hw: Sequence[int], mpp: float = 0.0, margin_px: int = 0
@@ -195,7 +202,7 @@ def lines(seen: Sequence[Seen], frame: Frame) -> list[str]:
     return found
 
 
-def of(experiment: Experiment, meta: Mapping[str, Any], stride: int) -> Frame:
+def of(experiment: Experiment, meta: Mapping[str, Any], traits: Traits) -> Frame:
     """The frame of a network: `meta` has `native_hw` and `mpp` of its training."""
     data = experiment.data
     height, width = meta["native_hw"]
@@ -205,7 +212,15 @@ def of(experiment: Experiment, meta: Mapping[str, Any], stride: int) -> Frame:
         (data.size_hw[0], data.size_hw[1]),
         data.resize,
         data.box_size,
-        stride,
+        traits.stride,
         data.intensity,
         experiment.eval.resize == "squeeze",
+        traits.by_highest,
     )
+
+
+def _highest(image: np.ndarray) -> float:
+    """Of the grey values of an image [H, W, C], in [0, 1]; few rows at a time."""
+    parts = np.array_split(image, max(len(image) // _ROWS, 1))
+    highest = max(float(part.mean(axis=2, dtype=np.float32).max()) for part in parts)
+    return highest / 255 if image.dtype == np.uint8 else highest

@@ -44,7 +44,7 @@ class Predictor:
     def frame(self) -> Frame:
         """What the network was trained on, as far as the scale of images goes."""
         model = self.model
-        return frames.of(model.experiment, model.meta, model.method.traits.stride)
+        return frames.of(model.experiment, model.meta, model.method.traits)
 
     @property
     def network(self) -> stream.Network:
@@ -68,9 +68,9 @@ class Predictor:
         their size or cut into overlapping tiles of it, so that all share what is
         compiled. Evaluation does the same.
 
-        `heatmap_pu` divides each tile by its own brightest pixel; with a relative
-        `model.peak_rule` also by its own range of heights, so that one without cells
-        has peaks too: train with "absolute" if images need tiles.
+        With a relative `model.peak_rule` `heatmap_pu` measures each tile by its own
+        range of heights, so that one without cells has peaks too: train with "absolute"
+        if images need tiles.
 
         Args:
           image: uint8 or uint16 [H, W, 3] (or [H, W, 1], repeated).

@@ -140,10 +140,12 @@ def _stack(views: Sequence[_View], size: int) -> Windows:
         else view.tile.size_hw
         for view in views
     ]
+    highest = [view.scene.highest for view in views]
     return Windows(
         np.stack([views[row].image for row in rows]),
         np.array(content_hw, np.int32)[rows],
         np.arange(size) < len(views),
+        None if None in highest else np.array(highest, np.float32)[rows],
     )
 
 

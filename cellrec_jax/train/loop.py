@@ -72,7 +72,7 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
 
     # 3. Restore, or start from other weights.
     meta = make_meta(experiment, class_names, source.seen, source.look)
-    frame = frames.of(experiment, meta, method.traits.stride)
+    frame = frames.of(experiment, meta, method.traits)
     val_images = fitting.load(experiment, data.fitting, frame, console)
     meta |= {
         "fit_pending": bool(val_images),

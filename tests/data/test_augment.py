@@ -343,3 +343,19 @@ def test_augment_zooms_and_its_seed_decides():
     jax.tree.map(np.testing.assert_array_equal, made, again)
     sides = made.boxes_yxyx[:, 0, 2:] - made.boxes_yxyx[:, 0, :2]
     assert np.unique(np.round(np.asarray(sides), 3)).size > 1
+
+
+@pytest.mark.parametrize("scale_jitter", [0.0, 0.3])
+def test_windows_keep_the_highest_value_of_their_image(scale_jitter):
+    """Grey of 0.2, and 1 in one corner, which most windows leave out."""
+    batch = make_batch()
+    image = np.full_like(batch.image, 51)
+    image[:, 0, 0] = 255
+    image[1, 0, 0] = [255, 255, 102]  # a colour: its grey is 0.8
+    options = augment.AugmentOptions(
+        crop_hw=(8, 8), scale_jitter=scale_jitter, brightness=0.1
+    )
+    found = run(batch._replace(image=image), jax.random.key(0), options)
+    np.testing.assert_allclose(found.highest, [1, 0.8, 1, 1], rtol=1e-6)
+    assert (np.asarray(found.image).max(axis=(1, 2, 3)) < 0.5).any()
+    assert run(batch, jax.random.key(0), augment.AugmentOptions()).highest is None

@@ -1,5 +1,7 @@
 """Windows of many scenes share batches, and each scene gets its own cells back."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -100,3 +102,26 @@ def test_other_types_of_pixels_are_other_batches():
     found = list(stream.predict_scenes(network, map(FRAME.scene, images)))
     assert seen == [(1, 1), (1, 1)]
     assert [len(cells) for _, cells in found] == [1, 1]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_every_window_knows_the_highest_value_of_its_image(dtype):
+    """Grey of a colour: two tiles, of which one is dark, and an image after it."""
+    seen = []
+
+    def predict(params, model_state, windows):
+        seen.append(None if windows.highest is None else windows.highest.tolist())
+        return _bright([])(params, model_state, windows)
+
+    first, second = _image(16, 24), _image(16, 16, 2, 3, value=51)
+    first[3, 4] = [255, 255, 102]
+    factor = np.iinfo(dtype).max // 255  # 1 or 257
+    images = [one.astype(dtype) * dtype(factor) for one in (first, second)]
+    network = stream.Network(predict, {}, {}, 3)
+    for by_highest in (False, True):
+        frame = dataclasses.replace(FRAME, intensity="full", by_highest=by_highest)
+        scenes = [frame.scene(image) for image in images]
+        assert [len(scene.placement.tiles) for scene in scenes] == [2, 1]
+        list(stream.predict_scenes(network, scenes))
+    assert seen[0] is None
+    np.testing.assert_allclose(seen[1], [0.8, 0.8, 0.2], rtol=1e-3)

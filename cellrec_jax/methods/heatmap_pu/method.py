@@ -68,6 +68,7 @@ def make(options: Options, *, num_classes: int) -> Method:
             trainable=_trainable,
             stride=unet.MULTIPLE,
             candidates=bind(_candidates),
+            by_highest=True,
             tile_warning=_RELATIVE if options.model.peak_rule == "relative" else "",
         ),
         stages=(Stage("refine", "rounds", options.judging),) if options.judges else (),
@@ -113,20 +114,23 @@ def _trainable(params: Params) -> Any:
     }
 
 
-def normalize(image: jax.Array) -> jax.Array:
-    """Grey image over its own highest value, as the paper's code: f32 [B, H, W, 1].
+def normalize(image: jax.Array, highest: jax.Array | None = None) -> jax.Array:
+    """Grey image over its highest value, as the paper's code: f32 [B, H, W, 1].
 
-    For 16-bit frames `data.intensity` comes first: only "full" is as the paper.
+    That of the whole image, so windows of it have `highest` f32 [B]. For 16-bit frames
+    `data.intensity` comes first: only "full" is as the paper.
     """
     grey = jnp.mean(image.astype(jnp.float32), axis=-1, keepdims=True)
-    highest = jnp.max(grey, axis=(1, 2, 3), keepdims=True)
+    if highest is None:
+        highest = jnp.max(grey, axis=(1, 2, 3))
+    highest = highest[:, None, None, None]
     return grey / jnp.where(highest > 0, highest, 1.0)
 
 
 def _apply(
     detector: Params,
     model_state: ModelState,
-    image: jax.Array,
+    batch: Batch,
     model: ModelOptions,
     *,
     train: bool,
@@ -135,7 +139,7 @@ def _apply(
     stats = {name: part for name, part in model_state.items() if name != "prior"}
     outputs, updated = _network(model).apply(
         {"params": detector, **stats},
-        normalize(image),
+        normalize(batch.image, batch.highest),
         train,
         mutable=list(stats) if train else [],
     )
@@ -160,7 +164,7 @@ def _loss_fn(
     del rng
     model, loss = options.model, options.loss
     outputs, new_state = _apply(
-        params["detector"], model_state, batch.image, model, train=True
+        params["detector"], model_state, batch, model, train=True
     )
     valid = batch.valid & batch.image_mask[:, None, None]
     painted = jax.vmap(functools.partial(heatmap_forms.paint, loss=loss))(batch)
@@ -220,7 +224,8 @@ def _predict(
         keep = functools.partial(
             _classify, params["classifier"], judging=options.judging
         )
-        kept = jax.vmap(keep)(normalize(batch.image), batch.valid, found.points_yx)
+        grey = normalize(batch.image, batch.highest)
+        kept = jax.vmap(keep)(grey, batch.valid, found.points_yx)
         found = found._replace(mask=found.mask & kept)
     return found
 
@@ -245,7 +250,7 @@ def _heights(
     detector: Params, model_state: ModelState, batch: Batch, model: ModelOptions
 ) -> jax.Array:
     """Maps [B, H, W] of a network that is not trained now."""
-    outputs, _ = _apply(detector, model_state, batch.image, model, train=False)
+    outputs, _ = _apply(detector, model_state, batch, model, train=False)
     return _activate(outputs, model)
 
 

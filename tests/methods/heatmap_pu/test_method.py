@@ -78,6 +78,30 @@ def test_masked_loss_is_the_mean_over_the_pixels_of_all_discs(built, tiny_batch)
     assert metrics["counted"][0] == count
 
 
+def test_a_window_is_measured_by_its_image():
+    """Of an image with a bright cell one window has its rim alone: 0.2 stays 0.2."""
+    image = np.zeros((1, 8, 12, 3), np.float32)
+    image[0, 3:6, 3:6], image[0, 4, 4] = 0.1, 0.5
+    whole = np.asarray(heatmap_pu.normalize(image))
+    np.testing.assert_allclose(whole[0, 4, 3:6, 0], [0.2, 1, 0.2], rtol=1e-6)
+    rim = image[:, :, 5:]
+    found = heatmap_pu.normalize(rim, jnp.array([0.5]))
+    np.testing.assert_array_equal(found, whole[:, :, 5:])
+    assert heatmap_pu.normalize(rim).max() == 1
+    assert not np.any(heatmap_pu.normalize(0 * rim, jnp.zeros(1)))
+
+
+def test_the_network_sees_windows_measured_by_their_image(built, tiny_batch):
+    highest = tiny_batch.image.mean(axis=-1).max(axis=(1, 2))
+    (alone, _), _ = _call(built, tiny_batch)
+    losses = []
+    for factor in (1.0, 4.0):
+        (loss, _), _ = _call(built, tiny_batch._replace(highest=factor * highest))
+        losses.append(loss)
+    np.testing.assert_allclose(losses[0], alone, rtol=1e-5)
+    assert not np.isclose(losses[1], alone, rtol=1e-3)
+
+
 @pytest.mark.parametrize(
     "form",
     [pytest.param(f, marks=[] if f == "bde" else pytest.mark.slow) for f in FORMS],
