@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -32,7 +32,7 @@ def save(
     radius_px: float,
 ) -> None:
     """Writes all predictions of images, whatever their score; whole or not at all."""
-    arrays: dict[str, np.ndarray] = {
+    arrays: dict[str, Any] = {
         name: np.concatenate([getattr(one, name) for one in results])
         for name in (*_PREDICTED, *_ANNOTATED)
     }
@@ -43,7 +43,7 @@ def save(
     arrays["image_ids"] = np.array([one.image_id for one in results])
     arrays["groups"] = np.array([one.group for one in results])
     arrays["class_names"] = np.array(class_names)
-    arrays["radius_px"] = np.float64(radius_px)
+    arrays["radius_px"] = np.asarray(radius_px)
     with atomic.atomic_path(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays)
 
@@ -62,7 +62,7 @@ def load(path: str | os.PathLike[str]) -> Saved:
 
 
 def _unpacked(arrays: dict[str, np.ndarray]) -> Saved:
-    parts = {}
+    parts: dict[str, list[np.ndarray]] = {}
     for names, counts in ((_PREDICTED, "num_predicted"), (_ANNOTATED, "num_annotated")):
         ends = np.cumsum(arrays[counts])[:-1]
         parts |= {name: np.split(arrays[name], ends) for name in names}

@@ -15,7 +15,7 @@ from cellrec_jax.config import EvalConfig
 from cellrec_jax.workdir import writer
 
 FILE = "operating_point.json"
-_CUTS = ("threshold", "threshold_rule", "shared_threshold")
+_CUTS: tuple[str, ...] = ("threshold", "threshold_rule", "shared_threshold")
 _CUTS += ("min_distances", "min_distances_um")
 _RULE = (*_CUTS, "radius_px", "radius_um", "strict", "resize")
 

@@ -40,14 +40,19 @@ def judge(
     With `turns` means over orientations, so that they do not depend on how a patch
     lies.
     """
-    apply = functools.partial(PatchNet(options.network).apply, {"params": params})
+    network = PatchNet(options.network)
+    apply: Any = functools.partial(network.apply, {"params": params})
     if not options.turns:
-        return apply(patches)
+        scored: tuple[jax.Array, jax.Array] = apply(patches)
+        return scored
     turned = (
         turn(patches, jnp.full(len(patches), number)) for number in range(_ORIENTATIONS)
     )
     each = [apply(one) for one in turned]
-    return jax.tree.map(lambda *parts: sum(parts) / len(parts), *each)
+    means: tuple[jax.Array, jax.Array] = jax.tree.map(
+        lambda *parts: sum(parts) / len(parts), *each
+    )
+    return means
 
 
 def turn(patches: jax.Array, orientation: jax.Array) -> jax.Array:
