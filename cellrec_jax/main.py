@@ -270,6 +270,14 @@ def _start_distributed(flag: str) -> None:
         ) from error
 
 
+_MODES = {
+    "train": _train,
+    "evaluate": _evaluate,
+    "predict": _predict,
+    "export": _export,
+}
+
+
 def run(arguments: Sequence[str]) -> int:
     """Runs a command line; returns the exit code.
 
@@ -286,8 +294,7 @@ def run(arguments: Sequence[str]) -> int:
         if flags.distributed:
             _start_distributed(flags.distributed)
         _check_devices()
-        modes = {"train": _train, "evaluate": _evaluate, "predict": _predict}
-        return {**modes, "export": _export}[flags.mode](flags, pairs)
+        return _MODES[flags.mode](flags, pairs)
     except BrokenPipeError:  # of `| head`; nor may Python flush at its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import dataclasses
 import hashlib
 import json
+import shutil
 from typing import Any
 
 from etils import epath
@@ -26,7 +27,7 @@ from cellrec_jax.io import atomic
 from cellrec_jax.io.console import Console
 from cellrec_jax.train import loop
 from cellrec_jax.types import FIRST, Method
-from cellrec_jax.workdir import checkpoint, directory, export
+from cellrec_jax.workdir import checkpoint, directory
 from cellrec_jax.workdir import model as model_lib
 
 FOLDER = "prior"
@@ -75,10 +76,9 @@ def train(
             seconds = outcome.timing["seconds"]
             first = folder
             data = data._replace(notes=())  # they were told
-        model = model_lib.restore(first)
         if first == folder:
-            _share(model, folder, experiment)
-        method = _with_first(method, model)
+            _share(folder, experiment)
+        method = _with_first(method, model_lib.restore(first))
         label = data.train.source.class_names[experiment.options.loss.prior_class]
         console.line(f"prior: the map of {label} of {first}")
     outcome = loop.train(experiment, method, workdir, data, console, init_from)
@@ -199,19 +199,21 @@ def _check_shared(experiment: Experiment) -> None:
         ) from error
 
 
-def _share(model: model_lib.Model, folder: epath.Path, experiment: Experiment) -> None:
-    """Writes the first network to where others look, whole or not at all."""
+def _share(folder: epath.Path, experiment: Experiment) -> None:
+    """Copies a finished first network to where others look, whole or not at all."""
     shared = _shared(folder, experiment)
     if shared is None or jax.process_index() or checkpoint.complete_steps(shared):
         return
     atomic.remove_old_folders(shared.parent)
+    step = str(experiment.options.prior.steps)
     try:
-        export.write(model, model.experiment, shared)
-    except errors.UserError as error:
+        with atomic.atomic_folder(shared) as part:
+            source, target = checkpoint.folder(folder), checkpoint.folder(part)
+            shutil.copytree(source / step, target / step)
+    except errors.RunError as error:
         if not checkpoint.complete_steps(shared):  # else another run was faster
             raise errors.RunError(
-                f"--config.prior.folder={shared.parent}: cannot be written to "
-                f"({error}); choose another one"
+                f"--config.prior.folder={shared.parent}: {error}"
             ) from error
 
 

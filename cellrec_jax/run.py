@@ -5,11 +5,13 @@ from typing import Any
 
 from etils import epath
 
-from cellrec_jax import methods, prior, pseudo_masks
+from cellrec_jax import methods, prior
 from cellrec_jax.config import Experiment
 from cellrec_jax.data import sets, survey
 from cellrec_jax.evaluate import workdir as evaluation
 from cellrec_jax.io.console import Console
+from cellrec_jax.pseudo_masks import detector as mask_detector
+from cellrec_jax.pseudo_masks import maps as pseudo_masks
 from cellrec_jax.rounds import directory as round_directory
 from cellrec_jax.rounds import files as round_files
 from cellrec_jax.rounds import rounds
@@ -112,10 +114,10 @@ def _terms(
 
 
 def _begun(workdir: epath.Path) -> bool:
-    return round_directory.STAGES.begun(workdir) or pseudo_masks.begun(workdir)
+    return round_directory.STAGES.begun(workdir) or mask_detector.begun(workdir)
 
 
-_FOLDERS = (prior.FOLDER, pseudo_masks.MASKS, pseudo_masks.DETECTOR)
+_FOLDERS = (prior.FOLDER, pseudo_masks.FOLDER, mask_detector.FOLDER)
 _IN_WORKDIR = round_directory.STAGES._replace(
     begun=_begun, terms=_terms, files=(*round_directory.STAGES.files, *_FOLDERS)
 )

@@ -168,7 +168,7 @@ _TABLE: dict[str, list[tuple]] = {
         ("size_hw[0] / 2, size_hw[1] / 2", "size_hw[1] / 2, size_hw[0] / 2", "sides"),
     ],
     "cellrec_jax.methods.estimate_mask.voronoi": [
-        ("len(points_yx)).min(axis=1)", "-1).max(axis=1)", "the last of equal points"),
+        ("first[one].min()", "first[one].max()", "the last of equal points"),
         ("found[:-1] |= across", "found[1:] |= across", "edges on one side"),
     ],
     "cellrec_jax.methods.estimate_mask.clusters": [

@@ -38,7 +38,7 @@ import cellrec_jax
 
 PARTS = (
     "data", "io", "losses", "ops", "nn", "methods", "metrics", "workdir", "predict",
-    "evaluate", "train", "rounds", "study", "bench",
+    "evaluate", "train", "rounds", "pseudo_masks", "study", "bench",
 )
 SKIPPED = (
     # TFDS classes, for `tfds build` alone.

@@ -58,13 +58,15 @@ def _prior(flags: argparse.Namespace) -> None:
 
 
 def _decoders(flags: argparse.Namespace) -> None:
-    decoders.draw(flags.out, flags.runs[0], flags.image)
+    (run,) = _single(flags.runs).values()
+    decoders.draw(flags.out, run, flags.image)
 
 
 def _changes(flags: argparse.Namespace) -> None:
-    named = _named(flags.runs)
-    first, second = (found[0] for found in named.values())
-    compared = changes.compare(first, second)
+    named = _single(flags.runs)
+    if len(named) < 2:
+        raise errors.ConfigError(f"{next(iter(named))}: give the two runs two labels")
+    compared = changes.compare(*named.values())
     rows = [
         {"class": name, **kinds} for name, kinds in changes.totals(compared).items()
     ]
@@ -91,6 +93,17 @@ def _named(words: Sequence[str]) -> dict[str, list[str]]:
             raise errors.ConfigError(f"{word}: there is no such work directory")
         named.setdefault(label, []).extend(found)
     return named
+
+
+def _single(words: Sequence[str]) -> dict[str, str]:
+    """Label -> its one work directory; ConfigError where a pattern fits several."""
+    named = _named(words)
+    for label, found in named.items():
+        if len(found) > 1:
+            raise errors.ConfigError(
+                f"{label}: {len(found)} work directories ({', '.join(found)}); give one"
+            )
+    return {label: found[0] for label, found in named.items()}
 
 
 def _show(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:

@@ -11,9 +11,6 @@ from cellrec_jax.io import atomic
 from cellrec_jax.workdir import checkpoint, writer
 from cellrec_jax.workdir import model as model_lib
 
-_MARK = "exported"
-"""Key of a checkpoint's metadata."""
-
 
 class _Weights(NamedTuple):
     """What its checkpoint holds; averages, where there are any, as `params`."""
@@ -40,7 +37,7 @@ def write(model: model_lib.Model, experiment: Experiment, output: epath.Path) ->
     stored["eval"]["weights"] = "last"  # there are no others
     with atomic.atomic_folder(output) as part:
         manager = checkpoint.open_manager(part, CheckpointConfig())
-        checkpoint.save(manager, weights, {**model.meta, _MARK: True})
+        checkpoint.save(manager, weights, {**model.meta, model_lib.EXPORTED: True})
         manager.wait_until_finished()
         manager.close()
         writer.write_json(part / "config.json", stored)
@@ -65,7 +62,7 @@ def from_workdir(
 
 def refuse_training(workdir: epath.Path) -> None:
     """A ConfigError if a work directory's checkpoint is an export."""
-    if checkpoint.latest_meta(workdir).get(_MARK):
+    if checkpoint.latest_meta(workdir).get(model_lib.EXPORTED):
         raise errors.ConfigError(
             f"--workdir {workdir}: is exported for prediction, training cannot go on "
             f"in it; start another one from it by --init-from {workdir}"

@@ -9,11 +9,14 @@ import jax
 import jax.numpy as jnp
 
 from cellrec_jax import config as config_lib
-from cellrec_jax import methods
+from cellrec_jax import errors, methods
 from cellrec_jax.config import Experiment
 from cellrec_jax.data import transforms
 from cellrec_jax.types import Decode, Method
 from cellrec_jax.workdir import checkpoint, operating_point, pixel_size, thresholds
+
+EXPORTED = "exported"
+"""Key of metadata: the weights are those that prediction reads, see `export`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,6 +122,11 @@ def restore(workdir: epath.Path, which: str = "last", *, whole: bool = False) ->
         step, meta = _read_meta(manager, workdir, which)
         experiment = methods.from_json(meta["config"])
         method = methods.build(experiment, len(meta["class_names"]))
+        if whole and meta.get(EXPORTED):
+            raise errors.CheckpointError(
+                f"{workdir}: was exported, it holds only what prediction reads; give "
+                "the work directory of the training"
+            )
         names = ["params", "model_state"]
         known = checkpoint.fields(manager, step) if experiment.optim.ema else ()
         if "ema_params" in known:  # not of exports

@@ -24,7 +24,7 @@ def features(rng):
 
 
 def minimise(features, upper, lower, p=4.0, ridge=0.1):
-    """Scores by the objective as the issue states it, in float64."""
+    """Scores by the objective as its formula has it, in float64."""
     used = upper | lower
     scaled = np.float64(features) / features[used].max()
     design = np.column_stack([scaled, np.ones(len(scaled))])

@@ -28,8 +28,8 @@ def split(
     """Pixels of the nuclei's cluster, and of the background's; bool [H, W] twice.
 
     The first has the most pixels at points; the second the least share of its pixels
-    near some, of equal ones the farthest away. Where all look alike there is one
-    cluster, and neither.
+    near some, of equal ones the farthest away. Of one colour everywhere there are
+    none, nor where no point is.
 
     Args:
       image: f32 [H, W, C] in 0..255.
@@ -40,6 +40,9 @@ def split(
       seed: chooses pixels and first centres.
     """
     nowhere = np.zeros(valid.shape, bool)
+    colors = image[valid]
+    if not (near & valid).any() or (colors == colors[:1]).all():
+        return nowhere, nowhere
     features = np.concatenate(
         [
             image / options.color_scale,
@@ -47,8 +50,6 @@ def split(
         ],
         axis=2,
     )[valid].astype(np.float64)
-    if not len(features) or not (near & valid).any():
-        return nowhere, nowhere
     centers = _centers(features, options.num_clusters, seed)
     if len(centers) < 2:
         return nowhere, nowhere

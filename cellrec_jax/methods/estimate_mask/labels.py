@@ -26,8 +26,8 @@ def label_maps(
 
     The first map has discs at the points, and as background the edges between their
     Voronoi polygons; the second the masks and the background that clusters of colour
-    tell. An image without points is background to the first, whole, and the second
-    ignores it. A constant image has no clusters: the second ignores it.
+    tell. An image without points is background to the first, whole, unless points may
+    be missing; the second ignores it, and what has one colour everywhere.
 
     Args:
       image: [H, W, C], uint8 or f32 in [0, 1].
@@ -50,7 +50,8 @@ def label_maps(
     owners, distance = voronoi.nearest(points_yx, size_hw)
     own = (1 + classes)[owners] if len(classes) else np.zeros(size_hw, np.int64)
     near = distance <= options.disc_px
-    first = np.full(size_hw, IGNORE if len(classes) else 0, np.uint8)
+    empty = not len(classes) and options.points == "given"
+    first = np.full(size_hw, 0 if empty else IGNORE, np.uint8)
     first[voronoi.edges(owners)] = 0
     first[near] = own[near]
     if image.dtype == np.float32:

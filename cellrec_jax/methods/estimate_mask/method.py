@@ -121,6 +121,7 @@ def _crf(
         sigma_px=loss.crf_sigma_px,
         sigma_rgb=loss.crf_sigma_rgb,
         window_px=loss.crf_window_px,
+        stride=loss.crf_stride,
     )
 
     def compute() -> jax.Array:

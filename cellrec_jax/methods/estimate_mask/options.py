@@ -56,7 +56,10 @@ class LossOptions:
     crf_sigma_rgb: float = option(0.1, above=0)
     """Of its Gaussian of colours in [0, 1]; 0.1 or 0.2 in the paper's code."""
     crf_window_px: int = option(5, above=0, most=32)
-    """Pairs are up to this far apart in y and x; ours."""
+    """Pairs are up to this far apart in y and x; ours, as a window of all that sigma
+    reaches costs 13 times as much."""
+    crf_stride: int = option(1, above=0)
+    """Of the pairs in the window, each so manieth in y and x."""
 
     def __post_init__(self) -> None:
         """Refuses values outside their limits."""

@@ -22,18 +22,17 @@ def nearest(
     rows, columns = np.indices(size_hw).reshape(2, -1)
     centers_yx = np.stack([rows, columns], axis=1) + 0.5
     points_yx = np.asarray(points_yx, np.float64)
-    number = min(4, len(points_yx))  # of four in a square each may be the nearest
     distinct, first = np.unique(points_yx, axis=0, return_index=True)
     tree = spatial.KDTree(distinct)
-    number = min(number, len(distinct))
-    distances, index = tree.query(centers_yx, k=number)
-    distances = distances.reshape(len(centers_yx), number)
-    index = first[index.reshape(len(centers_yx), number)]
-    tied = distances <= distances[:, :1] + _TIE_PX
-    owners = np.where(tied, index, len(points_yx)).min(axis=1)
+    number = min(2, len(distinct))
+    distances, index = tree.query(centers_yx, k=[*range(1, number + 1)])
+    owners, nearest_px = first[index[:, 0]], distances[:, 0]
+    tied = np.flatnonzero(distances[:, -1] <= nearest_px + _TIE_PX)
+    around = tree.query_ball_point(centers_yx[tied], nearest_px[tied] + _TIE_PX)
+    owners[tied] = [first[one].min() for one in around]
     return (
         owners.reshape(size_hw).astype(np.int32),
-        distances[:, 0].reshape(size_hw).astype(np.float32),
+        nearest_px.reshape(size_hw).astype(np.float32),
     )
 
 

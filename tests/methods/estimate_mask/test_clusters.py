@@ -96,6 +96,7 @@ def test_what_has_no_clusters_has_none():
         warnings.simplefilter("error")
         same = np.full_like(distance, 5.0)
         assert not np.any(split(constant, same, near=near))
+        assert not np.any(split(constant, distance))
         nuclei, background = split(
             np.where(near[..., None], 9.0, 99.0), same, near=near
         )

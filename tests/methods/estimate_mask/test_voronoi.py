@@ -1,5 +1,7 @@
 """Voronoi polygons on the pixel grid against all distances."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -15,7 +17,11 @@ POINTS = {
     "slant": [[2.0, 2.0], [5.0, 5.0], [8.0, 8.0], [11.0, 11.0]],
     "coincident": [[9.0, 9.0], [4.0, 4.0], [9.0, 9.0], [4.0, 4.0], [9.0, 9.0]],
     "square": [[5.0, 5.0], [5.0, 9.0], [9.0, 5.0], [9.0, 9.0]],
-    "circle": [[7 + 5 * np.sin(a), 9 + 5 * np.cos(a)] for a in np.arange(8) * 0.785398],
+    "circle": [
+        [7.5 + y, 9.5 + x]
+        for y, x in itertools.product(range(-5, 6), repeat=2)
+        if y * y + x * x == 25
+    ],
     "many": _RNG.uniform(0, SIZE_HW, (40, 2)),
     "outside": [[-3.0, 5.0], [20.0, 30.0]],
 }

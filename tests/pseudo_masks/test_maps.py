@@ -8,10 +8,11 @@ import chex
 import numpy as np
 import pytest
 
-from cellrec_jax import errors, methods, pseudo_masks, run, types
+from cellrec_jax import errors, methods, run, types
 from cellrec_jax.data import arrays, example, sets
 from cellrec_jax.io.console import Console
 from cellrec_jax.methods.estimate_mask import labels as label_maps
+from cellrec_jax.pseudo_masks import maps as pseudo_masks
 from cellrec_jax.workdir import checkpoint
 from cellrec_jax.workdir import model as model_lib
 
@@ -191,6 +192,31 @@ def test_what_is_found_joins_the_points_away_from_it():
     assert len(pseudo_masks.gather(empty, find, 5.0).points_yx) == 3
 
 
+def test_an_image_is_searched_once(tmp_path):
+    """Its points are kept beside its maps; other options search again."""
+    one = example.prepare(_data(given=2).train.source.load("000000"), _data().val.spec)
+    searched = []
+
+    def find(_):
+        searched.append(1)
+        return CELLS[2:], LABELS[2:]
+
+    def make(**changes):
+        options = _partial(**changes).options
+        return pseudo_masks._make(
+            one, options=options, seed=0, num_classes=2, find=find, folder=tmp_path
+        )
+
+    first, again = make(), make()
+    assert len(searched) == 1
+    np.testing.assert_array_equal(first.maps, again.maps)
+    np.testing.assert_array_equal(again.cells.points_yx, CELLS)
+    assert again.cells.num_given == 2
+    assert again.maps[34, 20, 0] == 2  # a disc of a cell that was found
+    make(**{"masks.disc_px": 3.0})
+    assert len(searched) == 2
+
+
 @pytest.mark.slow
 def test_a_detector_finds_what_was_left_out(tmp_path, capsys):
     """Trained on half of the cells of images that are easy to learn."""
@@ -209,6 +235,14 @@ def test_a_detector_finds_what_was_left_out(tmp_path, capsys):
     assert left_out == 6
     assert right >= 5
     assert others <= 1
+
+
+def test_points_that_are_lost_are_refused(tmp_path):
+    """As given, the others' places would be background."""
+    for change in ({"data.keep_rate": 0.5}, {"data.keep_one": True}):
+        experiment = _experiment(**change)
+        with pytest.raises(errors.ConfigError, match=r"masks\.points=found"):
+            run.train_and_evaluate(experiment, tmp_path / "run", data=_data())
 
 
 def test_parts_that_a_run_sets_are_refused(tmp_path):
