@@ -235,7 +235,7 @@ def test_a_constant_weighs_every_proposal_without_a_cell():
 def _crowd(cells):
     """Two images with 40 proposals, 35 real, of which the first ones hold a cell."""
     mask = np.broadcast_to(np.arange(40) < 35, (2, 40))
-    held = jnp.arange(40) < jnp.array(cells)[:, None]
+    held = jnp.asarray(np.arange(40) < np.array(cells)[:, None])
     blank = jnp.zeros((2, 40, 2))
     batch = _batch([[1, 1]], [0])._replace(example_index=np.array([4, 9]))
     proposals = stages.Proposals(blank, blank, blank, jnp.asarray(mask))
