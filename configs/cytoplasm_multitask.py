@@ -26,11 +26,12 @@ and the rows of the table:
              ResUNet, of :small and :demo the network of the others. Of partial points:
              --config.masks.points=found, which finds the others first
 
-Expect of :demo F1@12px 0.71 of positive cells, 0.88 of the others, detection 0.96 with
-any of the three rows (generated images, three seeds, 32 test images: nothing separates
-them), 46 to 100 s a run on one CPU core, 2026-11-29. The paper has 0.774, 0.786 and
-0.789 of positive cells for :ours, :dynamic and :full. The default and :small were not
-trained to their end.
+Expect of :small on generated images of 384 px F1@12px 0.80 of positive cells, 0.90 of
+the others, detection 0.97 with any of the three rows (three seeds, 64 test images:
+Ours++ less Ours -0.004 [-0.009, +0.001]), of EstimateMask 0.73 and 0.84 (one seed), in
+two to four minutes on two CPU cores, 2026-11-30; of :demo 0.71, 0.88 and 0.96. The
+paper has 0.774, 0.784 and 0.789 of positive cells for :ours, :dynamic and :full. The default
+was not trained to its end.
 """
 
 from ml_collections import ConfigDict
