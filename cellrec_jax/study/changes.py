@@ -8,8 +8,8 @@ from etils import epath
 import numpy as np
 
 from cellrec_jax import errors, methods
-from cellrec_jax.config import EvalConfig
 from cellrec_jax.data import example, sets
+from cellrec_jax.evaluate import fitting
 from cellrec_jax.io import drawing, overlay
 from cellrec_jax.io import table as io_table
 from cellrec_jax.metrics import matching
@@ -62,10 +62,12 @@ def compare(first: str, second: str) -> Compared:
     changed = {}
     for image_id in ids:
         record = splits[0].source.load(image_id)
+        mpp = splits[0].spec.mpp or record.mpp or 0.0
+        radius_px = fitting.radius_px(config, mpp)
         states = []
         for one, counted in zip(found, num_false, strict=True):
             own = one.get(image_id, _NOTHING)
-            seen, false = outcome(own, record.points_yx, config)
+            seen, false = outcome(own, record.points_yx, radius_px, config.strict)
             states.append(seen)
             np.add.at(counted, own.labels[false], 1)
         changed[image_id] = changes(record.labels, *states)
@@ -79,15 +81,13 @@ def compare(first: str, second: str) -> Compared:
 
 
 def outcome(
-    found: Detected, true_yx: np.ndarray, config: EvalConfig
+    found: Detected, true_yx: np.ndarray, radius_px: float, strict: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """The class by which each cell was found, int [N], -1 where none.
 
     And bool [M], the detections without a cell.
     """
-    pairs = matching.match_points(
-        found.points_yx, true_yx, config.radius_px, strict=config.strict
-    )
+    pairs = matching.match_points(found.points_yx, true_yx, radius_px, strict=strict)
     seen, false = np.full(len(true_yx), _MISSED), np.ones(len(found.labels), bool)
     seen[pairs[:, 1]] = found.labels[pairs[:, 0]]
     false[pairs[:, 0]] = False

@@ -9,7 +9,6 @@ from PIL import Image
 import pytest
 
 from cellrec_jax import errors
-from cellrec_jax.config import EvalConfig
 from cellrec_jax.io import table as io_table
 from cellrec_jax.study import changes, maps
 
@@ -19,11 +18,10 @@ def test_outcomes_are_of_the_partner_whatever_its_class():
         np.array([[10.0, 10], [10, 19], [50, 50]]), np.array([1, 0, 1])
     )
     true_yx = np.array([[10.0, 12], [10, 22], [80, 80]])
-    seen, false = changes.outcome(found, true_yx, EvalConfig(radius_px=5.0))
+    seen, false = changes.outcome(found, true_yx, 5.0, False)
     assert seen.tolist() == [1, 0, -1]
     assert false.tolist() == [False, False, True]
-    strict = EvalConfig(radius_px=2.0, strict=True)
-    assert changes.outcome(found, true_yx, strict)[0].tolist() == [-1, -1, -1]
+    assert changes.outcome(found, true_yx, 2.0, True)[0].tolist() == [-1, -1, -1]
 
 
 def test_kinds_of_changes():
