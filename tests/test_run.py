@@ -194,6 +194,30 @@ def _validated(workdir: Path, step: int) -> tuple[dict, dict]:
 
 
 @pytest.mark.slow
+def test_withheld_labels_choose_the_threshold_of_a_run(
+    tiny_experiment, tmp_path, capsys
+):
+    """And choose it again by another rule, in place of validation images."""
+    changes = {"data.threshold_share": 0.5, "data.synthetic_val": 0}
+    experiment = methods.changed(tiny_experiment, changes)
+    whole = methods.changed(experiment, {"data.threshold_share": 0.0})
+    number = sets.survey(sets.open_sets(whole.data, 0).train).num_kept
+    assert run.train_and_evaluate(experiment, tmp_path, Console()) == 0
+    said = capsys.readouterr().out
+    restored = model.restore(tmp_path)
+    decode = restored.meta["decode"]
+    assert (decode["withheld"], decode["rule"]) == (True, "lee_liu")
+    assert sum(decode["num_labels"]) + restored.meta["cells_kept"] == number
+    assert f"{sum(decode['num_labels'])} labels of training images are withheld" in said
+    assert not restored.meta["fit_pending"]
+    rows = writer.read_metrics(tmp_path / "metrics.jsonl")
+    assert "val/lee_liu@12px" in rows[-1]
+    again = methods.changed(experiment, {"eval.threshold_rule": "known_share"})
+    assert run.train_and_evaluate(again, tmp_path, Console(quiet=True)) == 0
+    assert model.restore(tmp_path).meta["decode"]["rule"] == "known_share"
+
+
+@pytest.mark.slow
 def test_trains_from_arrays(tiny_experiment, tmp_path, rng):
     """The caller's own arrays, without files: five images, one class."""
     images = [rng.integers(0, 255, (70, 90, 3), dtype=np.uint8) for _ in range(5)]

@@ -117,10 +117,8 @@ def evaluate_workdir(
     metrics = _metrics(model, found, config, split, console)
     partly = estimated.is_partial(found.results, split.labels)
     tables = {} if partly else _tables(model, found, config)
-    content = {
-        **{"metrics": metrics, "dropped": found.dropped},
-        **{"tables": tables, "run": facts},
-    }
+    content = {"metrics": metrics, "dropped": found.dropped, "tables": tables}
+    content["run"] = facts
     _write_results(output, content)
     if jax.process_index() == 0:
         what = found.results, model, found.radius_px, config, split, tables
