@@ -130,7 +130,9 @@ def test_bde_weights_negatives_by_their_energy():
 def test_negatives_weigh_a_constant():
     loss = LossOptions(calibration="constant", constant_weight=0.3)
     plain, constant = _second(LossOptions(calibration="plain")), _second(loss)
-    np.testing.assert_allclose(constant.cls[:3], plain.cls[:3] * [1, 0.3, 0.3])
+    np.testing.assert_allclose(
+        constant.cls[:3], np.asarray(plain.cls[:3]) * [1, 0.3, 0.3]
+    )
     np.testing.assert_allclose(constant.weight[:3], [1, 0.3, 0.3])
 
 
