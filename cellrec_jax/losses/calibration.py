@@ -15,7 +15,6 @@ import jax
 import jax.numpy as jnp
 
 from cellrec_jax.losses import density
-from cellrec_jax.ops import assign
 
 WEIGHTED = ("bde", "constant")
 """Those that weigh what has no annotation, and leave the targets as they are."""
@@ -48,7 +47,8 @@ def doubtful(scores: jax.Array, mask: jax.Array, doubt: Doubt = DOUBT) -> jax.Ar
     """How far each place is taken for a possible cell: f32 [...] in [0, 1], detached.
 
     Of scores and bool `mask`, both [...]; 0 outside of it. "weighted" gives the scores,
-    clipped to [0, 1], the other rules 0 or 1. A ValueError for another rule.
+    clipped to [0, 1], the other rules 0 or 1; but of places that tie for the last of
+    the "top" each has the same share of them. A ValueError for another rule.
     """
     chex.assert_equal_shape([scores, mask])
     scores = jax.lax.stop_gradient(scores).astype(jnp.float32)
@@ -57,12 +57,20 @@ def doubtful(scores: jax.Array, mask: jax.Array, doubt: Doubt = DOUBT) -> jax.Ar
     if doubt.rule == "top":
         # Not one more where the product is rounded up.
         count = jnp.ceil(doubt.share * jnp.sum(mask) - 1e-3)
-        chosen = assign.highest(scores, mask, count.astype(jnp.int32))
-    elif doubt.rule == "confident":
-        chosen = mask & (scores > doubt.threshold)
-    else:
-        raise ValueError(f"doubt {doubt.rule!r}: use one of {DOUBTS}")
-    return chosen.astype(jnp.float32)
+        return _top(scores, mask, count.astype(jnp.int32))
+    if doubt.rule == "confident":
+        return (mask & (scores > doubt.threshold)).astype(jnp.float32)
+    raise ValueError(f"doubt {doubt.rule!r}: use one of {DOUBTS}")
+
+
+def _top(scores: jax.Array, mask: jax.Array, count: jax.Array) -> jax.Array:
+    """1 for the `count` highest scores; those that tie for the last share its rest."""
+    kept = jnp.where(mask, scores, -jnp.inf)
+    ranked = jnp.sort(kept, axis=None, descending=True)
+    last = ranked[jnp.maximum(count - 1, 0)]
+    above, tied = mask & (kept > last), mask & (kept == last)
+    rest = (count - jnp.sum(above)) / jnp.maximum(jnp.sum(tied), 1)
+    return above + rest * tied
 
 
 def doubtful_energy(

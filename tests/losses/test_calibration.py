@@ -239,6 +239,23 @@ def test_who_is_doubtful_by_hand():
         calibration.doubtful(UNSURE, REAL, calibration.Doubt("likely"))
 
 
+@pytest.mark.parametrize(
+    ("scores", "expected"),
+    [
+        ([0.3, 0.1, 0.1, 0.1, 0.9], [1, 1 / 3, 1 / 3, 1 / 3, 0]),  # two of four
+        ([0.1, 0.1, 0.1, 0.1, 0.9], [0.5, 0.5, 0.5, 0.5, 0]),
+        ([0.3, 0.2, 0.2, 0.1, 0.2], [1, 0.5, 0.5, 0, 0]),
+    ],
+)
+def test_places_that_tie_share_the_rest_of_the_top(scores, expected):
+    mask = jnp.array([True, True, True, True, False])
+    doubt = calibration.Doubt("top", share=0.5)
+    found = calibration.doubtful(jnp.array(scores), mask, doubt)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    none = calibration.doubtful(jnp.array(scores), jnp.zeros(5, bool), doubt)
+    assert none.tolist() == [0] * 5
+
+
 @pytest.mark.parametrize("rule", RULES)
 def test_garbage_where_nothing_is_changes_no_energy(rule):
     clean = calibration.doubtful_energy(POINTS, UNSURE, REAL, doubt=RULES[rule])
