@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cellrec_jax.bench.report import Report, Row, Say, Settings
-from cellrec_jax.data import keyed, sparse
+from cellrec_jax.data import keyed
 from cellrec_jax.evaluate import saved
 from cellrec_jax.metrics import counting, partial, samples
 from cellrec_jax.metrics import results as results_lib
@@ -187,12 +187,10 @@ def _pool(results: Sequence[ImageResult], radius_px: float) -> results_lib.Poole
 
 def _thinned(one: ImageResult, share: float, way: str, seed: int) -> ImageResult:
     """An image with a part of its labels."""
-    cells = one.image_id, one.true_points_yx, one.true_labels
     if way == "share":
-        kept = sparse.kept_mask(*cells, rate=share, seed=seed)
-    else:
-        words = keyed.words(f"chance {seed}/{one.image_id}", len(one.true_labels))
-        kept = words < share * 2.0**64
+        return saved.with_part_of_labels(one, share, seed)
+    words = keyed.words(f"chance {seed}/{one.image_id}", len(one.true_labels))
+    kept = words < share * 2.0**64
     return one._replace(
         true_points_yx=one.true_points_yx[kept], true_labels=one.true_labels[kept]
     )

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cellrec_jax import errors
+from cellrec_jax.data import sparse
 from cellrec_jax.io import atomic
 from cellrec_jax.metrics.results import ImageResult
 
@@ -59,6 +60,18 @@ def load(path: str | os.PathLike[str]) -> Saved:
             f"{path}: no predictions with all scores ({error}): evaluate the work "
             "directory anew"
         ) from error
+
+
+def with_part_of_labels(one: ImageResult, share: float, seed: int) -> ImageResult:
+    """An image with a nested share of its labels, as `data.val_keep_rate` draws."""
+    cells = one.image_id, one.true_points_yx, one.true_labels
+    kept = sparse.kept_mask(*cells, rate=share, seed=seed)
+    return one._replace(
+        true_points_yx=one.true_points_yx[kept],
+        true_labels=one.true_labels[kept],
+        true_boxes_yxyx=None,
+        num_cells=len(kept),
+    )
 
 
 def _unpacked(arrays: dict[str, np.ndarray]) -> Saved:

@@ -9,7 +9,7 @@ from typing import Any
 
 from cellrec_jax import errors
 from cellrec_jax.io import table as io_table
-from cellrec_jax.study import changes, decoders, prior, radii
+from cellrec_jax.study import changes, decoders, prior, radii, thresholds
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -22,7 +22,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m cellrec_jax.study",
-        description="Judges and draws what finished runs of cytoplasm_multitask did.",
+        description="Judges and draws what finished runs did.",
         epilog="RUN is a work directory, LABEL=PATTERN several with one name, such as "
         "'Ours++=runs/full/seed*'.",
         allow_abbrev=False,
@@ -46,6 +46,15 @@ def _parser() -> argparse.ArgumentParser:
     add = command("radii", _radii, "Fig. 3: F1 over the radius", "+")
     add("--class", dest="class_name", default="", help="which; the first")
     add("--out", type=Path, required=True, metavar="FILE.png")
+    add = command("thresholds", _thresholds, "F1 at what other labels choose", "+")
+    add(
+        "--shares",
+        default="0.1",
+        help="parts of the validation labels, such as 0.1,0.5",
+    )
+    add("--draws", type=int, default=20, help="of each share")
+    add("--full", type=int, default=0, help="a row of all labels of so few images")
+    add("--out", type=Path, metavar="FILE.csv", help="write the table here, too")
     return parser
 
 
@@ -79,6 +88,30 @@ def _radii(flags: argparse.Namespace) -> None:
     areas = radii.draw(flags.out, _named(flags.runs), flags.class_name)
     rows = [{"area": label, **measures} for label, measures in areas.items()]
     _show(rows, ("area", *radii.MEASURES))
+
+
+def _thresholds(flags: argparse.Namespace) -> None:
+    shares = [_share(word) for word in flags.shares.split(",")]
+    if flags.draws < 1:
+        raise errors.ConfigError(f"--draws {flags.draws}: give 1 or more")
+    options: dict[str, Any] = {"num_draws": flags.draws, "num_full": flags.full}
+    runs = [one for found in _named(flags.runs).values() for one in found]
+    rows = []
+    for one in runs:
+        rows += thresholds.compare(one, shares=shares, **options)
+    _show(rows, thresholds.COLUMNS)
+    if flags.out:
+        io_table.write_rows(flags.out, rows, thresholds.COLUMNS)
+
+
+def _share(word: str) -> float:
+    try:
+        share = float(word)
+    except ValueError:
+        share = 0.0
+    if not 0 < share < 1:
+        raise errors.ConfigError(f"--shares {word}: give parts in (0, 1), such as 0.1")
+    return share
 
 
 def _named(words: Sequence[str]) -> dict[str, list[str]]:
