@@ -100,8 +100,9 @@ def _withheld_lines(experiment: Experiment, number: int) -> Iterator[str]:
         raise errors.ConfigError(
             f"{share}: no training image has labels enough to withhold one: raise it"
         )
-    yield f"{number} labels of training images are withheld: they choose the threshold"
     config, side = experiment.eval, experiment.data.box_size
+    chosen = "" if config.threshold else ": they choose the threshold"
+    yield f"{number} labels of training images are withheld{chosen}"
     if not config.radius_um and 2 * config.radius_px > side:
         yield (
             f"warning: {share}: cells match within {config.radius_px:g} px, but only "

@@ -24,6 +24,7 @@ from cellrec_jax.rounds import relabel
 from cellrec_jax.rounds.candidates import Candidates
 from cellrec_jax.rounds.files import RoundFiles
 from cellrec_jax.rounds.labels import ImageLabels
+from cellrec_jax.rounds.remaining import Held
 from cellrec_jax.train import loop
 from cellrec_jax.train import start as start_lib
 from cellrec_jax.train import step as step_lib
@@ -40,6 +41,8 @@ class Images(NamedTuple):
     """The training images with all their annotations; only measures use these."""
     measured: Mapping[str, sets.Split]
     """Images that each round is measured on, by name."""
+    held: Held | None = None
+    """Labels of the training images that training does not see, if there are any."""
 
 
 class Job(NamedTuple):

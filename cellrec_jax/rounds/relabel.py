@@ -28,6 +28,7 @@ from cellrec_jax.methods.heatmap_pu.options import RefineOptions
 from cellrec_jax.rounds import candidates as pseudo_candidates
 from cellrec_jax.rounds import labels as round_labels
 from cellrec_jax.rounds import patch_classifier
+from cellrec_jax.rounds import remaining as round_remaining
 from cellrec_jax.rounds import selection as pseudo_selection
 from cellrec_jax.rounds.candidates import POSITIVE, REMOVED, UNLABELED, Candidates
 from cellrec_jax.rounds.labels import ImageLabels
@@ -64,6 +65,8 @@ class Relabeled(NamedTuple):
     ranking: pseudo_selection.Ranking
     selection: pseudo_selection.Selection
     seconds: dict[str, float]
+    remaining: round_remaining.Remaining | None = None
+    """What withheld labels tell of it, if there are any."""
 
 
 def with_labels(split: sets.Split, labels: Mapping[str, ImageLabels]) -> sets.Split:
@@ -193,8 +196,12 @@ def relabel(
     eval_set: sets.EvalSet,
     config: RefineOptions,
     round_number: int,
+    held: round_remaining.Held | None = None,
 ) -> Relabeled:
-    """Ranks the peaks and adds the surest to the labels, for round `round_number`."""
+    """Ranks the peaks and adds the surest to the labels, for round `round_number`.
+
+    No more than withheld labels find (`remaining`), where `held` has some.
+    """
     begin = time.monotonic()
     ranking = pseudo_selection.rank(
         judged.features,
@@ -213,6 +220,17 @@ def relabel(
         bottom_share=config.bottom_share,
         pooled=config.pooled,
     )
+    remaining = None
+    if held is not None:
+        remaining = round_remaining.estimate(
+            round_remaining.peaks_at(found, held.points_yx, config.match_px),
+            judged.kinds,
+            ranking.positive_scores,
+            selection.positive_index,
+            held,
+            config.stop_below,
+        )
+        selection = round_remaining.shortened(selection, remaining.added)
     on_disk = found._replace(points_yx=found.points_yx / eval_set.scale_yx[found.image])
     extended = pseudo_selection.add_labels(
         [labels[image_id] for image_id in eval_set.image_ids],
@@ -226,6 +244,7 @@ def relabel(
         ranking,
         selection,
         {"rank_s": time.monotonic() - begin},
+        remaining,
     )
 
 

@@ -16,6 +16,7 @@ from cellrec_jax.predict import predictor as predictor_lib
 from cellrec_jax.rounds import figures as refine_figures
 from cellrec_jax.rounds import labels as round_labels
 from cellrec_jax.rounds import relabel
+from cellrec_jax.rounds import remaining as round_remaining
 from cellrec_jax.rounds.candidates import POSITIVE, UNLABELED, Candidates
 from cellrec_jax.rounds.files import RoundFiles
 from cellrec_jax.rounds.labels import ImageLabels
@@ -188,6 +189,8 @@ def summarize(
                 "positive_purity": share(top, free_yx, cells=True),
                 "negative_purity": share(bottom, truth_yx, cells=False),
             }
+        if following.remaining is not None:
+            summary["remaining"] = round_remaining.to_json(following.remaining)
     summary["notes"] = [
         *(() if known else (_NOT_KNOWN,)),
         *(judged.notes if judged is not None else ()),
@@ -215,6 +218,9 @@ def lines(summary: Mapping[str, Any]) -> list[str]:
             f"{summary['peaks_unlabeled']} unlabelled peaks"
             f"{_told_apart(summary.get('unlabeled'))}"
         )
+    if told := summary.get("remaining"):
+        unlabeled = summary["peaks_unlabeled"]
+        found.append(round_remaining.line(summary["round"], told, unlabeled))
     return found + [f"note: {note}" for note in summary.get("notes", ())]
 
 

@@ -18,16 +18,19 @@ import numpy as np
 
 from cellrec_jax.config import Experiment, limits
 from cellrec_jax.data import sets
+from cellrec_jax.evaluate import fitting
 from cellrec_jax.io.console import Console
 from cellrec_jax.rounds import detector as round_detector
 from cellrec_jax.rounds import figures as round_figures
 from cellrec_jax.rounds import files as round_files
 from cellrec_jax.rounds import labels as round_labels
 from cellrec_jax.rounds import relabel
+from cellrec_jax.rounds import remaining as round_remaining
 from cellrec_jax.rounds import report as round_report
 from cellrec_jax.rounds.detector import Job
 from cellrec_jax.rounds.files import RoundFiles
 from cellrec_jax.rounds.labels import ImageLabels
+from cellrec_jax.rounds.remaining import Held
 from cellrec_jax.train import loop
 from cellrec_jax.types import Method
 from cellrec_jax.workdir import checkpoint, interrupt
@@ -48,7 +51,9 @@ def train(
     The caller has called `check` and `files.refuse_edits`.
     """
     # 1. The images, and the given labels.
+    config = experiment.options.refine
     images = _load(data, console)
+    round_remaining.check(config.stop_below, images.held)
     repaired = sets.repair_lines(data.train.source.repairs)
     for line in (*data.notes, *repaired, *_blank_lines(images.train)):
         console.line(line)
@@ -56,10 +61,12 @@ def train(
     if not files.labels_path(0).exists():
         given = round_files.given_labels(data.train, images.train)
         files.write_labels(0, given)
+    if images.held is not None:
+        held = _with_share(images.held, experiment, images, files.read_labels(0))
+        images = images._replace(held=held)
     job = Job(experiment, method, files, images, console, init_from)
 
     # 2. Rounds, from the latest labels on.
-    config = experiment.options.refine
     for number in range(files.latest(config.rounds), config.rounds + 1):
         labels = files.read_labels(number)
         console.line(round_report.label_line(number, config.rounds, labels))
@@ -114,8 +121,12 @@ def _train_round(
         model = round_detector.with_classifier(found.model, judged)
         found = found._replace(model=model)
     if judged is not None and not last:
+        held = job.images.held
+        if held is not None:
+            earlier = round_remaining.earlier(job.files.read_summaries()[:number])
+            held = held._replace(earlier=earlier)
         following = relabel.relabel(
-            judged, labels, job.images.train, config, number + 1
+            judged, labels, job.images.train, config, number + 1, held
         )
     _report(job, labels, found, judged, following)
     return found, following
@@ -140,11 +151,37 @@ def _load(data: sets.Sets, console: Console) -> round_detector.Images:
     everything = data.train._replace(spec=data.val.spec)
     train_set = sets.load_eval(everything, console.track)
     assert train_set is not None  # `open_sets` refuses sets without training images
+    held = None
+    if data.withheld is not None:
+        own = sets.load_eval(data.withheld, console.track)
+        assert own is not None
+        # Their places are ignored in training: peaks there are looked for as elsewhere.
+        seen = train_set.images._replace(valid=own.images.valid)
+        train_set = train_set._replace(images=seen)
+        pairs = zip(own.images.points_yx, own.images.points_mask, strict=True)
+        held = Held([np.asarray(points)[np.asarray(mask)] for points, mask in pairs])
     test = data.test if data.test.image_ids else data.val
     measured = {"train": everything, "test": test}
     return round_detector.Images(
-        data, train_set, {name: s for name, s in measured.items() if s.image_ids}
+        data, train_set, {name: s for name, s in measured.items() if s.image_ids}, held
     )
+
+
+def _with_share(
+    held: Held,
+    experiment: Experiment,
+    images: round_detector.Images,
+    given: Mapping[str, ImageLabels],
+) -> Held:
+    """With the cells that a label stands for, if the share of all labels is known."""
+    assert images.data.withheld is not None  # they are `held`
+    labels = images.data.withheld.labels
+    if fitting.rule_name(experiment.eval, labels) != "known_share":
+        return held
+    cells = int(np.sum(images.train.images.points_mask)) / labels.share
+    trained = sum(one.origins.count(round_labels.GIVEN) for one in given.values())
+    number = sum(map(len, held.points_yx))
+    return held._replace(cells_each=max(1.0, (cells - trained) / max(number, 1)))
 
 
 def _blank_lines(eval_set: sets.EvalSet) -> tuple[str, ...]:

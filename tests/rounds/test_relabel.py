@@ -15,6 +15,7 @@ from cellrec_jax.methods.heatmap_pu.options import RefineOptions
 from cellrec_jax.rounds import candidates as pc
 from cellrec_jax.rounds import labels as round_labels
 from cellrec_jax.rounds import relabel
+from cellrec_jax.rounds.remaining import Held
 from cellrec_jax.types import Traits
 from cellrec_jax.workdir import model as model_lib
 
@@ -67,6 +68,40 @@ def test_withheld_labels_stay_hidden_in_all_rounds():
     assert before.points_mask.sum() < len(points_yx)
     assert not before.valid.all()
     np.testing.assert_array_equal(images.valid, before.valid)
+
+
+def test_withheld_labels_shorten_what_is_added():
+    """Of 36 unlabelled peaks 12 are cells, and 18 are chosen; then as none were."""
+    eval_set = _eval_set([np.zeros((40, 60, 1), np.uint8)])
+    y, x = np.meshgrid(np.arange(5) * 8 + 4, np.arange(8) * 7 + 4, indexing="ij")
+    points = np.stack([y.ravel(), x.ravel()], axis=1).astype(np.float32)
+    found = _candidates(np.zeros(40), points)
+    features = np.where(np.arange(40) < 16, 1.0, 0.1) + np.arange(40) / 1000
+    kinds = np.where(np.arange(40) < 4, pc.POSITIVE, pc.UNLABELED).astype(np.int8)
+    judged = relabel.Judged(
+        found, kinds, None, np.zeros(40), features[:, None], 0.5, {}, ()
+    )
+    labels = _labels(eval_set, points[:4])
+    config = dataclasses.replace(CONFIG, top_share=0.5, bottom_share=0.1)
+
+    def added(held_yx, stop_below):
+        changed = dataclasses.replace(config, stop_below=stop_below)
+        held = Held([held_yx], cells_each=1.0)
+        result = relabel.relabel(judged, labels, eval_set, changed, 1, held)
+        assert result.remaining.chosen.peaks == 18
+        (own,) = result.labels.values()
+        origins = np.array(own.origins)
+        cells = own.points_yx[origins == round_labels.POSITIVE]
+        return cells, np.sum(origins == round_labels.NEGATIVE)
+
+    cells, background = added(points[4:16] + 1, 0.5)
+    assert sorted(cells.tolist()) == points[4:16].tolist()
+    assert background == 3
+    assert [len(cells), background] == [12, 3]
+    cells, background = added(points[4:16] + 1, 0.0)
+    assert [len(cells), background] == [18, 3]
+    cells, background = added(points[:4], 0.5)
+    assert [len(cells), background] == [0, 0]
 
 
 def test_patches_keep_the_order_of_peaks():

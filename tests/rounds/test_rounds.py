@@ -12,12 +12,12 @@ import pytest
 
 from cellrec_jax import config as config_lib
 from cellrec_jax import errors, methods, run
-from cellrec_jax.data import arrays, sets
+from cellrec_jax.data import arrays, drawn, sets
 from cellrec_jax.io.console import Console
 from cellrec_jax.methods import heatmap_pu
 from cellrec_jax.rounds import detector as round_detector
 from cellrec_jax.rounds import labels as round_labels
-from cellrec_jax.rounds import patch_classifier, relabel
+from cellrec_jax.rounds import patch_classifier, relabel, remaining
 from cellrec_jax.rounds import rounds as refine
 from cellrec_jax.rounds.candidates import Candidates
 from cellrec_jax.rounds.files import RoundFiles
@@ -94,6 +94,25 @@ def _data(experiment: config_lib.Experiment) -> sets.Sets:
         sets.Split(source, ids[4:], spec),
         (),
     )
+
+
+def _withholding(**refine):
+    """Of 32 cells 12 train and 12 labels are withheld; the images with those."""
+    experiment = _experiment(refine={"stop_below": 0.5, **refine})
+    experiment = methods.changed(
+        experiment, {"data.keep_rate": 0.75, "data.threshold_share": 0.5}
+    )
+    plain = _data(experiment)
+    source, ids, spec = plain.train.source, plain.train.image_ids, plain.train.spec
+    spec = dataclasses.replace(spec, withheld=0.5)
+    own = sets.Split(
+        drawn.withheld(source, spec),
+        ids,
+        plain.val.spec,
+        labels=sets.Labels(withheld=True),
+    )
+    train = sets.Split(drawn.hidden(source, spec), ids, spec)
+    return experiment, plain._replace(train=train, withheld=own)
 
 
 @pytest.fixture(scope="module")
@@ -173,6 +192,71 @@ def test_a_repeated_command_goes_on_where_it_was(finished, tmp_path):
         assert path.stat().st_mtime_ns == stamp, path
     ours, theirs = (model_lib.restore(folder).params for folder in (copy, workdir))
     chex.assert_trees_all_close(ours, theirs, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_withheld_labels_tell_every_round_what_is_left(tmp_path):
+    """Killed in round 1, before the next labels were chosen, it ends alike."""
+    experiment, data = _withholding(epochs=2)
+    workdir, copy = tmp_path / "run", tmp_path / "copy"
+    assert run.train_and_evaluate(experiment, workdir, data=data) == 0
+    told = [one.get("remaining") for one in _summaries(workdir)]
+    assert told[0]["withheld"] == told[1]["withheld"] == 12
+    assert 6 <= told[0]["found"] <= 12  # training ignores their places, no peak does
+    assert told[0]["added"] <= told[0]["chosen"][0]
+    shutil.copytree(workdir, copy)
+    for folder in ("checkpoints", "rounds/2", "labels/round_2"):
+        shutil.rmtree(copy / folder)
+    for file in ("labels/round_2.json", "rounds/1/summary.json"):
+        (copy / file).unlink()
+    assert run.train_and_evaluate(experiment, copy, data=data) == 0
+    assert [one.get("remaining") for one in _summaries(copy)] == told
+    last = "labels/round_2.json"
+    assert (copy / last).read_bytes() == (workdir / last).read_bytes()
+
+
+@pytest.mark.slow
+def test_rounds_end_where_no_cells_are_left(tmp_path, monkeypatch):
+    """The first detector is the run's, and a repeated command trains nothing."""
+    experiment, data = _withholding(epochs=1)
+    experiment = dataclasses.replace(experiment, total_steps=6)
+    monkeypatch.setattr(remaining, "number_to_add", lambda *_: 0)
+    assert run.train_and_evaluate(experiment, tmp_path, data=data) == 0
+    (summary,) = _summaries(tmp_path)
+    assert summary["remaining"]["chosen"][0] > summary["remaining"]["added"] == 0
+    assert summary["selected"]["negative"] == 0
+    assert not (tmp_path / "labels" / "round_1.json").exists()
+    before = (tmp_path / "checkpoints").stat().st_mtime_ns
+    assert run.train_and_evaluate(experiment, tmp_path, data=data) == 0
+    assert (tmp_path / "checkpoints").stat().st_mtime_ns == before
+
+
+def test_a_known_share_tells_what_a_withheld_label_stands_for():
+    """20 cells of 32 are unknown to training, 12 withheld labels among them."""
+    experiment, data = _withholding()
+    images = refine._load(data, Console(quiet=True))
+    assert [len(points) for points in images.held.points_yx] == [3, 3, 3, 3]
+    assert np.asarray(images.train.images.valid).all()
+    given = {image_id: round_labels.given(CELLS[:3]) for image_id in "abcd"}
+    unknown = refine._with_share(images.held, experiment, images, given)
+    assert unknown.cells_each == 0
+    experiment = methods.changed(experiment, {"eval.threshold_rule": "known_share"})
+    known = refine._with_share(images.held, experiment, images, given)
+    assert known.cells_each == pytest.approx(20 / 12)
+
+
+def test_rounds_need_withheld_labels_to_stop_by(tmp_path):
+    """Refused before anything is written."""
+    experiment, data = _withholding()
+    with pytest.raises(errors.ConfigError, match=r"threshold_share"):
+        run.train_and_evaluate(experiment, tmp_path, data=data._replace(withheld=None))
+    few = data.withheld._replace(image_ids=data.withheld.image_ids[:3])
+    train = data.train._replace(image_ids=few.image_ids)
+    with pytest.raises(errors.ConfigError, match=r"here are 9"):
+        run.train_and_evaluate(
+            experiment, tmp_path, data=data._replace(withheld=few, train=train)
+        )
+    assert not (tmp_path / "labels").exists()
 
 
 @pytest.mark.slow

@@ -175,6 +175,11 @@ class RefineOptions:
     """alpha: share of the unlabelled peaks that become pseudo-positive a round."""
     bottom_share: float = option(0.05, least=0, below=1)
     """beta: share of the unlabelled peaks that become pseudo-negative a round."""
+    stop_below: float = option(0.0, least=0, below=1)
+    """Where labels are withheld (data.threshold_share): fewer of the chosen peaks
+    become cells, no more than are estimated to be left, and those of an estimated share
+    of cells of this or more; without any, rounds end. 0 takes all. Not in the paper;
+    see `rounds.remaining`."""
     pooled: bool = True
     """Select among the peaks of all images together, else image by image."""
     pause: bool = False
