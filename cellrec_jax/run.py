@@ -6,7 +6,7 @@ from typing import Any
 from etils import epath
 
 from cellrec_jax import methods, prior
-from cellrec_jax.config import Experiment
+from cellrec_jax.config import Experiment, limits
 from cellrec_jax.data import sets, survey
 from cellrec_jax.evaluate import workdir as evaluation
 from cellrec_jax.io.console import Console
@@ -66,7 +66,7 @@ def _train_and_evaluate(
         experiment.data, experiment.seed, workdir / survey.FILE
     )
     method = methods.build(experiment, len(data.train.source.class_names))
-    check_stages(experiment, method)
+    check(experiment, method)
     round_files.refuse_edits(workdir)
     directory.claim(experiment, workdir, data, stages)
     if directory.is_finished(workdir, experiment, stages):
@@ -93,8 +93,16 @@ def _train_and_evaluate(
     return 0
 
 
-def check_stages(experiment: Experiment, method: Method) -> None:
-    """Raises a ConfigError for what the method's stages cannot do."""
+def check(experiment: Experiment, method: Method) -> None:
+    """Raises a ConfigError for what the method, or a stage of it, cannot do."""
+    data = experiment.data
+    height, width = data.crop_hw if any(data.crop_hw) else data.size_hw
+    for key, radius_px in method.traits.circles:
+        limits.require(
+            radius_px < min(height, width),
+            f"{key}={radius_px}: a circle of it covers images of {height} x {width} "
+            "px: give about the radius of a cell",
+        )
     for stage in method.stages:
         _STAGES[stage.kind].check(experiment)
 

@@ -145,6 +145,9 @@ class Traits(NamedTuple):
     """Most detections that a prediction holds; 0 where nothing is cut."""
     slots_per_class: bool = False
     """Whether these are of each class, not of all together."""
+    circles: tuple[tuple[str, float], ...] = ()
+    """Options of the radii of circles in its targets, px: training refuses those that
+    cover a whole image."""
     by_highest: bool = False
     """Whether it divides windows by the highest grey value of their image."""
     tile_warning: str = ""

@@ -111,6 +111,30 @@ def test_other_weights_for_a_finished_run_are_refused(workdir, experiment, tmp_p
         run.train_and_evaluate(experiment, workdir, init_from=tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("method", "key"),
+    [
+        ("multitask", "loss.radius_px"),
+        ("estimate_mask", "detector.radius_px"),
+        ("estimate_mask", "masks.disc_px"),
+    ],
+)
+def test_circles_that_cover_the_training_images_are_refused(method, key):
+    data = {"size_hw": (96, 128), "crop_hw": (64, 80)}
+    plain = methods.freeze({"method": method, "data": data})
+    partial = {"masks.points": "found"} if method == "estimate_mask" else {}
+
+    def check(radius_px, **changes):
+        one = methods.changed(plain, {**partial, key: radius_px, **changes})
+        run.check(one, methods.build(one, 2))
+
+    check(63.0)
+    check(64.0, **{"data.crop_hw": (0, 0)})
+    for changes, size in (({}, "64 x 80"), ({"data.crop_hw": (0, 0)}, "96 x 128")):
+        with pytest.raises(errors.ConfigError, match=rf"{key}=96\.0.*{size} px"):
+            check(96.0, **changes)
+
+
 def test_rounds_that_are_refused_leave_the_work_directory_free(tmp_path):
     rounds = methods.freeze({"method": "heatmap_pu", "refine": {"rounds": 1}})
     changes = {"data.size_hw": (16, 16), "data.classes": "cell=positive+negative"}

@@ -37,7 +37,7 @@ def prepare(run: Run, folder: Path) -> Job:
         for key, text in run.overrides.items():
             overrides.override(settings, key, text)
         experiment = methods.freeze(settings)
-        run_lib.check_stages(experiment, methods.build(experiment, num_classes=1))
+        run_lib.check(experiment, methods.build(experiment, num_classes=1))
     except errors.UserError as error:
         raise type(error)(f"{run.name}: {error}") from error
     settings = methods.flatten(experiment)

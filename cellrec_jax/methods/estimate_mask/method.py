@@ -50,7 +50,12 @@ def make(options: Options, *, num_classes: int) -> Method:
         loss_fn=bind(_loss_fn),
         predict=bind(_predict),
         traits=Traits(
-            max_detections=options.model.max_detections, stride=networks.STRIDE
+            max_detections=options.model.max_detections,
+            stride=networks.STRIDE,
+            circles=(
+                ("masks.disc_px", options.masks.disc_px),
+                ("detector.radius_px", options.detector.radius_px),
+            ),
         ),
         stages=(Stage("masks", "pseudo_masks", options.masks),),
     )

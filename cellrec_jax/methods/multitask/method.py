@@ -63,6 +63,7 @@ def make(options: Options, *, num_classes: int) -> Method:
             predicts=_PREDICTS,
             max_detections=options.model.max_detections,
             stride=max(_STRIDE, options.model.output_stride),
+            circles=(("loss.radius_px", options.loss.radius_px),),
         ),
         stages=(Stage("prior", "prior", options.prior),) if has_prior else (),
     )

@@ -4,7 +4,6 @@ import functools
 
 import jax
 
-from cellrec_jax.config.limits import require
 from cellrec_jax.methods.multitask.options import LossOptions
 from cellrec_jax.ops import heatmaps
 from cellrec_jax.types import Batch
@@ -13,11 +12,6 @@ from cellrec_jax.types import Batch
 def paint(batch: Batch, num_classes: int, loss: LossOptions) -> jax.Array:
     """The main decoder's targets: circles, f32 [B, H, W, K]; classes may overlap."""
     height, width = batch.image.shape[1:3]
-    require(
-        loss.radius_px < min(height, width),
-        f"loss.radius_px={loss.radius_px}: a circle of it covers images of {height} x "
-        f"{width} px: give about the radius of a cell",
-    )
     one = functools.partial(
         heatmaps.disc_maps,
         size_hw=(height, width),

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cellrec_jax import errors, methods
+from cellrec_jax import methods
 from cellrec_jax.config import OptimConfig
 from cellrec_jax.methods.multitask import decode, targets
 from cellrec_jax.methods.multitask import method as multitask
@@ -190,12 +190,6 @@ def test_the_prior_is_a_map_of_its_class(tiny_batch):
     np.testing.assert_allclose(read(1), 1 / (1 + np.exp(4.0)), rtol=1e-5)
     middle = float(np.median(read(0)))
     np.testing.assert_array_equal(read(0, middle), read(0) >= middle)
-
-
-def test_circles_larger_than_the_image_are_refused(tiny_batch):
-    method = build(loss={**OURS, "radius_px": 64.0})
-    with pytest.raises(errors.ConfigError, match=r"loss\.radius_px=64\.0.*64 x 96 px"):
-        loss_of(method, tiny_batch)
 
 
 @pytest.mark.parametrize("labels", [0, 1])
