@@ -52,7 +52,7 @@ class Made(NamedTuple):
 
 
 def check(experiment: Experiment) -> None:
-    """A ConfigError for parts that a run sets itself, and for points that are lost."""
+    """A ConfigError for parts that a run sets itself, lost points, idle options."""
     part = experiment.options.model.part
     limits.require(
         part == "masks", f"model.part={part}: is set by the run itself; use masks"
@@ -63,6 +63,7 @@ def check(experiment: Experiment) -> None:
         "masks.points=given makes background of cells that data.keep_rate or "
         "data.keep_one drops: use --config.masks.points=found",
     )
+    option_lib.check_acts(experiment.options, experiment.total_steps)
 
 
 def train(

@@ -63,7 +63,6 @@ def _experiment(**changes):
             "batch_size": 4,
             "model": {"network": "fcrn_a", "width": 2, "max_detections": 16},
             "loss": {"crf_from": 0.5, "crf_window_px": 1},
-            "detector": {"rounds": 1, "steps": 4, "radius_px": 5.0},
             "masks": {"least_px": 5, "dilate_px": 1, "erode_px": 1},
             "data": {"size_hw": SIZE_HW, "max_cells": 16},
             "optim": {"name": "adam", "learning_rate": 1e-2, "schedule": "constant"},
@@ -75,7 +74,8 @@ def _experiment(**changes):
 
 
 def _partial(**changes):
-    return _experiment(**{"masks.points": "found", **changes})
+    detector = {"detector.rounds": 1, "detector.steps": 4, "detector.radius_px": 5.0}
+    return _experiment(**{"masks.points": "found", **detector, **changes})
 
 
 def _metrics(workdir):
@@ -251,3 +251,21 @@ def test_parts_that_a_run_sets_are_refused(tmp_path):
             run.train_and_evaluate(
                 _experiment(**{"model.part": part}), tmp_path / part, data=_data()
             )
+
+
+@pytest.mark.parametrize(
+    ("cause", "idle"),
+    [
+        ({}, {"detector.rounds": 1, "detector.threshold": 0.5}),
+        ({}, {"detector.steps": 7}),
+        ({"loss.crf_weight": 0.0}, {"loss.crf_from": 0.25, "loss.crf_stride": 2}),
+    ],
+)
+def test_options_without_effect_are_refused_by_name(cause, idle):
+    acts = {"loss.crf_weight": 1.0, "masks.points": "found"}
+    plain = _experiment(**{"loss.crf_from": 100 / 120, "loss.crf_window_px": 5})
+    for allowed in ({**acts, **idle}, cause, {**cause, "detector.steps": 6}):
+        pseudo_masks.check(methods.changed(plain, allowed))
+    names = ", ".join(rf"--config\.{key}={value}" for key, value in idle.items())
+    with pytest.raises(errors.ConfigError, match=rf"^{names}: .* at "):
+        pseudo_masks.check(methods.changed(plain, {**cause, **idle}))

@@ -4,8 +4,9 @@ Distances are in px of the network's images.
 """
 
 import dataclasses
+from typing import Any
 
-from cellrec_jax.config.limits import check, option, require
+from cellrec_jax.config.limits import check, option, require, text
 from cellrec_jax.nn import backbones
 from cellrec_jax.nn.maps import NETWORKS
 
@@ -148,3 +149,31 @@ class Options:
         return Options(
             model=dataclasses.replace(self.model, part=part), detector=self.detector
         )
+
+
+def check_acts(options: Options, total_steps: int) -> None:
+    """A `ConfigError` for options that were changed and do nothing.
+
+    Not in `Options`: what a run was stored with may be loaded. A detector that trains
+    for `total_steps`, as in presets, is not taken for a change.
+    """
+    if options.masks.points == "given":
+        detector, way = options.detector, "--config.masks.points=found"
+        if detector.steps == total_steps:
+            detector = dataclasses.replace(detector, steps=DetectorOptions.steps)
+        _require_defaults("detector", detector, "", f"masks.points=given: use {way}")
+    if not options.loss.crf_weight:
+        loss = dataclasses.replace(options.loss, crf_weight=LossOptions.crf_weight)
+        _require_defaults("loss", loss, "crf_", "loss.crf_weight=0: give it a weight")
+
+
+def _require_defaults(section: str, options: Any, start: str, cause: str) -> None:
+    """Options of a section whose names start so must be at their defaults."""
+    changed = [
+        f"{section}.{field.name}={text(getattr(options, field.name))}"
+        for field in dataclasses.fields(options)
+        if field.name.startswith(start)
+        and getattr(options, field.name) != field.default
+    ]
+    flags = ", --config.".join(changed)
+    require(not changed, f"{flags}: without effect at {cause}, or leave that out")
