@@ -217,7 +217,7 @@ def _write(
     if drawn:
         overlays.draw(f"{stem}_overlays.png", drawn)
     texts = [table.markdown(sweep, lines)]
-    if compared := pairs.compare(sweep, done):
+    if compared := pairs.compare(sweep, done, _say):
         pairs.write_csv(f"{stem}_pairs.csv", sweep, compared)
         texts.append(pairs.markdown(sweep, compared))
     table.write_markdown(Path(f"{stem}.md"), sweep, texts)

@@ -1,6 +1,6 @@
 """Rows compared image by image, from what their runs counted in the same images."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 import functools
 import os
 from typing import Any, NamedTuple
@@ -39,24 +39,36 @@ class Counted(NamedTuple):
 
 
 def compare(
-    sweep: plan.Sweep, done: Iterable[tuple[Job, Mapping[str, Any]]]
+    sweep: plan.Sweep,
+    done: Iterable[tuple[Job, Mapping[str, Any]]],
+    say: Callable[[str], None] = lambda _: None,
 ) -> list[Line]:
     """Compares the sweep's pairs by the runs that are done, with their results.
 
     Over seeds that both rows have, and the images that all these have; settings
-    without are left out, and so are runs whose results lack the metric.
+    without are left out, and so are runs whose results lack the metric: `say` gets a
+    line for each pair of which something is.
     """
     finished = list(done)
     lines = []
     for pair in sweep.pairs:
         runs: dict[str, list[Counted]] = {pair.row: [], pair.against: []}
+        why = []
         empty_is_one = False
         for job, results in finished:
-            if job.run.row in runs and pair.metric in results.get("metrics", {}):
-                counts = _read(job, pair.metric)
-                runs[job.run.row].append(Counted(job.run, counts))
-                empty_is_one |= bool(job.settings.get("eval.empty_is_one"))
-        lines += _lines(pair, runs[pair.row], runs[pair.against], empty_is_one)
+            if job.run.row not in runs:
+                continue
+            if pair.metric not in results.get("metrics", {}):
+                why.append(f"{job.run.name} lacks the metric")
+                continue
+            counts = _read(job, pair.metric)
+            runs[job.run.row].append(Counted(job.run, counts))
+            empty_is_one |= bool(job.settings.get("eval.empty_is_one"))
+        why += _alone(runs[pair.row], runs[pair.against])
+        lines += _lines(pair, runs[pair.row], runs[pair.against], empty_is_one, why)
+        if why or not any(runs.values()):
+            reasons = "; ".join(why) or "no run of either is done"
+            say(f"left out of {pair.row} - {pair.against}, {pair.metric}: {reasons}")
     return lines
 
 
@@ -108,8 +120,9 @@ def _lines(
     first: Iterable[Counted],
     second: Iterable[Counted],
     empty_is_one: bool,
+    why: list[str],
 ) -> list[Line]:
-    """A line for each combination of the first row's axis values."""
+    """A line for each combination of the first row's axis values, or else why not."""
     groups: dict[tuple[str, ...], dict[int, list[tuple[Counted, Counted]]]] = {}
     others = list(second)
     for one in first:
@@ -128,13 +141,23 @@ def _lines(
             [counts for side in sides for counts in side],
             list(sides[0][0]),
         )
+        axes = next(iter(by_seed.values()))[0][0].run.axes
         if not shared:
+            setting = " ".join(f"{axis}={value}" for axis, value in axes.items())
+            why.append(f"no image was counted in all runs of {setting or 'both'}")
             continue
         stacked = [_stack(side, shared) for side in sides]
         found = paired.compare(*stacked, empty_is_one=empty_is_one)
-        axes = next(iter(by_seed.values()))[0][0].run.axes
         lines.append(Line(pair, axes, len(by_seed), len(shared), found))
     return lines
+
+
+def _alone(first: Sequence[Counted], second: Sequence[Counted]) -> list[str]:
+    """Runs of either row that no run of the other is to be compared with."""
+    both = [(one.run, other.run) for one in first for other in second]
+    met = {run.name for two in both if _same_setting(*two) for run in two}
+    names = [one.run.name for one in (*first, *second) if one.run.name not in met]
+    return [f"{', '.join(names)} without the other row"] if names else []
 
 
 def _same_setting(one: plan.Run, other: plan.Run) -> bool:

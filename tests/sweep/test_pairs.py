@@ -126,10 +126,28 @@ def test_only_images_of_all_runs_count(leave):
 def test_what_is_not_there_is_left_out(leave):
     counts = {"a": (1, 1, 1)}
     full, ours = leave("full", counts), leave("ours", counts)
-    assert pairs.compare(_sweep(), [full]) == []
-    assert pairs.compare(_sweep(), [full, (ours[0], {"metrics": {}})]) == []
+    lacking = ours[0], {"metrics": {}}
+    said = []
+
+    def compare(*done):
+        said.clear()
+        lines = pairs.compare(_sweep(), done, said.append)
+        assert len(said) == (len(lines) == 0 or len(done) > 2)
+        return [line.num_seeds for line in lines]
+
+    assert compare() == []
+    assert "no run of either is done" in said[0]
+    assert compare(full) == []
+    assert said[0].startswith(f"left out of full - ours, {METRIC}: full/seed0 ")
+    assert compare(full, lacking) == []
+    assert "ours/seed0 lacks the metric; full/seed0 " in said[0]
+    assert compare(full, ours, leave("ours", counts, seed=1)) == [1]
+    assert "full" not in said[0].partition(METRIC)[2]
+    assert "ours/seed1 " in said[0]
+    assert compare(full, ours) == [1]
     (ours[0].workdir / "predictions" / "per_image.csv").unlink()
-    assert pairs.compare(_sweep(), [full, ours]) == []
+    assert compare(full, ours) == []
+    assert "no image" in said[0]
 
 
 def test_empty_images_count_as_the_runs_say(leave):
