@@ -57,7 +57,8 @@ def train(
     """Trains both networks, or goes on where either was; as `loop.train`, errors too.
 
     Later checkpoints of a run hold the first network: it is not looked for again.
-    Outcome of the one that was interrupted, else the second's.
+    Outcome of the one that was interrupted, else the second's, whose seconds are those
+    of both: also where another run had trained the first.
     """
     _check_class(experiment, data.train.source.class_names)
     seconds = 0.0
@@ -73,17 +74,16 @@ def train(
             outcome = _train_first(experiment, folder, data, console)
             if outcome.exit_code:
                 return outcome
-            seconds = outcome.timing["seconds"]
             first = folder
             data = data._replace(notes=())  # they were told
         if first == folder:
             _share(folder, experiment)
-        method = _with_first(method, model_lib.restore(first))
+        trained = model_lib.restore(first)
+        seconds = trained.meta.get("seconds", 0.0)
+        method = _with_first(method, trained)
         label = data.train.source.class_names[experiment.options.loss.prior_class]
         console.line(f"prior: the map of {label} of {first}")
-    outcome = loop.train(experiment, method, workdir, data, console, init_from)
-    timing = {**outcome.timing, "prior_s": round(seconds, 2)}  # of this process
-    return dataclasses.replace(outcome, timing=timing)
+    return loop.train(experiment, method, workdir, data, console, init_from, seconds)
 
 
 def first_experiment(experiment: Experiment) -> Experiment:

@@ -15,7 +15,7 @@ from cellrec_jax.data import arrays, sets
 from cellrec_jax.io.console import Console
 from cellrec_jax.methods import multitask
 from cellrec_jax.train import start
-from cellrec_jax.workdir import checkpoint
+from cellrec_jax.workdir import checkpoint, writer
 from cellrec_jax.workdir import model as model_lib
 
 SIZE_HW = (48, 64)
@@ -99,6 +99,17 @@ def test_both_stages_are_one_command(finished):
     rows = (finished / "metrics.jsonl").read_text()
     assert "train/loss/prior" in rows
     assert "train/loss/consistency" in rows
+
+
+@pytest.mark.slow
+def test_seconds_of_a_run_are_those_of_both_stages(finished):
+    """Of the first as they were kept beside its weights, by whichever run."""
+    (name,) = _prior_folders(finished)
+    first = model_lib.restore(finished / "prior" / name).meta["seconds"]
+    timing = json.loads((finished / "results.json").read_text())["run"]["timing"]
+    assert 0 < first < model_lib.restore(finished).meta["seconds"] <= timing["seconds"]
+    rows = writer.read_metrics(finished / "metrics.jsonl")
+    assert min(row["seconds"] for row in rows if "seconds" in row) > first
 
 
 @pytest.mark.slow

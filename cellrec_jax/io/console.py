@@ -122,7 +122,7 @@ class Clock:
     """Times steps; the first one, which compiles, is kept apart."""
 
     def __init__(self, start: int, seconds_before: float = 0.0) -> None:
-        """Starts at step `start`, which took `seconds_before` in other processes."""
+        """Starts at step `start`, which took `seconds_before`, stages included."""
         self._begin = time.monotonic()
         self._before = seconds_before
         self._start = self._step = start
@@ -147,7 +147,7 @@ class Clock:
 
     @property
     def seconds(self) -> float:
-        """Of all processes; of those before, until they last saved."""
+        """Of all stages and processes; of those before, until they last saved."""
         return self._before + time.monotonic() - self._begin
 
     def timing(self) -> dict[str, float]:

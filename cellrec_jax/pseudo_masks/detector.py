@@ -37,13 +37,15 @@ def begun(workdir: epath.Path) -> bool:
 
 def train(
     experiment: Experiment, folder: epath.Path, data: sets.Sets, console: Console
-) -> model_lib.Model | loop.Outcome:
-    """Trains all rounds of stage one, each from the one before; the last one's model.
+) -> tuple[model_lib.Model, float] | loop.Outcome:
+    """Trains all rounds of stage one, each from the one before.
 
-    Without a look at validation images. The outcome where one was interrupted.
+    Without a look at validation images. The last one's model and the seconds of all,
+    of processes before too; the outcome where one was interrupted.
     """
     rounds = experiment.options.detector.rounds
     before: model_lib.Model | None = None
+    seconds = 0.0
     for number in range(rounds + 1):
         of_round = _of_detector(experiment, number)
         place = folder / f"round_{number}"
@@ -55,8 +57,9 @@ def train(
                 return outcome
             data = data._replace(notes=())  # they were told
         before = model_lib.restore(place)
+        seconds += before.meta.get("seconds", 0.0)
     assert before is not None  # there is at least one round
-    return before
+    return before, seconds
 
 
 def _train_round(

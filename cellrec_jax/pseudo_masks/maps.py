@@ -11,6 +11,7 @@ from collections.abc import Callable
 import dataclasses
 import functools
 import hashlib
+import time
 from typing import NamedTuple
 import zipfile
 
@@ -77,17 +78,19 @@ def train(
     """Trains the detector where it is asked for, makes the maps, trains the network.
 
     As `loop.train`, errors too. Outcome of the training that was interrupted, else the
-    last one's.
+    last one's, whose seconds are those of all stages; of the maps those of this
+    process, which reads what another one made.
     """
     if init_from is not None:  # refused now, not after the first stage
         model_lib.stored_meta(init_from)
-    find = None
+    find, seconds = None, 0.0
     if experiment.options.masks.points == "found":
-        detector = detector_lib.train(
+        trained = detector_lib.train(
             experiment, workdir / detector_lib.FOLDER, data, console
         )
-        if isinstance(detector, loop.Outcome):
-            return detector
+        if isinstance(trained, loop.Outcome):
+            return trained
+        detector, seconds = trained
         find = detector_lib.finder(detector)
         data = data._replace(notes=())  # they were told
     num_classes = len(data.train.source.class_names)
@@ -99,10 +102,12 @@ def train(
         find=find,
         folder=workdir / FOLDER,
     )
+    begin = time.monotonic()
     _make_all(experiment, data, make, console)
+    seconds += time.monotonic() - begin
     spec = dataclasses.replace(data.train.spec, paint=lambda one: make(one).maps)
     data = data._replace(train=data.train._replace(spec=spec))
-    return loop.train(experiment, method, workdir, data, console, init_from)
+    return loop.train(experiment, method, workdir, data, console, init_from, seconds)
 
 
 def gather(

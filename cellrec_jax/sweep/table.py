@@ -55,8 +55,9 @@ def record(
 ) -> Record:
     """Picks what a table needs from the content of results.json.
 
-    Its `metrics`; or seconds (of training), predict_s (an image's), parameters (of the
-    network), `BEST_F1`, those of `_over_radii`. `config` is `state.digest`.
+    Its `metrics`; or seconds (of training, all stages), predict_s (an image's),
+    parameters (of the network), `BEST_F1`, those of `_over_radii`. `config` is
+    `state.digest`.
     """
     tables = results.get("tables", {})
     measured, found = results.get("metrics", {}), results.get("run", {})

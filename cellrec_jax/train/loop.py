@@ -48,13 +48,15 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
     data: sets.Sets,
     console: Console,
     init_from: epath.Path | None = None,
+    before_s: float = 0.0,
 ) -> Outcome:
     """Trains until `total_steps`, resuming from the work directory's last checkpoint.
 
     `workdir` exists and gets metrics.jsonl and checkpoints/; a new run starts from the
-    weights of `init_from`. Returns the final or interrupted state. A ConfigError,
-    DataError or CheckpointError comes before training, a RunError if the loss is not
-    finite or the disk is full.
+    weights of `init_from`, and counts its seconds from `before_s`, those of stages
+    before it. Returns the final or interrupted state. A ConfigError, DataError or
+    CheckpointError comes before training, a RunError if the loss is not finite or the
+    disk is full.
     """
     # 1. Devices and data.
     parallel.check_batch_size(experiment.batch_size, jax.device_count())
@@ -78,7 +80,7 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
         "fit_pending": bool(val_images),
         "init_from": start_lib.remembered(init_from),
         "score_due": False,
-        "seconds": 0.0,
+        "seconds": before_s,
     }
     if (last := manager.latest_step()) is not None:
         saved = start_lib.resume(manager, state, last)

@@ -153,6 +153,15 @@ def test_a_round_learns_from_the_network_before(partial):
 
 
 @pytest.mark.slow
+def test_seconds_of_a_run_are_those_of_all_stages(partial):
+    folders = [partial / "detector" / f"round_{i}" for i in (0, 1)]
+    stages = [model_lib.restore(folder).meta["seconds"] for folder in folders]
+    assert min(stages) > 0
+    seconds = [row["seconds"] for row in _rows(partial) if "seconds" in row]
+    assert min(seconds) > sum(stages)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["detector/round_0", "detector/round_1", "."])
 def test_killed_and_started_again_it_ends_alike(partial, tmp_path, monkeypatch, place):
     folder = tmp_path / place
