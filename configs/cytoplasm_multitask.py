@@ -129,7 +129,7 @@ def _estimate_mask(config: ConfigDict) -> None:
     """A tenth of the learning rate while the dense CRF loss counts, as published."""
     config.optim.schedule = "piecewise"
     config.optim.drops = (config.loss.crf_from,)
-    config.detector.steps = config.total_steps
+    config.detector.steps = config.get_oneway_ref("total_steps")
 
 
 def _small(config: ConfigDict) -> None:

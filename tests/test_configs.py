@@ -311,6 +311,15 @@ def test_the_schedule_follows_an_overridden_length():
     )
 
 
+@pytest.mark.parametrize(("own", "steps"), [({}, 50), ({"detector.steps": "20"}, 20)])
+def test_a_detector_trains_as_long_as_the_network_unless_told(own, steps):
+    settings = main.load_config("cytoplasm_multitask:small_estimate_mask")
+    for key, text in {**own, "total_steps": "50"}.items():
+        overrides.override(settings, key, text)
+    experiment = methods.freeze(settings)
+    assert (experiment.total_steps, experiment.options.detector.steps) == (50, steps)
+
+
 @pytest.mark.parametrize("name", ["pdl1_point", "pdl1_map", "pdl1_point:small"])
 def test_without_a_root_points_have_the_four_classes_of_pd_l1(name):
     data = methods.freeze(main.load_config(name)).data
