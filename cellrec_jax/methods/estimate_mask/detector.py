@@ -13,6 +13,7 @@ import jax.numpy as jnp
 
 from cellrec_jax import masking
 from cellrec_jax.losses import pseudo_masks
+from cellrec_jax.methods import frozen
 from cellrec_jax.methods.estimate_mask import decode as decode_lib
 from cellrec_jax.methods.estimate_mask import networks
 from cellrec_jax.methods.estimate_mask.options import DetectorOptions, Options
@@ -48,7 +49,7 @@ def make(options: Options, *, num_classes: int) -> Method:
         loss_fn=bind(_loss_fn),
         predict=bind(_predict),
         traits=Traits(
-            trainable=_trainable if again else None,
+            trainable=frozen.all_but(FIRST) if again else None,
             predicts=(_NETWORK,),
             max_detections=options.model.max_detections,
             stride=networks.STRIDE,
@@ -66,14 +67,6 @@ def _init(
         before = {"params": {_NETWORK: params}, "state": {_NETWORK: state}}
         named[FIRST] = jax.tree.map(jnp.copy, before)
     return named, {_NETWORK: state}
-
-
-def _trainable(params: Any) -> Any:
-    """All but the network before."""
-    return {
-        name: jax.tree.map(lambda _, name=name: name != FIRST, part)
-        for name, part in params.items()
-    }
 
 
 def _probs(

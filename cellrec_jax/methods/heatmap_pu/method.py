@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from cellrec_jax import masking
 from cellrec_jax.config import limits
 from cellrec_jax.losses import sparse_heatmap
-from cellrec_jax.methods import encoder, heatmap_forms
+from cellrec_jax.methods import encoder, frozen, heatmap_forms
 from cellrec_jax.methods.heatmap_pu import patch_reader
 from cellrec_jax.methods.heatmap_pu.options import (
     ModelOptions,
@@ -65,7 +65,7 @@ def make(options: Options, *, num_classes: int) -> Method:
         predict=bind(_predict),
         traits=Traits(
             max_detections=options.model.max_detections,
-            trainable=_trainable,
+            trainable=frozen.all_but("classifier"),  # the loop has no part in it
             stride=unet.MULTIPLE,
             candidates=bind(_candidates),
             by_highest=True,
@@ -104,14 +104,6 @@ def _init(
     if options.loss.form == "pu":
         model_state = {**model_state, "prior": {"value": jnp.float32(_START_PRIOR)}}
     return params, model_state
-
-
-def _trainable(params: Params) -> Any:
-    """Only the detector is trained by the loop."""
-    return {
-        name: jax.tree.map(lambda _, name=name: name == "detector", part)
-        for name, part in params.items()
-    }
 
 
 def normalize(image: jax.Array, highest: jax.Array | None = None) -> jax.Array:

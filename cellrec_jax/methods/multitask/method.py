@@ -20,7 +20,7 @@ import jax.numpy as jnp
 
 from cellrec_jax import masking
 from cellrec_jax.losses import multitask
-from cellrec_jax.methods import encoder
+from cellrec_jax.methods import encoder, frozen
 from cellrec_jax.methods.multitask import decode as decode_lib
 from cellrec_jax.methods.multitask import targets
 from cellrec_jax.methods.multitask.options import Options
@@ -59,7 +59,7 @@ def make(options: Options, *, num_classes: int) -> Method:
         loss_fn=bind(_loss_fn),
         predict=bind(_predict),
         traits=Traits(
-            trainable=_trainable if has_prior else None,
+            trainable=frozen.all_but(FIRST) if has_prior else None,
             predicts=_PREDICTS,
             max_detections=options.model.max_detections,
             stride=max(_STRIDE, options.model.output_stride),
@@ -125,14 +125,6 @@ def _fresh(
 
 def _variables(params: Params, collections: ModelState) -> Any:
     return {"params": params, **collections}
-
-
-def _trainable(params: Params) -> Any:
-    """All but the network that was trained first."""
-    return {
-        name: jax.tree.map(lambda _, name=name: name != FIRST, part)
-        for name, part in params.items()
-    }
 
 
 def _logits(

@@ -1,0 +1,18 @@
+"""Which parameters a method leaves as they are."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+
+def all_but(name: str) -> Callable[[Any], Any]:
+    """Trains all parameters but those of one first name, for `Traits.trainable`."""
+
+    def trainable(params: Any) -> Any:
+        return {
+            own: jax.tree.map(lambda _, learns=own != name: learns, part)
+            for own, part in params.items()
+        }
+
+    return trainable
