@@ -19,10 +19,9 @@ import jax
 import jax.numpy as jnp
 
 from cellrec_jax import masking
-from cellrec_jax.losses import multitask
 from cellrec_jax.methods import encoder, frozen
+from cellrec_jax.methods.multitask import costs, targets
 from cellrec_jax.methods.multitask import decode as decode_lib
-from cellrec_jax.methods.multitask import targets
 from cellrec_jax.methods.multitask.options import Options
 from cellrec_jax.nn import maps, resnet
 from cellrec_jax.types import (
@@ -181,45 +180,25 @@ def _loss_fn(
         num_classes=num_classes,
     )
     probs = {name: jax.nn.sigmoid(values) for name, values in logits.items()}
-    valid = batch.valid
     circles = targets.paint(batch, num_classes, loss)
-    main = functools.partial(
-        multitask.main_loss,
-        bce_weight=loss.bce_weight,
-        iou_weight=loss.iou_weight,
-        form=loss.iou_form,
-        literal=loss.literal,
-    )
-    error = functools.partial(multitask.map_error, norm=loss.norm)
-    costs = {"map": jax.vmap(main)(logits["main"], circles, valid)}
-    weights = {"map": 1.0}
-    metrics: Metrics = {}
+    parts = {"map": costs.of_main(logits["main"], circles, batch.valid, loss)}
     facts = {"highest": jnp.max(probs["main"], axis=(1, 2, 3))}
+    metrics: Metrics = {}
     if "dynamic" in decoders:
         polygons = targets.paint_polygons(batch, rng, num_classes, loss)
-        costs["dynamic"] = jax.vmap(error)(probs["dynamic"], polygons, valid)
-        costs["consistency"] = jax.vmap(error)(probs["main"], probs["dynamic"], valid)
-        weights["dynamic"] = loss.dynamic_weight
-        weights["consistency"] = loss.consistency_weight
-        changed = jax.vmap(functools.partial(multitask.map_error, norm="absolute"))
-        facts["polygons_differ"] = changed(polygons, circles, valid)
+        parts |= costs.of_dynamic(probs, polygons, batch.valid, loss)
+        changed = costs.errors("absolute")
+        facts["polygons_differ"] = changed(polygons, circles, batch.valid)
     if "prior" in decoders:
         target = prior_map(params[FIRST], batch.image, options, num_classes)
-        prior = functools.partial(
-            multitask.prior_error, norm=loss.norm, literal=loss.literal
-        )
-        costs["prior"] = jax.vmap(prior)(probs["prior"], target, valid)
-        weights["prior"] = loss.prior_weight
-        known = valid & batch.image_mask[:, None, None]
-        own = circles[..., loss.prior_class] > 0
-        metrics = {
-            "prior_inside": masking.masked_sum_count(target[..., 0], known & own),
-            "prior_outside": masking.masked_sum_count(target[..., 0], known & ~own),
-        }
+        parts["prior"] = costs.of_prior(probs["prior"], target, batch.valid, loss)
+        metrics = costs.prior_metrics(target, circles, batch, loss)
     means = {
         name: masking.masked_mean(values, batch.image_mask)
-        for name, values in costs.items()
+        for name, values in parts.items()
     }
+    weights = {"map": 1.0, "dynamic": loss.dynamic_weight, "prior": loss.prior_weight}
+    weights["consistency"] = loss.consistency_weight
     total = sum(weights[name] * mean for name, mean in means.items())
     metrics |= {f"loss/{name}": (mean, jnp.ones(())) for name, mean in means.items()}
     for name, values in facts.items():
