@@ -25,21 +25,21 @@ class Killed(BaseException):
     """In place of SIGKILL: nothing catches it."""
 
 
-def _image(seed):
-    """Two dark and two reddish discs of 5 px at CELLS, on noise; uint8 [H, W, 3]."""
+def _image(seed, alike=False):
+    """Two dark and two reddish (or dark) discs of 5 px at CELLS, on noise; uint8."""
     rng = np.random.default_rng(seed)
     y, x = np.meshgrid(*(np.arange(n) + 0.5 for n in SIZE_HW), indexing="ij")
     image = 200 + rng.normal(0, 4, (*SIZE_HW, 3))
     for (py, px), label in zip(CELLS, LABELS, strict=True):
-        color = (150, 40, 40) if label else (40, 40, 60)
+        color = (150, 40, 40) if label and not alike else (40, 40, 60)
         image[np.hypot(y - py, x - px) <= 5] = color
     return np.clip(image, 0, 255).astype(np.uint8)
 
 
-def _data(keep_rate=1.0, given=4):
+def _data(keep_rate=1.0, given=4, alike=False):
     """Three training images, one to validate, one to test."""
     source = arrays.from_arrays(
-        [_image(seed) for seed in range(5)],
+        [_image(seed, alike) for seed in range(5)],
         [CELLS[:given] if seed < 3 else CELLS for seed in range(5)],
         [LABELS[:given] if seed < 3 else LABELS for seed in range(5)],
         class_names=("dark", "red"),
@@ -228,22 +228,23 @@ def test_an_image_is_searched_once(tmp_path):
 
 @pytest.mark.slow
 def test_a_detector_finds_what_was_left_out(tmp_path, capsys):
-    """Trained on half of the cells of images that are easy to learn."""
+    """Trained on half of the cells, which look alike, and low ones are cells too."""
     settings = {
-        **{"detector.steps": 60, "detector.rounds": 0, "total_steps": 1},
+        **{"detector.steps": 150, "detector.rounds": 0, "total_steps": 1},
+        "detector.least_area": 6,
         **{"model.width": 4, "optim.learning_rate": 1e-2},
     }
     experiment = _partial(**settings)
     args = (experiment, tmp_path, Console())
-    assert run.train_and_evaluate(*args, data=_data(0.5)) == 0
+    assert run.train_and_evaluate(*args, data=_data(0.5, alike=True)) == 0
     out = capsys.readouterr().out
     (line,) = [line for line in out.splitlines() if "beside" in line]
     numbers = [int(word) for word in line.split() if word.isdecimal()]
     found, given, right, left_out, others = numbers
     assert (found, given) == (right + others, 6)
     assert left_out == 6
-    assert right >= 5
-    assert others <= 1
+    assert right >= 4
+    assert others <= 2
 
 
 def test_points_that_are_lost_are_refused(tmp_path):
