@@ -20,8 +20,7 @@ import jax
 import jax.numpy as jnp
 
 from cellrec_jax import config, main, methods
-from cellrec_jax.data import augment
-from cellrec_jax.train import loop, parallel, start
+from cellrec_jax.train import parallel, start
 from cellrec_jax.train import step as step_lib
 from cellrec_jax.types import Batch
 
@@ -72,25 +71,10 @@ def fingerprint(name: str) -> dict[str, Any]:
     """Counts the training step of a preset; nothing is compiled or run."""
     experiment = methods.freeze(main.load_config(name))
     method = methods.build(experiment, _num_classes(experiment))
-    kept: list[Any] = []
-
-    def fresh() -> Any:
-        state, optimizer = start.make_state(experiment, method)
-        kept.append(optimizer)
-        return state
-
-    state = jax.eval_shape(fresh)
-    options = loop.augment_from(experiment)
-    step = step_lib.make_step(
-        method,
-        kept[0],
-        lambda batch, rng: augment.augment(batch, rng, options),
-        seed=experiment.seed,
-        total_steps=experiment.total_steps,
-        ema=experiment.optim.ema,
-    )
+    state = jax.eval_shape(lambda: start.make_state(experiment, method))
+    step = step_lib.program(experiment, method).step
     mapped = parallel.pmap_step(step, jax.devices()[:1])
-    lowered = mapped.lower(state, _batch(experiment))
+    lowered = mapped.lower(state, _batch(experiment), jax.random.key(0))
     cost, text = lowered.cost_analysis(), lowered.as_text()
     found: dict[str, Any] = {"jax": jax.__version__, "flops": cost["flops"]}
     found["bytes"] = cost["bytes accessed"]

@@ -323,7 +323,7 @@ def test_where_results_are_shared_may_change_after_training(finished, tmp_path):
 def test_weights_of_another_run_leave_the_first_network_alone(finished):
     """Only what detects is taken: the other's prior may be of other images."""
     experiment = _experiment(**{"seed": 1})
-    state, _ = start.make_state(experiment, methods.build(experiment, 2))
+    state = start.make_state(experiment, methods.build(experiment, 2))
     names = _data().train.source.class_names
     params, _, line = start.start_from(finished, state.params, state.model_state, names)
     assert line.endswith("new: dynamic, first, prior")

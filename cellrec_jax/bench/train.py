@@ -16,7 +16,7 @@ from cellrec_jax import methods
 from cellrec_jax.bench import experiments, machine, timing
 from cellrec_jax.bench.report import Report, Row, Say, Settings
 from cellrec_jax.config import Experiment
-from cellrec_jax.data import arrays, augment
+from cellrec_jax.data import arrays
 from cellrec_jax.data.example import ExampleSpec, prepare
 from cellrec_jax.data.synthetic import source as synthetic
 from cellrec_jax.train import parallel, start
@@ -83,29 +83,19 @@ def begin(
     Each call goes on where the last one was, and returns the losses (sum, count); the
     first step compiles. Images are rounded up to a multiple of the devices.
     """
-    from cellrec_jax.train import loop  # late: needs what kernels do without
-
     batch_size = batch_size or experiment.batch_size
     batch_size += -batch_size % jax.device_count()
-    options = loop.augment_from(experiment)
     method = methods.build(experiment, num_classes)
-    state, optimizer = start.make_state(experiment, method)
-    one_step = step_lib.make_step(
-        method,
-        optimizer,
-        lambda batch, rng: augment.augment(batch, rng, options),
-        seed=experiment.seed,
-        total_steps=experiment.total_steps,
-        ema=experiment.optim.ema,
-    )
-    state, step = parallel.place(state), parallel.pmap_step(one_step)
+    state = start.make_state(experiment, method)
+    step = step_lib.program(experiment, method).compiled
+    state, key = parallel.place((state, jax.random.key(experiment.seed)))
     batches = _batches(experiment, batch_size)
 
     def advance(number: int) -> list[Any]:
         nonlocal state
         losses = []
         for _ in range(number):
-            state, metrics = step(state, parallel.shard(next(batches)))
+            state, metrics = step(state, parallel.shard(next(batches)), key)
             losses.append(metrics["loss"])
         jax.block_until_ready((state, losses))
         return losses

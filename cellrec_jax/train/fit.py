@@ -57,7 +57,7 @@ def train(
         console.track,
     )
     console.line(line)
-    fresh, _ = start_lib.make_state(experiment, method)
+    fresh = start_lib.make_state(experiment, method)
     state = fresh.replace(step=jnp.int32(experiment.total_steps), params=params)
     meta = loop.make_meta(experiment, class_names, seen, loaded.look)
     manager = checkpoint.open_manager(workdir, experiment.checkpoint)

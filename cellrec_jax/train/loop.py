@@ -60,16 +60,15 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
     """
     # 1. Devices and data.
     parallel.check_batch_size(experiment.batch_size, jax.device_count())
-    augment_options = augment_from(experiment)
-    augment.check(augment_options, experiment.data.size_hw)
+    augment.check(step_lib.augment_from(experiment), experiment.data.size_hw)
     source = feed.open_feed(experiment, data.train, console.track)
     class_names = data.train.source.class_names
     for note in notes(experiment, data, source.seen):
         console.line(note)
     console.line(summary(experiment, data, source.seen))
 
-    # 2. Optimiser, fresh state.
-    state, optimizer = start_lib.make_state(experiment, method)
+    # 2. Fresh state.
+    state = start_lib.make_state(experiment, method)
     manager = checkpoint.open_manager(workdir, experiment.checkpoint)
 
     # 3. Restore, or start from other weights.
@@ -93,18 +92,10 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
         )
     start = int(state.step)
     write = _writer(workdir / "metrics.jsonl", start)
-    state = parallel.place(state)
 
     # 4. The step.
-    step_fn = step_lib.make_step(
-        method,
-        optimizer,
-        lambda batch, rng: augment.augment(batch, rng, augment_options),
-        seed=experiment.seed,
-        total_steps=experiment.total_steps,
-        ema=experiment.optim.ema,
-    )
-    pmapped = parallel.pmap_step(step_fn)
+    step_fn = step_lib.program(experiment, method).compiled
+    state, key = parallel.place((state, jax.random.key(experiment.seed)))
     validate = None
     if val_images:
         validate = fitting.validator(experiment, method, val_images, data.fitting)
@@ -123,7 +114,7 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
             overdue = score_of(state)
             checkpoint.save(manager, state, meta, overdue, again=True)
         for step in range(start + 1, experiment.total_steps + 1):
-            state, metrics = pmapped(state, parallel.shard(next(batches)))
+            state, metrics = step_fn(state, parallel.shard(next(batches)), key)
             pending.append(metrics)
             # At most one step ahead of the device, so that times mean something.
             jax.block_until_ready(metrics if step == start + 1 else pending[-2:-1])
@@ -150,20 +141,6 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
     manager.wait_until_finished()
     manager.close()
     return Outcome(state, meta, caught.exit_code, clock.timing())
-
-
-def augment_from(experiment: Experiment) -> augment.AugmentOptions:
-    """The augmentation that a configuration asks for."""
-    data = experiment.data
-    return augment.AugmentOptions(
-        crop_hw=data.crop_hw if any(data.crop_hw) else None,
-        flip=data.flip,
-        turn=data.turn,
-        hed_jitter=data.hed_jitter,
-        scale_jitter=data.scale_jitter,
-        brightness=data.brightness,
-        contrast=data.contrast,
-    )
 
 
 def _is_due(step: int, every: int) -> bool:

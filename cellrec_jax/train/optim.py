@@ -1,5 +1,6 @@
 """Optimisers and schedules, from optax."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -29,9 +30,11 @@ def make_schedule(config: OptimConfig, total_steps: int) -> optax.Schedule:
 
 
 def make_optimizer(
-    config: OptimConfig, total_steps: int, trainable: Any
+    config: OptimConfig,
+    total_steps: int,
+    trainable: Callable[[Any], Any] | None = None,
 ) -> optax.GradientTransformation:
-    """Optimiser of `trainable` (a tree of bool); frozen parameters get no update.
+    """Optimiser of what `Traits.trainable` says; the others get no update.
 
     Weight decay touches kernels only (two or more axes).
     """
@@ -48,7 +51,11 @@ def make_optimizer(
         parts.append(
             optax.adamw(schedule, weight_decay=config.weight_decay, mask=_is_kernel)
         )
-    labels = jax.tree.map(lambda train: "train" if train else "freeze", trainable)
+
+    def labels(params: Any) -> Any:
+        mask = trainable(params) if trainable else jax.tree.map(lambda _: True, params)
+        return jax.tree.map(lambda train: "train" if train else "freeze", mask)
+
     return optax.partition(
         {"train": optax.chain(*parts), "freeze": optax.set_to_zero()}, labels
     )

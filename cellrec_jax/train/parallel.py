@@ -13,17 +13,17 @@ from cellrec_jax.masking import AXIS
 def pmap_step(
     step: Callable[..., Any], devices: Sequence[jax.Device] | None = None
 ) -> Callable[..., Any]:
-    """Maps `step(state, batch) -> (state, metrics)` over local devices, None for all.
+    """Maps `step(state, batch, key) -> (state, metrics)` over devices (None: local).
 
     Results must be equal on all: only device 0's comes back. The batch has a leading
-    device axis, `masking.AXIS`. Only single-process runs donate the state: others
-    crash.
+    device axis, `masking.AXIS`, state and key are those of `place`. Only single-process
+    runs donate the state: others crash.
     """
     donated = (0,) if jax.process_count() == 1 else ()
     return jax.pmap(
         step,
         axis_name=AXIS,
-        in_axes=(None, 0),
+        in_axes=(None, 0, None),
         out_axes=(None, None),
         donate_argnums=donated,
         devices=devices,
@@ -31,15 +31,9 @@ def pmap_step(
 
 
 def place(state: Any, devices: Sequence[jax.Device] | None = None) -> Any:
-    """Puts a state where `pmap_step` leaves it, else the second step compiles again."""
-    identity = jax.pmap(
-        lambda tree, _: tree,
-        axis_name=AXIS,
-        in_axes=(None, 0),
-        out_axes=None,
-        devices=devices,
-    )
-    return identity(state, np.zeros(_count(devices), np.int8))
+    """Copies a state to where `pmap_step` leaves it, so that steps move nothing."""
+    everywhere = jax.sharding.PartitionSpec()
+    return jax.device_put(state, _sharding(everywhere, devices), may_alias=False)
 
 
 def check_batch_size(batch_size: int, num_devices: int) -> None:
@@ -60,6 +54,14 @@ def shard(batch: Any, devices: Sequence[jax.Device] | None = None) -> Any:
         return x.reshape(num_devices, x.shape[0] // num_devices, *x.shape[1:])
 
     return jax.tree.map(split, batch)
+
+
+def _sharding(
+    spec: jax.sharding.PartitionSpec, devices: Sequence[jax.Device] | None
+) -> jax.sharding.NamedSharding:
+    """Over this process's devices, as `jax.pmap` has it."""
+    local = jax.local_devices() if devices is None else devices
+    return jax.sharding.NamedSharding(jax.sharding.Mesh(np.array(local), (AXIS,)), spec)
 
 
 def _count(devices: Sequence[jax.Device] | None) -> int:

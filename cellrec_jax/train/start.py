@@ -1,7 +1,6 @@
 """What training starts from: fresh, pretrained, or another run's weights."""
 
 from collections.abc import Mapping, Sequence
-import functools
 from typing import Any
 
 from etils import epath
@@ -13,7 +12,6 @@ import orbax.checkpoint as ocp
 from cellrec_jax import errors, methods
 from cellrec_jax.config import Experiment
 from cellrec_jax.io.console import Console
-from cellrec_jax.train import optim
 from cellrec_jax.train import step as step_lib
 from cellrec_jax.types import Method, TrainState
 from cellrec_jax.workdir import checkpoint
@@ -22,17 +20,12 @@ from cellrec_jax.workdir import model as model_lib
 
 def make_state(
     experiment: Experiment, method: Method, num_channels: int = 3
-) -> tuple[TrainState, Any]:
-    """State before the first step, and the optimiser."""
+) -> TrainState:
+    """State before the first step."""
     image = jnp.zeros((1, 64, 64, num_channels))
     params, model_state = method.init(jax.random.key(experiment.seed), image)
-    every = functools.partial(jax.tree.map, lambda _: True)
-    trainable = (method.traits.trainable or every)(params)
-    optimizer = optim.make_optimizer(
-        experiment.optim, experiment.total_steps, trainable
-    )
-    ema = experiment.optim.ema
-    return step_lib.init_state(optimizer, params, model_state, ema=ema), optimizer
+    optimizer = step_lib.program(experiment, method).optimizer
+    return step_lib.init_state(optimizer, params, model_state, ema=experiment.optim.ema)
 
 
 def initial_weights(

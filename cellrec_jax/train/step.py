@@ -1,15 +1,80 @@
 """One training step: the only gradients, optimiser updates and collectives."""
 
 from collections.abc import Callable
-from typing import Any
+import functools
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
+from cellrec_jax.config import Experiment, OptimConfig
+from cellrec_jax.data import augment as augment_lib
 from cellrec_jax.masking import AXIS
-from cellrec_jax.train import optim
+from cellrec_jax.train import optim, parallel
 from cellrec_jax.types import Batch, Method, Metrics, Progress, TrainState
+
+Step = Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Metrics]]
+"""(state, batch of one device, key) -> (state, metrics)."""
+
+
+class Program(NamedTuple):
+    """What a training runs."""
+
+    optimizer: optax.GradientTransformation
+    step: Step
+    compiled: Callable[..., Any]
+    """`step` over this process's devices, see `parallel.pmap_step`."""
+
+
+def program(experiment: Experiment, method: Method) -> Program:
+    """The step of an experiment: one, compiled once, for all that are trained alike.
+
+    Seeds, rounds and resumed runs are; a method whose `init` alone differs is.
+    """
+    return _program(
+        method._replace(init=_no_init, stages=()),
+        experiment.optim,
+        augment_from(experiment),
+        experiment.total_steps,
+    )
+
+
+@functools.lru_cache(maxsize=4)  # a run has up to three: two stages and their rounds
+def _program(
+    method: Method,
+    config: OptimConfig,
+    options: augment_lib.AugmentOptions,
+    total_steps: int,
+) -> Program:
+    optimizer = optim.make_optimizer(config, total_steps, method.traits.trainable)
+    step = make_step(
+        method,
+        optimizer,
+        functools.partial(augment_lib.augment, options=options),
+        total_steps=total_steps,
+        ema=config.ema,
+    )
+    return Program(optimizer, step, parallel.pmap_step(step))
+
+
+def _no_init(*_: Any) -> Any:
+    """Stands for `Method.init`, which no step calls."""
+    raise NotImplementedError
+
+
+def augment_from(experiment: Experiment) -> augment_lib.AugmentOptions:
+    """The augmentation that a configuration asks for."""
+    data = experiment.data
+    return augment_lib.AugmentOptions(
+        crop_hw=data.crop_hw if any(data.crop_hw) else None,
+        flip=data.flip,
+        turn=data.turn,
+        hed_jitter=data.hed_jitter,
+        scale_jitter=data.scale_jitter,
+        brightness=data.brightness,
+        contrast=data.contrast,
+    )
 
 
 def make_step(
@@ -17,19 +82,20 @@ def make_step(
     optimizer: optax.GradientTransformation,
     augment: Callable[[Batch, jax.Array], Batch],
     *,
-    seed: int,
     total_steps: int,
     ema: float = 0.0,
-) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
-    """Builds (state, batch of one device) -> (state, metrics) for `pmap_step`.
+) -> Step:
+    """Builds a step for `pmap_step`.
 
-    Draws are keyed by (seed, step, global example index). Losses divide by counts
+    Draws are keyed by (key, step, global example index). Losses divide by counts
     averaged over devices; `ema` is the decay of averaged parameters and batch
     statistics, 0 is none.
     """
 
-    def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-        rng = jax.random.fold_in(jax.random.key(seed), state.step)
+    def step(
+        state: TrainState, batch: Batch, key: jax.Array
+    ) -> tuple[TrainState, Metrics]:
+        rng = jax.random.fold_in(key, state.step)
         augment_rng, loss_rng = jax.random.split(rng)
         batch = augment(batch, augment_rng)
         grad_fn = jax.value_and_grad(method.loss_fn, has_aux=True)

@@ -48,17 +48,12 @@ def _check_devices_agree(
       The metrics of the last step.
     """
     params, model_state = weights
-    everything = jax.tree.map(lambda _: True, params)
-    trainable = (
-        method.traits.trainable(params) if method.traits.trainable else everything
-    )
-    tx = optim.make_optimizer(OptimConfig(), 10, trainable)
+    tx = optim.make_optimizer(OptimConfig(), 10, method.traits.trainable)
     options = augment.AugmentOptions(crop_hw=(64, 64), turn=True)
     step = step_lib.make_step(
         method,
         tx,
         lambda b, r: augment.augment(b, r, options),
-        seed=0,
         total_steps=10,
     )
     results = []
@@ -66,12 +61,12 @@ def _check_devices_agree(
         devices = jax.devices()[:number]
         pmapped = parallel.pmap_step(step, devices)
         state = step_lib.init_state(tx, params, model_state)
-        state = parallel.place(state, devices)
+        state, key = parallel.place((state, jax.random.key(0)), devices)
         split = parallel.shard(jax.device_put(batch), devices)
-        state, metrics = pmapped(state, split)  # compiles
+        state, metrics = pmapped(state, split, key)  # compiles
         with jax.transfer_guard_host_to_device("disallow"):
             for _ in range(2):
-                state, metrics = pmapped(state, split)
+                state, metrics = pmapped(state, split, key)
         means = {name: total / count for name, (total, count) in metrics.items()}
         results.append(jax.device_get((state.params, state.model_state, means)))
     for other in results[1:]:
@@ -89,11 +84,7 @@ def _overfit(
 ) -> tuple[Any, Any, Mapping[str, Any]]:
     """Weights, state and metrics of the last of some steps on one batch."""
     params, state = method.init(jax.random.key(0), batch.image)
-    everything = jax.tree.map(lambda _: True, params)
-    trainable = method.traits.trainable
-    tx = optim.make_optimizer(
-        config, steps, trainable(params) if trainable else everything
-    )
+    tx = optim.make_optimizer(config, steps, method.traits.trainable)
     opt_state = tx.init(params)
 
     @functools.partial(jax.jit, donate_argnums=(0, 1), compiler_options=_USUAL)

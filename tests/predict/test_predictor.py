@@ -392,7 +392,7 @@ def test_tiles_of_matched_points_are_the_whole_image(
         },
     )
     method = methods.build(experiment, 2)
-    state, _ = start.make_state(experiment, method)
+    state = start.make_state(experiment, method)
 
     def lower(path, leaf):  # else features double from block to block of many
         return 0.6 * leaf if path[-1].key == "scale" else leaf

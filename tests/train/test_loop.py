@@ -61,15 +61,6 @@ def test_a_resumed_run_keeps_what_it_has_fitted():
     assert loop._carried({**stored, **kept}, other) == started
 
 
-def test_no_crop_is_none(tiny_experiment):
-    assert loop.augment_from(tiny_experiment).crop_hw == (64, 64)
-    whole = dataclasses.replace(
-        tiny_experiment,
-        data=dataclasses.replace(tiny_experiment.data, crop_hw=(0, 0)),
-    )
-    assert loop.augment_from(whole).crop_hw is None
-
-
 def test_a_class_without_training_cells_is_said(tiny_experiment):
     source = Source("any", ("a", "b"), ("1",), lambda _: None)
     data = sets.Sets(*(sets.Split(source, ids, None) for ids in "1  "), ("drawn",))

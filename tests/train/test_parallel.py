@@ -23,8 +23,10 @@ def test_indivisible_batch_names_the_flag():
         parallel.check_batch_size(6, 4)
 
 
-def _step(state, batch):
+def _step(state, batch, key):
     """Gradient of a masked mean with unequal counts: the trap of per-device means."""
+
+    del key
 
     def loss(w):
         return masking.masked_mean((w - batch["x"]) ** 2, batch["mask"])
@@ -44,9 +46,9 @@ BATCH = {
 def test_three_steps_do_not_depend_on_the_devices(number):
     devices = jax.devices()[:number]
     step = parallel.pmap_step(_step, devices)
-    state = parallel.place({"w": jnp.zeros(())}, devices)
+    state, key = parallel.place(({"w": jnp.zeros(())}, jax.random.key(0)), devices)
     for _ in range(3):
-        state, value = step(state, parallel.shard(BATCH, devices))
+        state, value = step(state, parallel.shard(BATCH, devices), key)
     w = 0.0
     for _ in range(3):  # mean of the three real numbers is 11/3
         w -= 0.1 * 2 * (w - 11 / 3)
@@ -56,6 +58,6 @@ def test_three_steps_do_not_depend_on_the_devices(number):
 
 def test_a_placed_state_compiles_once():
     step = parallel.pmap_step(chex.assert_max_traces(_step, 1))
-    state = parallel.place({"w": jnp.zeros(())})
+    state, key = parallel.place(({"w": jnp.zeros(())}, jax.random.key(0)))
     for _ in range(3):
-        state, _ = step(state, parallel.shard(BATCH))
+        state, _ = step(state, parallel.shard(BATCH), key)

@@ -16,7 +16,7 @@ from cellrec_jax.workdir import model
 def test_weights_of_another_run_are_taken_and_new_heads_named(trained):
     experiment = model.restore(trained).experiment
     method = methods.build(experiment, num_classes=2)
-    state, _ = start.make_state(experiment, method)
+    state = start.make_state(experiment, method)
     params, _, line = start.start_from(
         trained, state.params, state.model_state, ["a", "b"]
     )
@@ -33,7 +33,7 @@ def test_weights_of_classes_are_not_taken_for_those_of_others(trained):
     """As many, but of another name; all the rest is taken."""
     experiment = model.restore(trained).experiment
     method = methods.build(experiment, num_classes=1)
-    state, _ = start.make_state(experiment, method)
+    state = start.make_state(experiment, method)
     fresh = state.params, state.model_state
     *_, line = start.start_from(trained, *fresh, ["tumour"])
     assert "new" not in line

@@ -1,10 +1,13 @@
 """The training step gives the same numbers however its batch is spread."""
 
+import dataclasses
+
 import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from cellrec_jax import methods
 from cellrec_jax.config import OptimConfig
 from cellrec_jax.train import optim, parallel
 from cellrec_jax.train import step as step_lib
@@ -28,20 +31,18 @@ def _toy_loss(params, model_state, batch, rng, progress, *, averaged):
 TOY = Method(init=lambda *_: None, loss_fn=_toy_loss, predict=lambda *_: None)
 
 
-def _run_toy(number, ema=0.0, steps=3, scale=1.0):
+def _run_toy(number, ema=0.0, steps=3, scale=1.0, seed=3):
     devices = jax.devices()[:number]
-    tx = optim.make_optimizer(OptimConfig(learning_rate=0.1), 10, {"w": True})
+    tx = optim.make_optimizer(OptimConfig(learning_rate=0.1), 10)
     params, model_state = {"w": jnp.float32(1.0)}, {"sum": jnp.float32(0.0)}
     state = step_lib.init_state(tx, params, model_state, ema=ema)
-    step = step_lib.make_step(
-        TOY, tx, lambda batch, _: batch, seed=3, total_steps=10, ema=ema
-    )
+    step = step_lib.make_step(TOY, tx, lambda batch, _: batch, total_steps=10, ema=ema)
     pmapped = parallel.pmap_step(step, devices)
-    state = parallel.place(state, devices)
+    state, key = parallel.place((state, jax.random.key(seed)), devices)
     batch = {"x": scale * np.arange(4, dtype=np.float32), "index": np.arange(4)}
     metrics = {}
     for _ in range(steps):
-        state, metrics = pmapped(state, parallel.shard(batch, devices))
+        state, metrics = pmapped(state, parallel.shard(batch, devices), key)
     return jax.device_get((state, metrics))
 
 
@@ -55,6 +56,34 @@ def test_draws_change_from_step_to_step():
     """At x = 0 the loss is the noise alone."""
     losses = [_run_toy(2, steps=n, scale=0.0)[1]["loss"][0] for n in (1, 2, 3)]
     assert len(set(map(float, losses))) == 3
+
+
+def test_a_seed_is_an_argument():
+    """At x = 0 the loss is the noise alone: of the key, the step and the example."""
+    for seed in (3, 4):
+        rng = jax.random.split(jax.random.fold_in(jax.random.key(seed), 0))[1]
+        draw = [jax.random.normal(jax.random.fold_in(rng, i), ()) for i in range(4)]
+        _, metrics = _run_toy(2, steps=1, scale=0.0, seed=seed)
+        loss = metrics["loss"][0] / metrics["loss"][1]
+        np.testing.assert_allclose(loss, np.mean(np.square(draw)) * 1e-4, rtol=1e-5)
+
+
+def test_trainings_alike_share_one_program(tiny_experiment):
+    """Whatever their seed and first weights; not where schedules or crops differ."""
+    method = methods.build(tiny_experiment, 1)
+    one = step_lib.program(tiny_experiment, method)
+    other = dataclasses.replace(tiny_experiment, seed=5)
+    started = method._replace(init=lambda *_: ({}, {}))
+    assert step_lib.program(other, started) is one
+    for changes in ({"total_steps": 5}, {"data.crop_hw": (32, 32)}, {"optim.ema": 0.9}):
+        changed = methods.changed(tiny_experiment, changes)
+        assert step_lib.program(changed, method) is not one
+
+
+def test_no_crop_is_none(tiny_experiment):
+    assert step_lib.augment_from(tiny_experiment).crop_hw == (64, 64)
+    whole = methods.changed(tiny_experiment, {"data.crop_hw": (0, 0)})
+    assert step_lib.augment_from(whole).crop_hw is None
 
 
 def test_metrics_add_up_and_the_step_counts():

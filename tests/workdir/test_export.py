@@ -27,7 +27,7 @@ def _saved(workdir, ema=0.0):
         }
     )
     method = methods.build(experiment, 2)
-    spec = jax.eval_shape(lambda: start.make_state(experiment, method)[0])
+    spec = jax.eval_shape(lambda: start.make_state(experiment, method))
     leaves, structure = jax.tree.flatten(spec)
     filled = [
         np.full(leaf.shape, value, leaf.dtype) for value, leaf in enumerate(leaves, 3)
@@ -139,7 +139,7 @@ def test_the_runs_training_images_are_known(exported, capsys):
 
 def test_another_run_starts_from_it_alike(exported, tiny_experiment):
     method = methods.build(tiny_experiment, 1)
-    state, _ = start.make_state(tiny_experiment, method)
+    state = start.make_state(tiny_experiment, method)
     found = [
         start.start_from(epath.Path(run), state.params, state.model_state, ("tumour",))
         for run in exported

@@ -69,7 +69,7 @@ def test_averages_come_with_their_statistics(tmp_path, older, ema):
         {"method": "heatmap_pu", "model": tiny, "optim": {"ema": float(ema)}}
     )
     method = methods.build(experiment, 1)
-    spec = jax.eval_shape(lambda: start.make_state(experiment, method)[0])
+    spec = jax.eval_shape(lambda: start.make_state(experiment, method))
 
     def filled(value: float) -> TrainState:
         return jax.tree.map(lambda leaf: np.full(leaf.shape, value, leaf.dtype), spec)
