@@ -4,6 +4,7 @@ The order is a pure function of (seed, step), for resumed runs and many processe
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+import functools
 from typing import Any
 
 import jax
@@ -75,13 +76,17 @@ def num_bytes(example: Example) -> int:
     return example.image.nbytes + example.valid.nbytes + example.maps.nbytes
 
 
+@functools.lru_cache(maxsize=4)  # steps of an epoch share it; a batch may have two
 def order(num: int, seed: int, epoch: int) -> np.ndarray:
     """Shuffles `num` images for one epoch: int64 [num], a permutation of 0..num-1.
 
-    Sorts raw Philox words, which unlike `permutation` do not change with NumPy.
+    Sorts raw Philox words, which unlike `permutation` do not change with NumPy. Kept
+    for the next steps: not to be written to.
     """
     words = np.random.Philox(key=np.array([seed, epoch], np.uint64)).random_raw(num)
-    return np.argsort(words, kind="stable")
+    shuffled = np.argsort(words, kind="stable")
+    shuffled.setflags(write=False)
+    return shuffled
 
 
 def batch_indices(num: int, batch_size: int, seed: int, step: int) -> np.ndarray:
@@ -89,12 +94,12 @@ def batch_indices(num: int, batch_size: int, seed: int, step: int) -> np.ndarray
 
     Permutations of epochs follow each other without gaps, also within a batch.
     """
-    epochs, places = np.divmod(step * batch_size + np.arange(batch_size), num)
-    orders = {int(epoch): order(num, seed, int(epoch)) for epoch in np.unique(epochs)}
-    return np.array(
-        [orders[int(e)][place] for e, place in zip(epochs, places, strict=True)],
-        np.int64,
-    )
+    first, last = step * batch_size, (step + 1) * batch_size
+    parts = []
+    for epoch in range(first // num, -(-last // num)):
+        begin = max(first - epoch * num, 0)
+        parts.append(order(num, seed, epoch)[begin : last - epoch * num])
+    return np.concatenate(parts)
 
 
 def train_batches(

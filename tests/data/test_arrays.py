@@ -81,6 +81,13 @@ def test_order_is_a_permutation_fixed_for_ever():
     assert arrays.order(5, 3, 2).tolist() == sorted(range(5), key=lambda i: words[i])
 
 
+def test_an_epoch_is_shuffled_once():
+    arrays.order.cache_clear()
+    found = [arrays.batch_indices(100, 8, 3, step) for step in range(25)]
+    assert arrays.order.cache_info().misses == 2
+    assert sorted(np.concatenate(found)) == sorted([*range(100), *range(100)])
+
+
 @pytest.mark.parametrize("batch_size", [2, 3, 7, 10, 20])
 def test_batches_go_through_whole_epochs(batch_size):
     steps = 70 // batch_size
