@@ -4,11 +4,15 @@ What is compiled runs once or twice and on small arrays: it is compiled with few
 optimisations, and kept in a folder that all processes of a test run share.
 """
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
+import contextlib
 import ctypes
 import gc
+import logging
 import os
 from pathlib import Path
+import re
 import shutil
 import tempfile
 
@@ -109,6 +113,49 @@ def _few_memory_maps() -> Iterator[None]:
         jax.clear_caches()
         gc.collect()
         ctypes.CDLL(None).malloc_trim(0)  # of glibc: gives freed memory back
+
+
+class Compilations(logging.Handler):
+    """Counts programs as JAX tells of them: also those that a cache on disk has."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.names: Counter[str] = Counter()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if found := re.match(r"Compiling (\S+) with", record.getMessage()):
+            self.names[found[1]] += 1
+
+    @property
+    def steps(self) -> int:
+        """Training steps; `jax.pmap` calls all that it maps alike."""
+        return self.names["jit(_fun)"]
+
+    @property
+    def predictions(self) -> int:
+        """Predictions of windows."""
+        return self.names["jit(predict)"]
+
+
+@contextlib.contextmanager
+def _count_compilations() -> Iterator[Compilations]:
+    logger, handler = logging.getLogger("jax._src.interpreters.pxla"), Compilations()
+    level = logger.level
+    logger.setLevel(logging.DEBUG)
+    logger.addHandler(handler)
+    try:
+        yield handler
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
+@pytest.fixture(scope="session")
+def count_compilations() -> Callable[
+    [], contextlib.AbstractContextManager[Compilations]
+]:
+    """A context that counts what is compiled in it, by name."""
+    return _count_compilations
 
 
 @pytest.fixture
@@ -220,7 +267,10 @@ def trained(
     arguments += tiny_overrides
     arguments += [f"--config.data.root={bcdata_folder}", "--config.data.train_ids=0-3"]
     arguments += ["--config.data.val_ids=4", "--config.data.test_ids", "5"]
-    assert main.run(arguments) == 0
+    with _count_compilations() as found:
+        assert main.run(arguments) == 0
+    # Or known from an earlier test.
+    assert max(found.steps, found.predictions) <= 1, found.names
     return workdir
 
 

@@ -86,9 +86,12 @@ def _found(
     network: Network, batches: Iterator[tuple[list[_View], Windows]]
 ) -> Iterator[tuple[list[_View], Detections]]:
     """Predictions on the host; while one batch is fetched the next one is computed."""
+    device = jax.local_devices()[0]  # for all, else each place compiles its own
+    weights = network.params, network.model_state
+    params, model_state = jax.device_put(weights, device)
     running: tuple[list[_View], Detections] | None = None
     for views, windows in _ahead(batches):
-        found = network.predict(network.params, network.model_state, windows)
+        found = network.predict(params, model_state, jax.device_put(windows, device))
         if running:
             yield running[0], jax.device_get(running[1])
         running = views, found

@@ -111,7 +111,7 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
         console.training(start, experiment.total_steps) as show,
     ):
         if meta["score_due"]:  # a signal came when it was
-            overdue = score_of(state)
+            overdue = score_of(state, start)
             checkpoint.save(manager, state, meta, overdue, again=True)
         for step in range(start + 1, experiment.total_steps + 1):
             state, metrics = step_fn(state, parallel.shard(next(batches)), key)
@@ -132,7 +132,7 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
             # Schedulers do not wait long: a resumed run makes up for it.
             meta["score_due"] = due and stopped and not finished
             scored = finished or (due and not stopped)
-            score = score_of(state) if scored else None
+            score = score_of(state, step) if scored else None
             if saving or due:
                 meta["seconds"] = round(clock.seconds, 2)
                 checkpoint.save(manager, state, meta, score)
@@ -152,17 +152,17 @@ def _scorer(
     validate: Callable[[TrainState], Any] | None,
     meta: dict[str, Any],
     write: Callable[[Mapping[str, Any]], None],
-) -> Callable[[TrainState], float | None]:
-    """Validation with all that it leaves in metadata and metrics; None: no images."""
+) -> Callable[[TrainState, int], float | None]:
+    """Validation of a step with all that it leaves behind; None: no images."""
 
-    def score_of(state: TrainState) -> float | None:
+    def score_of(state: TrainState, step: int) -> float | None:
         meta["score_due"] = False
         if validate is None:
             return None
         fitted, scores = validate(state.evaluated)
         meta.update(decode=fitting.to_json(fitted), fit_pending=False)
         row = {f"val/{name}": value for name, value in scores.items()}
-        write({"step": int(state.step), **row})
+        write({"step": step, **row})
         (score,) = scores.values()
         return score
 

@@ -47,13 +47,23 @@ def check_batch_size(batch_size: int, num_devices: int) -> None:
 
 
 def shard(batch: Any, devices: Sequence[jax.Device] | None = None) -> Any:
-    """Splits this process's batch over its devices: [B, ...] -> [D, B / D, ...]."""
-    num_devices = _count(devices)
+    """Splits this process's batch over its devices: [B, ...] -> [D, B / D, ...].
 
-    def split(x: Any) -> Any:
-        return x.reshape(num_devices, x.shape[0] // num_devices, *x.shape[1:])
+    Of NumPy arrays, or of arrays on a device; each part lies where it is needed.
+    """
+    on_device = isinstance(jax.tree.leaves(batch)[0], jax.Array)
+    split = _split_on_device if on_device else _split
+    parts = jax.sharding.PartitionSpec(AXIS)
+    return jax.device_put(split(batch, _count(devices)), _sharding(parts, devices))
 
-    return jax.tree.map(split, batch)
+
+def _split(batch: Any, num: int) -> Any:
+    return jax.tree.map(
+        lambda x: x.reshape(num, x.shape[0] // num, *x.shape[1:]), batch
+    )
+
+
+_split_on_device = jax.jit(_split, static_argnums=1)
 
 
 def _sharding(

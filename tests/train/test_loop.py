@@ -1,15 +1,18 @@
-"""Parts of the loop; the whole is tested in test_run."""
+"""Parts of the loop, and what it makes a device do; the whole is in test_run."""
 
+import contextlib
 import dataclasses
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
-from cellrec_jax import config, errors, methods
+from cellrec_jax import config, errors, methods, run
 from cellrec_jax.data import sets
 from cellrec_jax.data.record import Source
 from cellrec_jax.data.survey import Survey
+from cellrec_jax.io.console import Console
 from cellrec_jax.train import loop
 
 
@@ -70,3 +73,46 @@ def test_a_class_without_training_cells_is_said(tiny_experiment):
     assert "2 cells beyond --config.data.max_cells" in notes[1]
     assert "no training cell of class b" in notes[2]
     assert len(notes) == 3
+
+
+class _Guarded(Console):
+    """While it shows training, nothing moves to or from a device unasked."""
+
+    @contextlib.contextmanager
+    def training(self, start, total):
+        with super().training(start, total) as show, jax.transfer_guard("disallow"):
+            yield show
+
+
+@pytest.mark.slow
+def test_two_seeds_and_their_feeds_share_a_step_that_waits_for_no_transfer(
+    tmp_path, count_compilations
+):
+    """With validation and checkpoints; images on the device, then from tf.data."""
+    experiment = methods.freeze(
+        {
+            "method": "heatmap_pu",
+            "total_steps": 4,
+            "batch_size": 4,
+            "model": {"width": 2, "max_detections": 8, "norm": "group"},
+            "loss": {"sigma_px": 2.0, "radius_px": 6.0},
+            "refine": {"rounds": 0},
+            "data": {
+                "classes": "cell=positive+negative",
+                "size_hw": (32, 48),
+                "synthetic_hw": (32, 48),
+                "synthetic_train": 5,
+                "synthetic_val": 1,
+                "synthetic_test": 1,
+            },
+            "eval": {"every": 2, "bootstrap": 10, "overlays": 0},
+            "checkpoint": {"every": 2},
+        }
+    )
+    with count_compilations() as found:
+        for seed, loader in enumerate(("arrays", "tf")):
+            changes = {"seed": seed, "data.loader": loader}
+            workdir, console = tmp_path / loader, _Guarded(quiet=True)
+            one = methods.changed(experiment, changes)
+            assert run.train_and_evaluate(one, workdir, console) == 0
+    assert (found.steps, found.predictions) == (1, 1), found.names
