@@ -83,10 +83,13 @@ def _prior_folders(workdir):
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def finished(tmp_path_factory, count_compilations):
     """A whole run; tests must not write there."""
     workdir = tmp_path_factory.mktemp("whole")
-    assert run.train_and_evaluate(_experiment(), workdir, data=_data()) == 0
+    with count_compilations() as found:
+        assert run.train_and_evaluate(_experiment(), workdir, data=_data()) == 0
+    assert found.steps <= 2, found.names  # one a network, or known from earlier tests
+    assert found.predictions <= 1, found.names
     return workdir
 
 

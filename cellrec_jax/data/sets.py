@@ -38,6 +38,8 @@ class Split(NamedTuple):
     surveyor: Surveyor | None = None
     """Knows what the images hold; None asks anew."""
     labels: Labels = Labels()
+    slots: int = 8
+    """Slots of cells in training batches are a multiple of it."""
 
 
 class Sets(NamedTuple):
@@ -204,7 +206,7 @@ def load_train(split: Split, track: Track[str] | None = None) -> TrainSet:
 
     images = arrays.stack(examples(), len(split.image_ids))
     surveyor.save()
-    found = total(entries, len(source.class_names), spec)
+    found = total(entries, len(source.class_names), spec, split.slots)
     images = arrays.with_slots(images, found.num_slots)
     return TrainSet(images, found, looks.look_of(colors))
 
@@ -220,7 +222,8 @@ def survey(split: Split, track: Track[str] | None = None) -> Survey:
     """Counts and sizes of a training split; none annotated is a `DataError`."""
     source, spec = split.source, split.spec
     found = (split.surveyor or Surveyor()).look(source, split.image_ids, spec, track)
-    return total(list(found.values()), len(source.class_names), spec)
+    entries = list(found.values())
+    return total(entries, len(source.class_names), spec, split.slots)
 
 
 def load_eval(split: Split, track: Track[str] | None = None) -> EvalSet | None:

@@ -51,8 +51,9 @@ class Survey(NamedTuple):
     num_per_class: tuple[int, ...]
     """K numbers of annotated cells that training sees."""
     num_slots: int
-    """Slots that the fullest image needs, a multiple of 8: the N of its batches. Every
-    pair of anchor and slot costs time, so `data.max_cells` is only an upper bound."""
+    """Slots that the fullest image needs, a multiple of `Split.slots`: the N of its
+    batches. Every pair of anchor and slot costs time, so `data.max_cells` is only an
+    upper bound."""
     native_hw: np.ndarray
     """int [I, 2] sizes on disk."""
     mpp: float
@@ -141,7 +142,9 @@ class Surveyor:
             self._known = {}  # no file, or a damaged one
 
 
-def total(entries: Sequence[Entry], num_classes: int, spec: ExampleSpec) -> Survey:
+def total(
+    entries: Sequence[Entry], num_classes: int, spec: ExampleSpec, slots: int = 8
+) -> Survey:
     """Adds up a training split's images; no annotated cell at all is a `DataError`."""
     num_kept = sum(entry.num_kept for entry in entries)
     if not num_kept:
@@ -156,7 +159,7 @@ def total(entries: Sequence[Entry], num_classes: int, spec: ExampleSpec) -> Surv
         sum(entry.num_total for entry in entries),
         sum(entry.num_dropped for entry in entries),
         tuple(sum(e.num_per_class[k] for e in entries) for k in range(num_classes)),
-        min(spec.max_cells, -(-fullest // 8) * 8),
+        min(spec.max_cells, -(-fullest // slots) * slots),
         np.asarray([entry.size_hw for entry in entries]),
         mpps.pop() if len(mpps) == 1 else 0.0,
     )

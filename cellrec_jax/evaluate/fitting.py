@@ -17,6 +17,7 @@ from cellrec_jax.metrics.results import ImageResult
 from cellrec_jax.predict import compiled, stream
 from cellrec_jax.predict.frame import Frame, Scene
 from cellrec_jax.types import Method, TrainState
+from cellrec_jax.workdir import model as model_lib
 
 ALL = Labels()
 """All cells are annotated."""
@@ -238,8 +239,9 @@ def validator(
     mpp = predictions.common_mpp(scene.key for scene in images)
 
     def validate(state: TrainState) -> tuple[counting.OperatingPoint, dict[str, float]]:
-        weights = state.params, state.model_state
-        network = stream.Network(predict, *weights, experiment.predict.batch)
+        read = model_lib.read_by_predict(method, state.params, state.model_state)
+        params, model_state = read
+        network = stream.Network(predict, params, model_state, experiment.predict.batch)
         found, fitted = fit_on(images, network, class_names, config, split.labels)
         radius = radius_px(config, mpp)
         boxes = any(result.pred_boxes_yxyx is not None for result in found)

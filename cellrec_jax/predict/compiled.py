@@ -28,16 +28,22 @@ Predict = Callable[[Any, Any, Windows], Detections]
 """(params, model_state, windows) -> all detections, whatever their score."""
 
 
-@functools.lru_cache(maxsize=2)  # a method in use is compiled once
 def jit_predict(method: Method, num_classes: int) -> Predict:
     """Compiles a prediction from raw images on; with a `fit` it stays on the host."""
+    on_host = method.traits.fit is not None
+    return _jit_predict(method.predict, num_classes, on_host)
 
+
+@functools.lru_cache(maxsize=2)  # a method in use is compiled once, whatever its `init`
+def _jit_predict(
+    found_by: Callable[..., Detections], num_classes: int, on_host: bool
+) -> Predict:
     def predict(params: Any, model_state: Any, windows: Windows) -> Detections:
         keep_all = Decode(jnp.zeros(num_classes), jnp.zeros(()))
         batch = augment.prepare_eval(_unlabelled(windows))
-        return method.predict(params, model_state, batch, keep_all)
+        return found_by(params, model_state, batch, keep_all)
 
-    return jax.jit(predict) if method.traits.fit is None else predict
+    return predict if on_host else jax.jit(predict)
 
 
 def _unlabelled(windows: Windows) -> Batch:

@@ -35,6 +35,8 @@ from cellrec_jax.rounds.labels import ImageLabels
 from cellrec_jax.types import Batch, Decode, Detections, Method
 from cellrec_jax.workdir import model as model_lib
 
+_SLOTS = 64  # of labels or peaks, in multiples: few shapes, so few compilations
+
 
 class Judged(NamedTuple):
     """Peaks of the training images, as the classifier sees them."""
@@ -95,7 +97,7 @@ def with_labels(split: sets.Split, labels: Mapping[str, ImageLabels]) -> sets.Sp
     )
     # Repairs are those of the images on disk, which `refine` tells of once.
     source = changed(split.source, relabel, repairs=Repairs())
-    return sets.Split(source, split.image_ids, spec)
+    return sets.Split(source, split.image_ids, spec, slots=_SLOTS)
 
 
 def find_candidates(
@@ -252,22 +254,26 @@ def _cut(
     candidates: Candidates, eval_set: sets.EvalSet, config: RefineOptions
 ) -> jax.Array:
     """Patches f32 [N, S, S, 1] of the peaks, cut on the device."""
-
-    @jax.jit
-    def cut(image: jax.Array, valid: jax.Array, points_yx: jax.Array) -> jax.Array:
-        grey = heatmap_pu.normalize(colors.to_unit(image)[None])[0]
-        return patch_reader.read(grey, valid, points_yx, config)
-
     counts = np.bincount(candidates.image, minlength=len(eval_set.image_ids))
-    slots = -(-int(counts.max()) // 64) * 64  # few shapes, so few compilations
+    slots = -(-int(counts.max()) // _SLOTS) * _SLOTS
     images = eval_set.images
     parts = []
     for index, count in enumerate(counts):
         points = np.zeros((slots, 2), np.float32)
         points[:count] = candidates.points_yx[candidates.image == index]
-        parts.append(cut(images.image[index], images.valid[index], points)[:count])
+        image, valid = images.image[index], images.valid[index]
+        parts.append(_cut_image(image, valid, points, config)[:count])
     order = np.argsort(np.argsort(candidates.image, kind="stable"), kind="stable")
     return jnp.concatenate(parts)[order]
+
+
+@functools.partial(jax.jit, static_argnums=3)
+def _cut_image(
+    image: jax.Array, valid: jax.Array, points_yx: jax.Array, config: RefineOptions
+) -> jax.Array:
+    """Patches of one raw image."""
+    grey = heatmap_pu.normalize(colors.to_unit(image)[None])[0]
+    return patch_reader.read(grey, valid, points_yx, config)
 
 
 def _unjudged(candidates: Candidates, kinds: np.ndarray, problem: str) -> Judged:

@@ -116,12 +116,16 @@ def _withholding(**refine):
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def finished(tmp_path_factory, count_compilations):
     """A run of two rounds; tests must not write there."""
     workdir = tmp_path_factory.mktemp("rounds")
     experiment = _experiment()
-    code = run.train_and_evaluate(experiment, workdir, data=_data(experiment))
+    with count_compilations() as found:
+        code = run.train_and_evaluate(experiment, workdir, data=_data(experiment))
     assert code == 0
+    # Labels become more from round to round, and weights are restored.
+    once = found.steps, found.predictions, found.names["jit(find)"]
+    assert max(once) <= 1, found.names  # or known from an earlier test
     return workdir, experiment
 
 
