@@ -156,6 +156,14 @@ def _add_others(rest: Callable[..., Any]) -> None:
         metavar="HOST:PORT,COUNT,ID",
         help="train on several processes; 'auto' asks the cluster",
     )
+    rest(
+        "--cache",
+        default="",
+        metavar="DIR|off",
+        help="where compiled programs are kept for later starts; default "
+        "~/.cache/cellrec_jax (XDG_CACHE_HOME), or JAX_COMPILATION_CACHE_DIR; may be "
+        "deleted at any time",
+    )
     rest("--debug", action="store_true", help="show tracebacks")
     rest("--version", action="version", version=__version__)
 

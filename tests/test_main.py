@@ -1,6 +1,7 @@
 """The command line, in process: modes, exit codes, one-line errors."""
 
 import json
+from pathlib import Path
 import re
 import shutil
 import signal
@@ -14,7 +15,7 @@ from PIL import Image
 import pytest
 
 import cellrec_jax
-from cellrec_jax import main
+from cellrec_jax import errors, main
 from cellrec_jax.data.synthetic import source as synthetic
 from cellrec_jax.io import geojson
 
@@ -262,3 +263,53 @@ def test_killed_three_times_ends_with_the_same_metrics(tiny_overrides, tmp_path)
         for name in ("straight", "killed")
     ]
     assert results[0] == results[1]
+
+
+@pytest.fixture
+def jax_setting(monkeypatch):
+    """Reads a setting of JAX; they are as before after the test."""
+    names = ("compilation_cache_dir", "enable_compilation_cache")
+    names += ("persistent_cache_min_compile_time_secs",)
+    before = {f"jax_{name}": getattr(jax.config, f"jax_{name}") for name in names}
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")
+    yield lambda name: getattr(jax.config, f"jax_{name}")
+    for name, value in before.items():
+        jax.config.update(name, value)
+
+
+def test_compiled_programs_are_kept_for_each_kind_of_processor(
+    jax_setting, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    own = tmp_path / "own"
+    for flag, place in (("", tmp_path / "cellrec_jax"), (str(own), own)):
+        main._keep_compiled(flag)
+        (folder,) = place.iterdir()
+        assert jax_setting("compilation_cache_dir") == str(folder)
+        assert jax_setting("enable_compilation_cache")
+    monkeypatch.setattr(Path, "read_text", lambda _: "flags: of another one")
+    assert main._processor() != folder.name
+    main._keep_compiled("off")
+    assert not jax_setting("enable_compilation_cache")
+
+
+def test_jax_s_own_variable_is_left_to_it(jax_setting, tmp_path, monkeypatch):
+    before = jax_setting("compilation_cache_dir")
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "elsewhere")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    main._keep_compiled("")
+    assert jax_setting("compilation_cache_dir") == before
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_cache_that_cannot_be_is_refused_if_it_was_asked_for(
+    jax_setting, tmp_path, monkeypatch
+):
+    before = jax_setting("compilation_cache_dir")
+    file = tmp_path / "file"
+    file.touch()
+    with pytest.raises(errors.ConfigError, match=r"--cache .*file: cannot be written"):
+        main._keep_compiled(str(file))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(file))
+    main._keep_compiled("")
+    assert jax_setting("compilation_cache_dir") == before
