@@ -1,11 +1,13 @@
 """Which parameters a method leaves as they are."""
 
 from collections.abc import Callable
+import functools
 from typing import Any
 
 import jax
 
 
+@functools.cache  # the same function, so that steps alike are compiled once
 def all_but(name: str) -> Callable[[Any], Any]:
     """Trains all parameters but those of one first name, for `Traits.trainable`."""
 
