@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from cellrec_jax import errors
@@ -32,8 +33,14 @@ def pmap_step(
 
 def place(state: Any, devices: Sequence[jax.Device] | None = None) -> Any:
     """Copies a state to where `pmap_step` leaves it, so that steps move nothing."""
-    everywhere = jax.sharding.PartitionSpec()
-    return jax.device_put(state, _sharding(everywhere, devices), may_alias=False)
+    everywhere = _sharding(jax.sharding.PartitionSpec(), devices)
+    return jax.device_put(_copied(state), everywhere)
+
+
+@jax.jit
+def _copied(state: Any) -> Any:
+    """Its own buffers, for steps are given them: `device_put` shares what is there."""
+    return jax.tree.map(jnp.copy, state)
 
 
 def check_batch_size(batch_size: int, num_devices: int) -> None:

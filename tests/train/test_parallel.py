@@ -56,6 +56,16 @@ def test_three_steps_do_not_depend_on_the_devices(number):
     chex.assert_shape(value, ())
 
 
+@pytest.mark.parametrize("number", [1, 2, 4])
+def test_steps_take_the_copy_and_leave_what_was_placed(number):
+    devices = jax.devices()[:number]
+    before = {"w": jnp.zeros(())}
+    step = parallel.pmap_step(_step, devices)
+    state, key = parallel.place((before, jax.random.key(0)), devices)
+    step(state, parallel.shard(BATCH, devices), key)
+    assert not before["w"].is_deleted()
+
+
 def test_a_placed_state_compiles_once():
     step = parallel.pmap_step(chex.assert_max_traces(_step, 1))
     state, key = parallel.place(({"w": jnp.zeros(())}, jax.random.key(0)))
