@@ -4,7 +4,7 @@ import collections
 from collections.abc import Callable, Iterable, Iterator, Mapping
 import contextlib
 import time
-from typing import TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from rich.console import Console as RichConsole
 from rich.progress import (
@@ -16,10 +16,24 @@ from rich.progress import (
 )
 
 T = TypeVar("T")
-Report = Callable[[int, float | None, Mapping[str, float]], None]
-"""(steps done, steps per second or None while compiling, latest losses)."""
+
+
+class Pace(NamedTuple):
+    """How fast steps are of late."""
+
+    rate: float
+    """Steps a second."""
+    waited: float = 0.0
+    """Share of the time that they wait for data."""
+    reached: float | None = None
+    """Share of the device's peak, None where it is not known."""
+
+
+Report = Callable[[int, Pace | None, Mapping[str, float]], None]
+"""(steps done, their pace or None while compiling, latest losses)."""
 
 _RECENT_STEPS = 100  # over which steps per second are averaged
+_LEAST_TOLD = 0.01  # of the time
 
 
 class Console:
@@ -86,9 +100,9 @@ class Console:
                 bar.update(task, completed=start)
 
                 def update(
-                    step: int, rate: float | None, losses: Mapping[str, float]
+                    step: int, pace: Pace | None, losses: Mapping[str, float]
                 ) -> None:
-                    note = "compiling ..." if rate is None else _note(rate, losses)
+                    note = "compiling ..." if pace is None else _note(pace, losses)
                     bar.update(task, completed=step, note=note)
 
                 yield update
@@ -96,13 +110,13 @@ class Console:
         self.line("compiling the first step ...")
         due = time.monotonic() + self._seconds
 
-        def report(step: int, rate: float | None, losses: Mapping[str, float]) -> None:
+        def report(step: int, pace: Pace | None, losses: Mapping[str, float]) -> None:
             nonlocal due
-            if rate is None or (time.monotonic() < due and step < total):
+            if pace is None or (time.monotonic() < due and step < total):
                 return
             due = time.monotonic() + self._seconds
-            left = format_seconds((total - step) / rate)
-            self.line(f"step {step}/{total}  ETA {left}  {_note(rate, losses)}")
+            left = format_seconds((total - step) / pace.rate)
+            self.line(f"step {step}/{total}  ETA {left}  {_note(pace, losses)}")
 
         yield report
 
@@ -121,29 +135,47 @@ class Console:
 class Clock:
     """Times steps; the first one, which compiles, is kept apart."""
 
+    step_at_peak = 0.0
+    """Seconds of a step at the device's peak; 0 is unknown."""
+
     def __init__(self, start: int, seconds_before: float = 0.0) -> None:
         """Starts at step `start`, which took `seconds_before`, stages included."""
         self._begin = time.monotonic()
         self._before = seconds_before
         self._start = self._step = start
         self._compiled: float | None = None
-        self._recent: collections.deque[tuple[int, float]] = collections.deque(
+        self._waited = 0.0
+        self._recent: collections.deque[tuple[int, float, float]] = collections.deque(
             maxlen=_RECENT_STEPS
         )
+
+    def waiting(self, batches: Iterator[Any]) -> Iterator[Any]:
+        """The same batches; counts the time that each is waited for."""
+        while True:
+            asked = time.monotonic()
+            try:
+                batch = next(batches)
+            except StopIteration:
+                return
+            self._waited += time.monotonic() - asked
+            yield batch
 
     def tick(self, step: int) -> None:
         """Notes that a step is done."""
         now = time.monotonic()
         self._step, self._compiled = step, self._compiled or now
-        self._recent.append((step, now))
+        self._recent.append((step, now, self._waited))
 
     @property
-    def rate(self) -> float | None:
-        """Steps per second of late; None before the second step."""
+    def pace(self) -> Pace | None:
+        """Of late; None before the second step."""
         if len(self._recent) < 2:
             return None
-        (first, since), (last, now) = self._recent[0], self._recent[-1]
-        return (last - first) / max(now - since, 1e-9)
+        (first, since, before), (last, now, waited) = self._recent[0], self._recent[-1]
+        seconds = max(now - since, 1e-9)
+        rate = (last - first) / seconds
+        reached = self.step_at_peak * rate or None
+        return Pace(rate, (waited - before) / seconds, reached)
 
     @property
     def seconds(self) -> float:
@@ -168,13 +200,18 @@ def _printable(text: str, encoding: str = "utf-8") -> str:
     return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
-def _note(rate: float, losses: Mapping[str, float]) -> str:
+def _note(pace: Pace, losses: Mapping[str, float]) -> str:
+    speed = [f"{pace.rate:.2f} steps/s"]
+    if pace.waited >= _LEAST_TOLD:
+        speed.append(f"waits for data {pace.waited:.0%}")
+    if pace.reached is not None:
+        speed.append(f"{pace.reached:.0%} of peak")
     shown = [
         f"{name.removeprefix('loss/')} {value:.3f}"
         for name, value in sorted(losses.items())
         if name.startswith("loss")
     ]
-    return "  ".join([f"{rate:.2f} steps/s", *shown])
+    return "  ".join([*speed, *shown])
 
 
 def format_seconds(seconds: float) -> str:

@@ -18,7 +18,7 @@ import optax
 
 from cellrec_jax import errors
 from cellrec_jax.config import CheckpointConfig
-from cellrec_jax.io.console import Console
+from cellrec_jax.io.console import Console, Pace
 from cellrec_jax.losses import pu
 from cellrec_jax.methods.heatmap_pu import patch_reader
 from cellrec_jax.methods.heatmap_pu.options import RefineOptions
@@ -89,7 +89,8 @@ def train_in(
 
         def on_epoch(progress: Progress) -> None:
             epoch, seconds = int(progress.step), time.monotonic() - since
-            show(epoch, (epoch - start) / seconds, {"loss": progress.losses[-1]})
+            pace = Pace((epoch - start) / seconds)
+            show(epoch, pace, {"loss": progress.losses[-1]})
             stopped = caught.signal is not None
             if stopped or epoch == config.epochs or epoch % every == 0:
                 meta = {"losses": list(progress.losses), "seconds": before + seconds}

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 import dataclasses
 import functools
+import itertools
 from typing import Any
 
 from etils import epath
@@ -17,7 +18,7 @@ from cellrec_jax.data.survey import Survey
 from cellrec_jax.evaluate import fitting
 from cellrec_jax.io.console import Clock, Console, format_seconds
 from cellrec_jax.predict import frame as frames
-from cellrec_jax.train import parallel
+from cellrec_jax.train import parallel, peak
 from cellrec_jax.train import start as start_lib
 from cellrec_jax.train import step as step_lib
 from cellrec_jax.types import Method, TrainState
@@ -100,12 +101,15 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
     if val_images:
         validate = fitting.validator(experiment, method, val_images, data.fitting)
     score_of = _scorer(validate, meta, write)
-    batches = source.batches(start)
 
     # 5. The loop.
     pending: list[Any] = []
     losses: dict[str, float] = {}
     clock = Clock(start, meta["seconds"])
+    batches = clock.waiting(map(parallel.shard, source.batches(start)))
+    first = next(batches)
+    clock.step_at_peak = peak.step_seconds(step_fn, state, first, key)
+    steps = range(start + 1, experiment.total_steps + 1)
     with (
         interrupt.catch() as caught,
         console.training(start, experiment.total_steps) as show,
@@ -113,8 +117,8 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
         if meta["score_due"]:  # a signal came when it was
             overdue = score_of(state, start)
             checkpoint.save(manager, state, meta, overdue, again=True)
-        for step in range(start + 1, experiment.total_steps + 1):
-            state, metrics = step_fn(state, parallel.shard(next(batches)), key)
+        for step, batch in zip(steps, itertools.chain([first], batches), strict=False):
+            state, metrics = step_fn(state, batch, key)
             pending.append(metrics)
             # At most one step ahead of the device, so that times mean something.
             jax.block_until_ready(metrics if step == start + 1 else pending[-2:-1])
@@ -126,7 +130,7 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
             if step % experiment.log.every == 0 or due or saving:
                 losses = _drain(pending, step, manager)
                 write(_row(step, losses, clock))
-            show(step, clock.rate, losses)
+            show(step, clock.pace, losses)
             if step == start + 4:
                 _warn_if_slow(experiment, clock, step, console)
             # Schedulers do not wait long: a resumed run makes up for it.
@@ -203,9 +207,13 @@ def _diverged(what: str, manager: Any) -> errors.DivergedError:
 
 
 def _row(step: int, losses: Mapping[str, float], clock: Clock) -> dict[str, Any]:
+    pace = clock.pace
+    reached = pace.reached if pace else None
     return {
         "step": step,
         "seconds": round(clock.seconds, 3),
+        **({} if pace is None else {"waited": round(pace.waited, 4)}),
+        **({} if reached is None else {"of_peak": round(reached, 4)}),
         **{f"train/{name}": value for name, value in losses.items()},
     }
 
@@ -272,7 +280,9 @@ def summary(experiment: Experiment, data: sets.Sets, seen: Survey) -> str:
 def _warn_if_slow(
     experiment: Experiment, clock: Clock, step: int, console: Console
 ) -> None:
-    left = (experiment.total_steps - step) / (clock.rate or 1.0)
+    if clock.pace is None:
+        return
+    left = (experiment.total_steps - step) / clock.pace.rate
     if jax.devices()[0].platform == "cpu" and left > _SLOW_HOURS * 3600:
         console.line(f"this will take {format_seconds(left)} on this CPU")
         if experiment.note:

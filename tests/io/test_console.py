@@ -31,11 +31,11 @@ def test_the_clock_keeps_the_first_step_apart():
     clock = console.Clock(10)
     time.sleep(0.05)
     clock.tick(11)
-    assert clock.rate is None
+    assert clock.pace is None
     for step in (12, 13):
         time.sleep(0.01)
         clock.tick(step)
-    assert 20 < clock.rate <= 100
+    assert 20 < clock.pace.rate <= 100
     timing = clock.timing()
     assert timing["compile_s"] >= 0.05
     assert (timing["from_step"], timing["steps"]) == (10, 3)
@@ -47,3 +47,34 @@ def test_seconds_of_earlier_processes_count():
     timing = clock.timing()
     assert 100.0 <= timing["seconds"] < 110.0
     assert timing["compile_s"] < 10.0
+
+
+def test_the_clock_tells_waiting_for_data_from_computing(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(console.time, "monotonic", lambda: now[0])
+
+    def slow():
+        for batch in "abc":
+            now[0] += 3.0
+            yield batch
+
+    clock = console.Clock(0)
+    clock.step_at_peak = 0.5
+    seen = []
+    for step, batch in enumerate(clock.waiting(slow()), 1):
+        seen.append(batch)
+        now[0] += 1.0
+        clock.tick(step)
+    assert "".join(seen) == "abc"
+    assert clock.pace == console.Pace(rate=0.25, waited=0.75, reached=0.125)
+
+
+def test_the_pace_is_in_the_line_of_a_step(capsys):
+    with console.Console(seconds=-1).training(0, 20) as show:
+        show(1, None, {})
+        show(10, console.Pace(2.0, 0.004), {"loss": 0.5})
+        show(20, console.Pace(2.0, 0.25, 0.41), {})
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "step 10/20  ETA 5 s  2.00 steps/s  loss 0.500",
+        "step 20/20  ETA 0 s  2.00 steps/s  waits for data 25%  41% of peak",
+    ]
