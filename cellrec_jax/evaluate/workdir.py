@@ -64,14 +64,14 @@ def _fit_operating_point(
     if model.method.traits.fit or not split.image_ids:
         return fitting.fit([], model.class_names, config, model.meta["mpp"])
     console.line("choosing the thresholds again, by the labels that chose them")
-    predictor, frame = _frame(model, config, split)
+    predictor, frame = ready(model, config, split)
     images = predictions.load(split, frame, console, "images that choose")
     names = model.class_names
     _, fitted = fitting.fit_on(images, predictor.network, names, config, split.labels)
     return fitted
 
 
-def _frame(
+def ready(
     model: model_lib.Model, config: EvalConfig, split: sets.Split, batch: int = 0
 ) -> tuple[predictor_lib.Predictor, frames.Frame]:
     """A model made ready, and how it sees a split's images."""
@@ -153,7 +153,7 @@ def _predict(
     console: Console,
 ) -> _Found:
     """Predicts a split's images, and tells what was done to them."""
-    predictor, frame = _frame(model, config, split, batch)
+    predictor, frame = ready(model, config, split, batch)
     seen: list[frames.Seen] = []
     ignored: Counter[str] = Counter()
     scenes = predictions.scenes(split, frame, console.track)

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable, Mapping, Sequence
+import functools
 import glob
 from pathlib import Path
 import sys
@@ -59,11 +60,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _prior(flags: argparse.Namespace) -> None:
-    runs = [one for _, found in _named(flags.runs).items() for one in found]
-    rows = [row for one in runs for row in prior.judge(one, flags.images)]
-    _show(rows, prior.COLUMNS)
-    if flags.out:
-        io_table.write_rows(flags.out, rows, prior.COLUMNS)
+    _table(flags, lambda one: prior.judge(one, flags.images), prior.COLUMNS)
 
 
 def _decoders(flags: argparse.Namespace) -> None:
@@ -95,13 +92,21 @@ def _thresholds(flags: argparse.Namespace) -> None:
     if flags.draws < 1:
         raise errors.ConfigError(f"--draws {flags.draws}: give 1 or more")
     options: dict[str, Any] = {"num_draws": flags.draws, "num_full": flags.full}
+    compare = functools.partial(thresholds.compare, shares=shares, **options)
+    _table(flags, compare, thresholds.COLUMNS)
+
+
+def _table(
+    flags: argparse.Namespace,
+    rows_of: Callable[[str], Sequence[Mapping[str, Any]]],
+    columns: Sequence[str],
+) -> None:
+    """Shows the rows of all runs, and writes them where it is asked for."""
     runs = [one for found in _named(flags.runs).values() for one in found]
-    rows = []
-    for one in runs:
-        rows += thresholds.compare(one, shares=shares, **options)
-    _show(rows, thresholds.COLUMNS)
+    rows = [row for one in runs for row in rows_of(one)]
+    _show(rows, columns)
     if flags.out:
-        io_table.write_rows(flags.out, rows, thresholds.COLUMNS)
+        io_table.write_rows(flags.out, rows, columns)
 
 
 def _share(word: str) -> float:

@@ -16,11 +16,10 @@ from cellrec_jax import errors
 from cellrec_jax.config import EvalConfig
 from cellrec_jax.data import sets
 from cellrec_jax.evaluate import fitting, predictions, saved
+from cellrec_jax.evaluate import workdir as evaluation
 from cellrec_jax.metrics import counting, partial
 from cellrec_jax.metrics import results as results_lib
 from cellrec_jax.metrics.results import ImageResult
-from cellrec_jax.predict import frame as frames
-from cellrec_jax.predict import predictor
 from cellrec_jax.workdir import model as model_lib
 
 COLUMNS = ("run", "chosen by", "images", "labels", "draws", "threshold", "F1", "sd")
@@ -141,9 +140,8 @@ def _open(workdir: str) -> _Run:
 
 
 def _predict(model: model_lib.Model, split: sets.Split) -> _Found:
-    frame = frames.of(model.experiment, model.meta, model.method.traits)
-    frame = dataclasses.replace(frame, intensity=split.spec.intensity)
+    predictor, frame = evaluation.ready(model, model.experiment.eval, split)
     scenes = list(predictions.scenes(split, frame))
-    found = predictions.predict_set(predictor.of(model).network, scenes)
+    found = predictions.predict_set(predictor.network, scenes)
     mpp = predictions.common_mpp(scene.key for scene in scenes)
     return _Found(found, [scene.ratio for scene in scenes], mpp)
