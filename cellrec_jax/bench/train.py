@@ -1,10 +1,11 @@
 """Training steps a second, compile time and peak memory of the detector's settings.
 
-As in training: array mode, augmentation and the step in one pmap. Images are generated;
-all of their cells stay annotated in the paper's.
+As in training: array mode, augmentation and the step in one pmap, and calls of
+`train.steps_per_call`. Images are generated; all of their cells stay annotated in the
+paper's.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 import dataclasses
 import time
 from typing import Any
@@ -16,10 +17,12 @@ from cellrec_jax import methods
 from cellrec_jax.bench import experiments, machine, timing
 from cellrec_jax.bench.report import Report, Row, Say, Settings
 from cellrec_jax.config import Experiment
-from cellrec_jax.data import arrays
+from cellrec_jax.data import arrays, feed
 from cellrec_jax.data.example import ExampleSpec, prepare
 from cellrec_jax.data.synthetic import source as synthetic
-from cellrec_jax.train import parallel, start
+from cellrec_jax.io.console import Clock
+from cellrec_jax.train import calls as calls_lib
+from cellrec_jax.train import start
 from cellrec_jax.train import step as step_lib
 
 _PAPER = {"data.keep_rate": "1.0", "data.max_cells": "256"}
@@ -80,25 +83,33 @@ def begin(
 ) -> tuple[Callable[[int], list[Any]], int]:
     """What does some steps of a training and waits, and the images a step.
 
-    Each call goes on where the last one was, and returns the losses (sum, count); the
-    first step compiles. Images are rounded up to a multiple of the devices.
+    Each call goes on where the last one was, and returns the losses (sum, count) of
+    each call of the program; the first step compiles. Images are rounded up to a
+    multiple of the devices.
     """
     batch_size = batch_size or experiment.batch_size
     batch_size += -batch_size % jax.device_count()
     method = methods.build(experiment, num_classes)
     state = start.make_state(experiment, method)
-    step = step_lib.program(experiment, method).compiled
-    state, key = parallel.place((state, jax.random.key(experiment.seed)))
-    batches = _batches(experiment, batch_size)
+    program = step_lib.program(experiment, method)
+    clock = Clock(0)
+    stream = _stream(experiment, batch_size)
+    calls, state = calls_lib.open_calls(experiment, program, stream, state, clock)
+    done = 0
 
     def advance(number: int) -> list[Any]:
-        nonlocal state
-        losses = []
-        for _ in range(number):
-            state, metrics = step(state, parallel.shard(next(batches)), key)
-            losses.append(metrics["loss"])
-        jax.block_until_ready((state, losses))
-        return losses
+        nonlocal state, done
+        found: list[Any] = []
+        end = done + number
+        while done < end:
+            several = min(calls.most(clock), end - done)
+            state, metrics = calls.advance(state, done, several)
+            done += several
+            found.append(metrics["loss"])
+            jax.block_until_ready(found[-2:-1])  # as training does
+            clock.tick(done)
+        jax.block_until_ready((state, found))
+        return found
 
     return advance, batch_size
 
@@ -119,7 +130,12 @@ def _measure(name: str, experiment: Experiment, settings: Settings, say: Say) ->
     timed = timing.summarize(
         [advance(settings.steps or _STEPS) for _ in range(repeats)]
     )
-    means = [float(total / count) for total, count in jax.device_get(losses)]
+    means = [
+        float(total / count)
+        for sums, counts in jax.device_get(losses)
+        for total, count in zip(np.ravel(sums), np.ravel(counts), strict=True)
+        if count  # else a step that the call did not do
+    ]
     ends = [x if np.isfinite(x) else None for x in (means[0], means[-1])]
     data = experiment.data
     height, width = data.crop_hw if any(data.crop_hw) else data.size_hw
@@ -139,8 +155,8 @@ def _measure(name: str, experiment: Experiment, settings: Settings, say: Say) ->
     }
 
 
-def _batches(experiment: Experiment, batch_size: int) -> Iterator[Any]:
-    """Training batches of generated images, held on the device."""
+def _stream(experiment: Experiment, batch_size: int) -> feed.Stream:
+    """Generated images, held on the device."""
     data = experiment.data
     spec = ExampleSpec(
         size_hw=data.size_hw,
@@ -155,4 +171,4 @@ def _batches(experiment: Experiment, batch_size: int) -> Iterator[Any]:
         record = dataclasses.replace(record, labels=np.zeros_like(record.labels))
         examples.append(prepare(record, spec))
     stacked = arrays.to_device(arrays.stack(examples), _DEVICE_BYTES)
-    return arrays.train_batches(stacked, batch_size, experiment.seed)
+    return feed.of_arrays(stacked, batch_size=batch_size, seed=experiment.seed)

@@ -11,7 +11,12 @@ from cellrec_jax.config.experiment import (
     to_json,
 )
 from cellrec_jax.config.prediction import PredictConfig
-from cellrec_jax.config.training import CheckpointConfig, LogConfig, OptimConfig
+from cellrec_jax.config.training import (
+    CheckpointConfig,
+    LogConfig,
+    OptimConfig,
+    TrainConfig,
+)
 
 __all__ = [
     "MAY_CHANGE",
@@ -22,6 +27,7 @@ __all__ = [
     "LogConfig",
     "OptimConfig",
     "PredictConfig",
+    "TrainConfig",
     "base",
     "for_two_cores",
     "shared",

@@ -12,7 +12,12 @@ from cellrec_jax.config.data import DataConfig
 from cellrec_jax.config.evaluation import EvalConfig
 from cellrec_jax.config.limits import check, option
 from cellrec_jax.config.prediction import PredictConfig
-from cellrec_jax.config.training import CheckpointConfig, LogConfig, OptimConfig
+from cellrec_jax.config.training import (
+    CheckpointConfig,
+    LogConfig,
+    OptimConfig,
+    TrainConfig,
+)
 
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
@@ -34,6 +39,7 @@ class Experiment:
     """What a CPU user should know before starting (shown once)."""
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
     optim: OptimConfig = dataclasses.field(default_factory=OptimConfig)
+    train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
     eval: EvalConfig = dataclasses.field(default_factory=EvalConfig)
     predict: PredictConfig = dataclasses.field(default_factory=PredictConfig)
     checkpoint: CheckpointConfig = dataclasses.field(default_factory=CheckpointConfig)
@@ -46,12 +52,14 @@ class Experiment:
 _SECTIONS = {
     "data": DataConfig,
     "optim": OptimConfig,
+    "train": TrainConfig,
     "eval": EvalConfig,
     "predict": PredictConfig,
     "checkpoint": CheckpointConfig,
     "log": LogConfig,
 }
 MAY_CHANGE = (
+    "train",
     "eval",
     "predict",
     "log",

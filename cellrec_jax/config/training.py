@@ -33,6 +33,18 @@ class OptimConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """How the training program runs; its numbers do not change."""
+
+    steps_per_call: int = option(0, least=0, most=64)
+    """Steps that a device does without the host, where it holds the training images
+    (data.device_mib); 0 is as many as take about half a second, on CPUs one."""
+
+    def __post_init__(self) -> None:
+        check("train", self)
+
+
+@dataclasses.dataclass(frozen=True)
 class CheckpointConfig:
     """When the state is saved."""
 

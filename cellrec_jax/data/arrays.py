@@ -5,6 +5,7 @@ The order is a pure function of (seed, step), for resumed runs and many processe
 
 from collections.abc import Iterable, Iterator, Sequence
 import functools
+import itertools
 from typing import Any
 
 import jax
@@ -102,6 +103,23 @@ def batch_indices(num: int, batch_size: int, seed: int, step: int) -> np.ndarray
     return np.concatenate(parts)
 
 
+def rows(
+    num: int,
+    steps: range,
+    batch_size: int,
+    seed: int,
+    process_index: int = 0,
+    process_count: int = 1,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of `train_batches`: a process's images of some steps, and their positions.
+
+    i32 [steps, b] of `num` images, and i32 [b] of the global batch.
+    """
+    positions = local_positions(batch_size, process_index, process_count)
+    found = [batch_indices(num, batch_size, seed, step)[positions] for step in steps]
+    return np.stack(found).astype(np.int32), positions.astype(np.int32)
+
+
 def train_batches(
     stacked: Batch,
     batch_size: int,
@@ -116,13 +134,13 @@ def train_batches(
     >= 0. `example_index` is the position in the global batch. Parts that cannot be
     equal are a `ConfigError` at the first batch.
     """
-    positions = local_positions(batch_size, process_index, process_count)
-    step = start_step
-    while True:
-        idx = batch_indices(len(stacked.labels), batch_size, seed, step)[positions]
+    num = len(stacked.labels)
+    for step in itertools.count(start_step):
+        (idx,), positions = rows(
+            num, range(step, step + 1), batch_size, seed, process_index, process_count
+        )
         batch = take(stacked, idx)
-        yield batch._replace(example_index=_beside(batch, positions.astype(np.int32)))
-        step += 1
+        yield batch._replace(example_index=_beside(batch, positions))
 
 
 def local_positions(

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterator
 import dataclasses
-import functools
 import importlib.util
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
+import numpy as np
 
 from cellrec_jax import errors
 from cellrec_jax.config import Experiment
@@ -15,11 +15,22 @@ from cellrec_jax.data.survey import Survey
 from cellrec_jax.types import Batch
 
 
-class Feed(NamedTuple):
-    """An endless stream of training batches and what is known of the images."""
+class Stream(NamedTuple):
+    """An endless stream of training batches, this process's part of them."""
 
     batches: Callable[[int], Iterator[Batch]]
-    """First step -> this process's batches from there on."""
+    """First step -> the batches from there on."""
+    held: Batch | None = None
+    """All images, where a device holds them."""
+    rows: Callable[[range], tuple[np.ndarray, np.ndarray]] | None = None
+    """Steps -> where in `held` the images of each are, i32 [steps, b], and their
+    positions in the global batch, i32 [b]."""
+
+
+class Feed(NamedTuple):
+    """Training batches and what is known of their images."""
+
+    stream: Stream
     seen: Survey
     look: looks.Look | None = None
     """What some of the images look like."""
@@ -52,30 +63,37 @@ def open_feed(
 ) -> Feed:
     """Opens the training images; errors are one line that names what to change."""
     loader = choose_loader(experiment, split)
-    processes = {
+    order = {
+        "batch_size": experiment.batch_size,
+        "seed": experiment.seed,
         "process_index": jax.process_index(),
         "process_count": jax.process_count(),
     }
     if loader == "tf":
         seen, look = sets.survey(split, track), sets.look(split)
         spec = dataclasses.replace(split.spec, max_cells=seen.num_slots)
-        stream: Any = functools.partial(
-            pipeline.train_batches, split.source, split.image_ids, spec
-        )
-    else:
-        loaded = sets.load_train(split, track)
-        seen, look = loaded.survey, loaded.look
-        limit = experiment.data.device_mib * 2**20
-        stream = functools.partial(
-            arrays.train_batches, arrays.to_device(loaded.images, limit)
-        )
+
+        def batches(start_step: int) -> Iterator[Batch]:
+            return pipeline.train_batches(
+                split.source, split.image_ids, spec, start_step=start_step, **order
+            )
+
+        return Feed(Stream(batches), seen, look)
+    loaded = sets.load_train(split, track)
+    images = arrays.to_device(loaded.images, experiment.data.device_mib * 2**20)
+    return Feed(of_arrays(images, **order), loaded.survey, loaded.look)
+
+
+def of_arrays(images: Batch, **order: int) -> Stream:
+    """A stream of a whole set, stacked; `order` is that of `arrays.train_batches`."""
 
     def batches(start_step: int) -> Iterator[Batch]:
-        return stream(
-            batch_size=experiment.batch_size,
-            seed=experiment.seed,
-            start_step=start_step,
-            **processes,
-        )
+        return arrays.train_batches(images, start_step=start_step, **order)
 
-    return Feed(batches, seen, look)
+    if not isinstance(images.image, jax.Array):
+        return Stream(batches)
+
+    def rows(steps: range) -> tuple[np.ndarray, np.ndarray]:
+        return arrays.rows(len(images.labels), steps, **order)
+
+    return Stream(batches, images, rows)

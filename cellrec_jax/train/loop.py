@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Mapping
 import dataclasses
 import functools
-import itertools
 from typing import Any
 
 from etils import epath
@@ -18,7 +17,8 @@ from cellrec_jax.data.survey import Survey
 from cellrec_jax.evaluate import fitting
 from cellrec_jax.io.console import Clock, Console, format_seconds
 from cellrec_jax.predict import frame as frames
-from cellrec_jax.train import parallel, peak
+from cellrec_jax.train import calls as calls_lib
+from cellrec_jax.train import parallel
 from cellrec_jax.train import start as start_lib
 from cellrec_jax.train import step as step_lib
 from cellrec_jax.types import Method, TrainState
@@ -64,7 +64,10 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
     augment.check(step_lib.augment_from(experiment), experiment.data.size_hw)
     source = feed.open_feed(experiment, data.train, console.track)
     class_names = data.train.source.class_names
-    for note in notes(experiment, data, source.seen):
+    for note in (
+        *notes(experiment, data, source.seen),
+        *calls_lib.notes(experiment, source.stream),
+    ):
         console.line(note)
     console.line(summary(experiment, data, source.seen))
 
@@ -94,22 +97,21 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
     start = int(state.step)
     write = _writer(workdir / "metrics.jsonl", start)
 
-    # 4. The step.
-    step_fn = step_lib.program(experiment, method).compiled
-    state, key = parallel.place((state, jax.random.key(experiment.seed)))
+    # 4. The program.
+    clock = Clock(start, meta["seconds"])
+    program = step_lib.program(experiment, method)
+    calls, state = calls_lib.open_calls(
+        experiment, program, source.stream, state, clock
+    )
     validate = None
     if val_images:
         validate = fitting.validator(experiment, method, val_images, data.fitting)
     score_of = _scorer(validate, meta, write)
 
     # 5. The loop.
-    pending: list[Any] = []
+    pending: list[tuple[int, Any]] = []
     losses: dict[str, float] = {}
-    clock = Clock(start, meta["seconds"])
-    batches = clock.waiting(map(parallel.shard, source.batches(start)))
-    first = next(batches)
-    clock.step_at_peak = peak.step_seconds(step_fn, state, first, key)
-    steps = range(start + 1, experiment.total_steps + 1)
+    step = start
     with (
         interrupt.catch() as caught,
         console.training(start, experiment.total_steps) as show,
@@ -117,10 +119,12 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
         if meta["score_due"]:  # a signal came when it was
             overdue = score_of(state, start)
             checkpoint.save(manager, state, meta, overdue, again=True)
-        for step, batch in zip(steps, itertools.chain([first], batches), strict=False):
-            state, metrics = step_fn(state, batch, key)
-            pending.append(metrics)
-            # At most one step ahead of the device, so that times mean something.
+        while step < experiment.total_steps:
+            number = min(calls.most(clock), _free_steps(experiment, step))
+            state, metrics = calls.advance(state, step, number)
+            step += number
+            pending.append((number, metrics))
+            # At most one call ahead of the device, so that times mean something.
             jax.block_until_ready(metrics if step == start + 1 else pending[-2:-1])
             clock.tick(step)
             finished = step == experiment.total_steps
@@ -131,7 +135,7 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
                 losses = _drain(pending, step, manager)
                 write(_row(step, losses, clock))
             show(step, clock.pace, losses)
-            if step == start + 4:
+            if step - number < start + 4 <= step:
                 _warn_if_slow(experiment, clock, step, console)
             # Schedulers do not wait long: a resumed run makes up for it.
             meta["score_due"] = due and stopped and not finished
@@ -145,6 +149,14 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
     manager.wait_until_finished()
     manager.close()
     return Outcome(state, meta, caught.exit_code, clock.timing())
+
+
+def _free_steps(experiment: Experiment, step: int) -> int:
+    """How many steps there are until the host has something to do."""
+    saved, logged = experiment.checkpoint.every, experiment.log.every
+    scored = experiment.eval.every or experiment.total_steps
+    left = (every - step % every for every in (saved, logged, scored))
+    return min(experiment.total_steps - step, *left)
 
 
 def _is_due(step: int, every: int) -> bool:
@@ -181,18 +193,24 @@ def _writer(path: epath.Path, start: int) -> Callable[[Mapping[str, Any]], None]
     return functools.partial(writer.append_metrics, path)
 
 
-def _drain(pending: list[Any], step: int, manager: Any) -> dict[str, float]:
+def _drain(pending: list[tuple[int, Any]], step: int, manager: Any) -> dict[str, float]:
     """Means of pending metrics; stops before a save if one is not finite."""
-    rows = jax.device_get(pending)
+    calls = jax.device_get(pending)
     pending.clear()
-    for number, row in enumerate(rows, step - len(rows) + 1):
-        for name in ("loss", "grad_norm"):
-            if not np.isfinite(value := float(row[name][0])):
-                raise _diverged(f"{name} is {value} at step {number}", manager)
-    names = rows[0].keys()
-    sums = {name: sum(float(row[name][0]) for row in rows) for name in names}
-    counts = {name: sum(float(row[name][1]) for row in rows) for name in names}
-    return {name: sums[name] / counts[name] for name in names if counts[name]}
+    # [steps, 2] of each name, a row a step.
+    rows = {
+        name: np.concatenate(
+            [np.stack(np.atleast_1d(*row[name]), 1)[:number] for number, row in calls]
+        )
+        for name in calls[0][1]
+    }
+    for name in ("loss", "grad_norm"):
+        values = rows[name][:, 0]
+        for index in np.flatnonzero(~np.isfinite(values))[:1]:
+            first = step - len(values) + 1 + index
+            raise _diverged(f"{name} is {values[index]} at step {first}", manager)
+    sums = {name: row.sum(0, dtype=np.float64) for name, row in rows.items()}
+    return {name: float(x / n) for name, (x, n) in sums.items() if n}
 
 
 def _diverged(what: str, manager: Any) -> errors.DivergedError:

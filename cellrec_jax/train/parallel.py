@@ -20,21 +20,41 @@ def pmap_step(
     device axis, `masking.AXIS`, state and key are those of `place`. Only single-process
     runs donate the state: others crash.
     """
+    return _pmap(step, (None, 0, None), devices)
+
+
+def pmap_steps(
+    steps: Callable[..., Any], devices: Sequence[jax.Device] | None = None
+) -> Callable[..., Any]:
+    """Maps `steps(state, held, drawn, number, key)`, see `step.make_steps`, alike.
+
+    `held` and `number` are those of `replicate`, `drawn` has the leading device axis.
+    """
+    return _pmap(steps, (None, None, 0, None, None), devices)
+
+
+def _pmap(
+    function: Callable[..., Any], in_axes: Any, devices: Sequence[jax.Device] | None
+) -> Callable[..., Any]:
     donated = (0,) if jax.process_count() == 1 else ()
     return jax.pmap(
-        step,
+        function,
         axis_name=AXIS,
-        in_axes=(None, 0, None),
+        in_axes=in_axes,
         out_axes=(None, None),
         donate_argnums=donated,
         devices=devices,
     )
 
 
+def replicate(tree: Any, devices: Sequence[jax.Device] | None = None) -> Any:
+    """Puts the same arrays on every device; it may share those that are there."""
+    return jax.device_put(tree, _sharding(jax.sharding.PartitionSpec(), devices))
+
+
 def place(state: Any, devices: Sequence[jax.Device] | None = None) -> Any:
     """Copies a state to where `pmap_step` leaves it, so that steps move nothing."""
-    everywhere = _sharding(jax.sharding.PartitionSpec(), devices)
-    return jax.device_put(_copied(state), everywhere)
+    return replicate(_copied(state), devices)
 
 
 @jax.jit

@@ -16,6 +16,8 @@ from cellrec_jax.types import Batch, Method, Metrics, Progress, TrainState
 
 Step = Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Metrics]]
 """(state, batch of one device, key) -> (state, metrics)."""
+MOST_STEPS = 64
+"""Of one call of `Program.several`."""
 
 
 class Program(NamedTuple):
@@ -25,6 +27,8 @@ class Program(NamedTuple):
     step: Step
     compiled: Callable[..., Any]
     """`step` over this process's devices, see `parallel.pmap_step`."""
+    several: Callable[..., Any]
+    """`make_steps(step)` over them, see `parallel.pmap_steps`."""
 
 
 def program(experiment: Experiment, method: Method) -> Program:
@@ -55,7 +59,8 @@ def _program(
         total_steps=total_steps,
         ema=config.ema,
     )
-    return Program(optimizer, step, parallel.pmap_step(step))
+    several = parallel.pmap_steps(make_steps(step))
+    return Program(optimizer, step, parallel.pmap_step(step), several)
 
 
 def _no_init(*_: Any) -> Any:
@@ -131,6 +136,43 @@ def make_step(
         return new_state, jax.lax.psum(metrics, AXIS)
 
     return step
+
+
+def make_steps(step: Step) -> Callable[..., tuple[TrainState, Metrics]]:
+    """Builds what does up to `MOST_STEPS` steps: (state, held, drawn, number, key).
+
+    `held` is the whole training set, `drawn` the images of each step, i32 [b, MOST],
+    and their positions in the global batch, i32 [b]. Metrics are arrays [MOST], 0 from
+    `number`, a scalar, on: the program is one for all numbers.
+    """
+
+    def steps(
+        state: TrainState,
+        held: Batch,
+        drawn: tuple[jax.Array, jax.Array],
+        number: jax.Array,
+        key: jax.Array,
+    ) -> tuple[TrainState, Metrics]:
+        images, positions = drawn
+
+        def one(state: TrainState, index: Any) -> tuple[TrainState, Metrics]:
+            batch: Batch = jax.tree.map(lambda array: array[images[:, index]], held)
+            return step(state, batch._replace(example_index=positions), key)
+
+        def body(index: jax.Array, carry: Any) -> Any:
+            state, seen = carry
+            state, metrics = one(state, index)
+            return state, jax.tree.map(
+                lambda all_, new: all_.at[index].set(new), seen, metrics
+            )
+
+        _, shapes = jax.eval_shape(one, state, 0)
+        empty = jax.tree.map(
+            lambda x: jnp.zeros((MOST_STEPS, *x.shape), x.dtype), shapes
+        )
+        return jax.lax.fori_loop(0, number, body, (state, empty))
+
+    return steps
 
 
 def init_state(

@@ -62,7 +62,7 @@ def test_loaders_give_equal_batches(tiny_experiment):
     one, two = (found.seen for found in feeds)
     np.testing.assert_array_equal(one.native_hw, two.native_hw)
     assert one._replace(native_hw=0) == two._replace(native_hw=0)
-    streams = [f.batches(3) for f in feeds]
+    streams = [f.stream.batches(3) for f in feeds]
     for _ in range(3):
         one, two = (next(stream) for stream in streams)
         for a, b in zip(one, two, strict=True):

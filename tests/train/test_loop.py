@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import json
 from pathlib import Path
 
 import jax
@@ -26,9 +27,9 @@ class _Manager:
         return self.last
 
 
-def _rows(name, values):
+def _calls(name, values):
     fine = {"loss": (1.0, 1.0), "grad_norm": (2.0, 1.0)}
-    return [fine | {name: (value, 1.0)} for value in values]
+    return [(1, fine | {name: (value, 1.0)}) for value in values]
 
 
 def test_metrics_are_sums_over_counts():
@@ -36,19 +37,46 @@ def test_metrics_are_sums_over_counts():
         {"loss": (np.float32(2), np.float32(2)), "energy": (0.5, 1.0), "none": (0, 0)},
         {"loss": (np.float32(4), np.float32(1)), "energy": (2.5, 4.0), "none": (0, 0)},
     ]
-    pending = [row | {"grad_norm": (1.0, 1.0)} for row in rows]
+    pending = [(1, row | {"grad_norm": (1.0, 1.0)}) for row in rows]
     found = loop._drain(pending, 2, _Manager())
     assert found == {"loss": 2.0, "energy": 0.6, "grad_norm": 1.0}
     assert pending == []
 
 
+def test_steps_that_a_call_did_not_do_count_for_nothing():
+    def column(*values):
+        return np.float32([*values, 99.0]), np.float32([1.0] * len(values) + [9.0])
+
+    calls = [
+        (number, {"loss": column(*losses), "grad_norm": column(*losses)})
+        for number, losses in ((2, (1.0, 2.0)), (1, (6.0, 9.0)))
+    ]
+    assert loop._drain(list(calls), 3, _Manager())["loss"] == 3.0
+    calls[0][1]["grad_norm"][0][1] = np.nan
+    with pytest.raises(errors.RunError, match="grad_norm is nan at step 2;"):
+        loop._drain(calls, 3, _Manager())
+
+
+@pytest.mark.parametrize(
+    ("step", "every", "expected"),
+    [(0, 0, 20), (19, 0, 1), (20, 0, 10), (30, 0, 10), (90, 0, 8), (10, 3, 2)],
+)
+def test_a_call_ends_where_the_host_has_something_to_do(
+    tiny_experiment, step, every, expected
+):
+    """Logs at 20, 40, ...; saves at 30, 60, ...; 98 steps in all."""
+    changes = {"log.every": 20, "checkpoint.every": 30, "eval.every": every}
+    experiment = methods.changed(tiny_experiment, {**changes, "total_steps": 98})
+    assert loop._free_steps(experiment, step) == expected
+
+
 @pytest.mark.parametrize("name", ["loss", "grad_norm"])
 def test_the_first_bad_step_is_named(name):
-    rows = _rows(name, (1.0, np.nan, np.inf))
+    calls = _calls(name, (1.0, np.nan, np.inf))
     with pytest.raises(
         errors.RunError, match=f"{name} is nan at step 29; .*--init-from runs/x and"
     ):
-        loop._drain(rows, 30, _Manager())
+        loop._drain(calls, 30, _Manager())
 
 
 def test_a_resumed_run_keeps_what_it_has_fitted():
@@ -88,7 +116,9 @@ class _Guarded(Console):
 def test_two_seeds_and_their_feeds_share_a_step_that_waits_for_no_transfer(
     tmp_path, count_compilations
 ):
-    """With validation and checkpoints; images on the device, then from tf.data."""
+    """With validation and checkpoints; images on the device, from tf.data, and on the
+    device with three steps a call, which ends where they are due.
+    """
     experiment = methods.freeze(
         {
             "method": "heatmap_pu",
@@ -109,10 +139,22 @@ def test_two_seeds_and_their_feeds_share_a_step_that_waits_for_no_transfer(
             "checkpoint": {"every": 2},
         }
     )
+
+    def train(name, **changes):
+        workdir, console = tmp_path / name, _Guarded(quiet=True)
+        one = methods.changed(experiment, changes)
+        assert run.train_and_evaluate(one, workdir, console) == 0
+        return [
+            row["train/loss"]
+            for row in map(
+                json.loads, (workdir / "metrics.jsonl").read_text().splitlines()
+            )
+            if "train/loss" in row
+        ]
+
     with count_compilations() as found:
-        for seed, loader in enumerate(("arrays", "tf")):
-            changes = {"seed": seed, "data.loader": loader}
-            workdir, console = tmp_path / loader, _Guarded(quiet=True)
-            one = methods.changed(experiment, changes)
-            assert run.train_and_evaluate(one, workdir, console) == 0
+        losses = train("arrays")
+        train("tf", **{"seed": 1, "data.loader": "tf"})
     assert (found.steps, found.predictions) == (1, 1), found.names
+    several = train("several", **{"train.steps_per_call": 3})
+    np.testing.assert_allclose(several, losses, rtol=1e-5)
