@@ -83,7 +83,7 @@ def dense_crf(
       stride: only every stride-th px of the window is compared with; the sum is over
         fewer pairs then.
 
-    Differs from the paper: a window in place of all pairs.
+    Differs from the paper: a window in place of all pairs, and a mean over pixels.
     """
     chex.assert_rank([probs, image, weights], [3, 3, 2])
     chex.assert_equal_shape_prefix([probs, image, weights], 2)

@@ -25,9 +25,9 @@ def label_maps(
     """Labels of pixels u8 [H, W, 2]: 0 background, 1 + class, or `IGNORE`.
 
     The first map has discs at the points, and as background the edges between their
-    Voronoi polygons; the second the masks and the background that clusters of colour
-    tell. An image without points is background to the first, whole, unless points may
-    be missing; the second ignores it, and what has one colour everywhere.
+    Voronoi polygons; the second the masks and, away from points, the background that
+    clusters of colour tell. An image without points is background to the first, whole,
+    unless points may be missing; the second ignores it, and what has one colour.
 
     Args:
       image: [H, W, C], uint8 or f32 in [0, 1].
@@ -61,7 +61,7 @@ def label_maps(
     )
     kept = clusters.clean(nuclei, owners, options)
     second = np.full(size_hw, IGNORE, np.uint8)
-    second[background] = 0
+    second[background & (distance > options.clear_px)] = 0
     second[kept] = own[kept]
     found = np.stack([first, second], axis=2)
     found[~valid] = IGNORE

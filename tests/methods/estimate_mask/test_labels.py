@@ -52,6 +52,15 @@ def test_points_edges_and_masks_have_their_classes():
     assert set(np.unique(second[(distance > 10) & (distance < 12)])) == {255}
 
 
+def test_no_background_is_told_by_colour_near_a_point(monkeypatch):
+    """A pale cell, all of which k-means takes for background."""
+    none, all_ = np.zeros(SIZE_HW, bool), np.ones(SIZE_HW, bool)
+    monkeypatch.setattr(labels.clusters, "split", lambda *_, **__: (none, all_))
+    _, distance = voronoi.nearest(POINTS, SIZE_HW)
+    expected = np.where(distance > 10, 0, 255)
+    np.testing.assert_array_equal(make()[..., 1], expected)
+
+
 def test_floats_are_the_same_image():
     floats = (scene() / 255).astype(np.float32)
     np.testing.assert_array_equal(make(), make(floats))
