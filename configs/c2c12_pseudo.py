@@ -68,6 +68,7 @@ def get_config(preset: str = "") -> ConfigDict:
     config = config_lib.base("heatmap_pu", heatmap_pu.Options())
     config.total_steps = 150  # 30 epochs of 10 frames
     config.batch_size = 2
+    config.compute.dtype = "auto"
     config.data.size_hw = (1040, 1392)
     config.data.flip = False
     config.data.keep_rate = 0.1
@@ -107,6 +108,7 @@ def get_config(preset: str = "") -> ConfigDict:
 def _small(config: ConfigDict) -> None:
     """Half resolution: px of the network are halved, those on disk stay."""
     config.note = ""
+    config.compute.dtype = "float32"
     config.total_steps = 300
     config.data.size_hw = (512, 512)
     config.model.width = 8

@@ -76,6 +76,7 @@ def get_config(preset: str = "") -> ConfigDict:
         config.prior.steps = 70  # 10 epochs
     config.total_steps = 700  # 100 epochs of 56 images
     config.batch_size = 8
+    config.compute.dtype = "auto"
     config.data.synthetic_kind = "cytoplasm"  # unless there is a root
     config.data.classes = (
         "positive=tumor_strong+tumor_weak,"

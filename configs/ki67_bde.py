@@ -32,6 +32,7 @@ def get_config(preset: str = "") -> ConfigDict:
     config = config_lib.base("calibrated_rcnn", calibrated_rcnn.Options())
     config.data.classes = "tumour=positive+negative"
     config.data.keep_rate = 0.1
+    config.compute.dtype = "auto"
     config.data.max_cells = 512
     config.note = (
         "The paper's setting is for a GPU. On a CPU use "

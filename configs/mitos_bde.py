@@ -25,6 +25,7 @@ def get_config(preset: str = "") -> ConfigDict:
     del preset  # there is one
     config = config_lib.base("calibrated_rcnn", calibrated_rcnn.Options())
     config.data.format = "mitos"
+    config.compute.dtype = "auto"
     config.data.keep_one = True
     config.data.num_folds = 4
     config.data.fold_by = "group"

@@ -58,6 +58,7 @@ def get_config(preset: str = "") -> ConfigDict:
         config.loss.iou_form = "dice"
     config.total_steps = 9_700  # 200 epochs of 388 images
     config.batch_size = 8
+    config.compute.dtype = "auto"
     config.data.synthetic_kind = "membrane"  # unless there is a root
     config.data.synthetic_hw = (1080, 1920)
     config.data.size_hw = (1080, 1920)

@@ -11,6 +11,7 @@ import pytest
 from cellrec_jax import config, errors, main, methods
 from cellrec_jax.config import overrides
 from cellrec_jax.methods import multitask, point_matching
+from cellrec_jax.methods.compute_options import ComputeOptions
 from cellrec_jax.train import optim
 from cellrec_jax.types import Batch, Decode
 
@@ -68,6 +69,14 @@ def test_config_builds_and_survives_json(name):
         decode = Decode(_shape(num), _shape())
         found = jax.eval_shape(method.predict, params, state, batch, decode)
         assert found.class_probs.shape == (*found.scores.shape, num)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_those_for_a_gpu_compute_in_half_precision_there(name):
+    experiment = methods.freeze(main.load_config(name))
+    if experiment.method != "vicar":
+        expected = "auto" if "for a GPU" in experiment.note else "float32"
+        assert experiment.options.compute.dtype == expected
 
 
 def _num_classes(experiment):
@@ -202,7 +211,8 @@ def test_the_papers_setting_of_points():
     assert experiment.eval.radius_px == 12.0
     assert experiment.eval.threshold == 0.5
     assert experiment.options == point_matching.Options(
-        point_matching.ModelOptions(max_detections=2048)
+        point_matching.ModelOptions(max_detections=2048),
+        compute=ComputeOptions(dtype="auto"),
     )
 
 

@@ -41,7 +41,7 @@ PRESETS = {
     "tiny": ("ki67_bde", {**_PAPER, **_TINY}),
     "demo": ("ki67_bde:demo", {}),
     "small": ("ki67_bde:small", {}),
-    "paper_bf16": ("ki67_bde", {**_PAPER, "model.dtype": "bfloat16"}),
+    "paper_bf16": ("ki67_bde", {**_PAPER, "compute.dtype": "bfloat16"}),
     "paper": ("ki67_bde", _PAPER),
 }
 """Name -> configuration file and keys. tiny only tries the benchmark; the order is that

@@ -87,6 +87,7 @@ def for_two_cores(config: "ConfigDict") -> None:
     The network is the caller's to shrink. Rows of one table then differ in it alone.
     """
     config.note = ""
+    config.compute.dtype = "float32"
     config.total_steps = 600
     config.batch_size = 4
     config.data.synthetic_hw = (640, 640)

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 _UNITS = {"px": "pixels", "um": "micrometres"}
 RENAMED = {"eval.batch_size": "predict.batch"}
 """Keys of older versions -> those that do the same now."""
+MOVED = {"model.dtype": "compute.dtype", "model.remat": "compute.remat"}
+"""The same of keys whose values still matter."""
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -51,7 +53,8 @@ def override(config: "ConfigDict", key: str, text: str) -> None:
 def _nearest(key: str, known: Mapping[str, Any]) -> str:
     """The flag most like an unknown key; with its unit, beside those of other units."""
     tail = key.rsplit(".", 1)[-1]
-    near = [RENAMED[key]] if key in RENAMED else []
+    later = RENAMED | MOVED
+    near = [later[key]] if key in later else []
     near = near or difflib.get_close_matches(key, known, n=1, cutoff=0.6)
     near = near or [k for k in known if k.rsplit(".", 1)[-1] == tail]
     near = near or difflib.get_close_matches(key, known, n=1, cutoff=0.0)

@@ -58,7 +58,7 @@ def from_json(fields: Mapping[str, Any]) -> Experiment:
     """
     try:
         names = [f.name for f in dataclasses.fields(module(fields["method"]).Options)]
-        return freeze(gone.with_doubt(gone.without(_tuples(fields), names)))
+        return freeze(gone.as_then(gone.without(_tuples(fields), names)))
     except TypeError as error:
         raise errors.ConfigError(
             f"stored configuration does not fit this version of cellrec_jax ({error})"

@@ -18,11 +18,14 @@ _GONE: dict[str, Any] = {
 """Dotted key -> default."""
 
 
-def with_doubt(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """A stored configuration that says which places have energy, where that matters.
+def as_then(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored configuration with later options, as was done before there were any.
 
-    Before `loss.doubtful` those scored above 0.5 had it alone.
+    Before `loss.doubtful` places scored above 0.5 had energy alone, before
+    `masks.clear_px` colour told background at points, too.
     """
+    if fields["method"] == "estimate_mask":
+        return {**fields, "masks": {"clear_px": 0.0, **fields.get("masks", {})}}
     loss = fields.get("loss", {})
     chosen = {
         "point_matching": loss.get("calibration") == "bde",
@@ -36,6 +39,13 @@ def with_doubt(fields: Mapping[str, Any]) -> dict[str, Any]:
 def without(fields: Mapping[str, Any], sections: Collection[str]) -> dict[str, Any]:
     """A stored configuration less gone options; a `ConfigError` if not at default."""
     left = dict(fields)
+    for key, now in overrides.MOVED.items():
+        section, _, name = key.partition(".")
+        if name in left.get(section, {}):
+            part = dict(left[section])
+            place, _, rest = now.partition(".")
+            left[place] = {**left.get(place, {}), rest: part.pop(name)}
+            left[section] = part
     for key in overrides.RENAMED:  # none of them changes results
         section, _, name = key.partition(".")
         part = left.get(section, {})

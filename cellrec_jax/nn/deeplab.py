@@ -34,6 +34,7 @@ class DeepLabV3Plus(nn.Module):
     output_stride: int = 16
     norm: str = "group"
     dtype: DTypeLike = jnp.float32
+    remat: bool = False
 
     @nn.compact
     def __call__(self, image: jax.Array, train: bool = False) -> jax.Array:
@@ -44,6 +45,7 @@ class DeepLabV3Plus(nn.Module):
             output_stride=self.output_stride,
             norm=self.norm,
             dtype=self.dtype,
+            remat=self.remat,
             name="encoder",
         )(image, train)
         return Decoder(
@@ -51,6 +53,7 @@ class DeepLabV3Plus(nn.Module):
             channels=self.channels,
             norm=self.norm,
             dtype=self.dtype,
+            remat=self.remat,
             name="decoder",
         )(features, (image.shape[1], image.shape[2]), train)
 
@@ -63,6 +66,7 @@ class Encoder(nn.Module):
     output_stride: int = 16
     norm: str = "group"
     dtype: DTypeLike = jnp.float32
+    remat: bool = False
 
     @nn.compact
     def __call__(
@@ -74,13 +78,15 @@ class Encoder(nn.Module):
             self.backbone,
             norm=self.norm,
             dtype=self.dtype,
+            remat=self.remat,
             output_stride=self.output_stride,
             multi_grid=MULTI_GRID,
             name="resnet",
         )(image, train)
         norm = norms.make_norm(_head_norm(self.norm), train=train, dtype=self.dtype)
-        pyramid = Pyramid(
-            self.channels, 96 // self.output_stride, norm, self.dtype, name="pyramid"
+        make = layers.block(Pyramid, self.remat, channels=self.channels)
+        pyramid = make(
+            rate=96 // self.output_stride, norm=norm, dtype=self.dtype, name="pyramid"
         )
         return pyramid(features[5]), features[2]
 
@@ -116,6 +122,7 @@ class Decoder(nn.Module):
     channels: int = 256
     norm: str = "group"
     dtype: DTypeLike = jnp.float32
+    remat: bool = False
 
     @nn.compact
     def __call__(
@@ -127,15 +134,14 @@ class Decoder(nn.Module):
         """The maps of `Encoder` to f32 [B, H, W, num_outputs] before padding."""
         deep, fine = features
         norm = norms.make_norm(_head_norm(self.norm), train=train, dtype=self.dtype)
-        fine = layers.ConvNormRelu(
-            max(3 * self.channels // 16, 1), 1, norm, dtype=self.dtype, name="fine"
-        )(fine)
+        conv = layers.block(
+            layers.ConvNormRelu, self.remat, norm=norm, dtype=self.dtype
+        )
+        fine = conv(max(3 * self.channels // 16, 1), 1, name="fine")(fine)
         x = layers.resize(deep, (fine.shape[1], fine.shape[2]), _RESIZE)
         x = jnp.concatenate([x, fine], axis=-1)
         for i in range(2):
-            x = layers.ConvNormRelu(
-                self.channels, 3, norm, dtype=self.dtype, name=f"conv{i}"
-            )(x)
+            x = conv(self.channels, 3, name=f"conv{i}")(x)
         x = layers.output_conv(self.num_outputs)(x)
         padded_hw = (4 * x.shape[1] - 3, 4 * x.shape[2] - 3)
         return layers.resize(x, padded_hw, _RESIZE)[:, : size_hw[0], : size_hw[1]]

@@ -6,7 +6,6 @@ layers these are; FCRN-B follows the paper's text.
 """
 
 from collections.abc import Callable
-import functools
 from typing import NamedTuple
 
 from flax import linen as nn
@@ -61,12 +60,13 @@ class FCRN(nn.Module):
     width: int = 32
     norm: str = "group"
     dtype: DTypeLike = jnp.float32
+    remat: bool = False
 
     @nn.compact
     def __call__(self, image: jax.Array, train: bool = False) -> jax.Array:
         """Normalised image f32 [B, H, W, C] to logits f32 [B, H, W, num_outputs]."""
         layout = VARIANTS[self.variant]
-        conv = _conv(self.norm, train, self.dtype)
+        conv = _conv(self.norm, train, self.dtype, self.remat)
         x = layers.pad_to_multiple(image, MULTIPLE).astype(self.dtype)
         x = _run(layout.encoder, x, conv, self.width)
         first = len(layout.encoder)
@@ -83,11 +83,12 @@ class Encoder(nn.Module):
     width: int = 32
     norm: str = "group"
     dtype: DTypeLike = jnp.float32
+    remat: bool = False
 
     @nn.compact
     def __call__(self, image: jax.Array, train: bool = False) -> tuple[jax.Array, ...]:
         """[B, H, W, C] to one map, of stride 8 (A) or 4 (B)."""
-        conv = _conv(self.norm, train, self.dtype)
+        conv = _conv(self.norm, train, self.dtype, self.remat)
         x = layers.pad_to_multiple(image, MULTIPLE).astype(self.dtype)
         return (_run(VARIANTS[self.variant].encoder, x, conv, self.width),)
 
@@ -100,6 +101,7 @@ class Decoder(nn.Module):
     width: int = 32
     norm: str = "group"
     dtype: DTypeLike = jnp.float32
+    remat: bool = False
 
     @nn.compact
     def __call__(
@@ -110,14 +112,16 @@ class Decoder(nn.Module):
     ) -> jax.Array:
         """The map of `Encoder` to f32 [B, H, W, num_outputs] before padding."""
         (x,), layout = features, VARIANTS[self.variant]
-        conv = _conv(self.norm, train, self.dtype)
+        conv = _conv(self.norm, train, self.dtype, self.remat)
         x = _run(layout.decoder, x, conv, self.width, self.num_outputs, layout.resize)
         return x[:, : size_hw[0], : size_hw[1]]
 
 
-def _conv(norm: str, train: bool, dtype: DTypeLike) -> Callable[..., nn.Module]:
+def _conv(
+    norm: str, train: bool, dtype: DTypeLike, remat: bool
+) -> Callable[..., nn.Module]:
     made = norms.make_norm(norm, train=train, dtype=dtype)
-    return functools.partial(layers.ConvNormRelu, norm=made, dtype=dtype)
+    return layers.block(layers.ConvNormRelu, remat, norm=made, dtype=dtype)
 
 
 def _run(

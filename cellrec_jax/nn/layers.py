@@ -1,7 +1,9 @@
 """Convolutions, resizing and padding that several networks share."""
 
 from collections.abc import Callable, Sequence
+import functools
 import math
+from typing import Any
 
 from flax import linen as nn
 import jax
@@ -74,6 +76,16 @@ def output_maps(
 ) -> jax.Array:
     """`output_conv` of maps [B, h, w, C], less what pads an image of `size_hw` px."""
     return output_conv(num_outputs)(features)[:, : size_hw[0], : size_hw[1]]
+
+
+def block(
+    module: type[nn.Module], remat: bool, **shared: Any
+) -> Callable[..., nn.Module]:
+    """A constructor with some arguments given.
+
+    With `remat` the backward pass computes what is inside again, to save memory.
+    """
+    return functools.partial(nn.remat(module) if remat else module, **shared)
 
 
 class ConvNormRelu(nn.Module):

@@ -32,7 +32,7 @@ def halves(
     """Makes the halves of one of `NETWORKS`.
 
     `width` 0 is the published one; `backbone` and `output_stride` are of deeplab;
-    `shared` are `norm` and `dtype`. A ValueError for another network.
+    `shared` are `norm`, `dtype` and `remat`. A ValueError for another network.
     """
     shared = _arguments(network, width, shared)
     if network == "deeplab":

@@ -81,6 +81,7 @@ class PointNet(nn.Module):
             kind=self.head,
             norm=self.norm,
             dtype=self.dtype,
+            remat=self.remat,
             name=name,
         )
 
@@ -132,6 +133,7 @@ class PointHead(nn.Module):
     kind: str
     norm: str
     dtype: Any = jnp.float32
+    remat: bool = False
 
     @nn.compact
     def __call__(self, features: jax.Array, train: bool) -> jax.Array:
@@ -161,9 +163,8 @@ class PointHead(nn.Module):
     def _block(self, features: jax.Array, train: bool, name: str) -> jax.Array:
         kind = "sync_batch" if self.norm == "frozen_batch" else self.norm
         norm = norms.make_norm(kind, train=train, dtype=self.dtype)
-        return resnet.BasicBlock(
-            width=self.channels, stride=1, norm=norm, dtype=self.dtype, name=name
-        )(features)
+        make = layers.block(resnet.BasicBlock, self.remat, norm=norm, dtype=self.dtype)
+        return make(width=self.channels, stride=1, name=name)(features)
 
 
 def _small(rng: jax.Array, shape: Any, dtype: Any = jnp.float32) -> jax.Array:

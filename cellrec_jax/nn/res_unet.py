@@ -5,7 +5,6 @@ shortcuts and 2x2 transposed convolutions.
 """
 
 from collections.abc import Callable
-import functools
 
 from flax import linen as nn
 import jax
@@ -29,11 +28,12 @@ class ResUNet(nn.Module):
     width: int = 64
     norm: str = "group"
     dtype: DTypeLike = jnp.float32
+    remat: bool = False
 
     @nn.compact
     def __call__(self, image: jax.Array, train: bool = False) -> jax.Array:
         """Normalised image f32 [B, H, W, C] to logits f32 [B, H, W, num_outputs]."""
-        unit = _unit(self.norm, train, self.dtype)
+        unit = _unit(self.norm, train, self.dtype, self.remat)
         skips = _down(image.astype(self.dtype), self.width, unit)
         x = _up(skips, self.width, unit, self.dtype)
         return layers.output_maps(x, self.num_outputs, image.shape[1:3])
@@ -45,11 +45,12 @@ class Encoder(nn.Module):
     width: int = 64
     norm: str = "group"
     dtype: DTypeLike = jnp.float32
+    remat: bool = False
 
     @nn.compact
     def __call__(self, image: jax.Array, train: bool = False) -> tuple[jax.Array, ...]:
         """[B, H, W, C] to four maps of strides 1 to 8."""
-        unit = _unit(self.norm, train, self.dtype)
+        unit = _unit(self.norm, train, self.dtype, self.remat)
         return _down(image.astype(self.dtype), self.width, unit)
 
 
@@ -60,6 +61,7 @@ class Decoder(nn.Module):
     width: int = 64
     norm: str = "group"
     dtype: DTypeLike = jnp.float32
+    remat: bool = False
 
     @nn.compact
     def __call__(
@@ -69,14 +71,16 @@ class Decoder(nn.Module):
         train: bool = False,
     ) -> jax.Array:
         """The maps of `Encoder` to f32 [B, H, W, num_outputs] before padding."""
-        unit = _unit(self.norm, train, self.dtype)
+        unit = _unit(self.norm, train, self.dtype, self.remat)
         x = _up(features, self.width, unit, self.dtype)
         return layers.output_maps(x, self.num_outputs, size_hw)
 
 
-def _unit(norm: str, train: bool, dtype: DTypeLike) -> Callable[..., nn.Module]:
+def _unit(
+    norm: str, train: bool, dtype: DTypeLike, remat: bool
+) -> Callable[..., nn.Module]:
     made = norms.make_norm(norm, train=train, dtype=dtype)
-    return functools.partial(ResidualUnit, norm=made, dtype=dtype)
+    return layers.block(ResidualUnit, remat, norm=made, dtype=dtype)
 
 
 def _down(

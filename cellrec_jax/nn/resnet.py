@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 import numpy as np
 
+from cellrec_jax.nn import layers
 from cellrec_jax.nn import norm as norms
 from cellrec_jax.nn.layers import conv
 from cellrec_jax.nn.layers import he_normal as he_normal
@@ -95,15 +96,13 @@ class ResNet(nn.Module):
         """Features of one level from those of the level before."""
         layout = self.layout
         block = BasicBlock if layout.expansion == 1 else _Bottleneck
-        make_block = nn.remat(block) if self.remat else block
+        make_block = layers.block(block, self.remat, norm=norm, dtype=self.dtype)
         stride, dilation = _stride_and_dilation(level, self.output_stride)
         for i in range(layout.blocks[level - 2]):
             grid = self.multi_grid[i % len(self.multi_grid)] if level == 5 else 1
             x = make_block(
                 width=layout.widths[level - 2],
                 stride=stride if i == 0 else 1,
-                norm=norm,
-                dtype=self.dtype,
                 dilation=dilation * grid,
                 name=f"layer{level - 1}_{i}",
             )(x)

@@ -6,7 +6,6 @@ multiples of 16, not each map.
 """
 
 from collections.abc import Callable
-import functools
 
 from flax import linen as nn
 import jax
@@ -32,11 +31,12 @@ class UNet(nn.Module):
     norm: str = "group"
     resize: str = "nearest"
     dtype: DTypeLike = jnp.float32
+    remat: bool = False
 
     @nn.compact
     def __call__(self, image: jax.Array, train: bool = False) -> jax.Array:
         """Normalised image f32 [B, H, W, C] to logits f32 [B, H, W, num_outputs]."""
-        block = _block(self.norm, train, self.dtype)
+        block = _block(self.norm, train, self.dtype, self.remat)
         skips = _down(image.astype(self.dtype), self.width, block)
         x = _up(skips, self.width, block, self.resize)
         return layers.output_maps(x, self.num_outputs, image.shape[1:3])
@@ -48,11 +48,12 @@ class Encoder(nn.Module):
     width: int = 64
     norm: str = "group"
     dtype: DTypeLike = jnp.float32
+    remat: bool = False
 
     @nn.compact
     def __call__(self, image: jax.Array, train: bool = False) -> tuple[jax.Array, ...]:
         """[B, H, W, C] to five maps of strides 1 to 16."""
-        block = _block(self.norm, train, self.dtype)
+        block = _block(self.norm, train, self.dtype, self.remat)
         return _down(image.astype(self.dtype), self.width, block)
 
 
@@ -64,6 +65,7 @@ class Decoder(nn.Module):
     norm: str = "group"
     resize: str = "nearest"
     dtype: DTypeLike = jnp.float32
+    remat: bool = False
 
     @nn.compact
     def __call__(
@@ -73,14 +75,16 @@ class Decoder(nn.Module):
         train: bool = False,
     ) -> jax.Array:
         """The maps of `Encoder` to f32 [B, H, W, num_outputs] before padding."""
-        block = _block(self.norm, train, self.dtype)
+        block = _block(self.norm, train, self.dtype, self.remat)
         x = _up(features, self.width, block, self.resize)
         return layers.output_maps(x, self.num_outputs, size_hw)
 
 
-def _block(norm: str, train: bool, dtype: DTypeLike) -> Callable[..., nn.Module]:
+def _block(
+    norm: str, train: bool, dtype: DTypeLike, remat: bool
+) -> Callable[..., nn.Module]:
     made = norms.make_norm(norm, train=train, dtype=dtype)
-    return functools.partial(layers.ConvBlock, count=2, norm=made, dtype=dtype)
+    return layers.block(layers.ConvBlock, remat, count=2, norm=made, dtype=dtype)
 
 
 def _down(

@@ -31,15 +31,16 @@ class VGG16(nn.Module):
     def __call__(self, image: jax.Array, train: bool = False) -> dict[int, jax.Array]:
         """[B, H, W, C] to l = 2, 3, 4: [B, H // 2^l, W // 2^l, 4, 8, 8 `width`]."""
         norm = norms.make_norm(self.norm, train=train, dtype=self.dtype)
-        make_block = nn.remat(layers.ConvBlock) if self.remat else layers.ConvBlock
+        make_block = layers.block(
+            layers.ConvBlock, self.remat, norm=norm, dtype=self.dtype
+        )
         x = image.astype(self.dtype)
         features = {}
         for level, (count, factor) in enumerate(BLOCKS):
             if level > 0:
                 x = layers.max_pool(x)
-            x = make_block(
-                factor * self.width, count, norm, self.dtype, name=f"block{level + 1}"
-            )(x)
+            name = f"block{level + 1}"
+            x = make_block(features=factor * self.width, count=count, name=name)(x)
             if level >= 2:
                 features[level] = x
         return features

@@ -180,6 +180,39 @@ def test_weights_do_not_depend_on_the_size_of_the_image(built):
     chex.assert_trees_all_equal_shapes_and_dtypes((built.params, built.state), again)
 
 
+def _computing(built, **options):
+    case = built.case
+    fields = {"method": case.method, **case.sections, "compute": options}
+    return methods.build(methods.freeze(fields), case.num_classes)
+
+
+def test_blocks_are_computed_again_where_memory_is_short(built, batch):
+    def traced(method):
+        grad = jax.grad(method.loss_fn, has_aux=True)
+        rest = batch, jax.random.key(0), Progress(jnp.int32(0), 10)
+        jaxpr = jax.make_jaxpr(grad)(built.params, built.state, *rest)
+        return str(jaxpr).count("remat2[")
+
+    assert traced(_computing(built, remat=True)) > traced(built.method)
+
+
+@pytest.mark.slow
+def test_half_precision_is_of_activations_alone(built, batch):
+    """Near the loss of float32, by parameters and gradients of that type."""
+    method = _computing(built, dtype="bfloat16")
+    params, state = jax.eval_shape(method.init, jax.random.key(0), batch.image)
+    chex.assert_trees_all_equal_shapes_and_dtypes(params, built.params)
+    call = jax.value_and_grad(method.loss_fn, has_aux=True)
+    args = state, batch, jax.random.key(0), Progress(jnp.int32(0), 10)
+    assert "bf16" in str(jax.make_jaxpr(call)(params, *args))
+    _, grads = jax.eval_shape(call, params, *args)
+    chex.assert_trees_all_equal_shapes_and_dtypes(grads, built.params)
+    (exact, _), _ = _call(built, batch)
+    loss, _ = jax.jit(method.loss_fn)(built.params, built.state, *args[1:])
+    assert loss.dtype == jnp.float32
+    np.testing.assert_allclose(loss, exact, rtol=0.05)
+
+
 def test_weights_have_types_of_their_own(built):
     """Python numbers have weak ones, for which the second step compiles again."""
     leaves = jax.tree.leaves((built.params, built.state))

@@ -18,6 +18,14 @@ def test_a_default_is_passed_over():
     assert methods.from_json(fields) == methods.freeze({"method": "calibrated_rcnn"})
 
 
+def test_a_key_that_moved_keeps_its_value():
+    fields = _stored(model={"dtype": "bfloat16", "remat": True})
+    del fields["compute"]
+    wanted = {"compute.dtype": "bfloat16", "compute.remat": True}
+    plain = methods.freeze({"method": "calibrated_rcnn"})
+    assert methods.from_json(fields) == methods.changed(plain, wanted)
+
+
 @pytest.mark.parametrize(
     ("method", "chosen"),
     [
@@ -34,6 +42,13 @@ def test_runs_of_before_have_energy_above_a_half_alone(method, chosen):
     plain = config.to_json(methods.freeze({"method": method}))
     del plain["loss"]["doubtful"]
     assert methods.from_json(plain) == methods.freeze({"method": method})
+
+
+def test_masks_of_before_had_background_at_points():
+    fields = config.to_json(methods.freeze({"method": "estimate_mask"}))
+    assert methods.from_json(fields).options.masks.clear_px == 10
+    del fields["masks"]["clear_px"]
+    assert methods.from_json(fields).options.masks.clear_px == 0
 
 
 def test_another_value_is_refused():

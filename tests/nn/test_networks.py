@@ -2,6 +2,7 @@
 
 import functools
 
+import chex
 import jax
 import jax.numpy as jnp
 import pytest
@@ -84,6 +85,27 @@ MAPS = {
 def test_logits_have_the_size_of_the_image(name, size_hw):
     logits, _ = _shapes(MAPS[name](dtype=jnp.bfloat16), size_hw)
     assert (logits.shape, logits.dtype) == ((2, *size_hw, 3), jnp.float32)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["unet", "res_unet", "fcrn_a", "deeplab_16"])
+def test_blocks_computed_again_have_the_same_gradient(name):
+    """By batch norms, whose statistics move once."""
+    options = {"norm": "sync_batch"}
+    image = jax.random.normal(jax.random.key(1), (2, 33, 38, 3))
+    variables = MAPS[name](**options).init(jax.random.key(0), image)
+
+    def step(params, remat):
+        def loss(params):
+            logits, moved = MAPS[name](**options, remat=remat).apply(
+                {**variables, "params": params}, image, True, mutable=["batch_stats"]
+            )
+            return jnp.mean(logits**2), moved
+
+        return jax.jit(jax.grad(loss, has_aux=True))(params)
+
+    plain, again = (step(variables["params"], remat) for remat in (False, True))
+    chex.assert_trees_all_close(again, plain, rtol=1e-4, atol=1e-6)
 
 
 TRAINED = [

@@ -43,16 +43,14 @@ def test_a_key_of_a_newer_version_has_its_default(workdir, experiment):
     stored = json.loads(path.read_text())
     for section, key in {
         "data": "jitter_px",
-        "model": "dtype",
+        "model": "norm",
         "loss": "literal",
     }.items():
         del stored[section][key]
     path.write_text(json.dumps(stored))
     directory.check(experiment, workdir)
-    with pytest.raises(errors.ConfigError, match=r"model.dtype \(float32 there"):
-        directory.check(
-            methods.changed(experiment, {"model.dtype": "bfloat16"}), workdir
-        )
+    with pytest.raises(errors.ConfigError, match=r"model.norm \(auto there"):
+        directory.check(methods.changed(experiment, {"model.norm": "group"}), workdir)
     path.write_text(json.dumps({**stored, "model": {"gone": 1}}))
     with pytest.raises(errors.ConfigError, match=r"does not fit this version.*gone"):
         directory.check(experiment, workdir)

@@ -70,8 +70,8 @@ def _network(options: Options, num_classes: int) -> two_stage.TwoStage:
         min_level=model.min_level,
         merge=model.merge,
         freeze_stem=model.stem_is_frozen,
-        dtype=jnp.dtype(model.dtype),
-        remat=model.remat,
+        dtype=options.compute.activations,
+        remat=options.compute.remat,
     )
 
 

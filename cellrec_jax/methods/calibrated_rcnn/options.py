@@ -9,6 +9,7 @@ from cellrec_jax.config.limits import check, option, require
 from cellrec_jax.losses.calibration import CALIBRATIONS
 from cellrec_jax.methods import encoder
 from cellrec_jax.methods.calibration_options import CalibrationOptions
+from cellrec_jax.methods.compute_options import ComputeOptions
 from cellrec_jax.nn import backbones
 
 
@@ -35,10 +36,6 @@ class ModelOptions:
     """Finest pyramid level; 2 has stride 4."""
     merge: str = option("half", choices=("half", "add"))
     """half (0.5 up + 0.5 lateral, the paper's lineage) or add."""
-    dtype: str = option("float32", choices=("float32", "bfloat16"))
-    """Computation type: float32 or bfloat16."""
-    remat: bool = False
-    """Recompute backbone activations to save memory."""
     anchor_sizes: tuple[float, ...] = option((32.0, 64.0, 128.0, 256.0, 512.0), above=0)
     """Anchor side in px of each pyramid level."""
     anchor_ratios: tuple[float, ...] = option((0.5, 1.0, 2.0), above=0)
@@ -128,3 +125,4 @@ class Options:
 
     model: ModelOptions = ModelOptions()
     loss: LossOptions = LossOptions()
+    compute: ComputeOptions = dataclasses.field(default_factory=ComputeOptions)

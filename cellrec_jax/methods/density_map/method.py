@@ -56,14 +56,16 @@ def make(options: Options, *, num_classes: int) -> Method:
     )
 
 
-def _network(model: ModelOptions, num_classes: int) -> nn.Module:
+def _network(options: Options, num_classes: int) -> nn.Module:
+    model = options.model
     return networks.whole(
         model.network,
         num_classes,
         width=model.width,
         backbone=model.backbone,
         norm=model.norm,
-        dtype=jnp.dtype(model.dtype),
+        dtype=options.compute.activations,
+        remat=options.compute.remat,
     )
 
 
@@ -71,7 +73,7 @@ def _init(
     rng: jax.Array, image: jax.Array, *, options: Options, num_classes: int
 ) -> tuple[Params, ModelState]:
     """Initial parameters and batch statistics; no weight depends on the image size."""
-    init = functools.partial(_network(options.model, num_classes).init, train=False)
+    init = functools.partial(_network(options, num_classes).init, train=False)
     return encoder.initialise(init, rng, jnp.zeros((1, 32, 32, image.shape[-1])))
 
 
@@ -89,7 +91,7 @@ def _loss_fn(
     """The loss of the maps, a mean over images."""
     del rng, progress, averaged
     loss = options.loss
-    network = _network(options.model, num_classes)
+    network = _network(options, num_classes)
     outputs, new_state = network.apply(
         {"params": params, **model_state},
         resnet.normalize_imagenet(batch.image),
@@ -166,7 +168,7 @@ def _predict(
     num_classes: int,
 ) -> Detections:
     """Detections of whole images: max_detections slots, highest peak first."""
-    network = _network(options.model, num_classes)
+    network = _network(options, num_classes)
     image = resnet.normalize_imagenet(batch.image)
     outputs: Any = network.apply({"params": params, **model_state}, image, False)
     finish = functools.partial(detect, decode=decode, model=options.model)

@@ -3,6 +3,7 @@
 import dataclasses
 
 from cellrec_jax.config.limits import check, option, require
+from cellrec_jax.methods.compute_options import ComputeOptions
 from cellrec_jax.nn import backbones
 from cellrec_jax.nn.maps import NETWORKS
 from cellrec_jax.ops import heatmaps
@@ -28,8 +29,6 @@ class ModelOptions:
     """Highest peaks of an image that are kept."""
     window_px: int = option(1, above=0)
     """A peak is the highest pixel up to this far away in y and x."""
-    dtype: str = option("float32", choices=("float32", "bfloat16"))
-    """Computation type: float32 or bfloat16."""
 
     def __post_init__(self) -> None:
         check("model", self)
@@ -78,3 +77,4 @@ class Options:
 
     model: ModelOptions = ModelOptions()
     loss: LossOptions = LossOptions()
+    compute: ComputeOptions = dataclasses.field(default_factory=ComputeOptions)

@@ -61,7 +61,7 @@ def make(options: Options, *, num_classes: int) -> Method:
 def _init(
     rng: jax.Array, image: jax.Array, *, options: Options, num_classes: int
 ) -> tuple[Any, Any]:
-    params, state = networks.init(rng, image, options.model, num_classes)
+    params, state = networks.init(rng, image, options, num_classes)
     named = {_NETWORK: params}
     if options.model.part == "self_training":
         before = {"params": {_NETWORK: params}, "state": {_NETWORK: state}}
@@ -74,7 +74,7 @@ def _probs(
 ) -> tuple[jax.Array, Any]:
     """Maps in [0, 1], f32 [B, H, W, K], and new batch statistics."""
     own = params[_NETWORK], state[_NETWORK]
-    logits, new = networks.apply(*own, batch.image, options.model, num, train=train)
+    logits, new = networks.apply(*own, batch.image, options, num, train=train)
     return jax.nn.sigmoid(_START + logits), {_NETWORK: new}
 
 

@@ -65,7 +65,7 @@ def _init(
     rng: jax.Array, image: jax.Array, *, options: Options, num_classes: int
 ) -> tuple[Params, ModelState]:
     """Initial parameters and batch statistics; no weight depends on the image size."""
-    return networks.init(rng, image, options.model, num_classes + 1)
+    return networks.init(rng, image, options, num_classes + 1)
 
 
 def _loss_fn(
@@ -88,7 +88,7 @@ def _loss_fn(
         )
     loss = options.loss
     logits, new_state = networks.apply(
-        params, model_state, batch.image, options.model, num_classes + 1, train=True
+        params, model_state, batch.image, options, num_classes + 1, train=True
     )
     cost = jax.vmap(pseudo_masks.label_cost)
     costs = {
@@ -148,7 +148,7 @@ def _predict(
 ) -> Detections:
     """Detections of whole images: max_detections slots, highest score first."""
     logits, _ = networks.apply(
-        params, model_state, batch.image, options.model, num_classes + 1, train=False
+        params, model_state, batch.image, options, num_classes + 1, train=False
     )
     probs = jax.nn.softmax(logits)
     best = jnp.argmax(probs, axis=-1)

@@ -7,6 +7,7 @@ import dataclasses
 from typing import Any
 
 from cellrec_jax.config.limits import check, option, require, text
+from cellrec_jax.methods.compute_options import ComputeOptions
 from cellrec_jax.nn import backbones
 from cellrec_jax.nn.maps import NETWORKS
 
@@ -30,10 +31,8 @@ class ModelOptions:
     """group or sync_batch."""
     max_detections: int = option(1000, above=0)
     """Most components of an image that are kept, and most of a class's masks."""
-    least_area: int = option(12, above=0)
+    least_area: int = option(20, above=0)
     """Of a mask that is a cell, px."""
-    dtype: str = option("float32", choices=("float32", "bfloat16"))
-    """Computation type: float32 or bfloat16."""
 
     def __post_init__(self) -> None:
         """Refuses values outside their limits."""
@@ -54,8 +53,9 @@ class LossOptions:
     """Share of `total_steps` from which it counts: the last 20 of 120 epochs."""
     crf_sigma_px: float = option(9.0, above=0)
     """Of its Gaussian of positions."""
-    crf_sigma_rgb: float = option(0.1, above=0)
-    """Of its Gaussian of colours in [0, 1]; 0.1 or 0.2 in the paper's code."""
+    crf_sigma_rgb: float = option(0.2, above=0)
+    """Of its Gaussian of colours in [0, 1]; 0.1 with a weight of 5e-3 for the other set
+    of the paper's code."""
     crf_window_px: int = option(5, above=0, most=32)
     """Pairs are up to this far apart in y and x; ours, as a window of all that sigma
     reaches costs 13 times as much."""
@@ -121,7 +121,10 @@ class MaskOptions:
     far_px: float = option(20.0, above=0)
     """Distances to points are clipped here for k-means."""
     near_px: float = option(5.0, above=0)
-    """Background is the cluster with the least share of its pixels this near."""
+    """Background is the cluster with the least share of its pixels this near; in the
+    code the least number, which would favour a small cluster."""
+    clear_px: float = option(10.0, least=0)
+    """Nothing this near to a point is background by its colour."""
     least_px: int = option(30, least=0)
     """Smaller parts of a mask are removed."""
     dilate_px: int = option(5, least=0)
@@ -142,12 +145,15 @@ class Options:
     loss: LossOptions = LossOptions()
     detector: DetectorOptions = DetectorOptions()
     masks: MaskOptions = MaskOptions()
+    compute: ComputeOptions = dataclasses.field(default_factory=ComputeOptions)
 
     def of_detector(self, number: int) -> "Options":
         """Those of stage one: of the first training, or of a round of self-training."""
         part = "self_training" if number else "detector"
         return Options(
-            model=dataclasses.replace(self.model, part=part), detector=self.detector
+            model=dataclasses.replace(self.model, part=part),
+            detector=self.detector,
+            compute=self.compute,
         )
 
 

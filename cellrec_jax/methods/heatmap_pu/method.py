@@ -75,13 +75,15 @@ def make(options: Options, *, num_classes: int) -> Method:
     )
 
 
-def _network(model: ModelOptions) -> unet.UNet:
+def _network(options: Options) -> unet.UNet:
+    model = options.model
     return unet.UNet(
         num_outputs=1,
         width=model.width,
         norm=model.norm,
         resize=model.resize,
-        dtype=jnp.dtype(model.dtype),
+        dtype=options.compute.activations,
+        remat=options.compute.remat,
     )
 
 
@@ -91,7 +93,7 @@ def _init(
     """Initial parameters and batch statistics; no weight depends on the image size."""
     del image  # always one channel, see `normalize`
     model = options.model
-    init = functools.partial(_network(model).init, train=False)
+    init = functools.partial(_network(options).init, train=False)
     blank = jnp.zeros((1, unet.MULTIPLE, unet.MULTIPLE, 1))
     detector, model_state = encoder.initialise(init, rng, blank)
     params = {"detector": detector}
@@ -123,13 +125,13 @@ def _apply(
     detector: Params,
     model_state: ModelState,
     batch: Batch,
-    model: ModelOptions,
+    options: Options,
     *,
     train: bool,
 ) -> tuple[jax.Array, ModelState]:
     """Returns outputs [B, H, W] before the activation, and new batch statistics."""
     stats = {name: part for name, part in model_state.items() if name != "prior"}
-    outputs, updated = _network(model).apply(
+    outputs, updated = _network(options).apply(
         {"params": detector, **stats},
         normalize(batch.image, batch.highest),
         train,
@@ -156,7 +158,7 @@ def _loss_fn(
     del rng
     model, loss = options.model, options.loss
     outputs, new_state = _apply(
-        params["detector"], model_state, batch, model, train=True
+        params["detector"], model_state, batch, options, train=True
     )
     valid = batch.valid & batch.image_mask[:, None, None]
     painted = jax.vmap(functools.partial(heatmap_forms.paint, loss=loss))(batch)
@@ -169,7 +171,7 @@ def _loss_fn(
             "loss.form=mean_teacher asks averaged weights: set --config.optim.ema=0.99",
         )
         assert averaged is not None  # for mypy
-        teacher = _heights(averaged[0]["detector"], averaged[1], batch, model)
+        teacher = _heights(averaged[0]["detector"], averaged[1], batch, options)
         sure = progress.step >= loss.burn_in * progress.total
         taught = functools.partial(
             heatmap_forms.taught, sure=sure, loss=loss, window_px=model.window_px
@@ -208,7 +210,7 @@ def _predict(
 ) -> Detections:
     """Detections of whole images: max_detections slots, highest peak first."""
     model = options.model
-    heights = _heights(params["detector"], model_state, batch, model)
+    heights = _heights(params["detector"], model_state, batch, options)
     if model.cut_negative == "always":
         heights = jax.nn.relu(heights)
     found = _detect_all(heights, batch, decode, model)
@@ -232,18 +234,18 @@ def _candidates(
 ) -> Detections:
     """All peaks of training images; Fujii et al.'s code cuts below 0 here alone."""
     model = options.model
-    heights = _heights(params["detector"], model_state, batch, model)
+    heights = _heights(params["detector"], model_state, batch, options)
     if model.cut_negative != "never":
         heights = jax.nn.relu(heights)
     return _detect_all(heights, batch, decode, model)
 
 
 def _heights(
-    detector: Params, model_state: ModelState, batch: Batch, model: ModelOptions
+    detector: Params, model_state: ModelState, batch: Batch, options: Options
 ) -> jax.Array:
     """Maps [B, H, W] of a network that is not trained now."""
-    outputs, _ = _apply(detector, model_state, batch, model, train=False)
-    return _activate(outputs, model)
+    outputs, _ = _apply(detector, model_state, batch, options, train=False)
+    return _activate(outputs, options.model)
 
 
 def _detect_all(

@@ -8,6 +8,7 @@ import dataclasses
 from cellrec_jax.config.limits import check, option, require
 from cellrec_jax.losses.calibration import DOUBTS, Doubt
 from cellrec_jax.methods.calibration_options import check_doubt
+from cellrec_jax.methods.compute_options import ComputeOptions
 from cellrec_jax.nn.patch_net import MIN_SIDE_PX
 
 FORMS = ("masked", "plain", "constant", "bde", "recalibrated", "mean_teacher", "pu")
@@ -44,8 +45,6 @@ class ModelOptions:
     with Yang et al.): alexnet or small; "" lets the heat map decide."""
     patch_px: int = option(27, above=0)
     """Side of the classifier's patches; how they are read is set by `refine`."""
-    dtype: str = option("float32", choices=("float32", "bfloat16"))
-    """Computation type: float32 or bfloat16."""
 
     def __post_init__(self) -> None:
         check("model", self)
@@ -196,6 +195,7 @@ class Options:
     model: ModelOptions = ModelOptions()
     loss: LossOptions = LossOptions()
     refine: RefineOptions = RefineOptions()
+    compute: ComputeOptions = dataclasses.field(default_factory=ComputeOptions)
 
     def __post_init__(self) -> None:
         model, loss = self.model, self.loss

@@ -79,7 +79,8 @@ def _modules(
         backbone=model.backbone,
         output_stride=model.output_stride,
         norm=model.norm,
-        dtype=jnp.dtype(model.dtype),
+        dtype=options.compute.activations,
+        remat=options.compute.remat,
     )
     number = {"main": num_classes, "dynamic": num_classes, "prior": 1}
     return {"encoder": halves.encoder} | {

@@ -8,6 +8,7 @@ import dataclasses
 
 from cellrec_jax.config.limits import check, option, require, text
 from cellrec_jax.losses.multitask import NORMS
+from cellrec_jax.methods.compute_options import ComputeOptions
 from cellrec_jax.nn import backbones, maps
 from cellrec_jax.ops import heatmaps
 
@@ -32,8 +33,6 @@ class ModelOptions:
     """Highest peaks of an image that are kept."""
     window_px: int = option(1, above=0)
     """A peak is the highest pixel up to this far away in y and x."""
-    dtype: str = option("float32", choices=("float32", "bfloat16"))
-    """Computation type: float32 or bfloat16."""
 
     def __post_init__(self) -> None:
         """Refuses values outside their limits."""
@@ -127,6 +126,7 @@ class Options:
     model: ModelOptions = ModelOptions()
     loss: LossOptions = LossOptions()
     prior: PriorOptions = PriorOptions()
+    compute: ComputeOptions = dataclasses.field(default_factory=ComputeOptions)
 
     @property
     def decoders(self) -> tuple[str, ...]:

@@ -56,7 +56,8 @@ def make(options: Options, *, num_classes: int) -> Method:
     )
 
 
-def _network(model: ModelOptions, num_classes: int) -> point_net.PointNet:
+def _network(options: Options, num_classes: int) -> point_net.PointNet:
+    model = options.model
     return point_net.PointNet(
         num_classes=num_classes,
         num_anchors=anchors.points_per_cell(model.anchors),
@@ -67,8 +68,8 @@ def _network(model: ModelOptions, num_classes: int) -> point_net.PointNet:
         aggregation=model.aggregation,
         head=model.head,
         class_head=model.class_head,
-        dtype=jnp.dtype(model.dtype),
-        remat=model.remat,
+        dtype=options.compute.activations,
+        remat=options.compute.remat,
     )
 
 
@@ -77,7 +78,7 @@ def _init(
 ) -> tuple[Params, ModelState]:
     """Initial parameters and batch statistics; no weight depends on the image size."""
     del image
-    init = functools.partial(_network(options.model, num_classes).init, train=False)
+    init = functools.partial(_network(options, num_classes).init, train=False)
     return encoder.initialise(init, rng, jnp.zeros((1, _MULTIPLE, _MULTIPLE, 3)))
 
 
@@ -94,7 +95,7 @@ def _loss_fn(
 ) -> tuple[jax.Array, tuple[ModelState, Metrics]]:
     """Sum of the three losses, Eq. 7; only `loss.negative_ratio` draws at random."""
     del averaged
-    network = _network(options.model, num_classes)
+    network = _network(options, num_classes)
     padded = _padded(batch.image, options.model)
     grid_hw = _grid(padded, options)
     size_hw = batch.image.shape[1], batch.image.shape[2]
@@ -127,7 +128,7 @@ def _predict(
 ) -> Detections:
     """Detections of whole images: max_detections slots, best first."""
     model = options.model
-    network = _network(model, num_classes)
+    network = _network(options, num_classes)
     padded = _padded(batch.image, model)
     outputs: Any = network.apply({"params": params, **model_state}, padded, False)
     everywhere = batch._replace(valid=jnp.ones_like(batch.valid))

@@ -12,6 +12,7 @@ from cellrec_jax.config.limits import check, option, require, words
 from cellrec_jax.losses.calibration import DOUBTS, WEIGHTED, Doubt
 from cellrec_jax.losses.matched import NORMALIZERS, PointLossOptions
 from cellrec_jax.methods.calibration_options import CalibrationOptions, check_doubt
+from cellrec_jax.methods.compute_options import ComputeOptions
 from cellrec_jax.methods.encoder import NORMS, check_norm, norm_kind
 from cellrec_jax.nn import backbones, point_net
 from cellrec_jax.ops import anchors, matching
@@ -53,10 +54,6 @@ class ModelOptions:
     """Px that an offset of 1 moves a point by; P2PNet takes 100."""
     max_detections: int = option(1000, above=0)
     """Best detections of an image that are kept."""
-    dtype: str = option("float32", choices=("float32", "bfloat16"))
-    """Computation type: float32 or bfloat16."""
-    remat: bool = False
-    """Recompute encoder activations to save memory."""
 
     def __post_init__(self) -> None:
         check("model", self)
@@ -159,6 +156,7 @@ class Options:
 
     model: ModelOptions = ModelOptions()
     loss: LossOptions = LossOptions()
+    compute: ComputeOptions = dataclasses.field(default_factory=ComputeOptions)
 
     def __post_init__(self) -> None:
         require(
