@@ -52,6 +52,7 @@ PRESETS = (
     "cytoplasm_multitask:dynamic",
     "cytoplasm_multitask:fcrn",
     "cytoplasm_multitask:fcrn_b",
+    "cytoplasm_multitask:estimate_mask",
     "cytoplasm_multitask:small",
     "cytoplasm_multitask:demo",
 )

@@ -32,7 +32,11 @@ PRESETS = [
     ),
     *(
         f"cytoplasm_multitask:{name}"
-        for name in ("demo", "small", "ours", "dynamic", "full", "small_ours")
+        for name in (
+            *("demo", "small", "ours", "dynamic", "full", "small_ours"),
+            *("small_dynamic", "small_full", "estimate_mask"),
+            *("small_estimate_mask", "demo_estimate_mask"),
+        )
     ),
     *(
         f"cytoplasm_multitask:{name}"
@@ -299,7 +303,7 @@ def test_fcrn_on_cytoplasm_stains_is_as_published_on_equal_terms(size, row, netw
 
 def test_small_rows_of_cytoplasm_stains_are_of_about_one_size():
     ours = _num_parameters("cytoplasm_multitask:small_ours")
-    for row in ("fcrn", "fcrn_b"):
+    for row in ("fcrn", "fcrn_b", "estimate_mask"):
         assert 0.8 < _num_parameters(f"cytoplasm_multitask:small_{row}") / ours < 1.2
 
 

@@ -42,10 +42,10 @@ def without(fields: Mapping[str, Any], sections: Collection[str]) -> dict[str, A
     for key, now in overrides.MOVED.items():
         section, _, name = key.partition(".")
         if name in left.get(section, {}):
-            part = dict(left[section])
-            place, _, rest = now.partition(".")
-            left[place] = {**left.get(place, {}), rest: part.pop(name)}
-            left[section] = part
+            kept = dict(left[section])
+            place, _, later = now.partition(".")
+            left[place] = {**left.get(place, {}), later: kept.pop(name)}
+            left[section] = kept
     for key in overrides.RENAMED:  # none of them changes results
         section, _, name = key.partition(".")
         part = left.get(section, {})
