@@ -19,8 +19,8 @@ Expect on 26 images of BCData, two classes, detection F1@12px (three seeds, 95 %
 interval) and seconds of training on two shared CPU cores, 2026-11-22: small_fcrn_b
 0.844 +- 0.012 (4,347 s), small_unet 0.840 +- 0.018 (893), small_fcrn_a 0.835 +- 0.015
 (2,544), small_circles 0.825 +- 0.005 (596), small_res_unet 0.820 +- 0.035 (4,402),
-small_deeplab 0.810 +- 0.017 (469); 2026-11-30 small_multitask 0.823 (one seed,
-1,094 s): no more than circles. Published sizes were not trained.
+small_deeplab 0.810 +- 0.017 (469); 2026-11-30 small_multitask 0.815 +- 0.049 (922): no
+more than circles. Published sizes were not trained.
 """
 
 from ml_collections import ConfigDict

@@ -72,6 +72,12 @@ def test_nothing_is_told_where_nothing_is_annotated():
     assert (make(valid=valid)[~valid] == 255).all()
 
 
+def test_a_class_that_is_absent_is_nowhere():
+    """Neither in an image nor, with labels for three, in the whole set."""
+    maps = make(classes=np.array([1, 1], np.int32), num_classes=3)
+    assert set(np.unique(maps)) == {0, 2, 255}
+
+
 def test_a_disc_lies_over_an_edge():
     close = [[30.0, 40.0], [30.0, 42.0]]
     first = make(points=close)[..., 0]
