@@ -1,8 +1,10 @@
 """Encoders, parameters that a ResNet's weights fit: norm, weights, fresh start."""
 
+import functools
 from typing import Any
 
 import flax
+from flax import linen as nn
 import jax
 
 from cellrec_jax.config import limits
@@ -27,11 +29,22 @@ def norm_kind(norm: str, pretrained: str) -> str:
     return "frozen_batch" if pretrained else "group"
 
 
-def initialise(init: Any, rng: jax.Array, *inputs: jax.Array) -> tuple[Any, Any]:
-    """Draws parameters and other collections, compiled, by a network's `init`."""
-    variables = flax.core.unfreeze(jax.jit(init)(rng, *inputs))
+def initialise(
+    network: nn.Module, rng: jax.Array, *inputs: Any, **options: Any
+) -> tuple[Any, Any]:
+    """Draws parameters and other collections by `network.init`.
+
+    Compiled once for equal networks, options and shapes, whatever the key.
+    """
+    drawn = _draw(network, tuple(options.items()), rng, inputs)
+    variables = flax.core.unfreeze(drawn)
     params = variables.pop("params")
     return params, variables
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _draw(network: nn.Module, options: Any, rng: jax.Array, inputs: Any) -> Any:
+    return network.init(rng, *inputs, **dict(options))
 
 
 def load_pretrained(

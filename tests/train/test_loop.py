@@ -156,5 +156,6 @@ def test_two_seeds_and_their_feeds_share_a_step_that_waits_for_no_transfer(
         losses = train("arrays")
         train("tf", **{"seed": 1, "data.loader": "tf"})
     assert (found.steps, found.predictions) == (1, 1), found.names
+    assert found.names["jit(_draw)"] == 1  # weights of both seeds
     several = train("several", **{"train.steps_per_call": 3})
     np.testing.assert_allclose(several, losses, rtol=1e-5)

@@ -91,8 +91,8 @@ def _init(
     """Initial parameters and batch statistics; no weight depends on the image size."""
     model = options.model
     pooled = jnp.zeros((1, 1, model.roi_size, model.roi_size, model.channels))
-    init = functools.partial(_network(options, num_classes).init, method="both")
-    return encoder.initialise(init, rng, image, pooled)
+    network = _network(options, num_classes)
+    return encoder.initialise(network, rng, image, pooled, method="both")
 
 
 def _pool(

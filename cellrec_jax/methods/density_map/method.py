@@ -73,8 +73,8 @@ def _init(
     rng: jax.Array, image: jax.Array, *, options: Options, num_classes: int
 ) -> tuple[Params, ModelState]:
     """Initial parameters and batch statistics; no weight depends on the image size."""
-    init = functools.partial(_network(options, num_classes).init, train=False)
-    return encoder.initialise(init, rng, jnp.zeros((1, 32, 32, image.shape[-1])))
+    blank = jnp.zeros((1, 32, 32, image.shape[-1]))
+    return encoder.initialise(_network(options, num_classes), rng, blank, train=False)
 
 
 def _loss_fn(

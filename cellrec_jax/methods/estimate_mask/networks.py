@@ -1,6 +1,5 @@
 """The network of both stages, on images in [0, 1]."""
 
-import functools
 from typing import Any
 
 from flax import linen as nn
@@ -32,8 +31,8 @@ def init(
     rng: jax.Array, image: jax.Array, options: Options, num_maps: int
 ) -> tuple[Any, Any]:
     """Initial parameters and batch statistics for images [B, H, W, C]."""
-    start = functools.partial(_module(options, num_maps).init, train=False)
-    return encoder.initialise(start, rng, jnp.zeros((1, 32, 32, image.shape[-1])))
+    blank = jnp.zeros((1, 32, 32, image.shape[-1]))
+    return encoder.initialise(_module(options, num_maps), rng, blank, train=False)
 
 
 def apply(

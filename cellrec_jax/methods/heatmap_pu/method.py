@@ -93,16 +93,15 @@ def _init(
     """Initial parameters and batch statistics; no weight depends on the image size."""
     del image  # always one channel, see `normalize`
     model = options.model
-    init = functools.partial(_network(options).init, train=False)
+    draw = functools.partial(encoder.initialise, train=False)
     blank = jnp.zeros((1, unet.MULTIPLE, unet.MULTIPLE, 1))
-    detector, model_state = encoder.initialise(init, rng, blank)
+    detector, model_state = draw(_network(options), rng, blank)
     params = {"detector": detector}
     if model.classifier:
         net = patch_net.PatchNet(model.classifier)
-        init = functools.partial(net.init, train=False)
         side = model.patch_px // options.refine.patch_step
         blank = jnp.zeros((1, side, side, 1))
-        params["classifier"], _ = encoder.initialise(init, rng, blank)
+        params["classifier"], _ = draw(net, rng, blank)
     if options.loss.form == "pu":
         model_state = {**model_state, "prior": {"value": jnp.float32(_START_PRIOR)}}
     return params, model_state

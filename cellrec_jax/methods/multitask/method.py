@@ -111,14 +111,13 @@ def _fresh(
     modules = _modules(options, num_classes, options.decoders)
     blank = jnp.zeros((1, 32, 32, image.shape[-1]))
     rngs = dict(zip(modules, jax.random.split(rng, len(modules)), strict=True))
-    init = functools.partial(modules["encoder"].init, train=False)
-    drawn = {"encoder": encoder.initialise(init, rngs["encoder"], blank)}
+    draw = functools.partial(encoder.initialise, train=False)
+    drawn = {"encoder": draw(modules["encoder"], rngs["encoder"], blank)}
     variables = _variables(*drawn["encoder"])
     run = functools.partial(modules["encoder"].apply, variables, train=False)
     features = jax.tree.map(lambda x: jnp.zeros(x.shape), jax.eval_shape(run, blank))
     for name in options.decoders:
-        init = functools.partial(modules[name].init, size_hw=(32, 32), train=False)
-        drawn[name] = encoder.initialise(init, rngs[name], features)
+        drawn[name] = draw(modules[name], rngs[name], features, size_hw=(32, 32))
     params = {name: pair[0] for name, pair in drawn.items()}
     return params, {name: pair[1] for name, pair in drawn.items() if pair[1]}
 

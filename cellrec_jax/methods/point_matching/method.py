@@ -78,8 +78,8 @@ def _init(
 ) -> tuple[Params, ModelState]:
     """Initial parameters and batch statistics; no weight depends on the image size."""
     del image
-    init = functools.partial(_network(options, num_classes).init, train=False)
-    return encoder.initialise(init, rng, jnp.zeros((1, _MULTIPLE, _MULTIPLE, 3)))
+    blank = jnp.zeros((1, _MULTIPLE, _MULTIPLE, 3))
+    return encoder.initialise(_network(options, num_classes), rng, blank, train=False)
 
 
 def _loss_fn(
