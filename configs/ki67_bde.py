@@ -34,6 +34,7 @@ def get_config(preset: str = "") -> ConfigDict:
     config.data.keep_rate = 0.1
     config.compute.dtype = "auto"
     config.data.max_cells = 512
+    config.model.pre_nms_level = 2000
     config.note = (
         "The paper's setting is for a GPU. On a CPU use "
         "--config configs/ki67_bde.py:small for real images, or :demo for a trial."
@@ -63,6 +64,7 @@ def _small(config: ConfigDict) -> None:
     model.anchor_sizes = (32.0, 48.0, 64.0, 96.0, 128.0)
     model.anchor_ratios = (1.0,)
     model.rpn_batch = 128
+    model.pre_nms_level = 0
     model.pre_nms_train, model.post_nms_train = 1000, 300
     model.pre_nms_test, model.post_nms_test = 2000, 800
     model.roi_batch = 64

@@ -27,6 +27,7 @@ def get_config(preset: str = "") -> ConfigDict:
     config.data.format = "mitos"
     config.compute.dtype = "auto"
     config.data.keep_one = True
+    config.model.pre_nms_level = 2000
     config.data.num_folds = 4
     config.data.fold_by = "group"
     config.data.val_share = 0.1

@@ -50,6 +50,19 @@ def pyramid_anchors(
     return np.concatenate(levels)
 
 
+def level_sizes(
+    image_hw: tuple[int, int], strides: Sequence[int], num_ratios: int
+) -> tuple[int, ...]:
+    """Numbers of `pyramid_anchors` of each level.
+
+    Example:
+      >>> level_sizes((100, 64), (8, 16), 3)
+      (312, 84)
+    """
+    grids = (feature_hw(image_hw, stride) for stride in strides)
+    return tuple(num_ratios * height * width for height, width in grids)
+
+
 def anchor_points(
     grid_hw: tuple[int, int], stride: int, layout: str = "five"
 ) -> np.ndarray:

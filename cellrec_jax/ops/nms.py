@@ -79,14 +79,18 @@ def nms(
     *,
     iou_threshold: float,
     max_kept: int,
+    is_sorted: bool = False,
 ) -> tuple[jax.Array, jax.Array]:
     """Non-maximum suppression of boxes [M, 4]; of equal scores the earlier box is kept.
 
     Drops overlaps above `iou_threshold`; idx i32 and kept bool [`max_kept`], best
-    first.
+    first. `is_sorted` says that scores fall, and saves a sort.
     """
-    ranked = jnp.argsort(jnp.where(mask, scores, -jnp.inf), descending=True)
     similar = functools.partial(_overlapping, threshold=iou_threshold)
+    if is_sorted:
+        ranked = jnp.arange(len(scores))
+        return _compact(ranked, suppress(boxes_yxyx, mask, similar, max_kept), max_kept)
+    ranked = jnp.argsort(jnp.where(mask, scores, -jnp.inf), descending=True)
     kept = suppress(boxes_yxyx[ranked], mask[ranked], similar, max_kept)
     return _compact(ranked, kept, max_kept)
 
@@ -94,13 +98,17 @@ def nms(
 def point_nms(
     points_yx: jax.Array, mask: jax.Array, min_distance: jax.Array
 ) -> jax.Array:
-    """Keeps points [M, 2], best first, apart by `min_distance` px or more."""
+    """Keeps points [M, 2], best first, apart by `min_distance` px or more; 0: all."""
 
     def near(a: jax.Array, b: jax.Array) -> jax.Array:
         squared = jnp.sum((a[:, None, :] - b[None, :, :]) ** 2, axis=-1)
         return squared < min_distance**2
 
-    return suppress(points_yx, mask, near, points_yx.shape[0])
+    return jax.lax.cond(
+        min_distance > 0,
+        lambda: suppress(points_yx, mask, near, points_yx.shape[0]),
+        lambda: mask,
+    )
 
 
 def _compact(

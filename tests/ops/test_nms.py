@@ -139,6 +139,29 @@ def test_no_boxes():
     ).shape == (0,)
 
 
+def test_what_is_sorted_needs_no_sort(rng):
+    """Also where masked boxes lie between."""
+    boxes = rng.uniform(0, 30, (40, 2))
+    boxes = np.concatenate([boxes, boxes + 9], axis=1).astype(np.float32)
+    scores = np.sort(rng.normal(size=40).astype(np.float32))[::-1].copy()
+    mask = rng.random(40) < 0.8
+    found = [
+        nms.nms(boxes, scores, mask, iou_threshold=0.2, max_kept=9, is_sorted=is_sorted)
+        for is_sorted in (False, True)
+    ]
+    kept = np.asarray(found[0][1])
+    np.testing.assert_array_equal(kept, found[1][1])
+    assert kept.sum() == 9
+    np.testing.assert_array_equal(found[0][0][kept], found[1][0][kept])
+
+
+def test_no_distance_keeps_all_without_a_loop():
+    points, mask = jnp.zeros((5, 2)), jnp.array([True, False, True, True, False])
+    kept = nms.point_nms(points, mask, jnp.float32(0))
+    assert kept.tolist() == mask.tolist()
+    assert nms.point_nms(points, mask, jnp.float32(1)).sum() == 1
+
+
 def test_vmap_equals_loop(rng):
     images = [clustered(rng, COUNT) for _ in range(3)]
     boxes, scores = (np.stack(part) for part in zip(*images, strict=True))

@@ -127,8 +127,9 @@ def scale_stains(image: jax.Array, scale: jax.Array, shift: jax.Array) -> jax.Ar
     to_rgb = jnp.asarray(_RGB_FROM_HED, jnp.float32)
     mixing = jnp.dot(to_hed * scale[None], to_rgb, precision=highest)
     offset = jnp.dot(shift, to_rgb, precision=highest)
-    density = jnp.dot(density, mixing, precision=highest)
-    return jnp.exp(-density - offset.reshape(1, 1, 3))
+    # Not a product with a 3 x 3 matrix, for which whole tiles would be filled up.
+    planes = (density[..., i, None] * mixing[i].reshape(1, 1, 3) for i in range(3))
+    return jnp.exp(-sum(planes) - offset.reshape(1, 1, 3))
 
 
 def to_unit(image: jax.Array) -> jax.Array:

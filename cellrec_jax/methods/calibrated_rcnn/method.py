@@ -214,11 +214,14 @@ def _proposals(
     model: ModelOptions,
     train: bool,
 ) -> tuple[jax.Array, jax.Array]:
+    pre_nms = model.pre_nms_train if train else model.pre_nms_test
+    sizes = anchors.level_sizes(image_hw, _strides(model), len(model.anchor_ratios))
     one_image = functools.partial(
         stages.proposals,
         anchors_yxyx=anchors_yxyx,
         image_hw=image_hw,
-        pre_nms=model.pre_nms_train if train else model.pre_nms_test,
+        pre_nms=model.pre_nms_level or pre_nms,
+        level_sizes=sizes if model.pre_nms_level else (),
         post_nms=model.post_nms_train if train else model.post_nms_test,
         iou_threshold=model.proposal_nms_iou,
     )

@@ -51,6 +51,9 @@ class ModelOptions:
     """Proposals kept in training."""
     pre_nms_test: int = option(6000, above=0)
     post_nms_test: int = option(1000, above=0)
+    pre_nms_level: int = option(0, least=0)
+    """Instead, the best of each pyramid level that enter suppression, in training and
+    testing; 0 takes the best of all levels together, as the paper's lineage."""
     proposal_nms_iou: float = option(0.7, least=0, most=1)
     roi_batch: int = option(256, above=0)
     """RoIs sampled an image."""

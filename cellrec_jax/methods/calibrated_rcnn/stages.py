@@ -1,5 +1,6 @@
 """Targets, samples and losses of the detector's two stages, for one image each."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -147,21 +148,43 @@ def proposals(
     pre_nms: int,
     post_nms: int,
     iou_threshold: float,
+    level_sizes: Sequence[int] = (),
 ) -> tuple[jax.Array, jax.Array]:
     """Best first-stage boxes after suppression, [post_nms, 4], and their mask.
 
-    The `pre_nms` best of logits [A, 2] and deltas [A, 4], clipped; no gradient.
+    The `pre_nms` best of logits [A, 2] and deltas [A, 4], clipped; no gradient. With
+    `level_sizes`, numbers of anchors that sum to A, so many of each level.
     """
     score = jax.lax.stop_gradient(logits[:, 0] - logits[:, 1])
-    score, idx = jax.lax.top_k(score, min(pre_nms, len(anchors_yxyx)))
+    score, idx = _best(score, pre_nms, level_sizes or (len(anchors_yxyx),))
     deltas = jax.lax.stop_gradient(deltas_yxhw)[idx]
     candidates = boxes.decode(deltas, jnp.asarray(anchors_yxyx)[idx])
     candidates = boxes.clip(candidates, image_hw)
     mask = boxes.area(candidates) > 0
     kept_idx, kept = nms.nms(
-        candidates, score, mask, iou_threshold=iou_threshold, max_kept=post_nms
+        candidates,
+        score,
+        mask,
+        iou_threshold=iou_threshold,
+        max_kept=post_nms,
+        is_sorted=len(level_sizes) < 2,
     )
     return candidates[kept_idx], kept
+
+
+def _best(
+    scores: jax.Array, number: int, sizes: Sequence[int]
+) -> tuple[jax.Array, jax.Array]:
+    """The highest scores of each part of [A] and where they are, part after part."""
+    found = []
+    start = 0
+    for size in sizes:
+        part = jax.lax.dynamic_slice_in_dim(scores, start, size)
+        best, idx = jax.lax.top_k(part, min(number, size))
+        found.append((best, idx + start))
+        start += size
+    best, idx = (jnp.concatenate(parts) for parts in zip(*found, strict=True))
+    return best, idx
 
 
 def sample_rois(

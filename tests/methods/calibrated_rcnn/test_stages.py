@@ -69,6 +69,32 @@ def test_proposals_are_clipped_suppressed_and_best_first():
     assert boxes[1].tolist() == [0, 60, 32, 90]
 
 
+def test_the_best_of_each_level_are_suppressed_together(rng):
+    """As one call for the anchors that a loop chooses."""
+    sizes, number = (20, 9, 1), 4
+    anchors = rng.uniform(0, 60, (30, 2))
+    anchors = np.concatenate([anchors, anchors + rng.uniform(8, 30, (30, 2))], axis=1)
+    anchors = anchors.astype(np.float32)
+    logits = rng.normal(size=(30, 2)).astype(np.float32)
+    deltas = 0.1 * rng.normal(size=(30, 4)).astype(np.float32)
+    score, chosen, start = logits[:, 0] - logits[:, 1], [], 0
+    for size in sizes:
+        order = np.argsort(-score[start : start + size])
+        chosen.extend(start + order[:number])
+        start += size
+    chosen = np.array(chosen)
+    assert len(chosen) == 9
+    ways = {"post_nms": 7, "iou_threshold": 0.3}
+    found, mask = stages.proposals(
+        logits, deltas, anchors, (80, 90), pre_nms=number, level_sizes=sizes, **ways
+    )
+    expected, expected_mask = stages.proposals(
+        logits[chosen], deltas[chosen], anchors[chosen], (80, 90), pre_nms=9, **ways
+    )
+    np.testing.assert_array_equal(mask, expected_mask)
+    np.testing.assert_allclose(found[mask], expected[mask], rtol=1e-6)
+
+
 def test_sampled_rois_carry_class_target_and_background():
     proposals = jnp.concatenate([jnp.asarray(ANCHORS), jnp.zeros((2, 4))])
     mask = jnp.array([True] * 4 + [False] * 2)
