@@ -28,10 +28,10 @@ and the rows of the table:
 
 Expect of :small on generated images of 384 px F1@12px 0.80 of positive cells, 0.90 of
 the others, detection 0.97 with any of the three rows (three seeds, 64 test images:
-Ours++ less Ours -0.004 [-0.009, +0.001]), of EstimateMask 0.73 and 0.84 (one seed), in
-two to four minutes on two CPU cores, 2026-11-30; of :demo 0.71, 0.88 and 0.96. The
-paper has 0.774, 0.784 and 0.789 of positive cells for :ours, :dynamic and :full. The
-default was not trained to its end.
+Ours++ less Ours -0.004 [-0.009, +0.001]); of FCRN-A 0.81 and 0.91, of EstimateMask 0.75
+and 0.85 (one seed each); in two to four minutes on two CPU cores, 2026-11-30; of :demo
+0.71, 0.88 and 0.96. The paper has 0.774, 0.784 and 0.789 of positive cells for :ours,
+:dynamic and :full. The default was not trained to its end.
 """
 
 from ml_collections import ConfigDict
