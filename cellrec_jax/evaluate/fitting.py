@@ -89,7 +89,8 @@ def load(
     if images:
         rule_name(experiment.eval, labels)
     if images and labels.withheld:
-        number = sum(len(scene.key.labels) for scene in images)
+        keys = [scene.key for scene in images]
+        number = sum(len(key.labels) - predictions.num_ignored(key) for key in keys)
         for line in _withheld_lines(experiment, number):
             console.line(line)
     return images
@@ -102,7 +103,14 @@ def _withheld_lines(experiment: Experiment, number: int) -> Iterator[str]:
             f"{share}: no training image has labels enough to withhold one: raise it"
         )
     config, side = experiment.eval, experiment.data.box_size
-    chosen = "" if config.threshold else ": they choose the threshold"
+    chosen, least = "", counting.LEAST_LABELS
+    if not config.threshold:
+        chosen = ": they choose the threshold"
+    if not config.threshold and number < least:
+        chosen = (
+            f", too few to choose a threshold ({least} are needed): it will be the "
+            f"default, {counting.DEFAULT_THRESHOLD:g}, until you raise {share}"
+        )
     yield f"{number} labels of training images are withheld{chosen}"
     if not config.radius_um and 2 * config.radius_px > side:
         yield (

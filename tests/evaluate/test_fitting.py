@@ -146,8 +146,17 @@ class Told(Console):
 
 
 def test_withheld_labels_are_counted_before_the_training(split):
+    """Of 3 one is ignored. 2 labels choose nothing, as fewer than 20; 20 do."""
     (line,) = _loaded(split, Labels(withheld=True), radius_px=10.0)
-    assert line.startswith("3 labels of training images are withheld")
+    assert line.startswith("2 labels of training images are withheld, too few")
+    assert "20 are needed" in line
+    assert "--config.data.threshold_share=0.2" in line
+    many = split._replace(image_ids=split.image_ids * 10)
+    (line,) = _loaded(many, Labels(withheld=True), radius_px=10.0)
+    assert line.startswith("20 labels")
+    assert "they choose" in line
+    (line,) = _loaded(split, Labels(withheld=True), radius_px=10.0, threshold=0.3)
+    assert "choose" not in line
     assert "box_size=24" in _loaded(split, Labels(withheld=True))[-1]
     assert _loaded(split, Labels()) == []
 
