@@ -49,33 +49,36 @@ def compare(
 
     Chosen by `num_draws` nested draws of each share of the validation labels, in
     (0, 1); by all of them; and by those of the first `num_full` images. A run whose
-    withheld labels chose (`data.threshold_share`) has this one row. ConfigError for
-    other runs without validation images, and without test images.
+    withheld labels chose (`data.threshold_share`) has this one row. A row names no rule
+    where labels were too few for any (`counting.LEAST_LABELS`). ConfigError for other
+    runs without validation images, and without test images.
     """
     run = _open(workdir)
     own = run.model.meta["decode"]
     if own["withheld"]:
-        name, labels = f"withheld labels, {own['rule']}", int(sum(own["num_labels"]))
-        return [_row(run, name, 0, [labels], [own])]
+        chosen = "withheld labels", own["rule"]
+        return [_row(run, _name(*chosen, [own]), 0, [sum(own["num_labels"])], [own])]
     images = run.val.results
-    rows = [_chosen(run, "all labels", "f1", [images])]
+    rows = [_chosen(run, "all labels", "", "f1", [images])]
     if 0 < num_full < len(images):
-        rows.append(_chosen(run, "all labels", "f1", [images[:num_full]]))
+        rows.append(_chosen(run, "all labels", "", "f1", [images[:num_full]]))
     for share in shares:
         drawn = [
             [saved.with_part_of_labels(one, share, seed) for one in images]
             for seed in range(num_draws)
         ]
         for rule in partial.RULES:
-            rows.append(_chosen(run, f"{share:.0%} of labels, {rule}", rule, drawn))
+            row = _chosen(run, f"{share:.0%} of labels", rule, rule, drawn)
+            if row["chosen by"] != rows[-1]["chosen by"]:  # by no rule: one row
+                rows.append(row)
     default = fitting.fit([], run.model.class_names, _config(run, "f1"), run.val.mpp)
     return [*rows, _row(run, "default", 0, [0], [fitting.to_json(default)])]
 
 
 def _chosen(
-    run: _Run, name: str, rule: str, drawn: Sequence[list[ImageResult]]
+    run: _Run, labelled: str, told: str, rule: str, drawn: Sequence[list[ImageResult]]
 ) -> dict[str, Any]:
-    """The row of a rule: thresholds of each draw of labels."""
+    """The row of a rule, named if `told`: thresholds of each draw of labels."""
     points = [
         fitting.fit(
             results,
@@ -88,7 +91,19 @@ def _chosen(
     ]
     labels = [sum(len(one.true_labels) for one in results) for results in drawn]
     chosen = [fitting.to_json(point) for point in points]
-    return _row(run, name, len(drawn[0]), labels, chosen)
+    return _row(run, _name(labelled, told, chosen), len(drawn[0]), labels, chosen)
+
+
+def _name(labelled: str, rule: str, chosen: Sequence[Mapping[str, Any]]) -> str:
+    """Which labels chose by which rule, and in how many draws they did not."""
+    scopes = [decode.get("scope") for decode in chosen]
+    if set(scopes) == {"fixed"}:
+        return f"{labelled}, not asked: fixed"
+    few, number = scopes.count("default"), len(scopes)
+    if few == number:
+        return f"{labelled}, too few: default"
+    name = ", ".join(filter(None, (labelled, rule)))
+    return f"{name}; too few in {few} of {number} draws: default" if few else name
 
 
 def _row(

@@ -70,6 +70,43 @@ def test_withheld_labels_chose_by_themselves(monkeypatch):
     assert 0.5 < row["F1"] < 1
 
 
+@pytest.mark.parametrize(
+    ("scope", "name"),
+    [
+        (None, "withheld labels, lee_liu"),  # of versions that had none
+        ("shared", "withheld labels, lee_liu"),
+        ("default", "withheld labels, too few: default"),
+        ("fixed", "withheld labels, not asked: fixed"),
+    ],
+)
+def test_a_row_names_no_rule_that_did_not_choose(monkeypatch, scope, name):
+    decode = {"withheld": True, "rule": "lee_liu", "num_labels": [4], "scope": scope}
+    images = coverage.simulate(2, 20)
+    monkeypatch.setattr(thresholds, "_open", lambda _: _run(DECODE | decode, images))
+    (row,) = thresholds.compare("run", shares=[], num_draws=1)
+    assert row["chosen by"] == name
+
+
+def test_drawn_parts_of_too_few_labels_choose_nothing(monkeypatch):
+    """Of 15 and 25 labels a half are 8 and 13, enough, a quarter 4 and 7: too few."""
+    images = [*coverage.simulate(1, 15), *coverage.simulate(1, 25, 1)]
+    monkeypatch.setattr(thresholds, "_open", lambda _: _run(DECODE, images))
+    rows = thresholds.compare("run", shares=[0.5, 0.25], num_draws=2, num_full=1)
+    assert [(row["labels"], row["chosen by"]) for row in rows] == [
+        (40, "all labels"),
+        (15, "all labels, too few: default"),
+        *((21, f"50% of labels, {rule}") for rule in partial.RULES),
+        (11, "25% of labels, too few: default"),
+        (0, "default"),
+    ]
+
+
+def test_some_draws_of_too_few_labels_are_counted():
+    chosen = [{"scope": scope} for scope in ("default", "own", "default")]
+    name = thresholds._name("10% of labels", "f1", chosen)
+    assert name == "10% of labels, f1; too few in 2 of 3 draws: default"
+
+
 @pytest.mark.slow
 def test_all_labels_choose_what_training_chose(trained, tmp_path):
     out = tmp_path / "table.csv"
@@ -79,7 +116,7 @@ def test_all_labels_choose_what_training_chose(trained, tmp_path):
         rows = list(csv.DictReader(file))
     found = json.loads((trained / "results.json").read_text())["metrics"]["F1@12px"]
     assert float(rows[0]["F1"]) == pytest.approx(found["value"])
-    assert [row["draws"] for row in rows] == ["1", "2", "2", "2", "1"]
+    assert [row["draws"] for row in rows] == ["1", "2", "1"]  # 4 labels are too few
 
 
 def test_shares_that_are_none_are_refused():
