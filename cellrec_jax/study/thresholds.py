@@ -135,7 +135,9 @@ def _f1(run: _Run, decode: Mapping[str, Any]) -> float:
 
 
 def _config(run: _Run, rule: str) -> EvalConfig:
-    return dataclasses.replace(run.model.experiment.eval, threshold_rule=rule)
+    """Of a run by another rule, also where its own threshold was fixed."""
+    own = run.model.experiment.eval
+    return dataclasses.replace(own, threshold_rule=rule, threshold=0.0)
 
 
 def _open(workdir: str) -> _Run:

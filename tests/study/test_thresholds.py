@@ -17,9 +17,9 @@ from cellrec_jax.study import thresholds
 DECODE = {"withheld": False, "min_distance": 0.0, "thresholds": [0.5]}
 
 
-def _run(decode, images):
+def _run(decode, images, **options):
     found = thresholds._Found(images, [1.0] * len(images), 0.0)
-    config = EvalConfig(radius_px=12.0, min_distances=(0.0,))
+    config = EvalConfig(radius_px=12.0, min_distances=(0.0,), **options)
     model = SimpleNamespace(
         meta={"decode": decode},
         class_names=("cell",),
@@ -58,6 +58,16 @@ def test_a_part_of_the_labels_chooses_by_its_rules(monkeypatch):
     assert own["f1"]["F1"] < best - 0.05  # what has no label seems false
     assert own["f1"]["threshold"] > whole["threshold"] + 0.1
     assert by_name["default"]["threshold"] == 0.5
+
+
+def test_labels_choose_though_the_run_fixed_its_threshold(monkeypatch):
+    images, found = coverage.simulate(3, 60), []
+    for options in ({}, {"threshold": 0.99}):
+        run = _run(DECODE, images, **options)
+        monkeypatch.setattr(thresholds, "_open", lambda _, run=run: run)
+        found.append(thresholds.compare("run", shares=[0.5], num_draws=1))
+    assert found[1] == found[0]
+    assert len({row["threshold"] for row in found[1]}) > 2
 
 
 def test_withheld_labels_chose_by_themselves(monkeypatch):
