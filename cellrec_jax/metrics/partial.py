@@ -147,8 +147,9 @@ def estimates(
     1), and `count_estimated`, the number of cells; only recall where `share` is 0,
     unknown. Row 0 is the estimate. The others keep the detections and draw from the
     cells that the labels stand for: each at the chance `share`, or, if `exact`, as many
-    as there are labels, for shares that were drawn. To these cells half a label is
-    added that matches and half a one that does not, so that no share is certain.
+    as there are labels of all classes, for shares that were drawn. To the cells of each
+    class half a label is added that matches and half a one that does not, so that no
+    share is certain.
     """
     matched, predicted, labels = (part.sum(axis=0) for part in counts)
     missed = labels - matched
@@ -186,9 +187,10 @@ def _drawn_anew(
     found, lost = (
         np.rint((part + _HALF) / share).astype(np.int64) for part in (matched, missed)
     )
-    if exact:
-        hits = rng.hypergeometric(found, lost, total, size)
-        return hits, total - hits
+    if exact:  # of all classes together: how many are of each is chance, too
+        cells = np.concatenate([found, lost])
+        drawn = rng.multivariate_hypergeometric(cells, total.sum(), num, "marginals")
+        return drawn[:, : len(found)], drawn[:, len(found) :]
     return rng.binomial(found, share, size), rng.binomial(lost, share, size)
 
 

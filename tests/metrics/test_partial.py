@@ -252,6 +252,36 @@ def test_intervals_cover_what_all_labels_say(exact, share):
             assert number < 150
 
 
+@pytest.mark.parametrize("share", [0.1, 0.5])
+def test_intervals_of_classes_cover_where_as_many_labels_are_drawn_of_all(share):
+    """Of 300 cells of one class 270 are found, of 100 of another 60, in 300 draws."""
+    cells, hits = np.array([300, 100]), np.array([270, 60])
+    predicted = np.array([340, 90])
+    truth = {
+        "recall": hits / cells,
+        "precision": hits / predicted,
+        "F1": 2 * hits / (cells + predicted),
+        "count": cells,
+    }
+    covered = {name: np.zeros(2) for name in truth}
+    rng = np.random.default_rng(7)
+    for seed in range(300):
+        of_each = np.r_[hits, cells - hits]
+        drawn = rng.multivariate_hypergeometric(of_each, round(400 * share))
+        labels = drawn[:2] + drawn[2:]
+        counts = counts_of(drawn[:2], predicted, labels)
+        found = partial.estimates(counts, share, 12.0, exact=True, num=200, seed=seed)
+        for name, values in truth.items():
+            at = "" if name == "count" else "@12px"
+            _, by_class = found[f"{name}_estimated{at}"]
+            low, high = np.quantile(by_class[1:], (0.025, 0.975), axis=0)
+            covered[name] += (low - 1e-9 <= values) & (values <= high + 1e-9)
+        assert np.ptp(found["count_estimated"][0]) == 0  # of both, which is known
+    for numbers in covered.values():
+        assert (numbers >= 0.91 * 300).all()
+        assert (numbers < 300).all()
+
+
 def detections(seed=0, number=400):
     """Scores, and which are cells: nearly all of the better half."""
     rng = np.random.default_rng(seed)
