@@ -71,8 +71,8 @@ def test_images_that_are_annotated_in_part_have_estimates_alone(
     assert results["tables"] == {}
     table = (tmp_path / "predictions" / "per_image.csv").read_text()
     columns = set(table.splitlines()[0].split(","))
-    assert {"num_matched", "recall"} < columns
-    assert not columns & {"precision", "F1", "count_error"}
+    assert {"num_matched", "num_labels", "recall_estimated"} < columns
+    assert not columns & {"num_truth", "recall", "precision", "F1", "count_error"}
     figures = {path.name for path in (tmp_path / "figures").glob("[!o]*")}
     assert figures == {"loss.png"}
 

@@ -20,7 +20,10 @@ from cellrec_jax.workdir import model as model_lib
 from cellrec_jax.workdir import writer
 
 _OF_ALL_CELLS = ("precision", "F1", "count_error")
-"""Columns that take all cells to be annotated."""
+"""Columns that take all cells to be annotated; so does what ends on `_OF_SCORES`."""
+_OF_SCORES = ("_annotated", "_error")
+_OF_LABELS = {"num_truth": "num_labels", "recall": "recall_estimated"}
+"""Names of columns where annotations are a part of the cells."""
 
 
 def folder_for(workdir: epath.Path, root: str) -> epath.Path:
@@ -72,7 +75,8 @@ def write_tables(
 ) -> None:
     """Writes predictions/per_image.csv and predictions/detections.csv.
 
-    Of images that are annotated `partly` without what takes all cells to be annotated.
+    Of images that are annotated `partly` without what takes all cells to be annotated;
+    labels are called so, and the recall an estimate.
     """
     thresholds = np.asarray(model.meta["decode"]["thresholds"])
     rows = report.per_image_rows(
@@ -83,9 +87,9 @@ def write_tables(
         protocol=config.protocol,
         strict=config.strict,
     )
-    columns = [name for name in rows[0] if not (partly and name in _OF_ALL_CELLS)]
-    rows = [{name: row[name] for name in columns} for row in rows]
-    table.write_rows(output / "predictions" / "per_image.csv", rows, columns)
+    if partly:
+        rows = [_of_labels(row) for row in rows]
+    table.write_rows(output / "predictions" / "per_image.csv", rows, list(rows[0]))
     detections = []
     for result in results:
         sure = result.pred_scores >= thresholds[result.pred_labels]
@@ -97,6 +101,16 @@ def write_tables(
             model.class_names,
         )
     table.write_detections(output / "predictions" / "detections.csv", detections)
+
+
+def _of_labels(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What holds of a row of `report.per_image_rows` where labels are a part."""
+    found = {}
+    for name, value in row.items():
+        kind, slash, class_name = name.partition("/")
+        if slash or not (name in _OF_ALL_CELLS or name.endswith(_OF_SCORES)):
+            found[_OF_LABELS.get(kind, kind) + slash + class_name] = value
+    return found
 
 
 def draw_losses(output: epath.Path, workdir: epath.Path) -> None:

@@ -81,6 +81,44 @@ def test_the_table_of_images_counts_by_the_rule_of_the_metrics(
     assert int(row["num_matched"]) == matched
 
 
+def test_the_table_of_images_that_are_annotated_in_part(tmp_path):
+    """Of two positive labels one is found, and the negative one; a detection more."""
+    result = ImageResult(
+        image_id="a",
+        group="",
+        pred_points_yx=np.array([[5, 10], [5, 40], [5, 70]], np.float32),
+        pred_scores=np.array([0.9, 0.8, 0.7], np.float32),
+        pred_labels=np.array([0, 0, 1]),
+        pred_boxes_yxyx=None,
+        pred_ignored=np.zeros(3, bool),
+        true_points_yx=np.array([[5, 10], [90, 90], [5, 70]], np.float32),
+        true_labels=np.array([0, 0, 1]),
+        true_boxes_yxyx=None,
+    )
+    names = ("positive", "negative_error")  # a name that ends as a column does
+    model = SimpleNamespace(
+        class_names=names, meta={"decode": {"thresholds": [0.5, 0.5]}}
+    )
+    outputs.write_tables(tmp_path, [result], model, 12.0, EvalConfig(), partly=True)
+    with (tmp_path / "predictions" / "per_image.csv").open() as table:
+        (row,) = csv.DictReader(table)
+    assert float(row.pop("recall_estimated")) == pytest.approx(2 / 3)
+    assert float(row.pop("positive_index_predicted")) == pytest.approx(2 / 3)
+    assert row == {
+        "image": "a",
+        "group": "",
+        "num_labels": "3",
+        "num_predicted": "3",
+        "num_matched": "2",
+        "num_labels/positive": "2",
+        "num_predicted/positive": "2",
+        "num_matched/positive": "1",
+        "num_labels/negative_error": "1",
+        "num_predicted/negative_error": "1",
+        "num_matched/negative_error": "1",
+    }
+
+
 def test_two_folders_of_one_name_have_results_of_their_own(tmp_path):
     first, second = (str(tmp_path / name / "images") for name in "xy")
     assert outputs.folder_for(tmp_path, first).name == "evaluate-images"
