@@ -105,8 +105,9 @@ def _add_others(rest: Callable[..., Any]) -> None:
         "--output",
         type=_path,
         help="predict: result folder, default WORKDIR/predict; evaluate: default "
-        "WORKDIR, for another folder WORKDIR/evaluate-FOLDER; export: new work "
-        "directory of what prediction reads",
+        "WORKDIR, for another folder WORKDIR/evaluate-FOLDER, for a --threshold "
+        "WORKDIR/evaluate-at-SCORE; export: new work directory of what prediction "
+        "reads",
     )
     rest(
         "--all-scores",

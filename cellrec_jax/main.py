@@ -157,8 +157,11 @@ def _evaluate(flags: argparse.Namespace, pairs: dict[str, str]) -> int:
     root = ""
     if experiment.data.root != "synthetic":
         root = str(epath.Path(experiment.data.root).expanduser().absolute())
-    if whole and output is None:
-        output = outputs.folder_for(flags.workdir, root)
+    threshold = flags.threshold
+    if output is None and (whole or threshold):
+        output = outputs.folder_for(
+            flags.workdir, root, whole=whole, threshold=threshold
+        )
     screen = _screen(experiment)
     chosen = sets.open_for_evaluation(
         experiment.data,
@@ -177,7 +180,7 @@ def _evaluate(flags: argparse.Namespace, pairs: dict[str, str]) -> int:
         output,
         root=root,
         batch=experiment.predict.batch,
-        threshold=flags.threshold,
+        threshold=threshold,
     )
     return 0
 

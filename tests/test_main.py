@@ -56,6 +56,26 @@ def test_a_threshold_of_the_command_line_is_that_of_all_classes(trained, tmp_pat
     assert loaded.model.meta["decode"]["thresholds"] == [0.125]
 
 
+def test_results_of_another_threshold_leave_the_runs_own(
+    trained, bcdata_folder, tmp_path, capsys
+):
+    workdir = shutil.copytree(trained, tmp_path / "copy")
+    before = (workdir / "results.json").read_bytes()
+    arguments = ["--mode", "evaluate", "--workdir", str(workdir), "--threshold", "0.25"]
+    root = f"--config.data.root={bcdata_folder}"
+    for more, name in (
+        ([], "evaluate-at-0.25"),
+        ([root], f"evaluate-{bcdata_folder.name}-at-0.25"),
+    ):
+        assert main.run([*arguments, *more]) == 0
+        assert str(workdir / name) in capsys.readouterr().out
+        found = json.loads((workdir / name / "results.json").read_text())
+        assert found["metrics"]["F1@12px"]["thresholds"] == {"tumour": 0.25}
+    assert main.run([*arguments, "--output", str(workdir)]) == 2
+    assert "--output" in capsys.readouterr().err
+    assert (workdir / "results.json").read_bytes() == before
+
+
 def test_images_that_are_annotated_in_part_have_estimates_alone(
     trained, bcdata_folder, tmp_path, capsys
 ):

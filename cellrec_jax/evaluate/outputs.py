@@ -26,13 +26,17 @@ _OF_LABELS = {"num_truth": "num_labels", "recall": "recall_estimated"}
 """Names of columns where annotations are a part of the cells."""
 
 
-def folder_for(workdir: epath.Path, root: str) -> epath.Path:
-    """Where the results of another folder of images go.
+def folder_for(
+    workdir: epath.Path, root: str, *, whole: bool = True, threshold: float = 0.0
+) -> epath.Path:
+    """Where results go that are not the run's own.
 
-    `evaluate-NAME`, or with a number behind it where that holds those of another folder
-    of the same name.
+    Of another folder of images (`whole`) `evaluate-NAME`, at another threshold
+    `evaluate-at-0.3`, of both `evaluate-NAME-at-0.3`; with a number behind it where
+    that holds those of another folder of the same name.
     """
-    place = f"evaluate-{epath.Path(root).name}"
+    place = "evaluate" + f"-{epath.Path(root).name}" * whole
+    place += f"-at-{threshold}" * (threshold > 0)
     for name in itertools.chain([place], (f"{place}-{n}" for n in itertools.count(2))):
         folder = workdir / name
         before = writer.read_json(folder / "results.json")

@@ -99,10 +99,15 @@ def evaluate_workdir(
     Of several processes all must call this, the first one writes. Empty `timing`, of
     the training, keeps what is there; `output` None is the work directory; `root` is
     the folder of the images, for the record; `batch` and `threshold` as of
-    `predictor.load`.
+    `predictor.load`, ConfigError if the run's own results were lost to a threshold.
     """
     workdir = epath.Path(workdir)
     output = epath.Path(output or workdir)
+    if threshold and output.absolute() == workdir.absolute():
+        raise errors.ConfigError(
+            f"--threshold {threshold:g}: {workdir} keeps the results at the run's own "
+            "thresholds: leave out --output, or name another folder"
+        )
     model = model_lib.restore(workdir, config.weights).at_threshold(threshold)
     operating_point.require_same_cuts(model.experiment.eval, config, workdir)
     facts = _run_facts(model, timing, workdir)

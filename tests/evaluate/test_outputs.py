@@ -129,3 +129,9 @@ def test_two_folders_of_one_name_have_results_of_their_own(tmp_path):
         content = json.dumps({"run": {"root": root}})
         (folder / "results.json").write_text(content)
         assert outputs.folder_for(tmp_path, root) == folder  # again
+
+
+def test_another_threshold_has_results_of_its_own(tmp_path):
+    own = outputs.folder_for(tmp_path, "x", whole=False, threshold=0.3)
+    both = outputs.folder_for(tmp_path, "x", threshold=0.3)
+    assert (own.name, both.name) == ("evaluate-at-0.3", "evaluate-x-at-0.3")
