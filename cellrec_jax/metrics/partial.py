@@ -16,6 +16,11 @@ higher recall and, above high thresholds, a higher "precision" than is true;
 `chosen` tells of the worst of it. Cells nearer to each other than the radius may
 share a detection; their labels seldom do, so that r is a little high where cells crowd.
 
+Withheld labels of training images need more. Their places are ignored in training, but
+the cells about them that have no label are learnt as background (by boxes, points and
+plain maps). So r(t) of withheld labels may be higher than that of those cells, and n(t)
+counts the cells whose labels were trained on, too.
+
 References:
   Lee and Liu, Learning with positive and unlabeled examples using weighted logistic
   regression, ICML 2003, section 4: r^2 / Pr[f(X) = 1].
