@@ -97,7 +97,7 @@ class LossOptions(CalibrationOptions):
     sparse labels)."""
     negative_ratio: float = option(0.0, least=0)
     """Unmatched proposals that count, drawn anew in each step, for each matched one of
-    the image (where none is: as for one); 0 takes all. 3 is as two-stage detectors."""
+    the image (where none is: as for one); 0 takes all. 3 is usual for detectors."""
     focal: float = option(0.0, least=0)
     """gamma of a focal detection loss (2 is usual, with normalizer=cells); 0 is cross
     entropy."""
