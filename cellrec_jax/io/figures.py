@@ -45,6 +45,29 @@ def loss_curves(
     drawing.save(path, figure)
 
 
+def series_curves(
+    path: str | os.PathLike[str],
+    name: str,
+    lines: Mapping[str, tuple[np.ndarray, np.ndarray]],
+) -> None:
+    """Draws the series `name` over the training steps, one line a label.
+
+    `lines` are label -> (steps [M], values [M]); many raw values are pale under a
+    running mean.
+    """
+    figure = drawing.new_figure(6.8, 4.0)
+    axes = figure.add_subplot()
+    drawing.style(axes, "training step", drawing.plain(name))
+    axes.locator_params(axis="x", integer=True)
+    for position, (label, line) in enumerate(lines.items()):
+        _draw_line(axes, label, *line, drawing.color(position))
+    # Curves may be anywhere: the legend stands beside them.
+    axes.legend(
+        loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8.5, frameon=False
+    )
+    drawing.save(path, figure)
+
+
 def precision_recall(
     path: str | os.PathLike[str],
     curves: Mapping[str, tuple[np.ndarray, np.ndarray]],

@@ -10,7 +10,7 @@ from typing import Any
 
 from cellrec_jax import errors
 from cellrec_jax.io import table as io_table
-from cellrec_jax.study import changes, decoders, prior, radii, thresholds
+from cellrec_jax.study import changes, curves, decoders, prior, radii, thresholds
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -46,6 +46,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--out", type=Path, required=True, metavar="FILE.png")
     add = command("radii", _radii, "Fig. 3: F1 over the radius", "+")
     add("--class", dest="class_name", default="", help="which; the first")
+    add("--out", type=Path, required=True, metavar="FILE.png")
+    add = command("curves", _curves, "a logged series over the training steps", "+")
+    add(
+        "--name",
+        required=True,
+        help="in metrics.jsonl, such as train/negative_weight",
+    )
     add("--out", type=Path, required=True, metavar="FILE.png")
     add = command("thresholds", _thresholds, "F1 at what other labels choose", "+")
     add(
@@ -85,6 +92,10 @@ def _radii(flags: argparse.Namespace) -> None:
     areas = radii.draw(flags.out, _named(flags.runs), flags.class_name)
     rows = [{"area": label, **measures} for label, measures in areas.items()]
     _show(rows, ("area", *radii.MEASURES))
+
+
+def _curves(flags: argparse.Namespace) -> None:
+    curves.draw(flags.out, _named(flags.runs), flags.name)
 
 
 def _thresholds(flags: argparse.Namespace) -> None:
