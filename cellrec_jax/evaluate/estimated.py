@@ -71,11 +71,11 @@ def lines(
 ) -> Iterator[str]:
     """What estimates rest on, and a warning where labels look chosen."""
     share = fitting.share_of(results, split.labels)
-    unknown = "a part of unknown share (recall alone can be estimated)"
+    marked = f"{share:.1%}" if share else "an unknown share"
+    what = "what follows" if share else "recall alone"
     yield (
-        f"annotations mark {f'{share:.1%}' if share else unknown} of the cells: what "
-        "follows is estimated, for a random sample of them; intervals are of that "
-        "sample, in these images"
+        f"annotations mark {marked} of the cells: {what} is estimated, for a random "
+        "sample of them; intervals are of that sample, in these images"
     )
     kept = results_lib.above_thresholds(results, np.asarray(decode["thresholds"]))
     pooled = results_lib.pool_points(
