@@ -119,6 +119,7 @@ def _batch(experiment: config.Experiment) -> Batch:
     """Shapes of a batch as training feeds it, with a leading axis of one device."""
     images, slots = experiment.batch_size, experiment.data.max_cells
     height, width = experiment.data.size_hw
+    painted = experiment.method == "estimate_mask"
 
     def spec(dtype: Any, *shape: int) -> Any:
         return jax.ShapeDtypeStruct((1, images, *shape), dtype)
@@ -132,6 +133,7 @@ def _batch(experiment: config.Experiment) -> Batch:
         boxes_yxyx=spec(jnp.float32, slots, 4),
         valid=spec(jnp.bool_, height, width),
         example_index=spec(jnp.int32),
+        maps=spec(jnp.uint8, height, width, 2) if painted else None,
     )
 
 

@@ -17,7 +17,7 @@ from cellrec_jax import methods
 from cellrec_jax.bench import experiments, machine, timing
 from cellrec_jax.bench.report import Report, Row, Say, Settings
 from cellrec_jax.config import Experiment
-from cellrec_jax.data import arrays, feed
+from cellrec_jax.data import arrays, stream
 from cellrec_jax.data.example import ExampleSpec, prepare
 from cellrec_jax.data.synthetic import source as synthetic
 from cellrec_jax.io.console import Clock
@@ -93,8 +93,8 @@ def begin(
     state = start.make_state(experiment, method)
     program = step_lib.program(experiment, method)
     clock = Clock(0)
-    stream = _stream(experiment, batch_size)
-    calls, state = calls_lib.open_calls(experiment, program, stream, state, clock)
+    batches = _stream(experiment, batch_size)
+    calls, state = calls_lib.open_calls(experiment, program, batches, state, clock)
     done = 0
 
     def advance(number: int) -> list[Any]:
@@ -155,7 +155,7 @@ def _measure(name: str, experiment: Experiment, settings: Settings, say: Say) ->
     }
 
 
-def _stream(experiment: Experiment, batch_size: int) -> feed.Stream:
+def _stream(experiment: Experiment, batch_size: int) -> stream.Stream:
     """Generated images, held on the device."""
     data = experiment.data
     spec = ExampleSpec(
@@ -171,4 +171,4 @@ def _stream(experiment: Experiment, batch_size: int) -> feed.Stream:
         record = dataclasses.replace(record, labels=np.zeros_like(record.labels))
         examples.append(prepare(record, spec))
     stacked = arrays.to_device(arrays.stack(examples), _DEVICE_BYTES)
-    return feed.of_arrays(stacked, batch_size=batch_size, seed=experiment.seed)
+    return stream.of_arrays(stacked, batch_size=batch_size, seed=experiment.seed)

@@ -1,30 +1,18 @@
 """Where training batches come from; all give those of `arrays.batch_indices`."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 import dataclasses
 import importlib.util
 from typing import NamedTuple
 
 import jax
-import numpy as np
 
 from cellrec_jax import errors
 from cellrec_jax.config import Experiment
 from cellrec_jax.data import arrays, example, looks, pipeline, sets
+from cellrec_jax.data.stream import Stream, of_arrays
 from cellrec_jax.data.survey import Survey
 from cellrec_jax.types import Batch
-
-
-class Stream(NamedTuple):
-    """An endless stream of training batches, this process's part of them."""
-
-    batches: Callable[[int], Iterator[Batch]]
-    """First step -> the batches from there on."""
-    held: Batch | None = None
-    """All images, where a device holds them."""
-    rows: Callable[[range], tuple[np.ndarray, np.ndarray]] | None = None
-    """Steps -> where in `held` the images of each are, i32 [steps, b], and their
-    positions in the global batch, i32 [b]."""
 
 
 class Feed(NamedTuple):
@@ -82,18 +70,3 @@ def open_feed(
     loaded = sets.load_train(split, track)
     images = arrays.to_device(loaded.images, experiment.data.device_mib * 2**20)
     return Feed(of_arrays(images, **order), loaded.survey, loaded.look)
-
-
-def of_arrays(images: Batch, **order: int) -> Stream:
-    """A stream of a whole set, stacked; `order` is that of `arrays.train_batches`."""
-
-    def batches(start_step: int) -> Iterator[Batch]:
-        return arrays.train_batches(images, start_step=start_step, **order)
-
-    if not isinstance(images.image, jax.Array):
-        return Stream(batches)
-
-    def rows(steps: range) -> tuple[np.ndarray, np.ndarray]:
-        return arrays.rows(len(images.labels), steps, **order)
-
-    return Stream(batches, images, rows)

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from cellrec_jax.config import Experiment
-from cellrec_jax.data.feed import Stream
+from cellrec_jax.data.stream import Stream
 from cellrec_jax.io.console import Clock
 from cellrec_jax.train import parallel, peak
 from cellrec_jax.train.step import MOST_STEPS, Program
