@@ -134,14 +134,18 @@ def _named(words: Sequence[str]) -> dict[str, list[str]]:
     """Label -> work directories; ConfigError for a pattern that nothing fits."""
     named: dict[str, list[str]] = {}
     for word in words:
-        label, equals, pattern = word.partition("=")
-        if not equals:
-            label = pattern = word
-        found = sorted(glob.glob(str(Path(pattern).expanduser())))
+        label, found = word, _folders(word)  # names of sweeps' folders have "=" in them
+        if not found and "=" in word:
+            label, _, pattern = word.partition("=")
+            found = _folders(pattern)
         if not found:
             raise errors.ConfigError(f"{word}: there is no such work directory")
         named.setdefault(label, []).extend(found)
     return named
+
+
+def _folders(pattern: str) -> list[str]:
+    return sorted(glob.glob(str(Path(pattern).expanduser())))
 
 
 def _single(words: Sequence[str]) -> dict[str, str]:
