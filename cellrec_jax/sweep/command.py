@@ -109,6 +109,13 @@ def _run(flags: argparse.Namespace) -> int:
     runs = plan.expand(sweep, _overrides(flags))
     chosen = {one.name for one in plan.select(runs, flags.only)}
     jobs = [state.prepare(one, folder) for one in runs]
+    if flags.publish is not None:
+        published.require_all(
+            flags.publish,
+            sweep,
+            jobs,
+            "they are of other configurations; take their lines out of it first",
+        )
     before = _published(flags.published, sweep, jobs)
     done = {*before, *(job.run.name for job in jobs if state.results(job) is not None)}
     missing = [job for job in jobs if job.run.name in chosen - done]
@@ -199,8 +206,8 @@ def _write(
 ) -> None:
     """Table and figure of all that is done, whatever was chosen this time.
 
-    What is done here counts before what is published. Overlays and pairs are published
-    only if all that was published is done here: none loses rows.
+    What is done here counts before what is published, of which no run is lost. Overlays
+    and pairs are published only if all that was published is done here.
     """
     done = [(job, found) for job in jobs if (found := state.results(job, ignored))]
     known = {**before}
@@ -222,6 +229,12 @@ def _write(
         texts.append(pairs.markdown(sweep, compared))
     table.write_markdown(Path(f"{stem}.md"), sweep, texts)
     if publish is not None:
+        published.require_all(
+            publish,
+            sweep,
+            [job for job in jobs if job.run.name in known],
+            f"they are not done here; --published {publish} keeps them",
+        )
         complete = len(done) == len(records)
         kept = texts if complete else texts[:1]
         published.write(publish, stem, kept, overlaid=bool(drawn) and complete)

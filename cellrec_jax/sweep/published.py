@@ -46,6 +46,23 @@ def require(folder: Path, sweep: Sweep) -> None:
         markers.require(readme, f"{sweep.name}_pairs")
 
 
+def require_all(
+    folder: Path, sweep: Sweep, jobs: Sequence[state.Job], advice: str
+) -> None:
+    """Raises a ConfigError unless all that is published is among some runs."""
+    path = folder / "results" / f"{sweep.name}.csv"
+    if not path.exists():
+        return
+    with path.open(encoding="utf-8", newline="") as file:
+        configs = [line.get(table.CONFIG) for line in csv.DictReader(file)]
+    known = {job.digest for job in jobs}
+    if lost := sum(config not in known for config in configs):
+        raise errors.ConfigError(
+            f"--publish: {lost} of the {len(configs)} runs of {path} would be lost: "
+            f"{advice}"
+        )
+
+
 def write(folder: Path, stem: Path, texts: Sequence[str], *, overlaid: bool) -> None:
     """Copies a sweep's files into FOLDER/results, and its tables into README.md there.
 

@@ -225,6 +225,28 @@ def test_published_runs_of_another_configuration_are_run_again(
     assert "0 runs are published; 1 of other configurations are left out" in said
 
 
+@pytest.mark.usefixtures("no_figure")
+def test_publishing_loses_no_run(sweep, order, folder, tmp_path, capsys):
+    """Neither one that is not done here, nor one of another configuration."""
+    publish = ["--publish", str(folder)]
+    assert sweep("--only", "bde", "seed=0", "--set", "total_steps=7", *publish) == 0
+    table = folder / "results" / "trial.csv"
+    kept = table.read_text()
+    order()
+    assert sweep(*publish) == 2
+    assert "1 of the 1 runs of" in (said := capsys.readouterr().err)
+    assert "take their lines out of it first" in said
+    assert not order()
+    assert table.read_text() == kept
+    table.unlink()
+    assert sweep("--only", "bde", *publish) == 0
+    shutil.rmtree(tmp_path / "out")
+    kept = table.read_text()
+    assert sweep("--only", "plain", *publish) == 2
+    assert f"--published {folder} keeps them" in capsys.readouterr().err
+    assert table.read_text() == kept
+
+
 def _write_overlay(workdir):
     (workdir / "figures").mkdir(parents=True)
     Image.new("RGB", (8, 8)).save(workdir / "figures" / "overlay_1.png")
