@@ -38,7 +38,7 @@ _SELECT: tuple[str, ...] = ("root", "format", "train_ids", "val_ids", "test_ids"
 _SELECT += ("val_share", "num_folds", "fold", "fold_by", "synthetic_")
 _SELECT += ("val_keep_rate", "marked_share")
 _NO_MATTER = (*config_lib.MAY_CHANGE, *(f"data.{name}" for name in _SELECT), "prior.")
-_NO_MATTER += ("model.max_detections", "model.window_px")
+_NO_MATTER += ("model.max_detections", "model.window_px", "compute.remat")
 """Keys that do not alter the first training, or say by which names images are found."""
 
 

@@ -96,12 +96,13 @@ def _train_and_evaluate(
 def check(experiment: Experiment, method: Method) -> None:
     """Raises a ConfigError for what the method, or a stage of it, cannot do."""
     data = experiment.data
-    height, width = data.crop_hw if any(data.crop_hw) else data.size_hw
+    seen = "crop_hw" if any(data.crop_hw) else "size_hw"
+    height, width = getattr(data, seen)
     for key, radius_px in method.traits.circles:
         limits.require(
-            radius_px < min(height, width),
-            f"{key}={radius_px}: a circle of it covers images of {height} x {width} "
-            "px: give about the radius of a cell",
+            2 * radius_px < min(height, width),
+            f"{key}={radius_px}: a circle of it is as large as what training sees, "
+            f"data.{seen}={height},{width} px: give about the radius of a nucleus",
         )
     for stage in method.stages:
         _STAGES[stage.kind].check(experiment)

@@ -30,8 +30,9 @@ Expect of :small on generated images of 384 px F1@12px 0.80 of positive cells, 0
 the others, detection 0.97 with any of the three rows (three seeds, 64 test images:
 Ours++ less Ours -0.004 [-0.009, +0.001]); of FCRN-A 0.81 and 0.91, of EstimateMask 0.75
 and 0.85 (one seed each); in two to four minutes on two CPU cores, 2026-11-30; of :demo
-0.71, 0.88 and 0.96. The paper has 0.774, 0.784 and 0.789 of positive cells for :ours,
-:dynamic and :full. The default was not trained to its end.
+0.64 to 0.71, 0.85 to 0.88 and 0.95 to 0.96 on four images. The paper has 0.774, 0.784
+and 0.789 of positive cells for :ours, :dynamic and :full. The default was not trained
+to its end.
 """
 
 from ml_collections import ConfigDict
@@ -149,7 +150,7 @@ def _small(config: ConfigDict) -> None:
 def _demo(config: ConfigDict) -> None:
     config.total_steps = 120
     if "prior" in config:
-        config.prior.steps = 60  # after 20 its map is 0.1 at most cells
+        config.prior.steps = 60  # its map is cells more than tissue; faint after 20
     config.model.width //= 2
     config.data.synthetic_hw = (384, 384)
     config.data.synthetic_train = 8

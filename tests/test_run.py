@@ -128,11 +128,14 @@ def test_circles_that_cover_the_training_images_are_refused(method, key):
         one = methods.changed(plain, {**partial, key: radius_px, **changes})
         run.check(one, methods.build(one, 2))
 
-    check(63.0)
-    check(64.0, **{"data.crop_hw": (0, 0)})
-    for changes, size in (({}, "64 x 80"), ({"data.crop_hw": (0, 0)}, "96 x 128")):
-        with pytest.raises(errors.ConfigError, match=rf"{key}=96\.0.*{size} px"):
-            check(96.0, **changes)
+    check(31.5)
+    check(32.0, **{"data.crop_hw": (0, 0)})
+    for changes, seen in (
+        ({}, "crop_hw=64,80"),
+        ({"data.crop_hw": (0, 0)}, "size_hw=96,128"),
+    ):
+        with pytest.raises(errors.ConfigError, match=rf"{key}=48\.0.*{seen} px"):
+            check(48.0, **changes)
 
 
 def test_rounds_that_are_refused_leave_the_work_directory_free(tmp_path):

@@ -162,13 +162,15 @@ class Clock:
 
     def tick(self, step: int) -> None:
         """Notes that a step is done."""
-        now = time.monotonic()
-        self._step, self._compiled = step, self._compiled or now
+        now, self._step = time.monotonic(), step
+        if self._compiled is None:
+            self._compiled = now  # ends a step, as each later call ends the one before
+            return
         self._recent.append((step, now, self._waited))
 
     @property
     def pace(self) -> Pace | None:
-        """Of late; None before the second step."""
+        """Of late; None before the third step."""
         if len(self._recent) < 2:
             return None
         (first, since, before), (last, now, waited) = self._recent[0], self._recent[-1]

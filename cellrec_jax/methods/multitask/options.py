@@ -150,4 +150,4 @@ class Options:
             prior_weight=0.0,
             literal=self.loss.literal,
         )
-        return Options(self.model, loss)
+        return Options(self.model, loss, compute=self.compute)

@@ -3,6 +3,8 @@
 import pytest
 
 from cellrec_jax import errors, methods
+from cellrec_jax.methods.compute_options import ComputeOptions
+from cellrec_jax.methods.multitask import Options
 
 
 @pytest.mark.parametrize(
@@ -32,3 +34,8 @@ def test_the_papers_weights():
     weights = loss.dynamic_weight, loss.consistency_weight, loss.prior_weight
     assert weights == (1.0, 0.5, 0.5)
     assert not loss.literal
+
+
+def test_the_first_network_computes_as_the_second():
+    half = ComputeOptions(dtype="bfloat16", remat=True)
+    assert Options(compute=half).circles_alone.compute == half
