@@ -187,7 +187,7 @@ def draw_overlays(
     config: EvalConfig,
     split: sets.Split,
 ) -> None:
-    """Draws the first test images as the paper's Fig. 7."""
+    """Draws the first test images as the paper's Fig. 7; several classes in colours."""
     thresholds = np.asarray(model.meta["decode"]["thresholds"])
     if config.overlay_score:
         thresholds = np.full_like(thresholds, config.overlay_score)
@@ -201,6 +201,7 @@ def draw_overlays(
             result.pred_scores[drawn],
             labels=result.pred_labels[drawn],
             true_boxes_yxyx=result.true_boxes_yxyx,
+            true_labels=result.true_labels if len(names) > 1 else None,
             score_threshold=0.0,
             colors=predict_outputs.colors_of(names),
             legend=predict_outputs.legend(names, counts, thresholds.tolist()),

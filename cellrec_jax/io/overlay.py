@@ -23,31 +23,38 @@ def draw_overlay(
     scores: np.ndarray,
     *,
     true_boxes_yxyx: np.ndarray | None = None,
+    true_labels: np.ndarray | None = None,
     labels: np.ndarray | None = None,
     score_threshold: float = 0.6,
     colors: Sequence[tuple[int, int, int]] = (),
     legend: Sequence[str] = (),
 ) -> Image.Image:
-    """Draws detections as diamonds and annotations as red boxes: RGB, [H, W].
+    """Draws detections as diamonds and annotations as boxes: RGB, [H, W].
 
-    Diamonds are of their class's colour (K `colors`, else `palette.class_colors`), else
-    green, above the boxes and edged in dark, to be seen on pale and on dark cells. Of
-    an image uint8 [H, W, 3] or [H, W, 1] (not changed; ValueError for others),
-    detections [M, 2] in px from `score_threshold` on, boxes [N, 4] in px and class ids
-    0..K-1 [M]. `legend` is a line of text a class, drawn in the corner with the fewest
-    cells, unless it would cover a third of the image.
+    Both are of their class's colour (K `colors`, else `palette.class_colors`), without
+    class ids green and red; diamonds lie above the boxes and are edged in dark, to be
+    seen on pale and on dark cells. Of an image uint8 [H, W, 3] or [H, W, 1] (not
+    changed; ValueError for others), detections [M, 2] in px from `score_threshold` on,
+    boxes [N, 4] in px, and class ids 0..K-1, `labels` [M] and `true_labels` [N].
+    `legend` is a line of text a class, drawn in the corner with the fewest cells, unless
+    it would cover a third of the image.
     """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (1, 3):
         raise ValueError(f"uint8 [H, W, 3] wanted, not {image.dtype} {image.shape}")
     image = np.broadcast_to(image, (*image.shape[:2], 3))
     canvas = Image.fromarray(image)
     pen = ImageDraw.Draw(canvas)
-    for box_yxyx in () if true_boxes_yxyx is None else true_boxes_yxyx:
-        _draw_box(pen, box_yxyx)
     if labels is None:
         labels = np.zeros(len(points_yx), np.int64)
-    num_colors = max(int(np.max(labels, initial=0)) + 1, len(legend))
-    colors = colors or palette.class_colors(num_colors)
+    seen = [labels] if true_labels is None else [labels, true_labels]
+    highest = max(int(np.max(one, initial=0)) for one in seen)
+    colors = colors or palette.class_colors(max(highest + 1, len(legend)))
+    boxes = np.zeros((0, 4)) if true_boxes_yxyx is None else true_boxes_yxyx
+    edges = [_RED] * len(boxes)
+    if true_labels is not None:
+        edges = [colors[int(label)] for label in true_labels]
+    for box_yxyx, edge in zip(boxes, edges, strict=True):
+        _draw_box(pen, box_yxyx, edge)
     for point_yx, score, label in zip(points_yx, scores, labels, strict=True):
         if score >= score_threshold:
             _draw_diamond(pen, point_yx, colors[int(label)])
@@ -66,11 +73,13 @@ def write_png(path: str | os.PathLike[str], image: Image.Image | np.ndarray) -> 
         image.save(temporary, format="PNG", compress_level=1)
 
 
-def _draw_box(pen: ImageDraw.ImageDraw, box_yxyx: np.ndarray) -> None:
+def _draw_box(
+    pen: ImageDraw.ImageDraw, box_yxyx: np.ndarray, color: tuple[int, int, int]
+) -> None:
     """Outlines the pixels that a half-open box covers."""
     # Pixel i covers [i, i + 1): the last pixel of [y0, y1) is y1 - 1.
     y0, x0, y1, x1 = (round(float(value)) for value in box_yxyx)
-    pen.rectangle((x0, y0, max(x1 - 1, x0), max(y1 - 1, y0)), outline=_RED, width=2)
+    pen.rectangle((x0, y0, max(x1 - 1, x0), max(y1 - 1, y0)), outline=color, width=2)
 
 
 def _draw_legend(

@@ -37,6 +37,19 @@ def test_boxes_cover_their_pixels_in_red():
     assert (image == 200).all()
 
 
+def test_boxes_of_classes_have_their_colours():
+    image = np.full((40, 80, 3), 255, np.uint8)
+    boxes = np.array([[5.0, 10.0, 25.0, 30.0], [5.0, 50.0, 25.0, 70.0]])
+    drawn = np.asarray(
+        overlay.draw_overlay(
+            image, *no_points(), true_boxes_yxyx=boxes, true_labels=np.array([1, 0])
+        )
+    )
+    first, second = palette.class_colors(2)
+    assert tuple(drawn[5, 15]) == second
+    assert tuple(drawn[5, 55]) == first
+
+
 def test_diamonds_are_green_and_centred():
     points_yx = np.array([[20.5, 60.5], [40.5, 20.5]])
     drawn = draw(blank(), points_yx, np.array([0.6, 0.59]))
