@@ -72,13 +72,14 @@ def test_the_log_tells_where_the_prior_is_high(tiny_batch):
     valid = tiny_batch.valid.copy()
     valid[:, :30] = False
     batch = tiny_batch._replace(valid=valid)
-    experiment = methods.freeze({"method": "multitask", "model": TINY})
+    second = {"prior_class": 1}
+    experiment = methods.freeze({"method": "multitask", "model": TINY, "loss": second})
     method = methods.build(experiment, 2)
     params, _ = method.init(jax.random.key(0), batch.image)
     (_, (_, metrics)), _ = loss_of(method, batch)
     options = experiment.options
     high = read_prior(params[FIRST], batch.image, options, 2)[..., 0]
-    painted = targets.paint(batch, 2, options.loss)[..., 0] > 0
+    painted = targets.paint(batch, 2, options.loss)[..., 1] > 0
     for name, where in (("inside", painted), ("outside", ~painted)):
         total, count = metrics[f"prior_{name}"]
         chosen = np.asarray(where) & valid
