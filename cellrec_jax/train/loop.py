@@ -125,7 +125,7 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
             step += number
             pending.append((number, metrics))
             # At most one call ahead of the device, so that times mean something.
-            jax.block_until_ready(metrics if step == start + 1 else pending[-2:-1])
+            jax.block_until_ready(metrics if step - number == start else pending[-2:-1])
             clock.tick(step)
             finished = step == experiment.total_steps
             stopped = caught.signal is not None
