@@ -36,8 +36,8 @@ def draw_overlay(
     seen on pale and on dark cells. Of an image uint8 [H, W, 3] or [H, W, 1] (not
     changed; ValueError for others), detections [M, 2] in px from `score_threshold` on,
     boxes [N, 4] in px, and class ids 0..K-1, `labels` [M] and `true_labels` [N].
-    `legend` is a line of text a class, drawn in the corner with the fewest cells, unless
-    it would cover a third of the image.
+    `legend` is a line of text a class, in the corner with the fewest cells, unless it
+    would cover a third of the image.
     """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (1, 3):
         raise ValueError(f"uint8 [H, W, 3] wanted, not {image.dtype} {image.shape}")
