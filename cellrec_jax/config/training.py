@@ -32,11 +32,15 @@ class OptimConfig:
         check("optim", self)
 
 
+MOST_STEPS = 64
+"""Of one call of the training program."""
+
+
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:
     """How the training program runs; its numbers do not change."""
 
-    steps_per_call: int = option(0, least=0, most=64)
+    steps_per_call: int = option(0, least=0, most=MOST_STEPS)
     """Steps that a device does without the host, where it holds the training images
     (data.device_mib); 0 is as many as take about half a second, on CPUs one."""
 

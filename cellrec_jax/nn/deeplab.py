@@ -84,9 +84,8 @@ class Encoder(nn.Module):
             name="resnet",
         )(image, train)
         norm = norms.make_norm(_head_norm(self.norm), train=train, dtype=self.dtype)
-        make = layers.block(Pyramid, self.remat, channels=self.channels)
-        pyramid = make(
-            rate=96 // self.output_stride, norm=norm, dtype=self.dtype, name="pyramid"
+        pyramid = layers.block(Pyramid, self.remat)(
+            self.channels, 96 // self.output_stride, norm, self.dtype, name="pyramid"
         )
         return pyramid(features[5]), features[2]
 

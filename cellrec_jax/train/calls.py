@@ -12,10 +12,11 @@ import jax
 import numpy as np
 
 from cellrec_jax.config import Experiment
+from cellrec_jax.config.training import MOST_STEPS
 from cellrec_jax.data.stream import Stream
 from cellrec_jax.io.console import Clock
 from cellrec_jax.train import parallel, peak
-from cellrec_jax.train.step import MOST_STEPS, Program
+from cellrec_jax.train.step import Program
 from cellrec_jax.types import Metrics, TrainState
 
 _CALL_S = 0.5  # that a call should take, where the device is fast

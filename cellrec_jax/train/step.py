@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from cellrec_jax.config import Experiment, OptimConfig
+from cellrec_jax.config.training import MOST_STEPS
 from cellrec_jax.data import augment as augment_lib
 from cellrec_jax.masking import AXIS
 from cellrec_jax.train import optim, parallel
@@ -16,8 +17,6 @@ from cellrec_jax.types import Batch, Method, Metrics, Progress, TrainState
 
 Step = Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Metrics]]
 """(state, batch of one device, key) -> (state, metrics)."""
-MOST_STEPS = 64
-"""Of one call of `Program.several`."""
 
 
 class Program(NamedTuple):

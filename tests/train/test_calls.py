@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from cellrec_jax import methods
+from cellrec_jax.config.training import MOST_STEPS
 from cellrec_jax.data import feed, sets
 from cellrec_jax.io.console import Clock, Pace
 from cellrec_jax.train import calls as calls_lib
@@ -16,29 +17,11 @@ _STEPS = 5
 
 
 @pytest.fixture(scope="module")
-def small():
-    """Crops and turns of six images, with draws by position in the batch."""
-    return methods.freeze(
-        {
-            "method": "heatmap_pu",
-            "total_steps": _STEPS,
-            "batch_size": 4,
-            "model": {"width": 2, "max_detections": 8, "norm": "group"},
-            "loss": {"sigma_px": 2.0, "radius_px": 6.0},
-            "refine": {"rounds": 0},
-            "data": {
-                "classes": "cell=positive+negative",
-                "size_hw": (32, 48),
-                "crop_hw": (16, 16),
-                "turn": True,
-                "scale_jitter": 0.2,
-                "synthetic_hw": (32, 48),
-                "synthetic_train": 6,
-                "synthetic_val": 1,
-                "synthetic_test": 1,
-            },
-        }
-    )
+def small(map_experiment):
+    """Crops and turns, with draws by position in the batch."""
+    data = {"crop_hw": (16, 16), "turn": True, "scale_jitter": 0.2}
+    changes = {f"data.{name}": value for name, value in data.items()}
+    return methods.changed(map_experiment, {"total_steps": _STEPS, **changes})
 
 
 def _trained(experiment, numbers):
@@ -88,7 +71,7 @@ def test_a_call_takes_half_a_second(monkeypatch):
         (None, 1),
         (Pace(20.0), 10),
         (Pace(0.1), 1),
-        (Pace(1e4), step_lib.MOST_STEPS),
+        (Pace(1e4), MOST_STEPS),
     ):
         monkeypatch.setattr(Clock, "pace", pace)
         assert calls_lib._fitting(Clock(0)) == expected

@@ -114,31 +114,14 @@ class _Guarded(Console):
 
 @pytest.mark.slow
 def test_two_seeds_and_their_feeds_share_a_step_that_waits_for_no_transfer(
-    tmp_path, count_compilations
+    map_experiment, tmp_path, count_compilations
 ):
     """With validation and checkpoints; images on the device, from tf.data, and on the
     device with three steps a call, which ends where they are due.
     """
-    experiment = methods.freeze(
-        {
-            "method": "heatmap_pu",
-            "total_steps": 4,
-            "batch_size": 4,
-            "model": {"width": 2, "max_detections": 8, "norm": "group"},
-            "loss": {"sigma_px": 2.0, "radius_px": 6.0},
-            "refine": {"rounds": 0},
-            "data": {
-                "classes": "cell=positive+negative",
-                "size_hw": (32, 48),
-                "synthetic_hw": (32, 48),
-                "synthetic_train": 5,
-                "synthetic_val": 1,
-                "synthetic_test": 1,
-            },
-            "eval": {"every": 2, "bootstrap": 10, "overlays": 0},
-            "checkpoint": {"every": 2},
-        }
-    )
+    changes = {"eval.bootstrap": 10, "eval.every": 2, "eval.overlays": 0}
+    changes |= {"checkpoint.every": 2, "model.width": 3}  # a width of this test alone
+    experiment = methods.changed(map_experiment, changes)
 
     def train(name, **changes):
         workdir, console = tmp_path / name, _Guarded(quiet=True)

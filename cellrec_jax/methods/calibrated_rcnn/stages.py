@@ -179,12 +179,11 @@ def _best(
     found = []
     start = 0
     for size in sizes:
-        part = jax.lax.dynamic_slice_in_dim(scores, start, size)
-        best, idx = jax.lax.top_k(part, min(number, size))
+        best, idx = jax.lax.top_k(scores[start : start + size], min(number, size))
         found.append((best, idx + start))
         start += size
-    best, idx = (jnp.concatenate(parts) for parts in zip(*found, strict=True))
-    return best, idx
+    scores, idx = map(jnp.concatenate, zip(*found, strict=True))
+    return scores, idx
 
 
 def sample_rois(
