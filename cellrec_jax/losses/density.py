@@ -47,6 +47,18 @@ def _sorted_sums(points_yx: jax.Array, weights: jax.Array) -> jax.Array:
     return _axis_sums(points_yx[:, 0], weights) + _axis_sums(points_yx[:, 1], weights)
 
 
+def _fastest_sums(points_yx: jax.Array, weights: jax.Array) -> jax.Array:
+    """The sums by N and the platform that it is compiled for."""
+    sums = {
+        platform: _dense_sums if len(points_yx) <= limit else _sorted_sums
+        for platform, limit in DENSE_UP_TO.items()
+    }
+    platforms = {"cpu": sums["cpu"], "cuda": sums["gpu"], "rocm": sums["gpu"]}
+    return jax.lax.platform_dependent(
+        points_yx, weights, **platforms, default=sums["tpu"]
+    )
+
+
 def box_density(
     points_yx: jax.Array,
     mask: jax.Array,
@@ -68,12 +80,10 @@ def box_density(
     """
     chex.assert_shape(points_yx, (None, 2))
     chex.assert_shape(mask, points_yx.shape[:1])
-    if form == "auto":
-        limit = DENSE_UP_TO.get(jax.default_backend(), 1024)
-        form = "dense" if points_yx.shape[0] <= limit else "sorted"
     points = _centered(points_yx, mask)
     weights = _weights(weights, mask)
-    sums = {"dense": _dense_sums, "sorted": _sorted_sums}[form](points, weights)
+    forms = {"dense": _dense_sums, "sorted": _sorted_sums, "auto": _fastest_sums}
+    sums = forms[form](points, weights)
     total = jnp.sum(weights)
     mean = jnp.maximum(sums, 0.0) / jnp.where(total > 0, total, 1.0)
     return jnp.where(mask & (total > 0), mean, 0.0)

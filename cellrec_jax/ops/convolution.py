@@ -50,7 +50,7 @@ def conv_general_dilated(
         for numbers in (dimension_numbers, _DIMENSIONS)
     )
     plain = tuple(lhs_dilation or (1, 1)) == (1, 1) and feature_group_count == 1
-    if jax.default_backend() == "cpu" and plain and given == channels_last:
+    if plain and given == channels_last:
         pads = _explicit(padding, x.shape, kernel.shape, strides, dilation)
         geometry = _Geometry(strides, pads, dilation, precision)
         out = jax.eval_shape(lambda: _xla(x, kernel, geometry))
@@ -112,8 +112,19 @@ def _backward(
 ) -> tuple[jax.Array, jax.Array]:
     x, kernel = saved
     to_input = jax.linear_transpose(lambda x: _xla(x, kernel, geometry), x)
-    of_kernel = _kernel_gradient(x, gradient, kernel.shape[:2], geometry)
-    return to_input(gradient)[0], of_kernel.astype(kernel.dtype)
+
+    def by_blocks(x: jax.Array, gradient: jax.Array) -> jax.Array:
+        found = _kernel_gradient(x, gradient, kernel.shape[:2], geometry)
+        return found.astype(kernel.dtype)
+
+    def by_xla(x: jax.Array, gradient: jax.Array) -> jax.Array:
+        to_kernel = jax.linear_transpose(
+            lambda kernel: _xla(x, kernel, geometry), kernel
+        )
+        return to_kernel(gradient)[0]
+
+    of_kernel = lax.platform_dependent(x, gradient, cpu=by_blocks, default=by_xla)
+    return to_input(gradient)[0], of_kernel
 
 
 _convolve.defvjp(_forward, _backward)

@@ -92,18 +92,17 @@ def match(
     chex.assert_type([labels, cell_mask, proposal_mask], [int, bool, bool])
     proposals = (points_yx, objectness, class_probs, proposal_mask)
     cells = (true_yx, labels, cell_mask)
-    if backend == "auto":
-        backend = choose_backend(num_proposals, num_cells)
     if backend not in BACKENDS:
         raise ValueError(f"matching backend {backend!r}: use one of {BACKENDS}")
     problem = _drop_unreal(*jax.lax.stop_gradient((proposals, cells)))
     weights = MatchWeights(*map(float, weights))  # callbacks may not touch JAX arrays
     if 0 in (batch, num_cells, num_proposals):
         found = jnp.full((batch, num_cells), -1, jnp.int32)
-    elif backend == "host":
-        found = _on_host(*problem, weights)
+    elif backend == "auto":
+        found = _by_platform(*problem, weights)
     else:
-        found = _on_device(*problem, weights)
+        solve = _on_host if backend == "host" else _on_device
+        found = solve(*problem, weights)
     return Match(found, _matched(found, num_proposals))
 
 
@@ -133,13 +132,12 @@ def _all_real(values: jax.Array) -> jax.Array:
 
 
 def choose_backend(num_proposals: int, num_cells: int) -> str:
-    """What "auto" takes for M proposals and N cells (padding included) of an image.
+    """What "auto" takes on a CPU for M proposals and N cells (padding included).
 
     By `cellrec_jax.bench matching` "device" is faster where proposals abound. Logs why.
+    Accelerators take "device": a callback would wait for their queue.
     """
-    if jax.default_backend() != "cpu":
-        choice = "device", "a callback waits for the accelerator's queue"
-    elif _host_hangs(num_proposals, num_cells):
+    if _host_hangs(num_proposals, num_cells):
         choice = "device", f"host callbacks take {MAX_HOST_POINTS} points at most"
     elif num_proposals >= _PLENTY * num_cells:
         choice = "device", "proposals abound"
@@ -153,12 +151,12 @@ def choose_backend(num_proposals: int, num_cells: int) -> str:
 def _log_choice(num_proposals: int, num_cells: int, backend: str, why: str) -> None:
     """Once for each size, not once for each trace."""
     sizes = f"{num_proposals} proposals, {num_cells} cells"
-    _LOG.info("matching backend %r for %s: %s", backend, sizes, why)
+    _LOG.info("matching backend %r on CPUs for %s: %s", backend, sizes, why)
 
 
 def _host_hangs(num_proposals: int, num_cells: int) -> bool:
     """Whether rows or columns are too long for callbacks; see `MAX_HOST_POINTS`."""
-    several = jax.default_backend() == "cpu" and jax.local_device_count() > 1
+    several = len(jax.local_devices(backend="cpu")) > 1
     return several and max(num_proposals, num_cells) > MAX_HOST_POINTS
 
 
@@ -197,6 +195,20 @@ def _matched(proposal_idx: jax.Array, num_proposals: int) -> jax.Array:
     return matched[:, :-1]
 
 
+def _by_platform(
+    proposals: Sequence[jax.Array], cells: Sequence[jax.Array], weights: MatchWeights
+) -> jax.Array:
+    """What `choose_backend` says, on the platform that it is compiled for."""
+    if choose_backend(proposals[1].shape[1], cells[1].shape[1]) == "device":
+        return _on_device(proposals, cells, weights)
+    return jax.lax.platform_dependent(
+        tuple(proposals),
+        tuple(cells),
+        cpu=functools.partial(_on_host, weights=weights),
+        default=functools.partial(_on_device, weights=weights),
+    )
+
+
 # On the device.
 
 
@@ -232,16 +244,18 @@ def _match_image(
         cost = matching_cost(points_yx, objectness, class_probs, *cell, weights=weights)
         return assignment.cheapest(jnp.where(proposal_mask, cost, jnp.inf), count)
 
-    if jax.default_backend() == "cpu" and len(labels) > _CPU_ROWS:
-        found = jax.lax.map(
-            lambda cell: jax.tree.map(
-                lambda x: x[0], candidates((cell[0][None], cell[1][None]))
-            ),
-            (true_yx, labels),
-            batch_size=_CPU_ROWS,
-        )
-    else:
-        found = candidates((true_yx, labels))
+    def by_rows(cells: tuple[jax.Array, jax.Array]) -> assignment.Candidates:
+        def row(cell: tuple[jax.Array, jax.Array]) -> assignment.Candidates:
+            one = candidates((cell[0][None], cell[1][None]))
+            return jax.tree.map(lambda x: x[0], one)
+
+        return jax.lax.map(row, cells, batch_size=_CPU_ROWS)
+
+    found = jax.lax.platform_dependent(
+        (true_yx, labels),
+        cpu=by_rows if len(labels) > _CPU_ROWS else candidates,
+        default=candidates,
+    )
     return assignment.assign(found, cell_mask, len(objectness))
 
 

@@ -249,9 +249,12 @@ def test_choose_backend(sizes, expected):
     assert matching.choose_backend(*sizes) == expected
 
 
-def test_accelerators_take_the_device(monkeypatch):
-    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    assert matching.choose_backend(1000, 500) == "device"
+@pytest.mark.parametrize(("platform", "calls"), [("cpu", True), ("cuda", False)])
+def test_accelerators_take_the_device(platform, calls):
+    case = problem(0, "random", 2, 20, 12)
+    match = jax.jit(lambda case: matching.match(**case))
+    text = match.trace(case).lower(lowering_platforms=(platform,)).as_text()
+    assert ("callback" in text) == calls
 
 
 @pytest.mark.parametrize(
@@ -267,7 +270,7 @@ def test_which_backend_runs(backend, num_proposals, expected, monkeypatch):
     ran = []
     for name in BACKENDS:
 
-        def record(*problem, name=name):
+        def record(*problem, name=name, **_):
             ran.append(name)
             return jnp.full(problem[1][1].shape, -1, jnp.int32)
 
