@@ -69,6 +69,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     steps = "training steps, batches a sample"
     add("--steps", type=number, default=0, help=steps)
     add("--batch-size", type=number, default=0)
+    profile = "train: trace STEPS steps and print where their time goes"
+    add("--profile", type=number, default=0, metavar="STEPS", help=profile)
     presets = (
         "train: tiny,demo,small,paper,...; refine: small,alexnet; predict: "
         "ours,p2pnet,deeplab,...; large: its rows; decoders: ours,dynamic,full"

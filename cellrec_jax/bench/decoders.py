@@ -65,7 +65,7 @@ def _steps(loaded: Mapping[str, Experiment], settings: Settings, say: Say) -> Co
     facts: Columns = {}
     for name, experiment in loaded.items():
         say(f"decoders: {ROWS[name]}, first step")
-        advance, images = train_lib.begin(
+        advance, images, _ = train_lib.begin(
             experiment, settings.batch_size, num_classes=_NUM_CLASSES
         )
         advance(1)

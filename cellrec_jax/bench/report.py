@@ -38,6 +38,8 @@ class Settings:
     """train: steps of a sample; data: batches of a sample; rounds: of a detector."""
     batch_size: int = 0
     """Images a batch."""
+    profile: int = 0
+    """train: steps that are traced, for the time of each named scope."""
     results: tuple[Path, ...] = ()
     """coverage: files of `evaluate.saved`."""
     presets: tuple[str, ...] = ()

@@ -2,19 +2,20 @@
 
 As in training: array mode, augmentation and the step in one pmap, and calls of
 `train.steps_per_call`. Images are generated; all of their cells stay annotated in the
-paper's.
+paper's. With `profile`: where the time of a step goes, by named scope.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+import contextlib
 import dataclasses
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from cellrec_jax import methods
-from cellrec_jax.bench import experiments, machine, timing
+from cellrec_jax.bench import experiments, machine, profile, timing
 from cellrec_jax.bench.report import Report, Row, Say, Settings
 from cellrec_jax.config import Experiment
 from cellrec_jax.data import arrays, stream
@@ -22,7 +23,7 @@ from cellrec_jax.data.example import ExampleSpec, prepare
 from cellrec_jax.data.synthetic import source as synthetic
 from cellrec_jax.io.console import Clock
 from cellrec_jax.train import calls as calls_lib
-from cellrec_jax.train import start
+from cellrec_jax.train import parallel, start
 from cellrec_jax.train import step as step_lib
 
 _PAPER = {"data.keep_rate": "1.0", "data.max_cells": "256"}
@@ -50,6 +51,19 @@ of memory, see `machine.peak_mib`."""
 _STEPS = 10  # a sample, where --steps does not say
 _NUM_IMAGES = 4
 _DEVICE_BYTES = 2**31
+_SCOPES = 20  # rows of a profile
+
+
+class Training(NamedTuple):
+    """A training that was begun."""
+
+    advance: Callable[[int], list[Any]]
+    """Does some steps and waits. Each call goes on where the last one was, and returns
+    the losses (sum, count) of each call of the program; the first step compiles."""
+    batch_size: int
+    """Images a step, rounded up to a multiple of the devices."""
+    text: Callable[[], str]
+    """The compiled program of one step; compiles it once more."""
 
 
 def run(settings: Settings, say: Say) -> Report:
@@ -57,7 +71,8 @@ def run(settings: Settings, say: Say) -> Report:
 
     By default all but tiny, on a CPU without the paper's; a sample is `steps` steps.
     """
-    rows, notes = [], []
+    rows: list[Row] = []
+    notes = []
     names = experiments.chosen(settings.presets, PRESETS)
     if not settings.presets:
         names.remove("tiny")
@@ -74,19 +89,17 @@ def run(settings: Settings, say: Say) -> Report:
             notes.append(f"{name} skipped: {error.name} is not installed")
             continue
         say(f"train: {name}, compiling and stepping")
-        rows.append(_measure(name, experiment, settings, say))
+        if settings.profile:
+            rows.extend(_profile(name, experiment, settings, say))
+        else:
+            rows.append(_measure(name, experiment, settings, say))
     return Report(tuple(rows), tuple(notes))
 
 
 def begin(
     experiment: Experiment, batch_size: int = 0, num_classes: int = 1
-) -> tuple[Callable[[int], list[Any]], int]:
-    """What does some steps of a training and waits, and the images a step.
-
-    Each call goes on where the last one was, and returns the losses (sum, count) of
-    each call of the program; the first step compiles. Images are rounded up to a
-    multiple of the devices.
-    """
+) -> Training:
+    """Begins a training on generated images."""
     batch_size = batch_size or experiment.batch_size
     batch_size += -batch_size % jax.device_count()
     method = methods.build(experiment, num_classes)
@@ -111,19 +124,59 @@ def begin(
         jax.block_until_ready((state, found))
         return found
 
-    return advance, batch_size
+    def text() -> str:
+        batch = parallel.shard(next(batches.batches(0)))
+        key = parallel.place(jax.random.key(experiment.seed))
+        step: Any = program.compiled
+        return str(step.lower(state, batch, key).compile().as_text())
+
+    return Training(advance, batch_size, text)
+
+
+@contextlib.contextmanager
+def _compiling() -> Iterator[list[float]]:
+    """Seconds of each compilation meanwhile, without those of tracing."""
+    taken: list[float] = []
+
+    def listen(event: str, duration_secs: float, **_: Any) -> None:
+        if event == "/jax/core/compile/backend_compile_duration":
+            taken.append(duration_secs)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        yield taken
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+
+
+def _profile(
+    name: str, experiment: Experiment, settings: Settings, say: Say
+) -> tuple[Row, ...]:
+    """The slowest scopes of a step."""
+    # A step a call: a loop over steps would be one scope of its own.
+    one = dataclasses.replace(experiment.train, steps_per_call=1)
+    training = begin(dataclasses.replace(experiment, train=one), settings.batch_size)
+    text = training.text()
+    training.advance(2)  # compiles, and warms up
+    say(f"train: {name}, tracing {settings.profile} steps")
+    steps = settings.profile
+    seconds = profile.seconds_of(lambda: training.advance(steps), text)
+    rows = profile.by_scope(seconds, text, steps)
+    return tuple({"preset": name, **row} for row in rows[:_SCOPES])
 
 
 def _measure(name: str, experiment: Experiment, settings: Settings, say: Say) -> Row:
-    train, batch_size = begin(experiment, settings.batch_size)
+    training = begin(experiment, settings.batch_size)
+    batch_size = training.batch_size
     losses: list[Any] = []
 
     def advance(number: int) -> float:
         begun = time.perf_counter()
-        losses.extend(train(number))
+        losses.extend(training.advance(number))
         return (time.perf_counter() - begun) / number
 
-    first = advance(1)
+    with _compiling() as compiling:
+        first = advance(1)
     say(f"train: {name}, first step after {first:.0f} s")
     advance(1)  # warm-up
     repeats = settings.repeats or timing.REPEATS
@@ -143,7 +196,8 @@ def _measure(name: str, experiment: Experiment, settings: Settings, say: Say) ->
         "preset": name,
         "image_px": f"{height}x{width}",
         "batch": batch_size,
-        "compile_s": first - timed.median_s,
+        "trace_s": first - sum(compiling) - timed.median_s,
+        "compile_s": sum(compiling),
         "step_s": timed.median_s,
         "step_iqr_s": timed.iqr_s,
         "steps_per_s": 1.0 / timed.median_s,
@@ -170,5 +224,8 @@ def _stream(experiment: Experiment, batch_size: int) -> stream.Stream:
         # Two classes are generated, one is trained.
         record = dataclasses.replace(record, labels=np.zeros_like(record.labels))
         examples.append(prepare(record, spec))
-    stacked = arrays.to_device(arrays.stack(examples), _DEVICE_BYTES)
+    stacked = arrays.stack(examples)
+    # As many slots as training takes: a multiple of 8.
+    slots = -(-int(stacked.points_mask.sum(axis=1).max()) // 8) * 8
+    stacked = arrays.to_device(arrays.with_slots(stacked, slots), _DEVICE_BYTES)
     return stream.of_arrays(stacked, batch_size=batch_size, seed=experiment.seed)

@@ -110,6 +110,7 @@ def largest_distance(points_yx: jax.Array, mask: jax.Array) -> jax.Array:
     return jnp.maximum(spread(y + x), spread(y - x))
 
 
+@jax.named_scope("box_energy")
 def box_energy(
     points_yx: jax.Array,
     mask: jax.Array,
@@ -135,6 +136,7 @@ def box_energy(
     return jnp.where(mask & usable, energy, 1.0)
 
 
+@jax.named_scope("box_energy")
 def neighbor_energy(
     points_yx: jax.Array, mask: jax.Array, *, num_neighbors: int = 8
 ) -> jax.Array:

@@ -49,6 +49,7 @@ PAPER_WEIGHTS = MatchWeights()
 _LOG = logging.getLogger(__name__)
 
 
+@jax.named_scope("matching")
 def match(
     points_yx: jax.Array,
     objectness: jax.Array,

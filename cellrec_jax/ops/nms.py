@@ -27,6 +27,7 @@ def _settle(alive: jax.Array, suppresses: jax.Array) -> jax.Array:
     return jax.lax.while_loop(lambda carry: carry[1], body, start)[0]
 
 
+@jax.named_scope("suppression")
 def suppress(
     items: jax.Array,
     mask: jax.Array,

@@ -115,6 +115,7 @@ def _fastest(
     )
 
 
+@jax.named_scope("roi_align")
 def roi_align(
     features: Sequence[jax.Array],
     boxes_yxyx: jax.Array,

@@ -101,7 +101,8 @@ def make_step(
     ) -> tuple[TrainState, Metrics]:
         rng = jax.random.fold_in(key, state.step)
         augment_rng, loss_rng = jax.random.split(rng)
-        batch = augment(batch, augment_rng)
+        with jax.named_scope("augment"):
+            batch = augment(batch, augment_rng)
         grad_fn = jax.value_and_grad(method.loss_fn, has_aux=True)
         averaged = (state.ema_params, state.ema_state)
         (loss, (model_state, metrics)), grads = grad_fn(
@@ -113,8 +114,9 @@ def make_step(
             averaged=averaged if ema else None,
         )
         loss, grads, model_state = jax.lax.pmean((loss, grads, model_state), AXIS)
-        updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
-        params = optax.apply_updates(state.params, updates)
+        with jax.named_scope("optimizer"):
+            updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+            params = optax.apply_updates(state.params, updates)
         if ema:
             latest = params, model_state
             averaged = optim.update_ema(averaged, latest, ema, state.step)

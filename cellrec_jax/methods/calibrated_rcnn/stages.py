@@ -99,6 +99,7 @@ def calibrated_cls(
     )
 
 
+@jax.named_scope("first_stage")
 def first_stage(
     rng: jax.Array,
     logits: jax.Array,
@@ -139,6 +140,7 @@ def first_stage(
     return StageLoss(cls, box, drawn.mask, drawn.positive, weight)
 
 
+@jax.named_scope("proposals")
 def proposals(
     logits: jax.Array,
     deltas_yxhw: jax.Array,
@@ -186,6 +188,7 @@ def _best(
     return scores, idx
 
 
+@jax.named_scope("sample_rois")
 def sample_rois(
     rng: jax.Array,
     proposals_yxyx: jax.Array,
@@ -220,6 +223,7 @@ def sample_rois(
     )
 
 
+@jax.named_scope("second_stage")
 def second_stage(
     logits: jax.Array,
     deltas_yxhw: jax.Array,
