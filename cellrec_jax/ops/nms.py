@@ -13,6 +13,9 @@ Similar = Callable[[jax.Array, jax.Array], jax.Array]
 """(items [M, D], items [N, D]) -> bool [M, N]: whether row suppresses column."""
 
 _BLOCK = 256
+_ROUNDS = 4
+"""Between two looks at whether a block is settled, which an accelerator waits for: it
+takes two to six."""
 
 
 def _settle(alive: jax.Array, suppresses: jax.Array) -> jax.Array:
@@ -20,7 +23,10 @@ def _settle(alive: jax.Array, suppresses: jax.Array) -> jax.Array:
 
     def body(carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         kept, _ = carry
-        new = alive & ~jnp.any(suppresses & kept[:, None], axis=0)
+        new = kept
+        for _ in range(_ROUNDS):
+            new = alive & ~jnp.any(suppresses & new[:, None], axis=0)
+        # Each round settles one more item at least, so what repeats is settled.
         return new, jnp.any(new != kept)
 
     start = (alive, jnp.array(True))
