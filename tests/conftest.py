@@ -36,7 +36,7 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from cellrec_jax import config, geometry, main, methods
+from cellrec_jax import config, geometry, methods
 from cellrec_jax.data.synthetic import source as synthetic
 from cellrec_jax.types import Batch
 
@@ -262,6 +262,8 @@ def trained(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     """Work directory of a run of four steps on the folder; do not write to it."""
+    from cellrec_jax import main  # late: kernels are tested without ml_collections
+
     workdir = tmp_path_factory.mktemp("trained")
     arguments = ["--config", "ki67_bde:demo", "--workdir", str(workdir)]
     arguments += tiny_overrides

@@ -63,6 +63,22 @@ for name in bench.STEPS:
     importlib.import_module(f"cellrec_jax.bench.{name}")
 """
 
+FROZEN = """
+from cellrec_jax.bench import experiments, train
+
+for flag, overrides in train.PRESETS.values():
+    experiments.load(flag, overrides)
+tiny = experiments.load(*train.PRESETS["tiny"])
+assert (tiny.data.size_hw, tiny.options.model.post_nms_train) == ((64, 96), 50)
+assert not set(BLOCKED) & set(sys.modules)
+try:
+    experiments.load("mitos_bde")  # of no benchmark
+except ModuleNotFoundError as error:
+    assert error.name == "ml_collections", error
+else:
+    raise AssertionError("loaded what is not frozen")
+"""
+
 ONE_BATCH = """
 from cellrec_jax.data import arrays, example
 from cellrec_jax.data.synthetic import source as synthetic
@@ -105,6 +121,10 @@ def test_everything_but_the_builders_imports() -> None:
 
 def test_benchmarks_need_neither_pillow_nor_matplotlib() -> None:
     run(BENCHMARKS)
+
+
+def test_frozen_configurations_of_benchmarks() -> None:
+    run(FROZEN)
 
 
 def test_one_batch_of_array_mode() -> None:

@@ -21,6 +21,8 @@ STEPS = (
 """Modules beside this one, imported when they are asked for; each has
 run(settings, say). train is the first of all, for its peak of memory."""
 NAMES = (*STEPS[:4], *KERNELS, *STEPS[4:])
+COMMANDS = ("freeze",)
+"""Modules beside this one with flags of their own: command(arguments) -> exit code."""
 _OF_IMAGES = ("predict", "large", "decoders")
 
 Number = TypeVar("Number", int, float)
@@ -104,6 +106,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
     be written, or drawing lacks Matplotlib.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments and arguments[0] in COMMANDS:
+        module = importlib.import_module(f"cellrec_jax.bench.{arguments[0]}")
+        return module.command(arguments[1:])
     flags = _parse(arguments)
     if flags.plot:
         plot.require_matplotlib()

@@ -53,10 +53,13 @@ def run(settings: Settings, say: Say) -> Report:
     return Report(tuple(rows), notes)
 
 
+def flag(name: str, full: bool) -> str:
+    """The configuration of a row."""
+    return f"cytoplasm_multitask:{'' if full else 'small_'}{name}"
+
+
 def _load(name: str, full: bool) -> Experiment:
-    if full:
-        return experiments.load(f"cytoplasm_multitask:{name}")
-    return experiments.load(f"cytoplasm_multitask:small_{name}", _SMALL)
+    return experiments.load(flag(name, full), None if full else _SMALL)
 
 
 def _steps(loaded: Mapping[str, Experiment], settings: Settings, say: Say) -> Columns:

@@ -28,13 +28,13 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def override(config: "ConfigDict", key: str, text: str) -> None:
+def override(config: "ConfigDict | dict[str, Any]", key: str, text: str) -> None:
     """Sets `config.key` (dotted, without "config.") from the text of a flag, in place.
 
     The text is parsed as the type of the present value; tuples as "a,b", of numbers
     where that is empty. Another type or an unknown key is a `ConfigError`.
     """
-    known = flatten(config.to_dict())
+    known = flatten(config if isinstance(config, dict) else config.to_dict())
     if key not in known:
         raise errors.ConfigError(
             f"--config.{key}: no such key; did you mean {_nearest(key, known)}?"
