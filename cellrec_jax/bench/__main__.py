@@ -21,7 +21,9 @@ STEPS = (
 """Modules beside this one, imported when they are asked for; each has
 run(settings, say). train is the first of all, for its peak of memory."""
 NAMES = (*STEPS[:4], *KERNELS, *STEPS[4:])
-COMMANDS = ("freeze",)
+ON_DEVICE = ("steps", "torch_steps", "trace")
+"""More of them, for an accelerator: "all" leaves them out."""
+COMMANDS = ("device", "apply", "freeze")
 """Modules beside this one with flags of their own: command(arguments) -> exit code."""
 _OF_IMAGES = ("predict", "large", "decoders")
 
@@ -63,7 +65,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     number, seconds = _positive(int, "one whole number"), _positive(float, "seconds")
     add = parser.add_argument
-    add("name", choices=(*NAMES, "all"))
+    add("name", choices=(*NAMES, *ON_DEVICE, "all"))
     sizes = "256,1024,...: see each benchmark; predict, large, decoders: 640x640,..."
     add("--sizes", type=_sizes, default=(), help=sizes)
     repeats = "samples (kernels 20, others 7)"
@@ -74,19 +76,21 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     profile = "train: trace STEPS steps and print where their time goes"
     add("--profile", type=number, default=0, metavar="STEPS", help=profile)
     presets = (
-        "train: tiny,demo,small,paper,...; refine: small,alexnet; predict: "
-        "ours,p2pnet,deeplab,...; large: its rows; decoders: ours,dynamic,full"
+        "train: tiny,demo,small,paper,...; steps: float32,bfloat16; refine: "
+        "small,alexnet; predict: ours,p2pnet,deeplab,...; large: its rows; decoders: "
+        "ours,dynamic,full"
     )
     results = "coverage: all_scores.npz of evaluations; a simulated one without"
     add("--results", type=_paths, default=(), metavar="FILE,FILE", help=results)
     add("--presets", type=lambda s: tuple(s.split(",")), default=(), help=presets)
-    full = "predict, decoders: networks of published size"
+    full = "predict, decoders, steps, trace: networks of published size"
     add("--full", action="store_true", help=full)
     limit = "slower kernels are left out (2)"
     add("--limit-s", type=seconds, default=2.0, help=limit)
     budget = "a kernel's sizes after this are left out"
     add("--budget-s", type=seconds, default=math.inf, help=budget)
     add("--json", type=Path, metavar="FILE", help="write figures here")
+    add("--trace", type=Path, metavar="DIR", help="trace: writes it here")
     drawn = "draw DIR/KERNEL.png of each kernel"
     add("--plot", type=Path, metavar="DIR", help=drawn)
     flags = parser.parse_args(arguments)
@@ -123,11 +127,16 @@ def run(arguments: Sequence[str] | None = None) -> int:
     reports: dict[str, report.Report] = {}
     failed = False
     for name in NAMES if flags.name == "all" else (flags.name,):
-        reports[name], ok = _run_one(name, settings)
+
+        def keep(found: report.Report, name: str = name) -> None:
+            reports[name] = found
+            if flags.json:  # so that a run that is stopped leaves some
+                report.write_json(flags.json, facts, reports)
+
+        found, ok = _run_one(name, dataclasses.replace(settings, keep=keep))
         failed |= not ok
-        report.show(name, reports[name], _write)
-        if flags.json:  # after each, so that a run that is stopped leaves some
-            report.write_json(flags.json, facts, reports)
+        report.show(name, found, _write)
+        keep(found)
         if flags.plot and reports[name].x:
             plot.draw(flags.plot / f"{name}.png", name, reports[name], facts)
     return int(failed)

@@ -37,7 +37,7 @@ def torch_density(points_yx: Any, _: Any) -> Any:
     return torch.cdist(points_yx, points_yx, p=1).mean(-1)
 
 
-def density_notes(rows: Sequence[Row]) -> Iterator[str]:
+def dense_up_to(rows: Sequence[Row]) -> int:
     """The largest size to which dense is as good, at all smaller ones and every batch.
 
     It compiles faster, so ties count.
@@ -47,7 +47,12 @@ def density_notes(rows: Sequence[Row]) -> Iterator[str]:
         if row["contestant"] == "sorted" and row["ratio"] is not None:
             least[row["boxes"]] = min(row["ratio"], least.get(row["boxes"], np.inf))
     lost = min((n for n in least if least[n] * _TIE < 1), default=np.inf)
-    best = max((n for n in least if n < lost), default=0)
+    return max((n for n in least if n < lost), default=0)
+
+
+def density_notes(rows: Sequence[Row]) -> Iterator[str]:
+    """Where dense ends to be as good, beside what `form="auto"` takes."""
+    best = dense_up_to(rows)
     platform = jax.default_backend()
     yield (
         f"dense is as fast up to {best} boxes on {platform}; "

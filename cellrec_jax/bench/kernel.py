@@ -114,6 +114,7 @@ def measure(name: str, kernel: Kernel, settings: Settings, say: Say) -> Report:
             else:
                 notes.append(f"skipped: {title}, {entry}: {outcome}")
         rows += _time(case, direction, checked, settings.repeats or _REPEATS)
+        settings.keep(Report(tuple(rows), tuple(notes), kernel.x, tuple(wrong)))
     if not contestants.has_torch():
         notes.append("peers skipped: PyTorch is not installed")
     notes = [*kernel.notes(rows), *notes]

@@ -142,9 +142,11 @@ def _matching(settings: Settings) -> Iterator[Case]:
         )
 
 
-def _matching_step(settings: Settings) -> Iterator[Case]:
+def _matching_step(
+    settings: Settings, sizes: Sequence[tuple[int, int]] = ()
+) -> Iterator[Case]:
     batch, backends = settings.batch_size or 4, ("none", "device", "host")
-    for size, num_cells in _matched_sizes(settings):
+    for size, num_cells in sizes or _matched_sizes(settings):
         pixels = max(1, size // matching_step.ANCHORS)
         rows = pixels * matching_step.ANCHORS
         yield Case(
@@ -156,6 +158,13 @@ def _matching_step(settings: Settings) -> Iterator[Case]:
             passes={BOTH: matching_step.flops(batch * pixels)},
             tolerance=1e-3,
         )
+
+
+def _matching_auto(settings: Settings) -> Iterator[Case]:
+    """The same step with fewer and fewer proposals a cell, so many as are annotated."""
+    for size in settings.sizes or (1024,):
+        cells = [size // few for few in (8, 4, 2, 1) if size >= few]
+        yield from _matching_step(settings, [(size, number) for number in cells])
 
 
 def _ranking(settings: Settings) -> Iterator[Case]:
@@ -279,6 +288,7 @@ KERNELS = {
     "points": Kernel("rows", _points),
     "matching": Kernel("proposals", _matching),
     "matching_step": Kernel("proposals", _matching_step, matching_step.notes),
+    "matching_auto": Kernel("cells", _matching_auto, matching_step.auto_notes),
     "ranking": Kernel("rows", _ranking, ranking.notes),
     "nms": Kernel("boxes", _nms),
     "roi_align": Kernel("rois", _roi_align, _roi_align_notes),

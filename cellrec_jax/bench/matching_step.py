@@ -82,6 +82,37 @@ def notes(rows: Sequence[Row]) -> Iterator[str]:
             )
 
 
+def host_below(rows: Sequence[Row]) -> float:
+    """Proposals a cell from which the device is as fast, at all larger ones; 0: always.
+
+    Infinity if the host is faster where proposals abound most.
+    """
+    times: dict[tuple[int, int], dict[str, float]] = {}
+    for row in rows:
+        size = row["proposals"], row["cells"]
+        times.setdefault(size, {})[row["contestant"]] = row["median_ms"]
+    lost: dict[float, bool] = {}  # proposals a cell -> whether the host is faster
+    for (proposals, cells), ways in times.items():
+        if {"device", "host"} & set(ways):  # one of them may have been too slow
+            device_ms = ways.get("device", math.inf)
+            faster = ways.get("host", math.inf) < device_ms
+            few = proposals / cells
+            lost[few] = lost.get(few, False) or faster
+    if not any(lost.values()):
+        return 0.0
+    worst = max(few for few, faster in lost.items() if faster)
+    return min((few for few in lost if few > worst), default=math.inf)
+
+
+def auto_notes(rows: Sequence[Row]) -> Iterator[str]:
+    """Where the device starts to be as fast, beside what "auto" takes."""
+    platform = jax.default_backend()
+    yield (
+        f"the device is as fast from {host_below(rows):g} proposals a cell on, on "
+        f"{platform}; ops.matching.HOST_BELOW says {matching.HOST_BELOW.get(platform)}"
+    )
+
+
 def _heads(
     params: Params, features: jax.Array, anchors_yx: jax.Array
 ) -> tuple[jax.Array, jax.Array, jax.Array]:

@@ -129,6 +129,7 @@ def _row(
         "row": name,
         "image_px": f"{size_hw[0]}x{size_hw[1]}",
         **timed.columns(),
+        "mpx_per_s": size_hw[0] * size_hw[1] / timed.median_s / 1e6,
         "against": AGAINST,
         "ratio": timed.median_s / reference.median_s if reference else None,
         **known,

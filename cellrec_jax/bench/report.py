@@ -24,18 +24,20 @@ class Settings:
 
     sizes: tuple[int, ...] = ()
     """What varies: boxes (density, nms), RoIs (roi_align), px a side (data,
-    convolution), scores (pu), rows (points, ranking, refine), cells (targets),
+    convolution), scores (pu), rows (points, ranking, refine), cells (targets), images
+    a batch (steps, torch_steps),
     proposals (matching, matching_step, for the cells of the paper's sizes or an eighth
     as many)."""
     sizes_hw: tuple[tuple[int, int], ...] = ()
     """The same as heights and widths of images, px (predict, decoders); 640 is 640 x
     640."""
     full: bool = False
-    """predict, decoders: networks of published size."""
+    """predict, decoders, steps, torch_steps, trace: networks of published size."""
     repeats: int = 0
     """Samples behind each median: 20 of kernels, 7 of others."""
     steps: int = 0
-    """train: steps of a sample; data: batches of a sample; rounds: of a detector."""
+    """train: steps of a sample; steps, torch_steps: of the first batch; trace: all;
+    data: batches of a sample; rounds: of a detector."""
     batch_size: int = 0
     """Images a batch."""
     profile: int = 0
@@ -43,11 +45,19 @@ class Settings:
     results: tuple[Path, ...] = ()
     """coverage: files of `evaluate.saved`."""
     presets: tuple[str, ...] = ()
-    """Which settings (train), classifiers (refine) or rows (predict, decoders)."""
+    """Which settings (train), types (steps, torch_steps), classifiers (refine) or rows
+    (predict, decoders)."""
     limit_s: float = 2.0
     """Seconds a call; a kernel's contestant that takes longer is left out."""
     budget_s: float = math.inf
-    """Seconds after which further sizes of a kernel, rows of predict, are left out."""
+    """Seconds after which further sizes of a kernel, rows of predict and steps, are
+    left out."""
+    trace: Path | None = None
+    """trace: the folder for it."""
+    keep: "Callable[[Report], None]" = dataclasses.field(
+        default=lambda _: None, compare=False
+    )
+    """Given what is known so far, for the case that the process is stopped."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -97,14 +97,17 @@ def run(settings: Settings, say: Say) -> Report:
 
 
 def begin(
-    experiment: Experiment, batch_size: int = 0, num_classes: int = 1
+    experiment: Experiment,
+    batch_size: int = 0,
+    num_classes: int = 1,
+    wrap: Callable[[step_lib.Program], step_lib.Program] = lambda program: program,
 ) -> Training:
-    """Begins a training on generated images."""
+    """Begins a training on generated images; `wrap` may time what its program does."""
     batch_size = batch_size or experiment.batch_size
     batch_size += -batch_size % jax.device_count()
     method = methods.build(experiment, num_classes)
     state = start.make_state(experiment, method)
-    program = step_lib.program(experiment, method)
+    program = wrap(step_lib.program(experiment, method))
     clock = Clock(0)
     batches = _stream(experiment, batch_size)
     calls, state = calls_lib.open_calls(experiment, program, batches, state, clock)

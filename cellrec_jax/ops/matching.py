@@ -19,11 +19,12 @@ BACKENDS = ("host", "device", "auto")
 MAX_HOST_POINTS = 25_599
 """Largest M and N of "host" on several CPU devices: arguments of 102,400 bytes or more
 are copied asynchronously there, which deadlocks with the callback."""
+HOST_BELOW = {"cpu": 4.0, "gpu": 0.0, "tpu": 0.0}
+"""Proposals a cell below which "auto" takes the host, per platform; 0: never."""
 LARGEST = 1e15
 """Largest magnitude of coordinates, scores and weights: costs stay finite in f32."""
 
 _CANDIDATES = (8, 32)  # proposals a cell looks at, before all that can matter
-_PLENTY = 4  # proposals for each cell
 _CPU_ROWS = 64  # cells whose costs are held at once on a CPU: they stay in its cache
 
 
@@ -132,19 +133,24 @@ def _all_real(values: jax.Array) -> jax.Array:
     return jnp.all(jnp.abs(values) <= LARGEST, axis=-1)  # False for NaN
 
 
-def choose_backend(num_proposals: int, num_cells: int) -> str:
-    """What "auto" takes on a CPU for M proposals and N cells (padding included).
+def choose_backend(
+    num_proposals: int, num_cells: int, platform: str = "cpu"
+) -> str:
+    """What "auto" takes for M proposals and N cells (padding included) of an image.
 
-    By `cellrec_jax.bench matching` "device" is faster where proposals abound. Logs why.
-    Accelerators take "device": a callback would wait for their queue.
+    On a "cpu", "gpu" or "tpu", by `HOST_BELOW`, which `cellrec_jax.bench apply` sets.
     """
-    if _host_hangs(num_proposals, num_cells):
+    limit = HOST_BELOW[platform]
+    if not limit:
+        choice = "device", "a callback waits for the accelerator's queue"
+    elif platform == "cpu" and _host_hangs(num_proposals, num_cells):
         choice = "device", f"host callbacks take {MAX_HOST_POINTS} points at most"
-    elif num_proposals >= _PLENTY * num_cells:
+    elif num_proposals >= limit * num_cells:
         choice = "device", "proposals abound"
     else:
         choice = "host", "many cells compete for few proposals"
-    _log_choice(num_proposals, num_cells, *choice)
+    if platform == jax.default_backend():
+        _log_choice(num_proposals, num_cells, *choice)
     return choice[0]
 
 
@@ -152,7 +158,7 @@ def choose_backend(num_proposals: int, num_cells: int) -> str:
 def _log_choice(num_proposals: int, num_cells: int, backend: str, why: str) -> None:
     """Once for each size, not once for each trace."""
     sizes = f"{num_proposals} proposals, {num_cells} cells"
-    _LOG.info("matching backend %r on CPUs for %s: %s", backend, sizes, why)
+    _LOG.info("matching backend %r for %s: %s", backend, sizes, why)
 
 
 def _host_hangs(num_proposals: int, num_cells: int) -> bool:
@@ -200,13 +206,17 @@ def _by_platform(
     proposals: Sequence[jax.Array], cells: Sequence[jax.Array], weights: MatchWeights
 ) -> jax.Array:
     """What `choose_backend` says, on the platform that it is compiled for."""
-    if choose_backend(proposals[1].shape[1], cells[1].shape[1]) == "device":
+    size = proposals[1].shape[1], cells[1].shape[1]
+    solvers = {"host": _on_host, "device": _on_device}
+    on = {platform: choose_backend(*size, platform) for platform in HOST_BELOW}
+    if set(on.values()) == {"device"}:
         return _on_device(proposals, cells, weights)
+    cpu, gpu, tpu = (
+        functools.partial(solvers[on[platform]], weights=weights)
+        for platform in ("cpu", "gpu", "tpu")
+    )
     return jax.lax.platform_dependent(
-        tuple(proposals),
-        tuple(cells),
-        cpu=functools.partial(_on_host, weights=weights),
-        default=functools.partial(_on_device, weights=weights),
+        tuple(proposals), tuple(cells), cpu=cpu, cuda=gpu, rocm=gpu, default=tpu
     )
 
 

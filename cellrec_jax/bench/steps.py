@@ -1,0 +1,225 @@
+"""Steps of the published detector on an accelerator, by batch and type of numbers.
+
+`ki67_bde` as it is trained: images held on the device, several steps a call. Batches
+are measured from small to large, so that the peak of memory is the last one's; then
+the largest is looked for. Without `full` a tiny network tries the benchmark itself.
+"""
+
+from collections.abc import Callable, Mapping
+import time
+from typing import Any
+
+import jax
+import numpy as np
+
+from cellrec_jax.bench import experiments, machine, timing
+from cellrec_jax.bench import train as train_lib
+from cellrec_jax.bench.report import Report, Row, Say, Settings
+from cellrec_jax.config import Experiment
+from cellrec_jax.train import peak
+from cellrec_jax.train.step import Program
+
+DTYPES = ("bfloat16", "float32")
+"""In the order of memory."""
+BATCHES = (2, 8)
+PAPER_STEPS = 10_000
+"""Of the paper's training."""
+
+_TRIAL = {"model.min_level": "5", "model.anchor_sizes": "32,64"}  # compiles soon
+_LONG = 300  # steps of the first batch, which tell of those of the paper
+_MOST = 1024  # images; no batch above is tried
+_SAMPLE_S = 1.0
+_OUT_OF_MEMORY = ("RESOURCE_EXHAUSTED", "out of memory", "Out of memory")
+
+
+class Staged:
+    """A mapped function that notes the seconds of its trace and of its compilation."""
+
+    def __init__(self, function: Any) -> None:
+        """`function` has the `lower` of `jax.jit`; it is compiled at its first call."""
+        self._function = function
+        self._lowered: Any = None
+        self._compiled: Any = None
+        self.facts: dict[str, float] = {}
+        """`trace_s`, `compile_s`, `flops` of one step, `needs_bytes`."""
+
+    def lower(self, *args: Any) -> Any:
+        """The traced function; all later arguments have these shapes."""
+        if self._lowered is None:
+            begun = time.perf_counter()
+            self._lowered = self._function.lower(*args)
+            self.facts["trace_s"] = time.perf_counter() - begun
+            counted = self._lowered.cost_analysis() or {}
+            self.facts["flops"] = counted.get("flops", 0.0)
+        return self._lowered
+
+    def __call__(self, *args: Any) -> Any:
+        """Calls it."""
+        if self._compiled is None:
+            lowered = self.lower(*args)
+            begun = time.perf_counter()
+            self._compiled = lowered.compile()
+            self.facts["compile_s"] = time.perf_counter() - begun
+            self.facts["needs_bytes"] = _needs(self._compiled.memory_analysis())
+        return self._compiled(*args)
+
+
+def run(settings: Settings, say: Say) -> Report:
+    """Measures types of `presets` in turn, each from the smallest batch on.
+
+    `sizes` are the batches, without a search for the largest then; `steps` are those of
+    the first batch; nothing is compiled after `budget_s`.
+    """
+    until = time.perf_counter() + settings.budget_s
+    rows: list[Row] = []
+    notes: list[str] = []
+
+    def measured(dtype: str, batch: int, long: int) -> Row | None:
+        """The row, kept; None if there is no room, or no time."""
+        title = f"{dtype}, batch {batch}"
+        if time.perf_counter() > until:
+            notes.append(f"skipped: {title}: no time left")
+            return None
+        say(f"steps: {title}")
+        try:
+            row = _measure(experiment(dtype, settings.full), dtype, batch, long, say)
+        except jax.errors.JaxRuntimeError as error:
+            if not any(words in str(error) for words in _OUT_OF_MEMORY):
+                raise
+            notes.append(f"{title}: out of memory")
+            return None
+        rows.append(row)
+        settings.keep(Report(tuple(rows), tuple(notes)))
+        return row
+
+    for dtype in experiments.chosen(settings.presets, DTYPES):
+        known: dict[int, float] = {}
+        for batch in settings.sizes or BATCHES:
+            long = 0 if known else settings.steps or _LONG
+            if (row := measured(dtype, batch, long)) is None:
+                break
+            known[row["batch"]] = row["needs_mib"] or 0.0
+        else:
+            if not settings.sizes and jax.default_backend() != "cpu":
+                limit = machine.memory_bytes() / 2**20
+                start = guess(known, limit)
+                say(f"steps: {dtype}, the largest batch may be {start}")
+                largest(
+                    lambda b, dtype=dtype: measured(dtype, b, 0) is not None,
+                    max(known),
+                    start,
+                )
+    return Report(tuple(rows), tuple(notes))
+
+
+def guess(needs: Mapping[int, float], limit: float) -> int:
+    """The largest batch x 2^n, of the largest that is known, that should fit.
+
+    `needs` is the memory of two batches or more, which grows with the batch.
+
+    Example:
+      >>> guess({2: 30.0, 8: 60.0}, limit=200.0)
+      32
+    """
+    small, batch = min(needs), max(needs)
+    image = (needs[batch] - needs[small]) / max(batch - small, 1)
+    if image <= 0:
+        return batch
+    while 2 * batch <= _MOST and needs[small] + (2 * batch - small) * image <= limit:
+        batch *= 2
+    return batch
+
+
+def largest(fits: Callable[[int], bool], known: int, start: int) -> int:
+    """The largest `known` x 2^n that fits, where `known` does; `start` is tried first.
+
+    Example:
+      >>> largest(lambda batch: batch <= 40, known=8, start=64)
+      32
+    """
+    batch = start
+    while batch > known and not fits(batch):
+        batch //= 2
+    if batch < start:
+        return batch
+    while 2 * batch <= _MOST and fits(2 * batch):
+        batch *= 2
+    return batch
+
+
+def experiment(dtype: str, full: bool) -> Experiment:
+    """The published detector, or a tiny one, that computes in a type of numbers."""
+    flag, overrides = train_lib.PRESETS["paper" if full else "tiny"]
+    own = {} if full else _TRIAL
+    return experiments.load(flag, {**overrides, **own, "compute.dtype": dtype})
+
+
+def _measure(settings: Experiment, dtype: str, batch: int, long: int, say: Say) -> Row:
+    staged: list[Staged] = []
+
+    def wrap(program: Program) -> Program:
+        staged[:] = [Staged(program.compiled), Staged(program.several)]
+        return program._replace(compiled=staged[0], several=staged[1])
+
+    advance, batch = train_lib.begin(settings, batch, wrap=wrap)
+    losses = advance(1)
+    (facts,) = (one.facts for one in staged if one.facts)
+    say(f"steps: traced {facts['trace_s']:.0f} s, compiled {facts['compile_s']:.0f} s")
+    begun = time.perf_counter()
+    losses += advance(1)
+    number = max(1, min(30, round(_SAMPLE_S / (time.perf_counter() - begun))))
+    if long:
+        number = min(number, long)
+    samples = []
+    for _ in range(max(long // number, 5 if not long else 1)):
+        begun = time.perf_counter()
+        losses += advance(number)
+        samples.append((time.perf_counter() - begun) / number)
+    return _row(settings, dtype, batch, facts, samples, number, losses)
+
+
+def _row(
+    settings: Experiment,
+    dtype: str,
+    batch: int,
+    facts: Mapping[str, float],
+    samples: list[float],
+    number: int,
+    losses: list[Any],
+) -> Row:
+    timed = timing.summarize(samples)
+    before_s = facts["trace_s"] + facts["compile_s"]
+    flop_s = facts["flops"] / timed.median_s
+    most = peak.peak_flops(jax.local_devices()[0].device_kind)
+    means = [
+        float(total / count)
+        for sums, counts in jax.device_get(losses)
+        for total, count in zip(np.ravel(sums), np.ravel(counts), strict=True)
+        if count  # else a step that the call did not do
+    ]
+    height, width = settings.data.size_hw
+    return {
+        "dtype": dtype,
+        "image_px": f"{height}x{width}",
+        "batch": batch,
+        "trace_s": facts["trace_s"],
+        "compile_s": facts["compile_s"],
+        "step_ms": timed.median_s * 1e3,
+        "step_iqr_ms": timed.iqr_s * 1e3,
+        "images_per_s": batch / timed.median_s,
+        "tflop_s": flop_s / 1e12 or None,
+        "of_peak": flop_s / most if most and flop_s else None,
+        "needs_mib": facts["needs_bytes"] / 2**20 or None,
+        "peak_mib": machine.peak_mib(),
+        "steps": number * len(samples),
+        "paper_hours": (before_s + PAPER_STEPS * float(np.mean(samples))) / 3600,
+        "loss_last": means[-1] if np.isfinite(means[-1]) else None,
+    }
+
+
+def _needs(found: Any) -> float:
+    """Memory of a compiled program at its peak, bytes; 0 where it is not told."""
+    if not found:
+        return 0.0
+    held = found.argument_size_in_bytes + found.output_size_in_bytes
+    return held + found.temp_size_in_bytes - found.alias_size_in_bytes

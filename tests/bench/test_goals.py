@@ -1,0 +1,44 @@
+import pytest
+
+from cellrec_jax.bench import goals
+from cellrec_jax.bench.kernel import BOTH
+
+
+def test_measured_figures_are_set_against_goals():
+    def density(name, median_ms):
+        return {"boxes": 8000, "batch": 1, "contestant": name, "median_ms": median_ms}
+
+    def step(name, median_ms):
+        return {
+            "proposals": 5120,
+            "cells": 300,
+            "contestant": name,
+            "median_ms": median_ms,
+        }
+
+    gce = {"loss": "gce", "rows": 10**7, "contestant": "fused", "direction": BOTH}
+    results = {
+        "density": {
+            "rows": [
+                density("sorted", 0.04),
+                density("dense", 0.2),
+                density("torch cdist", 0.01),  # not ours
+            ]
+        },
+        "points": {"rows": [{**gce, "ratio": 1.6}, {**gce, "rows": 10, "ratio": 1.0}]},
+        "matching_step": {
+            "rows": [step("none", 2.0), step("device", 2.5), step("host", 4.0)]
+        },
+    }
+    found = {goal["goal"]: goal for goal in goals.table(results)}
+    boxes = found["density of 8,000 boxes"]
+    assert (boxes["measured"], boxes["reached"]) == (0.04, True)
+    gradient = found[f"GCE of 10^7 rows, {BOTH}"]
+    assert (gradient["measured"], gradient["reached"]) == (1.6, False)
+    added = found["matching of 5120 x 300 adds to a step"]
+    assert added["measured"] == pytest.approx(0.5)
+    assert found["pdl1_point, 1920 x 1080 px"]["reached"] is None
+
+
+def test_nothing_is_reached_without_figures():
+    assert all(goal["measured"] is goal["reached"] is None for goal in goals.table({}))

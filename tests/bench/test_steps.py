@@ -1,0 +1,69 @@
+import jax
+import jax.numpy as jnp
+import pytest
+
+from cellrec_jax.bench import steps
+from cellrec_jax.bench.report import Settings
+
+
+@pytest.mark.parametrize(
+    ("start", "room", "found", "tried"),
+    [
+        (8, 40, 32, [16, 32, 64]),  # known already, so not tried again
+        (64, 40, 32, [64, 32]),
+        (32, 40, 32, [32, 64]),
+        (64, 9, 8, [64, 32, 16]),
+        (1024, 10**6, 1024, [1024]),
+    ],
+)
+def test_largest_batch(start, room, found, tried):
+    asked = []
+
+    def fits(batch):
+        asked.append(batch)
+        return batch <= room
+
+    assert steps.largest(fits, 8, start) == found
+    assert asked == tried
+
+
+def test_guess_of_the_largest_batch():
+    assert steps.guess({2: 30.0, 8: 60.0}, 109.9) == 16
+    assert steps.guess({2: 30.0, 8: 60.0}, 99.9) == 8
+    assert steps.guess({2: 0.0, 8: 0.0}, 100.0) == 8  # not told
+
+
+def test_trace_and_compilation_are_apart():
+    staged = steps.Staged(jax.jit(lambda x: jnp.sin(x) @ x))
+    assert staged(jnp.eye(4)).shape == staged(jnp.ones((4, 4))).shape == (4, 4)
+    assert staged.facts["trace_s"] > 0
+    assert staged.facts["compile_s"] > 0
+    assert staged.facts["flops"] >= 2 * 4**3
+    assert staged.facts["needs_bytes"] >= 2 * 4 * 16
+
+
+def test_out_of_memory_ends_a_type_and_keeps_rows(monkeypatch):
+    def measure(_, dtype, batch, *__):
+        if batch == 8 and dtype == "bfloat16":
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: 9 GiB")
+        return {"dtype": dtype, "batch": batch, "needs_mib": 1.0}
+
+    monkeypatch.setattr(steps, "_measure", measure)
+    monkeypatch.setattr(steps, "experiment", lambda *_: None)
+    kept = []
+    settings = Settings(sizes=(2, 8, 16), keep=kept.append)
+    report = steps.run(settings, lambda _: None)
+    found = [(row["dtype"], row["batch"]) for row in report.rows]
+    assert found == [("bfloat16", 2), *(("float32", n) for n in (2, 8, 16))]
+    assert [len(one.rows) for one in kept] == [1, 2, 3, 4]
+    assert len(report.notes) == 1
+
+
+def test_other_errors_are_raised(monkeypatch):
+    def measure(*_):
+        raise jax.errors.JaxRuntimeError("INTERNAL: no")
+
+    monkeypatch.setattr(steps, "_measure", measure)
+    monkeypatch.setattr(steps, "experiment", lambda *_: None)
+    with pytest.raises(jax.errors.JaxRuntimeError):
+        steps.run(Settings(), lambda _: None)
