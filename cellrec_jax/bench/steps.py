@@ -104,11 +104,11 @@ def run(settings: Settings, say: Say) -> Report:
                 limit = machine.memory_bytes() / 2**20
                 start = guess(known, limit)
                 say(f"steps: {dtype}, the largest batch may be {start}")
-                largest(
-                    lambda b, dtype=dtype: measured(dtype, b, 0) is not None,
-                    max(known),
-                    start,
-                )
+
+                def fits(batch: int, dtype: str = dtype) -> bool:
+                    return measured(dtype, batch, 0) is not None
+
+                largest(fits, max(known), start)
     return Report(tuple(rows), tuple(notes))
 
 
