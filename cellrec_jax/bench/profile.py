@@ -78,22 +78,18 @@ def _split(op_name: str) -> list[str]:
     return parts
 
 
-def seconds_of(
-    run: Callable[[], Any], program: str, folder: Path | None = None
-) -> dict[str, float]:
+def seconds_of(run: Callable[[], Any], program: str) -> dict[str, float]:
     """Seconds of each instruction of a compiled program while `run` runs it.
 
-    Summed over threads and devices. The trace is kept in `folder`, for Perfetto or
-    TensorBoard, if there is one.
+    Summed over threads and devices. `bench.trace` keeps a trace for Perfetto.
     """
     known = scopes_of(program)
-    with tempfile.TemporaryDirectory() as temporary:
-        kept = folder or Path(temporary)
-        with jax.profiler.trace(str(kept), create_perfetto_trace=folder is not None):
+    with tempfile.TemporaryDirectory() as folder:
+        with jax.profiler.trace(folder):
             run()
-        newest = max(kept.rglob("*.xplane.pb"), key=lambda file: file.stat().st_mtime)
+        (file,) = Path(folder).rglob("*.xplane.pb")
         total: dict[str, float] = defaultdict(float)
-        for name, seconds in _events(newest):
+        for name, seconds in _events(file):
             if name in known:
                 total[name] += seconds
     return total

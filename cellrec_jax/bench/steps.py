@@ -161,7 +161,7 @@ def _measure(settings: Experiment, dtype: str, batch: int, long: int, say: Say) 
         staged[:] = [Staged(program.compiled), Staged(program.several)]
         return program._replace(compiled=staged[0], several=staged[1])
 
-    advance, batch = train_lib.begin(settings, batch, wrap=wrap)
+    advance, batch, _ = train_lib.begin(settings, batch, wrap=wrap)
     losses = advance(1)
     (facts,) = (one.facts for one in staged if one.facts)
     say(f"steps: traced {facts['trace_s']:.0f} s, compiled {facts['compile_s']:.0f} s")

@@ -24,7 +24,7 @@ def run(settings: Settings, say: Say) -> Report:
     experiment = steps_lib.experiment(dtype, settings.full)
     batch = settings.batch_size or steps_lib.BATCHES[0]
     say(f"trace: {dtype}, batch {batch}")
-    advance, batch = train_lib.begin(experiment, batch)
+    advance, batch, _ = train_lib.begin(experiment, batch)
     advance(1)
     advance(1)
     options = jax.profiler.ProfileOptions()

@@ -133,9 +133,7 @@ def _all_real(values: jax.Array) -> jax.Array:
     return jnp.all(jnp.abs(values) <= LARGEST, axis=-1)  # False for NaN
 
 
-def choose_backend(
-    num_proposals: int, num_cells: int, platform: str = "cpu"
-) -> str:
+def choose_backend(num_proposals: int, num_cells: int, platform: str = "cpu") -> str:
     """What "auto" takes for M proposals and N cells (padding included) of an image.
 
     On a "cpu", "gpu" or "tpu", by `HOST_BELOW`, which `cellrec_jax.bench apply` sets.
