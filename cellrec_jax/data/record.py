@@ -9,6 +9,8 @@ from typing import Any
 from etils.epath import Path
 import numpy as np
 
+from cellrec_jax.data.shards import Shards
+
 
 @dataclasses.dataclass(frozen=True)
 class Record:
@@ -72,11 +74,19 @@ class Source:
     """As `load`, but with a `blank` image of its size; None where it saves nothing."""
     files: Callable[[str], Sequence[Path]] | None = None
     """image_id -> files that `annotations` reads; None: not of files."""
+    shards: Shards | None = None
+    """Where TensorFlow finds the pixels of `load` by itself; None: it cannot."""
 
 
-def blank(size_hw: tuple[int, int]) -> np.ndarray:
-    """Pixels to stand for an image that is not decoded: uint8 [H, W, 3] of one byte."""
-    return np.broadcast_to(np.uint8(0), (*size_hw, 3))
+def blank(
+    shape: Sequence[int], dtype: np.dtype | type[np.generic] = np.uint8
+) -> np.ndarray:
+    """Pixels to stand for an image that is not decoded, of one number in memory.
+
+    `shape` is [H, W, C], or [H, W] for three channels.
+    """
+    height, width, channels = (*shape, 3)[:3]
+    return np.broadcast_to(np.zeros((), dtype), (height, width, channels))
 
 
 def changed(

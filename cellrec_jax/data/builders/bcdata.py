@@ -30,8 +30,11 @@ _CITATION = """
 class Bcdata(tfds.core.GeneratorBasedBuilder):
     """Splits train, validation and test of the folder, or all as train."""
 
-    VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES: ClassVar[dict[str, str]] = {"1.0.0": "First version."}
+    VERSION = tfds.core.Version("1.1.0")
+    RELEASE_NOTES: ClassVar[dict[str, str]] = {
+        "1.1.0": "Size and type of the image beside its pixels.",
+        "1.0.0": "First version.",
+    }
     MANUAL_DOWNLOAD_INSTRUCTIONS = """
     Get BCData from https://sites.google.com/view/bcdataset, unpack it and give the
     folder that holds `images` and `annotations` as --manual_dir.

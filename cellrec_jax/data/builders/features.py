@@ -1,25 +1,25 @@
 """What a prepared (TFDS) set stores of a record, and the way there and back.
 
-Pixels are PNG of their own type and size (optional ones a sequence of 0 or 1).
+Pixels keep their own type and size, as `encodings` says; masks and regions are PNG, in
+sequences of 0 or 1.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from cellrec_jax import errors
+from cellrec_jax.data.builders import encodings
+from cellrec_jax.data.builders.encodings import from_png, to_png
 from cellrec_jax.data.record import Record, Source, blank
 
 _SPLITS = ("train", "validation", "val", "test")
 _MAX_CELLS = np.iinfo(np.uint16).max
 
 
-def features_dict(class_names: Sequence[str] | None) -> Any:
-    """The `FeaturesDict` of every set; None if the builder names the classes later.
-
-    The image is declared as uint8, as TFDS decodes it; the PNG keeps 16 bits.
-    """
+def features_dict(class_names: Sequence[str] | None, encoding: str = "png") -> Any:
+    """The `FeaturesDict` of every set; None if the builder names the classes later."""
     import tensorflow_datasets as tfds
 
     def optional_png(doc: str) -> Any:
@@ -29,7 +29,7 @@ def features_dict(class_names: Sequence[str] | None) -> Any:
     names = None if class_names is None else list(class_names)
     return tfds.features.FeaturesDict(
         {
-            "image": tfds.features.Image(dtype=np.uint8, encoding_format="png"),
+            **encodings.features_dict(encoding),
             "points_yx": tfds.features.Tensor(shape=(None, 2), dtype=np.float32),
             "labels": tfds.features.Sequence(tfds.features.ClassLabel(names=names)),
             "boxes_yxyx": tfds.features.Tensor(shape=(None, 4), dtype=np.float32),
@@ -44,7 +44,11 @@ def features_dict(class_names: Sequence[str] | None) -> Any:
 
 
 def dataset_info(
-    builder: Any, description: str, citation: str, class_names: Sequence[str] | None
+    builder: Any,
+    description: str,
+    citation: str,
+    class_names: Sequence[str] | None,
+    encoding: str = "png",
 ) -> Any:
     """A builder's `DatasetInfo`. Images keep the folder's order, to be found by id."""
     import tensorflow_datasets as tfds
@@ -52,14 +56,16 @@ def dataset_info(
     return tfds.core.DatasetInfo(
         builder=builder,
         description=description,
-        features=features_dict(class_names),
+        features=features_dict(class_names, encoding),
         citation=citation,
         disable_shuffling=True,
         metadata=tfds.core.MetadataDict(),
     )
 
 
-def split_generators(builder: Any, source: Source) -> dict[str, Any]:
+def split_generators(
+    builder: Any, source: Source, encoding: str = "png"
+) -> dict[str, Any]:
     """Split -> `generate`; notes ids and groups in the builder's metadata.
 
     Splits are the folders train, validation (or val) and test if every image is in one
@@ -73,19 +79,27 @@ def split_generators(builder: Any, source: Source) -> dict[str, Any]:
         splits[name] = tuple(i for i in source.image_ids if i.startswith(prefix))
     builder.info.metadata["image_ids"] = splits
     builder.info.metadata["groups"] = dict(source.groups)
-    return {name: generate(source, ids) for name, ids in splits.items()}
+    return {name: generate(source, ids, encoding) for name, ids in splits.items()}
 
 
 def generate(
-    source: Source, image_ids: Sequence[str]
+    source: Source, image_ids: Sequence[str], encoding: str = "png"
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yields (place, features) of the images of one split, as TFDS wants them."""
     for place, image_id in enumerate(image_ids):
-        yield place, encode(source.load(image_id))
+        files = source.files(image_id) if source.files and encoding == "jpeg" else ()
+        originals = (file.read_bytes() for file in files)
+        yield place, encode(source.load(image_id), encoding, originals)
 
 
-def encode(record: Record) -> dict[str, Any]:
-    """A record as features; more instances than 16 bits number are a `DataError`."""
+def encode(
+    record: Record, encoding: str = "png", originals: Iterable[bytes] = ()
+) -> dict[str, Any]:
+    """A record as features; its image may be one of the files `originals`.
+
+    More instances than 16 bits number are a `DataError`, and so are pixels that the
+    encoding cannot hold.
+    """
     masks = record.masks
     if masks is not None and masks.max(initial=0) > _MAX_CELLS:
         raise errors.DataError(
@@ -94,13 +108,13 @@ def encode(record: Record) -> dict[str, Any]:
         )
     boxes_yxyx = record.boxes_yxyx
     return {
-        "image": _to_png(record.image),
+        **encodings.encode(record.image, encoding, record.image_id, originals),
         "points_yx": record.points_yx.astype(np.float32).reshape(-1, 2),
         "labels": record.labels.tolist(),
         "boxes_yxyx": np.zeros((0, 4), np.float32)
         if boxes_yxyx is None
         else boxes_yxyx,
-        "masks": [] if masks is None else [_to_png(masks.astype(np.uint16))],
+        "masks": [] if masks is None else [to_png(masks.astype(np.uint16))],
         "annotated": _encode_region(record.annotated),
         "ignore": _encode_region(record.ignore),
         "image_id": record.image_id,
@@ -109,22 +123,30 @@ def encode(record: Record) -> dict[str, Any]:
     }
 
 
-def decode(features: Mapping[str, Any], *, pixels: bool = True) -> Record:
+def decode(
+    features: Mapping[str, Any], encoding: str = "png", *, pixels: bool = True
+) -> Record:
     """The record that `encode` was given, from NumPy features with `image` not decoded.
 
-    Without `pixels` its image is `record.blank`; boxes are None without cells.
+    Without `pixels` its image is `record.blank`, and the first bytes of a file are
+    enough; boxes are None without cells.
     """
-    masks, file = features["masks"], features["image"]
+    masks = features["masks"]
+    image = (
+        encodings.decode(features, encoding)
+        if pixels
+        else blank(*encodings.shape_and_type(features))
+    )
     # The shortest decimal that float32 tells apart: 0.2455, not 0.24549999833.
     mpp = float(str(np.float32(features["mpp"])))
     boxes_yxyx = np.asarray(features["boxes_yxyx"], np.float32).reshape(-1, 4)
     return Record(
         image_id=features["image_id"].decode(),
-        image=_from_png(file) if pixels else blank(_png_size(file)),
+        image=image,
         points_yx=np.asarray(features["points_yx"], np.float32).reshape(-1, 2),
         labels=np.asarray(features["labels"], np.int32).reshape(-1),
         boxes_yxyx=boxes_yxyx if len(boxes_yxyx) else None,
-        masks=_from_png(masks[0])[..., 0].astype(np.int32) if len(masks) else None,
+        masks=from_png(masks[0])[..., 0].astype(np.int32) if len(masks) else None,
         annotated=_decode_region(features["annotated"]),
         ignore=_decode_region(features["ignore"]),
         group=features["group"].decode(),
@@ -133,28 +155,8 @@ def decode(features: Mapping[str, Any], *, pixels: bool = True) -> Record:
 
 
 def _encode_region(region: np.ndarray | None) -> list[bytes]:
-    return [] if region is None else [_to_png(region.astype(np.uint8) * 255)]
+    return [] if region is None else [to_png(region.astype(np.uint8) * 255)]
 
 
 def _decode_region(files: Sequence[bytes]) -> np.ndarray | None:
-    return _from_png(files[0])[..., 0] > 0 if len(files) else None
-
-
-def _to_png(pixels: np.ndarray) -> bytes:
-    """uint8 or uint16 [H, W] or [H, W, C] as a PNG file."""
-    import imagecodecs
-
-    return bytes(imagecodecs.png_encode(np.ascontiguousarray(pixels)))
-
-
-def _png_size(file: bytes) -> tuple[int, int]:
-    """Height and width, from the header of a PNG file."""
-    return int.from_bytes(file[20:24], "big"), int.from_bytes(file[16:20], "big")
-
-
-def _from_png(file: bytes) -> np.ndarray:
-    """The pixels of `_to_png`, always [H, W, C]."""
-    import imagecodecs
-
-    pixels = imagecodecs.png_decode(file)
-    return pixels[..., None] if pixels.ndim == 2 else pixels
+    return from_png(files[0])[..., 0] > 0 if len(files) else None

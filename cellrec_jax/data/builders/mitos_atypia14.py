@@ -31,8 +31,11 @@ _CITATION = """
 class MitosAtypia14(tfds.core.GeneratorBasedBuilder):
     """All annotated frames as the split train; the public test part has no mitoses."""
 
-    VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES: ClassVar[dict[str, str]] = {"1.0.0": "First version."}
+    VERSION = tfds.core.Version("1.1.0")
+    RELEASE_NOTES: ClassVar[dict[str, str]] = {
+        "1.1.0": "Size and type of the image beside its pixels.",
+        "1.0.0": "First version.",
+    }
     MANUAL_DOWNLOAD_INSTRUCTIONS = """
     Register at https://mitos-atypia-14.grand-challenge.org, unpack the training
     archives (A03.zip, H03.zip, ...) beside each other and give their folder as

@@ -1,7 +1,7 @@
 """Reads sets that the TFDS builders of `data.builders` have prepared.
 
-Only array_record is read image by image; other formats are kept in memory: for more
-than a few GB, build with --file_format=array_record.
+Image by image, from TFRecord files, of which TensorFlow reads training pixels by itself
+(`data.shard_batches`), or from ArrayRecord files.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,7 +11,8 @@ import re
 from typing import Any
 
 from cellrec_jax import errors
-from cellrec_jax.data.builders import features
+from cellrec_jax.data import shards
+from cellrec_jax.data.builders import encodings, features
 from cellrec_jax.data.pipeline import import_tensorflow
 from cellrec_jax.data.pixels.files import natural_key
 from cellrec_jax.data.record import Record, Source
@@ -22,7 +23,9 @@ _VERSION = re.compile(r"\d+\.\d+\.\d+")
 _FEATURES = frozenset(
     ("image", "points_yx", "labels", "boxes_yxyx", "masks", "annotated", "ignore")
 ) | frozenset(("image_id", "group", "mpp"))
-_Read = Callable[[str], Mapping[str, Any]]
+_Read = Callable[[str, bool], Mapping[str, Any]]
+"""(image id, whether with pixels) -> features; without, a few bytes of the image."""
+_HEAD_BYTES = 64  # of an image's file, where pixels are not wanted
 
 
 def is_prepared(path_or_name: str, data_dir: str | None = None) -> bool:
@@ -51,11 +54,12 @@ def open_prepared(
     splits = _choose_splits(folder, metadata["image_ids"], split)
     image_ids = sorted((i for ids in splits.values() for i in ids), key=natural_key)
     groups = {i: g for i, g in metadata["groups"].items() if i in set(image_ids)}
-    read = _reader(builder, splits)
+    encoding = encodings.encoding_of(builder.info.features)
+    read, stored = _reader(builder, folder, splits, encoding)
 
     def load(image_id: str, *, pixels: bool = True) -> Record:
         try:
-            record = features.decode(read(image_id), pixels=pixels)
+            record = features.decode(read(image_id, pixels), encoding, pixels=pixels)
         except Exception as error:  # each file format has its own
             reason = " ".join(str(error).split()) or type(error).__name__
             raise errors.DataError(
@@ -71,7 +75,13 @@ def open_prepared(
     names = tuple(builder.info.features["labels"].feature.names)
     annotations = functools.partial(load, pixels=False)
     return Source(
-        NAME, names, tuple(image_ids), load, groups=groups, annotations=annotations
+        NAME,
+        names,
+        tuple(image_ids),
+        load,
+        groups=groups,
+        annotations=annotations,
+        shards=stored,
     )
 
 
@@ -133,25 +143,51 @@ def _choose_splits(
     return {name: splits[name] for name in names}
 
 
-def _reader(builder: Any, splits: Mapping[str, list[str]]) -> _Read:
-    """How the features of an image are read: see the module's docstring."""
+def _reader(
+    builder: Any, folder: Any, splits: Mapping[str, list[str]], encoding: str
+) -> tuple[_Read, shards.Shards | None]:
+    """How the features of an image are read, and where TFRecord files hold it.
+
+    Images are stored in the order of their ids: see `features.dataset_info`.
+    """
     import tensorflow_datasets as tfds
 
-    decoders = {"image": tfds.decode.SkipDecoding()}
-    if builder.info.file_format == tfds.core.FileFormat.ARRAY_RECORD:
-        places: dict[str, tuple[Any, int]] = {}
+    file_format, formats = builder.info.file_format, tfds.core.FileFormat
+    decoders = {"image": tfds.decode.SkipDecoding()} if encoding != "raw" else None
+    if file_format == formats.ARRAY_RECORD:
+        sources: dict[str, tuple[Any, int]] = {}
         for name, image_ids in splits.items():
             stored = builder.as_data_source(name, decoders=decoders)
-            # Images are stored in the order of their ids: see `features.dataset_info`.
-            places |= {image_id: (stored, i) for i, image_id in enumerate(image_ids)}
+            sources |= {image_id: (stored, i) for i, image_id in enumerate(image_ids)}
 
-        def read(image_id: str) -> Mapping[str, Any]:
-            stored, place = places[image_id]
+        def read_array(image_id: str, _: bool) -> Mapping[str, Any]:
+            stored, place = sources[image_id]
             return stored[place]
 
-        return read
-    kept: dict[str, Mapping[str, Any]] = {}
-    for name in splits:
-        for example in tfds.as_numpy(builder.as_dataset(name, decoders=decoders)):
-            kept[example["image_id"].decode()] = example
-    return kept.__getitem__
+        return read_array, None
+    if file_format != formats.TFRECORD:
+        raise errors.DataError(
+            f"{folder} is of {file_format.value} files, which are not read: build it "
+            "again as tfrecord or array_record"
+        )
+    places: dict[str, shards.Place] = {}
+    for name, image_ids in splits.items():
+        files = [os.fspath(file) for file in builder.info.splits[name].filepaths]
+        found = [place for file in files for place in shards.places_in(file)]
+        if len(found) != len(image_ids):
+            raise errors.DataError(
+                f"{folder} holds {len(found)} records of {name} for "
+                f"{len(image_ids)} images: build it again"
+            )
+        places |= dict(zip(image_ids, found, strict=True))
+
+    def read(image_id: str, pixels: bool) -> Mapping[str, Any]:
+        place = places[image_id]
+        record = (
+            shards.read(place)
+            if pixels
+            else shards.read_without(place, "image", _HEAD_BYTES)
+        )
+        return builder.info.features.deserialize_example_np(record, decoders=decoders)
+
+    return read, shards.Shards(places, encoding, str(folder))
