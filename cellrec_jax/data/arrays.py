@@ -16,7 +16,8 @@ from cellrec_jax.data.example import Example
 from cellrec_jax.data.record import Record, Source
 from cellrec_jax.types import Batch
 
-_PER_CELL = ("points_yx", "labels", "points_mask", "boxes_yxyx")
+PER_CELL = ("points_yx", "labels", "points_mask", "boxes_yxyx")
+"""Fields that have a slot for each cell."""
 
 
 def stack(examples: Iterable[Example], num: int | None = None) -> Batch:
@@ -48,9 +49,9 @@ def stack(examples: Iterable[Example], num: int | None = None) -> Batch:
         image[index] = one if one.dtype == image.dtype else _to_unit(one)
         valid[index] = example.valid
         maps[index] = example.maps
-        cells.append(tuple(getattr(example, name) for name in _PER_CELL))
+        cells.append(tuple(getattr(example, name) for name in PER_CELL))
     columns = map(np.stack, zip(*cells, strict=True))
-    fields: dict[str, Any] = dict(zip(_PER_CELL, columns, strict=True))
+    fields: dict[str, Any] = dict(zip(PER_CELL, columns, strict=True))
     fields["image_mask"] = np.ones(total, bool)
     fields["example_index"] = np.arange(total, dtype=np.int32)
     return Batch(image=image, valid=valid, maps=maps if maps.size else None, **fields)
@@ -67,7 +68,7 @@ def with_slots(stacked: Batch, num_slots: int) -> Batch:
     """The batch with N slots of cells, enough for the fullest image."""
     fields: dict[str, Any] = {
         name: np.ascontiguousarray(getattr(stacked, name)[:, :num_slots])
-        for name in _PER_CELL
+        for name in PER_CELL
     }
     return stacked._replace(**fields)
 

@@ -1,15 +1,23 @@
 """Where training batches come from; all give those of `arrays.batch_indices`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 import dataclasses
 import importlib.util
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 
 from cellrec_jax import errors
 from cellrec_jax.config import Experiment
-from cellrec_jax.data import arrays, example, looks, pipeline, sets
+from cellrec_jax.data import (
+    arrays,
+    cell_table,
+    example,
+    looks,
+    pipeline,
+    sets,
+    shard_batches,
+)
 from cellrec_jax.data.stream import Stream, of_arrays
 from cellrec_jax.data.survey import Survey
 from cellrec_jax.types import Batch
@@ -22,6 +30,8 @@ class Feed(NamedTuple):
     seen: Survey
     look: looks.Look | None = None
     """What some of the images look like."""
+    notes: tuple[str, ...] = ()
+    """What the user should know, one line each."""
 
 
 def choose_loader(experiment: Experiment, split: sets.Split) -> str:
@@ -58,15 +68,37 @@ def open_feed(
         "process_count": jax.process_count(),
     }
     if loader == "tf":
-        seen, look = sets.survey(split, track), sets.look(split)
-        spec = dataclasses.replace(split.spec, max_cells=seen.num_slots)
-
-        def batches(start_step: int) -> Iterator[Batch]:
-            return pipeline.train_batches(
-                split.source, split.image_ids, spec, start_step=start_step, **order
-            )
-
-        return Feed(Stream(batches), seen, look)
+        return _read_as_trained(split, order, track)
     loaded = sets.load_train(split, track)
     images = arrays.to_device(loaded.images, experiment.data.device_mib * 2**20)
     return Feed(of_arrays(images, **order), loaded.survey, loaded.look)
+
+
+def _read_as_trained(
+    split: sets.Split, order: Mapping[str, Any], track: sets.Track[str] | None
+) -> Feed:
+    """By TensorFlow alone where it can, else by the reader of the set."""
+    source, ids, spec = split.source, split.image_ids, split.spec
+    look, table = sets.look(split), None
+    if not (reason := shard_batches.why_not(source, spec)):
+        seen, table = cell_table.make(split, track)
+        reason = shard_batches.why_not_pixels(table, spec)
+    else:
+        seen = sets.survey(split, track)
+
+    def batches(start_step: int) -> Iterator[Batch]:
+        if table is None or source.shards is None or reason:
+            fitting = dataclasses.replace(spec, max_cells=seen.num_slots)
+            return pipeline.train_batches(
+                source, ids, fitting, start_step=start_step, **order
+            )
+        return shard_batches.train_batches(
+            source.shards, ids, table, spec, start_step=start_step, **order
+        )
+
+    notes = (
+        (f"images go through Python, which is slower: {reason}",)
+        if source.shards and reason
+        else ()
+    )
+    return Feed(Stream(batches), seen, look, notes)

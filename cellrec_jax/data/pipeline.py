@@ -8,6 +8,7 @@ import atexit
 from collections.abc import Callable, Generator, Sequence
 import contextlib
 import functools
+import os
 from typing import Any, ParamSpec, TypeVar
 import weakref
 
@@ -19,14 +20,15 @@ from cellrec_jax.data.example import Example, ExampleSpec, prepare
 from cellrec_jax.data.record import Source
 from cellrec_jax.types import Batch
 
-_AHEAD = 2  # batches made before they are asked for
+AHEAD = 2
+"""Batches made before they are asked for."""
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 _open: weakref.WeakSet[Generator[Any, None, None]] = weakref.WeakSet()
 
 
-def _closed_at_exit(
+def closed_at_exit(
     function: Callable[_P, Generator[_T, None, None]],
 ) -> Callable[_P, Generator[_T, None, None]]:
     """Makes `function`'s generators close before Python ends.
@@ -50,7 +52,7 @@ def _close_all() -> None:
             generator.close()
 
 
-@_closed_at_exit
+@closed_at_exit
 def train_batches(
     source: Source,
     image_ids: Sequence[str],
@@ -60,15 +62,15 @@ def train_batches(
     start_step: int = 0,
     process_index: int = 0,
     process_count: int = 1,
-    num_parallel: int = 2,
+    num_parallel: int = 0,
     cache: bool = False,
 ) -> Generator[Batch, None, None]:
     """Yields this process's part of every global batch, for ever, as NumPy arrays.
 
     As `arrays.train_batches` of a set stacked in the order of `image_ids`.
-    `num_parallel` images are prepared at a time; `cache` keeps them in memory, so that
-    each is made once, in image_ids * H * W * (C + 1) bytes for 8-bit images, each
-    process at most.
+    `num_parallel` images are prepared at a time, 0: as many as there are cores. `cache`
+    keeps them in memory, so that each is made once, in image_ids * H * W * (C + 1)
+    bytes for 8-bit images, each process at most.
 
     An image that cannot be used is a `DataError` when its batch is reached, and so are
     several number types, which only array mode can bring together.
@@ -76,16 +78,31 @@ def train_batches(
     positions = arrays.local_positions(batch_size, process_index, process_count)
     preparer = _Preparer(source, image_ids, spec, cache)
 
-    def local_indices(step: np.int64) -> np.ndarray:
-        indices = arrays.batch_indices(len(image_ids), batch_size, seed, int(step))
-        return indices[positions]
-
     tf = import_tensorflow()
-    dataset = tf.data.Dataset.range(start_step, np.iinfo(np.int64).max)
-    dataset = _map(tf, dataset, local_indices, tf.int64, 1).unbatch()
-    dataset = _map(tf, dataset, preparer, preparer.dtypes, num_parallel)
-    for values in dataset.batch(len(positions)).prefetch(_AHEAD).as_numpy_iterator():
+    dataset = index_dataset(len(image_ids), batch_size, seed, start_step, positions)
+    dataset = _map(tf, dataset, preparer, preparer.dtypes, num_parallel or num_cores())
+    for values in dataset.batch(len(positions)).prefetch(AHEAD).as_numpy_iterator():
         yield _batch(preparer.unpack(values), positions)
+
+
+def index_dataset(
+    num: int, batch_size: int, seed: int, start_step: int, positions: np.ndarray
+) -> Any:
+    """A tf.data set of the images at `positions` of global batches: int64 [] each."""
+    tf = import_tensorflow()
+
+    def local_indices(step: np.int64) -> np.ndarray:
+        return arrays.batch_indices(num, batch_size, seed, int(step))[positions]
+
+    steps = tf.data.Dataset.range(start_step, np.iinfo(np.int64).max)
+    return _map(tf, steps, local_indices, tf.int64, 1).unbatch()
+
+
+def num_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 class _Preparer:

@@ -67,6 +67,7 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
     for note in (
         *notes(experiment, data, source.seen),
         *calls_lib.notes(experiment, source.stream),
+        *source.notes,
     ):
         console.line(note)
     console.line(summary(experiment, data, source.seen))
