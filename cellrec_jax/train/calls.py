@@ -4,9 +4,10 @@ Several steps need no host in between: every device holds all training images an
 gathers each step's batch. What the host has to do, it does between calls.
 """
 
-from collections.abc import Callable, Iterator
+import collections
+from collections.abc import Callable, Iterable, Iterator
 import itertools
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import numpy as np
@@ -20,6 +21,9 @@ from cellrec_jax.train.step import Program
 from cellrec_jax.types import Metrics, TrainState
 
 _CALL_S = 0.5  # that a call should take, where the device is fast
+_AHEAD = 2  # batches on their way to the device while a step is done
+
+T = TypeVar("T")
 
 
 class Calls(NamedTuple):
@@ -73,11 +77,33 @@ def _fed(
     clock: Clock,
 ) -> Calls:
     """One step a call, of a batch that the host hands over."""
-    batches = clock.waiting(map(parallel.shard, stream.batches(start)))
+    placed = map(parallel.shard, stream.batches(start))
+    batches = clock.waiting(ahead(placed, _AHEAD))
     first = next(batches)
     clock.step_at_peak = peak.step_seconds(step, state, first, key)
     batches = itertools.chain([first], batches)
     return Calls(lambda state, *_: step(state, next(batches), key), lambda _: 1)
+
+
+def ahead(items: Iterable[T], number: int) -> Iterator[T]:
+    """Takes `number` items before they are asked for, so that their copies go on.
+
+    An error is raised where its item would have been.
+    """
+    taken: collections.deque[T] = collections.deque()
+    source, failed = iter(items), None
+    while True:
+        try:
+            while failed is None and len(taken) <= number:
+                taken.append(next(source))
+        except Exception as error:
+            failed = error
+        if taken:
+            yield taken.popleft()
+        elif isinstance(failed, StopIteration):
+            return
+        elif failed is not None:
+            raise failed
 
 
 def _held(
