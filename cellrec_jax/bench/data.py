@@ -4,12 +4,15 @@ prepare: from a decoded image to arrays of fixed shape, once a run, on one core.
 take: batches from a set held on the device (array mode).
 augment: flips, turns and stains on the device; of whole images, or half-side crops.
 tf.data: batches of the same images, prepared again each time, or kept in memory.
+shards: of prepared sets, read by TensorFlow; of images of the asked size, or resized.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 import dataclasses
 import importlib.util
 import itertools
+from pathlib import Path
+import tempfile
 import time
 from typing import Any
 
@@ -18,6 +21,7 @@ import jax
 from cellrec_jax.bench import timing
 from cellrec_jax.bench.report import Report, Row, Say, Settings
 from cellrec_jax.data import arrays, augment, pipeline
+from cellrec_jax.data.builders.encodings import ENCODINGS
 from cellrec_jax.data.example import ExampleSpec, prepare
 from cellrec_jax.data.record import Record, Source
 from cellrec_jax.data.synthetic import source as synthetic
@@ -44,11 +48,18 @@ def run(settings: Settings, say: Say) -> Report:
     rows: list[Row] = []
     for size in settings.sizes or SIZES:
         say(f"data: {size} px")
-        ways = _ways(records, ExampleSpec(size_hw=(size, size)), batch_size)
-        samples: dict[str, list[float]] = {name: [] for name in ways}
-        for _ in range(settings.repeats or timing.REPEATS):
-            for name, batches in ways.items():
-                samples[name].append(_sample(batches, number))
+        spec = ExampleSpec(size_hw=(size, size))
+        samples: dict[str, list[float]] = {}
+        with tempfile.TemporaryDirectory() as folder:
+            ways = _ways(records, spec, batch_size)
+            if _has_tensorflow():
+                ways |= _shard_ways(records, spec, batch_size, Path(folder))
+            for _ in range(settings.repeats or timing.REPEATS):
+                for name, batches in ways.items():
+                    samples.setdefault(name, []).append(_sample(batches, number))
+            for batches in ways.values():
+                if isinstance(batches, Generator):
+                    batches.close()  # before its files go
         for name in ways:
             timed = timing.summarize(samples[name])
             rows.append(
@@ -99,6 +110,27 @@ def _ways(
     for name, cache in (("tf.data", False), ("tf.data, cached", True)):
         ways[name] = pipeline.train_batches(
             source, source.image_ids, spec, batch_size, seed=0, cache=cache
+        )
+    return ways
+
+
+def _shard_ways(
+    records: list[Record], spec: ExampleSpec, batch_size: int, folder: Path
+) -> dict[str, Iterator[Any]]:
+    """Name -> endless batches of prepared sets."""
+    from cellrec_jax.bench import shard_sets  # readers need Pillow
+
+    indices = range(_NUM_IMAGES)
+    native = [synthetic.make_image(0, i, size_hw=spec.size_hw) for i in indices]
+    ways = {
+        f"shards, {encoding}": shard_sets.batches(
+            native, spec, batch_size, encoding, folder / "native"
+        )
+        for encoding in ENCODINGS
+    }
+    if spec.size_hw != _NATIVE_HW:
+        ways["shards, raw, resized"] = shard_sets.batches(
+            records, spec, batch_size, "raw", folder / "resized"
         )
     return ways
 

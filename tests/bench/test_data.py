@@ -35,6 +35,11 @@ def test_rows_without_tensorflow(monkeypatch):
 def test_rows_with_tensorflow():
     pytest.importorskip("tensorflow")
     found = data.run(SETTINGS, lambda _: None)
-    assert [row["way"] for row in found.rows][4:] == ["tf.data", "tf.data, cached"]
+    shards = [f"shards, {way}" for way in ("png", "jpeg", "raw", "raw, resized")]
+    assert [row["way"] for row in found.rows][4:] == [
+        "tf.data",
+        "tf.data, cached",
+        *shards,
+    ]
     _check(found.rows)
     assert not found.notes

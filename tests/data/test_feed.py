@@ -4,10 +4,12 @@ import dataclasses
 import importlib.util
 
 import numpy as np
+from PIL import Image
 import pytest
 
 from cellrec_jax import errors
 from cellrec_jax.data import arrays, example, feed, sets
+from cellrec_jax.data.builders import __main__ as builders
 
 
 def _with(experiment, **changes):
@@ -66,6 +68,41 @@ def test_loaders_give_equal_batches(tiny_experiment):
     for _ in range(3):
         one, two = (next(stream) for stream in streams)
         for a, b in zip(one, two, strict=True):
+            assert (a is None) == (b is None)
+            if a is not None:
+                np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
+
+
+@pytest.mark.parametrize(
+    ("intensity", "noted"), [("auto", False), ("percentile", True)]
+)
+def test_pixels_of_shards_are_read_by_tensorflow_where_they_can(
+    tiny_experiment, tmp_path, intensity, noted
+):
+    """The same batches either way; a line says where they cannot."""
+    pytest.importorskip("tensorflow_datasets")
+    (tmp_path / "in" / "images").mkdir(parents=True)
+    (tmp_path / "in" / "labels").mkdir()
+    for i in range(3):
+        pixels = np.random.default_rng(i).integers(0, 255, (16, 24, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "in" / "images" / f"{i}.png")
+        table = tmp_path / "in" / "labels" / f"{i}.csv"
+        table.write_text(
+            "\n".join(["x,y", *(f"{3 + k},{4 + i}" for k in range(i + 1))])
+        )
+    root = builders.build(str(tmp_path / "in"), str(tmp_path / "out"), encoding="raw")
+    keys = {"root": root, "train_ids": "0-2", "size_hw": (16, 24), "crop_hw": (0, 0)}
+    experiment = _with(tiny_experiment, **keys, classes="", intensity=intensity)
+    split = sets.open_sets(experiment.data, 0).train
+    feeds = [
+        feed.open_feed(_with(experiment, loader=name), split)
+        for name in ("arrays", "tf")
+    ]
+    assert bool(feeds[1].notes) == noted
+    assert feeds[0].seen.num_slots == feeds[1].seen.num_slots
+    streams = [f.stream.batches(2) for f in feeds]
+    for _ in range(2):
+        for a, b in zip(*(next(stream) for stream in streams), strict=True):
             assert (a is None) == (b is None)
             if a is not None:
                 np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
