@@ -122,7 +122,7 @@ def _shard_ways(
 
     indices = range(_NUM_IMAGES)
     native = [synthetic.make_image(0, i, size_hw=spec.size_hw) for i in indices]
-    ways = {
+    ways: dict[str, Iterator[Any]] = {
         f"shards, {encoding}": shard_sets.batches(
             native, spec, batch_size, encoding, folder / "native"
         )
