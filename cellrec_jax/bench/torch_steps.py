@@ -1,8 +1,8 @@
 """The same steps by torchvision's detector: what people take today.
 
-`fasterrcnn_resnet50_fpn` with our numbers of proposals and RoIs, trained by SGD with
-momentum. It differs in what it has no option for: its proposal head is 256 wide, not
-512, and it normalises by batches. PyTorch and JAX must see the same kind of device.
+`fasterrcnn_resnet50_fpn` with our anchors and numbers of proposals and RoIs, trained by
+SGD with momentum. Its proposal head is 256 wide, not 512 (`bench train --presets
+paper_256` is as wide). PyTorch and JAX must see the same kind of device.
 """
 
 from collections.abc import Callable
@@ -120,6 +120,7 @@ def _begin(experiment: Experiment, dtype: str, batch: int) -> Callable[[], float
 
 def _model(experiment: Experiment) -> Any:
     from torchvision.models import detection
+    from torchvision.models.detection.anchor_utils import AnchorGenerator
 
     own = experiment.options.model
     height, width = experiment.data.size_hw
@@ -134,6 +135,10 @@ def _model(experiment: Experiment) -> Any:
         rpn_batch_size_per_image=own.rpn_batch,
         box_batch_size_per_image=own.roi_batch,
         box_positive_fraction=own.roi_positive_fraction,
+        rpn_anchor_generator=AnchorGenerator(
+            tuple((size,) for size in own.anchor_sizes),
+            (own.anchor_ratios,) * len(own.anchor_sizes),
+        ),
     )
 
 

@@ -42,11 +42,15 @@ PRESETS = {
     "tiny": ("ki67_bde", {**_PAPER, **_TINY}),
     "demo": ("ki67_bde:demo", {}),
     "small": ("ki67_bde:small", {}),
+    "paper_256": ("ki67_bde", {**_PAPER, "model.rpn_channels": "256"}),
     "paper_bf16": ("ki67_bde", {**_PAPER, "compute.dtype": "bfloat16"}),
     "paper": ("ki67_bde", _PAPER),
 }
-"""Name -> configuration file and keys. tiny only tries the benchmark; the order is that
-of memory, see `machine.peak_mib`."""
+"""Name -> configuration file and keys. tiny only tries the benchmark, paper_256 is as
+wide as torchvision's detector; the order is that of memory, see `machine.peak_mib`."""
+
+TORCHVISION = "torchvision"
+"""Stands among the presets for its detector, at the size of the paper's."""
 
 _STEPS = 10  # a sample, where --steps does not say
 _NUM_IMAGES = 4
@@ -73,9 +77,9 @@ def run(settings: Settings, say: Say) -> Report:
     """
     rows: list[Row] = []
     notes = []
-    names = experiments.chosen(settings.presets, PRESETS)
+    names = experiments.chosen(settings.presets, (*PRESETS, TORCHVISION))
     if not settings.presets:
-        names.remove("tiny")
+        names = [name for name in names if name not in ("tiny", TORCHVISION)]
         if jax.default_backend() == "cpu":
             names = ["demo", "small"]
             notes.append(
@@ -83,6 +87,11 @@ def run(settings: Settings, say: Say) -> Report:
                 "--presets paper --steps 1 --repeats 3"
             )
     for name in names:
+        if name == TORCHVISION:
+            theirs = _torchvision(settings, say)
+            rows.extend(theirs.rows)
+            notes.extend(theirs.notes)
+            continue
         try:
             experiment = experiments.load(*PRESETS[name])
         except ImportError as error:
@@ -210,6 +219,29 @@ def _measure(name: str, experiment: Experiment, settings: Settings, say: Say) ->
         "loss_first": ends[0],
         "loss_last": ends[1],
     }
+
+
+def _torchvision(settings: Settings, say: Say) -> Report:
+    """The same steps by torchvision's detector, one a sample."""
+    from cellrec_jax.bench import torch_steps
+
+    found = torch_steps.run(
+        dataclasses.replace(
+            settings,
+            presets=("float32",),
+            full=True,
+            sizes=(settings.batch_size or 2,),
+            steps=settings.repeats or timing.REPEATS,
+        ),
+        say,
+    )
+    rows = []
+    for row in found.rows:
+        second = row["step_ms"] / 1e3
+        times = {"step_s": second, "steps_per_s": 1 / second}
+        kept = {key: row[key] for key in ("image_px", "batch", "images_per_s", "steps")}
+        rows.append({"preset": TORCHVISION, **kept, **times})
+    return Report(tuple(rows), found.notes)
 
 
 def _stream(experiment: Experiment, batch_size: int) -> stream.Stream:
