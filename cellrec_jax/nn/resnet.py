@@ -21,6 +21,7 @@ from cellrec_jax.nn import layers
 from cellrec_jax.nn import norm as norms
 from cellrec_jax.nn.layers import conv
 from cellrec_jax.nn.layers import he_normal as he_normal
+from cellrec_jax.ops import pool
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -88,7 +89,7 @@ class ResNet(nn.Module):
             return x
         x = conv(width, 7, stride=2, dtype=self.dtype, name="conv1")(x)
         x = nn.relu(norm(name="bn1")(x))
-        return nn.max_pool(x, (3, 3), (2, 2), padding=((1, 1), (1, 1)))
+        return pool.max_pool(x, size=3, stride=2, padding=1)
 
     def _stage(
         self, x: jax.Array, level: int, norm: Callable[..., nn.Module]

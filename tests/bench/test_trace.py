@@ -14,7 +14,9 @@ def test_steps_are_traced_into_the_folder(tmp_path, monkeypatch):
         jax.block_until_ready(double(jnp.ones(4)))
 
     monkeypatch.setattr(steps, "experiment", lambda *_: None)
-    monkeypatch.setattr(trace.train_lib, "begin", lambda _, batch: (advance, batch))
+    monkeypatch.setattr(
+        trace.train_lib, "begin", lambda _, batch: (advance, batch, str)
+    )
     settings = Settings(steps=3, trace=tmp_path / "trace")
     (row,) = trace.run(settings, lambda _: None).rows
     assert done == [1, 1, 3]
