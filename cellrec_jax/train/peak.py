@@ -4,6 +4,8 @@ from typing import Any
 
 import jax
 
+from cellrec_jax.train import flops
+
 PEAKS = (
     ("H200 NVL", 835.0),
     ("H200", 989.0),
@@ -33,13 +35,9 @@ def peak_flops(device_kind: str) -> float | None:
 
 
 def step_seconds(step: Any, *args: Any) -> float:
-    """Seconds that a compiled step would take at the peak; 0 where that is not known.
+    """Seconds that a step would take at the peak; 0 where that is not known.
 
-    Its operations on one device, of such arguments, as XLA counts them before it
-    optimises: a multiplication and an addition are two, and a loop's body counts once.
+    Its operations on one device, of such arguments: see `flops.count`.
     """
     most = peak_flops(jax.local_devices()[0].device_kind)
-    if most is None:
-        return 0.0
-    counted = step.lower(*args).cost_analysis() or {}
-    return counted.get("flops", 0.0) / most
+    return flops.count(step, *args) / most if most else 0.0
