@@ -11,10 +11,11 @@ from typing import NamedTuple
 import numpy as np
 
 from cellrec_jax.data import example, survey
+from cellrec_jax.data.arrays import PER_CELL
 from cellrec_jax.data.builders.encodings import to_png
-from cellrec_jax.data.example import Example
 from cellrec_jax.data.record import blank
 from cellrec_jax.data.sets import Split
+from cellrec_jax.masking import pad_to
 
 
 class CellTable(NamedTuple):
@@ -36,7 +37,7 @@ def make(
     source, spec = split.source, dataclasses.replace(split.spec, paint=None)
     surveyor = split.surveyor or survey.Surveyor()
     read = source.annotations or source.load
-    entries, examples, valid, shapes, dtypes = [], [], [], [], set()
+    entries, cells, valid, shapes, dtypes = [], [], [], [], set()
     ids = track(split.image_ids, "annotations") if track else split.image_ids
     for image_id in ids:
         record = read(image_id)
@@ -46,12 +47,14 @@ def make(
         pixels = blank(record.image.shape[:2])
         one = example.prepare(dataclasses.replace(record, image=pixels), spec)
         valid.append(b"" if one.valid.all() else to_png(one.valid.astype(np.uint8)))
-        examples.append(_without_planes(one))
+        cells.append([getattr(one, name)[one.points_mask] for name in PER_CELL])
     surveyor.save()
     seen = survey.total(entries, len(source.class_names), spec, split.slots)
 
     def column(name: str) -> np.ndarray:
-        return np.stack([getattr(one, name)[: seen.num_slots] for one in examples])
+        padding = -1 if name == "labels" else 0
+        own = [image[PER_CELL.index(name)] for image in cells]
+        return np.stack([pad_to(one, seen.num_slots, padding) for one in own])
 
     return seen, CellTable(
         column("points_yx"),
@@ -62,11 +65,6 @@ def make(
         np.asarray(shapes, np.int32),
         frozenset(dtypes),
     )
-
-
-def _without_planes(one: Example) -> Example:
-    none = np.zeros(0, np.uint8)
-    return one._replace(image=none, valid=none, maps=none)
 
 
 def _shared(files: Sequence[bytes]) -> tuple[bytes, ...]:

@@ -16,8 +16,8 @@ from cellrec_jax.data.builders.encodings import ENCODINGS
 def build(folder: str, out: str, format: str = "auto", encoding: str = "png") -> str:
     """Prepares a folder below `out`; the folder of the set, for `data.root`.
 
-    A set that is there already is kept as it is. Errors are those of the reader and of
-    `encodings.encode`.
+    A set of this folder that is there already is kept as it is, one of another is a
+    `DataError`; others are those of the reader and of `encodings.encode`.
     """
     import tensorflow_datasets as tfds
 
@@ -27,10 +27,19 @@ def build(folder: str, out: str, format: str = "auto", encoding: str = "png") ->
     import_tensorflow()
     name = annotated_folder.config_name(format, encoding)
     builder = annotated_folder.AnnotatedFolder(data_dir=out, config=name)
+    place = os.fspath(builder.data_dir)
+    if builder.is_prepared():
+        before = builder.info.metadata.get(annotated_folder.FOLDER)
+        if before != os.path.abspath(folder):
+            raise errors.DataError(
+                f"{place} is of {before}, not of {folder}: give each an OUT of its own"
+            )
+        sys.stderr.write(f"{place} is kept as it was: remove it to prepare it anew\n")
+        return place
     builder.download_and_prepare(
         download_config=tfds.download.DownloadConfig(manual_dir=folder)
     )
-    return os.fspath(builder.data_dir)
+    return place
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -8,6 +8,7 @@ of its own.
 """
 
 import dataclasses
+import os
 from typing import Any, ClassVar
 
 import tensorflow_datasets as tfds
@@ -16,6 +17,8 @@ from cellrec_jax.data import readers
 from cellrec_jax.data.builders import features
 from cellrec_jax.data.builders.encodings import ENCODINGS
 
+FOLDER = "folder"
+"""Key of the set's metadata: the folder it was prepared from."""
 _DESCRIPTION = "Images with annotated cells, prepared from a folder by cellrec-jax."
 
 
@@ -72,4 +75,5 @@ class AnnotatedFolder(tfds.core.GeneratorBasedBuilder):
         chosen = self.builder_config
         source = readers.open_source(dl_manager.manual_dir, chosen.format)
         self.info.features["labels"].feature.names = list(source.class_names)
+        self.info.metadata[FOLDER] = os.path.abspath(dl_manager.manual_dir)
         return features.split_generators(self, source, chosen.encoding)

@@ -57,3 +57,13 @@ def test_an_error_is_one_line(folder, tmp_path, capsys):
         line for line in capsys.readouterr().err.splitlines() if "error:" in line
     )
     assert line.startswith("error: 0: JPEG holds 8-bit RGB")
+
+
+def test_a_set_of_another_folder_is_refused(folder, tmp_path, capsys):
+    out = str(tmp_path / "out")
+    assert command.main([str(folder), out]) == 0
+    assert command.main([str(folder), out]) == 0
+    assert "is kept as it was" in capsys.readouterr().err
+    other = folder.rename(tmp_path / "other")
+    assert command.main([str(other), out]) == 2
+    assert f"is of {folder}, not of {other}" in capsys.readouterr().err
