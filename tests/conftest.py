@@ -29,11 +29,8 @@ os.environ.setdefault(
 )
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
 
-import h5py
-import hypothesis
 import jax
 import numpy as np
-from PIL import Image
 import pytest
 
 from cellrec_jax import config, geometry, methods
@@ -58,6 +55,15 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 collect_ignore = ["fuzz.py", "mutants.py", "fingerprints.py"]  # commands
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skips what one accelerator cannot do; CPUs are four devices."""
+    needed = max((mark.args[0] for mark in item.iter_markers("devices")), default=1)
+    if jax.device_count() < needed:
+        pytest.skip(f"needs {needed} devices")
+    if item.get_closest_marker("on_cpu") and jax.default_backend() != "cpu":
+        pytest.skip("tells what is chosen on CPUs")
+
+
 def pytest_unconfigure() -> None:
     """Deletes what was compiled, in the process that named its folder."""
     folder = Path(os.environ["JAX_COMPILATION_CACHE_DIR"])
@@ -65,10 +71,13 @@ def pytest_unconfigure() -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-hypothesis.settings.register_profile(
-    "cellrec", derandomize=True, max_examples=50, deadline=None
-)
-hypothesis.settings.load_profile("cellrec")
+with contextlib.suppress(ModuleNotFoundError):  # not all tests need it
+    import hypothesis
+
+    hypothesis.settings.register_profile(
+        "cellrec", derandomize=True, max_examples=50, deadline=None
+    )
+    hypothesis.settings.load_profile("cellrec")
 
 TINY_MODEL = {
     "backbone": "tiny",
@@ -240,6 +249,9 @@ def tiny_batch(rng: np.random.Generator) -> Batch:
 @pytest.fixture(scope="session")
 def bcdata_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Six generated images 96 x 128 in BCData's layout, ids 0 to 5."""
+    import h5py  # late, as Pillow: kernels are tested without them
+    from PIL import Image
+
     root = tmp_path_factory.mktemp("bcdata")
     for kind in ("positive", "negative"):
         (root / "annotations" / kind).mkdir(parents=True)

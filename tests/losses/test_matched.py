@@ -149,6 +149,7 @@ def test_vmap_is_a_loop_and_cells_weigh_the_same(case):
     assert terms["regression"] == pytest.approx(np.concatenate(each).sum() / 4)
 
 
+@pytest.mark.devices(2)
 def test_devices_weigh_cells_the_same(case):
     """Two devices with three cells and one: the mean of their results is the mean."""
     second = {**case, "proposal_idx": np.array([0, -1, -1, -1], np.int32)}
@@ -201,8 +202,11 @@ def test_one_softmax_with_background_is_p2pnet(case):
     assert terms["classification"] == 0
 
 
+@pytest.mark.parametrize(
+    "mapping", [jax.vmap, pytest.param(jax.pmap, marks=pytest.mark.devices(2))]
+)
 @pytest.mark.parametrize("normalizer", matched.NORMALIZERS)
-def test_what_detection_is_divided_by(case, normalizer, rng):
+def test_what_detection_is_divided_by(case, normalizer, mapping, rng):
     """Two images with three cells and one, in loops; weights 0.6 times the scale."""
     second = {**case, "proposal_idx": np.array([0, -1, -1, -1], np.int32)}
     images = [
@@ -233,9 +237,9 @@ def test_what_detection_is_divided_by(case, normalizer, rng):
     _, terms = total_loss(losses, options=options)
     assert terms["detection"] == pytest.approx(expected[normalizer], rel=1e-5)
     # Two devices of an image each.
-    per_device = jax.pmap(
+    per_device = mapping(
         lambda losses: matched.total_loss(losses, options=options)[1]["detection"],
-        masking.AXIS,
+        axis_name=masking.AXIS,
     )(losses)
     assert np.mean(per_device) == pytest.approx(expected[normalizer], rel=1e-5)
 

@@ -11,6 +11,7 @@ from cellrec_jax import masking
 from cellrec_jax.losses import pu
 
 
+@pytest.mark.devices(4)
 @pytest.mark.parametrize("estimator", pu.ESTIMATORS)
 def test_four_devices_equal_one(estimator, rng):
     # Two batches, R^- above and below 0. Counts differ, one device has no positives and

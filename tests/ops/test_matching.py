@@ -245,7 +245,7 @@ def test_values_that_are_not_real_are_masked():
     ],
 )
 def test_choose_backend(sizes, expected):
-    assert jax.local_device_count() > 1
+    assert len(jax.local_devices(backend="cpu")) > 1
     assert matching.choose_backend(*sizes) == expected
 
 
@@ -260,7 +260,7 @@ def test_accelerators_take_the_device(platform, calls):
 @pytest.mark.parametrize(
     ("backend", "num_proposals", "expected"),
     [
-        ("auto", CELLS, "host"),
+        pytest.param("auto", CELLS, "host", marks=pytest.mark.on_cpu),
         ("auto", 4 * CELLS, "device"),
         ("host", 4 * CELLS, "host"),
         ("device", CELLS, "device"),
