@@ -1,6 +1,7 @@
 """Array mode runs where TensorFlow, TFDS and ml_collections are not installed."""
 
 import json
+from pathlib import Path
 import subprocess
 import sys
 
@@ -56,11 +57,21 @@ for part in PARTS:
 BENCHMARKS = """
 import importlib
 
-BLOCKED += ("PIL", "matplotlib", "h5py", "tifffile", "imagecodecs", "skimage", "torch")
+BLOCKED += (
+    "PIL", "matplotlib", "orjson", "h5py", "tifffile", "imagecodecs", "skimage", "torch"
+)
 from cellrec_jax.bench import __main__ as bench
 
-for name in bench.STEPS:
+for name in (*bench.STEPS, *bench.ON_DEVICE):
     importlib.import_module(f"cellrec_jax.bench.{name}")
+import cellrec_jax.predict.compiled, cellrec_jax.workdir.model  # of predict, late
+"""
+
+CONFTEST = """
+import runpy
+
+BLOCKED += ("PIL", "h5py", "hypothesis", "orjson")
+runpy.run_path(sys.argv[1])
 """
 
 FROZEN = """
@@ -119,8 +130,12 @@ def test_everything_but_the_builders_imports() -> None:
     run(IMPORT_ALL)
 
 
-def test_benchmarks_need_neither_pillow_nor_matplotlib() -> None:
+def test_benchmarks_need_little() -> None:
     run(BENCHMARKS)
+
+
+def test_kernels_are_tested_without_what_reads_images() -> None:
+    run(CONFTEST, str(Path(__file__).parent / "conftest.py"))
 
 
 def test_frozen_configurations_of_benchmarks() -> None:

@@ -97,7 +97,7 @@ def ready(
     experiment: Experiment, size_hw: Size, num_classes: int = _NUM_CLASSES
 ) -> tuple[timing.Call, Mapping[str, Any]]:
     """Compiles an initial network, predicts once: what is timed, and columns."""
-    from cellrec_jax.predict import compiled  # late: needs Pillow
+    from cellrec_jax.predict import compiled
     from cellrec_jax.workdir import model as model_lib  # late: needs Orbax
 
     method = methods.build(experiment, num_classes)

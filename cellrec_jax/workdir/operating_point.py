@@ -12,7 +12,6 @@ from jax.experimental import multihost_utils
 
 from cellrec_jax import errors
 from cellrec_jax.config import EvalConfig
-from cellrec_jax.workdir import writer
 
 FILE = "operating_point.json"
 _CUTS: tuple[str, ...] = ("threshold", "threshold_rule", "shared_threshold")
@@ -59,6 +58,8 @@ def save(workdir: epath.Path, step: int, chosen: Chosen) -> None:
 
     Of several processes all must call this: none reads before the first has written.
     """
+    from cellrec_jax.workdir import writer  # late: needs orjson
+
     if jax.process_index() == 0:
         known = _read(workdir)
         writer.write_json(workdir / FILE, {**known, str(step): chosen._asdict()})
@@ -82,5 +83,7 @@ def updated(meta: Mapping[str, Any], workdir: epath.Path, step: int) -> dict[str
 
 def _read(workdir: epath.Path) -> dict[str, Any]:
     """Step, as text -> fields of `Chosen`."""
+    from cellrec_jax.workdir import writer  # late: needs orjson
+
     found = writer.read_json(workdir / FILE)
     return found if isinstance(found, dict) else {}

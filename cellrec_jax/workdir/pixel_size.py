@@ -7,7 +7,6 @@ from etils import epath
 
 from cellrec_jax import errors
 from cellrec_jax.config import limits
-from cellrec_jax.workdir import writer
 
 FILE = "pixel_size.json"
 
@@ -17,6 +16,8 @@ def keep(workdir: epath.Path, mpp: float, trained: float) -> None:
 
     ConfigError outside of 0.02 to 20, or where they said another (`trained`, 0 none).
     """
+    from cellrec_jax.workdir import writer  # late: needs orjson
+
     limits.require_pixel_size("mpp-trained", mpp)
     if trained and trained != mpp:
         raise errors.ConfigError(
@@ -29,6 +30,8 @@ def keep(workdir: epath.Path, mpp: float, trained: float) -> None:
 
 def updated(meta: Mapping[str, Any], workdir: epath.Path) -> dict[str, Any]:
     """Metadata of a checkpoint with the pixel size given since, if it has none."""
+    from cellrec_jax.workdir import writer  # late: needs orjson
+
     found = writer.read_json(workdir / FILE)
     given = found.get("mpp", 0.0) if isinstance(found, dict) else 0.0
     return {**meta, "mpp": meta.get("mpp", 0.0) or given}
