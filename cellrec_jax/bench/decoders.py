@@ -68,13 +68,13 @@ def _steps(loaded: Mapping[str, Experiment], settings: Settings, say: Say) -> Co
     facts: Columns = {}
     for name, experiment in loaded.items():
         say(f"decoders: {ROWS[name]}, first step")
-        advance, images, _ = train_lib.begin(
+        training = train_lib.begin(
             experiment, settings.batch_size, num_classes=_NUM_CLASSES
         )
-        advance(1)
-        calls[name] = timing.Call(functools.partial(advance, 1))
+        training.advance(1)
+        calls[name] = timing.Call(functools.partial(training.advance, 1))
         height, width = experiment.data.crop_hw
-        facts[name] = {"crop_px": f"{height}x{width}", "batch": images}
+        facts[name] = {"crop_px": f"{height}x{width}", "batch": training.batch_size}
     say("decoders: stepping")
     return _timed("step", calls, facts, settings)
 

@@ -33,6 +33,14 @@ GOALS = (
         *("pdl1_point, 1920 x 1080 px", "ms", 10.0, "predict"),
         *({"row": "ours", "image_px": "1080x1920"}, "median_ms"),
     ),
+    Goal(
+        *("training on an image of ki67_bde, 150 a second", "ms", 1e3 / 150, "steps"),
+        *({"dtype": "bfloat16", "image_px": "800x800"}, "image_ms"),
+    ),
+    Goal(
+        *("10,000 steps of two images of ki67_bde", "h", 2.5 / 60, "steps"),
+        *({"dtype": "bfloat16", "image_px": "800x800", "batch": 2}, "paper_hours"),
+    ),
 )
 MATCHING_MS = 1.0
 """What matching may add to a step."""

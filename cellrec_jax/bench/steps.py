@@ -28,6 +28,7 @@ PAPER_STEPS = 10_000
 _TRIAL = {"model.min_level": "5", "model.anchor_sizes": "32,64"}  # compiles soon
 _LONG = 300  # steps of the first batch, which tell of those of the paper
 _MOST = 1024  # images; no batch above is tried
+_TRIES = 3  # of the largest batch: each compiles a program
 _SAMPLE_S = 1.0
 _OUT_OF_MEMORY = ("RESOURCE_EXHAUSTED", "out of memory", "Out of memory")
 
@@ -131,20 +132,14 @@ def guess(needs: Mapping[int, float], limit: float) -> int:
 
 
 def largest(fits: Callable[[int], bool], known: int, start: int) -> int:
-    """The largest `known` x 2^n that fits, where `known` does; `start` is tried first.
+    """The first that fits of `start`, its half and its quarter, or else `known`.
 
     Example:
       >>> largest(lambda batch: batch <= 40, known=8, start=64)
       32
     """
-    batch = start
-    while batch > known and not fits(batch):
-        batch //= 2
-    if batch < start:
-        return batch
-    while 2 * batch <= _MOST and fits(2 * batch):
-        batch *= 2
-    return batch
+    tried = (start >> halved for halved in range(_TRIES))
+    return next((batch for batch in tried if batch <= known or fits(batch)), known)
 
 
 def experiment(dtype: str, full: bool) -> Experiment:
@@ -161,7 +156,8 @@ def _measure(settings: Experiment, dtype: str, batch: int, long: int, say: Say) 
         staged[:] = [Staged(program.compiled), Staged(program.several)]
         return program._replace(compiled=staged[0], several=staged[1])
 
-    advance, batch, _ = train_lib.begin(settings, batch, wrap=wrap)
+    training = train_lib.begin(settings, batch, wrap=wrap)
+    advance, batch = training.advance, training.batch_size
     losses = advance(1)
     (facts,) = (one.facts for one in staged if one.facts)
     say(f"steps: traced {facts['trace_s']:.0f} s, compiled {facts['compile_s']:.0f} s")
@@ -206,9 +202,10 @@ def _row(
         "compile_s": facts["compile_s"],
         "step_ms": timed.median_s * 1e3,
         "step_iqr_ms": timed.iqr_s * 1e3,
+        "image_ms": timed.median_s / batch * 1e3,
         "images_per_s": batch / timed.median_s,
         "tflop_s": flop_s / 1e12 or None,
-        "of_peak": flop_s / most if most and flop_s else None,
+        "of_bf16_peak": flop_s / most if most and flop_s else None,
         "needs_mib": facts["needs_bytes"] / 2**20 or None,
         "peak_mib": machine.peak_mib(),
         "steps": number * len(samples),

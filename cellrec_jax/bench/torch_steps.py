@@ -68,6 +68,9 @@ def _unfit() -> str:
 def _measure(experiment: Experiment, dtype: str, batch: int, number: int) -> Row:
     import torch
 
+    cuda = torch.cuda.is_available()
+    if cuda:
+        torch.cuda.reset_peak_memory_stats()
     advance = _begin(experiment, dtype, batch)
     advance()
     advance()
@@ -77,7 +80,6 @@ def _measure(experiment: Experiment, dtype: str, batch: int, number: int) -> Row
         loss = advance()
         samples.append(time.perf_counter() - begun)
     timed = timing.summarize(samples)
-    cuda = torch.cuda.is_available()
     height, width = experiment.data.size_hw
     return {
         "dtype": dtype,
@@ -123,6 +125,7 @@ def _model(experiment: Experiment) -> Any:
     from torchvision.models.detection.anchor_utils import AnchorGenerator
 
     own = experiment.options.model
+    sizes = _five(own.anchor_sizes)
     height, width = experiment.data.size_hw
     return detection.fasterrcnn_resnet50_fpn(
         weights=None,
@@ -136,10 +139,19 @@ def _model(experiment: Experiment) -> Any:
         box_batch_size_per_image=own.roi_batch,
         box_positive_fraction=own.roi_positive_fraction,
         rpn_anchor_generator=AnchorGenerator(
-            tuple((size,) for size in own.anchor_sizes),
-            (own.anchor_ratios,) * len(own.anchor_sizes),
+            tuple((size,) for size in sizes), (own.anchor_ratios,) * len(sizes)
         ),
     )
+
+
+def _five(sizes: tuple[float, ...]) -> tuple[float, ...]:
+    """Anchor sizes of torchvision's five maps: a trial has fewer, which double on.
+
+    Example:
+      >>> _five((32.0, 64.0))
+      (32.0, 64.0, 128.0, 256.0, 512.0)
+    """
+    return sizes + tuple(sizes[-1] * 2**n for n in range(1, 6 - len(sizes)))
 
 
 def _inputs(size_hw: tuple[int, int], batch: int, device: str) -> tuple[Any, Any]:

@@ -8,6 +8,7 @@ import time
 
 import jax
 
+from cellrec_jax.bench import experiments
 from cellrec_jax.bench import steps as steps_lib
 from cellrec_jax.bench import train as train_lib
 from cellrec_jax.bench.report import Report, Say, Settings
@@ -20,11 +21,12 @@ FOLDER = Path("runs/trace")
 def run(settings: Settings, say: Say) -> Report:
     """Traces `steps` steps of `batch_size` images into the folder `trace`."""
     folder, number = settings.trace or FOLDER, settings.steps or STEPS
-    dtype = (settings.presets or steps_lib.DTYPES)[0]
+    dtype = experiments.chosen(settings.presets, steps_lib.DTYPES)[0]
     experiment = steps_lib.experiment(dtype, settings.full)
     batch = settings.batch_size or steps_lib.BATCHES[0]
     say(f"trace: {dtype}, batch {batch}")
-    advance, batch, _ = train_lib.begin(experiment, batch)
+    training = train_lib.begin(experiment, batch)
+    advance, batch = training.advance, training.batch_size
     advance(1)
     advance(1)
     options = jax.profiler.ProfileOptions()

@@ -17,7 +17,12 @@ def test_rows_are_set_against_one_decoder(monkeypatch):
     def begin(experiment, batch_size, num_classes):
         assert (batch_size, num_classes) == (2, 2)
         number = len(experiment.options.decoders)
-        return lambda _: time.sleep(0.005 * number), 2, str
+
+        def advance(_):
+            time.sleep(0.005 * number)
+            return []
+
+        return decoders.train_lib.Training(advance, 2, str)
 
     def ready(experiment, size_hw, num_classes):
         assert (experiment.method, num_classes) == ("multitask", 2)

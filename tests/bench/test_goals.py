@@ -16,6 +16,15 @@ def test_measured_figures_are_set_against_goals():
             "median_ms": median_ms,
         }
 
+    def trained(dtype, batch, image_ms, paper_hours):
+        return {
+            "dtype": dtype,
+            "image_px": "800x800",
+            "batch": batch,
+            "image_ms": image_ms,
+            "paper_hours": paper_hours,
+        }
+
     gce = {"loss": "gce", "rows": 10**7, "contestant": "fused", "direction": BOTH}
     results = {
         "density": {
@@ -29,6 +38,13 @@ def test_measured_figures_are_set_against_goals():
         "matching_step": {
             "rows": [step("none", 2.0), step("device", 2.5), step("host", 4.0)]
         },
+        "steps": {
+            "rows": [
+                trained("bfloat16", 2, 8.0, 0.05),
+                trained("bfloat16", 8, 6.5, 0.2),
+                trained("float32", 2, 5.0, 0.03),
+            ]
+        },
     }
     found = {goal["goal"]: goal for goal in goals.table(results)}
     boxes = found["density of 8,000 boxes"]
@@ -37,6 +53,10 @@ def test_measured_figures_are_set_against_goals():
     assert (gradient["measured"], gradient["reached"]) == (1.6, False)
     added = found["matching of 5120 x 300 adds to a step"]
     assert added["measured"] == pytest.approx(0.5)
+    image = found["training on an image of ki67_bde, 150 a second"]
+    assert (image["measured"], image["reached"]) == (6.5, True)
+    whole = found["10,000 steps of two images of ki67_bde"]
+    assert (whole["measured"], whole["reached"]) == (0.05, False)
     assert found["pdl1_point, 1920 x 1080 px"]["reached"] is None
 
 

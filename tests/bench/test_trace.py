@@ -15,7 +15,9 @@ def test_steps_are_traced_into_the_folder(tmp_path, monkeypatch):
 
     monkeypatch.setattr(steps, "experiment", lambda *_: None)
     monkeypatch.setattr(
-        trace.train_lib, "begin", lambda _, batch: (advance, batch, str)
+        trace.train_lib,
+        "begin",
+        lambda _, batch: trace.train_lib.Training(advance, batch, str),
     )
     settings = Settings(steps=3, trace=tmp_path / "trace")
     (row,) = trace.run(settings, lambda _: None).rows
