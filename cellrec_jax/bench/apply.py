@@ -2,7 +2,7 @@
 
 FILE is gpu_checks.json of `bench device`. Of its platform `DENSE_UP_TO` of
 losses/density.py becomes where sorting starts to win, `HOST_BELOW` of ops/matching.py
-where matching on the host does.
+where matching on the host does. Only parts that ended well count.
 """
 
 import argparse
@@ -15,9 +15,14 @@ from typing import Any, NamedTuple
 
 from cellrec_jax import errors
 from cellrec_jax.bench import forms, matching_step
+from cellrec_jax.bench.kernels import KERNELS
+from cellrec_jax.bench.report import Settings
 from cellrec_jax.io import atomic
 from cellrec_jax.losses import density
 from cellrec_jax.ops import matching
+
+PARTS = ("density", "matching_auto")
+"""Of `bench device`, whose figures are used."""
 
 
 class Edit(NamedTuple):
@@ -38,17 +43,26 @@ def edits(found: Mapping[str, Any]) -> Iterator[Edit]:
             f"the figures are {what}: apply those of launch/gpu_checks.sh on a GPU, "
             "without --quick"
         )
-    rows = {
-        name: (found.get("results", {}).get(name) or {}).get("rows", ())
-        for name in ("density", "matching_auto")
-    }
-    if rows["density"]:
-        value = str(forms.dense_up_to(rows["density"]))
+    if not unfit(found, "density"):
+        value = str(forms.dense_up_to(_rows(found, "density")))
         yield Edit(Path(density.__file__), "DENSE_UP_TO", platform, value)
-    if rows["matching_auto"]:
-        limit = matching_step.host_below(rows["matching_auto"])
+    if not unfit(found, "matching_auto"):
+        limit = matching_step.host_below(_rows(found, "matching_auto"))
         value = 'float("inf")' if math.isinf(limit) else str(float(limit))
         yield Edit(Path(matching.__file__), "HOST_BELOW", platform, value)
+
+
+def unfit(found: Mapping[str, Any], part: str) -> str:
+    """Why a part's figures cannot be used, and what to do; "" if they can."""
+    outcome = found.get("parts", {}).get(part, {}).get("outcome", "not run")
+    if outcome == "ok" and part == "matching_auto":
+        cases = KERNELS[part].cases(Settings())
+        wanted = {(c.point["proposals"], c.point["cells"]) for c in cases}
+        if wanted - {(row["proposals"], row["cells"]) for row in _rows(found, part)}:
+            outcome = "sizes are missing"
+    if outcome == "ok":
+        return ""
+    return f"{part}: {outcome}; run launch/gpu_checks.sh --only {part} again"
 
 
 def changed(text: str, edit: Edit) -> tuple[str, str]:
@@ -73,7 +87,7 @@ def changed(text: str, edit: Edit) -> tuple[str, str]:
 
 
 def command(arguments: Sequence[str]) -> int:
-    """Edits the sources, and says what changed."""
+    """Edits the sources, and says what changed; 1 if a part must be run again."""
     parser = argparse.ArgumentParser(
         prog="python -m cellrec_jax.bench apply", description=__doc__
     )
@@ -86,13 +100,18 @@ def command(arguments: Sequence[str]) -> int:
             f"{path}: cannot be read ({error}); give gpu_checks.json"
         ) from error
     todo = list(edits(found))
+    again = [text for part in PARTS if (text := unfit(found, part))]
     if not todo:
-        raise errors.ConfigError(
-            f"{path}: has neither density nor matching_auto: run these parts"
-        )
+        raise errors.ConfigError(f"{path}: nothing to apply: {'; '.join(again)}")
     for edit in todo:
         text, before = changed(edit.path.read_text(), edit)
         atomic.write_bytes(edit.path, text.encode())
         says = f'{edit.path.name}: {edit.name}["{edit.key}"] {before} -> {edit.value}'
         print(says)  # noqa: T201
-    return 0
+    for text in again:
+        print(f"not applied: {text}")  # noqa: T201
+    return int(bool(again))
+
+
+def _rows(found: Mapping[str, Any], name: str) -> Sequence[Mapping[str, Any]]:
+    return (found.get("results", {}).get(name) or {}).get("rows", ())

@@ -20,6 +20,7 @@ from cellrec_jax.ops import convolution, nms
 
 _DECADES = (10**4, 10**5, 10**6, 10**7)
 _MATCHED = ((1024, 128), (5120, 300), (10_200, 1000))  # proposals, cells
+_MOST_MATCHED = 100_000  # proposals; more rows are of gce alone
 _LAYERS = (  # taps a side, channels, features, px, batch: two small, two of ResNet-50
     (3, 24, 24, 256, 4),
     (3, 48, 48, 128, 4),
@@ -82,6 +83,8 @@ def _points(settings: Settings) -> Iterator[Case]:
         )
     batch = settings.batch_size or 4
     for size, num_cells in _matched_sizes(settings):
+        if size > _MOST_MATCHED:
+            continue
         apart = Contestant(build=forms.matched_apart)
         yield Case(
             {"loss": "matched", "rows": size, "batch": batch},

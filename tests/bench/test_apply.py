@@ -15,7 +15,7 @@ def boxes(size, ratio):
 
 def step(cells, contestant, median_ms):
     return {
-        "proposals": 64,
+        "proposals": 1024,
         "cells": cells,
         "contestant": contestant,
         "median_ms": median_ms,
@@ -25,14 +25,15 @@ def step(cells, contestant, median_ms):
 FIGURES = {
     "quick": False,
     "machine": {"platform": "gpu"},
+    "parts": {"density": {"outcome": "ok"}, "matching_auto": {"outcome": "ok"}},
     "results": {
         "density": {"rows": [boxes(512, 2.0), boxes(2048, 1.5), boxes(4096, 0.2)]},
         "matching_auto": {
             "rows": [
-                *(step(8, "device", 1.0), step(8, "host", 2.0)),
-                *(step(16, "device", 1.0), step(16, "host", 2.0)),
-                *(step(32, "device", 3.0), step(32, "host", 2.0)),
-                step(64, "host", 2.0),  # the device took too long
+                *(step(128, "device", 1.0), step(128, "host", 2.0)),
+                *(step(256, "device", 1.0), step(256, "host", 2.0)),
+                *(step(512, "device", 3.0), step(512, "host", 2.0)),
+                step(1024, "host", 2.0),  # the device took too long
             ]
         },
     },
@@ -80,7 +81,7 @@ def test_sources_take_what_was_measured(sources, tmp_path):
         {"quick": True},
         {"machine": {"platform": "cpu"}},
         {"machine": None},
-        {"results": {}},
+        {"parts": {}},
     ],
 )
 def test_other_figures_are_refused(sources, tmp_path, change):
@@ -90,6 +91,22 @@ def test_other_figures_are_refused(sources, tmp_path, change):
     with pytest.raises(errors.ConfigError):
         apply.command([str(path)])
     assert (sources / "density.py").read_text() == before
+
+
+@pytest.mark.parametrize("stopped", [True, False])
+def test_only_parts_that_ended_well_are_applied(sources, tmp_path, capsys, stopped):
+    """One was stopped; or has not all sizes."""
+    path = tmp_path / "gpu_checks.json"
+    figures = json.loads(json.dumps(FIGURES))
+    if stopped:
+        figures["parts"]["matching_auto"]["outcome"] = "stopped after its share of 9 s"
+    else:
+        del figures["results"]["matching_auto"]["rows"][-1]
+    path.write_text(json.dumps(figures))
+    assert apply.command([str(path)]) == 1
+    assert constant(sources / "density.py", "DENSE_UP_TO")["gpu"] == 2048
+    assert constant(sources / "matching.py", "HOST_BELOW") == matching.HOST_BELOW
+    assert "--only matching_auto again" in capsys.readouterr().out
 
 
 def test_what_cannot_be_read_is_refused(tmp_path):
