@@ -1,26 +1,29 @@
 import json
+from pathlib import Path
+import subprocess
 import sys
 import time
 
 import pytest
 
 from cellrec_jax import errors
-from cellrec_jax.bench import device, parts
+from cellrec_jax.bench import device, figures
 from cellrec_jax.bench.parts import Part
 
-ROWS = '{"results": {"pu": {"rows": [{"a_ms": 1}], "notes": [], "wrong": []}}}'
+ROWS = '{"results": {"pu": {"rows": [{"a_ms": 1}], "notes": ["n"], "wrong": []}}}'
+MACHINE = {"platform": "gpu", "device": "a", "load": 1.0}
 
 
-def part(name, code, seconds=30.0):
-    return Part(name, seconds, (sys.executable, "-c", code), makes="pu")
+def part(name, code, seconds=30.0, **others):
+    return Part(name, seconds, (sys.executable, "-c", code), makes="pu", **others)
 
 
-def ran(tmp_path, *chosen, total_s=60.0):
-    (tmp_path / "parts").mkdir()
-    found = {"parts": {}, "results": {}}
+def ran(tmp_path, *chosen, total_s=60.0, machine=MACHINE):
+    (tmp_path / "parts").mkdir(exist_ok=True)
+    found = figures.opened(tmp_path, False, machine)
     printed = []
     device.run(chosen, found, tmp_path, {}, printed.append, total_s)
-    assert json.loads((tmp_path / device.FILE).read_text()) == found
+    assert json.loads((tmp_path / figures.FILE).read_text()) == found
     return found, "".join(printed)
 
 
@@ -33,11 +36,18 @@ def test_a_failing_part_stops_no_other(tmp_path):
         tmp_path,
         part("bad", "print('why'); raise SystemExit(3)"),
         part("good", write(tmp_path, "good.json")),
+        part("empty", ""),
     )
     outcomes = {name: one["outcome"] for name, one in found["parts"].items()}
-    assert outcomes == {"bad": "failed with 3", "good": "ok"}
-    assert found["results"]["pu"]["rows"] == [{"a_ms": 1}]
-    assert [device._failed(one) for one in found["parts"].values()] == [True, False]
+    assert outcomes == {
+        "bad": "failed with 3",
+        "good": "ok",
+        "empty": "failed: wrote no figures",
+    }
+    assert found["results"]["pu"]["rows"] == [{"a_ms": 1, "part": "good"}]
+    assert found["parts"]["good"]["notes"] == ["n"]
+    failed = [figures.failed(one) for one in found["parts"].values()]
+    assert failed == [True, False, True]
     assert "why\n" in printed
 
 
@@ -48,7 +58,7 @@ def test_a_slow_part_is_stopped_and_keeps_its_rows(tmp_path):
     assert time.monotonic() - begun < 30
     assert found["parts"]["slow"]["outcome"].startswith("stopped")
     assert len(found["results"]["pu"]["rows"]) == 1
-    assert device._failed(found["parts"]["slow"])
+    assert figures.failed(found["parts"]["slow"])
 
 
 def test_nothing_starts_without_time(tmp_path):
@@ -56,53 +66,85 @@ def test_nothing_starts_without_time(tmp_path):
     assert found["parts"]["late"]["outcome"] == "no time left"
 
 
-def test_parts_of_one_benchmark_share_a_table(tmp_path):
-    found, _ = ran(
-        tmp_path,
-        part("one", write(tmp_path, "one.json")),
-        part("two", write(tmp_path, "two.json")),
-    )
-    assert len(found["results"]["pu"]["rows"]) == 2
-
-
-@pytest.mark.parametrize(
-    ("notes", "failed"), [(["skipped: no torch"], False), (["too slow"], True)]
-)
-def test_what_is_skipped_did_not_fail(tmp_path, notes, failed):
-    text = json.dumps({"results": {"pu": {"rows": [], "notes": notes, "wrong": []}}})
-    found, _ = ran(tmp_path, part("none", write(tmp_path, "none.json", text)))
-    assert device._failed(found["parts"]["none"]) is failed
-    assert notes[0] in found["parts"]["none"]["outcome"]
-
-
-def test_tests_are_counted(tmp_path):
-    path = tmp_path / "tests.xml"
-    path.write_text(
-        '<testsuites><testsuite tests="3" failures="1" errors="0" skipped="1">'
-        '<testcase classname="a" name="b"><failure/></testcase>'
-        '<testcase classname="a" name="c"/></testsuite></testsuites>'
-    )
-    counts = {"tests": 3, "failures": 1, "errors": 0, "skipped": 1}
-    assert device._tests(path) == {**counts, "failed": ["a::b"]}
-
-
-def test_parts_fit_and_are_chosen_by_name(tmp_path):
-    every = parts.listed(tmp_path, False, 20)
-    assert parts.TOTAL_S <= 480 - 2 * device.GRACE_S
-    assert {one.name for one in parts.listed(tmp_path, False, 0)} == {
-        one.name for one in every if one.name != "trace"
+def test_a_second_call_keeps_the_other_parts(tmp_path):
+    one, two = (part(name, write(tmp_path, f"{name}.json")) for name in ("one", "two"))
+    found, _ = ran(tmp_path, one, two)
+    assert [row["part"] for row in found["results"]["pu"]["rows"]] == ["one", "two"]
+    (tmp_path / "trace").mkdir()
+    found, _ = ran(tmp_path, part("one", ""), machine={**MACHINE, "load": 2.0})
+    assert [row["part"] for row in found["results"]["pu"]["rows"]] == ["two"]
+    assert set(found["parts"]) == {"one", "two"}
+    assert (tmp_path / "trace").exists()
+    assert not (tmp_path / figures.OLD).exists()
+    found, _ = ran(tmp_path, one, machine={**MACHINE, "device": "b"})
+    assert set(found["parts"]) == {"one"}
+    assert set(json.loads((tmp_path / figures.OLD).read_text())["parts"]) == {
+        "one",
+        "two",
     }
-    assert [one.name for one in device._chosen(every, ("pu", "tests"))] == [
-        "tests",
-        "pu",
-    ]
+
+
+def test_an_interrupted_part_keeps_its_rows(tmp_path, monkeypatch):
+    def interrupted(one, *_):
+        (tmp_path / "parts" / f"{one.name}.json").write_text(ROWS)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(device.part_process, "run", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        ran(tmp_path, part("one", ""), part("two", ""))
+    found = json.loads((tmp_path / figures.FILE).read_text())
+    assert found["parts"]["one"]["outcome"] == "interrupted"
+    assert [row["part"] for row in found["results"]["pu"]["rows"]] == ["one"]
+
+
+def test_parts_are_chosen_by_name(tmp_path):
+    every = device.parts.listed(tmp_path, False, 20)
+    chosen = device._chosen(every, ("pu", "tests"))
+    assert [one.name for one in chosen] == ["tests", "pu"]
     with pytest.raises(errors.ConfigError, match="nms"):
         device._chosen(every, ("nms",))
-    traced = next(one for one in every if one.name == "trace").command
-    assert traced[traced.index("--steps") + 1] == "20"
 
 
-def test_a_cpu_is_only_for_a_trial(tmp_path, monkeypatch):
+def test_a_cpu_is_only_for_a_trial_and_deletes_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(device, "_machine", lambda _: {"platform": "cpu"})
+    (tmp_path / "trace").mkdir()
     with pytest.raises(errors.ConfigError):
-        device.command(["--out", str(tmp_path), "--only", "pu"])
+        device.command(["--out", str(tmp_path), "--only", "trace"])
+    assert (tmp_path / "trace").exists()
+
+
+def test_a_relative_folder_is_the_callers(tmp_path, monkeypatch):
+    monkeypatch.setattr(device, "_machine", lambda _: {"platform": "gpu"})
+    monkeypatch.chdir(tmp_path)
+    seen = []
+
+    def run(part, *_):
+        seen.append(part.command)
+        return "failed"
+
+    monkeypatch.setattr(device.part_process, "run", run)
+    assert device.command(["--out", "here", "--only", "pu"]) == 1
+    assert seen[0][-1] == str(tmp_path / "here" / "parts" / "pu.json")
+    assert (tmp_path / "here" / figures.FILE).exists()
+
+
+def test_a_machine_that_does_not_answer(monkeypatch):
+    monkeypatch.setattr(device, "_FACTS_S", 0.1)
+    monkeypatch.setattr(device, "_FACTS", "import time; time.sleep(30)")
+    with pytest.raises(errors.RunError, match="no device in"):
+        device._machine({})
+
+
+def test_the_script_runs_from_anywhere(tmp_path):
+    script = Path(__file__).parents[2] / "launch" / "gpu_checks.sh"
+    (tmp_path / "json.py").write_text("raise SystemExit(7)")  # is not imported
+    done = subprocess.run(
+        ["bash", str(script), "--help"],
+        cwd=tmp_path,
+        env={"PYTHON": sys.executable, "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "--quick" in done.stdout
