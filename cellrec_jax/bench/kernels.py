@@ -82,9 +82,8 @@ def _points(settings: Settings) -> Iterator[Case]:
             (30.0 * size, 50.0 * size),  # a softmax of four, a power
         )
     batch = settings.batch_size or 4
-    for size, num_cells in _matched_sizes(settings):
-        if size > _MOST_MATCHED:
-            continue
+    sizes = [pair for pair in _matched_sizes(settings) if pair[0] <= _MOST_MATCHED]
+    for size, num_cells in sizes:
         apart = Contestant(build=forms.matched_apart)
         yield Case(
             {"loss": "matched", "rows": size, "batch": batch},

@@ -16,7 +16,7 @@ from cellrec_jax.bench import experiments, machine, timing
 from cellrec_jax.bench import train as train_lib
 from cellrec_jax.bench.report import Report, Row, Say, Settings
 from cellrec_jax.config import Experiment
-from cellrec_jax.train import peak
+from cellrec_jax.train import flops, peak
 from cellrec_jax.train.step import Program
 
 DTYPES = ("bfloat16", "float32")
@@ -50,12 +50,13 @@ class Staged:
             begun = time.perf_counter()
             self._lowered = self._function.lower(*args)
             self.facts["trace_s"] = time.perf_counter() - begun
-            counted = self._lowered.cost_analysis() or {}
-            self.facts["flops"] = counted.get("flops", 0.0)
+            self.facts["flops"] = flops.count(self._function, *args)
         return self._lowered
 
     def __call__(self, *args: Any) -> Any:
-        """Calls it."""
+        """Calls it; compiles nothing where another program is traced."""
+        if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(args)):
+            return self._function(*args)
         if self._compiled is None:
             lowered = self.lower(*args)
             begun = time.perf_counter()

@@ -1,9 +1,11 @@
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from cellrec_jax.bench import steps
 from cellrec_jax.bench.report import Settings
+from cellrec_jax.train import flops
 
 
 @pytest.mark.parametrize(
@@ -39,8 +41,18 @@ def test_trace_and_compilation_are_apart():
     assert staged(jnp.eye(4)).shape == staged(jnp.ones((4, 4))).shape == (4, 4)
     assert staged.facts["trace_s"] > 0
     assert staged.facts["compile_s"] > 0
-    assert staged.facts["flops"] >= 2 * 4**3
+    assert staged.facts["flops"] == 2 * 4**3
     assert staged.facts["needs_bytes"] >= 2 * 4 * 16
+
+
+def test_operations_are_counted_without_a_compilation():
+    """As training does where the device's peak is known."""
+    staged = steps.Staged(jax.pmap(lambda x: x @ x))
+    case = jnp.ones((1, 4, 4))
+    assert flops.count(staged, case) == 2 * 4**3
+    assert not staged.facts
+    np.testing.assert_array_equal(staged(case), np.full((1, 4, 4), 4.0))
+    assert staged.facts["flops"] == 2 * 4**3
 
 
 def test_out_of_memory_ends_a_type_and_keeps_rows(monkeypatch):
