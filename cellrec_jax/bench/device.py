@@ -85,9 +85,9 @@ def run(
         ended = found["parts"][part.name]
         write(f"{part.name}: {ended['outcome']}, {ended['seconds']} s\n")
     for goal in found["goals"]:
-        write(
-            f"{goal['goal']}: {goal['measured']} {goal['unit']}, goal {goal['most']}\n"
-        )
+        known = goal["measured"]
+        measured = "not measured" if known is None else f"{known:.4g} {goal['unit']}"
+        write(f"{goal['goal']}: {measured}, goal {goal['most']:.4g}\n")
     write(f"figures: {out / figures.FILE}\n")
 
 
