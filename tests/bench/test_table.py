@@ -111,7 +111,7 @@ def test_prints(figures, capsys):
 
 def test_results_of_the_package_can_be_read(capsys):
     table.run([])
-    assert capsys.readouterr().out.count("**1 x cpu (cpu), 2 cores") == 8
+    assert capsys.readouterr().out.count("**1 x cpu (cpu), 2 cores") == 9
 
 
 def test_readme_is_changed_between_the_markers_only(figures, tmp_path):
