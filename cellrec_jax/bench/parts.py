@@ -78,7 +78,7 @@ def environment(out: Path, quick: bool) -> dict[str, str]:
 _KERNEL = "--limit-s 0.3 --budget-s 10"
 """A call that takes longer tells little on a GPU, and costs 20 times as much."""
 _LARGE_FIRST = f"{_KERNEL} --sizes 10000000,1000000"
-_TINY = "--batch-size 1 --repeats 2"
+_TINY = "--batch-size 1 --repeats 2 --budget-s 1"  # one size each
 _PARTS = {
     "steps_bfloat16": (
         *(105.0, "--full --presets bfloat16 --budget-s 70"),
