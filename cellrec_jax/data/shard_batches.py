@@ -4,7 +4,7 @@ TensorFlow reads, decodes and resizes images in threads of its own. Cells, and w
 annotations count, are those of a `CellTable`. Batches are those of array mode: of PNG,
 JPEG and raw pixels bit for bit, but within a grey level where images are resized, which
 Pillow rounds in another way. Crops, like all that changes with the step, are drawn on
-the device (`data.augment`), where they cost less than to decode a part of an image.
+the device (`data.augment`).
 """
 
 from collections.abc import Callable, Generator, Sequence
