@@ -6,7 +6,7 @@
 #
 #   launch/gpu_checks.sh [--quick] [--out DIR] [--only PART,PART] [--profile STEPS]
 #
-# --quick tries the script itself on any device: tiny sizes, minutes on two cores.
+# --quick tries the script itself on any device: tiny sizes, three minutes on two cores.
 # Writes DIR/gpu_checks.json after each part, DIR/gpu_checks.txt (what was printed) and
 # DIR/trace (for ui.perfetto.dev); DIR is runs/gpu_checks unless given, where you are.
 # --only on the same machine keeps what the other parts found before. Ends with 1 if a
