@@ -232,7 +232,11 @@ def relabel(
             held,
             config.stop_below,
         )
-        selection = round_remaining.shortened(selection, remaining.added)
+        if config.stop_below:
+            background = round_remaining.background_left(judged.kinds, remaining)
+            selection = round_remaining.shortened(
+                selection, remaining.added, background
+            )
     on_disk = found._replace(points_yx=found.points_yx / eval_set.scale_yx[found.image])
     extended = pseudo_selection.add_labels(
         [labels[image_id] for image_id in eval_set.image_ids],

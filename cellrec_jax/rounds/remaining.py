@@ -209,14 +209,22 @@ def number_to_add(marked: np.ndarray, left: int, each: float, stop_below: float)
     return int(np.flatnonzero(enough)[-1]) + 1 if enough.any() else 0
 
 
-def shortened(selection: Selection, number: int) -> Selection:
-    """The first of the chosen cells; without any no background, which ends rounds."""
-    if number == len(selection.positive_index):
-        return selection
-    background = selection.negative_index
+def background_left(kinds: np.ndarray, remaining: Remaining) -> int:
+    """Unlabelled peaks, of kinds i8 [N], that are estimated to be no cells."""
+    unlabeled = int((kinds == UNLABELED).sum())
+    cells = remaining.cells
+    return unlabeled if np.isnan(cells) else max(0, unlabeled - round(cells))
+
+
+def shortened(selection: Selection, number: int, background: int) -> Selection:
+    """The first of the chosen cells, and of the chosen background, surest first.
+
+    No background without cells, if any were chosen, which ends rounds.
+    """
+    none_of_some = len(selection.positive_index) and not number
     return selection._replace(
         positive_index=selection.positive_index[:number],
-        negative_index=background if number else background[:0],
+        negative_index=selection.negative_index[: 0 if none_of_some else background],
     )
 
 

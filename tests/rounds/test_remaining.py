@@ -137,14 +137,25 @@ def test_the_purest_part_of_all_rounds_counts():
 
 
 def test_a_selection_without_cells_adds_no_background():
-    chosen = Selection(np.array([5, 3, 1]), np.array([2]), ("note",))
-    first = remaining.shortened(chosen, 2)
+    chosen = Selection(np.array([5, 3, 1]), np.array([2, 4]), ("note",))
+    first = remaining.shortened(chosen, 2, 9)
     assert first.positive_index.tolist() == [5, 3]
-    assert first.negative_index.tolist() == [2]
-    ended = remaining.shortened(chosen, 0)
+    assert first.negative_index.tolist() == [2, 4]
+    assert remaining.shortened(chosen, 2, 1).negative_index.tolist() == [2]
+    ended = remaining.shortened(chosen, 0, 9)
     assert len(ended.positive_index) == len(ended.negative_index) == 0
     background = chosen._replace(positive_index=np.zeros(0, np.int64))
-    assert remaining.shortened(background, 0).negative_index.tolist() == [2]
+    assert remaining.shortened(background, 0, 9).negative_index.tolist() == [2, 4]
+
+
+@pytest.mark.parametrize(("each", "expected"), [(10.0, 20), (16.0, 2), (30.0, 0)])
+def test_background_is_what_is_not_estimated_to_be_cells(each, expected):
+    """Of 50 unlabelled peaks, 3 of them at withheld labels."""
+    kinds = np.array([UNLABELED] * 50 + [UNLABELED + 1] * 4, np.int8)
+    found = remaining.Remaining(4, 3, 3, Part(8, 1), each, Part(5, 1), 5)
+    assert remaining.background_left(kinds, found) == expected
+    unknown = found._replace(cells_each=float("nan"))
+    assert remaining.background_left(kinds, unknown) == 50
 
 
 def test_what_is_not_known_is_null():

@@ -177,8 +177,8 @@ class RefineOptions:
     stop_below: float = option(0.0, least=0, below=1)
     """Where labels are withheld (data.threshold_share): fewer of the chosen peaks
     become cells, no more than are estimated to be left, and those of an estimated share
-    of cells of this or more; without any, rounds end. 0 takes all. Not in the paper;
-    see `rounds.remaining`."""
+    of cells of this or more, and no more background than there are other peaks; without
+    cells, rounds end. 0 takes all. Not in the paper; see `rounds.remaining`."""
     pooled: bool = True
     """Select among the peaks of all images together, else image by image."""
     pause: bool = False
