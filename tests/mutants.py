@@ -295,7 +295,8 @@ _TABLE: dict[str, list[tuple]] = {
         ("drawn[by_place] =", "drawn[:] =", "order of the reader"),
     ],
     "cellrec_jax.data.arrays": [
-        ("positions.astype(np.int32)\n", "np.arange(len(positions), dtype=np.int32)\n",
+        ("(found).astype(np.int32), positions.astype(np.int32)",
+         "(found).astype(np.int32), np.arange(len(positions), dtype=np.int32)",
          "draws keyed by the place in a process"),
         ("valid=batch.valid & real[:, None, None]", "valid=batch.valid", "fillers"),
     ],
@@ -378,7 +379,7 @@ _TABLE: dict[str, list[tuple]] = {
         ("fold_in(key, state.step)", "fold_in(key, jax.lax.axis_index(AXIS))",
          "keyed by device"),
         ("fold_in(key, state.step)", "fold_in(key, 0)", "same draws at every step"),
-        ("seen, metrics\n", "seen, seen\n", "metrics of no step",
+        (".set(new), seen, metrics", ".set(new), seen, seen", "metrics of no step",
          ("tests/train/test_calls.py",)),
     ],
     "cellrec_jax.rounds.files": [
@@ -445,7 +446,8 @@ def problem(mutant: Mutant) -> str:
     if not path.is_file():
         return f"{name}: there is no {path}"
     source = path.read_text()
-    if "\n" in mutant.before or (count := source.count(mutant.before)) != 1:
+    count = source.count(mutant.before)
+    if "\n" in mutant.before or count != 1:
         return f"{name}: {mutant.before!r} is there {count} times, not once"
     try:
         same = ast.dump(ast.parse(mutated(mutant, source))) == ast.dump(
