@@ -188,12 +188,7 @@ def _row(
     before_s = facts["trace_s"] + facts["compile_s"]
     flop_s = facts["flops"] / timed.median_s
     most = peak.peak_flops(jax.local_devices()[0].device_kind)
-    means = [
-        float(total / count)
-        for sums, counts in jax.device_get(losses)
-        for total, count in zip(np.ravel(sums), np.ravel(counts), strict=True)
-        if count  # else a step that the call did not do
-    ]
+    means = train_lib.step_means(losses)
     height, width = settings.data.size_hw
     return {
         "dtype": dtype,

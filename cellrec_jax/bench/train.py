@@ -5,7 +5,7 @@ As in training: array mode, augmentation and the step in one pmap, and calls of
 paper's. With `profile`: where the time of a step goes, by named scope.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 import contextlib
 import dataclasses
 import time
@@ -145,6 +145,16 @@ def begin(
     return Training(advance, batch_size, text)
 
 
+def step_means(losses: Sequence[Any]) -> list[float]:
+    """The loss of each step, of what `Training.advance` returned."""
+    return [
+        float(total / count)
+        for sums, counts in jax.device_get(losses)
+        for total, count in zip(np.ravel(sums), np.ravel(counts), strict=True)
+        if count  # else a step that the call did not do
+    ]
+
+
 @contextlib.contextmanager
 def _compiling() -> Iterator[list[float]]:
     """Seconds of each compilation meanwhile, without those of tracing."""
@@ -195,12 +205,7 @@ def _measure(name: str, experiment: Experiment, settings: Settings, say: Say) ->
     timed = timing.summarize(
         [advance(settings.steps or _STEPS) for _ in range(repeats)]
     )
-    means = [
-        float(total / count)
-        for sums, counts in jax.device_get(losses)
-        for total, count in zip(np.ravel(sums), np.ravel(counts), strict=True)
-        if count  # else a step that the call did not do
-    ]
+    means = step_means(losses)
     ends = [x if np.isfinite(x) else None for x in (means[0], means[-1])]
     data = experiment.data
     height, width = data.crop_hw if any(data.crop_hw) else data.size_hw

@@ -8,6 +8,8 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from cellrec_jax.ops import platform
+
 DENSE_UP_TO = {"cpu": 512, "gpu": 1024, "tpu": 1024}
 """Largest N where the dense density is taken by `form="auto"`, per platform."""
 
@@ -50,13 +52,10 @@ def _sorted_sums(points_yx: jax.Array, weights: jax.Array) -> jax.Array:
 def _fastest_sums(points_yx: jax.Array, weights: jax.Array) -> jax.Array:
     """The sums by N and the platform that it is compiled for."""
     sums = {
-        platform: _dense_sums if len(points_yx) <= limit else _sorted_sums
-        for platform, limit in DENSE_UP_TO.items()
+        name: _dense_sums if len(points_yx) <= limit else _sorted_sums
+        for name, limit in DENSE_UP_TO.items()
     }
-    platforms = {"cpu": sums["cpu"], "cuda": sums["gpu"], "rocm": sums["gpu"]}
-    return jax.lax.platform_dependent(
-        points_yx, weights, **platforms, default=sums["tpu"]
-    )
+    return platform.dependent(sums, points_yx, weights)
 
 
 def box_density(

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from cellrec_jax.ops import assignment, host_matching
+from cellrec_jax.ops import platform as platforms
 
 BACKENDS = ("host", "device", "auto")
 MAX_HOST_POINTS = 25_599
@@ -206,16 +207,11 @@ def _by_platform(
     """What `choose_backend` says, on the platform that it is compiled for."""
     size = proposals[1].shape[1], cells[1].shape[1]
     solvers = {"host": _on_host, "device": _on_device}
-    on = {platform: choose_backend(*size, platform) for platform in HOST_BELOW}
-    if set(on.values()) == {"device"}:
+    on = {name: solvers[choose_backend(*size, name)] for name in HOST_BELOW}
+    if _on_host not in on.values():
         return _on_device(proposals, cells, weights)
-    cpu, gpu, tpu = (
-        functools.partial(solvers[on[platform]], weights=weights)
-        for platform in ("cpu", "gpu", "tpu")
-    )
-    return jax.lax.platform_dependent(
-        tuple(proposals), tuple(cells), cpu=cpu, cuda=gpu, rocm=gpu, default=tpu
-    )
+    chosen = {name: functools.partial(f, weights=weights) for name, f in on.items()}
+    return platforms.dependent(chosen, tuple(proposals), tuple(cells))
 
 
 # On the device.
