@@ -12,9 +12,12 @@ OPERATIONS = ("stablehlo.sine", "stablehlo.cosine", "stablehlo.tanh")
 
 @pytest.mark.parametrize(
     ("name", "operation"),
-    zip(
-        ("cpu", "cuda", "rocm", "tpu"), (*OPERATIONS[:2], *OPERATIONS[1:]), strict=True
-    ),
+    [
+        ("cpu", "stablehlo.sine"),
+        ("cuda", "stablehlo.cosine"),
+        ("rocm", "stablehlo.cosine"),
+        ("tpu", "stablehlo.tanh"),
+    ],
 )
 def test_a_program_is_of_its_platform_alone(name, operation):
     traced = jax.jit(lambda x: platform.dependent(FUNCTIONS, x)).trace(jnp.ones(3))
