@@ -2,12 +2,9 @@
 
 import argparse
 from collections.abc import Sequence
-import errno
-import hashlib
 import importlib.util
 import os
 from pathlib import Path
-import platform
 import sys
 import traceback
 import types
@@ -16,7 +13,7 @@ from typing import TYPE_CHECKING
 from etils import epath
 from ml_collections import ConfigDict
 
-from cellrec_jax import config, errors
+from cellrec_jax import config, errors, startup
 from cellrec_jax import flags as flags_lib
 from cellrec_jax.config import keys, overrides
 
@@ -231,60 +228,6 @@ def _export(flags: argparse.Namespace, pairs: dict[str, str]) -> int:
     return 0
 
 
-def _check_devices() -> None:
-    """Makes JAX's devices; a ConfigError names JAX_PLATFORMS if it asks for others."""
-    import jax
-
-    wanted = os.environ.get("JAX_PLATFORMS")
-    try:
-        jax.devices()
-    except Exception as error:  # an AssertionError or a RuntimeError
-        if not wanted:
-            raise
-        raise errors.ConfigError(
-            f"JAX_PLATFORMS={wanted}: JAX finds no such device; unset the variable, "
-            "set JAX_PLATFORMS=cpu, or install JAX's plugin for it (for NVIDIA GPUs: "
-            "pip install 'jax[cuda12]')"
-        ) from error
-
-
-def _keep_compiled(flag: str) -> None:
-    """Has JAX keep what it compiles, as `--cache` says; ConfigError if it cannot."""
-    import jax
-
-    if flag == "off":
-        jax.config.update("jax_enable_compilation_cache", False)
-        return
-    if not flag and os.environ.get("JAX_COMPILATION_CACHE_DIR"):
-        return  # the user told JAX itself
-    shared = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
-    folder = Path(flag or shared / "cellrec_jax").expanduser() / _processor()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not os.access(folder, os.W_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-    except OSError as error:
-        if not flag:
-            return  # a home that cannot be written to
-        raise errors.ConfigError(
-            f"--cache {flag}: cannot be written to ({error.strerror}); choose another "
-            "folder, or off"
-        ) from error
-    jax.config.update("jax_compilation_cache_dir", str(folder))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
-
-
-def _processor() -> str:
-    """Digits of this kind of processor; others crash by what is compiled for it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:  # not Linux
-        lines = []
-    known = (line for line in lines if line.lower().startswith(("flags", "features")))
-    text = next(known, f"{platform.machine()} {platform.processor()}")
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
-
-
 def _keep_pixel_size(flags: argparse.Namespace) -> None:
     """Keeps `--mpp-trained` in the work directory."""
     from cellrec_jax.workdir import model, pixel_size
@@ -336,8 +279,8 @@ def run(arguments: Sequence[str]) -> int:
             return 0
         if flags.distributed:
             _start_distributed(flags.distributed)
-        _keep_compiled(flags.cache)
-        _check_devices()
+        startup.keep_compiled(flags.cache)
+        startup.check_devices()
         return _MODES[flags.mode](flags, pairs)
     except BrokenPipeError:  # of `| head`; nor may Python flush at its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

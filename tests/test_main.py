@@ -15,7 +15,7 @@ from PIL import Image
 import pytest
 
 import cellrec_jax
-from cellrec_jax import errors, main
+from cellrec_jax import errors, main, startup
 from cellrec_jax.data.synthetic import source as synthetic
 from cellrec_jax.io import geojson
 
@@ -303,13 +303,13 @@ def test_compiled_programs_are_kept_for_each_kind_of_processor(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     own = tmp_path / "own"
     for flag, place in (("", tmp_path / "cellrec_jax"), (str(own), own)):
-        main._keep_compiled(flag)
+        startup.keep_compiled(flag)
         (folder,) = place.iterdir()
         assert jax_setting("compilation_cache_dir") == str(folder)
         assert jax_setting("enable_compilation_cache")
     monkeypatch.setattr(Path, "read_text", lambda _: "flags: of another one")
-    assert main._processor() != folder.name
-    main._keep_compiled("off")
+    assert startup._processor() != folder.name
+    startup.keep_compiled("off")
     assert not jax_setting("enable_compilation_cache")
 
 
@@ -317,7 +317,7 @@ def test_jax_s_own_variable_is_left_to_it(jax_setting, tmp_path, monkeypatch):
     before = jax_setting("compilation_cache_dir")
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "elsewhere")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    main._keep_compiled("")
+    startup.keep_compiled("")
     assert jax_setting("compilation_cache_dir") == before
     assert not list(tmp_path.iterdir())
 
@@ -329,7 +329,7 @@ def test_a_cache_that_cannot_be_is_refused_if_it_was_asked_for(
     file = tmp_path / "file"
     file.touch()
     with pytest.raises(errors.ConfigError, match=r"--cache .*file: cannot be written"):
-        main._keep_compiled(str(file))
+        startup.keep_compiled(str(file))
     monkeypatch.setenv("XDG_CACHE_HOME", str(file))
-    main._keep_compiled("")
+    startup.keep_compiled("")
     assert jax_setting("compilation_cache_dir") == before

@@ -98,7 +98,7 @@ source = synthetic.open_source(3, (48, 64), seed=0)
 spec = example.ExampleSpec(size_hw=(40, 56), max_cells=64, keep_rate=0.5)
 stacked = arrays.stack(
     [example.prepare(source.load(i), spec) for i in source.image_ids])
-batch = next(arrays.train_batches(arrays.to_device(stacked, 2**20), 2, seed=0))
+batch = next(arrays.train_batches(arrays.to_device(stacked, 2**20), arrays.Order(2, 0)))
 assert batch.image.shape == (2, 40, 56, 3), batch.image.shape
 assert batch.points_mask.any()
 """

@@ -92,7 +92,7 @@ def _ways(
     stacked = jax.device_put(arrays.stack([prepare(r, spec) for r in records]))
 
     def take() -> Iterator[Any]:
-        return arrays.train_batches(stacked, batch_size, seed=0)
+        return arrays.train_batches(stacked, arrays.Order(batch_size, 0))
 
     half_hw = (spec.size_hw[0] // 2, spec.size_hw[1] // 2)
     ways = {
@@ -109,7 +109,7 @@ def _ways(
     source = Source("bench", synthetic.CLASS_NAMES, tuple(by_id), by_id.__getitem__)
     for name, cache in (("tf.data", False), ("tf.data, cached", True)):
         ways[name] = pipeline.train_batches(
-            source, source.image_ids, spec, batch_size, seed=0, cache=cache
+            source, source.image_ids, spec, arrays.Order(batch_size, 0), cache=cache
         )
     return ways
 

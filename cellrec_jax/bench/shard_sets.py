@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from cellrec_jax.data import cell_table, sets, shard_batches
+from cellrec_jax.data import arrays, cell_table, sets, shard_batches
 from cellrec_jax.data.builders import __main__ as builders
 from cellrec_jax.data.example import ExampleSpec
 from cellrec_jax.data.readers import prepared
@@ -28,7 +28,7 @@ def batches(
     _, table = cell_table.make(split)
     assert source.shards is not None  # as built
     return shard_batches.train_batches(
-        source.shards, source.image_ids, table, spec, batch_size, seed=0
+        source.shards, source.image_ids, table, spec, arrays.Order(batch_size, 0)
     )
 
 

@@ -16,8 +16,7 @@ from cellrec_jax.bench import experiments, machine, timing
 from cellrec_jax.bench import train as train_lib
 from cellrec_jax.bench.report import Report, Row, Say, Settings
 from cellrec_jax.config import Experiment
-from cellrec_jax.train import flops, peak
-from cellrec_jax.train.step import Program
+from cellrec_jax.train import peak
 
 DTYPES = ("bfloat16", "float32")
 """In the order of memory."""
@@ -31,39 +30,6 @@ _MOST = 1024  # images; no batch above is tried
 _TRIES = 3  # of the largest batch: each compiles a program
 _SAMPLE_S = 1.0
 _OUT_OF_MEMORY = ("RESOURCE_EXHAUSTED", "out of memory", "Out of memory")
-
-
-class Staged:
-    """A mapped function that notes the seconds of its trace and of its compilation."""
-
-    def __init__(self, function: Any) -> None:
-        """`function` has the `lower` of `jax.jit`; it is compiled at its first call."""
-        self._function = function
-        self._lowered: Any = None
-        self._compiled: Any = None
-        self.facts: dict[str, float] = {}
-        """`trace_s`, `compile_s`, `flops` of one step, `needs_bytes`."""
-
-    def lower(self, *args: Any) -> Any:
-        """The traced function; all later arguments have these shapes."""
-        if self._lowered is None:
-            begun = time.perf_counter()
-            self._lowered = self._function.lower(*args)
-            self.facts["trace_s"] = time.perf_counter() - begun
-            self.facts["flops"] = flops.count(self._function, *args)
-        return self._lowered
-
-    def __call__(self, *args: Any) -> Any:
-        """Calls it; compiles nothing where another program is traced."""
-        if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(args)):
-            return self._function(*args)
-        if self._compiled is None:
-            lowered = self.lower(*args)
-            begun = time.perf_counter()
-            self._compiled = lowered.compile()
-            self.facts["compile_s"] = time.perf_counter() - begun
-            self.facts["needs_bytes"] = _needs(self._compiled.memory_analysis())
-        return self._compiled(*args)
 
 
 def run(settings: Settings, say: Say) -> Report:
@@ -151,16 +117,10 @@ def experiment(dtype: str, full: bool) -> Experiment:
 
 
 def _measure(settings: Experiment, dtype: str, batch: int, long: int, say: Say) -> Row:
-    staged: list[Staged] = []
-
-    def wrap(program: Program) -> Program:
-        staged[:] = [Staged(program.compiled), Staged(program.several)]
-        return program._replace(compiled=staged[0], several=staged[1])
-
-    training = train_lib.begin(settings, batch, wrap=wrap)
+    training = train_lib.begin(settings, batch)
     advance, batch = training.advance, training.batch_size
     losses = advance(1)
-    (facts,) = (one.facts for one in staged if one.facts)
+    facts = training.facts()
     say(f"steps: traced {facts['trace_s']:.0f} s, compiled {facts['compile_s']:.0f} s")
     begun = time.perf_counter()
     losses += advance(1)
@@ -208,11 +168,3 @@ def _row(
         "paper_hours": (before_s + PAPER_STEPS * float(np.mean(samples))) / 3600,
         "loss_last": means[-1] if np.isfinite(means[-1]) else None,
     }
-
-
-def _needs(found: Any) -> float:
-    """Memory of a compiled program at its peak, bytes; 0 where it is not told."""
-    if not found:
-        return 0.0
-    held = found.argument_size_in_bytes + found.output_size_in_bytes
-    return held + found.temp_size_in_bytes - found.alias_size_in_bytes

@@ -5,8 +5,7 @@ As in training: array mode, augmentation and the step in one pmap, and calls of
 paper's. With `profile`: where the time of a step goes, by named scope.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-import contextlib
+from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import time
 from typing import Any, NamedTuple
@@ -17,6 +16,7 @@ import numpy as np
 from cellrec_jax import methods
 from cellrec_jax.bench import experiments, machine, profile, timing
 from cellrec_jax.bench.report import Report, Row, Say, Settings
+from cellrec_jax.bench.staged import Staged
 from cellrec_jax.config import Experiment
 from cellrec_jax.data import arrays, stream
 from cellrec_jax.data.example import ExampleSpec, prepare
@@ -66,6 +66,8 @@ class Training(NamedTuple):
     the losses (sum, count) of each call of the program; the first step compiles."""
     batch_size: int
     """Images a step, rounded up to a multiple of the devices."""
+    facts: Callable[[], Mapping[str, float]]
+    """Of the program that it calls, after the first step: see `Staged.facts`."""
     text: Callable[[], str]
     """The compiled program of one step; compiles it once more."""
 
@@ -106,17 +108,16 @@ def run(settings: Settings, say: Say) -> Report:
 
 
 def begin(
-    experiment: Experiment,
-    batch_size: int = 0,
-    num_classes: int = 1,
-    wrap: Callable[[step_lib.Program], step_lib.Program] = lambda program: program,
+    experiment: Experiment, batch_size: int = 0, num_classes: int = 1
 ) -> Training:
-    """Begins a training on generated images; `wrap` may time what its program does."""
+    """Begins a training on generated images."""
     batch_size = batch_size or experiment.batch_size
     batch_size += -batch_size % jax.device_count()
     method = methods.build(experiment, num_classes)
     state = start.make_state(experiment, method)
-    program = wrap(step_lib.program(experiment, method))
+    program = step_lib.program(experiment, method)
+    staged = Staged(program.compiled), Staged(program.several)
+    program = program._replace(compiled=staged[0], several=staged[1])
     clock = Clock(0)
     batches = _stream(experiment, batch_size)
     calls, state = calls_lib.open_calls(experiment, program, batches, state, clock)
@@ -136,13 +137,17 @@ def begin(
         jax.block_until_ready((state, found))
         return found
 
+    def facts() -> Mapping[str, float]:
+        (found,) = (one.facts for one in staged if one.facts)
+        return found
+
     def text() -> str:
         batch = parallel.shard(next(batches.batches(0)))
         key = parallel.place(jax.random.key(experiment.seed))
         step: Any = program.compiled
         return str(step.lower(state, batch, key).compile().as_text())
 
-    return Training(advance, batch_size, text)
+    return Training(advance, batch_size, facts, text)
 
 
 def step_means(losses: Sequence[Any]) -> list[float]:
@@ -153,22 +158,6 @@ def step_means(losses: Sequence[Any]) -> list[float]:
         for total, count in zip(np.ravel(sums), np.ravel(counts), strict=True)
         if count  # else a step that the call did not do
     ]
-
-
-@contextlib.contextmanager
-def _compiling() -> Iterator[list[float]]:
-    """Seconds of each compilation meanwhile, without those of tracing."""
-    taken: list[float] = []
-
-    def listen(event: str, duration_secs: float, **_: Any) -> None:
-        if event == "/jax/core/compile/backend_compile_duration":
-            taken.append(duration_secs)
-
-    jax.monitoring.register_event_duration_secs_listener(listen)
-    try:
-        yield taken
-    finally:
-        jax.monitoring.unregister_event_duration_listener(listen)
 
 
 def _profile(
@@ -197,8 +186,8 @@ def _measure(name: str, experiment: Experiment, settings: Settings, say: Say) ->
         losses.extend(training.advance(number))
         return (time.perf_counter() - begun) / number
 
-    with _compiling() as compiling:
-        first = advance(1)
+    first = advance(1)
+    facts = training.facts()
     say(f"train: {name}, first step after {first:.0f} s")
     advance(1)  # warm-up
     repeats = settings.repeats or timing.REPEATS
@@ -213,8 +202,8 @@ def _measure(name: str, experiment: Experiment, settings: Settings, say: Say) ->
         "preset": name,
         "image_px": f"{height}x{width}",
         "batch": batch_size,
-        "trace_s": first - sum(compiling) - timed.median_s,
-        "compile_s": sum(compiling),
+        "trace_s": facts["trace_s"],
+        "compile_s": facts["compile_s"],
         "step_s": timed.median_s,
         "step_iqr_s": timed.iqr_s,
         "steps_per_s": 1.0 / timed.median_s,
@@ -268,4 +257,4 @@ def _stream(experiment: Experiment, batch_size: int) -> stream.Stream:
     # As many slots as training takes: a multiple of 8.
     slots = -(-int(stacked.points_mask.sum(axis=1).max()) // 8) * 8
     stacked = arrays.to_device(arrays.with_slots(stacked, slots), _DEVICE_BYTES)
-    return stream.of_arrays(stacked, batch_size=batch_size, seed=experiment.seed)
+    return stream.of_arrays(stacked, arrays.Order(batch_size, experiment.seed))

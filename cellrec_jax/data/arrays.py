@@ -6,7 +6,7 @@ The order is a pure function of (seed, step), for resumed runs and many processe
 from collections.abc import Iterable, Iterator, Sequence
 import functools
 import itertools
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -18,6 +18,30 @@ from cellrec_jax.types import Batch
 
 PER_CELL = ("points_yx", "labels", "points_mask", "boxes_yxyx")
 """Fields that have a slot for each cell."""
+
+
+class Order(NamedTuple):
+    """Which images a process takes in each step."""
+
+    batch_size: int
+    """Images of a step, of all processes."""
+    seed: int
+    """>= 0."""
+    process_index: int = 0
+    process_count: int = 1
+
+    def positions(self) -> np.ndarray:
+        """A process's part of the global batch, int64 [b].
+
+        `ConfigError` if parts cannot be equal.
+        """
+        if self.batch_size % self.process_count:
+            raise errors.ConfigError(
+                f"batch_size={self.batch_size} is not a multiple of the "
+                f"{self.process_count} processes: change batch_size"
+            )
+        size = self.batch_size // self.process_count
+        return self.process_index * size + np.arange(size)
 
 
 def stack(examples: Iterable[Example], num: int | None = None) -> Batch:
@@ -79,82 +103,53 @@ def num_bytes(example: Example) -> int:
 
 
 @functools.lru_cache(maxsize=4)  # steps of an epoch share it; a batch may have two
-def order(num: int, seed: int, epoch: int) -> np.ndarray:
+def shuffled(num: int, seed: int, epoch: int) -> np.ndarray:
     """Shuffles `num` images for one epoch: int64 [num], a permutation of 0..num-1.
 
     Sorts raw Philox words, which unlike `permutation` do not change with NumPy. Kept
     for the next steps: not to be written to.
     """
     words = np.random.Philox(key=np.array([seed, epoch], np.uint64)).random_raw(num)
-    shuffled = np.argsort(words, kind="stable")
-    shuffled.setflags(write=False)
-    return shuffled
+    found = np.argsort(words, kind="stable")
+    found.setflags(write=False)
+    return found
 
 
-def batch_indices(num: int, batch_size: int, seed: int, step: int) -> np.ndarray:
+def batch_indices(num: int, order: Order, step: int) -> np.ndarray:
     """Images of one step's global batch, int64 [batch_size], by (seed, step) alone.
 
     Permutations of epochs follow each other without gaps, also within a batch.
     """
-    first, last = step * batch_size, (step + 1) * batch_size
+    first, last = step * order.batch_size, (step + 1) * order.batch_size
     parts = []
     for epoch in range(first // num, -(-last // num)):
         begin = max(first - epoch * num, 0)
-        parts.append(order(num, seed, epoch)[begin : last - epoch * num])
+        parts.append(shuffled(num, order.seed, epoch)[begin : last - epoch * num])
     return np.concatenate(parts)
 
 
-def rows(
-    num: int,
-    steps: range,
-    batch_size: int,
-    seed: int,
-    process_index: int = 0,
-    process_count: int = 1,
-) -> tuple[np.ndarray, np.ndarray]:
+def rows(num: int, steps: range, order: Order) -> tuple[np.ndarray, np.ndarray]:
     """Of `train_batches`: a process's images of some steps, and their positions.
 
     i32 [steps, b] of `num` images, and i32 [b] of the global batch.
     """
-    positions = local_positions(batch_size, process_index, process_count)
-    found = [batch_indices(num, batch_size, seed, step)[positions] for step in steps]
+    positions = order.positions()
+    found = [batch_indices(num, order, step)[positions] for step in steps]
     return np.stack(found).astype(np.int32), positions.astype(np.int32)
 
 
-def train_batches(
-    stacked: Batch,
-    batch_size: int,
-    seed: int,
-    start_step: int = 0,
-    process_index: int = 0,
-    process_count: int = 1,
-) -> Iterator[Batch]:
+def train_batches(stacked: Batch, order: Order, start_step: int = 0) -> Iterator[Batch]:
     """Yields this process's part of every global batch, for ever, from `start_step` on.
 
-    `stacked` is the whole set (`stack`, `to_device`), `batch_size` is global and `seed`
-    >= 0. `example_index` is the position in the global batch. Parts that cannot be
-    equal are a `ConfigError` at the first batch.
+    `stacked` is the whole set (`stack`, `to_device`). `example_index` is the position
+    in the global batch. Parts that cannot be equal are a `ConfigError` at the first
+    batch.
     """
     num = len(stacked.labels)
     for step in itertools.count(start_step):
-        (idx,), positions = rows(
-            num, range(step, step + 1), batch_size, seed, process_index, process_count
-        )
+        (idx,), positions = rows(num, range(step, step + 1), order)
         batch = take(stacked, idx)
         yield batch._replace(example_index=_beside(batch, positions))
-
-
-def local_positions(
-    batch_size: int, process_index: int, process_count: int
-) -> np.ndarray:
-    """A process's part of the global batch; `ConfigError` if parts cannot be equal."""
-    if batch_size % process_count:
-        raise errors.ConfigError(
-            f"batch_size={batch_size} is not a multiple of the {process_count} "
-            "processes: change batch_size"
-        )
-    local_size = batch_size // process_count
-    return process_index * local_size + np.arange(local_size)
 
 
 def eval_batches(stacked: Batch, batch_size: int) -> Iterator[Batch]:

@@ -1,9 +1,9 @@
 """Where training batches come from; all give those of `arrays.batch_indices`."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 import dataclasses
 import importlib.util
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 
@@ -61,21 +61,21 @@ def open_feed(
 ) -> Feed:
     """Opens the training images; errors are one line that names what to change."""
     loader = choose_loader(experiment, split)
-    order = {
-        "batch_size": experiment.batch_size,
-        "seed": experiment.seed,
-        "process_index": jax.process_index(),
-        "process_count": jax.process_count(),
-    }
+    order = arrays.Order(
+        experiment.batch_size,
+        experiment.seed,
+        jax.process_index(),
+        jax.process_count(),
+    )
     if loader == "tf":
         return _read_as_trained(split, order, track)
     loaded = sets.load_train(split, track)
     images = arrays.to_device(loaded.images, experiment.data.device_mib * 2**20)
-    return Feed(of_arrays(images, **order), loaded.survey, loaded.look)
+    return Feed(of_arrays(images, order), loaded.survey, loaded.look)
 
 
 def _read_as_trained(
-    split: sets.Split, order: Mapping[str, Any], track: sets.Track[str] | None
+    split: sets.Split, order: arrays.Order, track: sets.Track[str] | None
 ) -> Feed:
     """By TensorFlow alone where it can, else by the reader of the set."""
     source, ids, spec = split.source, split.image_ids, split.spec
@@ -89,11 +89,9 @@ def _read_as_trained(
     def batches(start_step: int) -> Iterator[Batch]:
         if table is None or source.shards is None or reason:
             fitting = dataclasses.replace(spec, max_cells=seen.num_slots)
-            return pipeline.train_batches(
-                source, ids, fitting, start_step=start_step, **order
-            )
+            return pipeline.train_batches(source, ids, fitting, order, start_step)
         return shard_batches.train_batches(
-            source.shards, ids, table, spec, start_step=start_step, **order
+            source.shards, ids, table, spec, order, start_step
         )
 
     notes = (

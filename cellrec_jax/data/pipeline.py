@@ -57,11 +57,8 @@ def train_batches(
     source: Source,
     image_ids: Sequence[str],
     spec: ExampleSpec,
-    batch_size: int,
-    seed: int,
+    order: arrays.Order,
     start_step: int = 0,
-    process_index: int = 0,
-    process_count: int = 1,
     num_parallel: int = 0,
     cache: bool = False,
 ) -> Generator[Batch, None, None]:
@@ -75,24 +72,23 @@ def train_batches(
     An image that cannot be used is a `DataError` when its batch is reached, and so are
     several number types, which only array mode can bring together.
     """
-    positions = arrays.local_positions(batch_size, process_index, process_count)
+    positions = order.positions()
     preparer = _Preparer(source, image_ids, spec, cache)
 
     tf = import_tensorflow()
-    dataset = index_dataset(len(image_ids), batch_size, seed, start_step, positions)
+    dataset = index_dataset(len(image_ids), order, start_step)
     dataset = _map(tf, dataset, preparer, preparer.dtypes, num_parallel or num_cores())
     for values in dataset.batch(len(positions)).prefetch(AHEAD).as_numpy_iterator():
         yield _batch(preparer.unpack(values), positions)
 
 
-def index_dataset(
-    num: int, batch_size: int, seed: int, start_step: int, positions: np.ndarray
-) -> Any:
-    """A tf.data set of the images at `positions` of global batches: int64 [] each."""
+def index_dataset(num: int, order: arrays.Order, start_step: int) -> Any:
+    """A tf.data set of the images of a process, step by step: int64 [] each."""
     tf = import_tensorflow()
+    positions = order.positions()
 
     def local_indices(step: np.int64) -> np.ndarray:
-        return arrays.batch_indices(num, batch_size, seed, int(step))[positions]
+        return arrays.batch_indices(num, order, int(step))[positions]
 
     steps = tf.data.Dataset.range(start_step, np.iinfo(np.int64).max)
     return _map(tf, steps, local_indices, tf.int64, 1).unbatch()

@@ -50,11 +50,8 @@ def train_batches(
     image_ids: Sequence[str],
     table: CellTable,
     spec: ExampleSpec,
-    batch_size: int,
-    seed: int,
+    order: arrays.Order,
     start_step: int = 0,
-    process_index: int = 0,
-    process_count: int = 1,
     num_parallel: int = 0,
 ) -> Generator[Batch, None, None]:
     """As `pipeline.train_batches`, of images of which `why_not` gave no reason.
@@ -63,10 +60,10 @@ def train_batches(
     since the table was made, is a `DataError` when its batch is reached.
     """
     tf = pipeline.import_tensorflow()
-    positions = arrays.local_positions(batch_size, process_index, process_count)
+    positions = order.positions()
     read = _reader(tf, shards, image_ids, table, spec)
     batches = (
-        pipeline.index_dataset(len(image_ids), batch_size, seed, start_step, positions)
+        pipeline.index_dataset(len(image_ids), order, start_step)
         .map(
             read,
             num_parallel_calls=num_parallel or pipeline.num_cores(),
@@ -77,7 +74,7 @@ def train_batches(
         .as_numpy_iterator()
     )
     for step in itertools.count(start_step):
-        indices = arrays.batch_indices(len(image_ids), batch_size, seed, step)
+        indices = arrays.batch_indices(len(image_ids), order, step)
         indices = indices[positions]
         try:
             image, valid = next(batches)

@@ -22,16 +22,16 @@ class Stream(NamedTuple):
     positions in the global batch, i32 [b]."""
 
 
-def of_arrays(images: Batch, **order: int) -> Stream:
-    """A stream of a whole set, stacked; `order` is that of `arrays.train_batches`."""
+def of_arrays(images: Batch, order: arrays.Order) -> Stream:
+    """A stream of a whole set, stacked."""
 
     def batches(start_step: int) -> Iterator[Batch]:
-        return arrays.train_batches(images, start_step=start_step, **order)
+        return arrays.train_batches(images, order, start_step)
 
     if not isinstance(images.image, jax.Array):
         return Stream(batches)
 
     def rows(steps: range) -> tuple[np.ndarray, np.ndarray]:
-        return arrays.rows(len(images.labels), steps, **order)
+        return arrays.rows(len(images.labels), steps, order)
 
     return Stream(batches, images, rows)

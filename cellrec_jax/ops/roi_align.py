@@ -4,11 +4,27 @@ Equal forms: `einsum` (matrix products, for TPUs) and `gather` (for CPUs).
 """
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+
+class _Places(NamedTuple):
+    """Where samples of boxes lie."""
+
+    y: jax.Array
+    """Rows f32 [R, S], px."""
+    x: jax.Array
+    """Columns f32 [R, S], px."""
+    level_idx: jax.Array
+    """i32 [R]."""
+
+
+_Read = Callable[[Sequence[jax.Array], Sequence[int], _Places], jax.Array]
+"""(features, strides, places) -> samples [R, S, S, C]."""
 
 
 def roi_levels(
@@ -43,12 +59,9 @@ def _neighbors(
 
 
 def _gather(
-    features: Sequence[jax.Array],
-    strides: Sequence[int],
-    y: jax.Array,
-    x: jax.Array,
-    level_idx: jax.Array,
+    features: Sequence[jax.Array], strides: Sequence[int], places: _Places
 ) -> jax.Array:
+    y, x, level_idx = places
     heights = jnp.asarray([f.shape[0] for f in features], jnp.float32)
     widths = jnp.asarray([f.shape[1] for f in features], jnp.float32)
     starts = np.cumsum([0, *(f.shape[0] * f.shape[1] for f in features)])[:-1]
@@ -80,12 +93,9 @@ def _weights(position: jax.Array, stride: int, length: int) -> jax.Array:
 
 
 def _einsum(
-    features: Sequence[jax.Array],
-    strides: Sequence[int],
-    y: jax.Array,
-    x: jax.Array,
-    level_idx: jax.Array,
+    features: Sequence[jax.Array], strides: Sequence[int], places: _Places
 ) -> jax.Array:
+    y, x, level_idx = places
     shape = (*y.shape, x.shape[1], features[0].shape[-1])
     out = jnp.zeros(shape, features[0].dtype)
     for index, (feature, stride) in enumerate(zip(features, strides, strict=True)):
@@ -99,19 +109,15 @@ def _einsum(
 
 
 def _fastest(
-    features: Sequence[jax.Array],
-    strides: Sequence[int],
-    y: jax.Array,
-    x: jax.Array,
-    level_idx: jax.Array,
+    features: Sequence[jax.Array], strides: Sequence[int], places: _Places
 ) -> jax.Array:
     """By the platform that it is compiled for."""
 
-    def by(read: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
-        return lambda features, *places: read(features, strides, *places)
+    def by(read: _Read) -> Callable[[Sequence[jax.Array], _Places], jax.Array]:
+        return lambda features, places: read(features, strides, places)
 
     return jax.lax.platform_dependent(
-        tuple(features), y, x, level_idx, tpu=by(_einsum), default=by(_gather)
+        tuple(features), places, tpu=by(_einsum), default=by(_gather)
     )
 
 
@@ -141,9 +147,9 @@ def roi_align(
       form: "einsum", "gather", or "auto" (gather on CPU and GPU, einsum on TPU).
     """
     chex.assert_shape(boxes_yxyx, (None, 4))
-    y, x = _sample_positions(boxes_yxyx, size * samples)
-    read = {"einsum": _einsum, "gather": _gather, "auto": _fastest}[form]
-    values = read(features, strides, y, x, level_idx)
+    places = _Places(*_sample_positions(boxes_yxyx, size * samples), level_idx)
+    read: _Read = {"einsum": _einsum, "gather": _gather, "auto": _fastest}[form]
+    values = read(features, strides, places)
     return _pool(values, samples, pool)
 
 

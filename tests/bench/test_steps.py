@@ -5,6 +5,7 @@ import pytest
 
 from cellrec_jax.bench import steps
 from cellrec_jax.bench.report import Settings
+from cellrec_jax.bench.staged import Staged
 from cellrec_jax.train import flops
 
 
@@ -37,7 +38,7 @@ def test_guess_of_the_largest_batch():
 
 
 def test_trace_and_compilation_are_apart():
-    staged = steps.Staged(jax.jit(lambda x: jnp.sin(x) @ x))
+    staged = Staged(jax.jit(lambda x: jnp.sin(x) @ x))
     assert staged(jnp.eye(4)).shape == staged(jnp.ones((4, 4))).shape == (4, 4)
     assert staged.facts["trace_s"] > 0
     assert staged.facts["compile_s"] > 0
@@ -47,7 +48,7 @@ def test_trace_and_compilation_are_apart():
 
 def test_operations_are_counted_without_a_compilation():
     """As training does where the device's peak is known."""
-    staged = steps.Staged(jax.pmap(lambda x: x @ x))
+    staged = Staged(jax.pmap(lambda x: x @ x))
     case = jnp.ones((1, 4, 4))
     assert flops.count(staged, case) == 2 * 4**3
     assert not staged.facts

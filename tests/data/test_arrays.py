@@ -72,19 +72,19 @@ def test_channels_must_agree():
 
 
 def test_order_is_a_permutation_fixed_for_ever():
-    orders = [arrays.order(50, seed, epoch) for seed in (0, 1) for epoch in (0, 1)]
+    orders = [arrays.shuffled(50, seed, epoch) for seed in (0, 1) for epoch in (0, 1)]
     for one in orders:
         assert sorted(one) == list(range(50))
     assert len({tuple(one) for one in orders}) == 4
     # The sorted positions of the first raw words of Philox with this key.
     words = np.random.Philox(key=np.array([3, 2], np.uint64)).random_raw(5)
-    assert arrays.order(5, 3, 2).tolist() == sorted(range(5), key=lambda i: words[i])
+    assert arrays.shuffled(5, 3, 2).tolist() == sorted(range(5), key=lambda i: words[i])
 
 
 def test_an_epoch_is_shuffled_once():
-    arrays.order.cache_clear()
-    found = [arrays.batch_indices(100, 8, 3, step) for step in range(25)]
-    assert arrays.order.cache_info().misses == 2
+    arrays.shuffled.cache_clear()
+    found = [arrays.batch_indices(100, arrays.Order(8, 3), step) for step in range(25)]
+    assert arrays.shuffled.cache_info().misses == 2
     assert sorted(np.concatenate(found)) == sorted([*range(100), *range(100)])
 
 
@@ -92,25 +92,31 @@ def test_an_epoch_is_shuffled_once():
 def test_batches_go_through_whole_epochs(batch_size):
     steps = 70 // batch_size
     seen = np.concatenate(
-        [arrays.batch_indices(NUM, batch_size, 9, step) for step in range(steps)]
+        [
+            arrays.batch_indices(NUM, arrays.Order(batch_size, 9), step)
+            for step in range(steps)
+        ]
     )
     for epoch in range(len(seen) // NUM):
         np.testing.assert_array_equal(
-            seen[epoch * NUM : (epoch + 1) * NUM], arrays.order(NUM, 9, epoch)
+            seen[epoch * NUM : (epoch + 1) * NUM], arrays.shuffled(NUM, 9, epoch)
         )
 
 
 def test_resume_gives_the_same_batches(stacked):
-    straight = first(arrays.train_batches(stacked, 4, seed=3), 6)
-    resumed = first(arrays.train_batches(stacked, 4, seed=3, start_step=4), 2)
+    straight = first(arrays.train_batches(stacked, arrays.Order(4, 3)), 6)
+    resumed = first(arrays.train_batches(stacked, arrays.Order(4, 3), start_step=4), 2)
     for left, right in zip(straight[4:], resumed, strict=True):
         assert_equal(left, right)
     assert straight[0].example_index.tolist() == [0, 1, 2, 3]
 
 
 def test_two_processes_are_one(stacked):
-    whole = first(arrays.train_batches(stacked, 6, seed=3), 3)
-    parts = [first(arrays.train_batches(stacked, 6, 3, 0, p, 2), 3) for p in (0, 1)]
+    whole = first(arrays.train_batches(stacked, arrays.Order(6, 3)), 3)
+    parts = [
+        first(arrays.train_batches(stacked, arrays.Order(6, 3, p, 2)), 3)
+        for p in (0, 1)
+    ]
     for step in range(3):
         joined = jax.tree.map(
             lambda a, b: np.concatenate([a, b]), parts[0][step], parts[1][step]
@@ -120,7 +126,7 @@ def test_two_processes_are_one(stacked):
 
 def test_unequal_parts_are_refused(stacked):
     with pytest.raises(errors.ConfigError, match=r"batch_size=5"):
-        next(arrays.train_batches(stacked, 5, 0, 0, 0, 2))
+        next(arrays.train_batches(stacked, arrays.Order(5, 0, 0, 2)))
 
 
 @pytest.mark.parametrize("on_device", [False, True])
@@ -143,9 +149,11 @@ def test_device_batches_equal_host_batches(stacked):
     assert isinstance(held.image, jax.Array)
     assert held.image.dtype == np.uint8
     with jax.transfer_guard("disallow"):
-        on_device = first(arrays.train_batches(held, 4, seed=3), 3)
+        on_device = first(arrays.train_batches(held, arrays.Order(4, 3)), 3)
     for left, right in zip(
-        on_device, first(arrays.train_batches(stacked, 4, seed=3), 3), strict=True
+        on_device,
+        first(arrays.train_batches(stacked, arrays.Order(4, 3)), 3),
+        strict=True,
     ):
         assert isinstance(left.image, jax.Array)
         assert_equal(left, right)

@@ -58,10 +58,10 @@ def paint(one: example.Example) -> np.ndarray:
 def test_gives_the_batches_of_array_mode(dtype, cache, painter):
     source, spec = make_source((dtype,) * NUM), SPEC
     spec = dataclasses.replace(spec, paint=painter)
-    expected = first(arrays.train_batches(stack(source, spec), 4, seed=3), 6)
+    expected = first(arrays.train_batches(stack(source, spec), arrays.Order(4, 3)), 6)
     assert (expected[0].maps is None) == (painter is None)
     batches = pipeline.train_batches(
-        source, source.image_ids, spec, 4, seed=3, cache=cache
+        source, source.image_ids, spec, arrays.Order(4, 3), cache=cache
     )
     got = first(batches, 6)  # almost five epochs
     for batch, wanted in zip(got, expected, strict=True):
@@ -71,18 +71,15 @@ def test_gives_the_batches_of_array_mode(dtype, cache, painter):
 
 def test_two_processes_and_a_resumed_run_give_the_same_batches():
     source = make_source()
-    whole = first(arrays.train_batches(stack(source), 4, seed=1), 5)
+    whole = first(arrays.train_batches(stack(source), arrays.Order(4, 1)), 5)
     parts = [
         first(
             pipeline.train_batches(
                 source,
                 source.image_ids,
                 SPEC,
-                4,
-                seed=1,
+                arrays.Order(4, 1, process, 2),
                 start_step=2,
-                process_index=process,
-                process_count=2,
                 num_parallel=3,
             ),
             3,
@@ -97,7 +94,7 @@ def test_two_processes_and_a_resumed_run_give_the_same_batches():
 
 def test_errors_surface_as_they_are_when_their_batch_is_reached():
     source = make_source()
-    broken = source.image_ids[arrays.batch_indices(NUM, 1, 0, 3)[0]]
+    broken = source.image_ids[arrays.batch_indices(NUM, arrays.Order(1, 0), 3)[0]]
 
     def load(image_id: str):
         if image_id == broken:
@@ -106,7 +103,7 @@ def test_errors_surface_as_they_are_when_their_batch_is_reached():
 
     spied = Source(source.format, source.class_names, source.image_ids, load)
     assert broken != source.image_ids[0]  # which is read at once, to learn the types
-    batches = pipeline.train_batches(spied, source.image_ids, SPEC, 1, seed=0)
+    batches = pipeline.train_batches(spied, source.image_ids, SPEC, arrays.Order(1, 0))
     assert len(first(batches, 3)) == 3
     with pytest.raises(errors.DataError) as caught:
         next(batches)
@@ -116,7 +113,12 @@ def test_errors_surface_as_they_are_when_their_batch_is_reached():
 def test_refuses_mixed_number_types():
     source = make_source((np.uint8, np.uint16))
     with pytest.raises(errors.DataError, match="000001 gives float32"):
-        first(pipeline.train_batches(source, source.image_ids, SPEC, NUM, seed=0), 1)
+        first(
+            pipeline.train_batches(
+                source, source.image_ids, SPEC, arrays.Order(NUM, 0)
+            ),
+            1,
+        )
 
 
 def test_refuses_unequal_parts():
@@ -124,7 +126,7 @@ def test_refuses_unequal_parts():
     with pytest.raises(errors.ConfigError, match="not a multiple of the 2 processes"):
         next(
             pipeline.train_batches(
-                source, source.image_ids, SPEC, 3, seed=0, process_count=2
+                source, source.image_ids, SPEC, arrays.Order(3, 0, 0, 2)
             )
         )
 
@@ -152,7 +154,7 @@ def load(image_id):
 
 slow = Source("slow", ("cell",), source.image_ids, load)
 spec = example.ExampleSpec(size_hw=(9, 14), max_cells=1)
-batches = pipeline.train_batches(slow, slow.image_ids, spec, 1, seed=0)
+batches = pipeline.train_batches(slow, slow.image_ids, spec, arrays.Order(1, 0))
 next(batches)
 """
 
@@ -178,7 +180,7 @@ def test_closing_stops_the_reading():
         return source.load(image_id)
 
     spied = Source(source.format, source.class_names, source.image_ids, load)
-    batches = pipeline.train_batches(spied, source.image_ids, SPEC, 1, seed=0)
+    batches = pipeline.train_batches(spied, source.image_ids, SPEC, arrays.Order(1, 0))
     next(batches)
     batches.close()
     num_read = len(read)

@@ -112,8 +112,8 @@ def assert_equal(got: Batch, wanted: Batch, levels: float = 0) -> None:
 @pytest.mark.parametrize("encoding", ["png", "jpeg", "raw"])
 def test_equal_bit_for_bit_where_nothing_is_resized(folders, encoding):
     split = open_split(folders[encoding])
-    got = first(from_shards(split, 4, seed=3), 6)  # almost five epochs
-    for batch, wanted in zip(got, in_memory(split, 4, seed=3), strict=False):
+    got = first(from_shards(split, arrays.Order(4, 3)), 6)  # almost five epochs
+    for batch, wanted in zip(got, in_memory(split, arrays.Order(4, 3)), strict=False):
         assert isinstance(batch.image, np.ndarray)
         assert_equal(batch, wanted)
     assert not all(batch.valid.all() for batch in got)
@@ -122,12 +122,10 @@ def test_equal_bit_for_bit_where_nothing_is_resized(folders, encoding):
 @pytest.mark.parametrize("encoding", ["png", "jpeg", "raw"])
 def test_two_processes_and_a_resumed_run_give_the_same_batches(folders, encoding):
     split = open_split(folders[encoding])
-    whole = first(in_memory(split, 4, seed=1), 5)
+    whole = first(in_memory(split, arrays.Order(4, 1)), 5)
     parts = [
         first(
-            from_shards(
-                split, 4, seed=1, start_step=2, process_index=i, process_count=2
-            ),
+            from_shards(split, arrays.Order(4, 1, i, 2), start_step=2),
             3,
         )
         for i in range(2)
@@ -155,8 +153,8 @@ def test_resized_within_a_grey_level(
     folder = build(tmp_path, make_source(dtype, MIXED), encoding)
     spec = dataclasses.replace(SPEC, resize=resize, intensity=intensity)
     split = open_split(folder, spec)
-    got = first(from_shards(split, 3, seed=0), 4)
-    for batch, wanted in zip(got, in_memory(split, 3, seed=0), strict=False):
+    got = first(from_shards(split, arrays.Order(3, 0)), 4)
+    for batch, wanted in zip(got, in_memory(split, arrays.Order(3, 0)), strict=False):
         assert_equal(batch, wanted, levels)
 
 
@@ -166,8 +164,8 @@ def test_annotations_are_corrupted_and_withheld_in_the_same_way(folders):
     )
     split = open_split(folders["raw"], spec)
     split = split._replace(source=drawn.hidden(split.source, spec))
-    got = first(from_shards(split, 3, seed=0), 3)
-    for batch, wanted in zip(got, in_memory(split, 3, seed=0), strict=False):
+    got = first(from_shards(split, arrays.Order(3, 0)), 3)
+    for batch, wanted in zip(got, in_memory(split, arrays.Order(3, 0)), strict=False):
         assert_equal(batch, wanted)
 
 
@@ -214,12 +212,12 @@ def test_a_damaged_record_is_named_when_its_batch_is_reached(
     folders, tmp_path, encoding
 ):
     split = open_split(_copied(folders[encoding], tmp_path))
-    broken = split.image_ids[arrays.batch_indices(NUM, 1, 0, 3)[0]]
+    broken = split.image_ids[arrays.batch_indices(NUM, arrays.Order(1, 0), 3)[0]]
     place = split.source.shards.places[broken]
     content = bytearray(Path(place.file).read_bytes())
     content[place.offset + 12 + place.length // 2] ^= 255
     Path(place.file).write_bytes(content)
-    batches = from_shards(split, 1, seed=0)
+    batches = from_shards(split, arrays.Order(1, 0))
     assert len(first(batches, 3)) == 3
     with pytest.raises(errors.DataError, match=rf"'{broken}' of .*build it again"):
         next(batches)
@@ -229,7 +227,7 @@ def test_a_damaged_record_is_named_when_its_batch_is_reached(
 
 def test_a_set_that_was_built_anew_meanwhile_is_refused(folders, tmp_path):
     split = open_split(_copied(folders["raw"], tmp_path))
-    batches = from_shards(split, 1, seed=0)
+    batches = from_shards(split, arrays.Order(1, 0))
     anew = build(tmp_path, make_source(sizes=((26, 48),) * NUM), "raw")
     shard = Path(split.source.shards.places["0"].file)
     (other,) = anew.glob("*tfrecord*")
@@ -244,7 +242,11 @@ def test_an_image_of_another_place_is_refused(folders):
     swapped = {**shards.places, "0": shards.places["1"]}
     _, table = cell_table.make(split)
     batches = shard_batches.train_batches(
-        shards._replace(places=swapped), split.image_ids, table, SPEC, NUM, seed=0
+        shards._replace(places=swapped),
+        split.image_ids,
+        table,
+        SPEC,
+        arrays.Order(NUM, 0),
     )
     with pytest.raises(errors.DataError, match="'0'"):
         next(batches)

@@ -17,9 +17,7 @@ def _stacked():
 def test_rows_are_those_of_the_batches():
     held = arrays.to_device(_stacked(), 10**9)
     for process in (0, 1):
-        order = {"batch_size": 4, "seed": 3}
-        order |= {"process_index": process, "process_count": 2}
-        made = stream.of_arrays(held, **order)
+        made = stream.of_arrays(held, arrays.Order(4, 3, process, 2))
         images, positions = made.rows(range(2, 5))
         assert (images.shape, positions.tolist()) == (
             (3, 2),
@@ -33,6 +31,6 @@ def test_rows_are_those_of_the_batches():
 
 
 def test_what_the_device_does_not_hold_has_no_rows():
-    made = stream.of_arrays(_stacked(), batch_size=2, seed=0)
+    made = stream.of_arrays(_stacked(), arrays.Order(2, 0))
     assert (made.held, made.rows) == (None, None)
     assert isinstance(next(made.batches(0)).image, np.ndarray)

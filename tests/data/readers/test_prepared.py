@@ -93,8 +93,8 @@ def test_pipeline_gives_the_batches_of_array_mode(folders, file_format):
     spec = example.ExampleSpec(size_hw=(12, 16), max_cells=2, keep_rate=0.5)
     source = prepared.open_prepared(str(folders[file_format]), "train")
     stacked = arrays.stack([example.prepare(make_record(i), spec) for i in IDS[:2]])
-    expected = arrays.train_batches(stacked, 3, seed=1)
-    got = pipeline.train_batches(source, source.image_ids, spec, 3, seed=1)
+    expected = arrays.train_batches(stacked, arrays.Order(3, 1))
+    got = pipeline.train_batches(source, source.image_ids, spec, arrays.Order(3, 1))
     for batch, wanted in itertools.islice(zip(got, expected, strict=True), 4):
         for a, b in zip(jax.tree.leaves(batch), jax.tree.leaves(wanted), strict=True):
             np.testing.assert_array_equal(a, b)
