@@ -23,7 +23,6 @@ _READ_BY = {
     "all_scores": ("predict",),
     "config": ("train",),
     "init_from": ("train",),
-    "distributed": ("train",),
     "geometry": ("predict",),
     "input": ("predict",),
     "margin": ("predict",),
@@ -153,9 +152,15 @@ def _add_others(rest: Callable[..., Any]) -> None:
         help="train: start from its weights",
     )
     rest(
-        "--distributed",
+        "--multihost",
+        nargs="?",
+        const="auto",
+        default="",
         metavar="HOST:PORT,COUNT,ID",
-        help="train on several processes; 'auto' asks the cluster",
+        help="one of several processes, on one machine or many: the address of the "
+        "first, how many there are, and which this is; alone, or without the flag, "
+        "launchers' variables tell (Slurm, Open MPI, TPU; JAX_COORDINATOR_ADDRESS, "
+        "JAX_NUM_PROCESSES, JAX_PROCESS_ID)",
     )
     rest(
         "--cache",

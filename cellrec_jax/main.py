@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from etils import epath
 from ml_collections import ConfigDict
 
-from cellrec_jax import config, errors, startup
+from cellrec_jax import config, errors, multihost, startup
 from cellrec_jax import flags as flags_lib
 from cellrec_jax.config import keys, overrides
 
@@ -141,7 +141,7 @@ def _evaluate(flags: argparse.Namespace, pairs: dict[str, str]) -> int:
     from cellrec_jax.data import sets, survey
     from cellrec_jax.evaluate import outputs
     from cellrec_jax.evaluate import workdir as evaluation
-    from cellrec_jax.workdir import directory
+    from cellrec_jax.workdir import directory, interrupt
 
     _need(flags.workdir, "--workdir DIR", "evaluate")
     _keep_pixel_size(flags)
@@ -168,22 +168,24 @@ def _evaluate(flags: argparse.Namespace, pairs: dict[str, str]) -> int:
     )
     if not whole:
         directory.refuse_training_images(flags.workdir, chosen.image_ids)
-    evaluation.evaluate_workdir(
-        flags.workdir,
-        chosen,
-        screen,
-        experiment.eval,
-        {},
-        output,
-        root=root,
-        batch=experiment.predict.batch,
-        threshold=threshold,
-    )
+    try:
+        evaluation.evaluate_workdir(
+            flags.workdir,
+            chosen,
+            screen,
+            experiment.eval,
+            {},
+            output,
+            root=root,
+            batch=experiment.predict.batch,
+            threshold=threshold,
+        )
+    except interrupt.Interrupted as stop:
+        return stop.exit_code
     return 0
 
 
 def _predict(flags: argparse.Namespace, pairs: dict[str, str]) -> int:
-    from cellrec_jax.io import console
     from cellrec_jax.predict import files, inputs, predictor
 
     _need(flags.workdir, "--workdir DIR", "predict")
@@ -191,7 +193,7 @@ def _predict(flags: argparse.Namespace, pairs: dict[str, str]) -> int:
     output = flags.output or flags.workdir / "predict"
     _keep_pixel_size(flags)
     experiment = _stored_experiment(flags.workdir, pairs)
-    screen = console.Console()
+    screen = _screen(experiment)
     found = inputs.look(flags.input)
     model = predictor.load(
         flags.workdir, batch=experiment.predict.batch, threshold=flags.threshold
@@ -216,13 +218,15 @@ def _predict(flags: argparse.Namespace, pairs: dict[str, str]) -> int:
 
 
 def _export(flags: argparse.Namespace, pairs: dict[str, str]) -> int:
-    from cellrec_jax.io import console
+    from cellrec_jax import hosts
     from cellrec_jax.workdir import export
 
     _need(flags.workdir, "--workdir DIR", "export")
     _need(flags.output, "--output FOLDER", "export")
     experiment = _stored_experiment(flags.workdir, pairs)
-    screen = console.Console()
+    if not hosts.is_first():
+        return 0
+    screen = _screen(experiment)
     for line in export.from_workdir(flags.workdir, experiment, flags.output):
         screen.line(line)
     return 0
@@ -239,21 +243,6 @@ def _keep_pixel_size(flags: argparse.Namespace) -> None:
             f"{flags.workdir / pixel_size.FILE} keeps {flags.mpp_trained:g} um per px "
             "of the training images; delete it to take that back"
         )
-
-
-def _start_distributed(flag: str) -> None:
-    import jax
-
-    if flag == "auto":
-        jax.distributed.initialize()
-        return
-    try:
-        address, count, index = flag.split(",")
-        jax.distributed.initialize(address, int(count), int(index))
-    except ValueError as error:
-        raise errors.ConfigError(
-            f"--distributed {flag}: give HOST:PORT,COUNT,ID or auto"
-        ) from error
 
 
 _MODES = {
@@ -277,8 +266,7 @@ def run(arguments: Sequence[str]) -> int:
         if flags.list:
             print("\n".join(_listed(flags.config, pairs)), flush=True)  # noqa: T201
             return 0
-        if flags.distributed:
-            _start_distributed(flags.distributed)
+        multihost.join(flags.multihost)
         startup.keep_compiled(flags.cache)
         startup.check_devices()
         return _MODES[flags.mode](flags, pairs)
@@ -287,11 +275,13 @@ def run(arguments: Sequence[str]) -> int:
         return 141
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)  # noqa: T201
+        multihost.leave(130)
         return 130
     except errors.UserError as error:
         if debug:
             traceback.print_exc()
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        multihost.leave(error.exit_code)
         return error.exit_code
     except Exception as error:
         if debug:
@@ -302,6 +292,7 @@ def run(arguments: Sequence[str]) -> int:
             f"error: {type(error).__name__}: {what} (--debug shows where)",
             file=sys.stderr,
         )
+        multihost.leave(1)
         return 1
 
 

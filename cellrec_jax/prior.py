@@ -19,7 +19,7 @@ import jax
 import numpy as np
 
 from cellrec_jax import config as config_lib
-from cellrec_jax import errors, methods
+from cellrec_jax import errors, hosts, methods
 from cellrec_jax.config import Experiment, limits
 from cellrec_jax.data import sets
 from cellrec_jax.data.record import Record
@@ -69,7 +69,8 @@ def train(
             console.line(line)
         folder = workdir / FOLDER / digest(experiment, data.train, console)
         first = _find(folder, experiment)
-        if first is None:
+        # Another run may have shared it while some of several processes looked.
+        if hosts.most(first is None):
             _check_shared(experiment)
             outcome = _train_first(experiment, folder, data, console)
             if outcome.exit_code:
@@ -202,7 +203,7 @@ def _check_shared(experiment: Experiment) -> None:
 def _share(folder: epath.Path, experiment: Experiment) -> None:
     """Copies a finished first network to where others look, whole or not at all."""
     shared = _shared(folder, experiment)
-    if shared is None or jax.process_index() or checkpoint.complete_steps(shared):
+    if shared is None or not hosts.is_first() or checkpoint.complete_steps(shared):
         return
     atomic.remove_old_folders(shared.parent)
     step = str(experiment.options.prior.steps)

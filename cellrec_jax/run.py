@@ -18,7 +18,7 @@ from cellrec_jax.rounds import rounds
 from cellrec_jax.train import fit, loop
 from cellrec_jax.train import start as start_lib
 from cellrec_jax.types import Method
-from cellrec_jax.workdir import directory, operating_point
+from cellrec_jax.workdir import directory, interrupt, operating_point
 from cellrec_jax.workdir import model as model_lib
 
 _STAGES: Mapping[str, Any] = {
@@ -46,7 +46,11 @@ def train_and_evaluate(
     workdir = epath.Path(workdir)
     init_from = None if init_from is None else epath.Path(init_from)
     with directory.unless_refused(workdir, _IN_WORKDIR):
-        return _train_and_evaluate(experiment, workdir, console, init_from, data)
+        try:
+            return _train_and_evaluate(experiment, workdir, console, init_from, data)
+        except interrupt.Interrupted as stop:  # of one of several processes
+            console.line(f"interrupted; start again with --workdir {workdir} to go on")
+            return stop.exit_code
 
 
 def _train_and_evaluate(

@@ -183,7 +183,7 @@ BAD = [
     (["--config", "ki67_bde", "--config.data.keep_rate=0"], "data.keep_one=true"),
     (["--config", "ki67_bde", "--config.model.backbone=vgg"], "resnet50"),
     (["--config", "ki67_bde", "--config.batch_size"], "needs a value"),
-    (["--config", "ki67_bde", "--distributed", "here"], "HOST:PORT,COUNT,ID"),
+    (["--config", "ki67_bde", "--multihost", "here"], "HOST:PORT,COUNT,ID"),
 ]
 
 

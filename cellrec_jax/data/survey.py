@@ -5,9 +5,9 @@ Kept in a file while the options and the names, sizes and times of files are the
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 import dataclasses
-import os
 from pathlib import Path
 from typing import NamedTuple, TypeVar
+import uuid
 
 import numpy as np
 import orjson
@@ -120,7 +120,7 @@ class Surveyor:
         content = orjson.dumps({"key": self._key, "images": images})
         if self._file.is_file() and self._file.read_bytes() == content:
             return
-        part = self._file.with_name(f"{self._file.name}.{os.getpid()}")
+        part = self._file.with_name(f"{self._file.name}.{uuid.uuid4().hex}")
         part.write_bytes(content)
         part.replace(self._file)
 

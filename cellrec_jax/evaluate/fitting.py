@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from cellrec_jax import errors, geometry
+from cellrec_jax import errors, geometry, hosts
 from cellrec_jax.config import EvalConfig, Experiment
 from cellrec_jax.data.sets import Labels, Split
-from cellrec_jax.evaluate import predictions
+from cellrec_jax.evaluate import predictions, saved
 from cellrec_jax.io.console import Console
 from cellrec_jax.metrics import counting, partial, report, samples
 from cellrec_jax.metrics import results as results_lib
@@ -169,7 +169,7 @@ def fit_on(
     labels: Labels = ALL,
 ) -> tuple[list[ImageResult], counting.OperatingPoint]:
     """Predicts the images that choose and fits the operating point on them."""
-    found = predictions.predict_set(network, images)
+    found = saved.gather(predictions.predict_set(network, hosts.own(images)))
     mpp = predictions.common_mpp(scene.key for scene in images)
     ratios = [scene.ratio for scene in images]
     return found, fit(found, class_names, config, mpp, ratios, labels)

@@ -1,13 +1,14 @@
 """Predictions beside annotations in one file, to measure again without the network."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
-from cellrec_jax import errors
+from cellrec_jax import errors, hosts
 from cellrec_jax.data import sparse
 from cellrec_jax.io import atomic
 from cellrec_jax.metrics.results import ImageResult
@@ -16,6 +17,7 @@ FILE = "all_scores.npz"
 """Its name in the folder `predictions` of a work directory."""
 _PREDICTED = ("pred_points_yx", "pred_scores", "pred_labels", "pred_ignored")
 _ANNOTATED = ("true_points_yx", "true_labels")
+_BOXES = ("pred_boxes_yxyx", "true_boxes_yxyx")
 
 
 class Saved(NamedTuple):
@@ -33,9 +35,31 @@ def save(
     radius_px: float,
 ) -> None:
     """Writes all predictions of images, whatever their score; whole or not at all."""
-    arrays: dict[str, Any] = {
-        name: np.concatenate([getattr(one, name) for one in results])
-        for name in (*_PREDICTED, *_ANNOTATED)
+    arrays = pack(results)
+    arrays["class_names"] = np.array(class_names)
+    arrays["radius_px"] = np.asarray(radius_px)
+    with atomic.atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **arrays)
+
+
+def gather(results: Sequence[ImageResult]) -> list[ImageResult]:
+    """Results of all processes, of images that `hosts.own` divided, in their order."""
+    if jax.process_count() == 1:
+        return list(results)
+    # None of fewer images than processes.
+    arrays = pack(results, boxes=True) if results else {}
+    parts = hosts.gather_arrays(arrays)
+    return hosts.in_order([unpack(part) if part else [] for part in parts])
+
+
+def pack(results: Sequence[ImageResult], *, boxes: bool = False) -> dict[str, Any]:
+    """Results of one image or more as arrays; with their boxes, if asked for."""
+    names: tuple[str, ...] = (*_PREDICTED, *_ANNOTATED)
+    if boxes:
+        found = (n for n in _BOXES if getattr(results[0], n) is not None)
+        names = (*names, *found)
+    arrays = {
+        name: np.concatenate([getattr(one, name) for one in results]) for name in names
     }
     arrays["num_predicted"] = np.array([len(one.pred_scores) for one in results])
     arrays["num_annotated"] = np.array([len(one.true_labels) for one in results])
@@ -43,10 +67,7 @@ def save(
     arrays["num_cells"] = np.array(totals)
     arrays["image_ids"] = np.array([one.image_id for one in results])
     arrays["groups"] = np.array([one.group for one in results])
-    arrays["class_names"] = np.array(class_names)
-    arrays["radius_px"] = np.asarray(radius_px)
-    with atomic.atomic_path(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, **arrays)
+    return arrays
 
 
 def load(path: str | os.PathLike[str]) -> Saved:
@@ -54,7 +75,8 @@ def load(path: str | os.PathLike[str]) -> Saved:
     try:
         with np.load(Path(path)) as content:
             arrays = {name: content[name] for name in content.files}
-        return _unpacked(arrays)
+        names = tuple(map(str, arrays["class_names"]))
+        return Saved(unpack(arrays), names, float(arrays["radius_px"]))
     except (OSError, ValueError, KeyError, EOFError) as error:
         raise errors.DataError(
             f"{path}: no predictions with all scores ({error}): evaluate the work "
@@ -74,24 +96,25 @@ def with_part_of_labels(one: ImageResult, share: float, seed: int) -> ImageResul
     )
 
 
-def _unpacked(arrays: dict[str, np.ndarray]) -> Saved:
-    parts: dict[str, list[np.ndarray]] = {}
-    for names, counts in ((_PREDICTED, "num_predicted"), (_ANNOTATED, "num_annotated")):
+def unpack(arrays: Mapping[str, np.ndarray]) -> list[ImageResult]:
+    """The results of `pack`."""
+    parts: dict[str, Sequence[np.ndarray | None]] = {
+        name: [None] * len(arrays["image_ids"]) for name in _BOXES
+    }
+    for side, counts in (("pred_", "num_predicted"), ("true_", "num_annotated")):
         ends = np.cumsum(arrays[counts])[:-1]
-        parts |= {name: np.split(arrays[name], ends) for name in names}
-    results = [
+        parts |= {
+            name: np.split(values, ends)
+            for name, values in arrays.items()
+            if name.startswith(side)
+        }
+    rows = zip(arrays["image_ids"], arrays["groups"], arrays["num_cells"], strict=True)
+    return [
         ImageResult(
             image_id=str(image_id),
             group=str(group),
-            pred_boxes_yxyx=None,
-            true_boxes_yxyx=None,
             num_cells=None if total < 0 else int(total),
-            **{name: values[index] for name, values in parts.items()},
+            **{name: values[index] for name, values in parts.items()},  # type: ignore[arg-type]
         )
-        for index, (image_id, group, total) in enumerate(
-            zip(arrays["image_ids"], arrays["groups"], arrays["num_cells"], strict=True)
-        )
+        for index, (image_id, group, total) in enumerate(rows)
     ]
-    return Saved(
-        results, tuple(map(str, arrays["class_names"])), float(arrays["radius_px"])
-    )

@@ -12,18 +12,18 @@ from etils import epath
 import jax
 import numpy as np
 
-from cellrec_jax import __version__, errors
+from cellrec_jax import __version__, errors, hosts
 from cellrec_jax.config import EvalConfig
 from cellrec_jax.data import classes, sets
-from cellrec_jax.evaluate import estimated, fitting, outputs, predictions
+from cellrec_jax.evaluate import estimated, fitting, outputs, predictions, saved
 from cellrec_jax.io.console import Console
 from cellrec_jax.metrics import counting, radii, report
 from cellrec_jax.metrics import results as results_lib
 from cellrec_jax.predict import frame as frames
 from cellrec_jax.predict import predictor as predictor_lib
 from cellrec_jax.predict.frame import Scene
+from cellrec_jax.workdir import interrupt, operating_point, writer
 from cellrec_jax.workdir import model as model_lib
-from cellrec_jax.workdir import operating_point, writer
 
 _IGNORED = "cells in ignored regions, which do not count"
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scipy")
@@ -157,16 +157,25 @@ def _predict(
     batch: int,
     console: Console,
 ) -> _Found:
-    """Predicts a split's images, and tells what was done to them."""
+    """Predicts a split's images, and tells what was done to them.
+
+    Of several processes each predicts its part, and has all results then.
+    """
     predictor, frame = ready(model, config, split, batch)
     seen: list[frames.Seen] = []
     ignored: Counter[str] = Counter()
-    scenes = predictions.scenes(split, frame, console.track)
-    first = next(scenes)
-    if config.radius_um:  # before hours of work
-        fitting.radius_px(config, first.key.mpp)
-    noted = _noting(itertools.chain([first], scenes), seen, ignored)
-    results = predictions.predict_set(predictor.network, noted)
+    own = split._replace(image_ids=tuple(hosts.own(split.image_ids)))
+    with interrupt.together():
+        scenes = predictions.scenes(own, frame, console.track)
+        first = next(scenes, None)
+        if config.radius_um and first:  # before hours of work
+            fitting.radius_px(config, first.key.mpp)
+        noted = _noting(
+            itertools.chain([first] if first else [], scenes), seen, ignored
+        )
+        results = predictions.predict_set(predictor.network, noted)
+    results = saved.gather(results)
+    seen = _of_all(own, seen, ignored)
     dropped = predictions.dropped(split) + ignored
     radius = fitting.radius_px(config, predictions.common_mpp(seen))
     for line in (
@@ -179,7 +188,7 @@ def _predict(
     distance = model.meta["decode"]["min_distance"]
     ratios = [frame.ratio(one.mpp) for one in seen]
     thinned = results_lib.suppress(results, distance, ratios)
-    seconds = predictions.seconds_per_image(predictor.network, first)
+    seconds = predictions.seconds_per_image(predictor.network, first) if first else 0.0
     return _Found(thinned, radius, dropped, seconds)
 
 
@@ -218,6 +227,26 @@ def _noting(
         seen.append(predictions.seen(scene))
         ignored[_IGNORED] += predictions.num_ignored(scene.key)
         yield scene
+
+
+def _of_all(
+    own: sets.Split, seen: list[frames.Seen], ignored: Counter[str]
+) -> list[frames.Seen]:
+    """What all processes have seen; adds what they repaired and ignored."""
+    if jax.process_count() == 1:
+        return seen
+    repairs = own.source.repairs
+    mine = {
+        key: repairs.by_image[key] for key in own.image_ids if key in repairs.by_image
+    }
+    parts = hosts.gather_json([seen, ignored, mine])
+    ignored.clear()
+    for _, others, found in parts:
+        ignored.update(others)
+        for image_id, counts in found.items():
+            repairs.count(image_id, counts)
+    rows = hosts.in_order([part[0] for part in parts])
+    return [frames.Seen(how, (hw[0], hw[1]), mpp) for how, hw, mpp in rows]
 
 
 def _write_results(output: epath.Path, content: Mapping[str, Any]) -> None:

@@ -1,12 +1,15 @@
 """Images on disk to tables, GeoJSON and overlays of their cells."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
+import itertools
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from etils import epath
+import jax
 
-from cellrec_jax import errors
+from cellrec_jax import errors, hosts
 from cellrec_jax.io import table
 from cellrec_jax.io.console import Console
 from cellrec_jax.predict import frame as frames
@@ -43,7 +46,8 @@ def predict_files(
     px, 0 is what files say; `margin_px` of `Predictor.predict`; cells are points or
     boxes; with `all_scores` the table has what is no cell too, and says which are. An
     image that cannot be read costs only itself; Ctrl-C and SIGTERM end after
-    the tiles at work. ConfigError where `output` holds results of other settings or
+    the tiles at work. Of several processes each predicts a part of the images.
+    ConfigError where `output` holds results of other settings or
     images, or another program's, RunError where it cannot be written.
     """
     output = epath.Path(output)
@@ -53,23 +57,58 @@ def predict_files(
         )
     model = predictor.model
     used = provenance.settings(model, mpp, margin_px, geometry, all_scores)
+    hosts.by_first(lambda: journal.take_parts(output), "predict: tables")
     known = journal.read(output)
     known = known if provenance.require_same(output, used, bool(known)) else {}
     plan = journal.plan(paths, known, output)
-    num_lost = journal.begin(output, plan.done, table.columns_of(kept=all_scores))
-    for line in _start_lines(plan, output, num_lost):
-        console.line(line)
-    state = {"images": len(plan.done), "finished": False}
-    provenance.write(output, model, used, state)
+    hosts.wait("predict: plan")
 
+    def begin() -> None:
+        num_lost = journal.begin(output, plan.done, table.columns_of(kept=all_scores))
+        for line in _start_lines(plan, output, num_lost):
+            console.line(line)
+        state = {"images": len(plan.done), "finished": False}
+        provenance.write(output, model, used, state)
+
+    hosts.by_first(begin, "predict: begun")
     metadata = provenance.metadata(model, mpp)
+    tables = journal.own_tables(output)
     work = work_lib.Work(
-        predictor, output, console, mpp, margin_px, geometry, metadata, all_scores
+        predictor,
+        output,
+        tables,
+        console,
+        mpp,
+        margin_px,
+        geometry,
+        metadata,
+        all_scores,
     )
-    failed, exit_code = work_lib.predict_all(work, plan)
-
-    _finish(work, plan, failed, used, exit_code)
+    own = plan._replace(todo=tuple(hosts.own(plan.todo)))
+    failed, exit_code = work_lib.predict_all(work, own)
+    if jax.process_count() > 1:
+        failed, exit_code = _of_all(work, plan, failed, exit_code)
+    hosts.by_first(
+        lambda: _finish(work, plan, failed, used, exit_code), "predict: finished"
+    )
     return Outcome(tuple(failed.values()), exit_code)
+
+
+def _of_all(
+    work: work_lib.Work, plan: journal.Plan, failed: dict[str, str], exit_code: int
+) -> tuple[dict[str, str], int]:
+    """What failed in all processes, and their exit code; the first has what is done."""
+    own = failed, exit_code, work.notes, work.seen, work.num_blank
+    failures, codes, notes, seen, blank = zip(*hosts.gather_json(own), strict=True)
+    if hosts.is_first():
+        journal.take_parts(work.output)
+        done, asked = journal.read(work.output), set(plan.names.values())
+        plan.done.update({name: one for name, one in done.items() if name in asked})
+        work.notes = sum(map(Counter, notes), Counter())
+        rows = itertools.chain.from_iterable(seen)
+        work.seen = [frames.Seen(how, (hw[0], hw[1]), mpp) for how, hw, mpp in rows]
+        work.num_blank = sum(blank)
+    return {name: why for part in failures for name, why in part.items()}, max(codes)
 
 
 def _start_lines(

@@ -11,14 +11,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from etils import epath
+import jax
 
-from cellrec_jax import errors
+from cellrec_jax import errors, hosts
 from cellrec_jax.data.pixels import files as pixel_files
 from cellrec_jax.io import atomic, table
 from cellrec_jax.predict.inputs import OVERLAY_ENDING
 
 FILE = "predict.jsonl"
 TABLE = "detections.csv"
+_PART = ".part-"
 
 
 class Done(NamedTuple):
@@ -52,16 +54,38 @@ class Plan(NamedTuple):
     """Name -> an image that is done, whether asked for or not."""
 
 
-def read(output: epath.Path) -> dict[str, Done]:
-    """Name -> image that is done: its line, its files and all of its rows are there."""
+def own_tables(output: epath.Path) -> epath.Path:
+    """Where this process adds lines; of several each has a folder, but the first."""
+    return output if hosts.is_first() else output / f"{_PART}{jax.process_index()}"
+
+
+def take_parts(output: epath.Path) -> None:
+    """Adds what several processes have finished to table and journal of the folder."""
+    for folder in sorted(output.glob(f"{_PART}*")):
+        known = read(output)
+        new = {k: one for k, one in read(output, folder).items() if k not in known}
+        rows = [one for one in table.read_rows(folder / TABLE) if one["image"] in new]
+        if rows:
+            table.append_rows(output / TABLE, rows, tuple(rows[0]))
+        for one in new.values():
+            append(output, one)
+        folder.rmtree()
+
+
+def read(output: epath.Path, tables: epath.Path | None = None) -> dict[str, Done]:
+    """Name -> image that is done: its line, its files and all of its rows are there.
+
+    `tables` is the folder of its lines and rows, if it is another one.
+    """
     found = {}
-    for line in _lines(output):
+    tables = tables or output
+    for line in _lines(tables):
         try:
             one = Done(**json.loads(line))
         except (ValueError, TypeError):
             continue  # half a line, of a call that was killed
         found[one.image] = one
-    rows = table.count_by_image(output / TABLE) or Counter()
+    rows = table.count_by_image(tables / TABLE) or Counter()
     return {
         name: one
         for name, one in found.items()

@@ -53,6 +53,8 @@ class Work:
 
     predictor: Predictor
     output: epath.Path
+    tables: epath.Path
+    """Folder of table and journal."""
     console: Console
     mpp: float
     margin_px: int
@@ -204,11 +206,11 @@ def _write_one(
         {**work.metadata, "mpp": item.mpp},
     )
     columns = table.columns_of(kept=work.all_scores)
-    table.append_rows(work.output / journal.TABLE, rows, columns)
+    table.append_rows(work.tables / journal.TABLE, rows, columns)
     one = journal.stamped(item.name, item.path, item.pixels.shape, item.mpp)
     num_rows = len(rows) if work.all_scores else -1
     one = one._replace(counts=counts, note=note, num_rows=num_rows)
-    journal.append(work.output, one)
+    journal.append(work.tables, one)
     return one
 
 

@@ -16,9 +16,11 @@ from typing import NamedTuple
 import zipfile
 
 from etils import epath
+import jax
 import numpy as np
 from scipy import spatial
 
+from cellrec_jax import hosts
 from cellrec_jax.config import Experiment, limits
 from cellrec_jax.data import example as examples
 from cellrec_jax.data import sets
@@ -181,9 +183,16 @@ def _make_all(
     make: Callable[[Example], Made],
     console: Console,
 ) -> None:
-    """Makes the maps of all images, with progress, and says what they are of."""
+    """Makes the maps of all images, with progress, and says what they are of.
+
+    Of several processes each makes a part, and reads the others' then.
+    """
     split, radius_px = data.train, experiment.options.detector.radius_px
     given = found = right = left_out = 0
+    if jax.process_count() > 1:
+        for image_id in hosts.own(split.image_ids):
+            make(examples.prepare(split.source.load(image_id), split.spec))
+        hosts.wait("label maps")
     for image_id in console.track(split.image_ids, "label maps"):
         record = split.source.load(image_id)
         example = examples.prepare(record, split.spec)

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 from scipy import spatial
 
+from cellrec_jax import hosts
 from cellrec_jax.losses import class_prior
 from cellrec_jax.methods.heatmap_pu.options import RefineOptions
 from cellrec_jax.metrics import matching
@@ -26,6 +27,18 @@ class Candidates(NamedTuple):
     image: np.ndarray  # i32 [N], the position of its image in the training set
     points_yx: np.ndarray  # f32 [N, 2] px
     heights: np.ndarray  # f32 [N]
+
+
+def gather(parts: Sequence[Candidates]) -> Candidates:
+    """Peaks of single images as one, of all processes, in the images' order."""
+    none = Candidates(
+        np.zeros(0, np.int32), np.zeros((0, 2), np.float32), np.zeros(0, np.float32)
+    )
+    own = Candidates(*(np.concatenate(part) for part in zip(none, *parts, strict=True)))
+    found = [Candidates(**part) for part in hosts.gather_arrays(own._asdict())]
+    both = Candidates(*(np.concatenate(part) for part in zip(*found, strict=True)))
+    order = np.argsort(both.image, kind="stable")
+    return Candidates(*(part[order] for part in both))
 
 
 def carry_over(new: Candidates, previous: Candidates, distance_px: float) -> Candidates:

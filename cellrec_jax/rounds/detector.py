@@ -13,7 +13,7 @@ from etils import epath
 import numpy as np
 
 from cellrec_jax import config as config_lib
-from cellrec_jax import errors
+from cellrec_jax import errors, hosts
 from cellrec_jax.config import Experiment
 from cellrec_jax.data import sets
 from cellrec_jax.io import atomic
@@ -181,7 +181,9 @@ def publish(job: Job, found: Detector) -> loop.Outcome:
     experiment, files = job.experiment, job.files
     outcome, workdir = found.outcome, files.workdir
     own = files.detector(found.number, found.model.experiment.seed)
-    atomic.write_bytes(workdir / "metrics.jsonl", (own / "metrics.jsonl").read_bytes())
+    if hosts.is_first():
+        rows = (own / "metrics.jsonl").read_bytes()
+        atomic.write_bytes(workdir / "metrics.jsonl", rows)
     given = [image.origins for image in files.read_labels(0).values()]
     meta = {
         **outcome.meta,

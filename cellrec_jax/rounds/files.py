@@ -6,6 +6,8 @@ rounds/0/seed_0/            checkpoints and metrics of a detector
 rounds/0/classifier/        checkpoints of the patch classifier while it trains
 rounds/0/peaks.npz          its peaks on the training images
 rounds/0/summary.json       what the round found, and how long each stage took
+
+Of several processes the first one writes, and the others wait until it has.
 """
 
 from collections.abc import Mapping
@@ -16,7 +18,7 @@ from typing import Any
 from etils import epath
 import numpy as np
 
-from cellrec_jax import errors
+from cellrec_jax import errors, hosts
 from cellrec_jax.data import sets
 from cellrec_jax.io import atomic
 from cellrec_jax.rounds import labels as round_labels
@@ -73,7 +75,11 @@ class RoundFiles:
 
     def write_labels(self, number: int, labels: Mapping[str, ImageLabels]) -> None:
         """Writes the labels that a round will train on."""
-        round_labels.write(self.labels_path(number), number, labels, self.sizes)
+        place = self.labels_path(number)
+        hosts.by_first(
+            lambda: round_labels.write(place, number, labels, self.sizes),
+            f"labels of round {number}",
+        )
 
     def read_labels(self, number: int) -> dict[str, ImageLabels]:
         """Reads a round's labels, which may have been edited before it began.
@@ -99,7 +105,11 @@ class RoundFiles:
         """Writes a round's peaks, px of the network's images."""
         buffer = io.BytesIO()
         np.savez(buffer, **candidates._asdict())
-        atomic.write_bytes(self.folder(number) / "peaks.npz", buffer.getvalue())
+        place = self.folder(number) / "peaks.npz"
+        hosts.by_first(
+            lambda: atomic.write_bytes(place, buffer.getvalue()),
+            f"peaks of round {number}",
+        )
 
     def read_candidates(self, number: int) -> Candidates | None:
         """Reads a round's peaks; None if there are none."""
@@ -111,7 +121,10 @@ class RoundFiles:
 
     def write_summary(self, number: int, summary: Mapping[str, Any]) -> None:
         """Writes what a round found."""
-        writer.write_json(self.folder(number) / "summary.json", summary)
+        place = self.folder(number) / "summary.json"
+        hosts.by_first(
+            lambda: writer.write_json(place, summary), f"summary of round {number}"
+        )
 
     def read_summaries(self) -> list[dict[str, Any]]:
         """What each round found, from round 0 on."""

@@ -91,12 +91,12 @@ def train_in(
             epoch, seconds = int(progress.step), time.monotonic() - since
             pace = Pace((epoch - start) / seconds)
             show(epoch, pace, {"loss": progress.losses[-1]})
-            stopped = caught.signal is not None
-            if stopped or epoch == config.epochs or epoch % every == 0:
+            stop = interrupt.anywhere(caught)
+            if stop or epoch == config.epochs or epoch % every == 0:
                 meta = {"losses": list(progress.losses), "seconds": before + seconds}
                 checkpoint.save(manager, progress._replace(losses=()), meta)
-            if stopped:
-                raise interrupt.Interrupted(caught.exit_code)
+            if stop:
+                raise interrupt.Interrupted(interrupt.exit_code(stop))
 
         try:
             found = train(patches, positive, prior, config, seed, on_epoch, resume)

@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from cellrec_jax import hosts
 from cellrec_jax.config import CheckpointConfig
 from cellrec_jax.data import arrays, augment, sets
 from cellrec_jax.data.pixels import colors
@@ -103,20 +104,30 @@ def with_labels(split: sets.Split, labels: Mapping[str, ImageLabels]) -> sets.Sp
 def find_candidates(
     model: model_lib.Model, eval_set: sets.EvalSet, threshold: float = 0.0
 ) -> Candidates:
-    """A detector's peaks, px of the network's images; threshold 0: the model's."""
+    """A detector's peaks, px of the network's images; threshold 0: the model's.
+
+    Of several processes each looks at its part of the images, and has all peaks then.
+    """
     find = _jit_candidates(model.method)
     decode = model.decode
     if threshold:
         thresholds = jnp.full_like(decode.thresholds, threshold)
         decode = decode._replace(thresholds=thresholds)
-    image, points, heights = [], [], []
+    own = set(hosts.own(range(len(eval_set.image_ids))))
+    parts = []
     for index, batch in enumerate(arrays.eval_batches(eval_set.images, 1)):
+        if index not in own:
+            continue
         found = find(model.params, model.model_state, batch, decode)
         kept = np.asarray(found.mask[0])
-        image.append(np.full(kept.sum(), index, np.int32))
-        points.append(np.asarray(found.points_yx[0])[kept])
-        heights.append(np.asarray(found.scores[0])[kept])
-    return Candidates(*(np.concatenate(part) for part in (image, points, heights)))
+        parts.append(
+            Candidates(
+                np.full(kept.sum(), index, np.int32),
+                np.asarray(found.points_yx[0])[kept],
+                np.asarray(found.scores[0])[kept],
+            )
+        )
+    return pseudo_candidates.gather(parts)
 
 
 @functools.lru_cache(maxsize=1)  # compiled once for all rounds
@@ -178,6 +189,8 @@ def judge(
     trained, classifier_s = patch_classifier.train_in(
         folder, checkpoints, console, *learned
     )
+    # Each process trains it; machines of another kind would round otherwise.
+    trained = trained._replace(params=hosts.from_first(trained.params))
     begin = time.monotonic()
     scores, features = patch_classifier.extract(trained.params, patches, config)
     host_scores = np.asarray(scores)

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from cellrec_jax import hosts
 from cellrec_jax.config import EvalConfig
 from cellrec_jax.data import example, sets
-from cellrec_jax.evaluate import estimated, fitting, predictions
+from cellrec_jax.evaluate import estimated, fitting, predictions, saved
 from cellrec_jax.metrics import counting, matching, ranking
 from cellrec_jax.metrics import results as results_lib
 from cellrec_jax.predict import predictor as predictor_lib
@@ -49,7 +50,8 @@ def measure(
     """
     predictor = predictor_lib.of(model)
     images = list(predictions.scenes(split, predictor.frame))
-    found = predictions.predict_set(predictor.network, images)
+    found = predictions.predict_set(predictor.network, hosts.own(images))
+    found = saved.gather(found)
     decode = model.meta["decode"]
     counts = counting.point_counts(
         results_lib.suppress(found, decode["min_distance"], [s.ratio for s in images]),

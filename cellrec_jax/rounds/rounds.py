@@ -13,9 +13,9 @@ import dataclasses
 import time
 
 from etils import epath
-import jax
 import numpy as np
 
+from cellrec_jax import hosts
 from cellrec_jax.config import Experiment, limits
 from cellrec_jax.data import sets
 from cellrec_jax.evaluate import fitting
@@ -58,7 +58,7 @@ def train(
     for line in (*data.notes, *repaired, *_blank_lines(images.train)):
         console.line(line)
     files = RoundFiles(workdir, _sizes(images.train))
-    if not files.labels_path(0).exists():
+    if hosts.most(not files.labels_path(0).exists()):
         given = round_files.given_labels(data.train, images.train)
         files.write_labels(0, given)
     if images.held is not None:
@@ -74,7 +74,7 @@ def train(
         if isinstance(done, loop.Outcome):
             return done  # interrupted
         found, following = done
-        if following is None or _is_same(labels, following.labels):
+        if following is None or hosts.most(_is_same(labels, following.labels)):
             break
         files.write_labels(number + 1, following.labels)
         checkpoint.forget(files.classifier(number))
@@ -140,10 +140,6 @@ def check(experiment: Experiment) -> None:
         f"{'model' if experiment.options.model.classifier else 'refine'}.patch_px="
         f"{judging.patch_px}: a patch must fit into "
         f"data.size_hw={size_hw[0]},{size_hw[1]}",
-    )
-    limits.require(
-        jax.process_count() == 1,
-        "refine.rounds: rounds run on the devices of one process; start only one",
     )
 
 
@@ -241,7 +237,7 @@ def _report(
     seconds = dict(found.seconds)
     for part in (judged, following):
         seconds |= part.seconds if part is not None else {}
-    if judged is not None and following is not None:
+    if judged is not None and following is not None and hosts.is_first():
         round_report.draw(
             files, found.number, judged, following, images.train, images.data.train
         )
@@ -250,4 +246,5 @@ def _report(
     files.write_summary(found.number, summary)
     for line in round_report.lines(summary):
         job.console.line(line)
-    round_figures.draw_rounds(files.workdir, files.read_summaries())
+    if hosts.is_first():
+        round_figures.draw_rounds(files.workdir, files.read_summaries())

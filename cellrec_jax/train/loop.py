@@ -18,7 +18,7 @@ from cellrec_jax.evaluate import fitting
 from cellrec_jax.io.console import Clock, Console, format_seconds
 from cellrec_jax.predict import frame as frames
 from cellrec_jax.train import calls as calls_lib
-from cellrec_jax.train import parallel
+from cellrec_jax.train import parallel, signals
 from cellrec_jax.train import start as start_lib
 from cellrec_jax.train import step as step_lib
 from cellrec_jax.types import Method, TrainState
@@ -112,11 +112,12 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
     # 5. The loop.
     pending: list[tuple[int, Any]] = []
     losses: dict[str, float] = {}
-    step = start
+    step, stop = start, None
     with (
         interrupt.catch() as caught,
         console.training(start, experiment.total_steps) as show,
     ):
+        known = signals.open_known(caught, clock)
         if meta["score_due"]:  # a signal came when it was
             overdue = score_of(state, start)
             checkpoint.save(manager, state, meta, overdue, again=True)
@@ -129,7 +130,8 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
             jax.block_until_ready(metrics if step - number == start else pending[-2:-1])
             clock.tick(step)
             finished = step == experiment.total_steps
-            stopped = caught.signal is not None
+            stop = known(step, finished)
+            stopped = stop is not None
             due = _is_due(step, experiment.eval.every)
             saving = finished or stopped or step % experiment.checkpoint.every == 0
             if step % experiment.log.every == 0 or due or saving:
@@ -149,7 +151,9 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
                 break
     manager.wait_until_finished()
     manager.close()
-    return Outcome(state, meta, caught.exit_code, clock.timing())
+    # Also where it came while the last step was saved.
+    stop = stop or known(step, True)
+    return Outcome(state, meta, interrupt.exit_code(stop), clock.timing())
 
 
 def _free_steps(experiment: Experiment, step: int) -> int:

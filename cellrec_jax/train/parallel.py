@@ -33,6 +33,13 @@ def pmap_steps(
     return _pmap(steps, (None, None, 0, None, None), devices)
 
 
+def pmap_most() -> Callable[[jax.Array], jax.Array]:
+    """Maps the largest of numbers [D, N] of all devices, of all processes: [N]."""
+    return jax.pmap(
+        lambda numbers: jax.lax.pmax(numbers[0], AXIS), axis_name=AXIS, out_axes=None
+    )
+
+
 def _pmap(
     function: Callable[..., Any], in_axes: Any, devices: Sequence[jax.Device] | None
 ) -> Callable[..., Any]:

@@ -14,7 +14,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
-from cellrec_jax import errors
+from cellrec_jax import errors, hosts
 from cellrec_jax.config import CheckpointConfig
 
 
@@ -135,9 +135,13 @@ def save(
 
 
 def forget(workdir: epath.Path) -> None:
-    """Deletes all checkpoints of a work directory, as far as that is possible."""
+    """Deletes all checkpoints of a work directory, as far as that is possible.
+
+    Of several processes the first one does it.
+    """
     with contextlib.suppress(OSError):
-        folder(workdir).rmtree()
+        if hosts.is_first():
+            folder(workdir).rmtree()
 
 
 def restore_meta(manager: ocp.CheckpointManager, step: int) -> dict[str, Any]:

@@ -6,6 +6,10 @@ import signal
 import threading
 from types import FrameType
 
+import jax
+
+from cellrec_jax import hosts
+
 EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
@@ -17,6 +21,11 @@ class Interrupted(Exception):  # noqa: N818, not an error
         self.exit_code = exit_code
 
 
+def exit_code(number: signal.Signals | None) -> int:
+    """130 after Ctrl-C, 143 after SIGTERM, 0 if there was none."""
+    return EXIT_CODES[number] if number else 0
+
+
 class Interrupt:
     """Remembers the first signal; a second one ends the process at once."""
 
@@ -25,16 +34,36 @@ class Interrupt:
 
     @property
     def exit_code(self) -> int:
-        """130 after Ctrl-C, 143 after SIGTERM, 0 if there was none."""
-        return EXIT_CODES[self.signal] if self.signal else 0
+        """See `exit_code`."""
+        return exit_code(self.signal)
+
+
+@contextlib.contextmanager
+def together() -> Iterator[None]:
+    """A signal at one of several processes ends all after the block: `Interrupted`.
+
+    All must come to its end. Of one process it does nothing.
+    """
+    if jax.process_count() == 1:
+        yield
+        return
+    with catch() as caught:
+        yield
+        if number := anywhere(caught):
+            raise Interrupted(exit_code(number))
+
+
+def anywhere(caught: Interrupt) -> signal.Signals | None:
+    """What any of several processes has caught; all must call it."""
+    number = hosts.most(int(caught.signal or 0))
+    return signal.Signals(number) if number else None
 
 
 @contextlib.contextmanager
 def catch() -> Iterator[Interrupt]:
     """Records SIGINT and SIGTERM instead of dying; restores the handlers after.
 
-    Several processes must all be told, as schedulers do, or they wait for one that
-    stopped. Outside the main thread, without handlers, it does nothing.
+    Outside the main thread, without handlers, it does nothing.
     """
     interrupt = Interrupt()
     if threading.current_thread() is not threading.main_thread():
