@@ -42,7 +42,7 @@ def join(flag: str, wait_s: float = _WAIT_S) -> None:
     """
     if not flag and not is_launched(os.environ):
         return
-    place = _detected() if flag in ("", "auto") else parse(flag)
+    place = detected() if flag in ("", "auto") else parse(flag)
     if place.number == 1:
         return
     _probe(place, wait_s)
@@ -113,7 +113,7 @@ def _number(text: str) -> int:
     return int(text) if text.isascii() and text.isdecimal() else -1
 
 
-def _detected() -> Place:
+def detected() -> Place:
     """The place that variables tell; JAX reads those of most launchers."""
     names = "JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID"
     told = [os.environ.get(name, "") for name in names]
