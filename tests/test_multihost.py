@@ -2,11 +2,13 @@
 
 import json
 from pathlib import Path
+import shutil
 import signal
 import socket
 import subprocess
 import time
 
+import numpy as np
 import pytest
 
 from cellrec_jax import errors, multihost
@@ -171,3 +173,28 @@ def test_slurms_variables_start_a_run_of_two(tmp_path, free_port, monkeypatch):
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert len(results["run"]["devices"]) == 4
     assert results["run"]["step"] == 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("before", "after"), [((2, 2), (1, 1)), ((1, 4), (2, 1))])
+def test_a_run_goes_on_on_another_layout(tmp_path, before, after):
+    """Saved at step 2 of 4 by one layout, gone on from there by another."""
+    one, other = tmp_path / "one", tmp_path / "other"
+    keys = ["--config.checkpoint.every=2", "--config.total_steps=4"]
+    arguments = [*layouts.arguments("density_map", one), *keys]
+    layouts.finish(layouts.start(arguments, *before))
+    shutil.copytree(one, other)
+    shutil.rmtree(other / "checkpoints" / "4")
+    arguments = [*layouts.arguments("density_map", other), *keys]
+    layouts.finish(layouts.start(arguments, *after))
+    rows = [
+        json.loads(line)
+        for path in (one, other)
+        for line in (path / "metrics.jsonl").read_text().splitlines()
+    ]
+    losses = [row["train/loss"] for row in rows if "train/loss" in row]
+    assert len(losses) == 8
+    np.testing.assert_allclose(losses[:4], losses[4:], rtol=1e-6)
+    parameters, results = layouts.compare(one, other)
+    assert parameters < 1e-6
+    assert results < 1e-5

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 import contextlib
 import dataclasses
+import importlib.util
 import logging
 import os
 from typing import Any, Protocol
@@ -16,6 +17,8 @@ from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 from cellrec_jax import errors, hosts
 from cellrec_jax.config import CheckpointConfig
+
+_COMMITTED = "commit_success.txt"
 
 
 class State(Protocol):
@@ -51,7 +54,13 @@ def complete_steps(workdir: epath.Path) -> list[int]:
     path = folder(workdir)
     if not path.is_dir():
         return []
-    return sorted(int(p.name) for p in path.iterdir() if p.name.isdecimal())
+    steps = (one for one in path.iterdir() if one.name.isdecimal())
+    return sorted(int(one.name) for one in steps if _is_whole(one))
+
+
+def _is_whole(path: epath.Path) -> bool:
+    """Object stores have no renames: there Orbax writes a file at the end."""
+    return "://" not in str(path) or (path / _COMMITTED).exists()
 
 
 def num_bytes(workdir: epath.Path) -> int:
@@ -75,6 +84,11 @@ def open_manager(
     temporary name and renamed when complete: a process may be killed at any moment.
     """
     path = folder(workdir)
+    if str(path).startswith("gs://") and not _installed("google.cloud.storage"):
+        raise errors.ConfigError(
+            f"{workdir}: checkpoints in Google Cloud Storage need its client: pip "
+            "install google-cloud-storage"
+        )
     if read_only and not complete_steps(workdir):
         raise errors.CheckpointError(
             f"{workdir}: has no checkpoint; train first with --workdir {workdir}"
@@ -100,6 +114,13 @@ def open_manager(
         best_fn=lambda metrics: metrics["score"],
     )
     return ocp.CheckpointManager(absolute(path), options=options)
+
+
+def _installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # of the package that it is in
+        return False
 
 
 def save(
