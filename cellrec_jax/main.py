@@ -1,7 +1,8 @@
 """The command line: flags -> train, evaluate, predict or export; nothing else."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+import contextlib
 import importlib.util
 import os
 from pathlib import Path
@@ -169,20 +170,32 @@ def _evaluate(flags: argparse.Namespace, pairs: dict[str, str]) -> int:
     if not whole:
         directory.refuse_training_images(flags.workdir, chosen.image_ids)
     try:
-        evaluation.evaluate_workdir(
-            flags.workdir,
-            chosen,
-            screen,
-            experiment.eval,
-            {},
-            output,
-            root=root,
-            batch=experiment.predict.batch,
-            threshold=threshold,
-        )
+        with _own_results(flags.workdir, output):
+            evaluation.evaluate_workdir(
+                flags.workdir,
+                chosen,
+                screen,
+                experiment.eval,
+                {},
+                output,
+                root=root,
+                batch=experiment.predict.batch,
+                threshold=threshold,
+            )
     except interrupt.Interrupted as stop:
         return stop.exit_code
     return 0
+
+
+@contextlib.contextmanager
+def _own_results(workdir: epath.Path, output: epath.Path | None) -> Iterator[None]:
+    """No training writes its results meanwhile, where they go to its directory."""
+    from cellrec_jax.workdir import lock
+
+    with contextlib.ExitStack() as held:
+        if output is None or output.absolute() == workdir.absolute():
+            held.enter_context(lock.hold(workdir, "give another --output"))
+        yield
 
 
 def _predict(flags: argparse.Namespace, pairs: dict[str, str]) -> int:

@@ -5,7 +5,7 @@ from typing import Any
 
 from etils import epath
 
-from cellrec_jax import methods, prior
+from cellrec_jax import errors, methods, prior
 from cellrec_jax.config import Experiment, limits
 from cellrec_jax.data import sets, survey
 from cellrec_jax.evaluate import workdir as evaluation
@@ -18,7 +18,14 @@ from cellrec_jax.rounds import rounds
 from cellrec_jax.train import fit, loop
 from cellrec_jax.train import start as start_lib
 from cellrec_jax.types import Method
-from cellrec_jax.workdir import directory, interrupt, operating_point
+from cellrec_jax.workdir import (
+    checkpoint,
+    directory,
+    image_files,
+    interrupt,
+    lock,
+    operating_point,
+)
 from cellrec_jax.workdir import model as model_lib
 
 _STAGES: Mapping[str, Any] = {
@@ -40,12 +47,13 @@ def train_and_evaluate(
 
     Of several processes all must call this, the first one writes. `workdir` is resumed
     if it holds the same experiment; a new one starts from the weights of `init_from`;
-    `data` replaces the experiment's. Exit code 0, or 130 / 143 after an interruption.
+    `data` replaces the experiment's. Exit code 0, or 130 / 143 after an interruption;
+    a RunError if another run is at work there.
     """
     console = console or Console(quiet=True)
     workdir = epath.Path(workdir)
     init_from = None if init_from is None else epath.Path(init_from)
-    with directory.unless_refused(workdir, _IN_WORKDIR):
+    with directory.unless_refused(workdir, _IN_WORKDIR), lock.hold(workdir):
         try:
             return _train_and_evaluate(experiment, workdir, console, init_from, data)
         except interrupt.Interrupted as stop:  # of one of several processes
@@ -73,7 +81,9 @@ def _train_and_evaluate(
     check(experiment, method)
     round_files.refuse_edits(workdir)
     directory.claim(experiment, workdir, data, stages)
-    if directory.is_finished(workdir, experiment, stages):
+    for line in image_files.changed_lines(workdir, data):
+        console.line(line)
+    if _is_trained(experiment, workdir):
         if init_from is not None:
             start_lib.check(init_from, model_lib.restore(workdir).meta)
         console.line(f"{workdir} is trained already; evaluating it again")
@@ -95,6 +105,21 @@ def _train_and_evaluate(
     split = data.test if data.test.image_ids else data.val
     evaluation.evaluate_workdir(workdir, split, console, experiment.eval, timing)
     return 0
+
+
+def _is_trained(experiment: Experiment, workdir: epath.Path) -> bool:
+    """Whether there is nothing to train, not from a checkpoint before the last either.
+
+    The last one may be damaged.
+    """
+    if not directory.is_finished(workdir, experiment, _IN_WORKDIR):
+        return False
+    if len(checkpoint.complete_steps(workdir)) > 1:
+        try:
+            model_lib.restore(workdir)
+        except errors.CheckpointError:
+            return False
+    return True
 
 
 def check(experiment: Experiment, method: Method) -> None:

@@ -86,11 +86,10 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
         "score_due": False,
         "seconds": before_s,
     }
-    if (last := manager.latest_step()) is not None:
-        saved = start_lib.resume(manager, state, last)
+    if (saved := start_lib.resume(manager, state, console)) is not None:
         start_lib.check(init_from, saved.meta)
         state, meta = saved.state, {**meta, **_carried(saved.meta, experiment)}
-        console.line(f"resumed at step {last} of {experiment.total_steps}")
+        console.line(f"resumed at step {int(state.step)} of {experiment.total_steps}")
     else:
         state = start_lib.initial_weights(
             state, method, init_from, class_names, console

@@ -51,6 +51,33 @@ def initial_weights(
 
 
 def resume(
+    manager: ocp.CheckpointManager, template: TrainState, console: Console
+) -> checkpoint.Saved | None:
+    """Restores the newest checkpoint that is whole; None if there are none.
+
+    Damaged ones after it are set aside, and told. CheckpointError, of the newest, if
+    none can be read. Of several processes all must call this.
+    """
+    workdir = manager.directory.parent
+    refused: dict[int, errors.CheckpointError] = {}
+    for step in sorted(manager.all_steps(), reverse=True):
+        try:
+            saved = _restore(manager, template, step)
+        except errors.CheckpointError as error:
+            refused[step] = error
+            continue
+        if refused:
+            checkpoint.set_aside(workdir, refused)
+            manager.reload()
+        for line in checkpoint.aside_lines(workdir, step):
+            console.line(line)
+        return saved
+    if refused:
+        raise next(iter(refused.values()))
+    return None
+
+
+def _restore(
     manager: ocp.CheckpointManager, template: TrainState, step: int
 ) -> checkpoint.Saved:
     """Restores a checkpoint; CheckpointError if damaged or not its own.

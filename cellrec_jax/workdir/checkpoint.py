@@ -1,9 +1,10 @@
 """Checkpoints through Orbax: the latest few and the best, whole or not there at all."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 import contextlib
 import dataclasses
 import importlib.util
+import json
 import logging
 import os
 from typing import Any, Protocol
@@ -19,6 +20,7 @@ from cellrec_jax import errors, hosts
 from cellrec_jax.config import CheckpointConfig
 
 _COMMITTED = "commit_success.txt"
+_ASIDE = "damaged-"  # before the step, in the name of what cannot be read
 
 
 class State(Protocol):
@@ -82,6 +84,8 @@ def open_manager(
 
     Kept are the latest `config.keep` and the best by validation. Written under a
     temporary name and renamed when complete: a process may be killed at any moment.
+    One whose score cannot be read is set aside; to read it, or where it is the only
+    one, a CheckpointError.
     """
     path = folder(workdir)
     if str(path).startswith("gs://") and not _installed("google.cloud.storage"):
@@ -89,6 +93,7 @@ def open_manager(
             f"{workdir}: checkpoints in Google Cloud Storage need its client: pip "
             "install google-cloud-storage"
         )
+    _look_at_scores(workdir, read_only=read_only)
     if read_only and not complete_steps(workdir):
         raise errors.CheckpointError(
             f"{workdir}: has no checkpoint; train first with --workdir {workdir}"
@@ -153,6 +158,64 @@ def save(
             f"{manager.directory}: cannot save step {step} ({_first_line(error)}); "
             "free space or choose another --workdir; earlier checkpoints are untouched"
         ) from error
+
+
+def set_aside(workdir: epath.Path, steps: Iterable[int]) -> None:
+    """Renames damaged checkpoints, so that their steps can be saved again.
+
+    Of several processes all must call this, none of which reads them any more. RunError
+    if the folder is read-only.
+    """
+    hosts.wait("all have seen the damaged checkpoints")
+    try:
+        for step in steps if hosts.is_first() else ():
+            _aside(workdir, step).rmtree(missing_ok=True)
+            (folder(workdir) / str(step)).rename(_aside(workdir, step))
+    except OSError as error:
+        raise errors.RunError(
+            f"{folder(workdir)}: damaged checkpoints cannot be set aside "
+            f"({error.strerror}); choose a --workdir that can be written to"
+        ) from error
+    hosts.wait("damaged checkpoints are set aside")
+
+
+def aside_lines(workdir: epath.Path, step: int) -> list[str]:
+    """What to say of damaged checkpoints after `step`, from which training goes on."""
+    path = folder(workdir)
+    names = [one.name.removeprefix(_ASIDE) for one in path.glob(f"{_ASIDE}*")]
+    later = sorted(int(name) for name in names if name.isdecimal())
+    return [
+        f"warning: the checkpoint of step {one} is damaged: that of step {step} is "
+        f"taken; {_aside(workdir, one)} keeps it and can be deleted"
+        for one in later
+        if one > step
+    ]
+
+
+def _aside(workdir: epath.Path, step: int) -> epath.Path:
+    return folder(workdir) / f"{_ASIDE}{step}"
+
+
+def _look_at_scores(workdir: epath.Path, *, read_only: bool) -> None:
+    """Finds scores that are cut short: Orbax reads those of all steps at once."""
+    steps = complete_steps(workdir)
+    damaged = []
+    for step in steps:
+        file = folder(workdir) / str(step) / "metrics" / "metrics"
+        try:
+            json.loads(file.read_bytes())
+        except FileNotFoundError:
+            continue  # it was saved without a score
+        except (OSError, ValueError):
+            damaged.append(step)
+    if damaged and (read_only or damaged == steps or jax.process_count() > 1):
+        place = folder(workdir) / str(damaged[-1]) / "metrics"
+        raise errors.CheckpointError(
+            f"{place}: cannot be read; delete this folder, which holds the validation "
+            "score alone"
+        )
+    if damaged:
+        set_aside(workdir, damaged)
 
 
 def forget(workdir: epath.Path) -> None:

@@ -11,13 +11,14 @@ from cellrec_jax import config as config_lib
 from cellrec_jax import errors, methods
 from cellrec_jax.config import Experiment
 from cellrec_jax.data import sets, survey
-from cellrec_jax.workdir import checkpoint, export, writer
+from cellrec_jax.workdir import checkpoint, export, image_files, writer
 
 Flat = dict[str, Any]
 """Dotted key -> value as JSON holds it."""
 
 _NUM_SHOWN = 3  # ids named in a message
-_FILES = ("config.json", "splits.json", survey.FILE, "metrics.jsonl", "checkpoints")
+_FILES: tuple[str, ...] = ("config.json", "splits.json", survey.FILE, image_files.FILE)
+_FILES += ("metrics.jsonl", "checkpoints")
 _CHECKPOINTS = tuple(
     f"{folder}checkpoints/[0-9]*" for folder in ("", "*/*/", "*/*/*/")
 )  # its own, of stages
@@ -114,14 +115,15 @@ def claim(
     data: sets.Sets,
     stages: Stages = NO_STAGES,
 ) -> None:
-    """Writes config.json and splits.json, once images are there; removes old results.
+    """Writes config.json, splits.json and files.json; removes old results.
 
     ConfigError for another split, as of a folder that changed: images would move from
     training to testing. RunError if the files cannot be written.
     """
     path = workdir / "splits.json"
     found = {name: getattr(data, name).image_ids for name in ("train", "val", "test")}
-    stored = _stored_splits(workdir) if _begun(workdir, stages) else {}
+    begun = _begun(workdir, stages)
+    stored = _stored_splits(workdir) if begun else {}
     for name, ids in found.items():
         before = stored.get(name, list(ids))
         if list(ids) != before:
@@ -136,6 +138,7 @@ def claim(
             (workdir / "results.json").unlink(missing_ok=True)
         writer.write_json(workdir / "config.json", config_lib.to_json(experiment))
         writer.write_json(path, found)
+    image_files.remember(workdir, data, begun=begun)
 
 
 def refuse_training_images(workdir: epath.Path, image_ids: Sequence[str]) -> None:

@@ -62,7 +62,11 @@ def from_workdir(
 
 def refuse_training(workdir: epath.Path) -> None:
     """A ConfigError if a work directory's checkpoint is an export."""
-    if checkpoint.latest_meta(workdir).get(model_lib.EXPORTED):
+    try:
+        meta = checkpoint.latest_meta(workdir)
+    except errors.CheckpointError:
+        return  # training finds one before it that is whole, or says the same
+    if meta.get(model_lib.EXPORTED):
         raise errors.ConfigError(
             f"--workdir {workdir}: is exported for prediction, training cannot go on "
             f"in it; start another one from it by --init-from {workdir}"

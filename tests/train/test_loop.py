@@ -5,6 +5,7 @@ import dataclasses
 import json
 from pathlib import Path
 
+import chex
 import jax
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from cellrec_jax.data.record import Source
 from cellrec_jax.data.survey import Survey
 from cellrec_jax.io.console import Console
 from cellrec_jax.train import loop
+from cellrec_jax.workdir import model
 
 
 class _Manager:
@@ -142,3 +144,25 @@ def test_two_seeds_and_their_feeds_share_a_step_that_waits_for_no_transfer(
     assert found.names["jit(_draw)"] == 1  # weights of both seeds
     several = train("several", **{"train.steps_per_call": 3})
     np.testing.assert_allclose(several, losses, rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_finished_run_whose_last_checkpoint_is_cut_ends_alike(
+    map_experiment, tmp_path, capsys
+):
+    """It goes on from the one before; one that is alone is an error as before."""
+    experiment = methods.changed(map_experiment, {"checkpoint.every": 2})
+    assert run.train_and_evaluate(experiment, tmp_path) == 0
+    before = model.restore(tmp_path).params
+    results = json.loads((tmp_path / "results.json").read_text())["metrics"]
+    for path in (tmp_path / "checkpoints" / "4" / "state").rglob("*"):
+        if path.is_file():
+            path.write_bytes(path.read_bytes()[:50])
+    with pytest.raises(errors.CheckpointError, match="checkpoints/4"):
+        model.restore(tmp_path)
+    assert run.train_and_evaluate(experiment, tmp_path, Console()) == 0
+    said = capsys.readouterr().out
+    assert "step 4 is damaged: that of step 2 is taken" in said.replace("\n", " ")
+    chex.assert_trees_all_equal(before, model.restore(tmp_path).params)
+    found = json.loads((tmp_path / "results.json").read_text())["metrics"]
+    assert found == results

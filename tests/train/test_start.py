@@ -1,15 +1,18 @@
 """Weights to start from: which are taken, which are new, which are refused."""
 
 from pathlib import Path
+import shutil
 
 import chex
 import jax
 import numpy as np
 import pytest
 
-from cellrec_jax import errors, main, methods
+from cellrec_jax import config, errors, main, methods
+from cellrec_jax.io.console import Console
 from cellrec_jax.train import start
-from cellrec_jax.workdir import model
+from cellrec_jax.types import TrainState
+from cellrec_jax.workdir import checkpoint, model
 
 
 @pytest.mark.slow
@@ -81,3 +84,81 @@ def test_other_weights_are_refused_for_a_run_that_has_started():
         start.check(Path("b"), meta)
     with pytest.raises(errors.ConfigError, match="fresh weights"):
         start.check(Path("b"), {"init_from": ""})
+
+
+def _state(step: int) -> TrainState:
+    values = np.random.default_rng(step).normal(size=4000).astype(np.float32)
+    return TrainState(
+        step=np.int32(step),
+        params={"w": values},
+        model_state={},
+        opt_state=(np.zeros(3),),
+        ema_params={},
+    )
+
+
+def _cut(folder: Path) -> None:
+    """Halves the largest file of a folder, as a full disk or a power cut does."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    largest = max(files, key=lambda path: path.stat().st_size)
+    largest.write_bytes(largest.read_bytes()[: largest.stat().st_size // 2])
+
+
+def _saved(workdir: Path, steps: tuple[int, ...]) -> None:
+    with checkpoint.open_manager(workdir, config.CheckpointConfig()) as manager:
+        for step in steps:
+            checkpoint.save(manager, _state(step), {"of": step}, float(step))
+
+
+def _resumed(workdir: Path) -> tuple[checkpoint.Saved | None, list[str]]:
+    lines: list[str] = []
+    console = Console(quiet=True)
+    console.line = lines.append  # type: ignore[method-assign]
+    with checkpoint.open_manager(workdir, config.CheckpointConfig()) as manager:
+        found = start.resume(manager, _state(0), console)
+        if found is not None:  # its step can be saved again
+            checkpoint.save(manager, _state(7), {"of": 7}, 7.0)
+            assert manager.latest_step() == manager.best_step() == 7
+    return found, lines
+
+
+@pytest.mark.parametrize("part", ["", "state", "meta", "metrics"])
+def test_the_checkpoint_before_a_damaged_one_is_taken_and_told(tmp_path, part):
+    _saved(tmp_path, (3, 5, 7))
+    _cut(tmp_path / "checkpoints" / "7" / part)
+    found, lines = _resumed(tmp_path)
+    assert found is not None
+    chex.assert_trees_all_equal(found.state, _state(5))
+    assert found.meta == {"of": 5}
+    (line,) = lines
+    assert "step 7 is damaged: that of step 5 is taken" in line
+    assert str(tmp_path / "checkpoints" / "damaged-7") in line
+    names = {path.name for path in (tmp_path / "checkpoints").iterdir()}
+    assert "damaged-7" in names
+    found, lines = _resumed(tmp_path)
+    assert found is not None
+    chex.assert_trees_all_equal(found.state, _state(7))
+    assert not lines  # what was set aside is behind
+
+
+def test_of_damaged_ones_alone_the_newest_is_named_and_all_stay(tmp_path):
+    _saved(tmp_path, (5, 7))
+    for step in ("5", "7"):
+        _cut(tmp_path / "checkpoints" / step / "state")
+    with pytest.raises(errors.CheckpointError, match="checkpoints/7"):
+        _resumed(tmp_path)
+    assert checkpoint.complete_steps(tmp_path) == [5, 7]
+
+
+def test_no_checkpoint_is_none(tmp_path):
+    assert _resumed(tmp_path) == (None, [])
+
+
+def test_a_score_that_is_cut_is_named_to_who_only_reads(tmp_path):
+    """What the message says to delete is enough."""
+    _saved(tmp_path, (7,))
+    _cut(tmp_path / "checkpoints" / "7" / "metrics")
+    with pytest.raises(errors.CheckpointError, match="7/metrics: cannot be read"):
+        checkpoint.latest_meta(tmp_path)
+    shutil.rmtree(tmp_path / "checkpoints" / "7" / "metrics")
+    assert checkpoint.latest_meta(tmp_path) == {"of": 7}

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from cellrec_jax import config, errors, methods
+from cellrec_jax.io.console import Console
 from cellrec_jax.train import start
 from cellrec_jax.types import TrainState
 from cellrec_jax.workdir import checkpoint, model
@@ -90,7 +91,8 @@ def test_averages_come_with_their_statistics(tmp_path, older, ema):
     chex.assert_trees_all_equal(restored.params, wanted.evaluated.params)
     chex.assert_trees_all_equal(restored.model_state, wanted.evaluated.model_state)
     with checkpoint.open_manager(tmp_path, experiment.checkpoint) as manager:
-        saved = start.resume(manager, filled(0.0), 3)
+        saved = start.resume(manager, filled(0.0), Console(quiet=True))
+    assert saved is not None
     chex.assert_trees_all_equal(saved.state, wanted)
     assert saved.meta["decode"] == DECODE
 

@@ -1,0 +1,88 @@
+"""The files of a run's images, as they were when it began.
+
+Bytes and a checksum of the ends of each file: what was merely copied or touched has not
+changed. Files whose size and time are known are not read again.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+import zlib
+
+from etils import epath
+import jax
+
+from cellrec_jax.data import sets
+from cellrec_jax.data.pixels.files import stamp
+from cellrec_jax.workdir import writer
+
+FILE = "files.json"
+"""Its name in a work directory: file -> [bytes, time in ns, checksum]."""
+_NUM_SHOWN = 3  # files named in a message
+_END_BYTES = 65536
+
+
+def remember(workdir: epath.Path, data: sets.Sets, *, begun: bool) -> None:
+    """Keeps what the files are now, unless training has `begun`.
+
+    Of a run that an earlier version began, what it finds when it goes on.
+    """
+    if jax.process_index() == 0 and not (begun and (workdir / FILE).exists()):
+        files = {str(file): _look(file) for file in _files(data)}
+        if files:
+            writer.write_json(workdir / FILE, files)
+
+
+def changed_lines(workdir: epath.Path, data: sets.Sets) -> list[str]:
+    """A line where files differ from what they were when training began."""
+    known = writer.read_json(workdir / FILE)
+    if not isinstance(known, dict):
+        return []
+    paths = [file for file in _files(data) if _differs(file, known.get(str(file)))]
+    if not paths:
+        return []
+    names = ", ".join(str(path) for path in paths[:_NUM_SHOWN])
+    return [
+        f"warning: {len(paths)} files of images or annotations have changed since this "
+        f"run began ({names}): it goes on with what they hold now; for a run on one "
+        "set give them back, or choose another --workdir"
+    ]
+
+
+def _files(data: sets.Sets) -> Iterator[Path]:
+    """Each file of all splits once."""
+    seen = set()
+    for split in (data.train, data.val, data.test):
+        for image_id in split.image_ids if split.source.files else ():
+            assert split.source.files is not None  # looked at before
+            for file in split.source.files(image_id):
+                if file not in seen:
+                    seen.add(file)
+                    yield file
+
+
+def _differs(file: Path, known: Any) -> bool:
+    """Whether a file is another than it was; one that is new is none."""
+    if known is None:
+        return False
+    size, time, checksum = known
+    now = stamp(file)[1:]
+    if now[0] != size:
+        return True
+    return now[1] != time and _checksum(file) != checksum
+
+
+def _look(file: Path) -> tuple[int, int, int]:
+    return *stamp(file)[1:], _checksum(file)
+
+
+def _checksum(file: Path) -> int:
+    """CRC-32 of a local file's first and last bytes; 0 where it cannot be read."""
+    try:
+        with open(file, "rb") as opened:
+            first = opened.read(_END_BYTES)
+            size = opened.seek(0, 2)
+            opened.seek(max(len(first), size - _END_BYTES))
+            return zlib.crc32(opened.read(), zlib.crc32(first))
+    except OSError:  # of an object store: its bytes alone tell
+        return 0

@@ -1,0 +1,94 @@
+"""One run at a time in a work directory.
+
+The kernel holds the lock, on an open file: a process that is killed leaves none behind.
+"""
+
+from collections.abc import Iterator
+import contextlib
+import errno
+import os
+import socket
+
+from etils import epath
+import jax
+
+from cellrec_jax import errors
+from cellrec_jax.workdir import directory
+
+FILE = "lock"
+"""Its name in a work directory; there while a run holds it, or was killed."""
+
+
+@contextlib.contextmanager
+def hold(
+    workdir: epath.Path, advice: str = "choose another --workdir"
+) -> Iterator[None]:
+    """Keeps other processes from a work directory, which is made if it is not there.
+
+    RunError if another one has it, with who that is and the `advice`. Of several
+    processes the first one holds it. Where nothing can be locked (object stores, some
+    network folders, read-only ones, Windows) nothing is.
+    """
+    directory.make(workdir)
+    number = _open(workdir, advice) if jax.process_index() == 0 else None
+    try:
+        yield
+    finally:
+        if number is not None:
+            # Before it is released: else this removes the file of the next one.
+            with contextlib.suppress(OSError):
+                (workdir / FILE).unlink(missing_ok=True)
+            os.close(number)
+
+
+def _open(workdir: epath.Path, advice: str) -> int | None:
+    """The descriptor of a locked file; None where it cannot be locked."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return None
+    path = os.fspath(workdir / FILE)
+    if "://" in path:
+        return None
+    while True:
+        try:
+            number = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError:
+            return None
+        try:
+            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_there(number, path):
+                _sign(number)
+                return number
+        except OSError as error:
+            holder = _holder(number)
+            os.close(number)
+            if error.errno not in (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES):
+                with contextlib.suppress(OSError):
+                    os.unlink(path)
+                return None
+            raise errors.RunError(
+                f"{workdir}: another run is at work there ({holder}); wait until it "
+                f"has ended, or {advice}"
+            ) from error
+        os.close(number)  # its holder removed it between the two calls
+
+
+def _is_there(number: int, path: str) -> bool:
+    try:
+        return os.path.samestat(os.fstat(number), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _sign(number: int) -> None:
+    """Says who holds the file, for those who are refused."""
+    text = f"process {os.getpid()} on {socket.gethostname()}"
+    with contextlib.suppress(OSError):  # a full disk
+        os.ftruncate(number, 0)
+        os.pwrite(number, text.encode(), 0)
+
+
+def _holder(number: int) -> str:
+    text = os.pread(number, 300, 0).decode(errors="replace").strip()
+    return text or "of an unknown process"

@@ -1,0 +1,123 @@
+"""Files of images that changed since a run began: told; copies and touches are not."""
+
+import os
+from pathlib import Path
+import shutil
+
+from etils import epath
+import h5py
+import pytest
+
+from cellrec_jax import methods
+from cellrec_jax.config import Experiment
+from cellrec_jax.data import sets
+from cellrec_jax.workdir import directory, image_files
+
+
+@pytest.fixture
+def root(bcdata_folder, tmp_path) -> Path:
+    return shutil.copytree(bcdata_folder, tmp_path / "images")
+
+
+@pytest.fixture
+def experiment(tiny_experiment, root) -> Experiment:
+    changes = {"data.root": str(root), "data.train_ids": "0-3"}
+    changes |= {"data.val_ids": "4", "data.test_ids": "5"}
+    return methods.changed(tiny_experiment, changes)
+
+
+def _started(experiment: Experiment, workdir: Path) -> list[str]:
+    """What a start or a resumed one says; there is a checkpoint from then on."""
+    data = sets.open_sets(experiment.data, 0)
+    place = epath.Path(workdir)
+    directory.check(experiment, place)
+    directory.claim(experiment, place, data)
+    lines = image_files.changed_lines(place, data)
+    (workdir / "checkpoints" / "2").mkdir(parents=True, exist_ok=True)
+    return lines
+
+
+def _move_a_point(root: Path, index: int) -> Path:
+    """The same number of points, of bytes, and another place; the file."""
+    for path in sorted(root.glob(f"annotations/*/{index}.h5")):
+        size = path.stat().st_size
+        with h5py.File(path, "r+") as file:
+            points = file["coordinates"]
+            if not len(points):
+                continue
+            points[0] = points[0] + 1
+        assert path.stat().st_size == size
+        return path
+    raise AssertionError(f"image {index} has no cell")
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_a_changed_file_is_named_at_every_resume(experiment, root, tmp_path, split):
+    index = {"train": 2, "val": 4, "test": 5}[split]
+    workdir = tmp_path / "run"
+    workdir.mkdir()
+    assert not _started(experiment, workdir)
+    file = _move_a_point(root, index)
+    for _ in range(2):
+        (line,) = _started(experiment, workdir)
+        assert "1 files" in line
+        assert str(file) in line
+
+
+def test_an_image_of_another_size_is_named(experiment, root, tmp_path):
+    workdir = tmp_path / "run"
+    workdir.mkdir()
+    _started(experiment, workdir)
+    with (root / "images" / "1.png").open("ab") as file:
+        file.write(b"x")
+    (line,) = _started(experiment, workdir)
+    assert str(root / "images" / "1.png") in line
+
+
+def test_what_is_copied_or_touched_has_not_changed(experiment, root, tmp_path):
+    workdir = tmp_path / "run"
+    workdir.mkdir()
+    _started(experiment, workdir)
+    other = shutil.copytree(root, tmp_path / "other")
+    shutil.rmtree(root)
+    other.rename(root)
+    for path in root.rglob("*"):
+        os.utime(path, (1, 1))
+    assert not _started(experiment, workdir)
+
+
+def test_before_training_files_may_change(experiment, root, tmp_path):
+    workdir = tmp_path / "run"
+    workdir.mkdir()
+    _started(experiment, workdir)
+    shutil.rmtree(workdir / "checkpoints")
+    _move_a_point(root, 0)
+    assert not _started(experiment, workdir)
+    assert not _started(experiment, workdir)
+
+
+def test_files_are_read_again_only_where_their_time_is_another(
+    experiment, root, tmp_path, monkeypatch
+):
+    workdir = tmp_path / "run"
+    workdir.mkdir()
+    _started(experiment, workdir)
+    read: list[Path] = []
+    checksum = image_files._checksum
+
+    def noted(path: Path) -> int:
+        read.append(path)
+        return checksum(path)
+
+    monkeypatch.setattr(image_files, "_checksum", noted)
+    touched = root / "images" / "3.png"
+    os.utime(touched)
+    assert not _started(experiment, workdir)
+    assert [Path(path) for path in read] == [touched]
+
+
+def test_images_in_memory_have_no_files(tiny_experiment, tmp_path):
+    data = sets.open_sets(tiny_experiment.data, 0)
+    image_files.remember(epath.Path(tmp_path), data, begun=False)
+    assert not image_files.changed_lines(epath.Path(tmp_path), data)
+    assert not list(tmp_path.iterdir())
