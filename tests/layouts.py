@@ -33,6 +33,7 @@ _DATA = {
     "optim.learning_rate": "0.01",
 }
 _WHOLE = {"data.crop_hw": "0,0"}
+_ONE_CLASS = {"data.classes": "cell=positive+negative"}
 _BOXES = {
     "model.backbone": "tiny",
     "model.channels": "8",
@@ -73,7 +74,7 @@ RUNS: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "heatmap_pu": ("c2c12_pseudo:demo", {**_WHOLE, **_ROUNDS}),
     "multitask": ("cytoplasm_multitask:demo", _DECODERS),
     "estimate_mask": ("cytoplasm_multitask:estimate_mask", _MASKS),
-    "vicar": ("c2c12_vicar", {**_WHOLE, "batch_size": "4", "total_steps": "1"}),
+    "vicar": ("c2c12_vicar", {**_WHOLE, **_ONE_CLASS, "total_steps": "1"}),
 }
 """Method -> configuration and keys of a run of seconds, with all of its stages."""
 

@@ -198,3 +198,25 @@ def test_a_run_goes_on_on_another_layout(tmp_path, before, after):
     parameters, results = layouts.compare(one, other)
     assert parameters < 1e-6
     assert results < 1e-5
+
+
+@pytest.mark.slow
+def test_two_processes_predict_what_one_does(tmp_path, trained, bcdata_folder):
+    """A file that is no image costs only itself, whoever meets it."""
+    shutil.copytree(bcdata_folder / "images", tmp_path / "images")
+    (tmp_path / "images" / "6.png").write_bytes(b"no image")
+    for name, layout in (("one", (1, 1)), ("two", (2, 1))):
+        paths = f"--input {tmp_path / 'images'} --output {tmp_path / name}"
+        command = f"--mode predict --workdir {trained} {paths}".split()
+        processes = layouts.start(command, *layout)
+        assert _end(processes) == [2] * len(processes)
+    one, two = (
+        {path.relative_to(tmp_path / name) for path in (tmp_path / name).rglob("*")}
+        for name in ("one", "two")
+    )
+    assert one == two
+    for path in (*one, Path("summary.csv")):
+        if path.suffix in (".csv", ".geojson", ".png"):
+            texts = [(tmp_path / name / path).read_bytes() for name in ("one", "two")]
+            rows = [sorted(text.splitlines()) for text in texts]
+            assert rows[0] == rows[1], path

@@ -18,7 +18,7 @@ from cellrec_jax.config import DataConfig, Experiment
 from cellrec_jax.io import geojson, table
 from cellrec_jax.io.console import Console
 from cellrec_jax.methods import heatmap_pu
-from cellrec_jax.predict import blank, files, find_inputs, work
+from cellrec_jax.predict import blank, files, find_inputs, journal, work
 from cellrec_jax.predict.predictor import Predictor
 from cellrec_jax.types import Detections, Method
 from cellrec_jax.workdir.model import Model
@@ -302,6 +302,28 @@ def test_what_a_killed_call_left_is_replaced(predictor, tmp_path, console):
     assert rows[1]["class"] == "negative"
     lines = (out / "predict.jsonl").read_text().splitlines()
     assert [json.loads(line)["image"] for line in lines] == ["0.png", "1.png"]
+
+
+def test_what_another_process_finished_is_taken_over(
+    predictor, tmp_path, console, monkeypatch
+):
+    """Killed before the first process could put their tables together."""
+    paths = [save(tmp_path / "in" / f"{n}.png") for n in range(3)]
+    out = tmp_path / "out"
+    place = out / ".part-1"
+    with monkeypatch.context() as second:
+        second.setattr(journal, "own_tables", lambda _: place)
+        files.predict_files(predictor, paths[:2], out, console)
+    assert len(read(place / "detections.csv")) == 2
+    assert not read(out / "detections.csv")
+    with (place / "predict.jsonl").open("a") as file:
+        file.write('{"image": "2.p')
+    counted, seen = count(predictor)
+    files.predict_files(counted, paths, out, console)
+    assert len(seen) == 1
+    rows = read(out / "detections.csv")
+    assert [row["image"] for row in rows] == ["0.png", "1.png", "2.png"]
+    assert not place.exists()
 
 
 @pytest.mark.parametrize("lost", ["0.png.geojson", "0.png.overlay.png", "in/0.png"])
