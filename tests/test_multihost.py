@@ -32,7 +32,7 @@ JAX = {
 def free_port():
     with socket.socket() as free:
         free.bind(("localhost", 0))
-        yield free.getsockname()[1]
+        return free.getsockname()[1]
 
 
 @pytest.mark.parametrize(
@@ -99,6 +99,18 @@ def test_a_port_in_use_is_told():
         used.listen()
         with pytest.raises(errors.ConfigError, match="name a free port"):
             multihost.join(f"localhost:{used.getsockname()[1]},2,0", wait_s=0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["calibrated_rcnn", "heatmap_pu"])
+def test_two_processes_equal_one(tmp_path, method):
+    """Boxes, and rounds; `python -m tests.layouts` has all methods and layouts."""
+    for name, layout in (("one", (1, 4)), ("two", (2, 2))):
+        command = layouts.arguments(method, tmp_path / name)
+        layouts.finish(layouts.start(command, *layout))
+    parameters, results = layouts.compare(tmp_path / "one", tmp_path / "two")
+    assert parameters < 1e-6
+    assert results < 1e-6
 
 
 def _after_steps(workdir: Path, number: int) -> None:
