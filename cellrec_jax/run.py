@@ -54,6 +54,7 @@ def train_and_evaluate(
     workdir = epath.Path(workdir)
     init_from = None if init_from is None else epath.Path(init_from)
     with directory.unless_refused(workdir, _IN_WORKDIR), lock.hold(workdir):
+        directory.remove_left(workdir, _IN_WORKDIR)
         try:
             return _train_and_evaluate(experiment, workdir, console, init_from, data)
         except interrupt.Interrupted as stop:  # of one of several processes

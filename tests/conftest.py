@@ -52,13 +52,8 @@ _take_share_of_cores()  # before JAX makes its devices
 jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
-collect_ignore = [
-    "fuzz.py",
-    "mutants.py",
-    "fingerprints.py",
-    "layouts.py",
-    "fake_gcs.py",
-]  # commands
+collect_ignore = ["fuzz.py", "mutants.py", "fingerprints.py", "layouts.py"]
+collect_ignore += ["faults.py"]  # commands
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 
+from etils import epath
 import jax
 import numpy as np
 from PIL import Image
@@ -18,6 +19,7 @@ import cellrec_jax
 from cellrec_jax import errors, main, startup
 from cellrec_jax.data.synthetic import source as synthetic
 from cellrec_jax.io import geojson
+from cellrec_jax.workdir import lock
 
 
 def test_train_writes_results(trained):
@@ -39,6 +41,20 @@ def test_evaluate_any_folder(trained, bcdata_folder, tmp_path, capsys):
     rows = (output / "predictions" / "per_image.csv").read_text().splitlines()
     assert len(rows) == 1 + 6
     assert (workdir / "results.json").read_bytes() == before
+
+
+def test_results_of_a_run_at_work_are_its_own(trained, tmp_path, capsys):
+    """Those that go elsewhere are measured meanwhile."""
+    workdir = shutil.copytree(trained, tmp_path / "copy")
+    before = (workdir / "results.json").read_bytes()
+    arguments = ["--mode", "evaluate", "--workdir", str(workdir)]
+    with lock.hold(epath.Path(workdir)):
+        assert main.run(arguments) == 1
+        assert "or give another --output" in capsys.readouterr().err
+        assert (workdir / "results.json").read_bytes() == before
+        assert main.run([*arguments, "--output", str(tmp_path / "out")]) == 0
+    assert main.run(arguments) == 0
+    assert not (workdir / lock.FILE).exists()
 
 
 def test_a_threshold_of_the_command_line_is_that_of_all_classes(trained, tmp_path):

@@ -6,6 +6,7 @@ import errno
 import os
 from pathlib import Path
 import re
+import shutil
 import tempfile
 import time
 import uuid
@@ -25,6 +26,7 @@ _ADVICE = {
     errno.EEXIST: "a file is in the way of its folder",
 }
 _FOLDER = re.compile(r"\.tmp-[0-9a-f]{32}")
+_LEFT = re.compile(r"\.tmp-[0-9a-f]{32}(\..*)?")
 _OLD_S = 24 * 3600.0
 
 
@@ -87,6 +89,25 @@ def remove_old_folders(folder: epath.Path) -> None:
                 and time.time() - path.stat().mtime > _OLD_S
             ):
                 path.rmtree()
+
+
+def remove_left(
+    folder: epath.Path, *, below: bool = False, older_s: float = _OLD_S
+) -> None:
+    """Deletes what killed processes were writing in a folder, or anywhere `below` too.
+
+    A younger one may be of a process that is still at work; 0 seconds where there is
+    none. Nothing is left in object stores.
+    """
+    if "://" in os.fspath(folder):
+        return
+    for path in Path(folder).glob("**/.tmp-*" if below else ".tmp-*"):
+        with contextlib.suppress(OSError):  # read-only, or gone
+            if (
+                _LEFT.fullmatch(path.name)
+                and time.time() - path.stat().st_mtime >= older_s
+            ):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _failure(path: str | os.PathLike[str], error: OSError) -> errors.RunError:

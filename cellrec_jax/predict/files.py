@@ -10,7 +10,7 @@ from etils import epath
 import jax
 
 from cellrec_jax import errors, hosts
-from cellrec_jax.io import table
+from cellrec_jax.io import atomic, table
 from cellrec_jax.io.console import Console
 from cellrec_jax.predict import frame as frames
 from cellrec_jax.predict import journal, provenance, summary
@@ -64,6 +64,7 @@ def predict_files(
     hosts.wait("predict: plan")
 
     def begin() -> None:
+        atomic.remove_left(output, below=True)
         num_lost = journal.begin(output, plan.done, table.columns_of(kept=all_scores))
         for line in _start_lines(plan, output, num_lost):
             console.line(line)

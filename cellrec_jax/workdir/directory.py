@@ -8,9 +8,10 @@ from etils import epath
 import jax
 
 from cellrec_jax import config as config_lib
-from cellrec_jax import errors, methods
+from cellrec_jax import errors, hosts, methods
 from cellrec_jax.config import Experiment
 from cellrec_jax.data import sets, survey
+from cellrec_jax.io import atomic
 from cellrec_jax.workdir import checkpoint, export, image_files, writer
 
 Flat = dict[str, Any]
@@ -19,6 +20,7 @@ Flat = dict[str, Any]
 _NUM_SHOWN = 3  # ids named in a message
 _FILES: tuple[str, ...] = ("config.json", "splits.json", survey.FILE, image_files.FILE)
 _FILES += ("metrics.jsonl", "checkpoints")
+_RESULTS = ("figures", "predictions")
 _CHECKPOINTS = tuple(
     f"{folder}checkpoints/[0-9]*" for folder in ("", "*/*/", "*/*/*/")
 )  # its own, of stages
@@ -66,6 +68,18 @@ def unless_refused(workdir: epath.Path, stages: Stages = NO_STAGES) -> Iterator[
                 with contextlib.suppress(OSError):  # as of others' files in it
                     path.rmdir()
         raise
+
+
+def remove_left(workdir: epath.Path, stages: Stages = NO_STAGES) -> None:
+    """Deletes what killed runs were writing; only who holds the lock may.
+
+    Folders that others write to, as of predictions, stay as they are. Of several
+    processes the first one deletes.
+    """
+    if hosts.is_first():
+        atomic.remove_left(workdir, older_s=0)
+        for name in (*stages.files, *_RESULTS):
+            atomic.remove_left(workdir / name, below=True, older_s=0)
 
 
 def _remove(path: epath.Path) -> None:

@@ -35,6 +35,7 @@ def write(model: model_lib.Model, experiment: Experiment, output: epath.Path) ->
     weights = _Weights(model.step, model.params, model.model_state)
     stored = config_lib.to_json(experiment)
     stored["eval"]["weights"] = "last"  # there are no others
+    atomic.remove_old_folders(output.parent)
     with atomic.atomic_folder(output) as part:
         manager = checkpoint.open_manager(part, CheckpointConfig())
         checkpoint.save(manager, weights, {**model.meta, model_lib.EXPORTED: True})

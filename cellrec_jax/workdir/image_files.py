@@ -10,8 +10,8 @@ from typing import Any
 import zlib
 
 from etils import epath
-import jax
 
+from cellrec_jax import hosts
 from cellrec_jax.data import sets
 from cellrec_jax.data.pixels.files import stamp
 from cellrec_jax.workdir import writer
@@ -27,7 +27,7 @@ def remember(workdir: epath.Path, data: sets.Sets, *, begun: bool) -> None:
 
     Of a run that an earlier version began, what it finds when it goes on.
     """
-    if jax.process_index() == 0 and not (begun and (workdir / FILE).exists()):
+    if hosts.is_first() and not (begun and (workdir / FILE).exists()):
         files = {str(file): _look(file) for file in _files(data)}
         if files:
             writer.write_json(workdir / FILE, files)

@@ -10,9 +10,8 @@ import os
 import socket
 
 from etils import epath
-import jax
 
-from cellrec_jax import errors
+from cellrec_jax import errors, hosts
 from cellrec_jax.workdir import directory
 
 FILE = "lock"
@@ -26,11 +25,16 @@ def hold(
     """Keeps other processes from a work directory, which is made if it is not there.
 
     RunError if another one has it, with who that is and the `advice`. Of several
-    processes the first one holds it. Where nothing can be locked (object stores, some
-    network folders, read-only ones, Windows) nothing is.
+    processes all must call this, the first one holds it. Where nothing can be locked
+    (object stores, some network folders, read-only ones, Windows) nothing is.
     """
     directory.make(workdir)
-    number = _open(workdir, advice) if jax.process_index() == 0 else None
+    number, refused = _open(workdir) if hosts.is_first() else (None, "")
+    if refused := hosts.gather(refused.encode())[0].decode():
+        raise errors.RunError(
+            f"{workdir}: another run is at work there ({refused}); wait until it has "
+            f"ended, or {advice}"
+        )
     try:
         yield
     finally:
@@ -41,36 +45,33 @@ def hold(
             os.close(number)
 
 
-def _open(workdir: epath.Path, advice: str) -> int | None:
-    """The descriptor of a locked file; None where it cannot be locked."""
+def _open(workdir: epath.Path) -> tuple[int | None, str]:
+    """The descriptor of a locked file, None where it cannot be; who else has it."""
     try:
         import fcntl
     except ImportError:  # Windows
-        return None
+        return None, ""
     path = os.fspath(workdir / FILE)
     if "://" in path:
-        return None
+        return None, ""
     while True:
         try:
             number = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         except OSError:
-            return None
+            return None, ""
         try:
             fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if _is_there(number, path):
                 _sign(number)
-                return number
+                return number, ""
         except OSError as error:
             holder = _holder(number)
             os.close(number)
-            if error.errno not in (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES):
-                with contextlib.suppress(OSError):
-                    os.unlink(path)
-                return None
-            raise errors.RunError(
-                f"{workdir}: another run is at work there ({holder}); wait until it "
-                f"has ended, or {advice}"
-            ) from error
+            if error.errno in (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES):
+                return None, holder
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+            return None, ""
         os.close(number)  # its holder removed it between the two calls
 
 

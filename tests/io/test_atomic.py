@@ -128,3 +128,24 @@ def _temporary_name(folder):
     with contextlib.suppress(KeyError), atomic.atomic_folder(folder / "x") as part:
         raise KeyError(part.name)
     return part.name
+
+
+def test_what_killed_processes_left_is_deleted_by_its_name_and_age(tmp_path):
+    deep = tmp_path / "a" / "b"
+    deep.mkdir(parents=True)
+    name = f".tmp-{'0a' * 16}"
+    left = [tmp_path / f"{name}.json", deep / f"{name}.png", tmp_path / "a" / name]
+    left[-1].mkdir()
+    for path in (*left[:2], left[2] / "inside", deep / ".tmp-of-others.json"):
+        path.touch()
+    folder = epath.Path(tmp_path)
+    atomic.remove_left(folder, below=True)
+    assert all(path.exists() for path in left)  # they are young
+    os.utime(left[1], (1, 1))
+    atomic.remove_left(folder, below=True)
+    assert [path.exists() for path in left] == [True, False, True]
+    atomic.remove_left(folder, older_s=0)
+    assert [path.exists() for path in left] == [False, False, True]
+    atomic.remove_left(folder, below=True, older_s=0)
+    assert [path.name for path in deep.iterdir()] == [".tmp-of-others.json"]
+    assert list((tmp_path / "a").iterdir()) == [deep]

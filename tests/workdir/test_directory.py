@@ -4,6 +4,7 @@ import dataclasses
 import json
 import shutil
 
+from etils import epath
 import pytest
 
 from cellrec_jax import config, errors, methods
@@ -99,3 +100,18 @@ def test_workdir_under_a_file_is_one_line(tiny_experiment, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(errors.RunError, match="choose another --workdir"):
         directory.check(tiny_experiment, tmp_path / "file" / "run")
+
+
+def test_what_a_killed_run_was_writing_goes_but_not_what_others_write(tmp_path):
+    name = f".tmp-{'0a' * 16}.json"
+    own = [tmp_path, tmp_path / "figures", tmp_path / "rounds" / "0"]
+    others = [tmp_path / "predict", tmp_path / "evaluate-set" / "figures"]
+    for folder in (*own, *others):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    stages = directory.Stages(files=("rounds",))
+    directory.remove_left(epath.Path(tmp_path), stages)
+    assert [(folder / name).exists() for folder in (*own, *others)] == [
+        *[False] * 3,
+        *[True] * 2,
+    ]
