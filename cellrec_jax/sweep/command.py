@@ -30,9 +30,10 @@ by image; --publish copies them into another folder, the overlays as a smaller f
 Runs whose results.json is there, of the same configuration, are skipped; Ctrl-C lets
 those that run save, and the same command goes on. With --published and --publish
 several machines can complete one table. --dry-run prints what is missing, one command a
-line, as an array job of a scheduler takes it, and --table-only makes the table of what
-that has run. Ends with 0, with 1 if a run failed, 2 for wrong usage, 130 after Ctrl-C,
-141 if nothing reads what it prints any more."""
+line with its number, which --run takes, as a task of an array job does. Such a task
+writes its run's folder alone; --table-only makes the table of what has run. Ends with
+0, with 1 if a run failed, 2 for wrong usage, 130 after Ctrl-C, 143 after SIGTERM, 141
+if nothing reads what it prints any more."""
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -68,7 +69,14 @@ def _parser() -> argparse.ArgumentParser:
         help="of the runs these alone, such as: --only ours q=0.4 seed=0",
     )
     add("--workers", type=int, default=1, help="runs at a time")
-    add("--dry-run", action="store_true", help="print the commands, one a line")
+    add(
+        "--run",
+        type=int,
+        metavar="I",
+        help="of the runs that --only leaves the I-th alone, from 0, whatever is done; "
+        "writes no table",
+    )
+    add("--dry-run", action="store_true", help="print the commands and their numbers")
     add("--table-only", action="store_true", help="run nothing")
     add(
         "--publish",
@@ -102,12 +110,21 @@ def _path(text: str) -> Path:
 def _run(flags: argparse.Namespace) -> int:
     if flags.workers < 1:
         raise errors.ConfigError(f"--workers {flags.workers}: give 1 or more")
+    if flags.run is not None and (flags.publish is not None or flags.table_only):
+        raise errors.ConfigError(
+            f"--run {flags.run}: writes no table; leave it out where --table-only or "
+            "--publish is given"
+        )
     sweep = parse.read(flags.sweep)
     if flags.publish is not None:  # now, not after hours of runs
         published.require(flags.publish, sweep)
     folder = flags.workdir / sweep.name
     runs = plan.expand(sweep, _overrides(flags))
-    chosen = {one.name for one in plan.select(runs, flags.only)}
+    selected = plan.select(runs, flags.only)
+    numbers = {one.name: number for number, one in enumerate(selected)}
+    if flags.run is not None:
+        selected = (plan.pick(selected, flags.run),)
+    chosen = {one.name for one in selected}
     jobs = [state.prepare(one, folder) for one in runs]
     if flags.publish is not None:
         published.require_all(
@@ -121,15 +138,19 @@ def _run(flags: argparse.Namespace) -> int:
     missing = [job for job in jobs if job.run.name in chosen - done]
     num_before = len(chosen) - len(missing)
     if flags.dry_run:
-        for job in missing:
-            _say(shlex.join(runner.command(job)))
-        _note(f"{num_before} of {len(chosen)} runs are done")
+        ahead = [numbers[job.run.name] for job in missing]
+        for number, job in zip(ahead, missing, strict=True):
+            _say(f"{shlex.join(runner.command(job))}  # --run {number}")
+        array = f"; the others: --array={plan.ranges(ahead)}" if ahead else ""
+        _note(f"{num_before} of {len(chosen)} runs are done{array}")
         return 0
     if flags.table_only:
         # The table needs no images: without --root any folder's results are meant.
         ignored = () if flags.root else ("data.root",)
         _write(sweep, jobs, before, folder, flags.publish, ignored)
         return 0
+    if flags.run is not None:  # no table: tasks run side by side
+        return _execute(sweep, missing, num_before, 1)
     code = _execute(sweep, missing, num_before, flags.workers)
     _write(sweep, jobs, before, folder, flags.publish)
     return code

@@ -1,6 +1,6 @@
 """Which runs a sweep asks for: its rows x axes x seeds x folds."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 import dataclasses
 import difflib
 import itertools
@@ -132,6 +132,27 @@ def select(runs: Sequence[Run], only: Sequence[str]) -> tuple[Run, ...]:
         wanted.setdefault(kind if equals else "row", set()).add(word)
     kinds = wanted.values()
     return tuple(run for run in runs if all(words & _words(run) for words in kinds))
+
+
+def pick(runs: Sequence[Run], number: int) -> Run:
+    """The run at a place, from 0; ConfigError if there are fewer."""
+    if not 0 <= number < len(runs):
+        last = f", the last is --run {len(runs) - 1}" if runs else ""
+        raise errors.ConfigError(
+            f"--run {number}: of {len(runs)} runs{last}; --dry-run numbers them"
+        )
+    return runs[number]
+
+
+def ranges(numbers: Iterable[int]) -> str:
+    """Writes ascending numbers as array jobs take them: `0-2,5`."""
+    parts: list[list[int]] = []
+    for number in numbers:
+        if parts and parts[-1][-1] == number - 1:
+            parts[-1].append(number)
+        else:
+            parts.append([number])
+    return ",".join("-".join(map(str, dict.fromkeys((p[0], p[-1])))) for p in parts)
 
 
 def _words(run: Run) -> set[str]:

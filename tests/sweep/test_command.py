@@ -80,9 +80,43 @@ def test_dry_run_prints_commands_alone(sweep, order, tmp_path, capsys):
     assert len(out) == 4
     assert "--config ki67_bde:small --workdir" in out[0]
     assert f"--config.data.root={tmp_path}" in out[0]
-    assert said.err == "0 of 4 runs are done\n"
+    assert [line.rpartition("  # ")[2] for line in out] == [
+        "--run 0",
+        "--run 1",
+        "--run 2",
+        "--run 3",
+    ]
+    assert said.err == "0 of 4 runs are done; the others: --array=0-3\n"
     assert order() == []
     assert not (tmp_path / "out").exists()
+
+
+def test_a_run_by_number_writes_its_folder_alone(sweep, order, tmp_path, capsys):
+    """Its number is that among the chosen, whatever is done."""
+    only = ["--only", "kept=1.0"]
+    assert sweep(*only, "--run", "1") == 0
+    assert order() == ["plain/kept=1.0/seed1"]
+    assert [path.name for path in (tmp_path / "out/trial").iterdir()] == ["plain"]
+    assert sweep(*only, "--run", "1") == 0
+    assert order() == []
+    assert "0 done, 1 were, 0 failed, 0 left" in capsys.readouterr().out
+    assert sweep("--run", "5") == 0
+    assert order() == ["bde/seed1"]
+    assert sweep("--dry-run") == 0
+    said = capsys.readouterr()
+    assert "2 of 6 runs are done; the others: --array=0-3\n" in said.err
+    last = said.out.splitlines()[-1]
+    assert "out/trial/plain/kept=0.1/seed1 " in last
+    assert last.endswith("  # --run 3")
+    names = {path.name for path in (tmp_path / "out/trial").iterdir()}
+    assert names == {"plain", "bde"}
+
+
+@pytest.mark.usefixtures("no_figure")
+def test_a_failed_run_by_number_is_told(sweep, monkeypatch, capsys):
+    monkeypatch.setenv("FAIL", "bde/seed0")
+    assert sweep("--run", "2") == 1
+    assert "failed: bde/seed0: exit code 1: error: boom (" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("no_figure")
@@ -257,6 +291,9 @@ def _write_overlay(workdir):
     [
         (["--only", "bd"], "did you mean bde?"),
         (["--workers", "0"], "--workers 0"),
+        (["--run", "6"], "--run 6: of 6 runs, the last is --run 5"),
+        (["--run", "-1"], "--run -1: of 6 runs"),
+        (["--run", "0", "--table-only"], "--run 0: writes no table"),
         (
             ["--set", "refine.rounds=1"],
             "plain/kept=0.1/seed0: --config.refine.rounds: no such key",

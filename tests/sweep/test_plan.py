@@ -122,3 +122,8 @@ def test_shipped_sweeps_have_distinct_runs(path):
     assert len({run.name for run in runs}) == len(runs)
     settings = {(run.config, *sorted(run.overrides.items())) for run in runs}
     assert len(settings) == len(runs)
+
+
+def test_ranges_as_array_jobs_take_them():
+    assert plan.ranges([0, 1, 2, 5, 7, 8]) == "0-2,5,7-8"
+    assert plan.ranges([]) == ""
