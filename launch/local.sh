@@ -1,0 +1,115 @@
+#!/usr/bin/env bash
+# One experiment as several processes of one machine: one a GPU, or on CPUs, to try it.
+# Fill in:
+#   --processes N     default: as many as nvidia-smi lists, else 1
+#   --restarts N      how often all start again after one has died (default 3)
+#   PYTHON=python3    the interpreter that has cellrec_jax
+#   GRACE_S=10        seconds that processes have to end in, after one died
+# and, after these two flags, those of python -m cellrec_jax.main, always with --workdir:
+#
+#   launch/local.sh --processes 2 --config ki67_bde:demo --workdir runs/demo
+#
+# Says which process died and how. Ctrl-C and SIGTERM reach all, which save and end with
+# 130 or 143; the same command goes on. Needs bash 5.1.
+set -uo pipefail
+set -m # each process is a group of its own: the terminal's Ctrl-C comes from here, once
+
+say() { echo "local.sh: $*" >&2; }
+usage() {
+  say "$1"
+  exit 2
+}
+((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] >= 501)) || usage "needs bash 5.1 or later"
+
+gpus=0
+if command -v nvidia-smi >/dev/null; then
+  gpus=$(nvidia-smi -L 2>/dev/null | grep -c '^GPU')
+fi
+processes=$((gpus > 1 ? gpus : 1))
+restarts=3
+while [[ ${1-} == --processes || ${1-} == --restarts ]]; do
+  [[ ${2-} =~ ^[0-9]+$ ]] || usage "$1 ${2-}: give a number"
+  if [[ $1 == --processes ]]; then processes=$2; else restarts=$2; fi
+  shift 2
+done
+((processes > 0)) || usage "--processes $processes: give 1 or more"
+((gpus == 0 || processes <= gpus)) ||
+  usage "--processes $processes: nvidia-smi lists $gpus GPUs; give fewer"
+[[ " $*" == *" --workdir"* ]] || usage "give --workdir DIR, where a restart goes on"
+
+python=${PYTHON:-python3}
+declare -A ids # pid of a process that runs -> its number
+stopping=""    # the signal that asked for the end
+
+forward() {
+  stopping=$1
+  if ((${#ids[@]})); then kill -s "$1" "${!ids[@]}" 2>/dev/null; fi
+}
+trap 'forward INT' INT
+trap 'forward TERM' TERM HUP
+
+start() {
+  local port id
+  port=$("$python" -c 'import socket; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1])') ||
+    usage "$python does not start; name another by PYTHON="
+  for ((id = 0; id < processes; id++)); do
+    (
+      if ((processes > 1)); then
+        export JAX_COORDINATOR_ADDRESS=127.0.0.1:$port
+        export JAX_NUM_PROCESSES=$processes JAX_PROCESS_ID=$id
+        if ((gpus)); then export JAX_LOCAL_DEVICE_IDS=$id; fi
+      fi
+      exec "$python" -m cellrec_jax.main "$@" </dev/null
+    ) &
+    ids[$!]=$id
+  done
+  # A signal may have come before there was a process to tell.
+  if [[ $stopping ]]; then forward "$stopping"; fi
+}
+
+# Others of one that died wait for it: they are told to end, then made to.
+stop_others() {
+  local pid tenth
+  ((${#ids[@]})) || return
+  kill -s TERM "${!ids[@]}" 2>/dev/null
+  for ((tenth = 0; tenth < 10 * ${GRACE_S:-10}; tenth++)); do
+    kill -0 "${!ids[@]}" 2>/dev/null || break
+    sleep 0.1
+  done
+  for pid in "${!ids[@]}"; do kill -s KILL -- "-$pid" 2>/dev/null; done
+}
+
+# Waits for all; `code` is 0, or that of the first which did not end well.
+finish() {
+  local pid ended
+  code=0
+  while ((${#ids[@]})); do
+    wait -n -p pid "${!ids[@]}" 2>/dev/null
+    ended=$?
+    [[ ${pid-} ]] || continue # a signal came
+    ((ended == 0 || code)) || code=$ended
+    case $ended in
+    0 | 130 | 143) unset "ids[$pid]" ;;
+    *)
+      say "process ${ids[$pid]} of $processes ended with $ended$(signal "$ended")"
+      unset "ids[$pid]"
+      kill -s KILL -- "-$pid" 2>/dev/null # what it had started
+      if [[ -z $stopping ]] && ((ended == code)); then stop_others; fi
+      ;;
+    esac
+  done
+}
+
+signal() { if (($1 > 128)); then echo " (signal $(kill -l "$1"))"; fi; }
+
+for ((attempt = 0; ; attempt++)); do
+  start "$@"
+  finish
+  case $code in 0 | 2 | 130 | 143) exit "$code" ;; esac
+  [[ $stopping ]] && exit "$code"
+  if ((attempt >= restarts)); then
+    say "gives up after $restarts restarts; repeat the command to go on"
+    exit "$code"
+  fi
+  say "starts all again from what is saved ($((attempt + 1)) of $restarts)"
+done

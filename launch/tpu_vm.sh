@@ -1,0 +1,177 @@
+#!/usr/bin/env bash
+# One experiment on a TPU slice of Google Cloud, on all of its VMs.
+# Fill in, as variables of the environment (gcloud auth login and a project come first):
+#   NAME, ZONE              of the TPU, as cellrec and us-west4-a
+#   TYPE, VERSION           as v5litepod-16 and v2-alpha-tpuv5-lite
+#
+#   launch/tpu_vm.sh [--dry-run] [--spot] [--queued] [--retry N] STEP [FLAGS OF A RUN]
+#   launch/tpu_vm.sh --spot --retry 5 all --config ki67_bde --workdir gs://BUCKET/ki67
+#
+# STEP: create, install (this checkout, as committed), run (on all VMs, without waiting),
+# follow (the first VM's output to the run's end), stop (the run saves), delete; or all,
+# which deletes whatever happens and, after a preemption, starts anew --retry times.
+# --dry-run prints every command and runs none. --queued asks as a queued resource.
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+
+say() { echo "tpu_vm.sh: $*" >&2; }
+usage() {
+  say "$1"
+  exit 2
+}
+dry=0 queued=0 retries=0 spot=""
+poll=${POLL_S:-60} # seconds between questions and tries
+while [[ ${1-} == --* ]]; do
+  case $1 in
+  --dry-run) dry=1 ;;
+  --spot) spot=--spot ;;
+  --queued) queued=1 ;;
+  --retry)
+    [[ ${2-} =~ ^[0-9]+$ ]] || usage "--retry ${2-}: give a number"
+    retries=$2
+    shift
+    ;;
+  *) usage "$1: no such flag; those of the run come after the step" ;;
+  esac
+  shift
+done
+step=${1-}
+(($#)) && shift
+for name in NAME ZONE TYPE VERSION; do
+  [[ ${!name-} ]] || usage "$name is not set; see the head of launch/tpu_vm.sh"
+done
+# shellcheck disable=SC2153
+tpu=$NAME
+
+# Words as a shell reads them, in quotes where they need some.
+quoted() {
+  local word escaped="'\\''"
+  for word in "$@"; do
+    case $word in
+    *[!A-Za-z0-9_./:=@%+,-]* | "") printf "'%s' " "${word//\'/$escaped}" ;;
+    *) printf '%s ' "$word" ;;
+    esac
+  done
+}
+call() { if ((dry)); then quoted "$@" && echo; else "$@"; fi; }
+gcloud_tpu() { call gcloud compute tpus "$1" "$2" "$tpu" --zone="$ZONE" "${@:3}"; }
+on() { gcloud_tpu tpu-vm ssh --worker="$1" --command="$2"; }
+
+create() {
+  local state asked=(--accelerator-type="$TYPE" --runtime-version="$VERSION" ${spot:+"$spot"})
+  if ((!queued)); then
+    gcloud_tpu tpu-vm create "${asked[@]}"
+    return
+  fi
+  gcloud_tpu queued-resources create --node-id="$tpu" "${asked[@]}" || return
+  if ((dry)); then
+    queue_state
+    return
+  fi
+  while state=$(queue_state) && [[ $state != ACTIVE ]]; do
+    [[ $state != FAILED && $state != SUSPENDED ]] || break
+    say "queued: $state"
+    sleep "$poll"
+  done
+  [[ $state == ACTIVE ]]
+}
+queue_state() { gcloud_tpu queued-resources describe --format='value(state.state)'; }
+
+# uv brings Python 3.11, which the VMs lack.
+install() {
+  local archive
+  archive=$(mktemp -d)/cellrec.tar.gz
+  call git archive --format=tar.gz --output="$archive" HEAD || return
+  call gcloud compute tpus tpu-vm scp "$archive" "$tpu:cellrec.tar.gz" \
+    --zone="$ZONE" --worker=all || return
+  on all "rm -rf cellrec && mkdir cellrec && tar xzf cellrec.tar.gz -C cellrec && \
+pip install --quiet --user uv && cd cellrec && \
+~/.local/bin/uv venv --quiet --python 3.11 .venv && \
+~/.local/bin/uv pip install --quiet -c launch/constraints.txt 'jax[tpu]' ."
+}
+
+# Outlives the connection. run.pid is of the program itself, which SIGTERM is for.
+run() {
+  local program
+  program=$(quoted .venv/bin/python -m cellrec_jax.main --multihost "$@")
+  program="$program & echo \$! >run.pid; wait \$!; echo \$? >run.code"
+  on all "cd cellrec && rm -f run.pid run.code && \
+{ setsid bash -c $(quoted "$program") >run.log 2>&1 </dev/null & }"
+}
+
+follow() {
+  on 0 "cd cellrec && until [ -s run.pid ]; do sleep 1; done; \
+tail -n +1 -f --pid=\$(cat run.pid) run.log; sleep 1; \
+code=\$(cat run.code) && exit \$code; exit 1"
+}
+
+stop() {
+  on all "cd cellrec && kill -TERM \$(cat run.pid); \
+tail -f /dev/null --pid=\$(cat run.pid)"
+}
+
+delete() {
+  if ((queued)); then
+    gcloud_tpu queued-resources delete --force --quiet
+  else
+    gcloud_tpu tpu-vm delete --quiet
+  fi
+}
+
+is_ready() {
+  [[ $(gcloud_tpu tpu-vm describe --format='value(state)' 2>/dev/null) == READY ]]
+}
+
+# Follows through broken connections, of which 255 tells.
+watch() {
+  local code
+  for _ in {1..20}; do
+    follow
+    code=$?
+    { ((code == 255)) && is_ready; } || break
+    sleep "$poll"
+  done
+  return "$code"
+}
+
+all() {
+  local code attempt
+  trap 'say "the run saves, then the TPU is deleted"; stop; exit 130' INT TERM
+  trap delete EXIT
+  for ((attempt = 0; ; attempt++)); do
+    if ((attempt)) && is_ready; then
+      on all "kill -KILL \$(cat cellrec/run.pid); sleep 1" # of a process that hangs
+    else
+      if ((attempt)); then
+        delete
+        sleep "$poll"
+      fi
+      create && install
+    fi && run "$@" && watch
+    code=$?
+    ((dry)) && return
+    case $code in 0 | 2 | 130) return "$code" ;; esac
+    ((code != 143)) || sleep "$poll" # a preemption shows late
+    if is_ready; then
+      ((code != 143)) || return "$code" # by `stop`
+      say "ended with $code; where this log tells no cause, run.log of another VM may"
+    else
+      say "the TPU was preempted, or could not be made (code $code)"
+    fi
+    if ((attempt >= retries)); then
+      say "gives up after $retries retries; repeat to go on from what is saved"
+      return "$code"
+    fi
+  done
+}
+
+case $step in
+create | install | run | follow | stop | delete | all) ;;
+*) usage "${step:-no step}: give create, install, run, follow, stop, delete or all" ;;
+esac
+if [[ $step == run || $step == all ]]; then
+  [[ " $*" == *" --workdir"* ]] || usage "give --workdir gs://BUCKET/DIR, of all VMs"
+elif (($#)); then
+  usage "$step takes no flags, but has $*"
+fi
+"$step" "$@"

@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# One experiment on a GKE cluster by XPK (pip install xpk), on TPUs or GPUs.
+# Fill in, as variables of the environment:
+#   NAME, IMAGE                 of the workload; image built from launch/Dockerfile
+#   CLUSTER, PROJECT, ZONE      where `xpk cluster create` made one
+#   TPU=v5litepod-16 or GPU=h100-80gb-8, one of the two
+#   COUNT=1                     slices of TPUs, or nodes of GPUs
+#   RESTARTS=10                 after preemptions and deaths of processes
+#
+#   launch/xpk.sh [--dry-run] --config ki67_bde --workdir gs://BUCKET/ki67
+#
+# --dry-run prints the command. Then: xpk workload list, xpk workload delete.
+set -euo pipefail
+
+usage() {
+  echo "xpk.sh: $1" >&2
+  exit 2
+}
+run=()
+if [[ ${1-} == --dry-run ]]; then
+  run=(printf '%q ')
+  shift
+fi
+for name in NAME IMAGE CLUSTER PROJECT ZONE; do
+  [[ ${!name-} ]] || usage "$name is not set; see the head of launch/xpk.sh"
+done
+[[ " $*" == *" --workdir"* ]] || usage "give --workdir gs://BUCKET/DIR, of all hosts"
+
+# XPK writes the command into YAML, between double quotes, for a shell of the pod.
+words="exec python -m cellrec_jax.main"
+for word in "$@"; do
+  case $word in
+  *[\'\"\\\$\`]*) usage "$word: has quotes, \$ or backslashes, which XPK spoils" ;;
+  *[!A-Za-z0-9_./:=@%+,-]* | "") words+=" '$word'" ;;
+  *) words+=" $word" ;;
+  esac
+done
+
+if [[ ${TPU-} && ! ${GPU-} ]]; then
+  device=(--tpu-type="$TPU" --num-slices="${COUNT:-1}")
+elif [[ ${GPU-} && ! ${TPU-} ]]; then
+  device=(--device-type="$GPU" --num-nodes="${COUNT:-1}")
+  # XPK's own names of these; on TPUs JAX asks the cluster.
+  # shellcheck disable=SC2016 # the pod fills them in
+  words+=' --multihost $JAX_COORDINATOR_ADDRESS:$JAX_COORDINATOR_PORT,$NNODES,$NODE_RANK'
+else
+  usage "set TPU or GPU, one of the two, as TPU=v5litepod-16 or GPU=h100-80gb-8"
+fi
+
+# Without more flags XPK restarts after codes 42 and 127 to 255: a kill, or SIGTERM's
+# 143; 1 is a peer's that lost another. Wrong usage, 2, ends the workload.
+# shellcheck disable=SC2153 # NAME is the user's
+${run[@]+"${run[@]}"} xpk workload create \
+  --workload="$NAME" --cluster="$CLUSTER" --project="$PROJECT" --zone="$ZONE" \
+  "${device[@]}" --docker-image="$IMAGE" --max-restarts="${RESTARTS:-10}" \
+  --restart-on-exit-codes=1 --termination-grace-period-seconds=300 \
+  --command="$words"

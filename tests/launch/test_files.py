@@ -1,0 +1,57 @@
+"""Launch files are read by the programs that check such files; versions fit."""
+
+from pathlib import Path
+import re
+import subprocess
+import sysconfig
+import tomllib
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LAUNCH = ROOT / "launch"
+SHELL = [*sorted(LAUNCH.glob("*.sh")), LAUNCH / "slurm.sbatch", ROOT / ".ci" / "run"]
+DECLARED = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def check(*command):
+    """What a checker says; "" if it finds nothing."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert bool(done.returncode) == bool(done.stdout + done.stderr)
+    return done.stdout + done.stderr
+
+
+def tool(name):
+    """A program that was installed beside the interpreter."""
+    return Path(sysconfig.get_path("scripts")) / name
+
+
+@pytest.mark.parametrize("path", SHELL, ids=lambda path: path.name)
+def test_shell(path):
+    assert check("bash", "-n", path) == ""
+    assert check(tool("shellcheck"), path) == ""
+
+
+def test_dockerfile():
+    assert check(tool("hadolint"), LAUNCH / "Dockerfile") == ""
+    text = (LAUNCH / "Dockerfile").read_text()
+    (version,) = re.findall(r"^FROM python:([\d.]+)-slim$", text, re.MULTILINE)
+    assert version in SpecifierSet(DECLARED["requires-python"])
+    ignored = (LAUNCH / "Dockerfile.dockerignore").read_text().split()
+    copied = re.findall(r"^COPY (.*) \S+$", text, re.MULTILINE)
+    for name in {word.partition("/")[0] for line in copied for word in line.split()}:
+        assert (ROOT / name).exists()
+        assert f"!{name}" in ignored
+
+
+def test_constraints_pin_what_is_declared():
+    lines = (LAUNCH / "constraints.txt").read_text().splitlines()
+    pins = dict(line.split("==") for line in lines if not line.startswith("#"))
+    for text in DECLARED["dependencies"]:
+        needed = Requirement(text)
+        if needed.marker is None or needed.marker.evaluate({"sys_platform": "linux"}):
+            assert pins[needed.name.lower()] in needed.specifier
+    assert pins["jaxlib"] == pins["jax-cuda12-plugin"] == pins["jax"]
+    assert "libtpu" in pins
