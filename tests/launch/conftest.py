@@ -1,30 +1,25 @@
 """Programs on PATH that write down how they are called, and end as they are told."""
 
 from collections.abc import Callable
-import json
 import os
 from pathlib import Path
 import subprocess
-import sys
 from typing import NamedTuple
 
 import pytest
 
 LAUNCH = Path(__file__).parents[2] / "launch"
-FAKE = f"""#!{sys.executable} -SE
-import json, pathlib, sys
-folder = pathlib.Path(__file__).parent
-call = [pathlib.Path(sys.argv[0]).name, *sys.argv[1:]]
-with (folder / "calls").open("a") as file:
-    print(json.dumps(call), file=file)
-replies = json.loads((folder / "replies").read_text())
-for reply in replies:
-    word, code, text = reply
-    if word in " ".join(call):
-        replies.remove(reply)
-        (folder / "replies").write_text(json.dumps(replies))
-        print(text, end="")
-        sys.exit(code)
+FAKE = r"""#!/usr/bin/env bash
+folder=${0%/*} call="${0##*/} $*" number=0
+{ printf '%s\0' "${0##*/}" "$@"; echo; } >>"$folder/calls"
+while IFS=$'\t' read -r word code text; do
+  used=$folder/used$((++number))
+  if [[ $call == *"$word"* && ! -e $used ]]; then
+    : >"$used"
+    printf %b "$text"
+    exit "$code"
+  fi
+done <"$folder/replies"
 """
 
 
@@ -51,10 +46,10 @@ def environment(tmp_path):
 def programs(tmp_path, environment):
     folder = tmp_path / "bin"
     folder.mkdir()
-    for name in ("gcloud", "kubectl", "nvidia-smi", "scontrol", "srun", "xpk"):
+    for name in ("gcloud", "git", "kubectl", "nvidia-smi", "scontrol", "srun", "xpk"):
         (folder / name).write_text(FAKE)
         (folder / name).chmod(0o755)
-    (folder / "replies").write_text("[]")
+    (folder / "replies").touch()
 
     def run(name, *arguments, **variables):
         return subprocess.run(
@@ -69,11 +64,11 @@ def programs(tmp_path, environment):
 
     def calls():
         path = folder / "calls"
-        lines = path.read_text().splitlines() if path.exists() else []
-        return [json.loads(line) for line in lines]
+        lines = path.read_text().split("\0\n")[:-1] if path.exists() else []
+        return [line.split("\0") for line in lines]
 
     def reply(word, code=0, text=""):
-        path = folder / "replies"
-        path.write_text(json.dumps([*json.loads(path.read_text()), [word, code, text]]))
+        with (folder / "replies").open("a") as file:
+            print(word, code, text, sep="\t", file=file)
 
     return Programs(folder, run, calls, reply)

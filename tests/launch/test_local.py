@@ -131,7 +131,7 @@ def test_a_signal_reaches_each_once(local, notes, number):
 
 
 def test_one_process_a_gpu(local, notes, programs):
-    programs.reply("nvidia-smi", 0, "GPU 0: a\nGPU 1: b\n")
+    programs.reply("nvidia-smi", 0, r"GPU 0: a\nGPU 1: b\n")
     popen = local([{"0": 0, "1": 0}])
     popen.communicate(timeout=30)
     assert popen.returncode == 0
