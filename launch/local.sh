@@ -81,12 +81,17 @@ stop_others() {
 
 # Waits for all; `code` is 0, or that of the first which did not end well.
 finish() {
-  local pid ended
+  local pid one ended
   code=0
   while ((${#ids[@]})); do
     wait -n -p pid "${!ids[@]}" 2>/dev/null
     ended=$?
-    [[ ${pid-} ]] || continue # a signal came
+    if [[ ! ${pid-} ]]; then # a signal came, or bash has forgotten one that ended
+      for one in "${!ids[@]}"; do kill -0 "$one" 2>/dev/null || pid=$one; done
+      [[ ${pid-} ]] || continue
+      wait "$pid" 2>/dev/null
+      ended=$?
+    fi
     ((ended == 0 || code)) || code=$ended
     case $ended in
     0 | 130 | 143) unset "ids[$pid]" ;;

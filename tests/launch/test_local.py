@@ -40,6 +40,9 @@ if code == "wait":
     time.sleep(0.2)
     note(got=got)
     code = 128 + got[0]
+begun = int(os.environ.get("JAX_NUM_PROCESSES", "1"))
+while open("notes").read().count('"words"') < begun:
+    time.sleep(0.01)
 if code < 0:
     os.kill(os.getpid(), -code)
 sys.exit(code)
