@@ -53,10 +53,9 @@ def _case(
         return killed_runs.kill_run(name, folder, number, rng)
     if name in machine_faults.CASES:
         return machine_faults.CASES[name](folder, rng)
-    folder.mkdir()
-    killing.finish(killing.command("density_map", folder / "trained"))
+    trained = killing.straight(machine_faults.METHOD, folder.parent)
     kills = {"predict": killed_runs.kill_predict, "export": killed_runs.kill_export}
-    return kills[name](folder / "trained", folder / "of", number, rng)
+    return kills[name](trained, folder, number, rng)
 
 
 class Table:

@@ -60,8 +60,7 @@ def kill_run(
 
     `names` begins the names of the moments to choose among.
     """
-    straight, killed = folder / "straight", folder / "killed"
-    finish(killing.command(method, straight))
+    straight, killed = killing.straight(method, folder.parent), folder / "killed"
     all_of_them = [
         one for one in moments(method, killed, rng) if one.name.startswith(names)
     ]

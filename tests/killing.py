@@ -77,11 +77,20 @@ def last_step(method: str) -> int:
     return int({**_DATA, **_STAGES.get(method, {})}["total_steps"])
 
 
+def straight(method: str, root: Path) -> Path:
+    """The work directory of a method's run that nothing disturbs; trained once."""
+    workdir = root / f"straight-{method}"
+    if not (workdir / "results.json").exists():
+        finish(command(method, workdir))
+    return workdir
+
+
 def kill_at(
     arguments: Sequence[str], folder: Path, moment: Moment, wait_s: float
 ) -> bool:
     """Runs a command until the moment, then kills it; False if it ended before."""
     log = folder.with_name(f"{folder.name}.log")
+    log.parent.mkdir(parents=True, exist_ok=True)
     before = set(everything(folder))
     with log.open("w+") as said, log.open() as reader:
         process = subprocess.Popen(
@@ -148,27 +157,26 @@ def progress(workdir: Path) -> str:
     return ", ".join(texts).replace(". ", "step ") or "nothing saved"
 
 
-def differences(straight: Path, killed: Path) -> Iterator[str]:
+def differences(one: Path, other: Path) -> Iterator[str]:
     """What two finished work directories do not share, though they should."""
-    yield from half_written(killed)
-    there = [set(names(folder)) for folder in (straight, killed)]
+    yield from half_written(other)
+    there = [set(names(folder)) for folder in (one, other)]
     for name in sorted(there[0] ^ there[1]):
         yield f"{name} is in one alone"
     results = [
-        json.loads((folder / "results.json").read_text())
-        for folder in (straight, killed)
+        json.loads((folder / "results.json").read_text()) for folder in (one, other)
     ]
     for key in ("metrics", "dropped", "tables"):
         if results[0].get(key) != results[1].get(key):
             yield f"{key} of results.json"
     for name in sorted(there[0] & there[1]):
         same = name.startswith(("labels/", "predictions/")) and name[-4:] != ".npz"
-        if same and (straight / name).read_bytes() != (killed / name).read_bytes():
+        if same and (one / name).read_bytes() != (other / name).read_bytes():
             yield name
-    yield from states(straight, killed)
+    yield from states(one, other)
 
 
-def states(straight: Path, killed: Path) -> Iterator[str]:
+def states(one: Path, other: Path) -> Iterator[str]:
     """Arrays of the last checkpoints that differ in a bit."""
     import jax
     import numpy as np
@@ -176,14 +184,14 @@ def states(straight: Path, killed: Path) -> Iterator[str]:
 
     from cellrec_jax.workdir import checkpoint
 
-    steps = [checkpoint.complete_steps(folder)[-1] for folder in (straight, killed)]
+    steps = [checkpoint.complete_steps(folder)[-1] for folder in (one, other)]
     if steps[0] != steps[1]:
         yield f"last steps {steps}"
         return
     reader = ocp.PyTreeCheckpointer()
     trees = [
         reader.restore(folder / "checkpoints" / str(steps[0]) / "state")
-        for folder in (straight, killed)
+        for folder in (one, other)
     ]
     leaves = [jax.tree_util.tree_flatten_with_path(tree)[0] for tree in trees]
     if [path for path, _ in leaves[0]] != [path for path, _ in leaves[1]]:

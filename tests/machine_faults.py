@@ -6,7 +6,6 @@ command, and gives what was seen and what is wrong.
 
 from collections.abc import Callable, Iterator, Mapping
 import contextlib
-import json
 from pathlib import Path
 import random
 import re
@@ -22,7 +21,7 @@ Outcome = tuple[list[Killed], list[str]]
 
 def full_disk(folder: Path, rng: random.Random) -> Outcome:
     """A disk that fills up at a random place: one line; with more room it goes on."""
-    straight = _straight(folder)
+    straight = killing.straight(METHOD, folder.parent)
     size = sum(path.stat().st_size for path in straight.rglob("*") if path.is_file())
     with _disk(
         folder / "disk", f"size={rng.randint(size // 5, size * 4 // 5)}"
@@ -40,7 +39,7 @@ def full_disk(folder: Path, rng: random.Random) -> Outcome:
 def read_only(folder: Path, rng: random.Random) -> Outcome:
     """A work directory that cannot be written to: one line, at once."""
     del rng
-    straight = _straight(folder)
+    straight = killing.straight(METHOD, folder.parent)
     with _disk(folder / "disk", "size=200M") as disk:
         command = killing.command(METHOD, disk / "run")
         _remount(disk, "ro")
@@ -57,7 +56,7 @@ def read_only(folder: Path, rng: random.Random) -> Outcome:
 
 def cut_checkpoint(folder: Path, rng: random.Random) -> Outcome:
     """The newest checkpoint cut short: the one before is taken, and told."""
-    straight, cut = _straight(folder), folder / "cut"
+    straight, cut = killing.straight(METHOD, folder.parent), folder / "cut"
     command = killing.command(METHOD, cut)
     _kill_after_a_save(command, cut, saves=3)
     steps = [int(p.name) for p in (cut / "checkpoints").iterdir() if p.name.isdecimal()]
@@ -78,7 +77,7 @@ def cut_checkpoint(folder: Path, rng: random.Random) -> Outcome:
 def two_runs(folder: Path, rng: random.Random) -> Outcome:
     """Two on one work directory: the second is refused, the first ends as ever."""
     del rng
-    straight, shared = _straight(folder), folder / "shared"
+    straight, shared = killing.straight(METHOD, folder.parent), folder / "shared"
     command = killing.command(METHOD, shared)
     first = subprocess.Popen(
         command, stdout=subprocess.DEVNULL, env=killing.environment()
@@ -133,13 +132,6 @@ CASES: Mapping[str, Callable[[Path, random.Random], Outcome]] = {
     "changed_data": changed_data,
 }
 """Name -> case: (empty folder, random draws) -> what was seen, and what is wrong."""
-
-
-def _straight(folder: Path) -> Path:
-    """A run that nothing disturbs."""
-    killing.finish(killing.command(METHOD, folder / "straight"))
-    json.loads((folder / "straight" / "results.json").read_text())
-    return folder / "straight"
 
 
 def _kill_after_a_save(command: list[str], workdir: Path, saves: int = 2) -> None:

@@ -20,7 +20,9 @@ from tests import killed_runs, killing
     [("point_matching", "step"), ("density_map", "save"), ("vicar", "compile")],
 )
 def test_a_killed_run_ends_with_the_same_bits(method, moment, tmp_path):
-    found, wrong = killed_runs.kill_run(method, tmp_path, 1, random.Random(1), moment)
+    found, wrong = killed_runs.kill_run(
+        method, tmp_path / "a", 1, random.Random(1), moment
+    )
     (killed,) = found
     assert killed.moment.startswith(moment)
     assert killed.where, "it had ended"
