@@ -232,7 +232,7 @@ def _read(path: Path) -> None:
         with path.open(newline="") as file:
             assert len({len(row) for row in csv.reader(file)}) <= 1, "rows differ"
     elif path.suffix == ".npz":
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             dict(arrays)
     elif path.suffix == ".png":
         with Image.open(path) as image:
