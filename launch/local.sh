@@ -10,7 +10,7 @@
 #   launch/local.sh --processes 2 --config ki67_bde:demo --workdir runs/demo
 #
 # Says which process died and how. Ctrl-C and SIGTERM reach all, which save and end with
-# 130 or 143; the same command goes on. Needs bash 5.1.
+# 130 or 143; the same command goes on. Needs bash 4.4.
 set -uo pipefail
 set -m # each process is a group of its own: the terminal's Ctrl-C comes from here, once
 
@@ -19,7 +19,7 @@ usage() {
   say "$1"
   exit 2
 }
-((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] >= 501)) || usage "needs bash 5.1 or later"
+((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] >= 404)) || usage "needs bash 4.4 or later"
 
 gpus=0
 if command -v nvidia-smi >/dev/null; then
@@ -67,6 +67,12 @@ start() {
   if [[ $stopping ]]; then forward "$stopping"; fi
 }
 
+# Out of reach of Ctrl-C, and ended early by a signal to this script.
+pause() {
+  sleep "$1" &
+  wait $!
+}
+
 # Others of one that died wait for it: they are told to end, then made to.
 stop_others() {
   local pid tenth
@@ -74,35 +80,34 @@ stop_others() {
   kill -s TERM "${!ids[@]}" 2>/dev/null
   for ((tenth = 0; tenth < 10 * ${GRACE_S:-10}; tenth++)); do
     kill -0 "${!ids[@]}" 2>/dev/null || break
-    sleep 0.1
+    pause 0.1
   done
   for pid in "${!ids[@]}"; do kill -s KILL -- "-$pid" 2>/dev/null; done
 }
 
-# Waits for all; `code` is 0, or that of the first which did not end well.
+# Waits for all; `code` is 0, or that of the first which did not end well. Asks each in
+# turn: `wait -n` passes over those that ended while the shell did something else.
 finish() {
-  local pid one ended
+  local pid
   code=0
   while ((${#ids[@]})); do
-    wait -n -p pid "${!ids[@]}" 2>/dev/null
-    ended=$?
-    if [[ ! ${pid-} ]]; then # a signal came, or bash has forgotten one that ended
-      for one in "${!ids[@]}"; do kill -0 "$one" 2>/dev/null || pid=$one; done
-      [[ ${pid-} ]] || continue
-      wait "$pid" 2>/dev/null
-      ended=$?
-    fi
-    ((ended == 0 || code)) || code=$ended
-    case $ended in
-    0 | 130 | 143) unset "ids[$pid]" ;;
-    *)
-      say "process ${ids[$pid]} of $processes ended with $ended$(signal "$ended")"
-      unset "ids[$pid]"
-      kill -s KILL -- "-$pid" 2>/dev/null # what it had started
-      if [[ -z $stopping ]] && ((ended == code)); then stop_others; fi
-      ;;
-    esac
+    for pid in "${!ids[@]}"; do
+      if ! kill -0 "$pid" 2>/dev/null; then ended "$pid"; fi
+    done
+    if ((${#ids[@]})); then pause 0.2; fi
   done
+}
+
+ended() {
+  local pid=$1 own id=${ids[$1]}
+  wait "$pid"
+  own=$?
+  unset "ids[$pid]"
+  ((own == 0 || code)) || code=$own
+  case $own in 0 | 130 | 143) return ;; esac
+  say "process $id of $processes ended with $own$(signal "$own")"
+  kill -s KILL -- "-$pid" 2>/dev/null # what it had started
+  if [[ -z $stopping ]] && ((own == code)); then stop_others; fi
 }
 
 signal() { if (($1 > 128)); then echo " (signal $(kill -l "$1"))"; fi; }
