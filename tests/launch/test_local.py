@@ -109,7 +109,9 @@ def test_what_starts_nothing_again(local, notes, code):
     popen = local([{"0": code, "1": code}], "--processes", "2")
     popen.communicate(timeout=30)
     assert popen.returncode == code
-    assert len(notes("words")) == 2
+    starts = [one["id"] for one in notes("words")]
+    assert starts
+    assert len(set(starts)) == len(starts)  # of 2 the other may be stopped before
 
 
 def test_restarts_end(local, notes):
