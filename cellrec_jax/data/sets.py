@@ -133,8 +133,8 @@ def open_sets(config: DataConfig, seed: int, survey_file: Path | None = None) ->
     limits.require(
         not val,
         f"data.threshold_share={config.threshold_share}: the {len(val)} validation "
-        "images choose the threshold: leave it out, or leave them out by "
-        "--config.data.train_ids and test_ids alone (generated ones: "
+        "images choose the threshold already: drop this key, or have no validation "
+        "images, by --config.data.train_ids and test_ids alone (generated ones: "
         "--config.data.synthetic_val=0)",
     )
     own = drawn.withheld(source, training)

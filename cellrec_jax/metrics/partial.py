@@ -40,6 +40,7 @@ from cellrec_jax.metrics import results as results_lib
 RULES = ("f1", "lee_liu", "known_share")
 """What a threshold maximises; see `rule_of`."""
 
+_NEARLY_ALL = 0.9  # of detections are cells, as the labels among them have it
 _HALF = 0.5  # label, so that no share of few is certain
 
 
@@ -226,9 +227,10 @@ def chosen(
     Of detections above the threshold: `scores` [D], whether a label matches, bool [D],
     and `stains` [D], such as lightness, if known. Name -> p value in [0, 1]:
     "lower scores" than others have: labels of a random sample seldom do, as false
-    detections score lower than cells. In the better half of detections, where nearly
-    all are cells: "higher scores", "another stain", and "too many of the best", more
-    than a `share` of them (0 unknown). By Mann and Whitney, the last by the binomial.
+    detections score lower than cells. In the better half of detections "too many of the
+    best", more than a `share` of them (0 unknown), by the binomial; and "higher scores"
+    and "another stain", which tell of labels where nearly all there are cells alone:
+    left out where a known share says that fewer are. By Mann and Whitney.
     """
     from scipy import stats  # late: it takes a second
 
@@ -242,14 +244,13 @@ def chosen(
     if not len(scores):
         return {}
     best = scores >= np.median(scores)
-    found = {
-        "lower scores": rank(scores, everywhere, "less"),
-        "higher scores": rank(scores, best, "greater"),
-    }
-    if stains is not None:
-        found["another stain"] = rank(stains, best, "two-sided")
+    number = int((best & labelled).sum())
+    found = {"lower scores": rank(scores, everywhere, "less")}
+    if not share or number >= _NEARLY_ALL * share * best.sum():
+        found["higher scores"] = rank(scores, best, "greater")
+        if stains is not None:
+            found["another stain"] = rank(stains, best, "two-sided")
     if share:
-        number = int((best & labelled).sum())
         many = stats.binomtest(number, int(best.sum()), share, alternative="greater")
         found["too many of the best"] = float(many.pvalue)
     return found

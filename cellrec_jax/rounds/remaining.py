@@ -98,7 +98,7 @@ def check(stop_below: float, held: Held | None) -> None:
     limits.require(
         held is not None,
         f"{key}: no label is withheld that tells how many cells are left: set "
-        "--config.data.threshold_share=0.2",
+        "--config.data.threshold_share=0.5",
     )
     assert held is not None  # for mypy
     number = sum(map(len, held.points_yx))

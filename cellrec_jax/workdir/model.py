@@ -73,7 +73,8 @@ class Model:
     def threshold_sources(self) -> list[str]:
         """Where each class's score threshold comes from, in words."""
         default = (
-            "the default: no validation labels; name some by --config.data.val_ids"
+            "the default: no validation labels; name some by --config.data.val_ids, or "
+            "withhold some of the training's by --config.data.threshold_share"
         )
         if self.experiment.eval.threshold:
             default = "fixed by --config.eval.threshold"
