@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 import contextlib
 import dataclasses
+import errno
 import importlib.util
 import json
 import logging
@@ -98,8 +99,9 @@ def open_manager(
         raise errors.CheckpointError(
             f"{workdir}: has no checkpoint; train first with --workdir {workdir}"
         )
-    # Orbax speaks at INFO of every file, and warns of defaults that are meant.
-    logging.getLogger("absl").setLevel(logging.ERROR)
+    # Orbax speaks at INFO of every file, warns of defaults that are meant, and prints
+    # the traces of errors that it raises as well.
+    logging.getLogger("absl").setLevel(logging.CRITICAL)
     policy = preservation_policy.AnyPreservationPolicy(
         [
             preservation_policy.LatestN(config.keep),
@@ -292,5 +294,8 @@ def _readable(manager: ocp.CheckpointManager, step: int) -> Any:
 
 
 def _first_line(error: BaseException) -> str:
+    full = os.strerror(errno.ENOSPC)  # of Tensorstore behind names and digits
+    if full in str(error):
+        return full
     text = str(error).strip().splitlines()
     return text[0][:160] if text else type(error).__name__

@@ -148,9 +148,10 @@ def claim(
             )
     finished = is_finished(workdir, experiment, stages)
     if jax.process_index() == 0:
+        # First of all what says of a read-only folder that it is one.
+        writer.write_json(workdir / "config.json", config_lib.to_json(experiment))
         if not finished:
             (workdir / "results.json").unlink(missing_ok=True)
-        writer.write_json(workdir / "config.json", config_lib.to_json(experiment))
         writer.write_json(path, found)
     image_files.remember(workdir, data, begun=begun)
 
