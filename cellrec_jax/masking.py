@@ -1,11 +1,18 @@
 """Reductions and guards for padded arrays: garbage in padding changes nothing."""
 
+from collections.abc import Callable, Iterator
+import contextlib
+import contextvars
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 AXIS = "device"
 """Name of the axis that the training step is mapped over."""
+
+_MEANS: contextvars.ContextVar[Callable[[jax.Array], jax.Array] | None]
+_MEANS = contextvars.ContextVar("means", default=None)
 
 
 def mapped_axis() -> str | None:
@@ -18,9 +25,25 @@ def mapped_axis() -> str | None:
 
 
 def device_mean(values: jax.Array) -> jax.Array:
-    """The mean over devices where they are mapped over, elsewhere `values`."""
+    """The mean over devices where they are mapped over, elsewhere `values`.
+
+    Of what has no gradient, such as counts. Where a batch is done in parts it is that
+    over the parts, too, see `train.accumulate`.
+    """
+    if (answer := _MEANS.get()) is not None:
+        return answer(values)
     axis_name = mapped_axis()
     return values if axis_name is None else jax.lax.pmean(values, axis_name)
+
+
+@contextlib.contextmanager
+def means_from(answer: Callable[[jax.Array], jax.Array]) -> Iterator[None]:
+    """Within it `device_mean` returns what `answer` makes of its values."""
+    token = _MEANS.set(answer)
+    try:
+        yield
+    finally:
+        _MEANS.reset(token)
 
 
 def masked_mean(

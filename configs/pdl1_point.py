@@ -13,9 +13,9 @@ Expect of :small, 26 images of BCData, all cells of two classes marked: F1@12px 
 detection 0.796 +- 0.020, by class 0.782 +- 0.024 (three seeds, 95 % t interval), 137 s
 on two CPU cores; of :p2pnet_small 0.783 +- 0.008, 0.774 +- 0.004, 751 s; of :demo 0.94,
 0.89 (one seed), 72 s; 2026-11-22. With a tenth of the points :small has 0.55 by default
-and 0.68 where each side is divided by its number (loss.normalizer=each, 600 steps, three
-seeds), :p2pnet_small 0.14 (one seed, 300 steps). Settings were tried on the same test
-images. Published sizes were not trained; the default predicts 1920 x 1080 px in 11 s.
+and 0.68 where each side is divided by its number (loss.normalizer=each; 600 steps,
+three seeds), :p2pnet_small 0.14 (one seed, 300 steps). Settings were tried on the same
+test images. Published sizes were not trained; the default predicts 1920 x 1080 px in 11 s.
 """
 
 from ml_collections import ConfigDict

@@ -375,6 +375,18 @@ _TABLE: dict[str, list[tuple]] = {
         ("stream.batches(start)", "stream.batches(0)", "first batches again", _RESUMED),
         ("range(step, step + number)", "range(number)", "first images again"),
     ],
+    "cellrec_jax.train.accumulate": [
+        ("jnp.mean(values, axis=0)", "values[0]", "counts of the first part"),
+        ("masking.device_mean(jnp.mean", "(jnp.mean", "counts of one device"),
+        ("lambda _: next(means)", "lambda part: part", "counts of each part"),
+        ("levels[i] + 1", "levels[i]", "risks by the counts of parts"),
+        ("(x / number)", "x", "sums of gradients"),
+    ],
+    "cellrec_jax.train.optim": [
+        ("batch_size / config.base_batch", "config.base_batch / batch_size",
+         "larger batches, smaller steps"),
+        ('base_batch=0)', 'base_batch=config.base_batch)', "half a rule"),
+    ],
     "cellrec_jax.train.step": [
         ("fold_in(key, state.step)", "fold_in(key, jax.lax.axis_index(AXIS))",
          "keyed by device"),

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from cellrec_jax.config.limits import check, option
+from cellrec_jax.config.limits import check, option, require
 
 
 @dataclasses.dataclass(frozen=True)
@@ -12,6 +12,11 @@ class OptimConfig:
     name: str = option("momentum", choices=("momentum", "adam", "adamw"))
     """momentum, adam or adamw."""
     learning_rate: float = option(1e-3, above=0)
+    scale_rate: str = option("", choices=("", "linear", "sqrt"))
+    """Multiplies the learning rate by batch_size / base_batch (linear), or by its root
+    (sqrt); empty leaves it."""
+    base_batch: int = option(0, least=0)
+    """batch_size that learning_rate is for; goes with scale_rate."""
     momentum: float = option(0.9, least=0, below=1)
     weight_decay: float = option(1e-4, least=0)
     """L2 on kernels for momentum and adam, decoupled for adamw."""
@@ -30,6 +35,12 @@ class OptimConfig:
 
     def __post_init__(self) -> None:
         check("optim", self)
+        require(
+            bool(self.scale_rate) == bool(self.base_batch),
+            f"optim.scale_rate={self.scale_rate or repr('')} and "
+            f"--config.optim.base_batch={self.base_batch} go together: give the batch "
+            "size that the learning rate is for, or neither",
+        )
 
 
 MOST_STEPS = 64
@@ -43,6 +54,10 @@ class TrainConfig:
     steps_per_call: int = option(0, least=0, most=MOST_STEPS)
     """Steps that a device does without the host, where it holds the training images
     (data.device_mib); 0 is as many as take about half a second, on CPUs one."""
+    accumulate: int = option(1, above=0)
+    """Parts of a device's share of the batch, done one after the other for less memory;
+    batch_size stays that of a step, and losses divide by its counts. Batch norm, if
+    any, sees one part."""
 
     def __post_init__(self) -> None:
         check("train", self)

@@ -16,7 +16,7 @@ from cellrec_jax.config import Experiment
 from cellrec_jax.config.training import MOST_STEPS
 from cellrec_jax.data.stream import Stream
 from cellrec_jax.io.console import Clock
-from cellrec_jax.train import parallel, peak
+from cellrec_jax.train import accumulate, parallel, peak
 from cellrec_jax.train.step import Program
 from cellrec_jax.types import Metrics, TrainState
 
@@ -38,6 +38,7 @@ class Calls(NamedTuple):
 
 def notes(experiment: Experiment, stream: Stream) -> Iterator[str]:
     """What the user should know, one line each."""
+    yield from accumulate.notes(experiment)
     asked = experiment.train.steps_per_call
     if asked > 1 and stream.held is None:
         yield (

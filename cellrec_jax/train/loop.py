@@ -17,8 +17,8 @@ from cellrec_jax.data.survey import Survey
 from cellrec_jax.evaluate import fitting
 from cellrec_jax.io.console import Clock, Console, format_seconds
 from cellrec_jax.predict import frame as frames
+from cellrec_jax.train import accumulate, parallel, signals
 from cellrec_jax.train import calls as calls_lib
-from cellrec_jax.train import parallel, signals
 from cellrec_jax.train import start as start_lib
 from cellrec_jax.train import step as step_lib
 from cellrec_jax.types import Method, TrainState
@@ -60,7 +60,8 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
     disk is full.
     """
     # 1. Devices and data.
-    parallel.check_batch_size(experiment.batch_size, jax.device_count())
+    parts = experiment.train.accumulate
+    parallel.check_batch_size(experiment.batch_size, jax.device_count(), parts)
     augment.check(step_lib.augment_from(experiment), experiment.data.size_hw)
     source = feed.open_feed(experiment, data.train, console.track)
     class_names = data.train.source.class_names
@@ -295,7 +296,8 @@ def summary(experiment: Experiment, data: sets.Sets, seen: Survey) -> str:
         f"{len(devices)} x {devices[0].device_kind}; images: "
         f"{len(data.train.image_ids)} train, {len(data.val.image_ids)} val, "
         f"{len(data.test.image_ids)} test; {labels}; global batch "
-        f"{experiment.batch_size}; {experiment.total_steps} steps"
+        f"{accumulate.described(experiment, len(devices))}; "
+        f"{experiment.total_steps} steps"
     )
 
 

@@ -1,6 +1,8 @@
 """Optimisers and schedules, from optax."""
 
 from collections.abc import Callable
+import dataclasses
+import math
 from typing import Any
 
 import jax
@@ -8,6 +10,20 @@ import jax.numpy as jnp
 import optax
 
 from cellrec_jax.config import OptimConfig
+
+
+def scaled(config: OptimConfig, batch_size: int) -> OptimConfig:
+    """The same with the learning rate of its rule, `scale_rate`, which is then done.
+
+    Linear: Goyal et al., Accurate, Large Minibatch SGD, 2017, 2.1. Root: Krizhevsky,
+    One weird trick for parallelizing convolutional neural networks, 2014, 5.
+    """
+    if not config.scale_rate:
+        return config
+    times = batch_size / config.base_batch
+    times = math.sqrt(times) if config.scale_rate == "sqrt" else times
+    rate = config.learning_rate * times
+    return dataclasses.replace(config, learning_rate=rate, scale_rate="", base_batch=0)
 
 
 def make_schedule(config: OptimConfig, total_steps: int) -> optax.Schedule:

@@ -70,13 +70,15 @@ def _copied(state: Any) -> Any:
     return jax.tree.map(jnp.copy, state)
 
 
-def check_batch_size(batch_size: int, num_devices: int) -> None:
-    """Raises a ConfigError unless the global batch divides over the devices."""
-    if batch_size % num_devices:
-        up = -(-batch_size // num_devices) * num_devices
+def check_batch_size(batch_size: int, num_devices: int, accumulate: int = 1) -> None:
+    """Raises a ConfigError unless the global batch divides over devices and parts."""
+    number = num_devices * accumulate
+    if batch_size % number:
+        up = -(-batch_size // number) * number
+        parts = f" x --config.train.accumulate={accumulate}" if accumulate > 1 else ""
         raise errors.ConfigError(
             f"--config.batch_size={batch_size} does not divide over {num_devices} "
-            f"devices: use --config.batch_size={up}"
+            f"devices{parts}: use --config.batch_size={up}"
         )
 
 

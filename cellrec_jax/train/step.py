@@ -1,4 +1,4 @@
-"""One training step: the only gradients, optimiser updates and collectives."""
+"""One training step: the only optimiser updates and collectives of gradients."""
 
 from collections.abc import Callable
 import functools
@@ -12,6 +12,7 @@ from cellrec_jax.config import Experiment, OptimConfig
 from cellrec_jax.config.training import MOST_STEPS
 from cellrec_jax.data import augment as augment_lib
 from cellrec_jax.masking import AXIS
+from cellrec_jax.train import accumulate as accumulate_lib
 from cellrec_jax.train import optim, parallel
 from cellrec_jax.types import Batch, Method, Metrics, Progress, TrainState
 
@@ -37,9 +38,10 @@ def program(experiment: Experiment, method: Method) -> Program:
     """
     return _program(
         method._replace(init=_no_init, stages=()),
-        experiment.optim,
+        optim.scaled(experiment.optim, experiment.batch_size),
         augment_from(experiment),
         experiment.total_steps,
+        experiment.train.accumulate,
     )
 
 
@@ -49,6 +51,7 @@ def _program(
     config: OptimConfig,
     options: augment_lib.AugmentOptions,
     total_steps: int,
+    accumulate: int,
 ) -> Program:
     optimizer = optim.make_optimizer(config, total_steps, method.traits.trainable)
     step = make_step(
@@ -57,6 +60,7 @@ def _program(
         functools.partial(augment_lib.augment, options=options),
         total_steps=total_steps,
         ema=config.ema,
+        accumulate=accumulate,
     )
     several = parallel.pmap_steps(make_steps(step))
     return Program(optimizer, step, parallel.pmap_step(step), several)
@@ -88,13 +92,17 @@ def make_step(
     *,
     total_steps: int,
     ema: float = 0.0,
+    accumulate: int = 1,
 ) -> Step:
     """Builds a step for `pmap_step`.
 
     Draws are keyed by (key, step, global example index). Losses divide by counts
     averaged over devices; `ema` is the decay of averaged parameters and batch
-    statistics, 0 is none.
+    statistics, 0 is none. A device's batch is done in `accumulate` parts.
     """
+    grad_fn: accumulate_lib.Graded = jax.value_and_grad(method.loss_fn, has_aux=True)
+    if accumulate > 1:
+        grad_fn = accumulate_lib.value_and_grad(method.loss_fn, accumulate)
 
     def step(
         state: TrainState, batch: Batch, key: jax.Array
@@ -103,7 +111,6 @@ def make_step(
         augment_rng, loss_rng = jax.random.split(rng)
         with jax.named_scope("augment"):
             batch = augment(batch, augment_rng)
-        grad_fn = jax.value_and_grad(method.loss_fn, has_aux=True)
         averaged = (state.ema_params, state.ema_state)
         (loss, (model_state, metrics)), grads = grad_fn(
             state.params,

@@ -1,5 +1,6 @@
 """What every method must do; a new one is tested by an entry in `CASES`."""
 
+import functools
 from typing import Any, NamedTuple
 
 import chex
@@ -352,3 +353,27 @@ def test_steps_on_1x4_2x2_and_4x1_devices_agree(built, batch, check_devices_agre
     batch = batch._replace(image_mask=np.array([True, True, False, True]))
     weights = built.params, built.state
     check_devices_agree(built.method, weights, batch, built.case.rtol, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_parts_of_a_batch_agree_with_the_whole(built, batch, check_devices_agree):
+    """Also one without a cell and one that is a filler; batch norm sees one part."""
+    batch = batch._replace(image_mask=np.array([True, True, False, True]))
+    case, weights = built.case, (built.params, built.state)
+    steps = 3 if case.rtol else 1  # those grow what is rounded, on devices as well
+    agree = functools.partial(check_devices_agree, atol=1e-5, steps=steps)
+    tolerance = case.rtol or 1e-5
+    method = built.method
+    if _norm(case) == "sync_batch":
+        agree(method, weights, batch, tolerance, spreads=((1, 2), (2, 2)))
+        model = {**case.sections["model"], "norm": "group"}
+        sections = {**case.sections, "model": model}
+        experiment = methods.freeze({"method": case.method, **sections})
+        method = methods.build(experiment, case.num_classes)
+        weights = method.init(jax.random.key(0), jnp.zeros((1, 64, 96, 3)))
+    agree(method, weights, batch, tolerance, spreads=((1, 1), (1, 4), (2, 2)))
+
+
+def _norm(case):
+    experiment = methods.freeze({"method": case.method, **case.sections})
+    return experiment.options.model.norm

@@ -55,6 +55,16 @@ def test_calls_of_any_length_equal_single_steps(small, count_compilations):
     assert found.steps == 1, found.names
 
 
+def test_calls_of_steps_in_parts_equal_single_steps(small):
+    """Two images a device, one after the other; their numbers of cells differ."""
+    whole = methods.changed(small, {"batch_size": 8})
+    parts = {"train.steps_per_call": 3, "train.accumulate": 2}
+    single, expected = _trained(whole, [1] * 3)
+    state, losses = _trained(methods.changed(whole, parts), [2, 1])
+    np.testing.assert_allclose(losses, expected, rtol=1e-5)
+    chex.assert_trees_all_close(state, single, rtol=1e-4, atol=1e-6)
+
+
 def test_images_that_the_device_does_not_hold_are_fed(small):
     """Step by step, with the same numbers."""
     several = methods.changed(small, {"train.steps_per_call": 3})

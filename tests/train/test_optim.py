@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from cellrec_jax import errors
 from cellrec_jax.config import OptimConfig
 from cellrec_jax.train import optim
 
@@ -27,6 +28,23 @@ def test_warmup_does_not_move_the_drops():
 def test_cosine_ends_at_zero():
     schedule = optim.make_schedule(OptimConfig(schedule="cosine"), 100)
     np.testing.assert_allclose([schedule(0), schedule(100)], [1e-3, 0], atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"), [("linear", 4e-3), ("sqrt", 2e-3), ("", 1e-3)]
+)
+def test_the_rate_follows_the_batch_by_its_rule_and_once(rule, expected):
+    """Four times the batch that a rate of 1e-3 is for."""
+    config = OptimConfig(scale_rate=rule, base_batch=4 if rule else 0)
+    found = optim.scaled(config, 16)
+    np.testing.assert_allclose(found.learning_rate, expected, rtol=1e-9)
+    assert optim.scaled(found, 16) == found
+
+
+@pytest.mark.parametrize("half", [{"scale_rate": "sqrt"}, {"base_batch": 8}])
+def test_a_rule_and_its_base_go_together(half):
+    with pytest.raises(errors.ConfigError, match=r"^--config\.optim\.scale_rate="):
+        OptimConfig(**half)
 
 
 PARAMS = {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2), "frozen": jnp.ones((2, 2))}

@@ -23,6 +23,12 @@ def test_indivisible_batch_names_the_flag():
         parallel.check_batch_size(6, 4)
 
 
+def test_a_batch_divides_over_devices_and_their_parts():
+    parallel.check_batch_size(8, 2, 4)
+    with pytest.raises(errors.ConfigError, match=r"accumulate=4: .*batch_size=16$"):
+        parallel.check_batch_size(12, 2, 4)
+
+
 def _step(state, batch, key):
     """Gradient of a masked mean with unequal counts: the trap of per-device means."""
 
