@@ -15,7 +15,8 @@ on two CPU cores; of :p2pnet_small 0.783 +- 0.008, 0.774 +- 0.004, 751 s; of :de
 0.89 (one seed), 72 s; 2026-11-22. With a tenth of the points :small has 0.55 by default
 and 0.68 where each side is divided by its number (loss.normalizer=each; 600 steps,
 three seeds), :p2pnet_small 0.14 (one seed, 300 steps). Settings were tried on the same
-test images. Published sizes were not trained; the default predicts 1920 x 1080 px in 11 s.
+test images. Published sizes were not trained; the default predicts 1920 x 1080 px in 11
+s.
 """
 
 from ml_collections import ConfigDict
