@@ -95,6 +95,7 @@ def kill_predict(
         return killing.main(
             *("--mode", "predict", "--workdir", str(workdir)),
             *("--input", str(images), "--output", str(output)),
+            *("--threshold", "0.001"),  # so that there are cells
         )
 
     finish(of(outputs[0]))
