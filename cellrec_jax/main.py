@@ -231,14 +231,11 @@ def _predict(flags: argparse.Namespace, pairs: dict[str, str]) -> int:
 
 
 def _export(flags: argparse.Namespace, pairs: dict[str, str]) -> int:
-    from cellrec_jax import hosts
     from cellrec_jax.workdir import export
 
     _need(flags.workdir, "--workdir DIR", "export")
     _need(flags.output, "--output FOLDER", "export")
     experiment = _stored_experiment(flags.workdir, pairs)
-    if not hosts.is_first():
-        return 0
     screen = _screen(experiment)
     for line in export.from_workdir(flags.workdir, experiment, flags.output):
         screen.line(line)
@@ -279,6 +276,8 @@ def run(arguments: Sequence[str]) -> int:
         if flags.list:
             print("\n".join(_listed(flags.config, pairs)), flush=True)  # noqa: T201
             return 0
+        if flags.mode == "export":
+            multihost.refuse(flags.multihost, "--mode export")
         multihost.join(flags.multihost)
         startup.keep_compiled(flags.cache)
         startup.check_devices()

@@ -68,6 +68,14 @@ def join(flag: str, wait_s: float = _WAIT_S) -> None:
         ) from error
 
 
+def refuse(flag: str, what: str) -> None:
+    """A ConfigError where there are several processes for what one does."""
+    if flag or is_launched(os.environ):
+        raise errors.ConfigError(
+            f"{what}: one process does it; start one, without --multihost (srun -n 1)"
+        )
+
+
 def leave(code: int) -> None:
     """Ends a process of several that failed at once: none waits for it any longer."""
     if (jax := sys.modules.get("jax")) and jax.distributed.is_initialized():

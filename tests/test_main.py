@@ -200,6 +200,7 @@ BAD = [
     (["--config", "ki67_bde", "--config.model.backbone=vgg"], "resnet50"),
     (["--config", "ki67_bde", "--config.batch_size"], "needs a value"),
     (["--config", "ki67_bde", "--multihost", "here"], "HOST:PORT,COUNT,ID"),
+    (["--mode", "export", "--workdir", "w", "--multihost"], "one process does it"),
 ]
 
 
