@@ -23,7 +23,7 @@ run(settings, say). train is the first of all, for its peak of memory."""
 NAMES = (*STEPS[:4], *KERNELS, *STEPS[4:])
 ON_DEVICE = ("steps", "torch_steps", "trace")
 """More of them, for an accelerator: "all" leaves them out."""
-COMMANDS = ("device", "apply", "freeze")
+COMMANDS = ("device", "apply", "freeze", "collectives")
 """Modules beside this one with flags of their own: command(arguments) -> exit code."""
 _OF_IMAGES = ("predict", "large", "decoders")
 

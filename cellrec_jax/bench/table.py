@@ -60,6 +60,11 @@ _OTHERS: Mapping[str, Mapping[str, str]] = {
         **{"f1": "best F1", "lost_lee_liu": "lost by lee_liu"},
         **{"lost_known_share": "known_share", "lost_f1": "f1"},
     },
+    "collectives": {
+        **{"preset": "collectives of a step on four devices"},
+        **{"parameters": "parameters", "asked": "traced", "asked_mib": "MiB"},
+        **{"compiled": "compiled", "compiled_mib": "its MiB"},
+    },
     "rounds": {
         **{"stage": "all rounds of c2c12_pseudo:demo", "seconds": "s"},
         **{"percent": "%", "peak_mib": "peak memory so far, MiB"},

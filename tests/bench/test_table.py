@@ -111,7 +111,9 @@ def test_prints(figures, capsys):
 
 def test_results_of_the_package_can_be_read(capsys):
     table.run([])
-    assert capsys.readouterr().out.count("**1 x cpu (cpu), 2 cores") == 9
+    out = capsys.readouterr().out
+    assert out.count("**1 x cpu (cpu), 2 cores") == 9
+    assert out.count("**4 x cpu (cpu), 2 cores") == 2  # collectives
 
 
 def test_readme_is_changed_between_the_markers_only(figures, tmp_path):
