@@ -6,12 +6,18 @@ Of one process everything is its own, and nothing is waited for.
 from collections.abc import Callable, Mapping, Sequence
 import io
 import json
+import time
 from typing import Any, TypeVar
+import uuid
 
+from etils import epath
 import jax
 import numpy as np
 
+from cellrec_jax import errors
+
 T = TypeVar("T")
+_LOOKS, _LOOK_S = 30, 1.0
 
 
 def is_first() -> bool:
@@ -48,6 +54,37 @@ def by_first(act: Callable[[], Any], name: str) -> None:
     if is_first():
         act()
     wait(name)
+
+
+def check_shared(folder: epath.Path, flag: str) -> None:
+    """A ConfigError if processes see other folders of this name; all must call it.
+
+    The first makes it, and a file in it for a moment.
+    """
+    if jax.process_count() == 1:
+        return
+    (mark, *_) = gather_json(f".tmp-{uuid.uuid4().hex}")
+
+    def write() -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / mark).write_bytes(b"")
+
+    by_first(write, "a file to see")
+    found = any(_sees(folder, mark) for _ in range(_LOOKS))
+    blind = [index for index, sees in enumerate(gather_json(found)) if not sees]
+    by_first(lambda: (folder / mark).unlink(missing_ok=True), "a file was seen")
+    if blind:
+        raise errors.ConfigError(
+            f"{flag} {folder}: process {', '.join(map(str, blind))} does not see what "
+            "the first writes there; name a folder that all machines share"
+        )
+
+
+def _sees(folder: epath.Path, name: str) -> bool:
+    if folder.exists() and any(path.name == name for path in folder.iterdir()):
+        return True
+    time.sleep(_LOOK_S)  # network file systems remember what was not there
+    return False
 
 
 def gather(content: bytes) -> list[bytes]:

@@ -199,6 +199,7 @@ def _own_results(workdir: epath.Path, output: epath.Path | None) -> Iterator[Non
 
 
 def _predict(flags: argparse.Namespace, pairs: dict[str, str]) -> int:
+    from cellrec_jax import hosts
     from cellrec_jax.predict import files, inputs, predictor
 
     _need(flags.workdir, "--workdir DIR", "predict")
@@ -223,7 +224,7 @@ def _predict(flags: argparse.Namespace, pairs: dict[str, str]) -> int:
         flags.geometry or "point",
         all_scores=flags.all_scores,
     )
-    for message in outcome.failed:
+    for message in outcome.failed if hosts.is_first() else ():
         print(f"error: {message}", file=sys.stderr)  # noqa: T201
     if outcome.exit_code:
         return outcome.exit_code
@@ -284,6 +285,7 @@ def run(arguments: Sequence[str]) -> int:
         return _MODES[flags.mode](flags, pairs)
     except BrokenPipeError:  # of `| head`; nor may Python flush at its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        multihost.leave(141)
         return 141
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)  # noqa: T201
@@ -296,6 +298,9 @@ def run(arguments: Sequence[str]) -> int:
         multihost.leave(error.exit_code)
         return error.exit_code
     except Exception as error:
+        if debug and multihost.is_joined():
+            traceback.print_exc()
+            multihost.leave(1)
         if debug:
             raise
         text = str(error).strip().splitlines()

@@ -5,6 +5,7 @@ one dies.
 """
 
 from collections.abc import Mapping
+import contextlib
 import os
 import socket
 import sys
@@ -16,8 +17,14 @@ from cellrec_jax import errors
 _WAIT_S = 300.0  # for the first process, which a scheduler may start last
 _DEAD_S = 30  # without a heartbeat
 _TRY_S = 0.5
-_COUNTS = ("JAX_NUM_PROCESSES", "OMPI_COMM_WORLD_SIZE")
-"""Variables that say how many processes there are."""
+_GO = b"go"
+_LEAVE_S = 5.0  # in which others that fail alike end by themselves
+_COUNTS: tuple[str, ...] = ("JAX_NUM_PROCESSES", "OMPI_COMM_WORLD_SIZE")
+_COUNTS += ("SLURM_STEP_NUM_TASKS", "MEGASCALE_NUM_SLICES")
+"""Variables that say how many processes there are, or slices of TPUs; not SLURM_NTASKS,
+which a batch script has, too."""
+_LISTS = ("TPU_WORKER_HOSTNAMES", "TPU_PROCESS_ADDRESSES")
+"""Variables that list them."""
 
 
 class Place(NamedTuple):
@@ -45,27 +52,19 @@ def join(flag: str, wait_s: float = _WAIT_S) -> None:
     place = detected() if flag in ("", "auto") else parse(flag)
     if place.number == 1:
         return
-    _probe(place, wait_s)
+    _meet(place, wait_s)
     import jax
 
     # Its handler of SIGTERM would come before the loop's.
     jax.config.update("jax_enable_preemption_service", False)
-    try:
-        jax.distributed.initialize(
-            place.address,
-            place.number,
-            place.which,
-            local_device_ids=place.devices,
-            cluster_detection_method="deactivate",
-            initialization_timeout=max(1, round(wait_s)),
-            heartbeat_timeout_seconds=_DEAD_S,
-        )
-    except RuntimeError as error:
-        text = str(error).strip().splitlines()[0]
-        raise errors.ConfigError(
-            f"process {place.which} of {place.number}: the others did not come to "
-            f"{place.address} within {wait_s:g} s ({text}); start all of them"
-        ) from error
+    jax.distributed.initialize(
+        place.address,
+        place.number,
+        place.which,
+        local_device_ids=place.devices,
+        cluster_detection_method="deactivate",
+        heartbeat_timeout_seconds=_DEAD_S,
+    )
 
 
 def refuse(flag: str, what: str) -> None:
@@ -78,10 +77,21 @@ def refuse(flag: str, what: str) -> None:
 
 def leave(code: int) -> None:
     """Ends a process of several that failed at once: none waits for it any longer."""
-    if (jax := sys.modules.get("jax")) and jax.distributed.is_initialized():
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+    if not is_joined():
+        return
+    import jax
+
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if jax.process_index() == 0:  # without it JAX aborts the others
+        time.sleep(_LEAVE_S)
+    os._exit(code)
+
+
+def is_joined() -> bool:
+    """Whether this process is one of several."""
+    jax = sys.modules.get("jax")
+    return jax is not None and jax.distributed.is_initialized()
 
 
 def is_launched(variables: Mapping[str, str]) -> bool:
@@ -91,12 +101,9 @@ def is_launched(variables: Mapping[str, str]) -> bool:
       >>> is_launched({"JAX_NUM_PROCESSES": "2"}), is_launched({"SLURM_NTASKS": "2"})
       (True, False)
     """
-    if "," in variables.get("TPU_WORKER_HOSTNAMES", ""):
+    if any("," in variables.get(name, "") for name in _LISTS):
         return True
-    counts = [variables.get(name, "") for name in _COUNTS]
-    if "SLURM_STEP_NODELIST" in variables:  # not in a batch script itself
-        counts.append(variables.get("SLURM_NTASKS", ""))
-    return any(_number(text) > 1 for text in counts)
+    return any(_number(variables.get(name, "")) > 1 for name in _COUNTS)
 
 
 def parse(flag: str) -> Place:
@@ -153,30 +160,70 @@ def _asked_devices() -> tuple[int, ...] | None:
     return tuple(map(int, text.split(","))) if text else None
 
 
-def _probe(place: Place, wait_s: float) -> None:
-    """Refuses what would end in an abort: no first process, or one that is not free."""
+def _meet(place: Place, wait_s: float) -> None:
+    """Waits until all processes are there; without one JAX would end in an abort."""
+    until = time.monotonic() + wait_s
+    wait = _greet if place.which else _wait_for_others
+    missing = wait(place, until)
+    if missing:
+        raise errors.ConfigError(
+            f"process {place.which} of {place.number}: {missing} at {place.address} "
+            f"within {wait_s:g} s; start all of them, or mend the address"
+        )
+
+
+def _wait_for_others(place: Place, until: float) -> str:
+    """Of the first process: who did not come, in words; empty where all did."""
+    there: dict[int, socket.socket] = {}
+    with contextlib.ExitStack() as opened:
+        listener = opened.enter_context(_listen(place))
+        while len(there) < place.number - 1:
+            if time.monotonic() > until:
+                absent = sorted(set(range(1, place.number)) - there.keys())
+                return f"process {', '.join(map(str, absent))} did not come"
+            with contextlib.suppress(OSError, ValueError):
+                peer = opened.enter_context(listener.accept()[0])
+                peer.settimeout(_TRY_S)
+                which = int(peer.recv(20))
+                if 0 < which < place.number:
+                    there[which] = peer
+        for peer in there.values():
+            with contextlib.suppress(OSError):
+                peer.sendall(_GO)
+    return ""
+
+
+def _listen(place: Place) -> socket.socket:
+    """A socket at the first process's port; ConfigError if it is not free."""
+    port = int(place.address.rpartition(":")[2])
+    try:
+        if not socket.has_dualstack_ipv6():
+            listener = socket.create_server(("", port))
+        else:
+            listener = socket.create_server(
+                ("", port), family=socket.AF_INET6, dualstack_ipv6=True
+            )
+    except OSError as error:
+        raise errors.ConfigError(
+            f"{place.address}: this process cannot listen there ({error.strerror}); "
+            "name a free port of this machine"
+        ) from error
+    listener.settimeout(_TRY_S)
+    return listener
+
+
+def _greet(place: Place, until: float) -> str:
+    """Of the others: why the first process did not answer; empty where it did."""
     host, _, port = place.address.rpartition(":")
-    if place.which == 0:
-        with socket.socket(socket.AF_INET6) as listener:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-            try:
-                listener.bind(("::", int(port)))
-            except OSError as error:
-                raise errors.ConfigError(
-                    f"{place.address}: this process cannot listen there "
-                    f"({error.strerror}); name a free port of this machine"
-                ) from error
-        return
-    until, reason = time.monotonic() + wait_s, ""
-    while time.monotonic() < until:
+    address, reason = (host.strip("[]"), int(port)), ""
+    while (left := until - time.monotonic()) > 0:
         try:
-            socket.create_connection((host.strip("[]"), int(port)), _TRY_S).close()
-            return
+            with socket.create_connection(address, _TRY_S) as first:
+                first.sendall(f"{place.which}\n".encode())
+                first.settimeout(left)
+                if first.recv(len(_GO)) == _GO:
+                    return ""
         except OSError as error:
             reason = f" ({error.strerror or error})"
-            time.sleep(_TRY_S)
-    raise errors.ConfigError(
-        f"process {place.which} of {place.number}: no first process answers at "
-        f"{place.address} within {wait_s:g} s{reason}; start it, or mend the address"
-    )
+        time.sleep(_TRY_S)
+    return f"no first process answers{reason}"

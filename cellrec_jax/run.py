@@ -5,7 +5,7 @@ from typing import Any
 
 from etils import epath
 
-from cellrec_jax import errors, methods, prior
+from cellrec_jax import errors, hosts, methods, prior
 from cellrec_jax.config import Experiment, limits
 from cellrec_jax.data import sets, survey
 from cellrec_jax.evaluate import workdir as evaluation
@@ -54,6 +54,7 @@ def train_and_evaluate(
     workdir = epath.Path(workdir)
     init_from = None if init_from is None else epath.Path(init_from)
     with directory.unless_refused(workdir, _IN_WORKDIR), lock.hold(workdir):
+        hosts.check_shared(workdir, "--workdir")
         directory.remove_left(workdir, _IN_WORKDIR)
         try:
             return _train_and_evaluate(experiment, workdir, console, init_from, data)

@@ -87,7 +87,7 @@ install() {
   on all "rm -rf cellrec && mkdir cellrec && tar xzf cellrec.tar.gz -C cellrec && \
 pip install --quiet --user uv && cd cellrec && \
 ~/.local/bin/uv venv --quiet --python 3.11 .venv && \
-~/.local/bin/uv pip install --quiet -c launch/constraints.txt 'jax[tpu]' ."
+~/.local/bin/uv pip install --quiet -c launch/constraints.txt 'jax[tpu]' '.[gcs]'"
 }
 
 # Outlives the connection. run.pid is of the program itself, which SIGTERM is for.

@@ -1,5 +1,6 @@
 """How processes find each other, and what two do that one does."""
 
+from concurrent import futures
 import json
 from pathlib import Path
 import shutil
@@ -18,6 +19,7 @@ SLURM = {
     "SLURM_JOB_ID": "5000",
     "SLURM_STEP_NODELIST": "gpu[07-08],gpu11",
     "SLURM_NTASKS": "3",
+    "SLURM_STEP_NUM_TASKS": "3",
     "SLURM_PROCID": "1",
     "SLURM_LOCALID": "0",
 }
@@ -40,11 +42,13 @@ def free_port():
     [
         ({}, False),
         (SLURM, True),
-        ({**SLURM, "SLURM_NTASKS": "1"}, False),
+        ({**SLURM, "SLURM_STEP_NUM_TASKS": "1"}, False),
         ({"SLURM_NTASKS": "3", "SLURM_PROCID": "0"}, False),  # the batch script itself
         ({"OMPI_COMM_WORLD_SIZE": "2"}, True),
         ({"TPU_WORKER_HOSTNAMES": "a,b"}, True),
         ({"TPU_WORKER_HOSTNAMES": "localhost"}, False),
+        ({"TPU_WORKER_HOSTNAMES": "a", "MEGASCALE_NUM_SLICES": "2"}, True),
+        ({"TPU_PROCESS_ADDRESSES": "a:1,b:1"}, True),
         (JAX, True),
     ],
 )
@@ -91,6 +95,19 @@ def test_silence_is_told_in_time(free_port):
     with pytest.raises(errors.ConfigError, match=f"localhost:{free_port}.*within 0.1"):
         multihost.join(f"localhost:{free_port},2,1", wait_s=0.1)
     assert time.monotonic() - begun < 10
+
+
+def test_the_first_waits_for_all_and_names_who_is_missing(free_port):
+    with futures.ThreadPoolExecutor() as pool:
+        flags = [f"localhost:{free_port},3,{index}" for index in (0, 1, 2)]
+        places = [multihost.parse(flag) for flag in flags]
+        met = [pool.submit(multihost._meet, place, 20) for place in places]
+        assert [one.result() for one in met] == [None] * 3
+        late = pool.submit(multihost._meet, places[1], 1.0)
+        with pytest.raises(errors.ConfigError, match="process 2 did not come"):
+            multihost._meet(places[0], 1.0)
+        with pytest.raises(errors.ConfigError, match="no first process answers"):
+            late.result()
 
 
 def test_a_port_in_use_is_told():
@@ -174,7 +191,8 @@ def test_a_killed_process_ends_the_others_within_a_minute(tmp_path):
 def test_slurms_variables_start_a_run_of_two(tmp_path, free_port, monkeypatch):
     """As `srun` sets them, on this machine."""
     monkeypatch.setenv("JAX_COORDINATOR_PORT", str(free_port))
-    common = {**SLURM, "SLURM_NTASKS": "2", "SLURM_STEP_NODELIST": "localhost"}
+    common = {**SLURM, "SLURM_NTASKS": "2", "SLURM_STEP_NUM_TASKS": "2"}
+    common |= {"SLURM_STEP_NODELIST": "localhost"}
     processes = []
     for index in ("0", "1"):
         for name, value in {**common, "SLURM_PROCID": index}.items():

@@ -4,6 +4,7 @@ Kept in a file while the options and the names, sizes and times of files are the
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+import contextlib
 import dataclasses
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -120,9 +121,13 @@ class Surveyor:
         content = orjson.dumps({"key": self._key, "images": images})
         if self._file.is_file() and self._file.read_bytes() == content:
             return
-        part = self._file.with_name(f"{self._file.name}.{uuid.uuid4().hex}")
-        part.write_bytes(content)
-        part.replace(self._file)
+        # It saves time and no more: a full disk is told by what has to be written.
+        part = self._file.with_name(f".tmp-{uuid.uuid4().hex}{self._file.suffix}")
+        with contextlib.suppress(OSError):
+            part.write_bytes(content)
+            part.replace(self._file)
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
 
     def _open(self, source: Source, spec: ExampleSpec) -> None:
         """Forgets what is of other options; reads the file at first."""

@@ -130,6 +130,7 @@ def evaluate_workdir(
         outputs.draw_losses(output, workdir)
         outputs.write_files(output, *what)
         outputs.print_metrics(console, metrics, model, output)
+    hosts.wait("results are written")
     return content
 
 

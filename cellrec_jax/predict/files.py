@@ -46,7 +46,8 @@ def predict_files(
     px, 0 is what files say; `margin_px` of `Predictor.predict`; cells are points or
     boxes; with `all_scores` the table has what is no cell too, and says which are. An
     image that cannot be read costs only itself; Ctrl-C and SIGTERM end after
-    the tiles at work. Of several processes each predicts a part of the images.
+    the tiles at work. Of several processes each predicts a part of the images; a signal
+    at one ends all when the others have done theirs.
     ConfigError where `output` holds results of other settings or
     images, or another program's, RunError where it cannot be written.
     """
@@ -61,7 +62,7 @@ def predict_files(
     known = journal.read(output)
     known = known if provenance.require_same(output, used, bool(known)) else {}
     plan = journal.plan(paths, known, output)
-    hosts.wait("predict: plan")
+    hosts.check_shared(output, "--output")
 
     def begin() -> None:
         atomic.remove_left(output, below=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from etils import epath
+import jax
 import numpy as np
 
 from cellrec_jax import cells, errors
@@ -115,7 +116,8 @@ def predict_all(work: Work, plan: journal.Plan) -> tuple[dict[str, str], int]:
                 together = False
             known = plan.done.keys() | failed.keys()
             left = [path for path in left if plan.names[path] not in known]
-    if surprises and len(plan.done) == before:  # of all images, so of no single one
+    # Of all images, so of no single one; of several processes each has a part.
+    if surprises and len(plan.done) == before and jax.process_count() == 1:
         raise surprises[0]
     return failed, caught.exit_code if left else 0
 

@@ -54,7 +54,9 @@ def unless_refused(workdir: epath.Path, stages: Stages = NO_STAGES) -> Iterator[
     before stays, and all that is there once something has been trained.
     """
     before = {path.name for path in workdir.iterdir()} if workdir.is_dir() else set()
-    absent = [path for path in (workdir, *workdir.parents) if not path.exists()]
+    # Object stores have no folders.
+    local = () if "://" in str(workdir) else (workdir, *workdir.parents)
+    absent = [path for path in local if not path.exists()]
     try:
         yield
     except errors.RunError:
@@ -74,12 +76,15 @@ def remove_left(workdir: epath.Path, stages: Stages = NO_STAGES) -> None:
     """Deletes what killed runs were writing; only who holds the lock may.
 
     Folders that others write to, as of predictions, stay as they are. Of several
-    processes the first one deletes.
+    processes the first one deletes, and the others wait.
     """
-    if hosts.is_first():
+
+    def remove() -> None:
         atomic.remove_left(workdir, older_s=0)
         for name in (*stages.files, *_RESULTS):
             atomic.remove_left(workdir / name, below=True, older_s=0)
+
+    hosts.by_first(remove, "what was left is deleted")
 
 
 def _remove(path: epath.Path) -> None:

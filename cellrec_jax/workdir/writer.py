@@ -32,10 +32,14 @@ def truncate_metrics(path: epath.Path, step: int) -> None:
 
 def append_metrics(path: epath.Path, row: Mapping[str, Any]) -> None:
     """Appends one row; RunError if the disk is full or read-only."""
+    line = orjson.dumps(dict(row), option=orjson.OPT_SERIALIZE_NUMPY) + b"\n"
     try:
+        if "://" in str(path):  # object stores cannot append
+            before = path.read_bytes() if path.exists() else b""
+            path.write_bytes(before + line)
+            return
         with path.open("ab") as file:
-            file.write(orjson.dumps(dict(row), option=orjson.OPT_SERIALIZE_NUMPY))
-            file.write(b"\n")
+            file.write(line)
     except OSError as error:
         raise errors.RunError(
             f"{path}: cannot write ({error.strerror}); free space or choose another "

@@ -1,5 +1,9 @@
 """Checkpoints in gs://, of a bucket that a local server plays."""
 
+import json
+import shutil
+import subprocess
+import sys
 from typing import NamedTuple
 
 from etils import epath
@@ -10,7 +14,7 @@ import pytest
 from cellrec_jax import errors
 from cellrec_jax.config import CheckpointConfig
 from cellrec_jax.workdir import checkpoint
-from tests import fake_gcs
+from tests import fake_gcs, layouts
 
 
 class State(NamedTuple):
@@ -41,6 +45,34 @@ def test_saved_and_read_where_nothing_can_be_renamed(tmp_path):
         # One that was killed while it was written has no such file.
         (tmp_path / "bucket/run/checkpoints/2/commit_success.txt").unlink()
         assert checkpoint.complete_steps(workdir) == [1]
+
+
+RUN = """
+import sys
+from pathlib import Path
+from tests import fake_gcs, layouts
+
+with fake_gcs.serve(Path(sys.argv[1])):
+    from cellrec_jax import main
+
+    sys.exit(main.run(sys.argv[2:]))
+"""
+
+
+@pytest.mark.slow
+def test_a_run_lies_in_a_bucket_and_goes_on_there(tmp_path):
+    command = layouts.arguments("density_map", "gs://bucket/runs/a")
+    run = tmp_path / "bucket" / "runs" / "a"
+    for _ in range(2):  # then from the step before the last
+        done = subprocess.run(
+            [sys.executable, "-c", RUN, str(tmp_path), *command], check=False
+        )
+        assert done.returncode == 0
+        rows = (run / "metrics.jsonl").read_text().splitlines()
+        steps = [json.loads(row)["step"] for row in rows]
+        assert steps[:3] == [1, 2, 3]
+        assert (run / "predictions" / "detections.csv").exists()
+        shutil.rmtree(run / "checkpoints" / "3")
 
 
 def test_the_client_that_orbax_needs_is_named(monkeypatch):
