@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from cellrec_jax import errors
 
-_WAIT_S = 300.0  # for the first process, which a scheduler may start last
+_WAIT_S = 300.0  # for the others: a scheduler may start some much later
 _DEAD_S = 30  # without a heartbeat
 _TRY_S = 0.5
 _GO = b"go"
@@ -44,8 +44,8 @@ def join(flag: str, wait_s: float = _WAIT_S) -> None:
     """Joins the other processes, if there are any.
 
     `flag` is "", where a launcher's variables may tell of some, "auto", where they
-    must, or HOST:PORT,COUNT,ID. ConfigError where they do not, or no first process
-    answers for `wait_s` seconds.
+    must, or HOST:PORT,COUNT,ID. ConfigError where they do not, or not all come within
+    `wait_s` seconds.
     """
     if not flag and not is_launched(os.environ):
         return
