@@ -145,10 +145,10 @@ def kill_export(
         )
 
     finish(of(outputs[0]))
-    start = Moment("start", lambda *_: True, 8.0)
+    start = Moment("start", lambda *_: True, 3.0)
     write = Moment("write", lambda _, files: any(map(killing.is_temporary, files)), 0.2)
     found, wrong = [], []
-    for moment in itertools.islice(itertools.cycle([start, write]), number):
+    for moment in itertools.islice(itertools.cycle([write, start]), number):
         # What it writes lies beside its output.
         ended = not kill_at(
             of(outputs[1]), folder, moment, rng.uniform(0, moment.later_s)
