@@ -94,9 +94,9 @@ def notes(experiment: Experiment) -> Iterator[str]:
     model, number = experiment.options.model, experiment.train.accumulate
     if number > 1 and getattr(model, "norm_kind", model.norm) == "sync_batch":
         yield (
-            f"--config.train.accumulate={number}: batch norm takes its statistics of "
-            f"{experiment.batch_size // number} images at a time; "
-            "--config.model.norm=group knows no batch"
+            f"--config.train.accumulate={number}: batch norm takes its statistics of a "
+            f"part, of {experiment.batch_size // number} of {experiment.batch_size} "
+            "images; --config.model.norm=group takes none"
         )
 
 

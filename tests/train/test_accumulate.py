@@ -150,7 +150,7 @@ def test_batch_norm_is_told_of(map_experiment):
     """Of half of four images; not of groups, nor of the whole batch."""
     changes = {"train.accumulate": 2, "model.norm": "sync_batch"}
     (line,) = accumulate.notes(methods.changed(map_experiment, changes))
-    assert "of 2 images" in line
+    assert "of 2 of 4 images" in line
     for one in changes:
         other = methods.changed(map_experiment, {one: changes[one]})
         assert list(accumulate.notes(other)) == []
