@@ -22,7 +22,7 @@ def test_rows_are_set_against_one_decoder(monkeypatch):
             time.sleep(0.005 * number)
             return []
 
-        return decoders.train_lib.Training(advance, 2, str)
+        return decoders.train_lib.Training(advance, 2, dict, str)
 
     def ready(experiment, size_hw, num_classes):
         assert (experiment.method, num_classes) == ("multitask", 2)

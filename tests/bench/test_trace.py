@@ -17,7 +17,7 @@ def test_steps_are_traced_into_the_folder(tmp_path, monkeypatch):
     monkeypatch.setattr(
         trace.train_lib,
         "begin",
-        lambda _, batch: trace.train_lib.Training(advance, batch, str),
+        lambda _, batch: trace.train_lib.Training(advance, batch, dict, str),
     )
     settings = Settings(steps=3, trace=tmp_path / "trace")
     (row,) = trace.run(settings, lambda _: None).rows

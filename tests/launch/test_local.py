@@ -12,6 +12,12 @@ import time
 import pytest
 
 SCRIPT = Path(__file__).parents[2] / "launch" / "local.sh"
+# Bash cannot trap what tests in the background ignore.
+HEAR = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execvp("bash", ["bash", *sys.argv[1:]])
+"""
 FAKE = """
 import json, os, signal, sys, time
 
@@ -68,7 +74,7 @@ def local(tmp_path, programs, environment):
     def start(codes, *flags):
         told = {"PYTHON": "python", "CODES": json.dumps(codes), "GRACE_S": "1"}
         return subprocess.Popen(
-            ["bash", SCRIPT, *flags, *RUN],
+            [sys.executable, "-c", HEAR, SCRIPT, *flags, *RUN],
             env=environment | told,
             cwd=tmp_path,
             stderr=subprocess.PIPE,

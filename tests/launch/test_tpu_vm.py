@@ -5,11 +5,18 @@ from pathlib import Path
 import shlex
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
 
 SCRIPT = Path(__file__).parents[2] / "launch" / "tpu_vm.sh"
+# Bash cannot trap what tests in the background ignore.
+HEAR = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execvp("bash", ["bash", *sys.argv[1:]])
+"""
 NAMED = {"NAME": "n", "ZONE": "z", "TYPE": "v5litepod-16", "VERSION": "v2"}
 RUN = ["--config", "a", "--workdir", "gs://b/r", "--config.data.root=it's here"]
 ASKED = ["--accelerator-type=v5litepod-16", "--runtime-version=v2"]
@@ -144,7 +151,9 @@ case "$*" in *--worker=0*) touch "$HOME/follows"; exec sleep 20 ;; esac
 def test_ctrl_c_stops_the_run_and_deletes_the_tpu(programs, environment, tmp_path):
     (programs.folder / "gcloud").write_text(FOLLOWED)
     popen = subprocess.Popen(
-        ["bash", SCRIPT, "all", *RUN], env=environment | NAMED, start_new_session=True
+        [sys.executable, "-c", HEAR, SCRIPT, "all", *RUN],
+        env=environment | NAMED,
+        start_new_session=True,
     )
     while not (tmp_path / "follows").exists():
         time.sleep(0.01)

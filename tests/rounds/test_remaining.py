@@ -171,7 +171,7 @@ def test_what_is_not_known_is_null():
 def test_too_few_labels_are_refused():
     remaining.check(0.0, None)
     remaining.check(0.5, Held([np.ones((6, 2)), np.ones((4, 2))]))
-    with pytest.raises(errors.ConfigError, match=r"refine.stop_below=0.5: .*share=0.2"):
+    with pytest.raises(errors.ConfigError, match=r"refine.stop_below=0.5: .*share=0.5"):
         remaining.check(0.5, None)
     with pytest.raises(errors.ConfigError, match=r"here are 9: .*threshold_share"):
         remaining.check(0.5, Held([np.ones((9, 2))]))
