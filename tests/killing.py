@@ -21,7 +21,7 @@ _DATA = {
     "data.synthetic_val": "2",
     "data.synthetic_test": "3",
     "batch_size": "4",
-    "total_steps": "40",
+    "total_steps": "20",
     "checkpoint.every": "5",
     "log.every": "1",
     "eval.every": "10",
