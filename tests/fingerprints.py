@@ -17,12 +17,11 @@ import sys
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
-from cellrec_jax import config, main, methods
+from cellrec_jax import main, methods
+from cellrec_jax.bench import collectives
 from cellrec_jax.train import parallel, start
 from cellrec_jax.train import step as step_lib
-from cellrec_jax.types import Batch
 
 FOLDER = Path(__file__).parent / "fingerprints"
 PRESETS = (
@@ -71,11 +70,12 @@ _COUNTED = {
 def fingerprint(name: str) -> dict[str, Any]:
     """Counts the training step of a preset; nothing is compiled or run."""
     experiment = methods.freeze(main.load_config(name))
-    method = methods.build(experiment, _num_classes(experiment))
+    method = methods.build(experiment, collectives.num_classes(experiment))
     state = jax.eval_shape(lambda: start.make_state(experiment, method))
     step = step_lib.program(experiment, method).step
     mapped = parallel.pmap_step(step, jax.devices()[:1])
-    lowered = mapped.lower(state, _batch(experiment), jax.random.key(0))
+    batch = collectives.batch_shapes(experiment, 1, experiment.batch_size)
+    lowered = mapped.lower(state, batch, jax.random.key(0))
     cost, text = lowered.cost_analysis(), lowered.as_text()
     found: dict[str, Any] = {"jax": jax.__version__, "flops": cost["flops"]}
     found["bytes"] = cost["bytes accessed"]
@@ -107,34 +107,6 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 def path_of(name: str) -> Path:
     """The file of a preset."""
     return FOLDER / f"{name.replace(':', '-')}.json"
-
-
-def _num_classes(experiment: config.Experiment) -> int:
-    if experiment.method in ("heatmap_pu", "vicar"):
-        return 1
-    return experiment.data.classes.count("=") or 4
-
-
-def _batch(experiment: config.Experiment) -> Batch:
-    """Shapes of a batch as training feeds it, with a leading axis of one device."""
-    images, slots = experiment.batch_size, experiment.data.max_cells
-    height, width = experiment.data.size_hw
-    painted = experiment.method == "estimate_mask"
-
-    def spec(dtype: Any, *shape: int) -> Any:
-        return jax.ShapeDtypeStruct((1, images, *shape), dtype)
-
-    return Batch(
-        image=spec(jnp.uint8, height, width, 3),
-        image_mask=spec(jnp.bool_),
-        points_yx=spec(jnp.float32, slots, 2),
-        labels=spec(jnp.int32, slots),
-        points_mask=spec(jnp.bool_, slots),
-        boxes_yxyx=spec(jnp.float32, slots, 4),
-        valid=spec(jnp.bool_, height, width),
-        example_index=spec(jnp.int32),
-        maps=spec(jnp.uint8, height, width, 2) if painted else None,
-    )
 
 
 def run(arguments: list[str]) -> int:

@@ -13,19 +13,11 @@ from typing import NamedTuple
 
 from tests import layouts
 
-_DATA = {
-    "data.synthetic_hw": "96,128",
-    "data.size_hw": "96,128",
-    "data.crop_hw": "64,64",
-    "data.synthetic_train": "4",
-    "data.synthetic_val": "2",
-    "data.synthetic_test": "3",
-    "batch_size": "4",
+_KEYS = {
+    **layouts.SMALL,
     "total_steps": "20",
     "checkpoint.every": "5",
-    "log.every": "1",
     "eval.every": "10",
-    "eval.bootstrap": "20",
 }
 _STAGES = {
     "heatmap_pu": {"total_steps": "20", "data.synthetic_val": "1"},
@@ -58,7 +50,7 @@ class Killed(NamedTuple):
 def command(method: str, workdir: Path) -> list[str]:
     """The command line of a method's run."""
     flag, own = layouts.RUNS[method]
-    keys = {**own, **_DATA, **_STAGES.get(method, {})}
+    keys = {**own, **_KEYS, **_STAGES.get(method, {})}
     if own.get("data.crop_hw"):
         keys["data.crop_hw"] = own["data.crop_hw"]
     return main(
@@ -74,7 +66,7 @@ def main(*arguments: str) -> list[str]:
 
 def last_step(method: str) -> int:
     """The step that a method's run ends at."""
-    return int({**_DATA, **_STAGES.get(method, {})}["total_steps"])
+    return int({**_KEYS, **_STAGES.get(method, {})}["total_steps"])
 
 
 def straight(method: str, root: Path) -> Path:

@@ -16,7 +16,7 @@ import sys
 import tempfile
 from typing import Any
 
-_DATA = {
+SMALL: Mapping[str, str] = {
     "data.synthetic_hw": "96,128",
     "data.size_hw": "96,128",
     "data.crop_hw": "64,64",
@@ -24,10 +24,13 @@ _DATA = {
     "data.synthetic_val": "2",
     "data.synthetic_test": "3",
     "batch_size": "4",
-    "total_steps": "3",
-    "checkpoint.every": "3",
     "log.every": "1",
     "eval.bootstrap": "20",
+}
+"""Keys of runs of seconds."""
+_THREE_STEPS = {
+    "total_steps": "3",
+    "checkpoint.every": "3",
     # Adam divides a gradient that is rounding alone by its own size.
     "optim.name": "momentum",
     "optim.learning_rate": "0.01",
@@ -85,7 +88,7 @@ LAYOUTS = {"4 devices": (1, 4), "2": (1, 2), "1": (1, 1), "2 processes x 2": (2,
 def arguments(method: str, workdir: Path) -> list[str]:
     """The command line of a method's run."""
     flag, own = RUNS[method]
-    keys = {**_DATA, **own}
+    keys = {**SMALL, **_THREE_STEPS, **own}
     settings = [f"--config.{key}={value}" for key, value in keys.items()]
     return ["--config", flag, "--workdir", str(workdir), *settings]
 

@@ -81,10 +81,10 @@ def _bytes(kind: str, shape: Sequence[str]) -> int:
 def measure(flag: str, compiling: bool) -> report.Row:
     """A row of the table: of `FILE[:PRESET]`."""
     experiment = experiments.load(flag)
-    method = methods.build(experiment, _num_classes(experiment))
+    method = methods.build(experiment, num_classes(experiment))
     state = jax.eval_shape(lambda: start.make_state(experiment, method))
     step: Any = step_lib.program(experiment, method).compiled
-    lowered = step.lower(state, _batch(experiment), jax.random.key(0))
+    lowered = step.lower(state, batch_shapes(experiment, DEVICES, 1), jax.random.key(0))
     before = asked(lowered.as_text())
     row = {
         "preset": flag,
@@ -98,18 +98,20 @@ def measure(flag: str, compiling: bool) -> report.Row:
     return {**row, "compiled": after.number, "compiled_mib": after.size / 2**20}
 
 
-def _num_classes(experiment: Experiment) -> int:
-    if experiment.method == "heatmap_pu":
+def num_classes(experiment: Experiment) -> int:
+    """How many classes a preset is counted with, as its images are not there."""
+    if experiment.method in ("heatmap_pu", "vicar"):
         return 1
     return experiment.data.classes.count("=") or 4
 
 
-def _batch(experiment: Experiment) -> Batch:
-    """Shapes of an image for each device, as training feeds it."""
+def batch_shapes(experiment: Experiment, devices: int, images: int) -> Batch:
+    """Shapes of a batch as training feeds it: some images for each device."""
     slots, size_hw = experiment.data.max_cells, experiment.data.size_hw
+    painted = experiment.method == "estimate_mask"
 
     def spec(dtype: Any, *shape: int) -> Any:
-        return jax.ShapeDtypeStruct((DEVICES, 1, *shape), dtype)
+        return jax.ShapeDtypeStruct((devices, images, *shape), dtype)
 
     return Batch(
         image=spec(jnp.uint8, *size_hw, 3),
@@ -120,9 +122,7 @@ def _batch(experiment: Experiment) -> Batch:
         boxes_yxyx=spec(jnp.float32, slots, 4),
         valid=spec(jnp.bool_, *size_hw),
         example_index=spec(jnp.int32),
-        maps=spec(jnp.uint8, *size_hw, 2)
-        if experiment.method == "estimate_mask"
-        else None,
+        maps=spec(jnp.uint8, *size_hw, 2) if painted else None,
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 import jax
 import numpy as np
 
+from cellrec_jax import hosts
 from cellrec_jax.config import Experiment
 from cellrec_jax.config.training import MOST_STEPS
 from cellrec_jax.data.stream import Stream
@@ -136,8 +137,4 @@ def _held(
 def _fitting(clock: Clock) -> int:
     """Steps of `_CALL_S`; one until their pace is known. Equal on all processes."""
     number = max(int(_CALL_S * clock.pace.rate), 1) if clock.pace else 1
-    if jax.process_count() > 1:
-        from jax.experimental import multihost_utils
-
-        number = int(multihost_utils.broadcast_one_to_all(np.int32(number)))
-    return min(number, MOST_STEPS)
+    return min(int(hosts.from_first(np.int32(number))), MOST_STEPS)

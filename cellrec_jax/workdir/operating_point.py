@@ -7,10 +7,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from etils import epath
-import jax
-from jax.experimental import multihost_utils
 
-from cellrec_jax import errors
+from cellrec_jax import errors, hosts
 from cellrec_jax.config import EvalConfig
 
 FILE = "operating_point.json"
@@ -60,10 +58,11 @@ def save(workdir: epath.Path, step: int, chosen: Chosen) -> None:
     """
     from cellrec_jax.workdir import writer  # late: needs orjson
 
-    if jax.process_index() == 0:
+    def write() -> None:
         known = _read(workdir)
         writer.write_json(workdir / FILE, {**known, str(step): chosen._asdict()})
-    multihost_utils.sync_global_devices(f"operating point of step {step}")
+
+    hosts.by_first(write, f"operating point of step {step}")
 
 
 def forget(workdir: epath.Path) -> None:

@@ -50,6 +50,7 @@ def test_other_processes_wait_until_the_first_has_written(tmp_path, monkeypatch)
     waited = []
     monkeypatch.setattr(multihost_utils, "sync_global_devices", waited.append)
     monkeypatch.setattr(jax, "process_index", lambda: 1)
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
     rule = operating_point.rule(EvalConfig())
     operating_point.save(tmp_path, 4, operating_point.Chosen(rule, {}))
     assert not list(tmp_path.iterdir())
