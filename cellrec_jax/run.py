@@ -53,7 +53,11 @@ def train_and_evaluate(
     console = console or Console(quiet=True)
     workdir = epath.Path(workdir)
     init_from = None if init_from is None else epath.Path(init_from)
-    with directory.unless_refused(workdir, _IN_WORKDIR), lock.hold(workdir):
+    with (
+        directory.unless_refused(workdir, _IN_WORKDIR),
+        lock.hold(workdir),
+        interrupt.throughout(),
+    ):
         hosts.check_shared(workdir, "--workdir")
         directory.remove_left(workdir, _IN_WORKDIR)
         try:

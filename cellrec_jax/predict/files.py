@@ -16,6 +16,7 @@ from cellrec_jax.predict import frame as frames
 from cellrec_jax.predict import journal, provenance, summary
 from cellrec_jax.predict import work as work_lib
 from cellrec_jax.predict.predictor import Predictor
+from cellrec_jax.workdir import lock
 
 
 class Outcome(NamedTuple):
@@ -49,13 +50,31 @@ def predict_files(
     the tiles at work. Of several processes each predicts a part of the images; a signal
     at one ends all when the others have done theirs.
     ConfigError where `output` holds results of other settings or
-    images, or another program's, RunError where it cannot be written.
+    images, or another program's, RunError where it cannot be written, or another call
+    is at work there.
     """
     output = epath.Path(output)
     if "://" in str(output):
         raise errors.ConfigError(
             f"--output {output}: give a local folder, to which rows can be added"
         )
+    with lock.hold(output, "give another --output"):
+        return _predict_files(
+            predictor, paths, output, console, mpp, margin_px, geometry, all_scores
+        )
+
+
+def _predict_files(
+    predictor: Predictor,
+    paths: Sequence[Path],
+    output: epath.Path,
+    console: Console,
+    mpp: float,
+    margin_px: int,
+    geometry: str,
+    all_scores: bool,
+) -> Outcome:
+    """As `predict_files`, by the only call at work in `output`."""
     model = predictor.model
     used = provenance.settings(model, mpp, margin_px, geometry, all_scores)
     hosts.by_first(lambda: journal.take_parts(output), "predict: tables")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 import contextlib
+import contextvars
 import signal
 import threading
 from types import FrameType
@@ -59,12 +60,39 @@ def anywhere(caught: Interrupt) -> signal.Signals | None:
     return signal.Signals(number) if number else None
 
 
+_OUTER: contextvars.ContextVar[Interrupt | None] = contextvars.ContextVar(
+    "outer", default=None
+)
+
+
+@contextlib.contextmanager
+def throughout() -> Iterator[None]:
+    """Keeps a signal for the next `catch` inside, where all processes look for it.
+
+    Between these, such as while a program is compiled, it would end one of several
+    processes alone. Of one process it does nothing: nobody waits for that one.
+    """
+    if jax.process_count() == 1:
+        yield
+        return
+    with catch() as caught:
+        token = _OUTER.set(caught)
+        try:
+            yield
+        finally:
+            _OUTER.reset(token)
+
+
 @contextlib.contextmanager
 def catch() -> Iterator[Interrupt]:
     """Records SIGINT and SIGTERM instead of dying; restores the handlers after.
 
-    Outside the main thread, without handlers, it does nothing.
+    Outside the main thread, without handlers, it does nothing. Inside `throughout` it
+    is what that catches, from its begin on.
     """
+    if (outer := _OUTER.get()) is not None:
+        yield outer
+        return
     interrupt = Interrupt()
     if threading.current_thread() is not threading.main_thread():
         yield interrupt

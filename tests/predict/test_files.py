@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 
+from etils import epath
 import numpy as np
 from PIL import Image
 import pytest
@@ -21,6 +22,7 @@ from cellrec_jax.methods import heatmap_pu
 from cellrec_jax.predict import blank, files, find_inputs, journal, work
 from cellrec_jax.predict.predictor import Predictor
 from cellrec_jax.types import Detections, Method
+from cellrec_jax.workdir import lock
 from cellrec_jax.workdir.model import Model
 
 RED, BLUE = (225, 30, 40), (0, 90, 220)
@@ -139,6 +141,13 @@ def test_boxes_of_points_are_refused_and_nothing_is_begun(predictor, tmp_path, c
     with pytest.raises(errors.ConfigError, match="--geometry box"):
         files.predict_files(pointed, [path], out, console, geometry="box")
     assert files.predict_files(pointed, [path], out, console) == files.Outcome()
+
+
+def test_two_calls_at_once_are_refused(predictor, tmp_path, console):
+    path, output = save(tmp_path / "a.png"), epath.Path(tmp_path / "out")
+    with lock.hold(output), pytest.raises(errors.RunError, match="another --output"):
+        files.predict_files(predictor, [path], output, console)
+    assert not list(output.iterdir())
 
 
 def test_one_bad_file_costs_only_itself(predictor, tmp_path, console, monkeypatch):

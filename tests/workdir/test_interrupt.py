@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 
+import jax
 import pytest
 
 from cellrec_jax.workdir import interrupt
@@ -34,3 +35,24 @@ def test_other_threads_install_nothing():
     thread.start()
     thread.join()
     assert seen == [0]
+
+
+def test_of_several_processes_it_is_kept_for_the_next_look(monkeypatch):
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    with interrupt.throughout():
+        with interrupt.catch() as first:
+            assert first.signal is None
+        os.kill(os.getpid(), signal.SIGTERM)  # as a program is compiled, say
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+        with interrupt.catch() as second:
+            assert second.signal == signal.SIGTERM
+            assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert signal.getsignal(signal.SIGTERM) == before
+    with interrupt.catch() as after:
+        assert after.signal is None
+
+
+def test_one_process_keeps_none():
+    with interrupt.throughout():
+        assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
