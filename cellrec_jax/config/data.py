@@ -10,7 +10,7 @@ from cellrec_jax.config.limits import (
     text,
 )
 
-KINDS = ("nuclei", "membrane", "cytoplasm", "c2c12", "hsc", "hsc_bright")
+KINDS = ("nuclei", "membrane", "cytoplasm", "mitosis", "c2c12", "hsc", "hsc_bright")
 """Of generated images."""
 
 
@@ -111,9 +111,9 @@ class DataConfig:
     contrast: float = option(0.0, least=0, below=1)
     synthetic_kind: str = option("nuclei", choices=KINDS)
     """What is generated: nuclei (Ki-67, two classes), membrane (PD-L1, four),
-    cytoplasm (brown tumour cells and look-alikes, seven), or phase contrast with one
-    class: c2c12 (elongated cells), hsc (round and dark) or hsc_bright (the same by
-    negative contrast)."""
+    cytoplasm (brown tumour cells and look-alikes, seven), mitosis (H&E, one class: few
+    among many nuclei), or phase contrast with one class: c2c12 (elongated cells), hsc
+    (round and dark) or hsc_bright (the same by negative contrast)."""
     synthetic_train: int = option(16, above=0)
     """Generated training images."""
     synthetic_val: int = option(4, least=0)

@@ -12,14 +12,15 @@ from cellrec_jax.data import record
 from cellrec_jax.data.synthetic import cytoplasm as synthetic_cytoplasm
 from cellrec_jax.data.synthetic import layout as synthetic_layout
 from cellrec_jax.data.synthetic import membrane as synthetic_membrane
+from cellrec_jax.data.synthetic import mitosis as synthetic_mitosis
 from cellrec_jax.data.synthetic import nuclei as synthetic_nuclei
 from cellrec_jax.data.synthetic import phase as synthetic_phase
 from cellrec_jax.data.synthetic import stain as synthetic_stain
 
 CLASS_NAMES = ("positive", "negative")
-KINDS = ("nuclei", "membrane", "cytoplasm", *synthetic_phase.KINDS)
+KINDS = ("nuclei", "membrane", "cytoplasm", "mitosis", *synthetic_phase.KINDS)
 """What can be generated: the images of this module, `synthetic_membrane`'s,
-`synthetic_cytoplasm`'s or `synthetic_phase`'s."""
+`synthetic_cytoplasm`'s, `synthetic_mitosis`'s or `synthetic_phase`'s."""
 MPP = 0.3
 MIN_SIZE_PX = 32
 
@@ -70,6 +71,8 @@ def open_source(
         make, names = synthetic_membrane.make_image, synthetic_membrane.CLASS_NAMES
     elif kind == "cytoplasm":
         make, names = synthetic_cytoplasm.make_image, synthetic_cytoplasm.CLASS_NAMES
+    elif kind == "mitosis":
+        make, names = synthetic_mitosis.make_image, synthetic_mitosis.CLASS_NAMES
     elif kind in synthetic_phase.KINDS:
         make = functools.partial(synthetic_phase.make_image, kind=kind)
         names = synthetic_phase.CLASS_NAMES

@@ -65,7 +65,7 @@ def add_background(
     cytoplasm = cloudy * layout.nests
     stroma = np.clip(1 - layout.nests + 0.2 * patchy, 0, 1)
     stroma *= np.clip(0.5 + synthetic_layout.noise_field(rng, size_hw, 12 / mpp), 0, 1)
-    fibres = stroma * _fibres(rng, patchy, layout.fibre_angle, mpp)
+    fibres = stroma * fibre_field(rng, patchy, layout.fibre_angle, mpp)
     haze = np.clip(synthetic_layout.noise_field(rng, size_hw, 6 / mpp) - 1.1, 0, None)
     haze *= np.clip(0.7 + 0.4 * coarse, 0, None)
     blue, brown, strands, blobs = rng.uniform((0, 0.01, 0.01, 0), (0.05, 0.07, 0.09, 1))
@@ -73,7 +73,7 @@ def add_background(
     dab += brown * cytoplasm + 0.5 * brown * fibres + 0.35 * blobs**2 * haze
 
 
-def _fibres(
+def fibre_field(
     rng: np.random.Generator, warp: np.ndarray, angle: float, mpp: float
 ) -> np.ndarray:
     """Wavy strands along `angle`: noise stretched that way. f32 [H, W], >= 0."""
