@@ -18,7 +18,7 @@ from cellrec_jax.types import Batch, Decode
 FILES = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
 PRESETS = [
     *(path.stem for path in FILES),
-    *("ki67_bde:demo", "ki67_bde:small"),
+    *("ki67_bde:demo", "ki67_bde:small", "mitos_bde:demo", "mitos_bde:small"),
     *(f"pdl1_point:{name}" for name in ("demo", "small", "p2pnet", "p2pnet_small")),
     *(
         "c2c12_vicar:published",
@@ -148,9 +148,25 @@ def test_the_papers_setting():
     assert experiment.data.keep_rate == 0.1
     assert experiment.options.model.backbone == "resnet50"
     assert experiment.options.loss.calibration == "bde"
+    data = experiment.data
+    assert (data.num_folds, data.fold_by) == (3, "image")
     mitos = methods.freeze(main.load_config("mitos_bde"))
-    assert mitos.data.keep_one
-    assert mitos.data.num_folds == 4
+    assert (mitos.data.keep_one, mitos.data.only_annotated) == (True, True)
+    assert (mitos.data.num_folds, mitos.data.fold_by) == (4, "group")
+    assert mitos.options == experiment.options
+
+
+@pytest.mark.parametrize("preset", ["small", "demo"])
+def test_small_presets_take_the_folders_own_splits(preset):
+    """Those of generated images are theirs, too; MITOS-ATYPIA-14 has none."""
+    ours, plain = (
+        methods.freeze(main.load_config(f"ki67_bde:{preset}")).data,
+        config.DataConfig(),
+    )
+    for key in ("num_folds", "fold_by", "val_share"):
+        assert getattr(ours, key) == getattr(plain, key)
+    mitos = methods.freeze(main.load_config(f"mitos_bde:{preset}")).data
+    assert mitos.num_folds == {"small": 4, "demo": 0}[preset]
 
 
 @pytest.mark.parametrize("name", ["small_", "plain_small"])

@@ -35,6 +35,8 @@ class DataConfig:
     """Images that choose the score threshold."""
     test_ids: str = ""
     """Images to report on."""
+    only_annotated: bool = False
+    """Leave out images without an annotated cell, of all splits and folds."""
     num_folds: int = 0
     """k of k-fold cross-validation; 0 is none."""
     fold: int = 0
@@ -148,5 +150,6 @@ class DataConfig:
             )
             require(
                 not (self.train_ids or self.val_ids or self.test_ids),
-                "data.num_folds and data.*_ids exclude each other: drop one",
+                "data.num_folds and data.*_ids exclude each other: drop one, folds by "
+                "--config.data.num_folds=0",
             )

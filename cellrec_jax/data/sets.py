@@ -1,7 +1,7 @@
 """Opens the images a configuration names and splits them into train, val and test."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 import dataclasses
 from pathlib import Path
 from typing import NamedTuple
@@ -105,7 +105,8 @@ def open_sets(config: DataConfig, seed: int, survey_file: Path | None = None) ->
 
     In this order: the named ids, k folds, the generator's counts, the folder's own
     train / val / test folders, a random split. Validation and test may be empty.
-    `survey_file` keeps what images hold. Errors are one line that names what to change.
+    `data.only_annotated` comes before all. `survey_file` keeps what images hold. Errors
+    are one line that names what to change.
     """
     source = open_source(config)
     evaluation = evaluation_spec(config)
@@ -116,6 +117,9 @@ def open_sets(config: DataConfig, seed: int, survey_file: Path | None = None) ->
         found = surveyor.look(source, source.image_ids, training)
         return {image_id: entry.num_total for image_id, entry in found.items()}
 
+    own: tuple[str, ...] = ()
+    if config.only_annotated:
+        source, own = _annotated(source, config, count())
     ids, notes = splits.split_ids(source, config, seed, count)
     splits.check_disjoint(*ids)
     if not ids[0]:
@@ -129,7 +133,7 @@ def open_sets(config: DataConfig, seed: int, survey_file: Path | None = None) ->
     test_split = Split(source, test, evaluation, labels=labels)
     if not config.threshold_share:
         train_split = Split(source, train, training, surveyor)
-        return Sets(train_split, val_split, test_split, notes)
+        return Sets(train_split, val_split, test_split, (*own, *notes))
     limits.require(
         not val,
         f"data.threshold_share={config.threshold_share}: the {len(val)} validation "
@@ -137,10 +141,30 @@ def open_sets(config: DataConfig, seed: int, survey_file: Path | None = None) ->
         "images, by --config.data.train_ids and test_ids alone (generated ones: "
         "--config.data.synthetic_val=0)",
     )
-    own = drawn.withheld(source, training)
+    withheld = drawn.withheld(source, training)
     train_split = Split(drawn.hidden(source, training), train, training, surveyor)
-    held = Split(own, train, evaluation, labels=labels._replace(withheld=True))
-    return Sets(train_split, val_split, test_split, notes, held)
+    held = Split(withheld, train, evaluation, labels=labels._replace(withheld=True))
+    return Sets(train_split, val_split, test_split, (*own, *notes), held)
+
+
+def _annotated(
+    source: Source, config: DataConfig, counts: Mapping[str, int]
+) -> tuple[Source, tuple[str, ...]]:
+    """The source's images with annotated cells, and a line if some have none."""
+    kept = tuple(image_id for image_id in source.image_ids if counts[image_id])
+    num_left = len(source.image_ids) - len(kept)
+    if not num_left:
+        return source, ()
+    if not kept:
+        raise errors.DataError(
+            f"{config.root}: none of {num_left} images has an annotated cell; check "
+            "--config.data.classes"
+        )
+    note = (
+        f"{config.root}: {num_left} of {len(source.image_ids)} images have no annotated"
+        " cell and are left out; --config.data.only_annotated=false takes them"
+    )
+    return dataclasses.replace(source, image_ids=kept), (note,)
 
 
 def open_for_evaluation(

@@ -1,6 +1,8 @@
 """Which images train, validate and test, and what is kept of their annotations."""
 
 import dataclasses
+import itertools
+import shutil
 import subprocess
 import sys
 
@@ -10,6 +12,7 @@ import pytest
 from cellrec_jax import errors, geometry
 from cellrec_jax.config import DataConfig
 from cellrec_jax.data import arrays, sets
+from cellrec_jax.data import record as record_lib
 from cellrec_jax.data.synthetic import membrane as synthetic_membrane
 from cellrec_jax.data.synthetic import source as synthetic
 
@@ -185,3 +188,36 @@ def test_evaluation_of_a_whole_folder(bcdata_folder):
 def test_an_empty_split_has_no_evaluation_set():
     opened = sets.open_sets(SMALL, 0)
     assert sets.load_eval(opened.val._replace(image_ids=())) is None
+
+
+@pytest.mark.parametrize("folds", [0, 2])
+def test_images_without_cells_are_left_out_on_request(bcdata_folder, tmp_path, folds):
+    h5py = pytest.importorskip("h5py")
+    root = shutil.copytree(bcdata_folder, tmp_path / "set")
+    for kind, index in itertools.product(("positive", "negative"), (2, 4)):
+        with h5py.File(root / "annotations" / kind / f"{index}.h5", "w") as file:
+            file["coordinates"] = np.zeros((0, 2), np.int64)
+    for only_annotated, left in ((False, "012345"), (True, "0135")):
+        config = _folder(root, num_folds=folds, only_annotated=only_annotated)
+        opened = sets.open_sets(config, 0)
+        ids = [i for split in opened[:3] for i in split.image_ids]
+        assert sorted(ids) == list(left)
+        told = [note for note in opened.notes if "2 of 6 images" in note]
+        assert len(told) == only_annotated
+    named = dataclasses.replace(config, num_folds=0, train_ids="0-1", test_ids="2")
+    with pytest.raises(errors.DataError, match=r"data\.test_ids"):
+        sets.open_sets(named, 0)
+
+
+def test_a_set_without_any_cell_is_refused(bcdata_folder, monkeypatch):
+    source = sets.open_source(_folder(bcdata_folder))
+    empty = record_lib.changed(source, _without_cells)
+    monkeypatch.setattr(sets, "open_source", lambda _: empty)
+    with pytest.raises(errors.DataError, match="none of 6 images"):
+        sets.open_sets(_folder(bcdata_folder, only_annotated=True), 0)
+
+
+def _without_cells(one: record_lib.Record) -> record_lib.Record:
+    return dataclasses.replace(
+        one, points_yx=one.points_yx[:0], labels=one.labels[:0], boxes_yxyx=None
+    )
