@@ -24,7 +24,7 @@ from cellrec_jax.data.example import ExampleSpec, prepare
 from cellrec_jax.data.record import Record
 from cellrec_jax.losses.ranking import solvers
 from cellrec_jax.methods import heatmap_pu
-from cellrec_jax.methods.heatmap_pu.options import RefineOptions
+from cellrec_jax.methods.refine_options import RefineOptions
 from cellrec_jax.nn import patch_net, unet
 from cellrec_jax.rounds import patch_classifier
 from cellrec_jax.types import Batch, Progress

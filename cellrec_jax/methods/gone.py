@@ -62,7 +62,11 @@ def without(fields: Mapping[str, Any], sections: Collection[str]) -> dict[str, A
                 "that made it"
             )
         left[section] = {k: v for k, v in part.items() if k != name}
-    # Every method had the section of rounds; in one that has none they were 0.
-    if "refine" not in sections and not left.get("refine", {}).get("rounds", 0):
+    # Every method had the section of rounds; in one that had none they were 0.
+    refine = left.get("refine", {})
+    had_none = "refine" not in sections or (
+        left["method"] != "heatmap_pu" and "rank" not in refine
+    )
+    if had_none and not refine.get("rounds", 0):
         left.pop("refine", None)
     return left

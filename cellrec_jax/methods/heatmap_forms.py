@@ -8,13 +8,11 @@ import jax.numpy as jnp
 
 from cellrec_jax import masking
 from cellrec_jax.losses import pu, sparse_heatmap
+from cellrec_jax.methods.refine_options import BACKGROUND
 from cellrec_jax.types import Batch, Metrics
 
 if TYPE_CHECKING:
     from cellrec_jax.methods.heatmap_pu.options import LossOptions
-
-BACKGROUND = 1
-"""Label of a point that is known to be no cell."""
 
 ModelState = Any
 

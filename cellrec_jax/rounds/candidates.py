@@ -13,7 +13,7 @@ from scipy import spatial
 
 from cellrec_jax import hosts
 from cellrec_jax.losses import class_prior
-from cellrec_jax.methods.heatmap_pu.options import RefineOptions
+from cellrec_jax.methods.refine_options import RefineOptions
 from cellrec_jax.metrics import matching
 from cellrec_jax.rounds import labels as round_labels
 

@@ -67,6 +67,14 @@ def given(points_yx: np.ndarray) -> ImageLabels:
     return ImageLabels(points_yx, (GIVEN,) * num, np.zeros(num, np.int32), ranks)
 
 
+def only_given(labels: ImageLabels) -> ImageLabels:
+    """The given labels of an image, as they are, without pseudo labels."""
+    kept = np.array(labels.origins, np.str_) == GIVEN
+    points_yx, _, rounds, ranks = labels
+    origins = (GIVEN,) * int(kept.sum())
+    return ImageLabels(points_yx[kept], origins, rounds[kept], ranks[kept])
+
+
 def write(
     path: str | os.PathLike[str],
     round_number: int,

@@ -2,7 +2,8 @@
 
 Peaks on the training images are cut out, a classifier that knows positive and
 unlabelled ones learns their features, and P-classification picks those that are surely
-cells or surely background. Source: Fujii et al., MICCAI 2021 (see `rounds`).
+cells or surely background; or their scores do. Source: Fujii et al., MICCAI 2021 (see
+`rounds`).
 """
 
 from collections.abc import Callable, Mapping
@@ -22,10 +23,9 @@ from cellrec_jax.data import arrays, augment, sets
 from cellrec_jax.data.pixels import colors
 from cellrec_jax.data.record import Record, Repairs, changed
 from cellrec_jax.io.console import Console
-from cellrec_jax.methods.heatmap_forms import BACKGROUND
 from cellrec_jax.methods.heatmap_pu import method as heatmap_pu
 from cellrec_jax.methods.heatmap_pu import patch_reader
-from cellrec_jax.methods.heatmap_pu.options import RefineOptions
+from cellrec_jax.methods.refine_options import BACKGROUND, RefineOptions
 from cellrec_jax.rounds import candidates as pseudo_candidates
 from cellrec_jax.rounds import labels as round_labels
 from cellrec_jax.rounds import patch_classifier
@@ -40,7 +40,7 @@ _SLOTS = 64  # of labels or peaks, in multiples: few shapes, so few compilations
 
 
 class Judged(NamedTuple):
-    """Peaks of the training images, as the classifier sees them."""
+    """Peaks of the training images, as the classifier sees them, if there is one."""
 
     candidates: Candidates
     """N peaks, px of the network's images."""
@@ -57,7 +57,7 @@ class Judged(NamedTuple):
     seconds: dict[str, float]
     """Of each stage."""
     notes: tuple[str, ...]
-    """What did not go as planned; why there is no classifier, if there is none."""
+    """What did not go as planned; why there is no classifier, if one was asked for."""
 
 
 class Relabeled(NamedTuple):
@@ -70,6 +70,8 @@ class Relabeled(NamedTuple):
     seconds: dict[str, float]
     remaining: round_remaining.Remaining | None = None
     """What withheld labels tell of it, if there are any."""
+    threshold: float | None = None
+    """Of the detector's scores, if it told how many are taken."""
 
 
 def with_labels(split: sets.Split, labels: Mapping[str, ImageLabels]) -> sets.Split:
@@ -164,15 +166,20 @@ def judge(
 ) -> Judged:
     """Trains the classifier on the peaks and extracts their features.
 
-    Without positive or without unlabelled peaks there is none, and the notes say why.
+    Without positive or without unlabelled peaks there is none, and the notes say why;
+    nor where they are ranked by score.
     Candidates are in px of the network's images, labels of those on disk; `folder` gets
     checkpoints. Interrupted as in `patch_classifier.train_in`.
     """
+    staying = staying_labels(labels, config)
     kinds = pseudo_candidates.divide(
-        candidates, to_network(labels, eval_set), config.match_px
+        candidates, to_network(staying, eval_set), config.match_px
     )
+    if config.rank == "score":
+        return _unjudged(candidates, kinds, ())
     if problem := pseudo_selection.why_not(kinds):
-        return _unjudged(candidates, kinds, problem)
+        note = f"the patch classifier had nothing to learn from: {problem}"
+        return _unjudged(candidates, kinds, (note,))
     used = kinds != REMOVED
     begin = time.monotonic()
     patches = jax.block_until_ready(_cut(candidates, eval_set, config))
@@ -212,29 +219,17 @@ def relabel(
     config: RefineOptions,
     round_number: int,
     held: round_remaining.Held | None = None,
+    threshold: float = 0.0,
 ) -> Relabeled:
     """Ranks the peaks and adds the surest to the labels, for round `round_number`.
 
-    No more than withheld labels find (`remaining`), where `held` has some.
+    No more than withheld labels find (`remaining`), where `held` has some. `threshold`
+    is the detector's own, for `config.take`.
     """
     begin = time.monotonic()
-    ranking = pseudo_selection.rank(
-        judged.features,
-        judged.kinds,
-        p=config.p,
-        ridge=config.ridge,
-        solver=config.solver,
-        moved_share=config.moved_share,
-    )
     found = judged.candidates
-    selection = pseudo_selection.select(
-        ranking,
-        judged.kinds,
-        found.image,
-        top_share=config.top_share,
-        bottom_share=config.bottom_share,
-        pooled=config.pooled,
-    )
+    ranking = _rank(judged, config)
+    selection = _select(ranking, judged, config, threshold)
     remaining = None
     if held is not None:
         remaining = round_remaining.estimate(
@@ -251,8 +246,9 @@ def relabel(
                 selection, remaining.added, background
             )
     on_disk = found._replace(points_yx=found.points_yx / eval_set.scale_yx[found.image])
+    staying = staying_labels(labels, config)
     extended = pseudo_selection.add_labels(
-        [labels[image_id] for image_id in eval_set.image_ids],
+        [staying[image_id] for image_id in eval_set.image_ids],
         on_disk,
         ranking,
         selection,
@@ -264,6 +260,55 @@ def relabel(
         selection,
         {"rank_s": time.monotonic() - begin},
         remaining,
+        threshold if config.take == "threshold" else None,
+    )
+
+
+def staying_labels(
+    labels: Mapping[str, ImageLabels], config: RefineOptions
+) -> dict[str, ImageLabels]:
+    """The labels that a round adds to: given ones alone where it renews the others."""
+    if not config.renews:
+        return dict(labels)
+    return {image_id: round_labels.only_given(one) for image_id, one in labels.items()}
+
+
+def _rank(judged: Judged, config: RefineOptions) -> pseudo_selection.Ranking:
+    if config.rank == "score":
+        heights = judged.candidates.heights
+        return pseudo_selection.rank_by_score(heights, judged.kinds)
+    return pseudo_selection.rank(
+        judged.features,
+        judged.kinds,
+        p=config.p,
+        ridge=config.ridge,
+        solver=config.solver,
+        moved_share=config.moved_share,
+    )
+
+
+def _select(
+    ranking: pseudo_selection.Ranking,
+    judged: Judged,
+    config: RefineOptions,
+    threshold: float,
+) -> pseudo_selection.Selection:
+    found = judged.candidates
+    if config.take == "threshold":
+        return pseudo_selection.select_above(
+            ranking,
+            judged.kinds,
+            found.heights,
+            threshold,
+            bottom_share=config.bottom_share,
+        )
+    return pseudo_selection.select(
+        ranking,
+        judged.kinds,
+        found.image,
+        top_share=config.top_share,
+        bottom_share=config.bottom_share,
+        pooled=config.pooled,
     )
 
 
@@ -293,9 +338,10 @@ def _cut_image(
     return patch_reader.read(grey, valid, points_yx, config)
 
 
-def _unjudged(candidates: Candidates, kinds: np.ndarray, problem: str) -> Judged:
+def _unjudged(
+    candidates: Candidates, kinds: np.ndarray, notes: tuple[str, ...]
+) -> Judged:
     num = len(kinds)
     blank = np.full(num, np.nan, np.float32)
-    note = f"the patch classifier had nothing to learn from: {problem}"
     features = jnp.zeros((num, 1))
-    return Judged(candidates, kinds, None, blank, features, 0.0, {}, (note,))
+    return Judged(candidates, kinds, None, blank, features, 0.0, {}, notes)

@@ -150,10 +150,12 @@ def summarize(
     following: Relabeled | None,
     eval_set: sets.EvalSet,
     match_px: float,
+    staying: Mapping[str, ImageLabels] | None = None,
 ) -> dict[str, Any]:
     """Numbers of a round, trained on `labels`, for its summary.json.
 
     If all annotations are given labels, nothing tells which selected peaks are right.
+    Cells are selected beside those of `staying`, if not beside all `labels`.
     """
     counts = Counter(origin for image in labels.values() for origin in image.origins)
     summary: dict[str, Any] = {
@@ -184,13 +186,18 @@ def summarize(
         top, bottom, _ = following.selection
         summary["selected"] = {"positive": len(top), "negative": len(bottom)}
         if known:
-            own = relabel.to_network(labels, eval_set)
+            own = relabel.to_network(staying or labels, eval_set)
             free_yx = unlabeled_cells(truth_yx, own, match_px)
             share = functools.partial(purity, candidates, match_px=match_px)
+            right = share(top, free_yx, cells=True)
+            free = sum(map(len, free_yx))
             summary["selected"] |= {
-                "positive_purity": share(top, free_yx, cells=True),
+                "positive_purity": right,
+                "positive_recall": (right or 0.0) * len(top) / free if free else None,
                 "negative_purity": share(bottom, truth_yx, cells=False),
             }
+        if following.threshold is not None:
+            summary["selected"]["threshold"] = following.threshold
         if following.remaining is not None:
             summary["remaining"] = round_remaining.to_json(following.remaining)
     summary["notes"] = [
@@ -215,7 +222,9 @@ def lines(summary: Mapping[str, Any]) -> list[str]:
     if selected := summary.get("selected"):
         found.append(
             f"round {summary['round']}: selected {selected['positive']} as cells"
-            f"{_right(selected.get('positive_purity'))} and {selected['negative']} as "
+            f"{_above(selected.get('threshold'))}"
+            f"{_right(*map(selected.get, ('positive_purity', 'positive_recall')))} "
+            f"and {selected['negative']} as "
             f"background{_right(selected.get('negative_purity'))} of "
             f"{summary['peaks_unlabeled']} unlabelled peaks"
             f"{_told_apart(summary.get('unlabeled'))}"
@@ -234,8 +243,27 @@ def _told_apart(unlabeled: Mapping[str, Any] | None) -> str:
     return f" ({100 * unlabeled['on_cells']:.0f} % on cells{area})"
 
 
-def _right(share: float | None) -> str:
-    return "" if share is None else f" ({100 * share:.0f} % right)"
+def _above(threshold: float | None) -> str:
+    return "" if threshold is None else f" at a threshold of {threshold:.3g}"
+
+
+def _right(share: float | None, found: float | None = None) -> str:
+    if share is None:
+        return ""
+    of_all = "" if found is None else f", {100 * found:.0f} % of those without a label"
+    return f" ({100 * share:.0f} % right{of_all})"
+
+
+def _drawn_scores(judged: Judged, following: Relabeled) -> dict[str, np.ndarray]:
+    """Title -> scores f32 [N] of the peaks; those of the detector are both rankings."""
+    cells, background, _ = following.ranking
+    if cells is judged.candidates.heights:
+        return {"score of the detector": cells}
+    return {
+        "patch classifier": judged.scores,
+        "ranking of cells": cells,
+        "ranking of background": background,
+    }
 
 
 def draw(
@@ -274,11 +302,7 @@ def draw(
         round_labels.NEGATIVE: following.selection.negative_index,
         refine_figures.UNSELECTED: rest,
     }
-    scores = {
-        "patch classifier": judged.scores,
-        "ranking of cells": following.ranking.positive_scores,
-        "ranking of background": following.ranking.negative_scores,
-    }
+    scores = _drawn_scores(judged, following)
     refine_figures.score_histograms(
         folder / f"scores_{number}.png",
         {

@@ -11,6 +11,7 @@ Using P-classification, MICCAI 2021.
 from collections.abc import Mapping
 import dataclasses
 import time
+from typing import Any
 
 from etils import epath
 import numpy as np
@@ -54,6 +55,7 @@ def train(
     config = experiment.options.refine
     images = _load(data, console)
     round_remaining.check(config.stop_below, images.held)
+    _check_threshold(experiment, data)
     repaired = sets.repair_lines(data.train.source.repairs)
     for line in (*data.notes, *repaired, *_blank_lines(images.train)):
         console.line(line)
@@ -104,7 +106,7 @@ def _train_round(
         return found
     judged = following = None
     last = number == config.rounds
-    if not last or experiment.options.model.classifier:
+    if not last or "classifier" in found.model.params:
         try:
             judged = relabel.judge(
                 found.candidates,
@@ -126,7 +128,13 @@ def _train_round(
             earlier = round_remaining.earlier(job.files.read_summaries()[:number])
             held = held._replace(earlier=earlier)
         following = relabel.relabel(
-            judged, labels, job.images.train, config, number + 1, held
+            judged,
+            labels,
+            job.images.train,
+            config,
+            number + 1,
+            held,
+            found.model.meta["decode"]["thresholds"][0],
         )
     _report(job, labels, found, judged, following)
     return found, following
@@ -135,11 +143,24 @@ def _train_round(
 def check(experiment: Experiment) -> None:
     """Refuses what rounds cannot do (ConfigError)."""
     judging, size_hw = experiment.options.judging, experiment.data.size_hw
+    section = "refine" if judging is experiment.options.refine else "model"
     limits.require(
-        judging.patch_px <= min(size_hw),
-        f"{'model' if experiment.options.model.classifier else 'refine'}.patch_px="
-        f"{judging.patch_px}: a patch must fit into "
+        judging.patch_px <= min(size_hw) or judging.rank == "score",
+        f"{section}.patch_px={judging.patch_px}: a patch must fit into "
         f"data.size_hw={size_hw[0]},{size_hw[1]}",
+    )
+
+
+def _check_threshold(experiment: Experiment, data: sets.Sets) -> None:
+    """Refuses rounds by a threshold that nothing chooses (ConfigError)."""
+    config = experiment.options.refine
+    limits.require(
+        not config.rounds
+        or config.take != "threshold"
+        or bool(data.fitting.image_ids or experiment.eval.threshold),
+        "refine.take=threshold: no image chooses the threshold: withhold labels by "
+        "--config.data.threshold_share=0.5, have validation images, or give "
+        "--config.eval.threshold",
     )
 
 
@@ -161,6 +182,17 @@ def _load(data: sets.Sets, console: Console) -> round_detector.Images:
     return round_detector.Images(
         data, train_set, {name: s for name, s in measured.items() if s.image_ids}, held
     )
+
+
+def _threshold_notes(decode: Mapping[str, Any]) -> list[str]:
+    """Tells where too few labels chose the threshold that says how many are taken."""
+    if decode["scope"] != "default":
+        return []
+    return [
+        f"too few labels chose the threshold: at the default of "
+        f"{decode['thresholds'][0]:g} few are taken; have more validation images, or "
+        "raise --config.data.threshold_share"
+    ]
 
 
 def _with_share(
@@ -229,9 +261,13 @@ def _report(
         following,
         images.train,
         options.refine.match_px,
+        relabel.staying_labels(labels, options.refine),
     )
     summary["seed"] = found.model.experiment.seed
-    summary["notes"] = [*found.notes, *summary["notes"]]
+    notes = [*found.notes, *summary["notes"]]
+    if following is not None and following.threshold is not None:
+        notes += _threshold_notes(found.model.meta["decode"])
+    summary["notes"] = notes
     for name, split in images.measured.items():
         summary[name] = round_report.measure(found.model, split, config)
     seconds = dict(found.seconds)

@@ -1,8 +1,9 @@
-"""Selects pseudo labels among the detector's peaks by P-classification.
+"""Selects pseudo labels among the detector's peaks by P-classification, or score.
 
 Peaks at a label are positives, the others unlabelled (see `pseudo_candidates`). Two
 rankings of the latter tell which are surely cells, which surely background. On the
-host, but for the rankings. Source: Fujii et al., MICCAI 2021 (see `rounds`), and code.
+host, but for the rankings. Source: Fujii et al., MICCAI 2021 (see `rounds`), and code;
+scores and thresholds are an extension.
 """
 
 from collections.abc import Callable, Sequence
@@ -105,6 +106,13 @@ def rank(
     return Ranking(up, down, tuple(notes))
 
 
+def rank_by_score(scores: np.ndarray, kinds: np.ndarray) -> Ranking:
+    """Ranks peaks from both ends by the detector's scores f32 [N]; kinds i8 [N]."""
+    if not (kinds == UNLABELED).any():
+        return _unranked(len(kinds), why_not(kinds))
+    return Ranking(scores, scores, ())
+
+
 def select(
     ranking: Ranking,
     kinds: np.ndarray,
@@ -150,6 +158,38 @@ def select(
     return Selection(
         top[~np.isin(top, both)], bottom[~np.isin(bottom, both)], tuple(notes)
     )
+
+
+def select_above(
+    ranking: Ranking,
+    kinds: np.ndarray,
+    scores: np.ndarray,
+    threshold: float,
+    *,
+    bottom_share: float = 0.05,
+) -> Selection:
+    """Takes as many peaks for cells as a threshold of the detector's scores says.
+
+    Those are the surest unlabelled ones by the ranking, so many as score `threshold` or
+    more: these themselves, if the ranking is that of scores. Of the n unlabelled peaks
+    the int(bottom_share n) surest become pseudo-negative, of those that score less.
+    Kinds i8 [N] and scores f32 [N] in [0, 1].
+
+    Example:
+      >>> scores = np.float32([0.9, 0.2, 0.6, 0.1])
+      >>> ranking = rank_by_score(scores, kinds := np.zeros(4, np.int8))
+      >>> select_above(ranking, kinds, scores, 0.6, bottom_share=0.3)[:2]
+      (array([0, 2]), array([3]))
+    """
+    ranked = np.isfinite(ranking.positive_scores) & np.isfinite(ranking.negative_scores)
+    unlabeled = np.flatnonzero((kinds == UNLABELED) & ranked)
+    above = scores[unlabeled] >= np.float32(threshold)
+    order = np.argsort(-ranking.positive_scores[unlabeled], kind="stable")
+    top = unlabeled[order[: np.count_nonzero(above)]]
+    rest = np.setdiff1d(unlabeled[~above], top)
+    most = _lowest(ranking.negative_scores, unlabeled, bottom_share)
+    bottom = _lowest(ranking.negative_scores, rest, 1.0)[: len(most)]
+    return Selection(top, bottom, ())
 
 
 def add_labels(

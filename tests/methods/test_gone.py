@@ -13,9 +13,20 @@ def _stored(**sections):
 def test_a_default_is_passed_over():
     fields = _stored(
         model={"box_scales": [10.0, 10.0, 5.0, 5.0], "roi_canonical": 224.0},
-        refine={"rounds": 0, "ridge": 10.0},
     )
+    # Once all methods had this section, and only one of them had rounds.
+    fields["refine"] = {"rounds": 0, "match_px": 15.0, "ridge": 10.0}
     assert methods.from_json(fields) == methods.freeze({"method": "calibrated_rcnn"})
+    del fields["refine"]
+    assert methods.from_json(fields) == methods.freeze({"method": "calibrated_rcnn"})
+
+
+def test_rounds_of_before_are_ranked_by_classification():
+    fields = config.to_json(methods.freeze({"method": "heatmap_pu"}))
+    fields["refine"] = {"rounds": 2, "match_px": 7.5}
+    refine = methods.from_json(fields).options.refine
+    assert (refine.rounds, refine.match_px) == (2, 7.5)
+    assert (refine.rank, refine.take) == ("p_classification", "share")
 
 
 def test_a_key_that_moved_keeps_its_value():
@@ -55,4 +66,4 @@ def test_another_value_is_refused():
     with pytest.raises(errors.ConfigError, match=r"loss\.roi_box_weight=2\.0"):
         methods.from_json(_stored(loss={"roi_box_weight": 2.0}))
     with pytest.raises(errors.ConfigError, match="refine"):
-        methods.from_json(_stored(refine={"rounds": 2}))
+        methods.from_json({"method": "point_matching", "refine": {"rounds": 2}})

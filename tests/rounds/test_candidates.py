@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cellrec_jax.losses import pu
-from cellrec_jax.methods.heatmap_pu.options import RefineOptions
+from cellrec_jax.methods.refine_options import RefineOptions
 from cellrec_jax.rounds import labels as round_labels
 from cellrec_jax.rounds.candidates import (
     POSITIVE,

@@ -11,7 +11,7 @@ from cellrec_jax.data import arrays, sets
 from cellrec_jax.data.example import ExampleSpec
 from cellrec_jax.io.console import Console
 from cellrec_jax.methods.heatmap_pu import method as heatmap_pu
-from cellrec_jax.methods.heatmap_pu.options import RefineOptions
+from cellrec_jax.methods.refine_options import RefineOptions
 from cellrec_jax.rounds import candidates as pc
 from cellrec_jax.rounds import labels as round_labels
 from cellrec_jax.rounds import relabel
@@ -239,3 +239,69 @@ def _model_of_a_map():
     return model_lib.Model(
         methods.freeze({"method": "heatmap_pu"}), method, None, {}, meta, 0
     )
+
+
+BY_SCORE = RefineOptions(
+    rounds=1, match_px=3.0, rank="score", take="threshold", carry_over=False
+)
+
+
+def test_labels_taken_by_score_and_threshold_are_renewed(tmp_path):
+    """A detection that is gone is dropped, a given label without one stays."""
+    eval_set = _eval_set([np.zeros((40, 60, 1), np.uint8)])
+    given = np.array([[5.0, 5.0], [5.0, 50.0]], np.float32)
+    before = round_labels.given(np.concatenate([given, [[20, 20], [20, 40]]]))
+    before = before._replace(
+        origins=("given", "given", "pseudo_positive", "pseudo_negative"),
+        rounds=np.array([0, 0, 1, 1], np.int32),
+        ranks=np.array([np.nan, np.nan, 0.9, 0.1], np.float32),
+    )
+    labels = dict.fromkeys(eval_set.image_ids, before)
+    points = [[5, 6], [20, 41], [30, 30], [20, 20], [35, 50]]
+    found = _candidates(np.zeros(5), points)._replace(
+        heights=np.float32([0.9, 0.6, 0.3, 0.29, 0.01])
+    )
+    judged = _judge(found, labels, eval_set, BY_SCORE, tmp_path)
+    assert judged.classifier is None
+    assert judged.notes == ()
+    # The first is at a given label; what was taken before counts no more.
+    kinds = [pc.POSITIVE, *[pc.UNLABELED] * 4]
+    assert judged.kinds.tolist() == kinds
+
+    def renewed(**changed):
+        config = dataclasses.replace(BY_SCORE, **changed)
+        result = relabel.relabel(
+            judged, labels, eval_set, config, 2, threshold=np.float64(np.float32(0.3))
+        )
+        (own,) = result.labels.values()
+        assert own.origins[:2] == ("given", "given")
+        np.testing.assert_array_equal(own.points_yx[:2], given)
+        return list(
+            zip(
+                own.points_yx[2:].tolist(), own.origins[2:], own.rounds[2:], strict=True
+            )
+        )
+
+    cells = [([20, 41], "pseudo_positive", 2), ([30, 30], "pseudo_positive", 2)]
+    background = [([35, 50], "pseudo_negative", 2)]
+    assert renewed(bottom_share=0.25) == [*cells, *background]
+    assert renewed(bottom_share=0.0) == cells
+
+
+def test_by_share_the_surest_by_score_are_added_to_all_labels(tmp_path):
+    """Those of the last round stay."""
+    eval_set = _eval_set([np.zeros((40, 60, 1), np.uint8)])
+    before = round_labels.given([[5.0, 5.0], [20.0, 20.0]])
+    before = before._replace(origins=("given", "pseudo_positive"))
+    labels = dict.fromkeys(eval_set.image_ids, before)
+    found = _candidates(np.zeros(4), [[20, 20], [20, 41], [30, 30], [5, 40]])._replace(
+        heights=np.float32([0.9, 0.2, 0.8, 0.7])
+    )
+    config = dataclasses.replace(
+        BY_SCORE, take="share", top_share=0.34, bottom_share=0.34
+    )
+    judged = _judge(found, labels, eval_set, config, tmp_path)
+    (own,) = relabel.relabel(judged, labels, eval_set, config, 2).labels.values()
+    np.testing.assert_array_equal(own.points_yx[2:], [[30, 30], [20, 41]])
+    assert own.origins[1:] == ("pseudo_positive", "pseudo_positive", "pseudo_negative")
+    np.testing.assert_array_equal(own.ranks[2:], np.float32([0.8, 0.2]))

@@ -109,7 +109,11 @@ def test_shares_right_need_cells_that_are_held_back(num_given):
         0, labels, PEAKS, None, following, _eval_set(), 5.0
     )
     if num_given == 1:
-        shares = {"positive_purity": 0.0, "negative_purity": 1.0}
+        shares = {
+            "positive_purity": 0.0,
+            "positive_recall": 0.0,
+            "negative_purity": 1.0,
+        }
         assert summary["notes"] == []
     else:
         shares = {}
@@ -162,6 +166,34 @@ def test_lines_name_what_was_found():
         "unlabelled peaks (25 % on cells, area under the curve 0.88)",
         "note: too few",
     ]
+
+
+def test_found_cells_are_told_beside_the_labels_that_stay():
+    """Of three cells one is given; one peak of two is at one of the others."""
+    labels = [round_labels.given(CELLS[0]), round_labels.given(CELLS[1][:0])]
+    labels[0] = labels[0]._replace(origins=("given", "pseudo_positive"))
+    named = dict(zip(_eval_set().image_ids, labels, strict=True))
+    staying = {name: round_labels.only_given(one) for name, one in named.items()}
+    scores = np.zeros(5, np.float32)
+    selection = Selection(np.array([2, 3]), np.zeros(0, np.int64), ())
+    following = Relabeled(
+        {}, Ranking(scores, scores, ()), selection, {}, threshold=0.0123
+    )
+    kinds = np.zeros(5, np.int8)
+    judged = Judged(PEAKS, kinds, None, scores, np.zeros((5, 1)), 0.0, {}, ())
+    summary = round_report.summarize(
+        0, named, PEAKS, judged, following, _eval_set(), 5.0, staying
+    )
+    assert summary["selected"] == {
+        "positive": 2,
+        "negative": 0,
+        "positive_purity": 0.5,
+        "positive_recall": 0.5,
+        "negative_purity": None,
+        "threshold": 0.0123,
+    }
+    (line,) = (line for line in round_report.lines(summary) if "selected" in line)
+    assert "at a threshold of 0.0123 (50 % right, 50 % of those without" in line
 
 
 def test_label_line_counts_origins():

@@ -243,3 +243,45 @@ def test_labels_accumulate():
     assert len(old[2].points_yx) == 1
     before, after = (dict(zip("abc", x, strict=True)) for x in (old, labels))
     assert round_labels.difference(before, after) == (3, 0)
+
+
+SCORES = np.float32([0.9, 0.05, 0.5, 0.2, 0.49, 0.8])
+MIXED = np.int8([POSITIVE, UNLABELED, UNLABELED, UNLABELED, UNLABELED, UNLABELED])
+
+
+def test_all_unlabelled_peaks_from_a_threshold_on_are_cells():
+    """0.5 itself too; the one at a label is taken already."""
+    ranking = pseudo_selection.rank_by_score(SCORES, MIXED)
+    chosen = pseudo_selection.select_above(
+        ranking, MIXED, SCORES, 0.5, bottom_share=0.4
+    )
+    assert chosen.positive_index.tolist() == [5, 2]  # the surest first
+    assert chosen.negative_index.tolist() == [1, 3]  # two of five
+    chosen = pseudo_selection.select_above(
+        ranking, MIXED, SCORES, 0.1, bottom_share=0.4
+    )
+    assert chosen.positive_index.tolist() == [5, 2, 4, 3]
+    assert chosen.negative_index.tolist() == [1]  # no more are below
+    chosen = pseudo_selection.select_above(ranking, MIXED, SCORES, 0.95)
+    assert not len(chosen.positive_index)
+
+
+def test_a_threshold_tells_how_many_another_ranking_takes():
+    """Two score enough; which two, and which background, the ranking says."""
+    ranks = np.float32([0, 5, 1, 4, 3, 2])
+    ranking = Ranking(ranks, ranks, ())
+    chosen = pseudo_selection.select_above(
+        ranking, MIXED, SCORES, 0.5, bottom_share=0.4
+    )
+    assert chosen.positive_index.tolist() == [1, 3]
+    assert chosen.negative_index.tolist() == [4]  # 2 and 5 score too much for it
+
+
+def test_a_score_needs_unlabelled_peaks_alone():
+    ranking = pseudo_selection.rank_by_score(SCORES, np.zeros(6, np.int8))
+    np.testing.assert_array_equal(ranking.positive_scores, SCORES)
+    ranking = pseudo_selection.rank_by_score(SCORES, np.full(6, POSITIVE, np.int8))
+    assert np.isnan(ranking.positive_scores).all()
+    assert "none is unlabelled" in ranking.notes[0]
+    chosen = pseudo_selection.select_above(ranking, np.zeros(6, np.int8), SCORES, 0.1)
+    assert not len(chosen.positive_index)

@@ -5,6 +5,7 @@ from cellrec_jax.methods.calibrated_rcnn.options import (
     LossOptions,
     ModelOptions,
     Options,
+    RefineOptions,
 )
 
-__all__ = ["LossOptions", "ModelOptions", "Options", "make"]
+__all__ = ["LossOptions", "ModelOptions", "Options", "RefineOptions", "make"]

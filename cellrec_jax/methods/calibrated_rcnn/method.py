@@ -4,7 +4,7 @@ Li et al., A Robust Training Method for Pathological Cellular Detector via Spati
 Calibration, 2021: a feature pyramid detector whose loss on unmatched boxes is weighted
 by the Boxes Density Energy. Differs: torchvision's backbone (see `nn.resnet`), RoIAlign
 by default; see also `losses.density`, `losses.calibration`. No layer-wise gradient
-analysis (section 5).
+analysis (section 5). Rounds of pseudo labels, `rounds.rounds`, are an extension.
 """
 
 import functools
@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from cellrec_jax import masking
+from cellrec_jax.config import limits
 from cellrec_jax.methods import encoder
 from cellrec_jax.methods.calibrated_rcnn import decode as rcnn_decode
 from cellrec_jax.methods.calibrated_rcnn import stages
@@ -28,6 +29,7 @@ from cellrec_jax.types import (
     Method,
     Metrics,
     Progress,
+    Stage,
     Traits,
 )
 
@@ -36,7 +38,17 @@ ModelState = Any
 
 
 def make(options: Options, *, num_classes: int) -> Method:
-    """Builds the method's functions; a `CheckpointError` for unreadable weights."""
+    """Builds the method's functions; a `CheckpointError` for unreadable weights.
+
+    A `ConfigError` for rounds of pseudo labels of more than one class.
+    """
+    in_rounds = options.refine.rounds > 0
+    limits.require(
+        num_classes == 1 or not in_rounds,
+        f"refine.rounds={options.refine.rounds}: pseudo labels are of one class, not "
+        f"{num_classes}: merge them with --config.data.classes, such as "
+        "cell=positive+negative",
+    )
     if options.model.pretrained:
         convert.check_file(options.model.pretrained)
     bind = functools.partial(
@@ -53,7 +65,9 @@ def make(options: Options, *, num_classes: int) -> Method:
                 encoder.load_pretrained, options.model.pretrained, "resnet"
             ),
             slots_per_class=True,
+            candidates=bind(_candidates) if in_rounds else None,
         ),
+        stages=(Stage("refine", "rounds", options.refine),) if in_rounds else (),
     )
 
 
@@ -138,6 +152,8 @@ def _loss_fn(
     first_keys, second_keys = _example_keys(rng, batch.example_index)
     valid = batch.valid & batch.image_mask[:, None, None]
     truth = stages.Truth(batch.boxes_yxyx, batch.labels, batch.points_mask, valid)
+    if options.refine.rounds:
+        truth = stages.with_background(truth)
 
     image = resnet.normalize_imagenet(batch.image)
     outputs, new_state = network.apply(
@@ -199,6 +215,11 @@ def _diagnostics(first: stages.StageLoss, second: stages.StageLoss) -> Metrics:
         "roi_positives": (jnp.sum(second.positive & second.mask) * 1.0, images),
         "rpn_negative_weight": _negative_weight(first),
         "negative_weight": _negative_weight(second),
+        **(
+            {}
+            if second.background is None
+            else {"known_background": (jnp.sum(second.background) * 1.0, images)}
+        ),
     }
 
 
@@ -254,6 +275,24 @@ def _predict(
     )
     mask = mask & batch.image_mask[:, None]
     return jax.vmap(finish)(proposed, mask, *refined)
+
+
+def _candidates(
+    params: Params,
+    model_state: ModelState,
+    batch: Batch,
+    decode: Decode,
+    *,
+    options: Options,
+    num_classes: int,
+) -> Detections:
+    """Detections of training images that may become labels: where labels count."""
+    found = _predict(
+        params, model_state, batch, decode, options=options, num_classes=num_classes
+    )
+    assert found.boxes_yxyx is not None  # `_predict` returns them
+    inside = jax.vmap(stages.is_valid)(found.boxes_yxyx, batch.valid)
+    return found._replace(mask=found.mask & inside)
 
 
 def _trainable(params: Params, *, options: ModelOptions) -> Any:

@@ -7,7 +7,7 @@ import dataclasses
 
 from cellrec_jax.config.limits import check, option, require
 from cellrec_jax.losses.calibration import CALIBRATIONS
-from cellrec_jax.methods import encoder
+from cellrec_jax.methods import encoder, refine_options
 from cellrec_jax.methods.calibration_options import CalibrationOptions
 from cellrec_jax.methods.compute_options import ComputeOptions
 from cellrec_jax.nn import backbones
@@ -123,9 +123,35 @@ class LossOptions(CalibrationOptions):
 
 
 @dataclasses.dataclass(frozen=True)
+class RefineOptions(refine_options.RefineOptions):
+    """Rounds of pseudo labels: an extension; by default all detections are taken."""
+
+    carry_over: bool = False
+    """Keep peaks of the last round that have no new peak within match_px."""
+    match_px: float = option(12.0, above=0)
+    """Largest distance of a peak and the label that it matches."""
+    rank: str = option("score", choices=refine_options.RANKS)
+    """What tells which unlabelled peaks are surest: score (the detector's own) or
+    p_classification (of the features of patches, by a classifier that is trained for
+    it; Fujii et al. 2021)."""
+    take: str = option("threshold", choices=refine_options.TAKES)
+    """How many become labels: threshold (as many cells as score at or above the
+    detector's own threshold, fitted as for any run, and bottom_share of the peaks below
+    it, which only a lower candidate_threshold finds) or share (top_share and
+    bottom_share of the unlabelled peaks; Fujii et al.). By score and threshold a round
+    renews the labels that the last one took: what is not found any more is dropped."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Options:
     """All options of the method."""
 
     model: ModelOptions = ModelOptions()
     loss: LossOptions = LossOptions()
+    refine: RefineOptions = RefineOptions()
     compute: ComputeOptions = dataclasses.field(default_factory=ComputeOptions)
+
+    @property
+    def judging(self) -> RefineOptions:
+        """Options of rounds; peaks have no other classifier."""
+        return self.refine

@@ -10,6 +10,7 @@ import numpy as np
 from cellrec_jax import geometry
 from cellrec_jax.losses import calibration, density, detection
 from cellrec_jax.methods.calibrated_rcnn.options import LossOptions, ModelOptions
+from cellrec_jax.methods.refine_options import BACKGROUND
 from cellrec_jax.ops import assign, boxes, nms
 from cellrec_jax.types import Progress
 
@@ -24,6 +25,8 @@ class Truth(NamedTuple):
     labels: jax.Array
     mask: jax.Array
     valid: jax.Array
+    background: jax.Array | None = None
+    """bool [N], boxes that are known to hold no cell; None without rounds."""
 
 
 class StageLoss(NamedTuple):
@@ -36,6 +39,8 @@ class StageLoss(NamedTuple):
     positive: jax.Array
     weight: jax.Array
     """f32 [S]: what `cls` was multiplied by, 1 for positives."""
+    background: jax.Array | None = None
+    """bool [S], sampled and at known background; None without rounds."""
 
 
 class RoIs(NamedTuple):
@@ -48,9 +53,36 @@ class RoIs(NamedTuple):
     """f32 [S, 4] annotated box to reach (meaningful where positive)."""
     positive: jax.Array
     mask: jax.Array
+    background: jax.Array | None = None
+    """bool [S], at known background; None without rounds."""
 
 
-def _is_valid(boxes_yxyx: jax.Array, valid: jax.Array) -> jax.Array:
+def with_background(truth: Truth) -> Truth:
+    """Tells cells from boxes that rounds of pseudo labels know to be background."""
+    is_cell = truth.labels != BACKGROUND
+    return truth._replace(mask=truth.mask & is_cell, background=truth.mask & ~is_cell)
+
+
+def at_background(
+    boxes_yxyx: jax.Array, truth: Truth, least_iou: float, *, best: bool = False
+) -> jax.Array | None:
+    """Whether boxes [M, 4] are at known background, bool [M]; None without rounds.
+
+    As an annotated cell's: from an overlap of `least_iou`, or the `best` of all.
+    """
+    if truth.background is None:
+        return None
+    role = assign.assign(
+        boxes.iou_matrix(boxes_yxyx, truth.boxes_yxyx),
+        truth.background,
+        positive_iou=least_iou,
+        negative_iou=0.0,
+        best_per_truth=best,
+    )
+    return role == assign.POSITIVE
+
+
+def is_valid(boxes_yxyx: jax.Array, valid: jax.Array) -> jax.Array:
     """Whether the pixel under each box's centre counts. [M, 4] -> bool [M]."""
     pixel = jnp.floor(geometry.box_centers(boxes_yxyx)).astype(jnp.int32)
     height, width = valid.shape
@@ -123,8 +155,12 @@ def first_stage(
         negative_iou=model.rpn_negative_iou,
         best_per_truth=True,
     )
-    role = jnp.where(_is_valid(anchors, truth.valid), role, assign.IGNORED)
+    known = at_background(anchors, truth, model.rpn_positive_iou, best=True)
+    if known is not None:
+        role = jnp.where(known & (role == assign.IGNORED), assign.NEGATIVE, role)
+    role = jnp.where(is_valid(anchors, truth.valid), role, assign.IGNORED)
     drawn = assign.sample(rng, role, model.rpn_batch, model.rpn_positive_fraction)
+    known = None if known is None else known[drawn.idx] & drawn.mask & ~drawn.positive
     anchors, logits, deltas = (x[drawn.idx] for x in (anchors, logits, deltas_yxhw))
     overlaps = boxes.iou_matrix(anchors, truth.boxes_yxyx)
     truth_idx = assign.match_truth(overlaps, truth.mask)
@@ -133,11 +169,12 @@ def first_stage(
     scoped = loss if loss.scope == "both" else LossOptions(calibration="plain")
     decoded = boxes.decode(deltas, anchors)
     weight = box_weights(decoded, drawn.positive, drawn.mask, scoped)
+    weight = weight if known is None else jnp.where(known, 1.0, weight)
     cls = calibrated_cls(logits, labels, weight, progress, scoped)
     target = boxes.encode(truth.boxes_yxyx[truth_idx], anchors)
     box = detection.smooth_l1(deltas, target, sigma=loss.rpn_sigma)
     box = jnp.where(drawn.positive, box, 0.0)
-    return StageLoss(cls, box, drawn.mask, drawn.positive, weight)
+    return StageLoss(cls, box, drawn.mask, drawn.positive, weight, known)
 
 
 @jax.named_scope("proposals")
@@ -210,16 +247,18 @@ def sample_rois(
         negative_iou=model.roi_positive_iou,
         best_per_truth=False,
     )
-    usable = mask & _is_valid(proposals_yxyx, truth.valid)
+    usable = mask & is_valid(proposals_yxyx, truth.valid)
     role = jnp.where(usable, role, assign.IGNORED)
     drawn = assign.sample(rng, role, model.roi_batch, model.roi_positive_fraction)
     truth_idx = assign.match_truth(overlaps[drawn.idx], truth.mask)
+    known = at_background(proposals_yxyx[drawn.idx], truth, model.roi_positive_iou)
     return RoIs(
         proposals_yxyx[drawn.idx],
         jnp.where(drawn.positive, truth.labels[truth_idx], num_classes),
         truth.boxes_yxyx[truth_idx],
         drawn.positive,
         drawn.mask,
+        None if known is None else known & drawn.mask & ~drawn.positive,
     )
 
 
@@ -244,8 +283,10 @@ def second_stage(
     decoded = boxes.decode(deltas, rois.boxes_yxyx, BOX_SCALES)
     dense_boxes = rois.boxes_yxyx if loss.energy_boxes == "proposals" else decoded
     weight = box_weights(dense_boxes, rois.positive, rois.mask, loss)
+    known = rois.background
+    weight = weight if known is None else jnp.where(known, 1.0, weight)
     cls = calibrated_cls(logits, rois.labels, weight, progress, loss)
     target = boxes.encode(rois.target_yxyx, rois.boxes_yxyx, BOX_SCALES)
     box = detection.smooth_l1(deltas, target, sigma=loss.roi_sigma)
     box = jnp.where(rois.positive, box, 0.0)
-    return StageLoss(cls, box, rois.mask, rois.positive, weight)
+    return StageLoss(cls, box, rois.mask, rois.positive, weight, known)

@@ -18,11 +18,8 @@ from cellrec_jax.config import limits
 from cellrec_jax.losses import sparse_heatmap
 from cellrec_jax.methods import encoder, frozen, heatmap_forms
 from cellrec_jax.methods.heatmap_pu import patch_reader
-from cellrec_jax.methods.heatmap_pu.options import (
-    ModelOptions,
-    Options,
-    RefineOptions,
-)
+from cellrec_jax.methods.heatmap_pu.options import ModelOptions, Options
+from cellrec_jax.methods.refine_options import RefineOptions
 from cellrec_jax.nn import patch_net, unet
 from cellrec_jax.ops import peaks
 from cellrec_jax.types import (

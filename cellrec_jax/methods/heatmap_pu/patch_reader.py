@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from cellrec_jax import masking
 from cellrec_jax.data import augment
-from cellrec_jax.methods.heatmap_pu.options import RefineOptions
+from cellrec_jax.methods.refine_options import RefineOptions
 from cellrec_jax.nn.patch_net import PatchNet
 from cellrec_jax.ops import patches as patches_lib
 
