@@ -7,6 +7,8 @@ by default; see also `losses.density`, `losses.calibration`. No layer-wise gradi
 analysis (section 5). Rounds of pseudo labels, `rounds.rounds`, are an extension.
 """
 
+from collections.abc import Callable
+import dataclasses
 import functools
 from typing import Any
 
@@ -18,7 +20,7 @@ from cellrec_jax import masking
 from cellrec_jax.config import limits
 from cellrec_jax.methods import encoder
 from cellrec_jax.methods.calibrated_rcnn import decode as rcnn_decode
-from cellrec_jax.methods.calibrated_rcnn import stages
+from cellrec_jax.methods.calibrated_rcnn import second_look, stages
 from cellrec_jax.methods.calibrated_rcnn.options import ModelOptions, Options
 from cellrec_jax.nn import convert, resnet, two_stage
 from cellrec_jax.ops import anchors, roi_align
@@ -106,7 +108,8 @@ def _init(
     model = options.model
     pooled = jnp.zeros((1, 1, model.roi_size, model.roi_size, model.channels))
     network = _network(options, num_classes)
-    return encoder.initialise(network, rng, image, pooled, method="both")
+    params, state = encoder.initialise(network, rng, image, pooled, method="both")
+    return params, {**state, **second_look.begin(options.loss)}
 
 
 def _pool(
@@ -142,13 +145,13 @@ def _loss_fn(
     num_classes: int,
     averaged: tuple[Params, ModelState] | None = None,
 ) -> tuple[jax.Array, tuple[ModelState, Metrics]]:
-    """Sum of the four losses; `averaged` is part of the contract, unused here."""
-    del averaged
+    """Sum of the four losses; `averaged` is the teacher, where there is one."""
     model, loss = options.model, options.loss
     image_hw = batch.image.shape[1], batch.image.shape[2]
     anchors_yxyx = _anchors(model, image_hw)
     network = _network(options, num_classes)
-    variables = {"params": params, **model_state}
+    statistics = second_look.statistics(model_state)
+    variables = {"params": params, **statistics}
     first_keys, second_keys = _example_keys(rng, batch.example_index)
     valid = batch.valid & batch.image_mask[:, None, None]
     truth = stages.Truth(batch.boxes_yxyx, batch.labels, batch.points_mask, valid)
@@ -156,10 +159,21 @@ def _loss_fn(
         truth = stages.with_background(truth)
 
     image = resnet.normalize_imagenet(batch.image)
-    outputs, new_state = network.apply(
-        variables, image, True, mutable=list(model_state)
-    )
+    outputs, new_state = network.apply(variables, image, True, mutable=list(statistics))
     levels, logits, deltas = outputs
+    mined = None
+    if loss.mining != "none":
+        mined, other_levels = _look_again(
+            (params, model_state),
+            averaged,
+            batch,
+            truth,
+            (logits, deltas),
+            progress,
+            options,
+            num_classes,
+        )
+        truth = mined.truth
     first_stage: Any = functools.partial(
         stages.first_stage,
         anchors_yxyx=anchors_yxyx,
@@ -177,13 +191,88 @@ def _loss_fn(
     )(second_keys, proposed, mask, truth)
     pooled = _pool(levels, rois.boxes_yxyx, model)
     refined: Any = network.apply(variables, pooled, method="second")
-    second = jax.vmap(second_stage)(*refined, rois)
+    second = jax.vmap(second_stage)(*refined, rois, truth)
     terms = _terms(first, second)
     one = jnp.ones(())
     metrics: Metrics = {f"loss/{name}": (value, one) for name, value in terms.items()}
     metrics |= _diagnostics(first, second)
     total = sum(terms.values(), jnp.zeros(()))
-    return total, (dict(new_state), metrics)
+    if mined is None:
+        return total, (dict(new_state), metrics)
+    metrics |= mined.metrics
+    if other_levels:  # of pseudo_positive alone
+
+        def classes(levels: list[jax.Array], boxes_yxyx: jax.Array) -> jax.Array:
+            pooled = _pool(levels, boxes_yxyx, model)
+            refined: Any = network.apply(variables, pooled, method="second")
+            return refined[0]
+
+        apart = second_look.difference(
+            classes, levels, other_levels, mined, image_hw[1]
+        )
+        metrics["loss/consistency"] = (apart, one)
+        total += loss.mining_consistency * apart
+    return total, ({**new_state, **mined.state}, metrics)
+
+
+def _look_again(
+    weights: tuple[Params, ModelState],
+    averaged: tuple[Params, ModelState] | None,
+    batch: Batch,
+    truth: stages.Truth,
+    outputs: tuple[jax.Array, jax.Array],
+    progress: Progress,
+    options: Options,
+    num_classes: int,
+) -> tuple[second_look.Mined, list[jax.Array]]:
+    """What is mined, and the flipped images' levels where consistency asks for them."""
+    loss = options.loss
+    sure = second_look.is_sure(progress, loss)
+    levels: list[jax.Array] = []
+    if loss.mining == "pseudo_positive":
+        image_hw = batch.image.shape[1], batch.image.shape[2]
+        anchors_yxyx = _anchors(options.model, image_hw)
+        propose = functools.partial(
+            _proposals,
+            anchors_yxyx=anchors_yxyx,
+            image_hw=image_hw,
+            model=options.model,
+            train=True,
+            form=stages.objects,
+        )
+        look = functools.partial(_look, options=options, num_classes=num_classes)
+        found, levels = second_look.proposals(
+            look, propose, weights, batch, outputs, sure
+        )
+    else:
+        limits.require(
+            loss.mining != "teacher" or averaged is not None,
+            "loss.mining=teacher asks averaged weights: set --config.optim.ema=0.99",
+        )
+        brief = dataclasses.replace(
+            options, model=second_look.briefly(options.model, loss.mining_boxes)
+        )
+        predict = functools.partial(_predict, options=brief, num_classes=num_classes)
+        teacher = averaged if loss.mining == "teacher" else weights
+        found = second_look.detections(predict, teacher, batch, num_classes, sure)
+    mined = second_look.mine(found, truth, batch.image_mask, weights[1], sure, loss)
+    return mined, levels if loss.mining_consistency else []
+
+
+def _look(
+    params: Params,
+    model_state: ModelState,
+    batch: Batch,
+    *,
+    options: Options,
+    num_classes: int,
+) -> tuple[list[jax.Array], jax.Array, jax.Array]:
+    """Levels, logits and deltas of the first stage that is not trained now."""
+    network = _network(options, num_classes)
+    variables = {"params": params, **second_look.statistics(model_state)}
+    image = resnet.normalize_imagenet(batch.image)
+    outputs: Any = network.apply(variables, image, False)
+    return outputs
 
 
 def _example_keys(
@@ -234,11 +323,13 @@ def _proposals(
     image_hw: tuple[int, int],
     model: ModelOptions,
     train: bool,
-) -> tuple[jax.Array, jax.Array]:
+    form: Callable[..., Any] = stages.proposals,
+) -> Any:
+    """Those of each image of a batch, in the form of a function of `stages`."""
     pre_nms = model.pre_nms_train if train else model.pre_nms_test
     sizes = anchors.level_sizes(image_hw, _strides(model), len(model.anchor_ratios))
     one_image = functools.partial(
-        stages.proposals,
+        form,
         anchors_yxyx=anchors_yxyx,
         image_hw=image_hw,
         pre_nms=model.pre_nms_level or pre_nms,
@@ -262,10 +353,9 @@ def _predict(
     model = options.model
     image_hw = batch.image.shape[1], batch.image.shape[2]
     network = _network(options, num_classes)
-    variables = {"params": params, **model_state}
-    image = resnet.normalize_imagenet(batch.image)
-    outputs: Any = network.apply(variables, image, False)
-    levels, logits, deltas = outputs
+    variables = {"params": params, **second_look.statistics(model_state)}
+    look = functools.partial(_look, options=options, num_classes=num_classes)
+    levels, logits, deltas = look(params, model_state, batch)
     anchors_yxyx = _anchors(model, image_hw)
     proposed, mask = _proposals(logits, deltas, anchors_yxyx, image_hw, model, False)
     pooled = _pool(levels, proposed, model)

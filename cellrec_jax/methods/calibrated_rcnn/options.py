@@ -8,6 +8,10 @@ import dataclasses
 from cellrec_jax.config.limits import check, option, require
 from cellrec_jax.losses.calibration import CALIBRATIONS
 from cellrec_jax.methods import encoder, refine_options
+from cellrec_jax.methods.calibrated_rcnn.mining_options import (
+    MiningOptions,
+    check_mining,
+)
 from cellrec_jax.methods.calibration_options import CalibrationOptions
 from cellrec_jax.methods.compute_options import ComputeOptions
 from cellrec_jax.nn import backbones
@@ -95,8 +99,8 @@ class ModelOptions:
 
 
 @dataclasses.dataclass(frozen=True)
-class LossOptions(CalibrationOptions):
-    """Loss calibration and the weights of the four terms."""
+class LossOptions(CalibrationOptions, MiningOptions):
+    """Loss calibration, mining and the weights of the four terms."""
 
     calibration: str = option("bde", choices=CALIBRATIONS)
     """plain, bde, constant, label_smoothing, proselflc or confidence_penalty."""
@@ -120,6 +124,7 @@ class LossOptions(CalibrationOptions):
             f"loss.literal is a reading of bde: with loss.calibration="
             f"{self.calibration} leave it out",
         )
+        check_mining(self)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Targets, samples and losses of the detector's two stages, for one image each."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +9,7 @@ import numpy as np
 
 from cellrec_jax import geometry
 from cellrec_jax.losses import calibration, density, detection
+from cellrec_jax.methods.calibrated_rcnn import mining
 from cellrec_jax.methods.calibrated_rcnn.options import LossOptions, ModelOptions
 from cellrec_jax.methods.refine_options import BACKGROUND
 from cellrec_jax.ops import assign, boxes, nms
@@ -27,6 +28,12 @@ class Truth(NamedTuple):
     valid: jax.Array
     background: jax.Array | None = None
     """bool [N], boxes that are known to hold no cell; None without rounds."""
+    trust: jax.Array | None = None
+    """f32 [N] weight of what is matched to each box; None without mining."""
+    doubted_yxyx: jax.Array | None = None
+    """f32 [M, 4] boxes that may be cells but are no labels."""
+    doubt: jax.Array | None = None
+    """f32 [M] how far, 1 wholly; see `mining`."""
 
 
 class StageLoss(NamedTuple):
@@ -55,6 +62,8 @@ class RoIs(NamedTuple):
     mask: jax.Array
     background: jax.Array | None = None
     """bool [S], at known background; None without rounds."""
+    trust: jax.Array | None = None
+    """f32 [S] that of the annotated box; None without mining."""
 
 
 def with_background(truth: Truth) -> Truth:
@@ -159,6 +168,7 @@ def first_stage(
     if known is not None:
         role = jnp.where(known & (role == assign.IGNORED), assign.NEGATIVE, role)
     role = jnp.where(is_valid(anchors, truth.valid), role, assign.IGNORED)
+    role = _sparing(role, anchors, truth)
     drawn = assign.sample(rng, role, model.rpn_batch, model.rpn_positive_fraction)
     known = None if known is None else known[drawn.idx] & drawn.mask & ~drawn.positive
     anchors, logits, deltas = (x[drawn.idx] for x in (anchors, logits, deltas_yxhw))
@@ -174,7 +184,10 @@ def first_stage(
     target = boxes.encode(truth.boxes_yxyx[truth_idx], anchors)
     box = detection.smooth_l1(deltas, target, sigma=loss.rpn_sigma)
     box = jnp.where(drawn.positive, box, 0.0)
-    return StageLoss(cls, box, drawn.mask, drawn.positive, weight, known)
+    stage = StageLoss(cls, box, drawn.mask, drawn.positive, weight, known)
+    if truth.trust is None:
+        return stage
+    return _trusted(stage, decoded, truth.trust[truth_idx], truth, scoped)
 
 
 @jax.named_scope("proposals")
@@ -194,6 +207,48 @@ def proposals(
     The `pre_nms` best of logits [A, 2] and deltas [A, 4], clipped; no gradient. With
     `level_sizes`, numbers of anchors that sum to A, so many of each level.
     """
+    candidates, _, kept_idx, kept = _suppressed(
+        logits,
+        deltas_yxhw,
+        anchors_yxyx,
+        image_hw,
+        pre_nms=pre_nms,
+        post_nms=post_nms,
+        iou_threshold=iou_threshold,
+        level_sizes=level_sizes,
+    )
+    return candidates[kept_idx], kept
+
+
+@jax.named_scope("objects")
+def objects(
+    logits: jax.Array,
+    deltas_yxhw: jax.Array,
+    anchors_yxyx: np.ndarray,
+    image_hw: tuple[int, int],
+    **options: Any,
+) -> mining.Found:
+    """As `proposals`, with their objectness as score; labels are 0."""
+    candidates, score, kept_idx, kept = _suppressed(
+        logits, deltas_yxhw, anchors_yxyx, image_hw, **options
+    )
+    scores = jnp.where(kept, jax.nn.sigmoid(score[kept_idx]), 0.0)
+    labels = jnp.zeros(len(kept_idx), jnp.int32)
+    return mining.Found(candidates[kept_idx], labels, scores, kept)
+
+
+def _suppressed(
+    logits: jax.Array,
+    deltas_yxhw: jax.Array,
+    anchors_yxyx: np.ndarray,
+    image_hw: tuple[int, int],
+    *,
+    pre_nms: int,
+    post_nms: int,
+    iou_threshold: float,
+    level_sizes: Sequence[int] = (),
+) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+    """Candidates and scores, and which of them suppression keeps: index and mask."""
     score = jax.lax.stop_gradient(logits[:, 0] - logits[:, 1])
     score, idx = _best(score, pre_nms, level_sizes or (len(anchors_yxyx),))
     deltas = jax.lax.stop_gradient(deltas_yxhw)[idx]
@@ -208,7 +263,7 @@ def proposals(
         max_kept=post_nms,
         is_sorted=len(level_sizes) < 2,
     )
-    return candidates[kept_idx], kept
+    return candidates, score, kept_idx, kept
 
 
 def _best(
@@ -249,6 +304,7 @@ def sample_rois(
     )
     usable = mask & is_valid(proposals_yxyx, truth.valid)
     role = jnp.where(usable, role, assign.IGNORED)
+    role = _sparing(role, proposals_yxyx, truth)
     drawn = assign.sample(rng, role, model.roi_batch, model.roi_positive_fraction)
     truth_idx = assign.match_truth(overlaps[drawn.idx], truth.mask)
     known = at_background(proposals_yxyx[drawn.idx], truth, model.roi_positive_iou)
@@ -259,6 +315,31 @@ def sample_rois(
         drawn.positive,
         drawn.mask,
         None if known is None else known & drawn.mask & ~drawn.positive,
+        None if truth.trust is None else truth.trust[truth_idx],
+    )
+
+
+def _sparing(role: jax.Array, boxes_yxyx: jax.Array, truth: Truth) -> jax.Array:
+    """Roles [S] of boxes [S, 4]; no negatives where a cell is taken to be."""
+    if truth.doubt is None:
+        return role
+    spared = (role == assign.NEGATIVE) & mining.spared(boxes_yxyx, truth)
+    return jnp.where(spared, assign.IGNORED, role)
+
+
+def _trusted(
+    stage: StageLoss,
+    boxes_yxyx: jax.Array,
+    trust: jax.Array,
+    truth: Truth,
+    loss: LossOptions,
+) -> StageLoss:
+    """The losses of decoded boxes [S, 4], by how far labels and negatives are sure."""
+    factor = mining.loss_factor(
+        boxes_yxyx, stage.positive, trust, truth, loss.mining_negatives
+    )
+    return stage._replace(
+        cls=stage.cls * factor, box=stage.box * factor, weight=stage.weight * factor
     )
 
 
@@ -267,6 +348,7 @@ def second_stage(
     logits: jax.Array,
     deltas_yxhw: jax.Array,
     rois: RoIs,
+    truth: Truth | None = None,
     *,
     progress: Progress,
     loss: LossOptions,
@@ -274,7 +356,7 @@ def second_stage(
     """Calibrated losses of S sampled boxes (Eq. 9 to 11), logits [S, K + 1].
 
     Deltas [S, K, 4]; the energy is that of boxes decoded for the predicted class
-    (negatives) or the annotated one.
+    (negatives) or the annotated one. `truth` is read where it was mined alone.
     """
     num_classes = deltas_yxhw.shape[1]
     predicted = jnp.argmax(logits[:, :num_classes], axis=1)
@@ -289,4 +371,7 @@ def second_stage(
     target = boxes.encode(rois.target_yxyx, rois.boxes_yxyx, BOX_SCALES)
     box = detection.smooth_l1(deltas, target, sigma=loss.roi_sigma)
     box = jnp.where(rois.positive, box, 0.0)
-    return StageLoss(cls, box, rois.mask, rois.positive, weight, known)
+    stage = StageLoss(cls, box, rois.mask, rois.positive, weight, known)
+    if rois.trust is None or truth is None:
+        return stage
+    return _trusted(stage, decoded, rois.trust, truth, loss)
