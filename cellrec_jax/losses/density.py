@@ -157,3 +157,26 @@ def neighbor_energy(
     largest = jnp.max(jnp.where(mask, mean, 0.0), initial=0.0)
     usable = mask & (largest > 0)
     return jnp.where(usable, mean / jnp.where(largest > 0, largest, 1.0), 1.0)
+
+
+@jax.named_scope("box_energy")
+def kernel_energy(
+    points_yx: jax.Array, mask: jax.Array, *, bandwidth_px: jax.Array | float
+) -> jax.Array:
+    """One over a Gaussian kernel density, f32 [N] in (0, 1]: an extension of ours.
+
+    1 / sum_j exp(-|x_i - x_j|^2 / (2 bandwidth^2)), itself included: 1 alone, 1/n where
+    n boxes lie in one place, so that a heap of them weighs about as much as one. In
+    absolute px, not relative to the image as `box_energy`; 1 where padded. Dense, [N,
+    N]; `bandwidth_px` > 0.
+
+    Example:
+      >>> points = jnp.array([[0.0, 0.0], [0.0, 0.0], [0.0, 99.0]])
+      >>> kernel_energy(points, jnp.ones(3, bool), bandwidth_px=4.0).tolist()
+      [0.5, 0.5, 1.0]
+    """
+    points = _centered(points_yx, mask) / jnp.maximum(bandwidth_px, 1e-3)
+    y, x = points[:, 0], points[:, 1]
+    squared = (y[:, None] - y[None, :]) ** 2 + (x[:, None] - x[None, :]) ** 2
+    total = jnp.sum(jnp.where(mask[None, :], jnp.exp(-0.5 * squared), 0.0), axis=1)
+    return jnp.where(mask, 1.0 / jnp.maximum(total, 1.0), 1.0)

@@ -21,6 +21,7 @@ from cellrec_jax.losses import (
     pseudo_masks,
     pu,
     sparse_heatmap,
+    unmatched,
 )
 from cellrec_jax.losses.ranking import objective
 from cellrec_jax.ops import anchors, assign, boxes, heatmaps, nms, patches, peaks
@@ -153,6 +154,42 @@ CASES = {
     ),
     "neighbor_energy": Case(
         density.neighbor_energy, lambda rng: (_points(rng), _mask(rng)), (), 1, (0,)
+    ),
+    "kernel_energy": Case(
+        functools.partial(density.kernel_energy, bandwidth_px=2.0),
+        lambda rng: (_points(rng), _mask(rng)),
+        *((0,), 1, (0,)),
+    ),
+    "inverse_energy": Case(
+        lambda energy, mask: unmatched.reordered(energy, mask, "inverse"),
+        lambda rng: (_share(rng, N), _mask(rng)),
+    ),
+    "permuted_energy": Case(
+        lambda energy, mask: unmatched.reordered(
+            energy, mask, "permuted", jax.random.key(3)
+        ),
+        lambda rng: (_share(rng, N), _mask(rng)),
+    ),
+    "soft_sampling": Case(unmatched.soft_sampling, lambda rng: (_share(rng, N),)),
+    "nearness_by_distance": Case(
+        lambda at, truth, sides, mask: unmatched.nearness_by_distance(
+            at, truth, sides, mask
+        ),
+        lambda rng: (_points(rng), _points(rng), 3 * _share(rng, N), _mask(rng)),
+        *((), 3, (1, 2)),
+    ),
+    "recalibrated_boxes": Case(
+        lambda logits, labels, mask: unmatched.recalibrated(logits, labels, mask)[:2],
+        lambda rng: (*_logits_labels(rng), _mask(rng)),
+        (0,),
+    ),
+    "foreground_margin": Case(
+        unmatched.foreground_margin, lambda rng: (_normal(N, 3)(rng),), (0,)
+    ),
+    "class_cross_entropy": Case(
+        unmatched.class_cross_entropy,
+        lambda rng: (_normal(N, 3)(rng), _labels(rng, 2), _mask(rng)),
+        (0,),
     ),
     "weighted_cross_entropy": Case(
         calibration.weighted_cross_entropy,

@@ -301,3 +301,29 @@ def test_half_precision_points_give_float32():
     energy = box_energy(points, jnp.ones(2, bool), form="dense")
     assert energy.dtype == jnp.float32
     assert energy.tolist() == [0.5, 0.5]
+
+
+def test_kernel_energy_by_hand():
+    """One sigma apart exp(-1/2), two sigma exp(-2); padding may hold anything."""
+    points = np.array([[0, 0], [0, 3], [0, 6], [500, 0], [1, 1]], np.float32)
+    mask = np.array([True, True, True, True, False])
+    near, far = np.exp(-0.5), np.exp(-2)
+    expected = [1 / (1 + near + far), 1 / (1 + 2 * near), 1 / (1 + near + far), 1, 1]
+    result = density.kernel_energy(points, mask, bandwidth_px=3.0)
+    np.testing.assert_allclose(result, expected, rtol=1e-5)
+    dirty = np.where(mask[:, None], points, np.float32(1e6))
+    again = density.kernel_energy(dirty, mask, bandwidth_px=3.0)
+    np.testing.assert_array_equal(result, again)
+    heap = density.kernel_energy(np.full((4, 2), 7.0), np.ones(4, bool), bandwidth_px=1)
+    np.testing.assert_allclose(heap, [0.25] * 4, rtol=1e-6)
+    none = density.kernel_energy(points, np.zeros(5, bool), bandwidth_px=np.inf)
+    assert none.tolist() == [1.0] * 5
+
+
+def test_kernel_energy_measures_density(scattered):
+    points = np.concatenate(list(scattered.values()))
+    energy = density.kernel_energy(points, np.ones(256, bool), bandwidth_px=16.0)
+    by_part = means(energy, scattered)
+    assert by_part["cluster"] < 0.1
+    assert by_part["scattered"] > 0.5
+    assert max(by_part.values()) <= 1
