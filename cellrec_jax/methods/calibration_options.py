@@ -1,10 +1,24 @@
 """Options of loss calibration, of all detectors whose proposals match annotations."""
 
+from collections.abc import Mapping
 import dataclasses
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+
 from cellrec_jax.config.limits import check, option, require
-from cellrec_jax.losses.calibration import CALIBRATIONS, DOUBT, Calibration, ProSelfLC
+from cellrec_jax.losses.calibration import (
+    CALIBRATIONS,
+    DOUBT,
+    WEIGHTED,
+    Calibration,
+    ProSelfLC,
+)
+from cellrec_jax.types import Progress
+
+WARMED = (*WEIGHTED, "soft_sampling", "recalibrated")
+"""Calibrations that may begin gently."""
 
 
 def check_doubt(loss: Any, acts: bool, choice: str) -> None:
@@ -21,6 +35,22 @@ def check_doubt(loss: Any, acts: bool, choice: str) -> None:
     )
 
 
+def check_idle(loss: Any, acts: Mapping[str, tuple[bool, str]]) -> None:
+    """Refuses fields that do nothing as chosen, with a `ConfigError`.
+
+    Name of a field -> whether it acts, and what it would take; those at their default
+    pass.
+    """
+    for field in dataclasses.fields(loss):
+        ok, needed = acts.get(field.name, (True, ""))
+        value = getattr(loss, field.name)
+        require(
+            ok or value == field.default,
+            f"loss.{field.name}={value} does nothing without loss.{needed}: set that, "
+            f"or leave it at {field.default}",
+        )
+
+
 @dataclasses.dataclass(frozen=True)
 class CalibrationOptions:
     """What sparse annotations do to the loss of proposals; see `losses.calibration`."""
@@ -32,6 +62,9 @@ class CalibrationOptions:
     constant_weight: float = option(0.4, least=0)
     """constant: what proposals without an annotation weigh; 0.4 is about the mean
     energy of many places."""
+    warmup: float = option(0.0, least=0, most=1)
+    """Share of the steps over which weights go from 1, linearly, to their own; of bde,
+    constant, soft_sampling and recalibrated. 0 has them from the start."""
     density_form: str = option("auto", choices=("auto", "dense", "sorted"))
     """dense, sorted or auto; see `losses.density`."""
     epsilon: float = option(0.1, least=0, below=1)
@@ -44,6 +77,16 @@ class CalibrationOptions:
 
     def __post_init__(self) -> None:
         check("loss", self)
+        require(
+            not self.warmup or self.calibration in WARMED,
+            f"loss.warmup={self.warmup} does nothing with loss.calibration="
+            f"{self.calibration}: leave it at 0, or choose one of {', '.join(WARMED)}",
+        )
+
+    def warmth(self, progress: Progress) -> jax.Array:
+        """How far weights are their own: 0 at the first step, from `warmup` on 1."""
+        done = jnp.asarray(progress.step, jnp.float32)
+        return jnp.minimum(done / (self.warmup * progress.total), 1.0)
 
     def calibrated(self, total_steps: int) -> Calibration:
         """The part `losses.calibration` reads; `total_steps` is the default of T."""

@@ -20,7 +20,7 @@ from cellrec_jax import masking
 from cellrec_jax.config import limits
 from cellrec_jax.methods import encoder
 from cellrec_jax.methods.calibrated_rcnn import decode as rcnn_decode
-from cellrec_jax.methods.calibrated_rcnn import second_look, stages
+from cellrec_jax.methods.calibrated_rcnn import risk, second_look, stages
 from cellrec_jax.methods.calibrated_rcnn.options import ModelOptions, Options
 from cellrec_jax.nn import convert, resnet, two_stage
 from cellrec_jax.ops import anchors, roi_align
@@ -109,7 +109,8 @@ def _init(
     pooled = jnp.zeros((1, 1, model.roi_size, model.roi_size, model.channels))
     network = _network(options, num_classes)
     params, state = encoder.initialise(network, rng, image, pooled, method="both")
-    return params, {**state, **second_look.begin(options.loss)}
+    state |= second_look.begin(options.loss) | risk.begin(options.loss)
+    return params, state
 
 
 def _pool(
@@ -150,7 +151,7 @@ def _loss_fn(
     image_hw = batch.image.shape[1], batch.image.shape[2]
     anchors_yxyx = _anchors(model, image_hw)
     network = _network(options, num_classes)
-    statistics = second_look.statistics(model_state)
+    statistics = _statistics(model_state)
     variables = {"params": params, **statistics}
     first_keys, second_keys = _example_keys(rng, batch.example_index)
     valid = batch.valid & batch.image_mask[:, None, None]
@@ -191,14 +192,20 @@ def _loss_fn(
     )(second_keys, proposed, mask, truth)
     pooled = _pool(levels, rois.boxes_yxyx, model)
     refined: Any = network.apply(variables, pooled, method="second")
-    second = jax.vmap(second_stage)(*refined, rois, truth)
-    terms = _terms(first, second)
+    second = jax.vmap(second_stage)(*refined, rois, truth, second_keys)
+    terms, priors, seen = risk.add(
+        _terms(first, second),
+        {"rpn": first, "roi": second},
+        model_state,
+        loss,
+    )
+    after = {**new_state, **priors}
     one = jnp.ones(())
     metrics: Metrics = {f"loss/{name}": (value, one) for name, value in terms.items()}
-    metrics |= _diagnostics(first, second)
+    metrics |= _diagnostics(first, second) | seen
     total = sum(terms.values(), jnp.zeros(()))
     if mined is None:
-        return total, (dict(new_state), metrics)
+        return total, (after, metrics)
     metrics |= mined.metrics
     if other_levels:  # of pseudo_positive alone
 
@@ -212,7 +219,7 @@ def _loss_fn(
         )
         metrics["loss/consistency"] = (apart, one)
         total += loss.mining_consistency * apart
-    return total, ({**new_state, **mined.state}, metrics)
+    return total, ({**after, **mined.state}, metrics)
 
 
 def _look_again(
@@ -269,10 +276,16 @@ def _look(
 ) -> tuple[list[jax.Array], jax.Array, jax.Array]:
     """Levels, logits and deltas of the first stage that is not trained now."""
     network = _network(options, num_classes)
-    variables = {"params": params, **second_look.statistics(model_state)}
+    variables = {"params": params, **_statistics(model_state)}
     image = resnet.normalize_imagenet(batch.image)
     outputs: Any = network.apply(variables, image, False)
     return outputs
+
+
+def _statistics(model_state: ModelState) -> ModelState:
+    """What of the state is the network's, not of mining or of a risk."""
+    own = (second_look.STATE, risk.STATE)
+    return {name: part for name, part in model_state.items() if name not in own}
 
 
 def _example_keys(
@@ -297,23 +310,27 @@ def _terms(first: stages.StageLoss, second: stages.StageLoss) -> dict[str, jax.A
 
 
 def _diagnostics(first: stages.StageLoss, second: stages.StageLoss) -> Metrics:
-    """Positives an image, and the mean weight of negatives: 1 does nothing."""
+    """Positives an image; of negatives their mean weight, and the share mirrored.
+
+    A weight of 1 does nothing; a risk has none.
+    """
     images = jnp.asarray(first.mask.shape[0], jnp.float32)
-    return {
+    metrics: Metrics = {
         "rpn_positives": (jnp.sum(first.positive & first.mask) * 1.0, images),
         "roi_positives": (jnp.sum(second.positive & second.mask) * 1.0, images),
-        "rpn_negative_weight": _negative_weight(first),
-        "negative_weight": _negative_weight(second),
-        **(
-            {}
-            if second.background is None
-            else {"known_background": (jnp.sum(second.background) * 1.0, images)}
-        ),
     }
-
-
-def _negative_weight(stage: stages.StageLoss) -> tuple[jax.Array, jax.Array]:
-    return masking.masked_sum_count(stage.weight, stage.mask & ~stage.positive)
+    for prefix, stage in (("rpn_", first), ("", second)):
+        negative = stage.mask & ~stage.positive
+        if stage.margin is None:
+            weight = masking.masked_sum_count(stage.weight, negative)
+            metrics[f"{prefix}negative_weight"] = weight
+        if stage.background is not None:
+            known = jnp.sum(stage.background) * 1.0
+            metrics[f"{prefix}known_background"] = (known, images)
+        if stage.mirrored is not None:
+            mirrored = masking.masked_sum_count(stage.mirrored, negative)
+            metrics[f"{prefix}mirrored"] = mirrored
+    return metrics
 
 
 def _proposals(
@@ -353,7 +370,7 @@ def _predict(
     model = options.model
     image_hw = batch.image.shape[1], batch.image.shape[2]
     network = _network(options, num_classes)
-    variables = {"params": params, **second_look.statistics(model_state)}
+    variables = {"params": params, **_statistics(model_state)}
     look = functools.partial(_look, options=options, num_classes=num_classes)
     levels, logits, deltas = look(params, model_state, batch)
     anchors_yxyx = _anchors(model, image_hw)

@@ -6,13 +6,13 @@ What it leaves open follows the TensorFlow FPN that it most likely used.
 import dataclasses
 
 from cellrec_jax.config.limits import check, option, require
-from cellrec_jax.losses.calibration import CALIBRATIONS
+from cellrec_jax.losses import unmatched
 from cellrec_jax.methods import encoder, refine_options
 from cellrec_jax.methods.calibrated_rcnn.mining_options import (
     MiningOptions,
     check_mining,
 )
-from cellrec_jax.methods.calibration_options import CalibrationOptions
+from cellrec_jax.methods.calibration_options import CalibrationOptions, check_idle
 from cellrec_jax.methods.compute_options import ComputeOptions
 from cellrec_jax.nn import backbones
 
@@ -102,16 +102,43 @@ class ModelOptions:
 class LossOptions(CalibrationOptions, MiningOptions):
     """Loss calibration, mining and the weights of the four terms."""
 
-    calibration: str = option("bde", choices=CALIBRATIONS)
-    """plain, bde, constant, label_smoothing, proselflc or confidence_penalty."""
+    calibration: str = option("bde", choices=unmatched.BOX_CALIBRATIONS)
+    """plain, bde, constant, label_smoothing, proselflc, confidence_penalty;
+    soft_sampling (unmatched boxes weigh by how near annotations are), recalibrated
+    (those that are taken for cells are pulled up) or pu (they are unlabelled): see
+    `losses.unmatched`, `calibrated_rcnn.risk`."""
     scope: str = option("second", choices=("second", "both"))
     """Where calibration applies: second (the paper) or both stages."""
-    energy: str = option("density", choices=("density", "neighbors"))
-    """density (Eq. 8), or neighbors (nearest boxes only: an extension)."""
+    energy: str = option("density", choices=("density", "neighbors", "kernel", "score"))
+    """density (Eq. 8); extensions: neighbors (nearest boxes only), kernel (one over a
+    Gaussian kernel density), score (1 - the box's own probability of any cell: what is
+    taken for a cell is not taught as background)."""
+    energy_order: str = option("own", choices=unmatched.ORDERS)
+    """bde: own; controls with the same weights at other boxes of the image that have
+    no annotation: permuted (at random) or inverse (the densest has the largest)."""
+    kernel_px: float = option(0.0, least=0)
+    """kernel: standard deviation, px; 0 is half the median side of the image's boxes,
+    of cells nearly, so that a neighbour one side away adds 0.14."""
     energy_boxes: str = option("decoded", choices=("decoded", "proposals"))
     """Boxes whose density counts: decoded second-stage boxes, or proposals."""
     literal: bool = False
     """bde: Eq. 9 as printed, where background boxes cost nothing."""
+    soft_by: str = option("overlap", choices=("overlap", "distance"))
+    """soft_sampling: overlap with an annotated box (the paper), or distance to one."""
+    soft_least: float = option(unmatched.GOMPERTZ.a, least=0, most=1)
+    """soft_sampling: weight far from all annotations."""
+    soft_reach: float = option(2.0, above=0)
+    """soft_sampling by distance: where that is reached, in sides of the annotated box;
+    a half of the way is at 0.79 of it."""
+    recalibrated_threshold: float = option(0.5, least=0, below=1)
+    """recalibrated: probability of any cell above which a box is pulled up."""
+    recalibrated_iou: float = option(0.1, above=0, most=1)
+    """recalibrated: overlap with annotations below which that is done."""
+    recalibrated_weight: float = option(0.1, least=0)
+    """recalibrated: what these weigh."""
+    prior: float = option(0.0, least=0, below=1)
+    """pu: share of cells among sampled boxes without an annotation, in (0, 1); 0
+    follows the share that the network takes for cells, up to a half."""
     rpn_sigma: float = option(3.0, above=0)
     """Corner of the first stage's smooth L1."""
     roi_sigma: float = option(1.0, above=0)
@@ -125,6 +152,29 @@ class LossOptions(CalibrationOptions, MiningOptions):
             f"{self.calibration} leave it out",
         )
         check_mining(self)
+        self._check_idle()
+
+    def _check_idle(self) -> None:
+        """Refuses options of what was not chosen, with a `ConfigError`."""
+        bde = self.calibration == "bde" and not self.literal
+        soft = self.calibration == "soft_sampling"
+        recalibrated = self.calibration == "recalibrated"
+        acts = {
+            "energy_order": (bde, "calibration=bde"),
+            "kernel_px": (bde and self.energy == "kernel", "energy=kernel"),
+            "soft_by": (soft, "calibration=soft_sampling"),
+            "soft_least": (soft, "calibration=soft_sampling"),
+            "soft_reach": (soft and self.soft_by == "distance", "soft_by=distance"),
+            "recalibrated_threshold": (recalibrated, "calibration=recalibrated"),
+            "recalibrated_iou": (recalibrated, "calibration=recalibrated"),
+            "recalibrated_weight": (recalibrated, "calibration=recalibrated"),
+            "prior": (self.calibration == "pu", "calibration=pu"),
+        }
+        check_idle(self, acts)
+
+    def gompertz(self) -> unmatched.Gompertz:
+        """Weights of soft sampling."""
+        return unmatched.GOMPERTZ._replace(a=self.soft_least)
 
 
 @dataclasses.dataclass(frozen=True)

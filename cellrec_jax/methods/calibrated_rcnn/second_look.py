@@ -40,11 +40,6 @@ def begin(loss: MiningOptions) -> ModelState:
     return {STATE: {"counts": jnp.zeros((4, mining.BINS))}}
 
 
-def statistics(model_state: ModelState) -> ModelState:
-    """What of a model's state is the network's."""
-    return {name: part for name, part in model_state.items() if name != STATE}
-
-
 def flipped(batch: Batch) -> Batch:
     """The batch with its images mirrored left to right, and nothing else."""
     return batch._replace(image=batch.image[:, :, ::-1])

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from cellrec_jax import geometry
-from cellrec_jax.losses import calibration, density, detection
-from cellrec_jax.methods.calibrated_rcnn import mining
+from cellrec_jax.losses import detection
+from cellrec_jax.methods.calibrated_rcnn import mining, unmatched
 from cellrec_jax.methods.calibrated_rcnn.options import LossOptions, ModelOptions
 from cellrec_jax.methods.refine_options import BACKGROUND
 from cellrec_jax.ops import assign, boxes, nms
@@ -48,6 +48,9 @@ class StageLoss(NamedTuple):
     """f32 [S]: what `cls` was multiplied by, 1 for positives."""
     background: jax.Array | None = None
     """bool [S], sampled and at known background; None without rounds."""
+    mirrored: jax.Array | None = None
+    """bool [S]; see `unmatched.Costs`, also for `margin` f32 [S]."""
+    margin: jax.Array | None = None
 
 
 class RoIs(NamedTuple):
@@ -100,46 +103,6 @@ def is_valid(boxes_yxyx: jax.Array, valid: jax.Array) -> jax.Array:
     return valid[row, column]
 
 
-def _energy(boxes_yxyx: jax.Array, mask: jax.Array, options: LossOptions) -> jax.Array:
-    centers = jax.lax.stop_gradient(geometry.box_centers(boxes_yxyx))
-    if options.energy == "neighbors":
-        return density.neighbor_energy(centers, mask)
-    return density.box_energy(centers, mask, form=options.density_form)
-
-
-def box_weights(
-    boxes_yxyx: jax.Array, positive: jax.Array, mask: jax.Array, options: LossOptions
-) -> jax.Array:
-    """What the loss of boxes [S, 4] is multiplied by, f32 [S], 1 for positives."""
-    if options.calibration not in calibration.WEIGHTED:
-        return jnp.ones(len(mask))
-    if options.calibration == "constant":
-        weight = jnp.full(len(mask), options.constant_weight)
-    elif options.literal:
-        weight = jnp.zeros(len(mask))
-    else:
-        weight = _energy(boxes_yxyx, mask, options)
-    return calibration.bde_weights(weight, positive)
-
-
-def calibrated_cls(
-    logits: jax.Array,
-    labels: jax.Array,
-    weights: jax.Array,
-    progress: Progress,
-    options: LossOptions,
-) -> jax.Array:
-    """Classification loss f32 [S] of sampled boxes under the chosen calibration.
-
-    Of logits [S, C], background last, labels [S], and their `box_weights` [S].
-    """
-    if options.calibration in calibration.WEIGHTED:
-        return calibration.weighted_cross_entropy(logits, labels, weights)
-    return calibration.calibrated_cross_entropy(
-        logits, labels, progress.step, options.calibrated(progress.total)
-    )
-
-
 @jax.named_scope("first_stage")
 def first_stage(
     rng: jax.Array,
@@ -177,17 +140,25 @@ def first_stage(
 
     labels = jnp.where(drawn.positive, 0, 1)
     scoped = loss if loss.scope == "both" else LossOptions(calibration="plain")
-    decoded = boxes.decode(deltas, anchors)
-    weight = box_weights(decoded, drawn.positive, drawn.mask, scoped)
-    weight = weight if known is None else jnp.where(known, 1.0, weight)
-    cls = calibrated_cls(logits, labels, weight, progress, scoped)
+    sampled = unmatched.Sampled(
+        logits,
+        labels,
+        anchors,
+        boxes.decode(deltas, anchors),
+        drawn.positive,
+        drawn.mask,
+        truth.boxes_yxyx,
+        truth.mask,
+        known,
+    )
+    costs = unmatched.classify(rng, sampled, progress, scoped)
     target = boxes.encode(truth.boxes_yxyx[truth_idx], anchors)
     box = detection.smooth_l1(deltas, target, sigma=loss.rpn_sigma)
     box = jnp.where(drawn.positive, box, 0.0)
-    stage = StageLoss(cls, box, drawn.mask, drawn.positive, weight, known)
+    stage = _stage_loss(costs, box, drawn.mask, drawn.positive, known)
     if truth.trust is None:
         return stage
-    return _trusted(stage, decoded, truth.trust[truth_idx], truth, scoped)
+    return _trusted(stage, sampled.dense_yxyx, truth.trust[truth_idx], truth, scoped)
 
 
 @jax.named_scope("proposals")
@@ -348,7 +319,8 @@ def second_stage(
     logits: jax.Array,
     deltas_yxhw: jax.Array,
     rois: RoIs,
-    truth: Truth | None = None,
+    truth: Truth,
+    rng: jax.Array,
     *,
     progress: Progress,
     loss: LossOptions,
@@ -356,22 +328,40 @@ def second_stage(
     """Calibrated losses of S sampled boxes (Eq. 9 to 11), logits [S, K + 1].
 
     Deltas [S, K, 4]; the energy is that of boxes decoded for the predicted class
-    (negatives) or the annotated one. `truth` is read where it was mined alone.
+    (negatives) or the annotated one.
     """
     num_classes = deltas_yxhw.shape[1]
     predicted = jnp.argmax(logits[:, :num_classes], axis=1)
     chosen = jnp.where(rois.positive, rois.labels, predicted)
     deltas = jnp.take_along_axis(deltas_yxhw, chosen[:, None, None], axis=1)[:, 0]
     decoded = boxes.decode(deltas, rois.boxes_yxyx, BOX_SCALES)
-    dense_boxes = rois.boxes_yxyx if loss.energy_boxes == "proposals" else decoded
-    weight = box_weights(dense_boxes, rois.positive, rois.mask, loss)
-    known = rois.background
-    weight = weight if known is None else jnp.where(known, 1.0, weight)
-    cls = calibrated_cls(logits, rois.labels, weight, progress, loss)
+    sampled = unmatched.Sampled(
+        logits,
+        rois.labels,
+        rois.boxes_yxyx,
+        rois.boxes_yxyx if loss.energy_boxes == "proposals" else decoded,
+        rois.positive,
+        rois.mask,
+        truth.boxes_yxyx,
+        truth.mask,
+        rois.background,
+    )
+    costs = unmatched.classify(rng, sampled, progress, loss)
     target = boxes.encode(rois.target_yxyx, rois.boxes_yxyx, BOX_SCALES)
     box = detection.smooth_l1(deltas, target, sigma=loss.roi_sigma)
     box = jnp.where(rois.positive, box, 0.0)
-    stage = StageLoss(cls, box, rois.mask, rois.positive, weight, known)
-    if rois.trust is None or truth is None:
+    stage = _stage_loss(costs, box, rois.mask, rois.positive, rois.background)
+    if rois.trust is None:
         return stage
     return _trusted(stage, decoded, rois.trust, truth, loss)
+
+
+def _stage_loss(
+    costs: unmatched.Costs,
+    box: jax.Array,
+    mask: jax.Array,
+    positive: jax.Array,
+    known: jax.Array | None,
+) -> StageLoss:
+    cls, weight, mirrored, margin = costs
+    return StageLoss(cls, box, mask, positive, weight, known, mirrored, margin)

@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from cellrec_jax.losses import matched
+from cellrec_jax.losses import matched, unmatched
 from cellrec_jax.methods import encoder
 from cellrec_jax.methods.point_matching import stages
 from cellrec_jax.methods.point_matching.options import ModelOptions, Options
@@ -106,6 +106,8 @@ def _loss_fn(
     proposals = stages.propose(outputs, batch, grid_hw, options.model)
     found = stages.match(proposals, batch, options.loss)
     scale = stages.negative_scale(proposals, options.loss)
+    if options.loss.warmup:
+        scale = unmatched.warmed(scale, options.loss.warmth(progress))
     drawn = stages.draw_negatives(rng, proposals, batch, found, options.loss)
     cost = stages.detection_cost(progress, options.loss)
     losses = stages.losses(drawn, batch, found, scale, options.loss, cost)

@@ -6,6 +6,7 @@ import pytest
 
 from cellrec_jax import errors
 from cellrec_jax.methods.calibrated_rcnn import options as rcnn_options
+from cellrec_jax.methods.point_matching import options as point_options
 
 
 @pytest.mark.parametrize(
@@ -37,3 +38,32 @@ def test_pretrained_weights_keep_their_norms_and_stem():
     assert (loaded.norm_kind, loaded.stem_is_frozen) == ("frozen_batch", True)
     asked = dataclasses.replace(loaded, norm="sync_batch", freeze_stem=False)
     assert (asked.norm_kind, asked.stem_is_frozen) == ("sync_batch", False)
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        ({"calibration": "constant", "energy_order": "inverse"}, "calibration=bde"),
+        ({"literal": True, "energy_order": "permuted"}, "loss.energy_order=permuted"),
+        ({"kernel_px": 3.0}, "without loss.energy=kernel"),
+        ({"soft_least": 0.1}, "without loss.calibration=soft_sampling"),
+        (
+            {"calibration": "soft_sampling", "soft_reach": 3.0},
+            "without loss.soft_by=distance",
+        ),
+        ({"recalibrated_iou": 0.2}, "without loss.calibration=recalibrated"),
+        ({"prior": 0.2}, "without loss.calibration=pu"),
+        ({"calibration": "pu", "warmup": 0.1}, "loss.warmup=0.1 does nothing with"),
+        ({"calibration": "plain", "warmup": 0.1}, "choose one of bde, constant"),
+    ],
+)
+def test_options_of_what_is_not_chosen_are_refused(loss, message):
+    with pytest.raises(errors.ConfigError, match=message):
+        rcnn_options.LossOptions(**loss)
+
+
+@pytest.mark.parametrize("name", ["soft_sampling", "recalibrated", "pu"])
+def test_calibrations_of_boxes_are_not_those_of_points(name):
+    assert rcnn_options.LossOptions(calibration=name).calibration == name
+    with pytest.raises(errors.ConfigError, match="choose one of plain, bde, constant"):
+        point_options.LossOptions(calibration=name)

@@ -96,6 +96,8 @@ def _second(truth):
         jnp.zeros((len(rois.mask), 2)),
         jnp.zeros((len(rois.mask), 1, 4)),
         rois,
+        truth,
+        jax.random.key(1),
         progress=Progress(0, 10),
         loss=LOSS,
     )

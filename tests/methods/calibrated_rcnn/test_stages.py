@@ -23,7 +23,7 @@ ANCHORS = np.array(
 )
 
 
-def _first(logits, truth):
+def _first(logits, truth, loss=None):
     return stages.first_stage(
         jax.random.key(0),
         logits,
@@ -32,7 +32,7 @@ def _first(logits, truth):
         anchors_yxyx=ANCHORS,
         progress=Progress(0, 10),
         model=MODEL,
-        loss=LossOptions(),
+        loss=loss or LossOptions(),
     )
 
 
@@ -136,10 +136,13 @@ ROIS = stages.RoIs(
 REST = {"progress": Progress(0, 10)}
 
 
-def _second(loss: LossOptions, logits=None):
+def _second(loss: LossOptions, logits=None, truth=TRUTH, key=0, **rest):
     logits = jnp.zeros((4, 2)) if logits is None else logits
     deltas = jnp.zeros((4, 1, 4))
-    return stages.second_stage(logits, deltas, ROIS, loss=loss, **REST)
+    rest = REST | rest
+    return stages.second_stage(
+        logits, deltas, ROIS, truth, jax.random.key(key), loss=loss, **rest
+    )
 
 
 def test_bde_weights_negatives_by_their_energy():
@@ -181,8 +184,114 @@ def test_other_calibrations_reach_the_loss(name):
 def test_energy_gives_no_gradient_to_the_boxes():
     def total(deltas):
         loss = stages.second_stage(
-            jnp.zeros((4, 2)), deltas, ROIS, loss=LossOptions(), **REST
+            jnp.zeros((4, 2)),
+            deltas,
+            ROIS,
+            TRUTH,
+            jax.random.key(0),
+            loss=LossOptions(),
+            **REST,
         )
         return loss.cls.sum()
 
     assert not np.any(jax.grad(total)(jnp.zeros((4, 1, 4)) + 0.1))
+
+
+def _negatives(**loss):
+    """Weights of the two negatives, centres (1, 1) and (1, 5); a positive at (1, 1)."""
+    return _second(LossOptions(**loss)).weight[1:3]
+
+
+def test_kernel_energy_has_a_bandwidth_of_half_a_side():
+    # Sides of 2 px, so 1 px; 4 px away is 4 deviations.
+    far = np.exp(-8)
+    expected = [1 / (2 + far), 1 / (1 + 2 * far)]
+    np.testing.assert_allclose(_negatives(energy="kernel"), expected, rtol=1e-5)
+    wide = np.exp(-0.5)
+    found = _negatives(energy="kernel", kernel_px=4.0)
+    np.testing.assert_allclose(found, [1 / (2 + wide), 1 / (1 + 2 * wide)], rtol=1e-5)
+
+
+def test_score_energy_spares_what_is_taken_for_a_cell():
+    loss = LossOptions(energy="score")
+    logits = jnp.log(jnp.array([[0.9, 0.1], [0.7, 0.3], [0.2, 0.8], [0.5, 0.5]]))
+    found = _second(loss, logits)
+    np.testing.assert_allclose(found.weight[:3], [1, 0.3, 0.8], rtol=1e-5)
+    slope = jax.grad(lambda logits: _second(loss, logits).cls[1])(logits)
+    # Of 0.3 (-log p_b) with the weight held: 0.3 p_cell.
+    np.testing.assert_allclose(slope[1], [0.3 * 0.7, -0.3 * 0.7], rtol=1e-5)
+
+
+def test_controls_exchange_the_weights_of_negatives():
+    np.testing.assert_allclose(
+        _negatives(energy_order="inverse"), [2 / 3, 1 / 3], rtol=1e-6
+    )
+    loss = LossOptions(energy_order="permuted")
+    draws = {tuple(_second(loss, key=key).weight.tolist()) for key in range(8)}
+    assert len(draws) == 2
+    for weight in draws:
+        assert sorted(weight[1:3]) == pytest.approx([1 / 3, 2 / 3])
+        assert weight[0] == 1
+
+
+def test_weights_warm_up_over_a_share_of_the_steps():
+    halfway = {"warmup": 0.4, "calibration": "constant", "constant_weight": 0.2}
+    steps = [0, 1, 2, 4, 9]
+    found = [
+        float(_second(LossOptions(**halfway), progress=Progress(step, 10)).weight[1])
+        for step in steps
+    ]
+    np.testing.assert_allclose(found, [1, 0.8, 0.6, 0.2, 0.2], rtol=1e-5)
+
+
+NEAR = TRUTH._replace(
+    boxes_yxyx=jnp.array([[0.0, 1.0, 2.0, 3.0], [0.0, 4.0, 2.0, 6.0]]),
+    labels=jnp.array([0, 0]),
+)
+"""IoU 1/3 with the first two boxes, 0 with the third; the second box is padding."""
+
+
+def test_soft_sampling_weighs_by_overlap_or_distance():
+    def weights(truth=NEAR, **loss):
+        options = LossOptions(calibration="soft_sampling", **loss)
+        return _second(options, truth=truth).weight[:3]
+
+    third = 0.25 + 0.75 * np.exp(-50 * np.exp(-20 / 3))
+    np.testing.assert_allclose(weights(), [1, third, 0.25], rtol=1e-5)
+    nothing = NEAR._replace(mask=jnp.zeros(2, bool))
+    np.testing.assert_allclose(weights(nothing), [1, 0.25, 0.25], rtol=1e-5)
+    # Centres are 1 and 3 px from the annotated one, whose side is 2: 1 - d / 8.
+    near, far = (0.1 + 0.9 * np.exp(-50 * np.exp(-20 * (1 - d / 8))) for d in (1, 3))
+    found = weights(soft_by="distance", soft_reach=4.0, soft_least=0.1)
+    np.testing.assert_allclose(found, [1, near, far], rtol=1e-5)
+
+
+def test_recalibration_turns_boxes_far_from_annotations_that_seem_cells():
+    probs = np.float32([[0.9, 0.1], [0.7, 0.3], [0.6, 0.4], [0.9, 0.1]])
+    found = _second(
+        LossOptions(calibration="recalibrated", recalibrated_weight=0.5),
+        jnp.log(probs),
+        truth=NEAR,
+    )
+    assert found.mirrored.tolist()[:3] == [False, False, True]
+    expected = [-np.log(0.9), -np.log(0.3), -0.5 * np.log(0.6)]
+    np.testing.assert_allclose(found.cls[:3], expected, rtol=1e-5)
+    sure = LossOptions(calibration="recalibrated", recalibrated_threshold=0.65)
+    assert not np.any(_second(sure, jnp.log(probs), truth=NEAR).mirrored[:3])
+
+
+def test_unlabelled_boxes_have_their_odds_alone():
+    logits = jnp.array([[2.0, 0.5], [1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
+    found = _second(LossOptions(calibration="pu"), logits)
+    np.testing.assert_allclose(found.margin, [1.5, 1, -1, 0])
+    assert found.cls.tolist() == [0] * 4
+
+
+@pytest.mark.parametrize("name", ["bde", "soft_sampling", "recalibrated", "pu"])
+@pytest.mark.parametrize("scope", ["second", "both"])
+def test_the_first_stage_is_calibrated_by_scope_both(name, scope):
+    logits = jnp.tile(jnp.array([[1.0, 0.0]]), (4, 1))
+    plain = _first(logits, TRUTH, LossOptions(calibration="plain"))
+    found = _first(logits, TRUTH, LossOptions(calibration=name, scope=scope))
+    differs = np.any(np.abs(found.cls - plain.cls)[plain.mask] > 1e-3)
+    assert differs == (scope == "both")
