@@ -10,7 +10,16 @@ from typing import Any
 
 from cellrec_jax import errors
 from cellrec_jax.io import table as io_table
-from cellrec_jax.study import changes, curves, decoders, prior, radii, thresholds
+from cellrec_jax.study import (
+    changes,
+    curves,
+    decoders,
+    gradient_figure,
+    gradients,
+    prior,
+    radii,
+    thresholds,
+)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -63,7 +72,20 @@ def _parser() -> argparse.ArgumentParser:
     add("--draws", type=int, default=20, help="of each share")
     add("--full", type=int, default=0, help="a row of all labels of so few images")
     add("--out", type=Path, metavar="FILE.csv", help="write the table here, too")
+    add = command("gradients", _gradients, "BDE, Fig. 8: gradients by layer", "*")
+    add("--loss", choices=gradients.LOSSES, default="plain", help="of the test images")
+    add("--images", type=int, default=0, help="of the test images the first ones")
+    add("--chunk", type=int, default=1, help="images that are done at once")
+    _drawn_from(add)
     return parser
+
+
+def _drawn_from(add: Callable[..., Any]) -> None:
+    """Flags of figures that their tables alone can be drawn from."""
+    text = "the figure, and what it shows as FILE.csv"
+    add("--out", type=Path, required=True, metavar="FILE.png", help=text)
+    text = "draw this table, which the command wrote, in place of RUN ..."
+    add("--from", dest="table", type=Path, metavar="FILE.csv", help=text)
 
 
 def _prior(flags: argparse.Namespace) -> None:
@@ -105,6 +127,42 @@ def _thresholds(flags: argparse.Namespace) -> None:
     options: dict[str, Any] = {"num_draws": flags.draws, "num_full": flags.full}
     compare = functools.partial(thresholds.compare, shares=shares, **options)
     _table(flags, compare, thresholds.COLUMNS)
+
+
+def _gradients(flags: argparse.Namespace) -> None:
+    if flags.chunk < 1:
+        raise errors.ConfigError(f"--chunk {flags.chunk}: give 1 or more")
+    options = {"loss": flags.loss, "num_images": flags.images, "chunk": flags.chunk}
+    measure = functools.partial(gradients.measure, **options)
+    rows = _measured(flags, measure, gradients.COLUMNS)
+    compared = gradients.compare(rows)
+    gradient_figure.draw(flags.out, compared, gradients.layer_names(rows))
+    _show(gradients.shares(compared), gradients.SHARE_COLUMNS)
+
+
+def _measured(
+    flags: argparse.Namespace,
+    rows_of: Callable[[str, str], Sequence[Mapping[str, Any]]],
+    columns: Sequence[str],
+) -> list[dict[str, str]]:
+    """Rows as text: of all runs, by label and work directory, or of `--from`.
+
+    Writes those of runs beside the figure.
+    """
+    table = flags.table
+    if bool(table) == bool(flags.runs):
+        raise errors.ConfigError("give work directories, or --from FILE.csv")
+    if not table:
+        table = flags.out.with_suffix(".csv")
+        named = _named(flags.runs).items()
+        rows = [row for key, runs in named for one in runs for row in rows_of(key, one)]
+        io_table.write_rows(table, rows, columns)
+    found = io_table.read_rows(table)
+    if not found or tuple(found[0]) != tuple(columns):
+        raise errors.ConfigError(
+            f"--from {table}: is no table of this command, of {', '.join(columns)}"
+        )
+    return found
 
 
 def _table(

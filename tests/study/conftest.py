@@ -50,3 +50,20 @@ def ours(tmp_path_factory):
     changes = {f"loss.{key}": value for key, value in alone.items()}
     assert run.train_and_evaluate(_experiment(**changes), workdir) == 0
     return workdir
+
+
+@pytest.fixture(scope="session")
+def detectors(tmp_path_factory, tiny_experiment):
+    """Label -> a work directory of the tiny detector, from half of the annotations.
+
+    With a checkpoint of each of its four steps; tests must not write there.
+    """
+    changes = {"data.keep_rate": 0.5, "checkpoint.every": 1, "checkpoint.keep": 4}
+    found = {}
+    for label, calibration in (("plain", "plain"), ("BDE", "bde")):
+        workdir = tmp_path_factory.mktemp(label)
+        own = changes | {"loss.calibration": calibration}
+        experiment = methods.changed(tiny_experiment, own)
+        assert run.train_and_evaluate(experiment, workdir) == 0
+        found[label] = str(workdir)
+    return found
