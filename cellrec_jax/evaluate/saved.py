@@ -21,9 +21,10 @@ _BOXES = ("pred_boxes_yxyx", "true_boxes_yxyx")
 
 
 class Saved(NamedTuple):
-    """What `save` was given; without boxes."""
+    """What `save` was given."""
 
     results: list[ImageResult]
+    """Without boxes in files of versions that did not write them."""
     class_names: tuple[str, ...]
     radius_px: float
 
@@ -47,17 +48,15 @@ def gather(results: Sequence[ImageResult]) -> list[ImageResult]:
     if jax.process_count() == 1:
         return list(results)
     # None of fewer images than processes.
-    arrays = pack(results, boxes=True) if results else {}
+    arrays = pack(results) if results else {}
     parts = hosts.gather_arrays(arrays)
     return hosts.in_order([unpack(part) if part else [] for part in parts])
 
 
-def pack(results: Sequence[ImageResult], *, boxes: bool = False) -> dict[str, Any]:
-    """Results of one image or more as arrays; with their boxes, if asked for."""
-    names: tuple[str, ...] = (*_PREDICTED, *_ANNOTATED)
-    if boxes:
-        found = (n for n in _BOXES if getattr(results[0], n) is not None)
-        names = (*names, *found)
+def pack(results: Sequence[ImageResult]) -> dict[str, Any]:
+    """Results of one image or more as arrays; with boxes, if they have some."""
+    found = (name for name in _BOXES if getattr(results[0], name) is not None)
+    names = (*_PREDICTED, *_ANNOTATED, *found)
     arrays = {
         name: np.concatenate([getattr(one, name) for one in results]) for name in names
     }

@@ -56,7 +56,7 @@ def evaluate(
     `strict`, `thresholds` and `num_threshold_labels` (class name -> number).
     """
     weights = samples.draw(len(results), num_bootstrap, seed)
-    by_box, detected, truth = _box_samples(
+    by_box, detected, truth = box_samples(
         results, len(class_names), weights, iou, voc_plus_one
     )
     metrics = samples.entries(by_box, class_names, detected, truth, len(results))
@@ -222,14 +222,17 @@ def _named_beside(
     return found
 
 
-def _box_samples(
+def box_samples(
     results: Sequence[ImageResult],
     num_classes: int,
     weights: np.ndarray,
     iou: float,
     voc_plus_one: bool,
 ) -> tuple[samples.ByClass, np.ndarray, np.ndarray]:
-    """Samples of the box metrics, and [K] numbers of detections and of cells."""
+    """Samples of `BOX_METRICS`, and int64 [K] numbers of detections and of cells.
+
+    `weights` int64 [S, I] of images, as of `samples.draw`.
+    """
     by_class = np.full((len(weights), num_classes, 3), np.nan)
     detected, truth = np.zeros((2, num_classes), np.int64)
     for label in range(num_classes):

@@ -14,6 +14,7 @@ from cellrec_jax.study import (
     changes,
     curves,
     decoders,
+    drops,
     gradient_figure,
     gradients,
     prior,
@@ -77,6 +78,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--images", type=int, default=0, help="of the test images the first ones")
     add("--chunk", type=int, default=1, help="images that are done at once")
     _drawn_from(add)
+    add = command("drops", _drops, "what sparse labels cost, beside the first's", "+")
+    add("--sparse", type=float, help="keep rate, 0 one an image; the least there is")
+    add("--full", type=float, help="keep rate; the greatest there is")
+    add("--draws", type=int, default=1000, help="of the test images")
+    add("--out", type=Path, metavar="FILE.csv", help="write the table here, too")
     return parser
 
 
@@ -165,6 +171,14 @@ def _measured(
     return found
 
 
+def _drops(flags: argparse.Namespace) -> None:
+    if flags.draws < 1:
+        raise errors.ConfigError(f"--draws {flags.draws}: give 1 or more")
+    rates: dict[str, Any] = {"sparse": flags.sparse, "full": flags.full}
+    rows = drops.compare(_named(flags.runs), num_bootstrap=flags.draws, **rates)
+    _write(flags, rows, drops.COLUMNS)
+
+
 def _table(
     flags: argparse.Namespace,
     rows_of: Callable[[str], Sequence[Mapping[str, Any]]],
@@ -172,7 +186,15 @@ def _table(
 ) -> None:
     """Shows the rows of all runs, and writes them where it is asked for."""
     runs = [one for found in _named(flags.runs).values() for one in found]
-    rows = [row for one in runs for row in rows_of(one)]
+    _write(flags, [row for one in runs for row in rows_of(one)], columns)
+
+
+def _write(
+    flags: argparse.Namespace,
+    rows: Sequence[Mapping[str, Any]],
+    columns: Sequence[str],
+) -> None:
+    """Shows rows, and writes them where it is asked for."""
     _show(rows, columns)
     if flags.out:
         io_table.write_rows(flags.out, rows, columns)
