@@ -27,25 +27,25 @@ class Case(NamedTuple):
     """Whether batches carry label maps."""
 
 
+_BOXES = {
+    **{"backbone": "tiny", "channels": 8, "rpn_channels": 8},
+    **{"head_channels": 16, "min_level": 3, "merge": "add"},
+    "anchor_sizes": (32.0, 48.0, 64.0, 96.0),
+    "anchor_ratios": (1.0,),
+    **{"rpn_batch": 32, "roi_batch": 16, "roi_size": 3},
+    **{"pre_nms_train": 64, "post_nms_train": 32},
+    **{"pre_nms_test": 64, "post_nms_test": 32, "max_detections": 12},
+}
 _MAP = {"width": 2, "window_px": 3, "max_detections": 24}
 _PU = {"width": 2, "window_px": 3, "max_detections": 24, "patch_px": 13}
 _PARTS = {"network": "fcrn_a", "width": 4, "max_detections": 24, "least_area": 1}
 _LOW = {"radius_px": 5.0, "threshold": 0.005, "background": 0.02, "least_area": 1}
 _DISCS = {"sigma_px": 2.0, "radius_px": 4.0}
 CASES = {
-    "calibrated_rcnn": Case(
+    "calibrated_rcnn": Case("calibrated_rcnn", {"model": _BOXES}),
+    "unlabelled_boxes": Case(
         "calibrated_rcnn",
-        {
-            "model": {
-                **{"backbone": "tiny", "channels": 8, "rpn_channels": 8},
-                **{"head_channels": 16, "min_level": 3, "merge": "add"},
-                "anchor_sizes": (32.0, 48.0, 64.0, 96.0),
-                "anchor_ratios": (1.0,),
-                **{"rpn_batch": 32, "roi_batch": 16, "roi_size": 3},
-                **{"pre_nms_train": 64, "post_nms_train": 32},
-                **{"pre_nms_test": 64, "post_nms_test": 32, "max_detections": 12},
-            }
-        },
+        {"model": _BOXES, "loss": {"calibration": "pu", "scope": "both"}},
     ),
     "point_matching": Case(
         "point_matching",

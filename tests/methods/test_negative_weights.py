@@ -30,6 +30,10 @@ def _point(**loss):
     return Case("point_matching", {"calibration": "bde", **loss})
 
 
+def _box(**loss):
+    return Case("calibrated_rcnn", loss)
+
+
 def _map(form, **loss):
     return Case("heatmap_pu", {"form": form, "sigma_px": 2.0, "radius_px": 4.0, **loss})
 
@@ -46,8 +50,13 @@ CASES = {
     "best_pixels": _map("recalibrated", doubtful="top"),
     "sure_pixels": _map("recalibrated", doubtful="confident")._replace(acts=False),
     "constant_map": _map("constant"),
-    "boxes": Case("calibrated_rcnn", {"calibration": "bde"}),
-    "constant_boxes": Case("calibrated_rcnn", {"calibration": "constant"}),
+    "boxes": _box(calibration="bde"),
+    "constant_boxes": _box(calibration="constant"),
+    "kernel_boxes": _box(energy="kernel", energy_order="inverse"),
+    "scored_boxes": _box(energy="score", energy_order="permuted"),
+    "soft_boxes": _box(calibration="soft_sampling"),
+    "near_boxes": _box(calibration="soft_sampling", soft_by="distance"),
+    "recalibrated_boxes": _box(calibration="recalibrated"),
 }
 FAST = ("points", "map")
 

@@ -75,8 +75,34 @@ def test_paper_setting_trains_80_tensors(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("calibration", ["plain", "bde"])
-def test_overfits_one_image(tiny_model, calibration, overfit):
+def test_energies_are_permuted_alike_on_any_devices(
+    tiny_model, tiny_batch, check_devices_agree
+):
+    loss = {"energy": "kernel", "energy_order": "permuted", "scope": "both"}
+    method = _build(tiny_model, loss, 2)
+    weights = method.init(jax.random.key(0), IMAGE)
+    spreads = ((1, 1), (2, 1), (4, 1), (2, 2))
+    metrics = check_devices_agree(
+        method, weights, tiny_batch, rtol=1e-5, atol=1e-5, spreads=spreads
+    )
+    assert metrics["negative_weight"] < 0.9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "loss",
+    [
+        {"calibration": "plain"},
+        {"calibration": "bde"},
+        {"energy": "kernel", "energy_order": "permuted", "warmup": 0.1},
+        {"energy": "score", "scope": "both"},
+        {"calibration": "soft_sampling"},
+        {"calibration": "recalibrated", "warmup": 0.2},
+        {"calibration": "pu"},
+    ],
+    ids=lambda loss: loss.get("calibration", loss.get("energy")),
+)
+def test_overfits_one_image(tiny_model, loss, overfit):
     """Loss, targets, decoding and metric agree: F1 > 0.9 on the training image."""
     record = synthetic.make_image(3, 0, size_hw=(128, 160))
     spec = example.ExampleSpec(size_hw=(128, 160), max_cells=32, training=False)
@@ -88,7 +114,6 @@ def test_overfits_one_image(tiny_model, calibration, overfit):
     model |= {"anchor_sizes": (32.0, 48.0, 64.0, 96.0, 128.0), "max_detections": 40}
     model |= {"pre_nms_test": 400, "post_nms_test": 200, "nms_iou": 0.4}
     model |= {"pre_nms_train": 400, "post_nms_train": 200}
-    loss = {"calibration": calibration}
     method = _build(model, loss, 1)
     config = OptimConfig(name="adamw", learning_rate=2e-3, schedule="constant")
     params, state, _ = overfit(method, batch, config, steps=150)
