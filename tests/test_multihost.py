@@ -125,6 +125,7 @@ def test_two_processes_equal_one(tmp_path):
         command = layouts.arguments("heatmap_pu", tmp_path / name)
         layouts.finish(layouts.start(command, *layout))
     parameters, results = layouts.compare(tmp_path / "one", tmp_path / "two")
+    assert layouts.recall(tmp_path / "one") > 0
     assert parameters < 1e-6
     assert results < 1e-6
 
