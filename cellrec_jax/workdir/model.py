@@ -113,11 +113,13 @@ def read_by_predict(method: Method, *trees: Any) -> list[Any]:
     return [{name: tree[name] for name in names if name in tree} for tree in trees]
 
 
-def restore(workdir: epath.Path, which: str = "last", *, whole: bool = False) -> Model:
+def restore(
+    workdir: epath.Path, which: str | int = "last", *, whole: bool = False
+) -> Model:
     """Restores a run's weights alone, on the device; CheckpointError if unreadable.
 
     Of these what prediction reads (`Traits.predicts`), or all (`whole`). `which` is
-    "last" or "best" by validation score (the last if none was scored).
+    "last", "best" by validation score (the last if none was scored), or a step.
     """
     with _open(workdir) as manager:
         step, meta = _read_meta(manager, workdir, which)
@@ -160,10 +162,12 @@ def _open(workdir: epath.Path) -> Any:
 
 
 def _read_meta(
-    manager: Any, workdir: epath.Path, which: str
+    manager: Any, workdir: epath.Path, which: str | int
 ) -> tuple[int, dict[str, Any]]:
     """Step and metadata of a checkpoint."""
-    step = manager.best_step() if which == "best" else None
+    step = which if isinstance(which, int) else None
+    if which == "best":
+        step = manager.best_step()
     step = manager.latest_step() if step is None else step
     meta = checkpoint.restore_meta(manager, step)
     meta = operating_point.updated(meta, workdir, step)

@@ -50,6 +50,10 @@ def test_restored_model_carries_what_prediction_needs(trained):
     assert restored.meta["decode"]["num_labels"][0] > 0
     best = model.restore(trained, "best")
     assert best.step in (2, 4)
+    before = model.restore(trained, 2)
+    assert before.step == 2
+    changed = jax.tree.map(np.array_equal, before.params, restored.params)
+    assert not all(jax.tree.leaves(changed))
 
 
 class _Older(NamedTuple):

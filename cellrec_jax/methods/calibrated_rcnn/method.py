@@ -3,8 +3,9 @@
 Li et al., A Robust Training Method for Pathological Cellular Detector via Spatial Loss
 Calibration, 2021: a feature pyramid detector whose loss on unmatched boxes is weighted
 by the Boxes Density Energy. Differs: torchvision's backbone (see `nn.resnet`), RoIAlign
-by default; see also `losses.density`, `losses.calibration`. No layer-wise gradient
-analysis (section 5). Rounds of pseudo labels, `rounds.rounds`, are an extension.
+by default; see also `losses.density`, `losses.calibration`. Layer-wise gradients
+(section 5) are analysed by `study.gradients`. Rounds of pseudo labels, `rounds.rounds`,
+are an extension.
 """
 
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from cellrec_jax import masking
 from cellrec_jax.config import limits
 from cellrec_jax.methods import encoder
 from cellrec_jax.methods.calibrated_rcnn import decode as rcnn_decode
-from cellrec_jax.methods.calibrated_rcnn import risk, second_look, stages
+from cellrec_jax.methods.calibrated_rcnn import risk, sampled, second_look, stages
 from cellrec_jax.methods.calibrated_rcnn.options import ModelOptions, Options
 from cellrec_jax.nn import convert, resnet, two_stage
 from cellrec_jax.ops import anchors, roi_align
@@ -400,6 +401,41 @@ def _candidates(
     assert found.boxes_yxyx is not None  # `_predict` returns them
     inside = jax.vmap(stages.is_valid)(found.boxes_yxyx, batch.valid)
     return found._replace(mask=found.mask & inside)
+
+
+def sampled_boxes(
+    params: Params,
+    model_state: ModelState,
+    batch: Batch,
+    rng: jax.Array,
+    *,
+    options: Options,
+    num_classes: int,
+) -> sampled.Sampled:
+    """What the second stage makes of the RoIs that training samples, each [B, S, ...].
+
+    With `batch` and `rng` of the loss those of the loss; batch statistics as for
+    prediction.
+    """
+    model = options.model
+    image_hw = batch.image.shape[1], batch.image.shape[2]
+    network = _network(options, num_classes)
+    variables = {"params": params, **_statistics(model_state)}
+    valid = batch.valid & batch.image_mask[:, None, None]
+    truth = stages.Truth(batch.boxes_yxyx, batch.labels, batch.points_mask, valid)
+    image = resnet.normalize_imagenet(batch.image)
+    outputs: Any = network.apply(variables, image, False)
+    levels, logits, deltas = outputs
+    anchors_yxyx = _anchors(model, image_hw)
+    proposed, mask = _proposals(logits, deltas, anchors_yxyx, image_hw, model, True)
+    _, keys = _example_keys(rng, batch.example_index)
+    rois = jax.vmap(
+        functools.partial(stages.sample_rois, num_classes=num_classes, model=model)
+    )(keys, proposed, mask, truth)
+    pooled = _pool(levels, rois.boxes_yxyx, model)
+    refined: Any = network.apply(variables, pooled, method="second")
+    look: Any = jax.vmap(sampled.of_image)
+    return look(*refined, rois)
 
 
 def _trainable(params: Params, *, options: ModelOptions) -> Any:
