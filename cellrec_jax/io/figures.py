@@ -11,6 +11,8 @@ from cellrec_jax.io import drawing
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+_WINDOWS = 25  # of a running mean, in a series
+
 
 def loss_curves(
     path: str | os.PathLike[str], rows: Sequence[Mapping[str, Any]]
@@ -66,6 +68,64 @@ def series_curves(
         loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8.5, frameon=False
     )
     drawing.save(path, figure)
+
+
+def series_panels(
+    path: str | os.PathLike[str],
+    name: str,
+    panels: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray]]],
+    *,
+    legend: str = "",
+) -> None:
+    """Draws `series_curves` side by side, title -> lines, on the same axes.
+
+    Lines of one label have one colour, of a scale in the labels' order; `legend` is the
+    title above them. The axis of values is logarithmic as in `loss_curves`.
+    """
+    from matplotlib import colormaps
+    from matplotlib.colors import to_hex
+
+    figure = drawing.new_figure(0.8 + 4.4 * len(panels), 4.0)
+    grid = figure.subplots(1, len(panels), squeeze=False, sharex=True, sharey=True)[0]
+    every = [values for lines in panels.values() for _, values in lines.values()]
+    values = np.concatenate(every)
+    labels = [label for lines in panels.values() for label in lines]
+    names = sorted(set(labels), key=lambda name: (len(name), name))
+    scale = colormaps["viridis"](np.linspace(0, 0.9, len(names)))
+    colors = dict(zip(names, map(to_hex, scale), strict=True))
+    for index, (axes, (title, lines)) in enumerate(
+        zip(grid, panels.items(), strict=True)
+    ):
+        drawing.style(axes, "training step", "" if index else drawing.plain(name))
+        drawing.title(axes, drawing.plain(title))
+        axes.locator_params(axis="x", integer=True)
+        for label, line in lines.items():
+            _draw_line(axes, label, *line, colors[label])
+        if values.min() > 0 and values.max() > 30 * values.min():
+            axes.set_yscale("log")
+        axes.legend(
+            title=legend,
+            title_fontsize=8.5,
+            fontsize=8.5,
+            framealpha=0.9,
+            edgecolor="none",
+        )
+    drawing.save(path, figure)
+
+
+def running_mean(values: np.ndarray) -> np.ndarray:
+    """Mean of about a 25th part of a series [M] around each value, f64 [M].
+
+    At both ends of the part of the window that exists; few values stay as they are.
+    """
+    weights = np.ones(window_of(len(values)))
+    smooth = np.convolve(values, weights, "same")
+    return smooth / np.convolve(np.ones(len(values)), weights, "same")
+
+
+def window_of(number: int) -> int:
+    """Values that `running_mean` of so many is over; 1 of few."""
+    return max(number // _WINDOWS, 1)
 
 
 def precision_recall(
@@ -150,15 +210,11 @@ def _draw_line(
     axes: "Axes", name: str, steps: np.ndarray, values: np.ndarray, color: str
 ) -> None:
     """Draws raw values pale and their running mean; few values as they are."""
-    window = len(values) // 25
     label = drawing.plain(name)
-    if window < 2:
+    if window_of(len(values)) < 2:
         marker = "o" if len(values) < 3 else None
         axes.plot(steps, values, color=color, lw=1.5, marker=marker, ms=4, label=label)
         return
-    # At both ends the mean is over the part of the window that exists.
-    weights = np.ones(window)
-    smooth = np.convolve(values, weights, "same")
-    smooth /= np.convolve(np.ones(len(values)), weights, "same")
+    smooth = running_mean(values)
     axes.plot(steps, values, color=color, lw=0.7, alpha=0.25)
     axes.plot(steps, smooth, color=color, lw=1.8, label=label)

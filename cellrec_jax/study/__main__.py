@@ -15,8 +15,11 @@ from cellrec_jax.study import (
     curves,
     decoders,
     drops,
+    energies,
+    energy_figure,
     gradient_figure,
     gradients,
+    panels,
     prior,
     radii,
     thresholds,
@@ -57,13 +60,9 @@ def _parser() -> argparse.ArgumentParser:
     add = command("radii", _radii, "Fig. 3: F1 over the radius", "+")
     add("--class", dest="class_name", default="", help="which; the first")
     add("--out", type=Path, required=True, metavar="FILE.png")
-    add = command("curves", _curves, "a logged series over the training steps", "+")
-    add(
-        "--name",
-        required=True,
-        help="in metrics.jsonl, such as train/negative_weight",
-    )
-    add("--out", type=Path, required=True, metavar="FILE.png")
+    add = command("curves", _curves, "a logged series over the training steps", "*")
+    add("--name", default="", help="in metrics.jsonl, such as train/negative_weight")
+    _drawn_from(add)
     add = command("thresholds", _thresholds, "F1 at what other labels choose", "+")
     add(
         "--shares",
@@ -73,6 +72,15 @@ def _parser() -> argparse.ArgumentParser:
     add("--draws", type=int, default=20, help="of each share")
     add("--full", type=int, default=0, help="a row of all labels of so few images")
     add("--out", type=Path, metavar="FILE.csv", help="write the table here, too")
+    add = command("energies", _energies, "BDE, Fig. 2: boxes over the steps", "*")
+    add("--draws", type=int, default=4, help="windows of each training image")
+    add("--image", default="", help="a training image for FILE_boxes.png; the first")
+    _drawn_from(add)
+    add = command("panels", _panels, "BDE, Fig. 7: a test image by run and rate", "+")
+    add("--image", default="", help="a test image; the first")
+    add("--threshold", type=float, default=0.6, help="of scores; 0 is each run's own")
+    text = "the figure, and what it shows as FILE.csv"
+    add("--out", type=Path, required=True, metavar="FILE.png", help=text)
     add = command("gradients", _gradients, "BDE, Fig. 8: gradients by layer", "*")
     add("--loss", choices=gradients.LOSSES, default="plain", help="of the test images")
     add("--images", type=int, default=0, help="of the test images the first ones")
@@ -123,35 +131,87 @@ def _radii(flags: argparse.Namespace) -> None:
 
 
 def _curves(flags: argparse.Namespace) -> None:
-    curves.draw(flags.out, _named(flags.runs), flags.name)
+    if flags.runs and not flags.name:
+        raise errors.ConfigError("give --name SERIES, such as train/loss")
+    found = _measured(
+        flags,
+        lambda named: curves.measure(named, flags.name),
+        curves.COLUMNS,
+    )
+    curves.draw(flags.out, found)
+    if rows := curves.crossings(found):
+        _show(rows, curves.CROSSING_COLUMNS)
 
 
 def _thresholds(flags: argparse.Namespace) -> None:
     shares = [_share(word) for word in flags.shares.split(",")]
-    if flags.draws < 1:
-        raise errors.ConfigError(f"--draws {flags.draws}: give 1 or more")
+    _require_some(flags, "draws")
     options: dict[str, Any] = {"num_draws": flags.draws, "num_full": flags.full}
     compare = functools.partial(thresholds.compare, shares=shares, **options)
     _table(flags, compare, thresholds.COLUMNS)
 
 
+def _energies(flags: argparse.Namespace) -> None:
+    _require_some(flags, "draws")
+    measure = functools.partial(energies.measure, draws=flags.draws)
+    measured = functools.partial(_each, measure)
+    rows = _measured(flags, measured, energies.COLUMNS)
+    energy_figure.draw(flags.out, rows)
+    _show([_shown(row) for row in rows], energies.COLUMNS)
+    if flags.table:
+        return
+    drawn = {
+        run if len(runs) > 1 else label: energies.panels(run, flags.image)
+        for label, runs in _named(flags.runs).items()
+        for run in runs
+    }
+    for label, own in drawn.items():
+        if line := energies.far(own, label):
+            print(line)  # noqa: T201
+    boxes = flags.out.with_name(f"{flags.out.stem}_boxes.png")
+    energy_figure.draw_boxes(boxes, drawn)
+
+
+def _panels(flags: argparse.Namespace) -> None:
+    found = panels.read(_named(flags.runs), flags.image, flags.threshold)
+    panels.draw(flags.out, found)
+    rows = panels.rows(found)
+    io_table.write_rows(flags.out.with_suffix(".csv"), rows, panels.COLUMNS)
+    _show(rows, panels.COLUMNS)
+
+
 def _gradients(flags: argparse.Namespace) -> None:
-    if flags.chunk < 1:
-        raise errors.ConfigError(f"--chunk {flags.chunk}: give 1 or more")
+    _require_some(flags, "chunk")
     options = {"loss": flags.loss, "num_images": flags.images, "chunk": flags.chunk}
     measure = functools.partial(gradients.measure, **options)
-    rows = _measured(flags, measure, gradients.COLUMNS)
+    measured = functools.partial(_each, measure)
+    rows = _measured(flags, measured, gradients.COLUMNS)
     compared = gradients.compare(rows)
     gradient_figure.draw(flags.out, compared, gradients.layer_names(rows))
     _show(gradients.shares(compared), gradients.SHARE_COLUMNS)
 
 
+def _each(
+    rows_of: Callable[..., Sequence[Mapping[str, Any]]],
+    named: Mapping[str, Sequence[str]],
+) -> list[Mapping[str, Any]]:
+    """Rows of one work directory after the other."""
+    pairs = [(label, one) for label, runs in named.items() for one in runs]
+    return [row for label, one in pairs for row in rows_of(label, one)]
+
+
+def _require_some(flags: argparse.Namespace, name: str) -> None:
+    number = getattr(flags, name)
+    if number < 1:
+        raise errors.ConfigError(f"--{name} {number}: give 1 or more")
+
+
 def _measured(
     flags: argparse.Namespace,
-    rows_of: Callable[[str, str], Sequence[Mapping[str, Any]]],
+    rows_of: Callable[[Mapping[str, Sequence[str]]], Sequence[Mapping[str, Any]]],
     columns: Sequence[str],
 ) -> list[dict[str, str]]:
-    """Rows as text: of all runs, by label and work directory, or of `--from`.
+    """Rows as text: of all work directories, by label, or of `--from`.
 
     Writes those of runs beside the figure.
     """
@@ -160,9 +220,7 @@ def _measured(
         raise errors.ConfigError("give work directories, or --from FILE.csv")
     if not table:
         table = flags.out.with_suffix(".csv")
-        named = _named(flags.runs).items()
-        rows = [row for key, runs in named for one in runs for row in rows_of(key, one)]
-        io_table.write_rows(table, rows, columns)
+        io_table.write_rows(table, rows_of(_named(flags.runs)), columns)
     found = io_table.read_rows(table)
     if not found or tuple(found[0]) != tuple(columns):
         raise errors.ConfigError(
@@ -245,6 +303,18 @@ def _show(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
     lines += [[_text(row[column]) for column in columns] for row in rows]
     for line in lines:
         print(f"| {' | '.join(line)} |", flush=True)  # noqa: T201
+
+
+def _shown(row: Mapping[str, str]) -> dict[str, Any]:
+    """A row of a table that was read: fractions as numbers, nothing as None."""
+    return {key: _fraction(value) if value else None for key, value in row.items()}
+
+
+def _fraction(value: str) -> float | str:
+    try:
+        return value if value.isdecimal() else float(value)
+    except ValueError:
+        return value
 
 
 def _text(value: Any) -> str:

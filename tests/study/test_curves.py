@@ -3,10 +3,12 @@
 import json
 
 from matplotlib.axes import Axes
+import numpy as np
 import pytest
 
 from cellrec_jax import errors
 from cellrec_jax.study import __main__ as main
+from cellrec_jax.study import curves
 
 NAME = "train/negative_weight"
 
@@ -82,3 +84,87 @@ def test_a_name_that_is_not_there_lists_those_that_are(tmp_path):
     with pytest.raises(errors.ConfigError, match=r"metrics\.jsonl is missing"):
         _run(tmp_path / "c.png", str(tmp_path / "empty"))
     assert not (tmp_path / "c.png").exists()
+
+
+def test_the_crossing_by_hand():
+    """Above by 2 and 1, below by 1 and 2: between 10 and 20, in the middle."""
+    steps, level = np.array([0, 10, 20, 30]), np.full(4, 2.0)
+    assert curves.crossing(steps, np.array([4.0, 3, 1, 0]), level) == 15.0
+    assert curves.crossing(steps, np.array([4.0, 5, 1, 1]), level) == 17.5
+    assert curves.crossing(steps, np.array([4.0, 2, 1, 1]), level) == 10.0
+
+
+def test_series_that_do_not_cross_downwards():
+    steps, level = np.array([0, 10, 20, 30]), np.full(4, 2.0)
+    for first in ([4.0, 3, 3, 3], [1.0, 1, 1, 0], [0.0, 1, 3, 4], [2.0, 2, 2, 2]):
+        assert curves.crossing(steps, np.array(first), level) is None, first
+
+
+def test_a_short_dip_is_no_crossing():
+    """Where it falls for good decides, although it was below once before."""
+    first = np.array([5.0, 5, 1, 5, 5, 1, 1, 1])
+    place = curves.crossing(np.arange(8), first, np.full(8, 2.0))
+    assert place == 4.75
+
+
+def test_noise_is_smoothed_away(rng):
+    """The true crossing is at step 3,000 of 10,000."""
+    steps = np.arange(20, 10_001, 20)
+    first = 1 - (steps - 3000) / 20_000 + rng.normal(0, 0.05, len(steps))
+    second = 1 + rng.normal(0, 0.05, len(steps))
+    assert abs(curves.crossing(steps, first, second) - 3000) < 500
+
+
+def test_noise_at_the_end_is_no_crossing():
+    """Below for the last three of 100 values, which are smoothed over four."""
+    first = np.full(100, 3.0)
+    first[-3:] = 0.0
+    assert curves.crossing(np.arange(100), first, np.full(100, 2.0)) is None
+    first[-20:] = 0.0
+    assert 78 < curves.crossing(np.arange(100), first, np.full(100, 2.0)) < 82
+
+
+def _with_rate(folder, rate, *rows):
+    run = _leave(folder, *rows)
+    (folder / "config.json").write_text(json.dumps({"data": {"keep_rate": rate}}))
+    return run
+
+
+@pytest.fixture
+def rates(tmp_path):
+    """Runs of a method with a tenth of the annotations, two seeds, and with all."""
+    _with_rate(tmp_path / "plain_a", 0.1, (0, 5.0), (10, 3.0), (20, 0.0))
+    _with_rate(tmp_path / "plain_b", 0.1, (0, 3.0), (10, 3.0), (20, 2.0))
+    _with_rate(tmp_path / "plain_c", 1.0, (0, 2.0), (10, 2.0), (20, 2.0), (30, 9.0))
+    return f"plain={tmp_path}/plain_*"
+
+
+def test_a_line_a_rate_and_where_they_cross(tmp_path, drawn, rates, capsys):
+    other = _with_rate(tmp_path / "bde", 0.1, (0, 1.0), (10, 1.0))
+    out = tmp_path / "c.png"
+    assert _run(out, rates, f"BDE={other}") == 0
+    assert drawn == {
+        "10 %": ([0, 10], [1.0, 1.0]),  # of BDE, drawn last
+        "100 %": ([0, 10, 20, 30], [2.0, 2.0, 2.0, 9.0]),
+    }
+    rows = curves.measure({"plain": [str(p) for p in tmp_path.glob("plain_*")]}, NAME)
+    tenth = [row["value"] for row in rows if row["keep_rate"] == 0.1]
+    assert tenth == [4.0, 3.0, 1.0]
+    (found,) = curves.crossings(rows)
+    assert (found["keep_rate"], found["than"]) == ("10 %", "100 %")
+    assert found["crossing"] == 15
+    assert (found["before"], found["after"]) == (1.5, -1.0)
+    printed = capsys.readouterr().out
+    assert "| plain | 10 % | 100 % | 15 | 1.500 | -1.000 |" in printed
+
+
+def test_the_table_alone_draws_the_same(tmp_path, rates, capsys):
+    out, again = tmp_path / "c.png", tmp_path / "again.png"
+    _run(out, rates)
+    printed = capsys.readouterr().out
+    table = str(tmp_path / "c.csv")
+    assert main.run(["curves", "--from", table, "--out", str(again)]) == 0
+    assert again.read_bytes() == out.read_bytes()
+    assert capsys.readouterr().out == printed
+    with pytest.raises(errors.ConfigError, match="give --name SERIES"):
+        main.run(["curves", str(tmp_path / "plain_a"), "--out", str(out)])
