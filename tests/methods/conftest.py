@@ -36,6 +36,7 @@ def _check_devices_agree(
     atol: float = 1e-6,
     spreads: Sequence[tuple[int, int]] = ((1, 1), (2, 1), (4, 1)),
     steps: int = 3,
+    ema: float = 0.0,
 ) -> Mapping[str, np.ndarray]:
     """Some steps give the same on 1 x 4, 2 x 2 and 4 x 1 devices and images.
 
@@ -47,6 +48,7 @@ def _check_devices_agree(
       atol: likewise.
       spreads: numbers of devices, and of parts that each does one after the other.
       steps: fewer where rounding grows from one to the next.
+      ema: decay of averaged weights; 0 is none.
 
     Returns:
       The metrics of the last step.
@@ -62,10 +64,11 @@ def _check_devices_agree(
             tx,
             lambda b, r: augment.augment(b, r, options),
             total_steps=10,
+            ema=ema,
             accumulate=parts,
         )
         pmapped = parallel.pmap_step(step, devices)
-        state = step_lib.init_state(tx, params, model_state)
+        state = step_lib.init_state(tx, params, model_state, ema=ema)
         state, key = parallel.place((state, jax.random.key(0)), devices)
         split = parallel.shard(jax.device_put(batch), devices)
         state, metrics = pmapped(state, split, key)  # compiles

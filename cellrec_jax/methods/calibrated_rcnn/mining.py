@@ -314,7 +314,7 @@ def logistic(near: jax.Array, right: jax.Array) -> tuple[jax.Array, jax.Array]:
     def step(_: Any, weights: jax.Array) -> jax.Array:
         share = jax.nn.sigmoid(weights @ inputs)
         slope = inputs @ (near * share - right) + _RIDGE * (weights - start)
-        bend = (inputs * (near * share * (1.0 - share))) @ inputs.T
+        bend = (inputs * (near * share * (1.0 - share))[None, :]) @ inputs.T
         (a, b), (_, d) = bend + _RIDGE * jnp.eye(2)
         inverse = jnp.stack([d, -b, -b, a]).reshape(2, 2) / (a * d - b * b)
         return weights - jnp.clip(inverse @ slope, -1.0, 1.0)
