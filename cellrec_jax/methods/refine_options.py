@@ -6,6 +6,7 @@ from cellrec_jax.config.limits import check, option, require
 
 RANKS = ("p_classification", "score")
 TAKES = ("share", "threshold")
+COLORS = ("grey", "all")
 BACKGROUND = 1
 """Label of a point that is known to be no cell, beside the one class of cells."""
 
@@ -58,6 +59,9 @@ class RefineOptions:
     patch_values: str = option("share", choices=("share", "standard"))
     """share (of the image's largest value; the code) or standard (deviations from the
     image's mean, in standard deviations, so that images of unlike light compare)."""
+    patch_colors: str = option("grey", choices=COLORS)
+    """grey (the mean of the channels; the code) or all (the channels themselves, for
+    stains that tell cells from background)."""
     turns: bool = False
     """Learn each patch in any of its eight orientations, and rank by the mean features
     of all of them. Not in the paper; for few labels, or cells that lie in any

@@ -20,7 +20,7 @@ from cellrec_jax import errors
 from cellrec_jax.config import CheckpointConfig
 from cellrec_jax.io.console import Console, Pace
 from cellrec_jax.losses import pu
-from cellrec_jax.methods.heatmap_pu import patch_reader
+from cellrec_jax.methods import patch_reader
 from cellrec_jax.methods.refine_options import RefineOptions
 from cellrec_jax.nn.patch_net import PatchNet
 from cellrec_jax.workdir import checkpoint, interrupt

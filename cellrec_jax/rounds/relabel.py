@@ -23,8 +23,7 @@ from cellrec_jax.data import arrays, augment, sets
 from cellrec_jax.data.pixels import colors
 from cellrec_jax.data.record import Record, Repairs, changed
 from cellrec_jax.io.console import Console
-from cellrec_jax.methods.heatmap_pu import method as heatmap_pu
-from cellrec_jax.methods.heatmap_pu import patch_reader
+from cellrec_jax.methods import patch_reader
 from cellrec_jax.methods.refine_options import BACKGROUND, RefineOptions
 from cellrec_jax.rounds import candidates as pseudo_candidates
 from cellrec_jax.rounds import labels as round_labels
@@ -315,7 +314,7 @@ def _select(
 def _cut(
     candidates: Candidates, eval_set: sets.EvalSet, config: RefineOptions
 ) -> jax.Array:
-    """Patches f32 [N, S, S, 1] of the peaks, cut on the device."""
+    """Patches f32 [N, S, S, C] of the peaks, cut on the device."""
     counts = np.bincount(candidates.image, minlength=len(eval_set.image_ids))
     slots = -(-int(counts.max()) // _SLOTS) * _SLOTS
     images = eval_set.images
@@ -334,8 +333,8 @@ def _cut_image(
     image: jax.Array, valid: jax.Array, points_yx: jax.Array, config: RefineOptions
 ) -> jax.Array:
     """Patches of one raw image."""
-    grey = heatmap_pu.normalize(colors.to_unit(image)[None])[0]
-    return patch_reader.read(grey, valid, points_yx, config)
+    measured = patch_reader.measure(colors.to_unit(image), config)
+    return patch_reader.read(measured, valid, points_yx, config)
 
 
 def _unjudged(

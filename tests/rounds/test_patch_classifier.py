@@ -15,7 +15,7 @@ from cellrec_jax import errors
 from cellrec_jax.config import CheckpointConfig
 from cellrec_jax.io.console import Console
 from cellrec_jax.losses import pu
-from cellrec_jax.methods.heatmap_pu import patch_reader
+from cellrec_jax.methods import patch_reader
 from cellrec_jax.methods.refine_options import RefineOptions
 from cellrec_jax.metrics import ranking
 from cellrec_jax.nn import patch_net

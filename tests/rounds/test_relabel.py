@@ -305,3 +305,28 @@ def test_by_share_the_surest_by_score_are_added_to_all_labels(tmp_path):
     np.testing.assert_array_equal(own.points_yx[2:], [[30, 30], [20, 41]])
     assert own.origins[1:] == ("pseudo_positive", "pseudo_positive", "pseudo_negative")
     np.testing.assert_array_equal(own.ranks[2:], np.float32([0.8, 0.2]))
+
+
+def test_stains_of_equal_grey_are_ranked_by_colours_alone(tmp_path):
+    """Red cells, one of them labelled, and green ones; the mean is 100 everywhere."""
+    image = np.full((40, 60, 3), 100, np.uint8)
+    red, green = (150, 75, 75), (75, 150, 75)
+    points = np.array([[10, 10], [10, 30], [10, 50], [30, 10], [30, 30], [30, 50]])
+    for (y, x), color in zip(points, [red] * 3 + [green] * 3, strict=True):
+        image[y - 9 : y + 9, x - 9 : x + 9] = color
+    eval_set = _eval_set([image])
+    labels = _labels(eval_set, points[:1])
+    found = _candidates(np.zeros(6), points)
+
+    def scores(colors):
+        config = dataclasses.replace(CONFIG, patch_colors=colors, top_share=0.4)
+        judged = _judge(found, labels, eval_set, config, tmp_path / colors)
+        result = relabel.relabel(judged, labels, eval_set, config, 1)
+        return result.ranking.positive_scores, result.ranking.notes
+
+    ranked, notes = scores("all")
+    assert notes == ()
+    assert ranked[1:3].min() > ranked[3:].max()
+    ranked, notes = scores("grey")
+    assert np.isnan(ranked).all()
+    assert "tell no two unlabelled peaks apart" in notes[0]

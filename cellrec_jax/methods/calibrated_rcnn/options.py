@@ -195,6 +195,9 @@ class RefineOptions(refine_options.RefineOptions):
     it, which only a lower candidate_threshold finds) or share (top_share and
     bottom_share of the unlabelled peaks; Fujii et al.). By score and threshold a round
     renews the labels that the last one took: what is not found any more is dropped."""
+    patch_colors: str = option("all", choices=refine_options.COLORS)
+    """What patches are read of: all (the channels, as stains tell cells apart) or grey
+    (their mean)."""
 
 
 @dataclasses.dataclass(frozen=True)

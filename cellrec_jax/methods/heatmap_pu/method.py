@@ -16,9 +16,9 @@ import jax.numpy as jnp
 from cellrec_jax import masking
 from cellrec_jax.config import limits
 from cellrec_jax.losses import sparse_heatmap
-from cellrec_jax.methods import encoder, frozen, heatmap_forms
-from cellrec_jax.methods.heatmap_pu import patch_reader
+from cellrec_jax.methods import encoder, frozen, heatmap_forms, patch_reader
 from cellrec_jax.methods.heatmap_pu.options import ModelOptions, Options
+from cellrec_jax.methods.patch_reader import normalize
 from cellrec_jax.methods.refine_options import RefineOptions
 from cellrec_jax.nn import patch_net, unet
 from cellrec_jax.ops import peaks
@@ -102,19 +102,6 @@ def _init(
     if options.loss.form == "pu":
         model_state = {**model_state, "prior": {"value": jnp.float32(_START_PRIOR)}}
     return params, model_state
-
-
-def normalize(image: jax.Array, highest: jax.Array | None = None) -> jax.Array:
-    """Grey image over its highest value, as the paper's code: f32 [B, H, W, 1].
-
-    That of the whole image, so windows of it have `highest` f32 [B]. For 16-bit frames
-    `data.intensity` comes first: only "full" is as the paper.
-    """
-    grey = jnp.mean(image.astype(jnp.float32), axis=-1, keepdims=True)
-    if highest is None:
-        highest = jnp.max(grey, axis=(1, 2, 3))
-    highest = highest[:, None, None, None]
-    return grey / jnp.where(highest > 0, highest, 1.0)
 
 
 def _apply(

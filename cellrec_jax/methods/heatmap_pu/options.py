@@ -138,6 +138,11 @@ class Options:
             f"refine.rank={self.refine.rank} has no classifier of peaks, but "
             f"model.classifier={model.classifier} asks one: leave one of them out",
         )
+        require(
+            not model.classifier or self.refine.patch_colors == "grey",
+            f"refine.patch_colors={self.refine.patch_colors}: the classifier of the "
+            "model (model.classifier) sees grey patches alone: leave it at grey",
+        )
         key = "model.patch_px" if model.classifier else "refine.patch_px"
         patch_px, step = self.judging.patch_px, self.refine.patch_step
         require(

@@ -8,8 +8,9 @@ import pytest
 from cellrec_jax import methods
 from cellrec_jax.data import arrays, sets
 from cellrec_jax.data.example import ExampleSpec
+from cellrec_jax.methods import patch_reader
 from cellrec_jax.methods.heatmap_pu import method as heatmap_pu
-from cellrec_jax.methods.heatmap_pu import patch_reader
+from cellrec_jax.methods.refine_options import RefineOptions
 from cellrec_jax.rounds import patch_classifier, relabel
 from cellrec_jax.rounds.candidates import Candidates
 from cellrec_jax.types import Decode
@@ -32,6 +33,17 @@ def test_the_eight_orientations():
     turned = [np.rot90(p, k) for p in (patch[0], np.flipud(patch[0])) for k in range(4)]
     assert {p.tobytes() for p in found} == {p.tobytes() for p in turned}
     assert len({p.tobytes() for p in found}) == 8
+
+
+def test_colors_are_shares_of_the_highest_of_all():
+    """The mean of the channels, over its own highest value, is grey."""
+    image = jnp.array([[[0.2, 0.4, 0.6], [0.1, 0.2, 0.0]]])
+    seen = patch_reader.measure(image, RefineOptions(patch_colors="all"))
+    np.testing.assert_allclose(seen, np.asarray(image) / 0.6, rtol=1e-6)
+    grey = patch_reader.measure(image, RefineOptions())
+    np.testing.assert_allclose(grey, [[[1.0], [0.25]]], rtol=1e-6)
+    blank = patch_reader.measure(0 * image, RefineOptions(patch_colors="all"))
+    np.testing.assert_array_equal(blank, np.zeros((1, 2, 3)))
 
 
 @pytest.mark.parametrize(

@@ -17,17 +17,41 @@ _ROUNDING = 1e-6
 _ORIENTATIONS = 8
 
 
-def read(
-    grey: jax.Array, valid: jax.Array, points_yx: jax.Array, options: RefineOptions
-) -> jax.Array:
-    """Patches f32 [N, S, S, 1] around points [N, 2] px, S = patch_px / patch_step.
+def normalize(image: jax.Array, highest: jax.Array | None = None) -> jax.Array:
+    """Grey image over its highest value, as Fujii et al.'s code: f32 [B, H, W, 1].
 
-    Of a whole image [H, W, 1], as `method.normalize` returns it, where `valid` [H, W].
+    That of the whole image, so windows of it have `highest` f32 [B]. For 16-bit frames
+    `data.intensity` comes first: only "full" is as the paper.
+    """
+    grey = jnp.mean(image.astype(jnp.float32), axis=-1, keepdims=True)
+    if highest is None:
+        highest = jnp.max(grey, axis=(1, 2, 3))
+    highest = highest[:, None, None, None]
+    return grey / jnp.where(highest > 0, highest, 1.0)
+
+
+def measure(image: jax.Array, options: RefineOptions) -> jax.Array:
+    """An image f32 [H, W, C] in [0, 1] as patches are read from it, [H, W, 1 or C].
+
+    Grey as `normalize`, or all channels over the highest value of all.
+    """
+    if options.patch_colors == "grey":
+        return normalize(image[None])[0]
+    highest = jnp.max(image)
+    return image / jnp.where(highest > 0, highest, 1.0)
+
+
+def read(
+    image: jax.Array, valid: jax.Array, points_yx: jax.Array, options: RefineOptions
+) -> jax.Array:
+    """Patches f32 [N, S, S, C] around points [N, 2] px, S = patch_px / patch_step.
+
+    Of a whole image [H, W, C], as `measure` returns it, where `valid` [H, W].
     """
     if options.patch_values == "standard":
-        grey = _standardize(grey, valid[..., None])
+        image = _standardize(image, valid[..., None])
     found = patches_lib.cut(
-        grey, points_yx, options.patch_px, options.patch_border, valid
+        image, points_yx, options.patch_px, options.patch_border, valid
     )
     return patches_lib.shrink(found, options.patch_step)
 
