@@ -26,8 +26,8 @@ from cellrec_jax.io.console import Console
 from cellrec_jax.methods import patch_reader
 from cellrec_jax.methods.refine_options import BACKGROUND, RefineOptions
 from cellrec_jax.rounds import candidates as pseudo_candidates
+from cellrec_jax.rounds import label_boxes, patch_classifier
 from cellrec_jax.rounds import labels as round_labels
-from cellrec_jax.rounds import patch_classifier
 from cellrec_jax.rounds import remaining as round_remaining
 from cellrec_jax.rounds import selection as pseudo_selection
 from cellrec_jax.rounds.candidates import POSITIVE, REMOVED, UNLABELED, Candidates
@@ -83,7 +83,7 @@ def with_labels(split: sets.Split, labels: Mapping[str, ImageLabels]) -> sets.Sp
             record,
             points_yx=own.points_yx,
             labels=np.where(background, BACKGROUND, 0).astype(np.int32),
-            boxes_yxyx=None,
+            boxes_yxyx=label_boxes.of(record, own, split.spec.box_size),
             masks=None,
         )
 
