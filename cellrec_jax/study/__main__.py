@@ -133,11 +133,8 @@ def _radii(flags: argparse.Namespace) -> None:
 def _curves(flags: argparse.Namespace) -> None:
     if flags.runs and not flags.name:
         raise errors.ConfigError("give --name SERIES, such as train/loss")
-    found = _measured(
-        flags,
-        lambda named: curves.measure(named, flags.name),
-        curves.COLUMNS,
-    )
+    measured = functools.partial(curves.measure, name=flags.name)
+    found = _measured(flags, measured, curves.COLUMNS)
     curves.draw(flags.out, found)
     if rows := curves.crossings(found):
         _show(rows, curves.CROSSING_COLUMNS)
@@ -176,7 +173,7 @@ def _panels(flags: argparse.Namespace) -> None:
     found = panels.read(_named(flags.runs), flags.image, flags.threshold)
     panels.draw(flags.out, found)
     rows = panels.rows(found)
-    io_table.write_rows(flags.out.with_suffix(".csv"), rows, panels.COLUMNS)
+    io_table.write_rows(_beside(flags.out), rows, panels.COLUMNS)
     _show(rows, panels.COLUMNS)
 
 
@@ -219,7 +216,7 @@ def _measured(
     if bool(table) == bool(flags.runs):
         raise errors.ConfigError("give work directories, or --from FILE.csv")
     if not table:
-        table = flags.out.with_suffix(".csv")
+        table = _beside(flags.out)
         io_table.write_rows(table, rows_of(_named(flags.runs)), columns)
     found = io_table.read_rows(table)
     if not found or tuple(found[0]) != tuple(columns):
@@ -235,6 +232,13 @@ def _drops(flags: argparse.Namespace) -> None:
     rates: dict[str, Any] = {"sparse": flags.sparse, "full": flags.full}
     rows = drops.compare(_named(flags.runs), num_bootstrap=flags.draws, **rates)
     _write(flags, rows, drops.COLUMNS)
+
+
+def _beside(figure: Path) -> Path:
+    """Where the table of a figure is written."""
+    if figure.suffix == ".csv":
+        raise errors.ConfigError(f"--out {figure}: give FILE.png, of the figure")
+    return figure.with_suffix(".csv")
 
 
 def _table(

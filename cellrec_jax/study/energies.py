@@ -6,7 +6,6 @@ numbers: the mean energy (Eq. 8) of boxes on annotated and other cells and elsew
 """
 
 from collections.abc import Iterator, Sequence
-import dataclasses
 import functools
 from typing import Any, NamedTuple
 
@@ -20,6 +19,7 @@ from cellrec_jax.data import arrays, augment, sets
 from cellrec_jax.methods.calibrated_rcnn import method as detector
 from cellrec_jax.methods.calibrated_rcnn.sampled import Sampled
 from cellrec_jax.metrics import curves, ranking
+from cellrec_jax.study import complete
 from cellrec_jax.train import step as step_lib
 from cellrec_jax.types import Batch
 from cellrec_jax.workdir import checkpoint
@@ -98,16 +98,13 @@ def open_run(workdir: str) -> Run:
             f"{_flags(experiment.total_steps)}"
         )
     split = sets.open_sets(experiment.data, experiment.seed).train
-    complete = dataclasses.replace(split.spec, training=False)
-    whole = sets.load_eval(split._replace(spec=complete))
-    assert whole is not None  # a run has training images, for mypy
     return Run(
         folder,
         experiment,
         tuple(steps),
         split.image_ids,
         sets.load_train(split).images,
-        whole.images,
+        complete.load(split).images,
         len(meta["class_names"]),
     )
 

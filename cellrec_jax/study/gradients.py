@@ -21,6 +21,7 @@ from cellrec_jax.config import Experiment
 from cellrec_jax.data import arrays, augment, sets
 from cellrec_jax.methods import calibrated_rcnn
 from cellrec_jax.methods.calibrated_rcnn import layers
+from cellrec_jax.study import complete
 from cellrec_jax.types import Batch, Method, Progress
 from cellrec_jax.workdir import model as model_lib
 
@@ -50,11 +51,7 @@ def measure(
     data = experiment.data
     split = sets.open_for_evaluation(data, experiment.seed, whole=False)
     split = split._replace(image_ids=split.image_ids[: num_images or None])
-    loaded = sets.load_eval(split)
-    if loaded is None:
-        raise errors.ConfigError(
-            f"{workdir}: no test images; train with --config.data.test_ids"
-        )
+    images = complete.load(split).images
     method = methods.build(experiment, len(model.class_names))
     names = _names(method, model.params)
     of_chunk = _program(method, names, experiment.total_steps)
@@ -62,7 +59,7 @@ def measure(
         np.asarray(of_chunk(model.params, model.model_state, batch, model.step))[
             batch.image_mask
         ]
-        for batch in arrays.eval_batches(loaded.images, chunk)
+        for batch in arrays.eval_batches(images, chunk)
     ]
     means = np.concatenate(found).mean(axis=0, dtype=np.float64)
     facts = {"label": label, "keep_rate": data.keep_rate, "run": workdir}

@@ -168,3 +168,5 @@ def test_the_table_alone_draws_the_same(tmp_path, rates, capsys):
     assert capsys.readouterr().out == printed
     with pytest.raises(errors.ConfigError, match="give --name SERIES"):
         main.run(["curves", str(tmp_path / "plain_a"), "--out", str(out)])
+    with pytest.raises(errors.ConfigError, match=r"give FILE\.png"):
+        _run(tmp_path / "c.csv", rates)
