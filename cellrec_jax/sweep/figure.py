@@ -24,7 +24,7 @@ def draw(path: str | os.PathLike[str], sweep: Sweep, lines: Sequence[Line]) -> N
     """Draws means and intervals over seeds, one panel a metric.
 
     Along `sweep.x` a line for each row and other axis value; a row without that axis is
-    a level. Without `x` bars, the paper's values as diamonds. Rows that share no axis
+    a level. Without `x` bars. The paper's values are diamonds. Rows that share no axis
     are drawn below each other.
     """
     drawn = [
@@ -104,8 +104,10 @@ def _draw_lines(axes: "Axes", sweep: Sweep, lines: Sequence[Line], name: str) ->
             continue
         x = [float(line.axes[sweep.x]) for line in own]
         axes.errorbar(x, means, halves, marker="o", ms=4, capsize=2.5, **look)
+        papers = _papers(sweep, own, name)
+        axes.plot(x, papers, ":D", ms=3, lw=1, color=look["color"], alpha=0.6)
     axes.set_xlabel(drawing.plain(sweep.x), color=drawing.INK)
-    axes.set_ylabel(drawing.plain(name), color=drawing.INK)
+    axes.set_ylabel(_named(sweep, name), color=drawing.INK)
 
 
 def _look(sweep: Sweep, lines: Sequence[Line], line: Line) -> dict[str, Any]:
@@ -132,7 +134,7 @@ def _draw_bars(axes: "Axes", sweep: Sweep, lines: Sequence[Line], name: str) -> 
     axes.errorbar(
         means, places, xerr=halves, fmt="o", ms=3, color=drawing.INK, capsize=2.5
     )
-    papers = [sweep.rows[line.row].paper.get(name, math.nan) for line in lines]
+    papers = _papers(sweep, lines, name)
     axes.plot(papers, places, "D", ms=4.5, color=drawing.color(1))
     axes.set_yticks(places, labels)
     axes.set_ylim(max(len(lines), 1) - 0.5, -0.5)  # the first row on top
@@ -140,9 +142,18 @@ def _draw_bars(axes: "Axes", sweep: Sweep, lines: Sequence[Line], name: str) -> 
     if shown := [value for value in (*means, *papers) if value > 0]:  # not NaN
         # An interval of two seeds is as wide as it is honest: it would hide the rest.
         axes.set_xlim(right=min(axes.get_xlim()[1], _BEYOND * max(shown)))
+    axes.set_xlabel(_named(sweep, name), color=drawing.INK)
+
+
+def _papers(sweep: Sweep, lines: Sequence[Line], name: str) -> list[float]:
+    """The paper's values; NaN, which is not drawn, where it has none."""
+    found = [plan.printed(sweep, line.row, line.axes, name) for line in lines]
+    return [math.nan if value is None else value for value in found]
+
+
+def _named(sweep: Sweep, name: str) -> str:
     printed = any(name in row.paper for row in sweep.rows.values())
-    label = drawing.plain(name) + (" (diamond: paper)" if printed else "")
-    axes.set_xlabel(label, color=drawing.INK)
+    return drawing.plain(name) + (" (diamond: paper)" if printed else "")
 
 
 def _numbers(cells: Sequence[Cell]) -> tuple[list[float], list[float]]:

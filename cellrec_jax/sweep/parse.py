@@ -23,7 +23,8 @@
     label = "BDE"                           # in the table; the row's name
     set.loss.calibration = "bde"            # overrides of the row
     axes = ["kept"]                         # axes that it is crossed with; all
-    paper = { "F1@12px" = 0.8 }             # printed beside the row's results
+    paper = { "F1@12px" = 0.8 }             # printed beside the row's results; a list
+                                            # has one for each value of its only axis
 
     [[pairs]]                               # row less against, image by image, in a
     row = "bde"                             # table of their own, see `pairs`
@@ -33,7 +34,7 @@
 Later ones win: `set`, the row's `set`, axes, seed and fold, the command line.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 import re
 import tomllib
@@ -136,15 +137,31 @@ def _row(
     for axis in crossed:
         _require_known(axis, axes, f"{where}.axes")
     printed = fields.get("paper", {})
-    for key, number in printed.items():
-        _require_type(number, float, f"{where}.paper.{key}")
     return Row(
         config=fields["config"],
         label=fields.get("label", name),
         overrides={**common, **_texts(fields.get("set", {}))},
         axes=crossed,
-        paper={key: float(number) for key, number in printed.items()},
+        paper={
+            key: _printed(one, f"{where}.paper.{key}", [axes[axis] for axis in crossed])
+            for key, one in printed.items()
+        },
     )
+
+
+def _printed(given: Any, where: str, axes: Sequence[Axis]) -> float | tuple[float, ...]:
+    """A number of the paper, or one for each value of the only axis."""
+    if not isinstance(given, list):
+        _require_type(given, float, where)
+        return float(given)
+    for one in given:
+        _require_type(one, float, where)
+    _require(
+        len(axes) == 1 and len(given) == len(axes[0].choices),
+        f"{where} has {len(given)} numbers: give one for each value of the row's only "
+        "axis",
+    )
+    return tuple(map(float, given))
 
 
 def _axis(name: str, fields: Any) -> Axis:

@@ -27,7 +27,8 @@ class Row:
     label: str
     overrides: Mapping[str, str]
     axes: tuple[str, ...]
-    paper: Mapping[str, float]
+    paper: Mapping[str, float | tuple[float, ...]]
+    """Metric -> the paper's value, or one for each value of the row's only axis."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,6 +91,17 @@ def groups(rows: Mapping[str, Row]) -> list[dict[str, Row]]:
     for name, row in rows.items():
         found.setdefault(frozenset(row.axes), {})[name] = row
     return list(found.values())
+
+
+def printed(
+    sweep: Sweep, row: str, axes: Mapping[str, str], metric: str
+) -> float | None:
+    """The paper's value of a row at axis values; None where it has none."""
+    found = sweep.rows[row].paper.get(metric)
+    if not isinstance(found, tuple):
+        return found
+    (axis,) = sweep.rows[row].axes
+    return found[list(sweep.axes[axis].choices).index(axes[axis])]
 
 
 def expand(sweep: Sweep, extra: Mapping[str, str]) -> tuple[Run, ...]:

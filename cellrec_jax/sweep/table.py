@@ -11,7 +11,8 @@ from scipy import stats
 
 from cellrec_jax.io import atomic
 from cellrec_jax.io import table as io_table
-from cellrec_jax.sweep.plan import Row, Run, Sweep
+from cellrec_jax.sweep import plan
+from cellrec_jax.sweep.plan import Run, Sweep
 
 _CONFIDENCE = 0.95
 CONFIG = "config"
@@ -136,7 +137,7 @@ def markdown(sweep: Sweep, lines: Iterable[Line]) -> str:
         cells.append(str(line.num_seeds))
         for name in sweep.metrics:
             cells.append(_text(line.cells[name], line.num_seeds))
-            cells += [_paper(row, name)] if name in printed else []
+            cells += [_paper(sweep, line, name)] if name in printed else []
         table.append(cells)
     return "\n".join(f"| {' | '.join(cells)} |" for cells in table)
 
@@ -191,6 +192,6 @@ def _digits(value: float) -> int:
     return 3 if abs(value) < 100 else 0
 
 
-def _paper(row: Row, name: str) -> str:
-    value = row.paper.get(name)
+def _paper(sweep: Sweep, line: Line, name: str) -> str:
+    value = plan.printed(sweep, line.row, line.axes, name)
     return "" if value is None else f"{value:,.{_digits(value)}f}"

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 
 from cellrec_jax.io import drawing
@@ -73,6 +74,30 @@ def test_each_part_is_drawn_over_its_own_axis(tmp_path, monkeypatch):
     assert labels == [*lines_over_p, *bars, *lines_over_p, *bars]
     assert panels[0].get_title(loc="left") == "exponent"
     assert list(panels[0].lines[0].get_xdata()) == [1, 2]
+
+
+def test_the_papers_curve_is_drawn_beside_a_rows(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(drawing, "save", lambda _, figure: drawn.append(figure))
+    axis = plan.Axis({"0.1": {}, "0.4": {}}, (0.1, 0.4))
+    rows = {
+        "ours": plan.Row("c", "Ours", {}, ("q",), {"F1": (0.3, 0.6)}),
+        "other": plan.Row("c", "Other", {}, ("q",), {}),
+    }
+    sweep = plan.Sweep("s", "A trial", rows, ("F1",), {"q": axis}, x="q")
+    lines = [
+        table.Line(row, {"q": q}, 1, {"F1": table.Cell(0.7, None, 1)})
+        for row in rows
+        for q in ("0.1", "0.4")
+    ]
+    figure.draw(tmp_path / "x.png", sweep, lines)
+    (axes,) = drawn[0].axes
+    curves = [one for one in axes.lines if one.get_marker() == "D"]
+    (paper,) = [one for one in curves if np.isfinite(one.get_ydata()).any()]
+    assert list(paper.get_ydata()) == [0.3, 0.6]
+    ours = next(one for one in axes.lines if one.get_marker() == "o")
+    assert paper.get_color() == ours.get_color()
+    assert axes.get_ylabel() == "F1 (diamond: paper)"
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import pytest
 
 from cellrec_jax import errors
-from cellrec_jax.sweep import parse
+from cellrec_jax.sweep import parse, plan
 
 
 def test_a_file(sweep_file):
@@ -16,6 +16,23 @@ def test_a_file(sweep_file):
     assert (plain.label, plain.axes, plain.paper) == ("plain", ("kept",), {"F1": 0.6})
     assert (bde.label, bde.axes, bde.paper) == ("BDE", (), {})
     assert sweep.pairs == ()
+
+
+def test_the_papers_values_may_follow_the_only_axis(tmp_path):
+    path = tmp_path / "trial.toml"
+    path.write_text(
+        """
+        metrics = ["F1", "AP"]
+        axes.q = { key = "a", values = [0.1, 1] }
+        rows.a = { config = "c", paper = { F1 = [1, 0.5], AP = 0.2 } }
+        """
+    )
+    sweep = parse.read(path)
+    assert sweep.rows["a"].paper == {"F1": (1.0, 0.5), "AP": 0.2}
+    found = [plan.printed(sweep, "a", {"q": q}, "F1") for q in ("1", "0.1")]
+    assert found == [0.5, 1.0]
+    assert plan.printed(sweep, "a", {"q": "1"}, "AP") == 0.2
+    assert plan.printed(sweep, "a", {"q": "1"}, "recall") is None
 
 
 def test_pairs(tmp_path):
@@ -98,6 +115,14 @@ def test_mistakes_name_the_file(tmp_path, text, message):
         ('axes.q = { key = "a", values = [1, 1] }', "axes.q.values has '1' twice"),
         (
             'rows.a = { config = "c", paper.F1 = "1" }',
+            "rows.a.paper.F1 = '1': give a number",
+        ),
+        (
+            'rows.a = { config = "c", paper.F1 = [1, 2] }',
+            "rows.a.paper.F1 has 2 numbers: give one for each value of the row's only",
+        ),
+        (
+            'rows.a = { config = "c", paper.F1 = ["1"] }',
             "rows.a.paper.F1 = '1': give a number",
         ),
     ],

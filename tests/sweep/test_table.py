@@ -1,6 +1,7 @@
 """Means and intervals by hand and by SciPy, and the two files."""
 
 import csv
+import dataclasses
 
 import numpy as np
 from scipy import stats
@@ -124,6 +125,19 @@ def test_markdown():
         "| Ours | 0.4 | 3 | 0.700 ± 0.248 | 0.830 | 1,234 |",
         "| other |  | 1 | 0.700 |  | 1,234 |",
     ]
+
+
+def test_the_papers_values_along_an_axis():
+    row = SWEEP.rows["ours"]
+    axis = plan.Axis({"0.1": {}, "0.4": {}}, (0.1, 0.4))
+    sweep = dataclasses.replace(
+        SWEEP,
+        rows={"ours": dataclasses.replace(row, paper={"F1": (0.25, 0.75)})},
+        axes={"q": axis},
+    )
+    lines = table.summarize(sweep, [record(0.8, 0), record(0.6, 0, q="0.1")])
+    text = table.markdown(sweep, lines).splitlines()
+    assert [line.split(" | ")[4] for line in text[2:]] == ["0.250", "0.750"]
 
 
 def test_undefined_values():
