@@ -295,8 +295,8 @@ def _write_overlay(workdir):
         (["--run", "-1"], "--run -1: of 6 runs"),
         (["--run", "0", "--table-only"], "--run 0: writes no table"),
         (
-            ["--set", "refine.rounds=1"],
-            "plain/kept=0.1/seed0: --config.refine.rounds: no such key",
+            ["--set", "prior.steps=1"],
+            "plain/kept=0.1/seed0: --config.prior.steps: no such key",
         ),
     ],
 )

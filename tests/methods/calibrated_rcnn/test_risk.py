@@ -27,7 +27,9 @@ STAGE = stages.StageLoss(
 def _add(loss, prior=0.1, stage=STAGE):
     stages = {"rpn": stage, "roi": stage}
     terms = {"roi_cls": jnp.float32(0.5)}
-    return risk.add(terms, stages, {"roi": jnp.float32(prior)}, loss)
+    state = {risk.STATE: {"roi": jnp.float32(prior)}}
+    terms, after, metrics = risk.add(terms, stages, state, loss)
+    return terms, after[risk.STATE], metrics
 
 
 def _softplus(x):
@@ -83,7 +85,7 @@ def test_no_gradient_reaches_the_prior():
     ],
 )
 def test_stages_with_a_prior(loss, names):
-    assert list(risk.start(loss)) == names
+    assert list(risk.begin(loss).get(risk.STATE, {})) == names
 
 
 def test_without_a_prior_nothing_changes():
