@@ -16,6 +16,7 @@ import jax.numpy as jnp
 
 from cellrec_jax import masking
 from cellrec_jax.losses import pu
+from cellrec_jax.methods.calibrated_rcnn import forward
 from cellrec_jax.methods.calibrated_rcnn.options import LossOptions
 from cellrec_jax.methods.calibrated_rcnn.stages import StageLoss
 from cellrec_jax.types import Metrics
@@ -25,16 +26,12 @@ _MOMENTUM = 0.9
 _LEAST, _MOST = 0.01, 0.5  # above it to take everything for cells would be a minimum
 
 
-STATE = "prior"
-"""Name in the model's state of the prior of each stage."""
-
-
 def begin(loss: LossOptions) -> dict[str, Any]:
     """State before the first step; empty without calibration "pu"."""
     if loss.calibration != "pu":
         return {}
     stages = ("rpn", "roi") if loss.scope == "both" else ("roi",)
-    return {STATE: {name: jnp.float32(_START) for name in stages}}
+    return {forward.PRIOR: {name: jnp.float32(_START) for name in stages}}
 
 
 def add(
@@ -49,9 +46,9 @@ def add(
     what to log: the prior that was used, and R_u^- - prior R_p^-, of which less than 0
     is cut off.
     """
-    if STATE not in model_state:
+    if forward.PRIOR not in model_state:
         return dict(terms), {}, {}
-    priors = model_state[STATE]
+    priors = model_state[forward.PRIOR]
     terms, after = dict(terms), dict(priors)
     metrics: Metrics = {}
     one = jnp.ones(())
@@ -67,7 +64,7 @@ def add(
         prefix = "" if name == "roi" else f"{name}_"
         metrics[f"{prefix}prior"] = (used, one)
         metrics[f"{prefix}negative_risk"] = (risk.negative_risk, one)
-    return terms, {STATE: after}, metrics
+    return terms, {forward.PRIOR: after}, metrics
 
 
 def _followed(prior: jax.Array, margin: jax.Array, unlabeled: jax.Array) -> jax.Array:

@@ -9,14 +9,13 @@ import jax
 import jax.numpy as jnp
 
 from cellrec_jax import masking
-from cellrec_jax.methods.calibrated_rcnn import mining, stages
+from cellrec_jax.config import limits
+from cellrec_jax.methods.calibrated_rcnn import forward, mining, stages
 from cellrec_jax.methods.calibrated_rcnn.mining_options import MiningOptions
-from cellrec_jax.methods.calibrated_rcnn.options import ModelOptions
+from cellrec_jax.methods.calibrated_rcnn.options import ModelOptions, Options
 from cellrec_jax.types import Batch, Decode, Detections, Metrics, Progress
 
-STATE = "mining"
-"""Name in the model's state of the running counts of scores."""
-
+Params = Any
 ModelState = Any
 
 
@@ -29,7 +28,7 @@ class Mined(NamedTuple):
     taken: jax.Array
     """bool [B, M] what was taken of it."""
     state: ModelState
-    """The running counts, by `STATE`."""
+    """The running counts, by `forward.MINING`."""
     metrics: Metrics
 
 
@@ -37,7 +36,7 @@ def begin(loss: MiningOptions) -> ModelState:
     """State before the first step; empty without mining."""
     if loss.mining == "none":
         return {}
-    return {STATE: {"counts": jnp.zeros((4, mining.BINS))}}
+    return {forward.MINING: {"counts": jnp.zeros((4, mining.BINS))}}
 
 
 def flipped(batch: Batch) -> Batch:
@@ -130,7 +129,7 @@ def mine(
     """
     found = jax.vmap(functools.partial(mining.best, number=loss.mining_boxes))(found)
     found = found._replace(mask=found.mask & image_mask[:, None])
-    before = model_state[STATE]["counts"]
+    before = model_state[forward.MINING]["counts"]
     least = mining.threshold(before, loss.mining_rule, loss.mining_at)
     count = functools.partial(mining.counts, classed=loss.mining != "pseudo_positive")
     seen = jax.vmap(count)(found, truth) * image_mask[:, None, None]
@@ -154,13 +153,13 @@ def mine(
         extended(truth, found, chosen),
         found,
         chosen.taken,
-        {STATE: {"counts": counted}},
+        {forward.MINING: {"counts": counted}},
         metrics,
     )
 
 
 def difference(
-    classes: Callable[..., jax.Array],
+    refine: Callable[..., Any],
     levels: list[jax.Array],
     other_levels: list[jax.Array],
     mined: Mined,
@@ -168,10 +167,57 @@ def difference(
 ) -> jax.Array:
     """Mean square difference of both views' class probabilities at what was taken.
 
-    f32 []; `classes` gives logits [B, M, K + 1] by levels and boxes [B, M, 4]. No
-    gradient to the view that is flipped, of images `width` px wide.
+    f32 []; `refine` gives logits [B, M, K + 1] and deltas by levels and boxes
+    [B, M, 4]. No gradient to the view that is flipped, of images `width` px wide.
     """
-    here = classes(levels, mined.found.boxes_yxyx)
-    there = classes(other_levels, mining.flip(mined.found.boxes_yxyx, width))
+    here, _ = refine(levels, mined.found.boxes_yxyx)
+    there, _ = refine(other_levels, mining.flip(mined.found.boxes_yxyx, width))
     apart = jax.nn.softmax(here) - jax.nn.softmax(jax.lax.stop_gradient(there))
     return masking.masked_mean(jnp.mean(apart**2, axis=-1), mined.taken)
+
+
+def look_again(
+    weights: tuple[Params, ModelState],
+    averaged: tuple[Params, ModelState] | None,
+    batch: Batch,
+    truth: stages.Truth,
+    outputs: tuple[jax.Array, jax.Array],
+    progress: Progress,
+    *,
+    options: Options,
+    num_classes: int,
+) -> tuple[Mined, list[jax.Array]]:
+    """What is mined, and the flipped images' levels where consistency asks for them."""
+    loss = options.loss
+    sure = is_sure(progress, loss)
+    levels: list[jax.Array] = []
+    if loss.mining == "pseudo_positive":
+        image_hw = batch.image.shape[1], batch.image.shape[2]
+        anchors_yxyx = forward.anchors_of(options.model, image_hw)
+        propose = functools.partial(
+            forward.proposals,
+            anchors_yxyx=anchors_yxyx,
+            image_hw=image_hw,
+            model=options.model,
+            train=True,
+            form=stages.objects,
+        )
+        look: Any = functools.partial(
+            forward.look, options=options, num_classes=num_classes
+        )
+        found, levels = proposals(look, propose, weights, batch, outputs, sure)
+    else:
+        limits.require(
+            loss.mining != "teacher" or averaged is not None,
+            "loss.mining=teacher asks averaged weights: set --config.optim.ema=0.99",
+        )
+        brief = dataclasses.replace(
+            options, model=briefly(options.model, loss.mining_boxes)
+        )
+        predict = functools.partial(
+            forward.predict, options=brief, num_classes=num_classes
+        )
+        teacher = averaged if loss.mining == "teacher" else weights
+        found = detections(predict, teacher, batch, num_classes, sure)
+    mined = mine(found, truth, batch.image_mask, weights[1], sure, loss)
+    return mined, levels if loss.mining_consistency else []

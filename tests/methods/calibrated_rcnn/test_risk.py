@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cellrec_jax.methods.calibrated_rcnn import risk, stages
+from cellrec_jax.methods.calibrated_rcnn import forward, risk, stages
 from cellrec_jax.methods.calibrated_rcnn.options import LossOptions
 
 PU = LossOptions(calibration="pu")
@@ -27,9 +27,9 @@ STAGE = stages.StageLoss(
 def _add(loss, prior=0.1, stage=STAGE):
     stages = {"rpn": stage, "roi": stage}
     terms = {"roi_cls": jnp.float32(0.5)}
-    state = {risk.STATE: {"roi": jnp.float32(prior)}}
+    state = {forward.PRIOR: {"roi": jnp.float32(prior)}}
     terms, after, metrics = risk.add(terms, stages, state, loss)
-    return terms, after[risk.STATE], metrics
+    return terms, after[forward.PRIOR], metrics
 
 
 def _softplus(x):
@@ -85,7 +85,7 @@ def test_no_gradient_reaches_the_prior():
     ],
 )
 def test_stages_with_a_prior(loss, names):
-    assert list(risk.begin(loss).get(risk.STATE, {})) == names
+    assert list(risk.begin(loss).get(forward.PRIOR, {})) == names
 
 
 def test_without_a_prior_nothing_changes():
