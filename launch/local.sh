@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # One experiment as several processes of one machine: one a GPU, or on CPUs, to try it.
 # Fill in:
-#   --processes N     default: as many as nvidia-smi lists, else 1
+#   --processes N     default: as many as nvidia-smi lists, or CUDA_VISIBLE_DEVICES, else 1
 #   --restarts N      how often all start again after one has died (default 3)
 #   PYTHON=python3    the interpreter that has cellrec_jax
 #   GRACE_S=10        seconds that processes have to end in, after one died
@@ -25,6 +25,14 @@ gpus=0
 if command -v nvidia-smi >/dev/null; then
   gpus=$(nvidia-smi -L 2>/dev/null | grep -c '^GPU')
 fi
+if ((gpus)) && [[ -v CUDA_VISIBLE_DEVICES ]]; then
+  gpus=0
+  IFS=, read -ra seen <<<"$CUDA_VISIBLE_DEVICES"
+  for one in "${seen[@]}"; do
+    [[ $one =~ ^([0-9]+$|GPU-|MIG-) ]] || break # CUDA, too, reads to the first other
+    ((++gpus))
+  done
+fi
 processes=$((gpus > 1 ? gpus : 1))
 restarts=3
 while [[ ${1-} == --processes || ${1-} == --restarts ]]; do
@@ -34,7 +42,7 @@ while [[ ${1-} == --processes || ${1-} == --restarts ]]; do
 done
 ((processes > 0)) || usage "--processes $processes: give 1 or more"
 ((gpus == 0 || processes <= gpus)) ||
-  usage "--processes $processes: nvidia-smi lists $gpus GPUs; give fewer"
+  usage "--processes $processes: nvidia-smi and CUDA_VISIBLE_DEVICES show $gpus; give fewer"
 [[ " $*" == *" --workdir"* ]] || usage "give --workdir DIR, where a restart goes on"
 
 python=${PYTHON:-python3}
@@ -85,7 +93,8 @@ stop_others() {
   for pid in "${!ids[@]}"; do kill -s KILL -- "-$pid" 2>/dev/null; done
 }
 
-# Waits for all; `code` is 0, or that of the first which did not end well. Asks each in
+# Waits for all; `code` is 0, or that of the first which did not end well, but 2 of any:
+# one may find alone that the usage is wrong, of which the others die. Asks each in
 # turn: `wait -n` passes over those that ended while the shell did something else.
 finish() {
   local pid
@@ -103,7 +112,7 @@ ended() {
   wait "$pid"
   own=$?
   unset "ids[$pid]"
-  ((own == 0 || code)) || code=$own
+  if ((own == 2 || (own && !code))); then code=$own; fi
   case $own in 0 | 130 | 143) return ;; esac
   say "process $id of $processes ended with $own$(signal "$own")"
   kill -s KILL -- "-$pid" 2>/dev/null # what it had started

@@ -3,13 +3,16 @@
 # Fill in, as variables of the environment (gcloud auth login and a project come first):
 #   NAME, ZONE              of the TPU, as cellrec and us-west4-a
 #   TYPE, VERSION           as v5litepod-16 and v2-alpha-tpuv5-lite
+#   IMAGES=gs://BUCKET/DIR  the images' folder: ../images on every VM
 #
 #   launch/tpu_vm.sh [--dry-run] [--spot] [--queued] [--retry N] STEP [FLAGS OF A RUN]
-#   launch/tpu_vm.sh --spot --retry 5 all --config ki67_bde --workdir gs://BUCKET/ki67
+#   launch/tpu_vm.sh --spot --retry 5 all --config ki67_bde \
+#     --config.data.root=../images --workdir gs://BUCKET/ki67
 #
-# STEP: create, install (this checkout, as committed), run (on all VMs, without waiting),
-# follow (the first VM's output to the run's end), stop (the run saves), delete; or all,
-# which deletes whatever happens and, after a preemption, starts anew --retry times.
+# STEP: create, install (this checkout, as committed), images (brings them), run (on all
+# VMs, without waiting), follow (the first VM's output to the run's end), stop (the run
+# saves), delete; or all, which deletes whatever happens (Ctrl-C and a closed terminal
+# have the run save first) and, after a preemption, starts anew --retry times.
 # --dry-run prints every command and runs none. --queued asks as a queued resource.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
@@ -58,12 +61,13 @@ gcloud_tpu() { call gcloud compute tpus "$1" "$2" "$tpu" --zone="$ZONE" "${@:3}"
 on() { gcloud_tpu tpu-vm ssh --worker="$1" --command="$2"; }
 
 create() {
-  local state asked=(--accelerator-type="$TYPE" --runtime-version="$VERSION" ${spot:+"$spot"})
+  local state asked=(--accelerator-type="$TYPE" ${spot:+"$spot"})
   if ((!queued)); then
-    gcloud_tpu tpu-vm create "${asked[@]}"
+    gcloud_tpu tpu-vm create --version="$VERSION" "${asked[@]}"
     return
   fi
-  gcloud_tpu queued-resources create --node-id="$tpu" "${asked[@]}" || return
+  gcloud_tpu queued-resources create --node-id="$tpu" --runtime-version="$VERSION" \
+    "${asked[@]}" || return
   if ((dry)); then
     queue_state
     return
@@ -88,6 +92,12 @@ install() {
 pip install --quiet --user uv && cd cellrec && \
 ~/.local/bin/uv venv --quiet --python 3.11 .venv && \
 ~/.local/bin/uv pip install --quiet -c launch/constraints.txt 'jax[tpu]' '.[gcs]'"
+}
+
+# Beside the checkout, which `install` makes anew; without IMAGES nothing.
+images() {
+  [[ ${IMAGES-} ]] || return 0
+  on all "mkdir -p images && gcloud storage rsync --recursive $(quoted "$IMAGES")images"
 }
 
 # Outlives the connection. run.pid is of the program itself, which SIGTERM is for.
@@ -122,6 +132,9 @@ is_ready() {
   [[ $(gcloud_tpu tpu-vm describe --format='value(state)' 2>/dev/null) == READY ]]
 }
 
+# Whether one VM alone found the usage wrong, of which the others die.
+any_misused() { [[ $(on all "cat cellrec/run.code" 2>/dev/null) =~ (^|$'\n')2($|$'\n') ]]; }
+
 # Follows through broken connections, of which 255 tells.
 watch() {
   local code
@@ -134,9 +147,19 @@ watch() {
   return "$code"
 }
 
+# A closed terminal hangs up more than once: not on what stops and deletes.
+interrupted() {
+  trap '' HUP
+  say "the run saves, then the TPU is deleted"
+  stop
+  exit "$1"
+}
+
 all() {
   local code attempt
-  trap 'say "the run saves, then the TPU is deleted"; stop; exit 130' INT TERM
+  trap 'interrupted 130' INT
+  trap 'interrupted 143' TERM
+  trap 'interrupted 129' HUP
   trap delete EXIT
   for ((attempt = 0; ; attempt++)); do
     if ((attempt)) && is_ready; then
@@ -146,7 +169,7 @@ all() {
         delete
         sleep "$poll"
       fi
-      create && install
+      create && install && images
     fi && run "$@" && watch
     code=$?
     ((dry)) && return
@@ -154,6 +177,7 @@ all() {
     ((code != 143)) || sleep "$poll" # a preemption shows late
     if is_ready; then
       ((code != 143)) || return "$code" # by `stop`
+      any_misused && return 2
       say "ended with $code; where this log tells no cause, run.log of another VM may"
     else
       say "the TPU was preempted, or could not be made (code $code)"
@@ -166,11 +190,13 @@ all() {
 }
 
 case $step in
-create | install | run | follow | stop | delete | all) ;;
-*) usage "${step:-no step}: give create, install, run, follow, stop, delete or all" ;;
+create | install | images | run | follow | stop | delete | all) ;;
+*) usage "${step:-no step}: give a step, of those that the head of launch/tpu_vm.sh lists" ;;
 esac
 if [[ $step == run || $step == all ]]; then
   [[ " $*" == *" --workdir"* ]] || usage "give --workdir gs://BUCKET/DIR, of all VMs"
+elif [[ $step == images && ! ${IMAGES-} ]]; then
+  usage "IMAGES is not set; see the head of launch/tpu_vm.sh"
 elif (($#)); then
   usage "$step takes no flags, but has $*"
 fi

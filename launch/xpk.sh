@@ -1,14 +1,18 @@
 #!/usr/bin/env bash
 # One experiment on a GKE cluster by XPK (pip install xpk), on TPUs or GPUs.
 # Fill in, as variables of the environment:
-#   NAME, IMAGE                 of the workload; image built from launch/Dockerfile
+#   NAME, IMAGE                 of the workload; image built from launch/Dockerfile, for
+#                               TPUs with --build-arg RUN_AS=0, as XPK names no user
 #   CLUSTER, PROJECT, ZONE      where `xpk cluster create` made one
 #   TPU=v5litepod-16 or GPU=h100-80gb-8, one of the two
 #   COUNT=1                     slices of TPUs, or nodes of GPUs
 #   RESTARTS=10                 after preemptions and deaths of processes
 #
-#   launch/xpk.sh [--dry-run] --config ki67_bde --workdir gs://BUCKET/ki67
+#   launch/xpk.sh [--dry-run] --config ki67_bde --config.data.root=/data/images \
+#     --workdir gs://BUCKET/ki67
 #
+# Images lie on a storage that all pods mount: xpk storage attach --auto-mount=true
+# --mount-point=/data (its other flags say which).
 # --dry-run prints the command. Then: xpk workload list, xpk workload delete.
 set -euo pipefail
 
@@ -27,7 +31,7 @@ done
 [[ " $*" == *" --workdir"* ]] || usage "give --workdir gs://BUCKET/DIR, of all hosts"
 
 # XPK writes the command into YAML, between double quotes, for a shell of the pod.
-words="exec python -m cellrec_jax.main"
+words="python -m cellrec_jax.main"
 for word in "$@"; do
   case $word in
   *[\'\"\\\$\`]*) usage "$word: has quotes, \$ or backslashes, which XPK spoils" ;;
@@ -38,11 +42,16 @@ done
 
 if [[ ${TPU-} && ! ${GPU-} ]]; then
   device=(--tpu-type="$TPU" --num-slices="${COUNT:-1}")
+  words="exec $words"
 elif [[ ${GPU-} && ! ${TPU-} ]]; then
   device=(--device-type="$GPU" --num-nodes="${COUNT:-1}")
-  # XPK's own names of these; on TPUs JAX asks the cluster.
+  # XPK's own names of these; on TPUs JAX asks the cluster. As variables, not by
+  # --multihost: who comes late then ends with 1 and starts again.
   # shellcheck disable=SC2016 # the pod fills them in
-  words+=' --multihost $JAX_COORDINATOR_ADDRESS:$JAX_COORDINATOR_PORT,$NNODES,$NODE_RANK'
+  told='JAX_COORDINATOR_ADDRESS=$JAX_COORDINATOR_ADDRESS:$JAX_COORDINATOR_PORT '
+  # shellcheck disable=SC2016
+  told+='JAX_NUM_PROCESSES=$NNODES JAX_PROCESS_ID=$NODE_RANK'
+  words="$told exec $words"
 else
   usage "set TPU or GPU, one of the two, as TPU=v5litepod-16 or GPU=h100-80gb-8"
 fi

@@ -1,5 +1,6 @@
 """Launch files are read by the programs that check such files; versions fit."""
 
+import json
 from pathlib import Path
 import re
 import subprocess
@@ -46,10 +47,35 @@ def test_dockerfile():
         assert f"!{name}" in ignored
 
 
+def test_the_image_hands_signals_on():
+    """Of process 1 the kernel drops signals that it has no handler for."""
+    text = (LAUNCH / "Dockerfile").read_text()
+    (entry,) = re.findall(r"^ENTRYPOINT (.*)$", text, re.MULTILINE)
+    assert json.loads(entry) == ["tini", "--", "python", "-m", "cellrec_jax.main"]
+    assert re.search(r"apt-get install .* tini ", text)
+    assert re.findall(r"^(?:ARG RUN_AS=|USER )(.*)$", text, re.MULTILINE) == [
+        "1000",
+        "$RUN_AS",
+    ]
+
+
+def installed_extras():
+    """Extras of the package that the image and the VMs of a TPU install."""
+    text = (LAUNCH / "Dockerfile").read_text() + (LAUNCH / "tpu_vm.sh").read_text()
+    return {
+        extra
+        for listed in re.findall(r"'\.\[([\w,]+)\]'", text)
+        for extra in listed.split(",")
+    }
+
+
 def test_constraints_pin_what_is_declared():
     lines = (LAUNCH / "constraints.txt").read_text().splitlines()
     pins = dict(line.split("==") for line in lines if not line.startswith("#"))
-    for text in DECLARED["dependencies"]:
+    assert installed_extras() == {"gcs"}
+    extras = DECLARED["optional-dependencies"]
+    needs = [text for extra in installed_extras() for text in extras[extra]]
+    for text in [*DECLARED["dependencies"], *needs]:
         needed = Requirement(text)
         if needed.marker is None or needed.marker.evaluate({"sys_platform": "linux"}):
             assert pins[needed.name.lower()] in needed.specifier

@@ -5,99 +5,14 @@ import re
 import subprocess
 import sys
 
+from jax._src.clusters import cloud_tpu_cluster
 import pytest
 import yaml
 
+from tests.launch.jobset_fields import ANY, CHOICES, JOBSET
+
 LAUNCH = Path(__file__).parents[2] / "launch"
 FILES = ("jobset.yaml", "jobset_gpu.yaml")
-MAP = dict
-"""Of names that users choose."""
-
-# Field -> type, or the fields below it; in a list those of each item. `!` is required.
-# Of jobset.x-k8s.io/v1alpha2, batch/v1 and core/v1, those that are of use here.
-_POD = {
-    "restartPolicy!": str,
-    "terminationGracePeriodSeconds": int,
-    "nodeSelector": MAP,
-    "serviceAccountName": str,
-    "tolerations": [{"key": str, "operator": str, "value": str, "effect": str}],
-    "securityContext": {"runAsUser": int, "runAsGroup": int, "fsGroup": int},
-    "containers!": [
-        {
-            "name!": str,
-            "image!": str,
-            "command": [str],
-            "args": [str],
-            "env": [{"name!": str, "value": str, "valueFrom": {"fieldRef!": MAP}}],
-            "ports": [{"containerPort!": int, "name": str}],
-            "resources": {"limits": MAP, "requests": MAP},
-            "volumeMounts": [
-                {"name!": str, "mountPath!": str, "subPath": str, "readOnly": bool}
-            ],
-        }
-    ],
-    "volumes": [
-        {
-            "name!": str,
-            "persistentVolumeClaim": {"claimName!": str, "readOnly": bool},
-            "emptyDir": {"medium": str, "sizeLimit": str},
-        }
-    ],
-}
-_JOB = {
-    "completionMode": str,
-    "parallelism": int,
-    "completions": int,
-    "backoffLimit": int,
-    "activeDeadlineSeconds": int,
-    "podFailurePolicy": {
-        "rules!": [
-            {
-                "action!": str,
-                "onExitCodes": {
-                    "containerName": str,
-                    "operator!": str,
-                    "values!": [int],
-                },
-            }
-        ]
-    },
-    "template!": {"metadata": {"labels": MAP, "annotations": MAP}, "spec!": _POD},
-}
-JOBSET = {
-    "apiVersion!": str,
-    "kind!": str,
-    "metadata!": {"name!": str, "namespace": str, "labels": MAP, "annotations": MAP},
-    "spec!": {
-        "replicatedJobs!": [
-            {
-                "name!": str,
-                "replicas": int,
-                "template!": {"metadata": MAP, "spec!": _JOB},
-            }
-        ],
-        "network": {
-            "enableDNSHostnames": bool,
-            "subdomain": str,
-            "publishNotReadyAddresses": bool,
-        },
-        "failurePolicy": {
-            "maxRestarts": int,
-            "restartStrategy": str,
-            "rules": [
-                {
-                    "name!": str,
-                    "action!": str,
-                    "onJobFailureReasons": [str],
-                    "targetReplicatedJobs": [str],
-                }
-            ],
-        },
-        "coordinator": {"replicatedJob!": str, "jobIndex": int, "podIndex": int},
-        "suspend": bool,
-        "ttlSecondsAfterFinished": int,
-    },
-}
 ENVSUBST = f"""#!{sys.executable} -SE
 import os, string, sys
 sys.stdout.write(string.Template(sys.stdin.read()).substitute(os.environ))
@@ -107,7 +22,10 @@ sys.stdout.write(string.Template(sys.stdin.read()).substitute(os.environ))
 def faults(value, fields, place=""):
     """Places that differ from the table of fields."""
     if isinstance(fields, type):
-        return [] if type(value) is fields else [f"{place}: {value!r}"]
+        fits = type(value) is fields or fields is ANY
+        if fits and place in CHOICES:
+            fits = value in CHOICES[place]
+        return [] if fits else [f"{place}: {value!r}"]
     if isinstance(fields, list):
         items = value if isinstance(value, list) and value else [None]
         return [one for item in items for one in faults(item, fields[0], place)]
@@ -155,12 +73,15 @@ def test_fields_are_those_of_the_api(applied):
 def test_the_table_of_fields_finds_faults():
     text = (LAUNCH / "jobset.yaml").read_text()
     text = text.replace("${HOSTS}", "2").replace("backoffLimit", "backOffLimit")
-    found = yaml.safe_load(text.replace("restartPolicy: Never", "x: y"))
+    text = text.replace("containers:", "x:").replace("Indexed", "indexed")
+    text = text.replace("GracePeriodSeconds: 300", "GracePeriodSeconds: 5m")
     place = ".spec.replicatedJobs.template.spec"
-    assert set(faults(found, JOBSET)) == {
+    assert set(faults(yaml.safe_load(text), JOBSET)) == {
         f"{place}.backOffLimit",
+        f"{place}.completionMode: 'indexed'",
         f"{place}.template.spec.x",
-        f"{place}.template.spec.restartPolicy is missing",
+        f"{place}.template.spec.containers is missing",
+        f"{place}.template.spec.terminationGracePeriodSeconds: '5m'",
     }
 
 
@@ -197,6 +118,7 @@ def test_hosts_run_one_program_and_mount_what_there_is(applied):
     assert job["parallelism"] == job["completions"] > 1
     assert container["args"] == [
         "--config=ki67_bde",
+        "--config.data.root=/data/images",
         "--workdir=/data/runs/ki67",
         "--config.batch_size=16",
     ]
@@ -211,6 +133,8 @@ def test_gpu_processes_find_the_first_pod(applied):
     told = {one["name"]: one for one in container["env"]}
     if "google.com/tpu" in container["resources"]["limits"]:  # GKE tells its own
         assert not [name for name in told if name.startswith("JAX_")]
+        ports = [one["containerPort"] for one in container["ports"]]
+        assert int(cloud_tpu_cluster.coordinator_port) in ports
         return
     name = applied["metadata"]["name"]
     host, _, port = told["JAX_COORDINATOR_ADDRESS"]["value"].partition(":")

@@ -71,11 +71,11 @@ def local(tmp_path, programs, environment):
     python.write_text(f'#!/bin/sh\nexec {sys.executable} -S -E "$@"\n')
     python.chmod(0o755)
 
-    def start(codes, *flags):
+    def start(codes, *flags, **variables):
         told = {"PYTHON": "python", "CODES": json.dumps(codes), "GRACE_S": "1"}
         return subprocess.Popen(
             [sys.executable, "-c", HEAR, SCRIPT, *flags, *RUN],
-            env=environment | told,
+            env=environment | told | variables,
             cwd=tmp_path,
             stderr=subprocess.PIPE,
             text=True,
@@ -150,6 +150,26 @@ def test_one_process_a_gpu(local, notes, programs):
     assert popen.returncode == 0
     told = sorted((one["id"], *one["told"][1:]) for one in notes("words"))
     assert told == [("0", "2", "0"), ("1", "2", "1")]
+
+
+@pytest.mark.parametrize(
+    ("visible", "count"), [("1", 1), ("3,GPU-b,-1,2", 2), ("", 1), ("NoDevFiles", 1)]
+)
+def test_gpus_that_are_hidden_get_no_process(local, notes, programs, visible, count):
+    programs.reply("nvidia-smi", 0, r"GPU 0: a\nGPU 1: b\nGPU 2: c\nGPU 3: d\n")
+    popen = local([{"0": 0, "1": 0}], CUDA_VISIBLE_DEVICES=visible)
+    popen.communicate(timeout=30)
+    assert popen.returncode == 0
+    told = [one["told"][1:] for one in sorted(notes("words"), key=lambda x: x["id"])]
+    assert told == ([[None, None]] if count == 1 else [["2", "0"], ["2", "1"]])
+
+
+@pytest.mark.parametrize("codes", [{"0": 2, "1": 134}, {"0": 134, "1": 2}])
+def test_wrong_usage_of_one_starts_nothing_again(local, notes, codes):
+    popen = local([codes], "--processes", "2")
+    popen.communicate(timeout=30)
+    assert popen.returncode == 2
+    assert len(notes("words")) == 2
 
 
 @pytest.mark.parametrize(

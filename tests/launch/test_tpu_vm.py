@@ -19,7 +19,7 @@ os.execvp("bash", ["bash", *sys.argv[1:]])
 """
 NAMED = {"NAME": "n", "ZONE": "z", "TYPE": "v5litepod-16", "VERSION": "v2"}
 RUN = ["--config", "a", "--workdir", "gs://b/r", "--config.data.root=it's here"]
-ASKED = ["--accelerator-type=v5litepod-16", "--runtime-version=v2"]
+ASKED = ["--accelerator-type=v5litepod-16"]
 
 
 @pytest.fixture
@@ -51,6 +51,7 @@ def test_a_dry_run_prints_what_all_runs(tpu, programs):
     assert programs.calls() == []
     assert printed[0] == [
         *["gcloud", "compute", "tpus", "tpu-vm", "create", "n", "--zone=z"],
+        "--version=v2",  # of queued-resources alone it is --runtime-version
         *ASKED,
         "--spot",
     ]
@@ -69,7 +70,8 @@ def test_a_queued_resource_is_waited_for(tpu, programs):
     assert tpu("--queued", "create").returncode == 0
     start = ["gcloud", "compute", "tpus", "queued-resources"]
     describe = [*start, "describe", "n", "--zone=z", "--format=value(state.state)"]
-    create = [*start, "create", "n", "--zone=z", "--node-id=n", *ASKED]
+    create = [*start, "create", "n", "--zone=z", "--node-id=n"]
+    create += ["--runtime-version=v2", *ASKED]
     assert programs.calls() == [create, describe, describe]
     programs.reply(" describe ", 0, "FAILED")
     assert tpu("--queued", "create").returncode == 1
@@ -96,7 +98,8 @@ def test_a_process_that_died_starts_again_on_the_same_tpu(tpu, programs):
         programs.reply(" describe ", 0, "READY")
     assert tpu("--retry", "1", "all", *RUN).returncode == 0
     found = verbs(programs.calls())
-    assert found == [*ROUND, "ssh all", "ssh all", "ssh 0", "delete"]
+    again = ["ssh all"] * 3  # their codes, the end of who hangs, the run
+    assert found == [*ROUND, *again, "ssh 0", "delete"]
     (killed,) = [call for call in programs.calls() if "kill -KILL" in call[-1]]
     assert killed[-2] == "--worker=all"
 
@@ -108,6 +111,28 @@ def test_what_starts_nothing_again(tpu, programs, code):
     assert tpu("--retry", "3", "all", *RUN).returncode == code
     found = verbs(programs.calls())
     assert found == [*ROUND, "delete"]
+
+
+def test_wrong_usage_of_one_vm_starts_nothing_again(tpu, programs):
+    """The first dies of it, with another code."""
+    programs.reply("--worker=0", 134)
+    programs.reply(" describe ", 0, "READY")
+    programs.reply("cat cellrec/run.code", 0, r"134\n2\n")
+    assert tpu("--retry", "3", "all", *RUN).returncode == 2
+    assert verbs(programs.calls()) == [*ROUND, "ssh all", "delete"]
+
+
+def test_images_are_brought_before_the_run(tpu, programs):
+    place = {"IMAGES": "gs://b/it's here"}
+    assert tpu("all", *RUN, **place).returncode == 0
+    found = programs.calls()
+    assert verbs(found) == [*ROUND[:3], "ssh all", *ROUND[3:], "delete"]
+    *_, brought, _, _, _ = found
+    _, _, command = brought[-1].partition("&& ")
+    words = ["gcloud", "storage", "rsync", "--recursive", "gs://b/it's here", "images"]
+    assert shlex.split(command) == words
+    assert tpu("images", **place).returncode == 0
+    assert programs.calls()[-1] == brought
 
 
 VM = """#!/bin/bash
@@ -144,11 +169,17 @@ def test_what_the_vms_run(tpu, programs, tmp_path):
 
 FOLLOWED = """#!/bin/bash
 echo "$4 $*" >>"$HOME/calls"
-case "$*" in *--worker=0*) touch "$HOME/follows"; exec sleep 20 ;; esac
+case "$*" in *--worker=0*) : >"$HOME/follows"; exec sleep 20 ;; esac
 """
 
 
-def test_ctrl_c_stops_the_run_and_deletes_the_tpu(programs, environment, tmp_path):
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)],
+)
+def test_a_signal_stops_the_run_and_deletes_the_tpu(
+    programs, environment, tmp_path, number, code
+):
     (programs.folder / "gcloud").write_text(FOLLOWED)
     popen = subprocess.Popen(
         [sys.executable, "-c", HEAR, SCRIPT, "all", *RUN],
@@ -157,8 +188,8 @@ def test_ctrl_c_stops_the_run_and_deletes_the_tpu(programs, environment, tmp_pat
     )
     while not (tmp_path / "follows").exists():
         time.sleep(0.01)
-    os.killpg(popen.pid, signal.SIGINT)
-    assert popen.wait(20) == 130
+    os.killpg(popen.pid, number)
+    assert popen.wait(20) == code
     calls = (tmp_path / "calls").read_text().splitlines()
     assert "kill -TERM" in calls[-2]
     assert calls[-1].startswith("delete ")
@@ -168,7 +199,8 @@ def test_ctrl_c_stops_the_run_and_deletes_the_tpu(programs, environment, tmp_pat
     ("words", "variables", "said"),
     [
         (["create"], {"ZONE": ""}, "ZONE is not set"),
-        (["start"], {}, "start: give create, install"),
+        (["start"], {}, "start: give a step"),
+        (["images"], {}, "IMAGES is not set"),
         (["--sopt", "create"], {}, "--sopt: no such flag"),
         (["run", "--config", "a"], {}, "give --workdir gs://BUCKET/DIR"),
         (["delete", "--spot"], {}, "delete takes no flags, but has --spot"),

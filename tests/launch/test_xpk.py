@@ -1,28 +1,33 @@
 """The one call of XPK, and what is refused before it."""
 
 import shlex
+import subprocess
 
 import pytest
 
 PLACE = {"NAME": "n", "IMAGE": "i", "CLUSTER": "c", "PROJECT": "p", "ZONE": "z"}
 RUN = ["--config", "a", "--workdir", "gs://b/r", "--config.data.root=a b"]
-MAIN = "exec python -m cellrec_jax.main --config a --workdir gs://b/r "
+MAIN = "python -m cellrec_jax.main --config a --workdir gs://b/r "
 MAIN += "'--config.data.root=a b'"
-PODS = "$JAX_COORDINATOR_ADDRESS:$JAX_COORDINATOR_PORT,$NNODES,$NODE_RANK"
+NODE = {"JAX_COORDINATOR_ADDRESS": "h", "JAX_COORDINATOR_PORT": "1", "NNODES": "2"}
+PYTHON = """#!/bin/bash
+printf '%s\\n' "$@" "$JAX_COORDINATOR_ADDRESS" "$JAX_NUM_PROCESSES" "$JAX_PROCESS_ID"
+"""
 
 
 @pytest.mark.parametrize(
-    ("device", "flags", "command"),
+    ("device", "flags", "told"),
     [
-        ({"TPU": "v5e"}, ["--tpu-type=v5e", "--num-slices=1"], MAIN),
+        ({"TPU": "v5e"}, ["--tpu-type=v5e", "--num-slices=1"], {}),
         (
             {"GPU": "h100", "COUNT": "2"},
             ["--device-type=h100", "--num-nodes=2"],
-            f"{MAIN} --multihost {PODS}",
+            {"ADDRESS": "h:1", "PROCESSES": "2", "ID": "1"},
         ),
     ],
 )
-def test_a_workload(programs, device, flags, command):
+def test_a_workload(programs, environment, device, flags, told):
+    """Of GPUs processes find each other by variables, as a launcher gives them."""
     dry = programs.run("xpk.sh", "--dry-run", *RUN, **PLACE, **device)
     assert dry.returncode == 0
     assert programs.calls() == []
@@ -33,7 +38,21 @@ def test_a_workload(programs, device, flags, command):
     where = ["--workload=n", "--cluster=c", "--project=p", "--zone=z"]
     rest = ["--docker-image=i", "--max-restarts=10", "--restart-on-exit-codes=1"]
     assert set(where + flags + rest) < set(call)
-    assert call[-1] == f"--command={command}"
+    command = call[-1].removeprefix("--command=")
+    assert command.endswith(f"exec {MAIN}")
+    (programs.folder / "python").write_text(PYTHON)
+    (programs.folder / "python").chmod(0o755)
+    done = subprocess.run(
+        ["bash", "-c", command],
+        env=environment | NODE | {"NODE_RANK": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    *words, address, processes, number = done.stdout.splitlines()
+    assert words == ["-m", "cellrec_jax.main", *RUN]
+    got = {"ADDRESS": address, "PROCESSES": processes, "ID": number}
+    assert got == (told or {"ADDRESS": "h", "PROCESSES": "", "ID": ""})
 
 
 @pytest.mark.parametrize(
