@@ -56,14 +56,13 @@ def _open(workdir: epath.Path) -> tuple[int | None, str]:
         return None, ""
     while True:
         try:
-            number = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            number, is_own = _open_file(path)
         except OSError:
             return None, ""
         try:
-            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _is_there(number, path):
-                _sign(number)
-                return number, ""
+            # Some file systems lock for one alone only what can be written.
+            how = fcntl.LOCK_EX if is_own else fcntl.LOCK_SH
+            fcntl.flock(number, how | fcntl.LOCK_NB)
         except OSError as error:
             holder = _holder(number)
             os.close(number)
@@ -72,7 +71,25 @@ def _open(workdir: epath.Path) -> tuple[int | None, str]:
             with contextlib.suppress(OSError):
                 os.unlink(path)
             return None, ""
-        os.close(number)  # its holder removed it between the two calls
+        is_there = _is_there(number, path)  # or its holder removed it meanwhile
+        if is_there and is_own:
+            _sign(number)
+            return number, ""
+        try:
+            if is_there:  # of another user's run, which was killed
+                os.unlink(path)
+        except OSError:
+            return None, ""
+        finally:
+            os.close(number)
+
+
+def _open_file(path: str) -> tuple[int, bool]:
+    """The descriptor of a file, made if it is not there, and whether it is own."""
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o666), True
+    except PermissionError:
+        return os.open(path, os.O_RDONLY), False
 
 
 def _is_there(number: int, path: str) -> bool:

@@ -1,5 +1,6 @@
 """One run at a time: refused, told by whom, and free again after a kill."""
 
+import errno
 import fcntl
 import os
 import socket
@@ -72,6 +73,40 @@ def test_a_file_that_its_holder_removes_meanwhile_is_made_anew(tmp_path, monkeyp
         assert path.exists()
         with pytest.raises(errors.RunError), lock.hold(epath.Path(tmp_path)):
             pass
+
+
+@pytest.fixture
+def another_user(monkeypatch):
+    """Opens files that are there as who may only read them does: root may write all."""
+    opened = os.open
+
+    def of_other(path, flags, *rest):
+        if flags & os.O_RDWR and os.path.exists(path):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return opened(path, flags, *rest)
+
+    return lambda: monkeypatch.setattr(os, "open", of_other)
+
+
+def test_another_users_run_is_refused(tmp_path, another_user):
+    with lock.hold(epath.Path(tmp_path)):
+        another_user()
+        mine = f"process {os.getpid()} "
+        with (
+            pytest.raises(errors.RunError, match=mine),
+            lock.hold(epath.Path(tmp_path)),
+        ):
+            pass
+        assert (tmp_path / lock.FILE).exists()
+
+
+def test_what_another_users_killed_run_left_is_replaced(tmp_path, another_user):
+    path = tmp_path / lock.FILE
+    path.write_text("process 1 on nowhere")
+    another_user()
+    with lock.hold(epath.Path(tmp_path)):
+        assert path.read_text().startswith(f"process {os.getpid()} ")
+    assert not path.exists()
 
 
 @pytest.mark.parametrize("number", [37, 95])  # ENOLCK, EOPNOTSUPP of Linux
