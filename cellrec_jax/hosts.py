@@ -4,6 +4,7 @@ Of one process everything is its own, and nothing is waited for.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+import hashlib
 import io
 import json
 import time
@@ -17,7 +18,7 @@ import numpy as np
 from cellrec_jax import errors
 
 T = TypeVar("T")
-_LOOKS, _LOOK_S = 30, 1.0
+_LOOKS, _LOOK_S = 90, 1.0  # network file systems remember for a minute what was not
 
 
 def is_first() -> bool:
@@ -70,21 +71,18 @@ def check_shared(folder: epath.Path, flag: str) -> None:
         (folder / mark).write_bytes(b"")
 
     by_first(write, "a file to see")
-    found = any(_sees(folder, mark) for _ in range(_LOOKS))
-    blind = [index for index, sees in enumerate(gather_json(found)) if not sees]
+    for _ in range(_LOOKS):
+        sees = folder.exists() and mark in {path.name for path in folder.iterdir()}
+        blind = [index for index, one in enumerate(gather_json(sees)) if not one]
+        if not blind:
+            break
+        time.sleep(_LOOK_S)
     by_first(lambda: (folder / mark).unlink(missing_ok=True), "a file was seen")
     if blind:
         raise errors.ConfigError(
             f"{flag} {folder}: process {', '.join(map(str, blind))} does not see what "
             "the first writes there; name a folder that all machines share"
         )
-
-
-def _sees(folder: epath.Path, name: str) -> bool:
-    if folder.exists() and any(path.name == name for path in folder.iterdir()):
-        return True
-    time.sleep(_LOOK_S)  # network file systems remember what was not there
-    return False
 
 
 def gather(content: bytes) -> list[bytes]:
@@ -117,6 +115,20 @@ def gather_arrays(arrays: Mapping[str, np.ndarray]) -> list[dict[str, np.ndarray
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             parts.append(dict(archive))
     return parts
+
+
+def first_json(content: Any) -> Any:
+    """The first process's content, of what JSON holds, on all; each must call it."""
+    text = json.dumps(content).encode()
+    row = np.zeros(1 << most(len(text)).bit_length(), np.uint8)
+    row[: len(text)] = np.frombuffer(text, np.uint8)
+    return json.loads(np.asarray(from_first(row), np.uint8).tobytes().rstrip(b"\0"))
+
+
+def differing(content: Any) -> list[int]:
+    """Processes whose content, of what JSON holds, is not the first one's."""
+    digests = gather_json(hashlib.sha256(json.dumps(content).encode()).hexdigest())
+    return [index for index, one in enumerate(digests) if one != digests[0]]
 
 
 def most(number: int) -> int:

@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 from cellrec_jax import errors
 
-_WAIT_S = 300.0  # for the others: a scheduler may start some much later
+_WAIT_S = 300.0  # for the others, which a person starts
+_LAUNCHED_WAIT_S = 900.0  # a scheduler may start some much later
 _DEAD_S = 30  # without a heartbeat
 _TRY_S = 0.5
 _GO = b"go"
@@ -40,19 +41,26 @@ class Place(NamedTuple):
     """Those that it uses of its machine's; None: all."""
 
 
-def join(flag: str, wait_s: float = _WAIT_S) -> None:
+def join(flag: str, wait_s: float | None = None) -> None:
     """Joins the other processes, if there are any.
 
     `flag` is "", where a launcher's variables may tell of some, "auto", where they
     must, or HOST:PORT,COUNT,ID. ConfigError where they do not, or not all come within
-    `wait_s` seconds.
+    `wait_s` seconds (5 minutes; 15 of a launcher, where it is a RunError: started
+    again they may come).
     """
     if not flag and not is_launched(os.environ):
         return
-    place = detected() if flag in ("", "auto") else parse(flag)
+    launched = flag in ("", "auto")
+    place = detected() if launched else parse(flag)
     if place.number == 1:
         return
-    _meet(place, wait_s)
+    try:
+        _meet(place, wait_s or (_LAUNCHED_WAIT_S if launched else _WAIT_S))
+    except errors.ConfigError as error:
+        if launched:
+            raise errors.RunError(str(error)) from error
+        raise
     import jax
 
     # Its handler of SIGTERM would come before the loop's.
@@ -139,11 +147,16 @@ def detected() -> Place:
     try:
         address, count, index, devices = (
             clusters.ClusterEnv.auto_detect_unset_distributed_params(
-                told[0] or None, None, None, _asked_devices(), None, round(_WAIT_S)
+                told[0] or None,
+                None,
+                None,
+                _asked_devices(),
+                None,
+                round(_LAUNCHED_WAIT_S),
             )
         )
     except Exception as error:  # of a cluster's own servers
-        raise errors.ConfigError(f"--multihost auto: {error}") from error
+        raise errors.RunError(f"--multihost auto: {error}") from error
     if address is None or count is None or index is None:
         raise errors.ConfigError(
             "--multihost auto: no launcher's variables are set (Slurm, Open MPI, TPU, "

@@ -14,6 +14,7 @@ import os
 from pathlib import Path
 import re
 import shutil
+import socket
 import tempfile
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -104,6 +105,14 @@ TINY_MODEL = {
 _MANY_MAPS = 30_000
 _MUCH_MEMORY = 1.5 * 2**30
 _PROCESS = Path("/proc/self")
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port of this machine that nothing listens at."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        return free.getsockname()[1]
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -30,13 +30,6 @@ JAX = {
 }
 
 
-@pytest.fixture
-def free_port():
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        return free.getsockname()[1]
-
-
 @pytest.mark.parametrize(
     ("variables", "launched"),
     [
@@ -116,6 +109,18 @@ def test_a_port_in_use_is_told():
         used.listen()
         with pytest.raises(errors.ConfigError, match="name a free port"):
             multihost.join(f"localhost:{used.getsockname()[1]},2,0", wait_s=0.1)
+
+
+@pytest.mark.parametrize("which", ["0", "1"])
+def test_a_launcher_may_try_again(free_port, monkeypatch, which):
+    """Who comes late is no wrong usage, which launch files never start again."""
+    address = {"JAX_COORDINATOR_ADDRESS": f"localhost:{free_port}"}
+    for name, value in {**JAX, **address, "JAX_PROCESS_ID": which}.items():
+        monkeypatch.setenv(name, value)
+    for flag in ("", "auto"):
+        with pytest.raises(errors.RunError, match=r"within 0\.1 s") as late:
+            multihost.join(flag, wait_s=0.1)
+        assert late.value.exit_code == 1
 
 
 @pytest.mark.slow
