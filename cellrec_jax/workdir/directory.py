@@ -137,10 +137,17 @@ def claim(
     """Writes config.json, splits.json and files.json; removes old results.
 
     ConfigError for another split, as of a folder that changed: images would move from
-    training to testing. RunError if the files cannot be written.
+    training to testing; or where processes, which all must call this, see others.
+    RunError if the files cannot be written.
     """
     path = workdir / "splits.json"
     found = {name: getattr(data, name).image_ids for name in ("train", "val", "test")}
+    if others := hosts.differing([found, image_files.sizes(data)]):
+        raise errors.ConfigError(
+            f"--config.data.root={experiment.data.root}: process "
+            f"{', '.join(map(str, others))} has other images or annotations there than "
+            "the first; name a folder that all machines share, or give all the same"
+        )
     begun = _begun(workdir, stages)
     stored = _stored_splits(workdir) if begun else {}
     for name, ids in found.items():

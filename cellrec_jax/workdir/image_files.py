@@ -1,7 +1,7 @@
 """The files of a run's images, as they were when it began.
 
-Bytes and a checksum of the ends of each file: what was merely copied or touched has not
-changed. Files whose size and time are known are not read again.
+Bytes and a checksum of each file: what was merely copied or touched has not changed.
+Files whose size and time are known are not read again.
 """
 
 from collections.abc import Iterator
@@ -19,18 +19,28 @@ from cellrec_jax.workdir import writer
 FILE = "files.json"
 """Its name in a work directory: file -> [bytes, time in ns, checksum]."""
 _NUM_SHOWN = 3  # files named in a message
-_END_BYTES = 65536
+_PART_BYTES = 1 << 20
 
 
 def remember(workdir: epath.Path, data: sets.Sets, *, begun: bool) -> None:
     """Keeps what the files are now, unless training has `begun`.
 
-    Of a run that an earlier version began, what it finds when it goes on.
+    Of a run that an earlier version began, what it finds when it goes on. Of several
+    processes, which all must call this, each reads a part.
     """
-    if hosts.is_first() and not (begun and (workdir / FILE).exists()):
-        files = {str(file): _look(file) for file in _files(data)}
-        if files:
-            writer.write_json(workdir / FILE, files)
+    if hosts.first_json(begun and (workdir / FILE).exists()):
+        return
+    files = list(_files(data))
+    looks = hosts.gather_json([_look(file) for file in hosts.own(files)])
+    if hosts.is_first() and files:
+        names = map(str, files)
+        found = dict(zip(names, hosts.in_order(looks), strict=True))
+        writer.write_json(workdir / FILE, found)
+
+
+def sizes(data: sets.Sets) -> list[tuple[str, int]]:
+    """Name and bytes of each file, wherever its folder is."""
+    return [(file.name, stamp(file)[1]) for file in _files(data)]
 
 
 def changed_lines(workdir: epath.Path, data: sets.Sets) -> list[str]:
@@ -77,12 +87,12 @@ def _look(file: Path) -> tuple[int, int, int]:
 
 
 def _checksum(file: Path) -> int:
-    """CRC-32 of a local file's first and last bytes; 0 where it cannot be read."""
+    """CRC-32 of a local file; 0 where it cannot be read."""
+    checksum = 0
     try:
         with open(file, "rb") as opened:
-            first = opened.read(_END_BYTES)
-            size = opened.seek(0, 2)
-            opened.seek(max(len(first), size - _END_BYTES))
-            return zlib.crc32(opened.read(), zlib.crc32(first))
+            while part := opened.read(_PART_BYTES):
+                checksum = zlib.crc32(part, checksum)
+        return checksum
     except OSError:  # of an object store: its bytes alone tell
         return 0

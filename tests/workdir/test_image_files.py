@@ -8,7 +8,7 @@ from etils import epath
 import h5py
 import pytest
 
-from cellrec_jax import methods
+from cellrec_jax import errors, hosts, methods
 from cellrec_jax.config import Experiment
 from cellrec_jax.data import sets
 from cellrec_jax.workdir import directory, image_files
@@ -72,6 +72,40 @@ def test_an_image_of_another_size_is_named(experiment, root, tmp_path):
         file.write(b"x")
     (line,) = _started(experiment, workdir)
     assert str(root / "images" / "1.png") in line
+
+
+def test_a_byte_in_the_middle_of_a_large_file_is_named(experiment, root, tmp_path):
+    workdir = tmp_path / "run"
+    workdir.mkdir()
+    file = root / "images" / "1.png"
+    before = file.read_bytes() + bytes(3_000_000)  # readers of PNG stop before it
+    file.write_bytes(before)
+    assert not _started(experiment, workdir)
+    file.write_bytes(before[:1_500_000] + b"x" + before[1_500_001:])
+    (line,) = _started(experiment, workdir)
+    assert str(file) in line
+
+
+def test_processes_that_see_other_files_are_refused(
+    experiment, root, tmp_path, monkeypatch
+):
+    """The first process saw the folder as it was, this one sees it as it is."""
+    data, place = sets.open_sets(experiment.data, 0), epath.Path(tmp_path / "run")
+    digests: list[str] = []
+
+    def gather(content: object) -> list[object]:
+        if not isinstance(content, str):
+            return [content]
+        digests.append(content)
+        return [digests[0], content]
+
+    monkeypatch.setattr(hosts, "gather_json", gather)
+    place.mkdir()
+    directory.claim(experiment, place, data)
+    with (root / "images" / "2.png").open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(errors.ConfigError, match="process 1 has other images"):
+        directory.claim(experiment, place, data)
 
 
 def test_what_is_copied_or_touched_has_not_changed(experiment, root, tmp_path):
