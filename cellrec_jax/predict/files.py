@@ -80,7 +80,7 @@ def _predict_files(
     hosts.by_first(lambda: journal.take_parts(output), "predict: tables")
     known = journal.read(output)
     known = known if provenance.require_same(output, used, bool(known)) else {}
-    plan = journal.plan(paths, known, output)
+    plan = journal.of_first(journal.plan(paths, known, output))
     hosts.check_shared(output, "--output")
 
     def begin() -> None:
@@ -121,6 +121,7 @@ def _of_all(
     """What failed in all processes, and their exit code; the first has what is done."""
     own = failed, exit_code, work.notes, work.seen, work.num_blank
     failures, codes, notes, seen, blank = zip(*hosts.gather_json(own), strict=True)
+    failed = {name: why for part in failures for name, why in part.items()}
     if hosts.is_first():
         journal.take_parts(work.output)
         done, asked = journal.read(work.output), set(plan.names.values())
@@ -129,7 +130,10 @@ def _of_all(
         rows = itertools.chain.from_iterable(seen)
         work.seen = [frames.Seen(how, (hw[0], hw[1]), mpp) for how, hw, mpp in rows]
         work.num_blank = sum(blank)
-    return {name: why for part in failures for name, why in part.items()}, max(codes)
+        lost = asked - plan.done.keys() - failed.keys() if not max(codes) else ()
+        for name in sorted(lost):
+            failed[name] = f"{name}: was not predicted; start again, which goes on"
+    return hosts.first_json(failed), max(codes)
 
 
 def _start_lines(

@@ -132,6 +132,19 @@ def plan(paths: Iterable[Path], done: dict[str, Done], output: epath.Path) -> Pl
     return Plan(names, tuple(todo), kept)
 
 
+def of_first(plan: Plan) -> Plan:
+    """The first process's plan, for all: others may see other images, or lines."""
+    if jax.process_count() == 1:
+        return plan
+    names = [(str(path), name) for path, name in plan.names.items()]
+    names, todo, done = hosts.first_json((names, [*map(str, plan.todo)], plan.done))
+    return Plan(
+        {Path(path): name for path, name in names},
+        tuple(map(Path, todo)),
+        {name: Done(*one) for name, one in done.items()},
+    )
+
+
 def begin(
     output: epath.Path,
     done: Mapping[str, Done],

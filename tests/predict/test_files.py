@@ -1,5 +1,6 @@
 """Files to files; the cells themselves are tested in test_predictor."""
 
+from collections import Counter
 import contextlib
 import csv
 import dataclasses
@@ -7,14 +8,16 @@ import json
 import os
 import shutil
 import signal
+import types
 
 from etils import epath
+import jax
 import numpy as np
 from PIL import Image
 import pytest
 import tifffile
 
-from cellrec_jax import errors
+from cellrec_jax import errors, hosts
 from cellrec_jax.config import DataConfig, Experiment
 from cellrec_jax.io import geojson, table
 from cellrec_jax.io.console import Console
@@ -532,3 +535,41 @@ def test_only_what_is_known_of_old_work_directories_is_said(predictor):
     assert "--mpp" in text
     assert "not recorded" in text
     assert "--mpp" not in blank.unlike(old, image[:64, :96])
+
+
+def test_all_processes_have_the_first_ones_plan(tmp_path, monkeypatch):
+    """Names that are not UTF-8, too."""
+    done = journal.Done("b\udc80", "/b\udc80", 3, 5, 8, 9, 0.25, [1, 0], "blank", 4)
+    paths = (tmp_path / "a.png", tmp_path / "b\udc80.png")
+    names = {paths[0]: "a", paths[1]: "b\udc80"}
+    first = journal.Plan(names, paths[:1], {done.image: done})
+    sent = []
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    monkeypatch.setattr(
+        hosts, "first_json", lambda row: sent.append(json.dumps(row)) or row
+    )
+    journal.of_first(first)
+    monkeypatch.setattr(hosts, "first_json", lambda _: json.loads(sent[0]))
+    assert journal.of_first(journal.Plan({}, (), {})) == first
+
+
+@pytest.mark.parametrize(
+    ("code", "lost"), [(0, ["nobodys"]), (signal.SIGTERM + 128, [])]
+)
+def test_what_no_process_predicted_has_failed(tmp_path, monkeypatch, code, lost):
+    """But after a signal, when it is what remains."""
+    paths = {tmp_path / name: name for name in ("done", "nobodys", "theirs")}
+    done = journal.Done("done", "/done", 3, 5, 8, 9, 0.25, [1])
+    plan = journal.Plan(paths, (), {"done": done})
+    seen = (Counter({"a note": 1}), [], 1)
+    theirs = ({"theirs": "no image"}, code, *seen)
+    monkeypatch.setattr(hosts, "gather_json", lambda own: [own, theirs])
+    monkeypatch.setattr(hosts, "first_json", lambda content: content)
+    held = types.SimpleNamespace(
+        output=epath.Path(tmp_path), notes=seen[0], seen=[], num_blank=1
+    )
+    failed, exit_code = files._of_all(held, plan, {}, 0)
+    assert list(failed) == ["theirs", *lost]
+    assert exit_code == code
+    assert held.notes == {"a note": 2}
+    assert held.num_blank == 2
