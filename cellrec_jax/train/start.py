@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
-from cellrec_jax import errors, methods
-from cellrec_jax.config import Experiment
+from cellrec_jax import errors, hosts, methods
+from cellrec_jax.config import CheckpointConfig, Experiment
 from cellrec_jax.io.console import Console
 from cellrec_jax.train import step as step_lib
 from cellrec_jax.types import Method, TrainState
@@ -56,15 +56,15 @@ def resume(
     """Restores the newest checkpoint that is whole; None if there are none.
 
     Damaged ones after it are set aside, and told. CheckpointError, of the newest, if
-    none can be read. Of several processes all must call this.
+    none can be read. Of several processes, which all must call this, one that cannot
+    read it is enough.
     """
     workdir = manager.directory.parent
     refused: dict[int, errors.CheckpointError] = {}
-    for step in sorted(manager.all_steps(), reverse=True):
-        try:
-            saved = _restore(manager, template, step)
-        except errors.CheckpointError as error:
-            refused[step] = error
+    for step in hosts.first_json(sorted(manager.all_steps(), reverse=True)):
+        saved, why = _tried(workdir, template, step)
+        if any(told := hosts.gather_json(why)):
+            refused[step] = errors.CheckpointError(next(filter(None, told)))
             continue
         if refused:
             checkpoint.set_aside(workdir, refused)
@@ -75,6 +75,19 @@ def resume(
     if refused:
         raise next(iter(refused.values()))
     return None
+
+
+def _tried(
+    workdir: epath.Path, template: TrainState, step: int
+) -> tuple[checkpoint.Saved | None, str]:
+    """A checkpoint, as this process reads it, or why it cannot."""
+    try:
+        with checkpoint.open_manager(
+            workdir, CheckpointConfig(), read_only=True
+        ) as reader:
+            return _restore(reader, template, step), ""
+    except errors.CheckpointError as error:
+        return None, str(error)
 
 
 def _restore(

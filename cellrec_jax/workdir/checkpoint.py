@@ -112,7 +112,12 @@ def open_manager(
             ),
         ]
     )
+    processes = ocp.options.MultiprocessingOptions()
+    if read_only:  # alone: another process may not be able to read what this one can
+        own = jax.process_index()
+        processes = ocp.options.MultiprocessingOptions(own, {own})
     options = ocp.CheckpointManagerOptions(
+        multiprocessing_options=processes,
         preservation_policy=policy,
         enable_async_checkpointing=config.asynchronous,
         create=not read_only,

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from cellrec_jax import config, errors, main, methods
+from cellrec_jax import config, errors, hosts, main, methods
 from cellrec_jax.io.console import Console
 from cellrec_jax.train import start
 from cellrec_jax.types import TrainState
@@ -148,6 +148,23 @@ def test_of_damaged_ones_alone_the_newest_is_named_and_all_stay(tmp_path):
     with pytest.raises(errors.CheckpointError, match="checkpoints/7"):
         _resumed(tmp_path)
     assert checkpoint.complete_steps(tmp_path) == [5, 7]
+
+
+def test_a_checkpoint_that_another_process_cannot_read_is_not_taken(
+    tmp_path, monkeypatch
+):
+    _saved(tmp_path, (3, 5, 7))
+    theirs = ["checkpoints/7: cannot be read", ""]
+
+    def gather(content: object) -> list[object]:
+        return [content, theirs.pop(0)] if isinstance(content, str) else [content]
+
+    monkeypatch.setattr(hosts, "gather_json", gather)
+    found, (line,) = _resumed(tmp_path)
+    assert found is not None
+    chex.assert_trees_all_equal(found.state, _state(5))
+    assert "step 7 is damaged" in line
+    assert not theirs
 
 
 def test_no_checkpoint_is_none(tmp_path):
