@@ -245,11 +245,15 @@ def _export(flags: argparse.Namespace, pairs: dict[str, str]) -> int:
 
 def _keep_pixel_size(flags: argparse.Namespace) -> None:
     """Keeps `--mpp-trained` in the work directory."""
+    from cellrec_jax import hosts
     from cellrec_jax.workdir import model, pixel_size
 
-    if flags.mpp_trained:
-        trained = model.stored_meta(flags.workdir)["mpp"]
-        pixel_size.keep(flags.workdir, flags.mpp_trained, trained)
+    if not flags.mpp_trained:
+        return
+    trained = model.stored_meta(flags.workdir)["mpp"]
+    hosts.wait("the pixel size is read")  # before the first process changes it
+    pixel_size.keep(flags.workdir, flags.mpp_trained, trained)
+    if hosts.is_first():
         print(  # noqa: T201
             f"{flags.workdir / pixel_size.FILE} keeps {flags.mpp_trained:g} um per px "
             "of the training images; delete it to take that back"
@@ -294,7 +298,7 @@ def run(arguments: Sequence[str]) -> int:
     except errors.UserError as error:
         if debug:
             traceback.print_exc()
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        _say_once(f"error: {error}")
         multihost.leave(error.exit_code)
         return error.exit_code
     except Exception as error:
@@ -305,12 +309,15 @@ def run(arguments: Sequence[str]) -> int:
             raise
         text = str(error).strip().splitlines()
         what = text[0] if text else ""
-        print(  # noqa: T201
-            f"error: {type(error).__name__}: {what} (--debug shows where)",
-            file=sys.stderr,
-        )
+        _say_once(f"error: {type(error).__name__}: {what} (--debug shows where)")
         multihost.leave(1)
         return 1
+
+
+def _say_once(text: str) -> None:
+    """Says what went wrong; of processes that say the same, one does."""
+    if multihost.is_new(text):
+        print(text, file=sys.stderr)  # noqa: T201
 
 
 def cli() -> None:

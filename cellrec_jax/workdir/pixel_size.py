@@ -5,7 +5,7 @@ from typing import Any
 
 from etils import epath
 
-from cellrec_jax import errors
+from cellrec_jax import errors, hosts
 from cellrec_jax.config import limits
 
 FILE = "pixel_size.json"
@@ -14,7 +14,8 @@ FILE = "pixel_size.json"
 def keep(workdir: epath.Path, mpp: float, trained: float) -> None:
     """Keeps micrometres per px for a model whose training images did not say.
 
-    ConfigError outside of 0.02 to 20, or where they said another (`trained`, 0 none).
+    Of several processes all must call this, the first one writes. ConfigError outside
+    of 0.02 to 20, or where they said another (`trained`, 0 none).
     """
     from cellrec_jax.workdir import writer  # late: needs orjson
 
@@ -24,8 +25,12 @@ def keep(workdir: epath.Path, mpp: float, trained: float) -> None:
             f"--mpp-trained={mpp:g}: {workdir} has {trained:g} um per px; leave it "
             f"out, or delete {workdir / FILE} if that is where it was given"
         )
-    if not trained:
-        writer.write_json(workdir / FILE, {"mpp": mpp})
+
+    def write() -> None:
+        if not trained:
+            writer.write_json(workdir / FILE, {"mpp": mpp})
+
+    hosts.by_first(write, "the pixel size is kept")
 
 
 def updated(meta: Mapping[str, Any], workdir: epath.Path) -> dict[str, Any]:
