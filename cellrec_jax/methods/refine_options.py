@@ -3,6 +3,7 @@
 import dataclasses
 
 from cellrec_jax.config.limits import check, option, require
+from cellrec_jax.nn.patch_net import MIN_SIDE_PX
 
 RANKS = ("p_classification", "score")
 TAKES = ("share", "threshold")
@@ -142,3 +143,22 @@ class RefineOptions:
             "among peaks that are all above it: find more, by "
             "--config.refine.candidate_threshold=0.01",
         )
+
+
+def check_patches(options: RefineOptions, section: str, *, judges: bool) -> None:
+    """Refuses sides of patches that cannot be read (ConfigError).
+
+    `section` names that of `patch_px`; without a classifier that `judges`, it may be
+    any multiple of patch_step.
+    """
+    key, step = f"{section}.patch_px", options.patch_step
+    require(
+        options.patch_px % step == 0,
+        f"refine.patch_step={step}: {key}={options.patch_px} must be a multiple "
+        f"of it, such as {max(options.patch_px // step, MIN_SIDE_PX) * step}",
+    )
+    require(
+        options.patch_px // step >= MIN_SIDE_PX or not judges,
+        f"{key}={options.patch_px}: the classifier of patches needs at least "
+        f"{MIN_SIDE_PX * step}",
+    )

@@ -209,6 +209,10 @@ class Options:
     refine: RefineOptions = RefineOptions()
     compute: ComputeOptions = dataclasses.field(default_factory=ComputeOptions)
 
+    def __post_init__(self) -> None:
+        if self.refine.rounds and self.refine.rank == "p_classification":
+            refine_options.check_patches(self.refine, "refine", judges=True)
+
     @property
     def judging(self) -> RefineOptions:
         """Options of rounds; peaks have no other classifier."""

@@ -9,8 +9,7 @@ from cellrec_jax.config.limits import check, option, require
 from cellrec_jax.losses.calibration import DOUBTS, Doubt
 from cellrec_jax.methods.calibration_options import check_doubt
 from cellrec_jax.methods.compute_options import ComputeOptions
-from cellrec_jax.methods.refine_options import RefineOptions
-from cellrec_jax.nn.patch_net import MIN_SIDE_PX
+from cellrec_jax.methods.refine_options import RefineOptions, check_patches
 
 FORMS = ("masked", "plain", "constant", "bde", "recalibrated", "mean_teacher", "pu")
 PEAK_RULES = ("relative", "absolute")
@@ -143,18 +142,8 @@ class Options:
             f"refine.patch_colors={self.refine.patch_colors}: the classifier of the "
             "model (model.classifier) sees grey patches alone: leave it at grey",
         )
-        key = "model.patch_px" if model.classifier else "refine.patch_px"
-        patch_px, step = self.judging.patch_px, self.refine.patch_step
-        require(
-            patch_px % step == 0,
-            f"refine.patch_step={step}: {key}={patch_px} must be a multiple "
-            f"of it, such as {max(patch_px // step, MIN_SIDE_PX) * step}",
-        )
-        require(
-            patch_px // step >= MIN_SIDE_PX or not self.judges,
-            f"{key}={patch_px}: the classifier of patches needs at least "
-            f"{MIN_SIDE_PX * step}",
-        )
+        section = "model" if model.classifier else "refine"
+        check_patches(self.judging, section, judges=self.judges)
 
     @property
     def judges(self) -> bool:

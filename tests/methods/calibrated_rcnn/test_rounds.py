@@ -133,21 +133,9 @@ def test_rounds_are_of_one_class():
         calibrated_rcnn.make(options, num_classes=2)
 
 
-@pytest.mark.parametrize(
-    ("keys", "message"),
-    [
-        ({"top_share": 0.1}, r"top_share=0.1 does nothing"),
-        ({"pooled": False}, r"pooled=false does nothing"),
-        ({"carry_over": True}, r"carry_over=true does nothing"),
-        ({"rank": "p_classification"}, r"candidate_threshold=0.01"),
-    ],
-)
-def test_what_does_nothing_by_a_threshold_is_refused(keys, message):
-    fields = {"method": "calibrated_rcnn", "refine": {"rounds": 1, **keys}}
-    with pytest.raises(errors.ConfigError, match=message):
-        methods.freeze(fields)
-    assert not methods.freeze(
-        {**fields, "refine": {**fields["refine"], "rounds": 0}}
-    ).options.refine.rounds
-    shares = {"take": "share", "rounds": 1, **keys}
-    assert methods.freeze({**fields, "refine": shares}).options.refine.rounds == 1
+def test_patches_of_a_classifier_must_be_readable():
+    fields = {"rounds": 1, "rank": "p_classification", "take": "share", "patch_px": 12}
+    with pytest.raises(errors.ConfigError, match=r"refine\.patch_px=12.* at least 13"):
+        methods.freeze({"method": "calibrated_rcnn", "refine": fields})
+    by_score = {**fields, "rank": "score"}
+    methods.freeze({"method": "calibrated_rcnn", "refine": by_score})

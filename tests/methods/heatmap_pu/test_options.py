@@ -72,6 +72,14 @@ def test_combinations_that_do_something(activation, loss):
             {"model": {"classifier": "small"}, "refine": {"patch_step": 2}},
             r"patch_step=2: model\.patch_px=27 .* 26",
         ),
+        (
+            {"model": {"classifier": "small"}, "refine": {"rank": "score"}},
+            r"refine\.rank=score has no classifier .* model\.classifier=small asks",
+        ),
+        (
+            {"model": {"classifier": "small"}, "refine": {"patch_colors": "all"}},
+            r"refine\.patch_colors=all: .* leave it at grey",
+        ),
     ],
 )
 def test_rounds_that_cannot_be(sections, message):
