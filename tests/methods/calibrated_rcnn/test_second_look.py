@@ -17,6 +17,10 @@ from cellrec_jax.types import Decode, Detections, Progress
 LOW = {"mining_rule": "score", "mining_at": 0.05, "mining_burn_in": 0.5}
 """Takes all that networks without training find, from the middle of training on."""
 MININGS = ("co_mining", "pseudo_positive", "teacher")
+EACH = (
+    "teacher",
+    *(pytest.param(name, marks=pytest.mark.slow) for name in MININGS[:2]),
+)
 
 
 def _build(model, loss, num_classes=2):
@@ -59,7 +63,7 @@ def _mean(metrics, name):
     return float(total) / float(count)
 
 
-@pytest.mark.parametrize("name", MININGS)
+@pytest.mark.parametrize("name", EACH)
 def test_burn_in_is_training_without_mining(losses, name):
     plain, _, _, grads = losses("none", 4)
     value, state, metrics, mined_grads = losses(name, 4, **LOW)
@@ -70,7 +74,7 @@ def test_burn_in_is_training_without_mining(losses, name):
     assert not state["mining"]["counts"].any()
 
 
-@pytest.mark.parametrize("name", MININGS)
+@pytest.mark.parametrize("name", EACH)
 def test_after_burn_in_boxes_are_mined_and_counted(losses, name, tiny_batch):
     plain, _, before, _ = losses("none", 5)
     value, state, metrics, _ = losses(name, 5, **LOW)
@@ -86,6 +90,7 @@ def test_after_burn_in_boxes_are_mined_and_counted(losses, name, tiny_batch):
     assert (more > 0) == (name != "pseudo_positive")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MININGS)
 def test_nothing_is_taken_before_a_threshold_is_known(losses, name):
     loss = {"mining_burn_in": 0.0, "mining_at": 0.5}
@@ -98,6 +103,7 @@ def test_nothing_is_taken_before_a_threshold_is_known(losses, name):
         assert _mean(metrics, "pseudo_threshold") < 1
 
 
+@pytest.mark.slow
 def test_no_gradient_reaches_the_teacher(tiny_model, tiny_batch):
     method = _build(tiny_model, {"mining": "teacher", **LOW})
     params, state = method.init(jax.random.key(0), jnp.zeros((1, 64, 64, 3)))
@@ -125,7 +131,7 @@ def test_a_teacher_asks_for_averaged_weights(tiny_model, tiny_batch):
         )
 
 
-@pytest.mark.parametrize("name", MININGS)
+@pytest.mark.parametrize("name", EACH)
 def test_padding_changes_nothing(losses, name, tiny_batch):
     """Padded cells, and filler images with cells."""
     filler = tiny_batch._replace(image_mask=np.array([True, False, True, True]))
