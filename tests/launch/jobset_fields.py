@@ -1,8 +1,8 @@
 """Fields that a JobSet may have, from the APIs' own definitions.
 
-All fields of jobset.x-k8s.io/v1alpha2 (`JobSetSpec` and below in jobset_types.go), and of
-Kubernetes 1.35 those of `JobSpec`, `PodSpec`, `Container` and what the launch files use
-below them. `ANY` stands for fields that are known by name alone.
+All fields of jobset.x-k8s.io/v1alpha2 (`JobSetSpec` in jobset_types.go and below), and
+of Kubernetes those of `JobSpec`, `PodSpec`, `Container`, `Volume` and what the launch
+files use below them. `ANY` stands for fields that are known by name alone.
 """
 
 ANY = object
@@ -205,7 +205,7 @@ JOBSET = {
         ],
     },
 }
-"""Field -> type, or the fields below it; in a list those of each item. `!`: required."""
+"""Field -> type, or the fields below it; in a list of each item. `!`: required."""
 CHOICES = {
     ".spec.failurePolicy.rules.action": {
         "FailJobSet",
