@@ -11,7 +11,6 @@ import pytest
 from cellrec_jax import errors, methods
 from cellrec_jax.config import OptimConfig
 from cellrec_jax.methods.calibrated_rcnn import mining, second_look
-from cellrec_jax.methods.calibrated_rcnn.options import LossOptions
 from cellrec_jax.types import Decode, Detections, Progress
 
 LOW = {"mining_rule": "score", "mining_at": 0.05, "mining_burn_in": 0.5}
@@ -166,29 +165,6 @@ def test_detections_on_the_flipped_image_are_in_its_own_frame(tiny_batch):
     sure = jnp.array(True)
     found = second_look.detections(predict, weights, batch, 1, sure)
     assert found.boxes_yxyx.tolist() == [[[17.5, 65.5, 23.5, 75.5]]] * 4
-
-
-@pytest.mark.parametrize(
-    ("fields", "message"),
-    [
-        ({"mining_at": 0.5}, r"mining_at=0\.5 does nothing with loss\.mining=none"),
-        ({"mining": "teacher", "mining_consistency": 0.0}, "mining_consistency=0.0"),
-        ({"mining": "pseudo_positive", "mining_weight": 0.5}, "mining_weight=0.5"),
-        (
-            {"mining": "pseudo_positive", "mining_negatives": "doubted"},
-            "mining_negatives=doubted does nothing",
-        ),
-        (
-            {"mining": "teacher", "mining_rule": "lee_liu", "mining_at": 0.5},
-            r"does nothing with loss\.mining_rule=lee_liu",
-        ),
-        ({"mining": "teachers"}, "choose one of none, co_mining"),
-        ({"mining": "teacher", "mining_boxes": 0}, "must be more than 0"),
-    ],
-)
-def test_options_that_do_nothing_are_refused(fields, message):
-    with pytest.raises(errors.ConfigError, match=message):
-        LossOptions(**fields)
 
 
 @pytest.mark.slow
