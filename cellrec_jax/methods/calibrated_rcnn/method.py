@@ -117,7 +117,7 @@ def _loss_fn(
     levels, logits, deltas = outputs
     mined = None
     if loss.mining != "none":
-        mined, other_levels = second_look.look_again(
+        mined = second_look.look_again(
             (params, model_state),
             averaged,
             batch,
@@ -159,14 +159,14 @@ def _loss_fn(
     metrics: Metrics = {f"loss/{name}": (value, one) for name, value in terms.items()}
     metrics |= _diagnostics(first, second) | seen
     total = sum(terms.values(), jnp.zeros(()))
-    if mined is None:
-        return total, (after, metrics)
-    metrics |= mined.metrics
-    if other_levels:  # of pseudo_positive alone
-        apart = second_look.difference(refine, levels, other_levels, mined, image_hw[1])
-        metrics["loss/consistency"] = (apart, one)
-        total += loss.mining_consistency * apart
-    return total, ({**after, **mined.state}, metrics)
+    if mined is not None:
+        metrics |= mined.metrics
+        after |= mined.state
+        if mined.levels:  # of pseudo_positive alone
+            apart = second_look.difference(refine, levels, mined, image_hw[1])
+            metrics["loss/consistency"] = (apart, one)
+            total += loss.mining_consistency * apart
+    return total, (after, metrics)
 
 
 def _terms(first: stages.StageLoss, second: stages.StageLoss) -> dict[str, jax.Array]:

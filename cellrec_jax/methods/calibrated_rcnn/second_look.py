@@ -30,6 +30,8 @@ class Mined(NamedTuple):
     state: ModelState
     """The running counts, by `forward.MINING`."""
     metrics: Metrics
+    levels: list[jax.Array]
+    """Of the flipped images, where the other view is compared; else none."""
 
 
 def begin(loss: MiningOptions) -> ModelState:
@@ -155,13 +157,13 @@ def mine(
         chosen.taken,
         {forward.MINING: {"counts": counted}},
         metrics,
+        [],
     )
 
 
 def difference(
     refine: Callable[..., Any],
     levels: list[jax.Array],
-    other_levels: list[jax.Array],
     mined: Mined,
     width: int,
 ) -> jax.Array:
@@ -171,7 +173,7 @@ def difference(
     [B, M, 4]. No gradient to the view that is flipped, of images `width` px wide.
     """
     here, _ = refine(levels, mined.found.boxes_yxyx)
-    there, _ = refine(other_levels, mining.flip(mined.found.boxes_yxyx, width))
+    there, _ = refine(mined.levels, mining.flip(mined.found.boxes_yxyx, width))
     apart = jax.nn.softmax(here) - jax.nn.softmax(jax.lax.stop_gradient(there))
     return masking.masked_mean(jnp.mean(apart**2, axis=-1), mined.taken)
 
@@ -186,8 +188,8 @@ def look_again(
     *,
     options: Options,
     num_classes: int,
-) -> tuple[Mined, list[jax.Array]]:
-    """What is mined, and the flipped images' levels where consistency asks for them."""
+) -> Mined:
+    """What is mined; `outputs` are the logits and deltas of the batch's own view."""
     loss = options.loss
     sure = is_sure(progress, loss)
     levels: list[jax.Array] = []
@@ -220,4 +222,4 @@ def look_again(
         teacher = averaged if loss.mining == "teacher" else weights
         found = detections(predict, teacher, batch, num_classes, sure)
     mined = mine(found, truth, batch.image_mask, weights[1], sure, loss)
-    return mined, levels if loss.mining_consistency else []
+    return mined._replace(levels=levels if loss.mining_consistency else [])
