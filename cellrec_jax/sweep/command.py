@@ -57,7 +57,13 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("sweep", type=_path, help="file, as launch/sweeps/NAME.toml")
+    add(
+        "sweeps",
+        type=_path,
+        nargs="+",
+        metavar="SWEEP",
+        help="file, as launch/sweeps/NAME.toml; of several one after the other",
+    )
     add("--root", help="images, as --config.data.root")
     add("--workdir", type=_path, default=Path("runs/sweeps"))
     add(
@@ -115,7 +121,40 @@ def _run(flags: argparse.Namespace) -> int:
             f"--run {flags.run}: writes no table; leave it out where --table-only or "
             "--publish is given"
         )
-    sweep = parse.read(flags.sweep)
+    sweeps = [parse.read(path) for path in flags.sweeps]
+    if len(sweeps) == 1:
+        return _run_one(flags, sweeps[0])
+    for key, given in (("--run", flags.run is not None), ("--only", flags.only)):
+        if given:
+            raise errors.ConfigError(f"{key}: give one sweep alone, not {len(sweeps)}")
+    return _run_several(flags, sweeps)
+
+
+def _run_several(flags: argparse.Namespace, sweeps: Sequence[plan.Sweep]) -> int:
+    """Runs sweeps until a signal; of tables alone, those that have a run."""
+    worst = 0
+    for sweep in sweeps:
+        if flags.table_only and not _has_any(flags, sweep):
+            _note(f"{sweep.name}: nothing is done or published yet, left out")
+            continue
+        code = _run_one(flags, sweep)
+        if code > 1:  # of a signal
+            return code
+        worst = max(worst, code)
+    return worst
+
+
+def _has_any(flags: argparse.Namespace, sweep: plan.Sweep) -> bool:
+    """Whether a run was done here, or a table is published."""
+    folder = flags.workdir / sweep.name
+    published_there = (
+        flags.published and (flags.published / "results" / f"{sweep.name}.csv").exists()
+    )
+    return bool(published_there) or any(folder.rglob("results.json"))
+
+
+def _run_one(flags: argparse.Namespace, sweep: plan.Sweep) -> int:
+    """Runs one sweep; returns the exit code."""
     if flags.publish is not None:  # now, not after hours of runs
         published.require(flags.publish, sweep)
     folder = flags.workdir / sweep.name

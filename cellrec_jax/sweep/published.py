@@ -16,8 +16,9 @@ def read(
 ) -> tuple[dict[str, table.Record], int]:
     """Reads FOLDER/results/SWEEP.csv, as `table.write_csv` wrote it.
 
-    Run -> its record where the configuration is the table's, and the number of lines of
-    others. ConfigError without such a table or the sweep's metrics.
+    Run -> its record where the configuration is the table's, whether or not the folder
+    of the images is given, and the number of lines of others. ConfigError without such
+    a table or the sweep's metrics.
     """
     path = folder / "results" / f"{sweep.name}.csv"
     try:
@@ -27,14 +28,14 @@ def read(
         found = {
             job.run.name: _record(job.run, line, sweep)
             for job in jobs
-            if (line := by_config.get(job.digest)) is not None
+            if (line := by_config.get(job.digest, by_config.get(job.of_folder)))
         }
     except (OSError, KeyError, ValueError, csv.Error) as error:
         raise errors.ConfigError(
             f"--published: {path} is no table of this sweep ({error}); leave the flag "
             "out to run all of it"
         ) from error
-    wanted = {job.digest for job in jobs}
+    wanted = {digest for job in jobs for digest in (job.digest, job.of_folder)}
     return found, sum(line[table.CONFIG] not in wanted for line in lines)
 
 
@@ -55,7 +56,7 @@ def require_all(
         return
     with path.open(encoding="utf-8", newline="") as file:
         configs = [line.get(table.CONFIG) for line in csv.DictReader(file)]
-    known = {job.digest for job in jobs}
+    known = {digest for job in jobs for digest in (job.digest, job.of_folder)}
     if lost := sum(config not in known for config in configs):
         raise errors.ConfigError(
             f"--publish: {lost} of the {len(configs)} runs of {path} would be lost: "

@@ -28,6 +28,8 @@ class Job(NamedTuple):
     """Dotted key -> value as JSON holds it."""
     digest: str = ""
     """Of the settings, see `digest`."""
+    of_folder: str = ""
+    """The same of images in a folder, where none is given but their format is."""
 
 
 def prepare(run: Run, folder: Path) -> Job:
@@ -42,7 +44,10 @@ def prepare(run: Run, folder: Path) -> Job:
         raise type(error)(f"{run.name}: {error}") from error
     settings = methods.flatten(experiment)
     plain = methods.flatten(methods.freeze({"method": experiment.method}))
-    return Job(run, folder / run.name, settings, digest(settings, plain))
+    elsewhere = ""
+    if settings["data.root"] == "synthetic" and settings["data.format"] != "auto":
+        elsewhere = digest({**settings, "data.root": ""}, plain)
+    return Job(run, folder / run.name, settings, digest(settings, plain), elsewhere)
 
 
 def digest(settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> str:

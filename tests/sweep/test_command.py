@@ -304,3 +304,41 @@ def test_mistakes_show_before_anything_runs(sweep, order, capsys, words, message
     assert sweep(*words) == 2
     assert message in capsys.readouterr().err
     assert order() == []
+
+
+@pytest.mark.usefixtures("no_figure", "fake_main")
+def test_several_sweeps_run_one_after_the_other(sweep_file, order, tmp_path, capsys):
+    """Tables alone are made of those that have a run, here or published."""
+    other = sweep_file.with_name("second.toml")
+    other.write_text(sweep_file.read_text())
+    third = sweep_file.with_name("third.toml")
+    third.write_text(sweep_file.read_text())
+    both, out = [str(sweep_file), str(other)], ["--workdir", str(tmp_path / "out")]
+    assert command.run([*both, *out]) == 0
+    assert order()[:6] == NAMES
+    results = tmp_path / "configs" / "results"
+    results.mkdir(parents=True)
+    (results / "README.md").write_text(
+        "<!-- trial -->\n<!-- /trial -->\n<!-- second -->\n<!-- /second -->\n"
+    )
+    folders = ["--publish", str(tmp_path / "configs")]
+    assert command.run([*both, *out, *folders, "--table-only"]) == 0
+    before = (results / "README.md").read_text()
+    assert before.count("| BDE |") == 2
+    (results / "README.md").write_text(
+        "<!-- trial -->\n<!-- /trial -->\n<!-- second -->\n<!-- /second -->\n"
+    )
+    capsys.readouterr()
+    anew = ["--workdir", str(tmp_path / "nothing"), "--published", folders[1]]
+    words = [*both, str(third), *anew, *folders, "--table-only"]
+    assert command.run(words) == 0
+    assert (results / "README.md").read_text() == before
+    assert "third: nothing is done or published" in capsys.readouterr().err
+    assert order() == []
+
+
+@pytest.mark.parametrize("words", [["--run", "0"], ["--only", "bde"]])
+def test_of_several_sweeps_all_runs_are_meant(sweep_file, tmp_path, capsys, words):
+    both = [str(sweep_file), str(sweep_file), "--workdir", str(tmp_path)]
+    assert command.run([*both, *words]) == 2
+    assert f"{words[0]}: give one sweep alone" in capsys.readouterr().err

@@ -21,3 +21,23 @@ def test_a_record_comes_back_as_it_was(sweep_file, tmp_path):
     found, num_others = published.read(tmp_path, sweep, jobs)
     assert found == {one.run.name: one for one in written}
     assert num_others == 1
+
+
+def test_the_folder_of_images_need_not_be_given_again(sweep_file, tmp_path):
+    """Of a preset whose generated images are not the default ones."""
+    text = sweep_file.read_text().replace("ki67_bde:small", "pdl1_point:small")
+    sweep_file.write_text(text)
+    sweep = parse.read(sweep_file)
+    elsewhere = plan.expand(sweep, {"data.root": "folder"})
+    there = [state.prepare(run, tmp_path) for run in elsewhere]
+    here = [state.prepare(run, tmp_path) for run in plan.expand(sweep, {})]
+    assert all(a.digest != b.digest for a, b in zip(here, there, strict=True))
+    written = [
+        table.Record(job.run, {"F1": 0.5, "AP": None}, {table.CONFIG: job.digest})
+        for job in there
+    ]
+    (tmp_path / "results").mkdir()
+    table.write_csv(tmp_path / "results" / "trial.csv", sweep, written)
+    found, num_others = published.read(tmp_path, sweep, here)
+    assert (len(found), num_others) == (len(here), 0)
+    published.require_all(tmp_path, sweep, here, "advice")
