@@ -4,7 +4,8 @@ Each method is trained once undisturbed, and once killed (SIGKILL) at moments th
 drawn at random, each time resumed by the same command. The parameters in the end, the
 optimiser's state and the results must be the same bits on one CPU device, and nothing
 half-written may be left. The same for `--mode predict` and `--mode export`; then the
-cases of `tests.machine_faults`. Prints a table; 1 if anything differs.
+cases of `tests.machine_faults`. Prints a table; 1 if anything differs, or if fewer were
+killed than asked.
 """
 
 import argparse
@@ -49,13 +50,16 @@ def run(argv: Sequence[str]) -> int:
 def _case(
     name: str, folder: Path, number: int, rng: random.Random
 ) -> tuple[list[Killed], list[str]]:
-    if name in layouts.RUNS:
-        return killed_runs.kill_run(name, folder, number, rng)
     if name in machine_faults.CASES:
         return machine_faults.CASES[name](folder, rng)
-    trained = killing.straight(machine_faults.METHOD, folder.parent)
-    kills = {"predict": killed_runs.kill_predict, "export": killed_runs.kill_export}
-    return kills[name](trained, folder, number, rng)
+    if name in layouts.RUNS:
+        found, wrong = killed_runs.kill_run(name, folder, number, rng)
+    else:
+        trained = killing.straight(machine_faults.METHOD, folder.parent)
+        kills = {"predict": killed_runs.kill_predict, "export": killed_runs.kill_export}
+        found, wrong = kills[name](trained, folder, number, rng)
+    killed = sum(bool(one.where) for one in found)
+    return found, wrong + [f"killed {killed} times of {number}"] * (killed < number)
 
 
 class Table:

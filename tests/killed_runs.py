@@ -43,7 +43,7 @@ def moments(method: str, workdir: Path, rng: random.Random) -> list[Moment]:
     for pattern in _CHANGES.get(method, ()):
         found.append(Moment(f"change ({pattern})", has(pattern), 2.0))
     own = workdir / "checkpoints" / str(killing.last_step(method))
-    found.append(Moment("evaluate", lambda _, files: own in files, 2.0))
+    found.append(Moment("evaluate", lambda _, files: own in files, 1.0))
     return found
 
 
@@ -64,9 +64,10 @@ def kill_run(
     all_of_them = [
         one for one in moments(method, killed, rng) if one.name.startswith(names)
     ]
-    chosen = sorted(rng.sample(range(len(all_of_them)), min(number, len(all_of_them))))
+    chosen = rng.sample(range(len(all_of_them)), min(number, len(all_of_them)))
+    chosen += rng.choices(range(2), k=number - len(chosen))  # these come at each start
     found = []
-    for moment in (all_of_them[index] for index in chosen):
+    for moment in (all_of_them[index] for index in sorted(chosen)):
         wait_s = rng.uniform(0, moment.later_s)
         if not kill_at(killing.command(method, killed), killed, moment, wait_s):
             found.append(Killed(moment.name, ""))
@@ -100,24 +101,21 @@ def kill_predict(
 
     finish(of(outputs[0]))
     found = []
-    counts = sorted(rng.sample(range(1, _NUM_IMAGES), max(number - 1, 1)))
+    counts = sorted(rng.sample(range(1, _NUM_IMAGES - 1), max(number - 1, 1)))
     several = [Moment("start", lambda *_: True, 8.0)]
+
+    def done() -> int:
+        """Images, also of earlier starts."""
+        return len(list(outputs[1].rglob("*.overlay.png")))
+
     for count in counts:
-        several.append(
-            Moment(
-                f"image {count}",
-                lambda _, files, count=count: (
-                    sum(path.name.endswith(".overlay.png") for path in files) >= count
-                ),
-                0.05,
-            )
-        )
+        reached = lambda *_, count=count: done() >= count  # noqa: E731
+        several.append(Moment(f"image {count}", reached, 0.05))
     for moment in several[:number]:
-        was = len(list(outputs[1].rglob("*.overlay.png"))) if outputs[1].exists() else 0
         ended = not kill_at(
             of(outputs[1]), outputs[1], moment, rng.uniform(0, moment.later_s)
         )
-        found.append(Killed(moment.name, "" if ended else f"after {was} images"))
+        found.append(Killed(moment.name, "" if ended else f"after {done()} images"))
     killing.age(outputs[1])
     finish(of(outputs[1]))
     wrong = list(killing.half_written(outputs[1]))

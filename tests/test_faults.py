@@ -6,12 +6,15 @@ test_main, those with stages in test_prior, pseudo_masks and rounds.
 """
 
 import json
+from pathlib import Path
 import random
 
 import numpy as np
+from PIL import Image
 import pytest
 
-from tests import killed_runs, killing
+from tests import faults, killed_runs, killing
+from tests.killing import Killed
 
 
 @pytest.mark.slow
@@ -27,6 +30,46 @@ def test_a_killed_run_ends_with_the_same_bits(method, moment, tmp_path):
     assert killed.moment.startswith(moment)
     assert killed.where, "it had ended"
     assert not wrong
+
+
+@pytest.mark.parametrize(("number", "failed"), [(2, 0), (3, 1)])
+def test_a_kill_that_did_not_come_is_a_failure(monkeypatch, number, failed):
+    found = [Killed("start", "step 2"), Killed("save", "step 4"), Killed("late", "")]
+    monkeypatch.setattr(killed_runs, "kill_run", lambda *_: (found, []))
+    assert faults.run(["--only", "vicar", "--moments", str(number)]) == failed
+
+
+def test_predictions_are_killed_after_as_many_images_as_said(tmp_path, monkeypatch):
+    """Also of starts that go on from where an earlier one was killed."""
+    output, moments = tmp_path / "killed", []
+
+    def draw(folder):
+        folder.mkdir(exist_ok=True)
+        number = len(list(folder.iterdir()))
+        Image.new("L", (2, 2)).save(folder / f"{number}.overlay.png")
+
+    def kill_at(_, folder, moment, wait_s):
+        assert 0 <= wait_s <= moment.later_s
+        moments.append(moment)
+        while not moment.reached("", []):
+            draw(folder)
+        return True
+
+    def finish(arguments):
+        folder = Path(arguments[arguments.index("--output") + 1])
+        while not folder.exists() or len(list(folder.iterdir())) < 12:
+            draw(folder)
+
+    monkeypatch.setattr(killed_runs, "_SIZE_HW", (32, 48))
+    monkeypatch.setattr(killed_runs, "kill_at", kill_at)
+    monkeypatch.setattr(killed_runs, "finish", finish)
+    found, wrong = killed_runs.kill_predict(tmp_path, tmp_path, 4, random.Random(1))
+    assert not wrong
+    assert [one.where for one in found] == [
+        "after 0 images",
+        *(f"after {one.name.partition(' ')[2]} images" for one in moments[1:]),
+    ]
+    assert len(list(output.iterdir())) == 12
 
 
 def test_half_written_files_are_seen(tmp_path):
