@@ -3,9 +3,10 @@
 Li et al., A Robust Training Method for Pathological Cellular Detector via Spatial Loss
 Calibration, 2021: a feature pyramid detector whose loss on unmatched boxes is weighted
 by the Boxes Density Energy. Differs: torchvision's backbone (see `nn.resnet`), RoIAlign
-by default; see also `losses.density`, `losses.calibration`. Layer-wise gradients
-(section 5) are analysed by `study.gradients`. Rounds of pseudo labels, `rounds.rounds`,
-are an extension.
+by default; see also `losses.density`, `losses.calibration`. Controls of it and later
+losses for the same boxes are in `losses.unmatched`, `risk` and `mining`, rounds of
+pseudo labels in `rounds.rounds`: extensions. Gradients by layer (section 5) are analysed
+by `study.gradients`.
 """
 
 import functools

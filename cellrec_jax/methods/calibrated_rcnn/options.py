@@ -156,12 +156,15 @@ class LossOptions(CalibrationOptions, MiningOptions):
 
     def _check_idle(self) -> None:
         """Refuses options of what was not chosen, with a `ConfigError`."""
-        bde = self.calibration == "bde" and not self.literal
+        energies = self.calibration == "bde" and not self.literal
+        wanted = "literal=false" if self.literal else "calibration=bde"
+        kernel, score = self.energy == "kernel", self.energy == "score"
         soft = self.calibration == "soft_sampling"
         recalibrated = self.calibration == "recalibrated"
         acts = {
-            "energy_order": (bde, "calibration=bde"),
-            "kernel_px": (bde and self.energy == "kernel", "energy=kernel"),
+            "energy_order": (energies, wanted),
+            "kernel_px": (energies and kernel, wanted if kernel else "energy=kernel"),
+            "energy_boxes": (not score, "energy=density"),
             "soft_by": (soft, "calibration=soft_sampling"),
             "soft_least": (soft, "calibration=soft_sampling"),
             "soft_reach": (soft and self.soft_by == "distance", "soft_by=distance"),

@@ -44,7 +44,9 @@ def test_pretrained_weights_keep_their_norms_and_stem():
     ("loss", "message"),
     [
         ({"calibration": "constant", "energy_order": "inverse"}, "calibration=bde"),
-        ({"literal": True, "energy_order": "permuted"}, "loss.energy_order=permuted"),
+        ({"literal": True, "energy_order": "inverse"}, "without loss.literal=false"),
+        ({"energy": "kernel", "calibration": "plain", "kernel_px": 3.0}, "tion=bde"),
+        ({"energy": "score", "energy_boxes": "proposals"}, "without loss.energy="),
         ({"kernel_px": 3.0}, "without loss.energy=kernel"),
         ({"soft_least": 0.1}, "without loss.calibration=soft_sampling"),
         (

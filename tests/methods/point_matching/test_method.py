@@ -276,3 +276,16 @@ def test_overfits_one_real_image(overfit, real_image, f1_on):
     params, state, _ = overfit(method, real_image, config, steps=250)
     decode = Decode(jnp.full(2, 0.5), jnp.zeros(()))
     assert f1_on(method, (params, state), real_image, decode) >= 0.95
+
+
+def test_weights_of_points_warm_up(rng, tiny_batch):
+    loss = {"calibration": "constant", "constant_weight": 0.2, "warmup": 0.5}
+    method = build(TINY, loss)
+    weights = _weights(method, rng)
+    run = jit(lambda step: method.loss_fn(
+        *weights, tiny_batch, jax.random.key(0), Progress(step, 8)
+    ))  # fmt: skip
+    for step, expected in ((0, 1.0), (2, 0.6), (4, 0.2), (7, 0.2)):
+        _, (_, metrics) = run(jnp.int32(step))
+        total, count = metrics["negative_weight"]
+        np.testing.assert_allclose(total / count, expected, rtol=1e-4)
