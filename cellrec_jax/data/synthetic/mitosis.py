@@ -3,7 +3,8 @@
 Mitoses are ragged clumps and plates of chromatin without a membrane, in cells whose
 cytoplasm is clear; one in division's end is two plates and one cell. Nuclei of the
 tumour, lymphocytes, spindle nuclei and look-alikes of mitoses (pyknotic nuclei, smooth
-and round in shrunken pink cells, and dark intact ones) are not annotated. An image is a
+and round in cells that are often pink, dark intact ones, crushed ones) are not
+annotated. An image is a
 function of (seed, index) alone.
 
 Made for Li et al., A Robust Training Method for Pathological Cellular Detector via
@@ -32,7 +33,7 @@ _DENSEST = 1.7  # optical density of chromatin where clumps lie on each other
 _TINTS = np.array([[0.0, 0.0, 0.05], [0.02, 0.0, 0.05]])
 _MARGIN_UM = 9.0  # between a mitosis and the border, if the image has so much room
 _ENCLOSED_UM = 4.0  # half of the widest gap that belongs to a figure
-_LOOKALIKES_PER_MM2 = 260.0
+_LOOKALIKES_PER_MM2 = 500.0
 _STROMA = {
     "lymphocyte": layout_lib.Kind(0.35, (2.3, 2.0), (0.6, 1.1), (0.0, 0.05), 0.3),
     "spindle": layout_lib.Kind(0.7, (6.0, 1.4), (0.35, 0.9), (0.0, 0.05), 0.35),
@@ -193,32 +194,62 @@ def _mitosis(
         if kind == "plates":
             centers = np.concatenate([0.8 * plate - (gap, 0), 0.8 * plate + (gap, 0)])
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-    dense = rng.uniform(0.6, 1.2) * slide.haematoxylin
+    dense = rng.uniform(0.45, 1.1) * slide.haematoxylin
     clumps = [
         _clump(rng, center_yx + offset / mpp, dense, 1.15, (0.12, 0.3), mpp)
         for offset in centers @ turn
     ]
-    reach = rng.uniform(7.0, 9.0) / mpp
-    return Figure(_pair(center_yx), clumps, reach, rng.uniform(0.3, 0.65))
+    reach = rng.uniform(6.0, 9.0) / mpp
+    return Figure(_pair(center_yx), clumps, reach, rng.uniform(0.4, 0.9))
 
 
 def _lookalike(
     rng: np.random.Generator, center_yx: np.ndarray, slide: Slide, mpp: float
 ) -> Figure:
-    """A pyknotic nucleus, perhaps in pieces, in a pink cell; or a dark intact one."""
-    if rng.uniform() < 0.4:
-        nucleus = _nucleus(rng, center_yx, slide, 0.3, mpp)
-        dark = rng.uniform(0.9, 1.4) * slide.haematoxylin
-        clumps = [nucleus._replace(haematoxylin=dark, grain=0.3)]
-        return Figure(_pair(center_yx), clumps, 1.0 / mpp, 1.0)
-    dense = rng.uniform(0.9, 1.6) * slide.haematoxylin
-    whole = _clump(rng, center_yx, dense, rng.uniform(1.6, 2.5), (0.01, 0.04), mpp)
+    """What is taken for a mitosis and is none."""
+    make = (_pyknotic, _dark_nucleus, _crushed)[rng.choice(3, p=[0.35, 0.4, 0.25])]
+    return make(rng, center_yx, slide, mpp)
+
+
+def _pyknotic(
+    rng: np.random.Generator, center_yx: np.ndarray, slide: Slide, mpp: float
+) -> Figure:
+    """A shrunken smooth nucleus, perhaps in pieces, in a cell that is often pink."""
+    dense = rng.uniform(0.8, 1.6) * slide.haematoxylin
+    whole = _clump(rng, center_yx, dense, rng.uniform(1.6, 2.6), (0.01, 0.06), mpp)
     pieces = [
-        _clump(rng, center_yx + offset / mpp, dense, 0.7, (0.01, 0.04), mpp)
-        for offset in rng.normal(0, 2.6, (rng.choice([0, 0, 1, 2, 3]), 2))
+        _clump(rng, center_yx + offset / mpp, dense, 0.8, (0.01, 0.06), mpp)
+        for offset in rng.normal(0, 2.4, (rng.choice([0, 0, 1, 2, 3]), 2))
     ]
-    reach = rng.uniform(3.6, 5.0) / mpp
-    return Figure(_pair(center_yx), [whole, *pieces], reach, rng.uniform(1.3, 2.2))
+    reach = rng.uniform(3.6, 6.5) / mpp
+    return Figure(_pair(center_yx), [whole, *pieces], reach, rng.uniform(0.7, 2.0))
+
+
+def _dark_nucleus(
+    rng: np.random.Generator, center_yx: np.ndarray, slide: Slide, mpp: float
+) -> Figure:
+    """An intact nucleus, small, dark and of uneven outline."""
+    nucleus = _nucleus(rng, center_yx, slide, 0.3, mpp)
+    dark = nucleus._replace(
+        radii=tuple(rng.uniform(0.6, 0.95) * np.array(nucleus.radii)),
+        roughness=rng.uniform(0.05, 0.16),
+        haematoxylin=rng.uniform(0.8, 1.4) * slide.haematoxylin,
+        rim=0.0,
+    )
+    reach = rng.uniform(5.0, 8.0) / mpp
+    return Figure(_pair(center_yx), [dark], reach, rng.uniform(0.6, 1.2))
+
+
+def _crushed(
+    rng: np.random.Generator, center_yx: np.ndarray, slide: Slide, mpp: float
+) -> Figure:
+    """A dark streak as long as a plate, of smoother outline."""
+    dense = rng.uniform(0.8, 1.5) * slide.haematoxylin
+    streak = _clump(rng, center_yx, dense, 1.0, (0.06, 0.14), mpp)
+    radii = (rng.uniform(3.0, 5.0) / mpp, rng.uniform(0.9, 1.5) / mpp)
+    reach = rng.uniform(5.0, 8.0) / mpp
+    clumps = [streak._replace(radii=radii)]
+    return Figure(_pair(center_yx), clumps, reach, rng.uniform(0.6, 1.2))
 
 
 def _clump(

@@ -66,7 +66,7 @@ def test_mitoses_are_dark_in_clear_cells(images):
         near.append(np.median(density[(away > 6) & (away < 14)]))
         rest.append(np.mean(density[away > 40]))
     assert np.mean(dark) > 2.5 * np.mean(rest)
-    assert np.mean(near) < 0.6 * np.mean(rest)
+    assert np.mean(near) < 0.8 * np.mean(rest)
 
 
 def test_outlines_of_mitoses_are_ragged_and_of_pyknotic_nuclei_smooth():
@@ -74,7 +74,7 @@ def test_outlines_of_mitoses_are_ragged_and_of_pyknotic_nuclei_smooth():
     rng = np.random.default_rng(0)
     place, slide = np.array([60.0, 70.0]), mitosis.Slide(1.0, 1.0)
     shapes: dict[str, list[float]] = {"mitosis": [], "look-alike": []}
-    for kind, make in (("mitosis", mitosis._mitosis), ("look-alike", _pyknotic)):
+    for kind, make in (("mitosis", mitosis._mitosis), ("look-alike", _whole)):
         for _ in range(30):
             canvas = mitosis.nuclei_lib.make_canvas(rng, (120, 140), mitosis.MPP)
             inside = mitosis._draw_figure(
@@ -85,21 +85,20 @@ def test_outlines_of_mitoses_are_ragged_and_of_pyknotic_nuclei_smooth():
     assert np.quantile(shapes["mitosis"], 0.2) > np.quantile(shapes["look-alike"], 0.8)
 
 
-def _pyknotic(*arguments):
-    """The main piece of a look-alike in a shrunken pink cell."""
-    figure = mitosis._lookalike(*arguments)
-    while figure.eosin <= 1:
-        figure = mitosis._lookalike(*arguments)
+def _whole(*arguments):
+    """The main piece of a pyknotic nucleus."""
+    figure = mitosis._pyknotic(*arguments)
     return figure._replace(clumps=figure.clumps[:1])
 
 
-def test_lookalikes_have_no_mask_and_pink_or_common_cells():
+def test_cells_of_mitoses_are_clearer_than_those_of_most_lookalikes():
     rng = np.random.default_rng(0)
     place, slide = np.array([60.0, 70.0]), mitosis.Slide(1.0, 1.0)
-    found = [mitosis._lookalike(rng, place, slide, mitosis.MPP) for _ in range(40)]
-    assert {figure.eosin >= 1 for figure in found} == {True}
-    made = [mitosis._mitosis(rng, place, slide, mitosis.MPP) for _ in range(40)]
-    assert {figure.eosin < 0.7 for figure in made} == {True}
+    others = [mitosis._lookalike(rng, place, slide, mitosis.MPP) for _ in range(60)]
+    made = [mitosis._mitosis(rng, place, slide, mitosis.MPP) for _ in range(60)]
+    assert max(figure.eosin for figure in made) < 1
+    pairs = np.array([[a.eosin < b.eosin for b in others] for a in made])
+    assert 0.75 < pairs.mean() < 1  # most, but not all
     canvas = mitosis.nuclei_lib.make_canvas(rng, (120, 140), mitosis.MPP)
     canvas.dab[...] = 0.2
     mitosis._draw_figure(rng, canvas, made[0])
