@@ -53,17 +53,17 @@ def known(detectors, tmp_path_factory):
 def test_counts_at_a_threshold_and_at_the_runs_own(known):
     found, cells = known
     runs = {label: [workdir] for label, workdir in found.items()}
-    (plain, bde) = panels.read(runs, "5", 0.6)
+    (plain, bde) = panels.read(runs, "7", 0.6)
     assert (plain.label, bde.label, plain.keep_rate) == ("plain", "BDE", 0.5)
     (row, _) = panels.rows([plain, bde])
-    number = len(cells["5"])
+    number = len(cells["7"])
     assert (row["cells"], row["found"]) == (number, 1)
     assert (row["missed"], row["false"]) == (number - 1, 1)
-    low = panels.read({"BDE": [found["BDE"]]}, "5", 0.4)
+    low = panels.read({"BDE": [found["BDE"]]}, "7", 0.4)
     assert panels.rows(low)[0]["found"] == 2
-    high = panels.read({"BDE": [found["BDE"]]}, "5", 0.8)
+    high = panels.read({"BDE": [found["BDE"]]}, "7", 0.8)
     assert panels.rows(high)[0]["false"] == 0
-    (own,) = panels.read({"BDE": [found["BDE"]]}, "5", 0.0)
+    (own,) = panels.read({"BDE": [found["BDE"]]}, "7", 0.0)
     points = np.array([0.9, 0.5, 0.7]) >= own.threshold
     assert len(own.points_yx) == points.sum()
     centers = (plain.boxes_yxyx[:, :2] + plain.boxes_yxyx[:, 2:]) / 2
@@ -71,7 +71,7 @@ def test_counts_at_a_threshold_and_at_the_runs_own(known):
         plain.boxes_yxyx[:, 2:] < (96, 128)
     ).all(1)
     assert inside.any()
-    np.testing.assert_allclose(centers[inside], cells["5"][inside], atol=1e-3)
+    np.testing.assert_allclose(centers[inside], cells["7"][inside], atol=1e-3)
 
 
 @pytest.mark.slow
