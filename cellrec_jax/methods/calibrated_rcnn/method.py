@@ -5,8 +5,8 @@ Calibration, 2021: a feature pyramid detector whose loss on unmatched boxes is w
 by the Boxes Density Energy. Differs: torchvision's backbone (see `nn.resnet`), RoIAlign
 by default; see also `losses.density`, `losses.calibration`. Controls of it and later
 losses for the same boxes are in `losses.unmatched`, `risk` and `mining`, rounds of
-pseudo labels in `rounds.rounds`: extensions. Gradients by layer (section 5) are analysed
-by `study.gradients`.
+pseudo labels in `rounds.rounds`: extensions. Gradients by layer (section 5): see
+`study.gradients`.
 """
 
 import functools
