@@ -1,9 +1,8 @@
 """`python -m cellrec_jax.study NAME RUN ...`: what finished work directories show."""
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 import functools
-import glob
 from pathlib import Path
 import sys
 from typing import Any
@@ -22,6 +21,7 @@ from cellrec_jax.study import (
     panels,
     prior,
     radii,
+    tables,
     thresholds,
 )
 
@@ -103,41 +103,41 @@ def _drawn_from(add: Callable[..., Any]) -> None:
 
 
 def _prior(flags: argparse.Namespace) -> None:
-    _table(flags, lambda one: prior.judge(one, flags.images), prior.COLUMNS)
+    tables.of_each(flags, lambda one: prior.judge(one, flags.images), prior.COLUMNS)
 
 
 def _decoders(flags: argparse.Namespace) -> None:
-    (run,) = _single(flags.runs).values()
+    (run,) = tables.single(flags.runs).values()
     decoders.draw(flags.out, run, flags.image)
 
 
 def _changes(flags: argparse.Namespace) -> None:
-    named = _single(flags.runs)
+    named = tables.single(flags.runs)
     if len(named) < 2:
         raise errors.ConfigError(f"{next(iter(named))}: give the two runs two labels")
     compared = changes.compare(*named.values())
     rows = [
         {"class": name, **kinds} for name, kinds in changes.totals(compared).items()
     ]
-    _show(rows, list(rows[0]))
+    tables.show(rows, list(rows[0]))
     before, after = named
     changes.draw(flags.out, compared, (before, after))
 
 
 def _radii(flags: argparse.Namespace) -> None:
-    areas = radii.draw(flags.out, _named(flags.runs), flags.class_name)
+    areas = radii.draw(flags.out, tables.named(flags.runs), flags.class_name)
     rows = [{"area": label, **measures} for label, measures in areas.items()]
-    _show(rows, ("area", *radii.MEASURES))
+    tables.show(rows, ("area", *radii.MEASURES))
 
 
 def _curves(flags: argparse.Namespace) -> None:
     if flags.runs and not flags.name:
         raise errors.ConfigError("give --name SERIES, such as train/loss")
     measured = functools.partial(curves.measure, name=flags.name)
-    found = _measured(flags, measured, curves.COLUMNS)
+    found = tables.measured(flags, measured, curves.COLUMNS)
     curves.draw(flags.out, found)
     if rows := curves.crossings(found):
-        _show(rows, curves.CROSSING_COLUMNS)
+        tables.show(rows, curves.CROSSING_COLUMNS)
 
 
 def _thresholds(flags: argparse.Namespace) -> None:
@@ -145,21 +145,21 @@ def _thresholds(flags: argparse.Namespace) -> None:
     _require_some(flags, "draws")
     options: dict[str, Any] = {"num_draws": flags.draws, "num_full": flags.full}
     compare = functools.partial(thresholds.compare, shares=shares, **options)
-    _table(flags, compare, thresholds.COLUMNS)
+    tables.of_each(flags, compare, thresholds.COLUMNS)
 
 
 def _energies(flags: argparse.Namespace) -> None:
     _require_some(flags, "draws")
     measure = functools.partial(energies.measure, draws=flags.draws)
-    measured = functools.partial(_each, measure)
-    rows = _measured(flags, measured, energies.COLUMNS)
+    measured = functools.partial(tables.each, measure)
+    rows = tables.measured(flags, measured, energies.COLUMNS)
     energy_figure.draw(flags.out, rows)
-    _show([_shown(row) for row in rows], energies.COLUMNS)
+    tables.show([tables.shown(row) for row in rows], energies.COLUMNS)
     if flags.table:
         return
     drawn = {
         run if len(runs) > 1 else label: energies.panels(run, flags.image)
-        for label, runs in _named(flags.runs).items()
+        for label, runs in tables.named(flags.runs).items()
         for run in runs
     }
     for label, own in drawn.items():
@@ -170,31 +170,22 @@ def _energies(flags: argparse.Namespace) -> None:
 
 
 def _panels(flags: argparse.Namespace) -> None:
-    found = panels.read(_named(flags.runs), flags.image, flags.threshold)
+    found = panels.read(tables.named(flags.runs), flags.image, flags.threshold)
     panels.draw(flags.out, found)
     rows = panels.rows(found)
-    io_table.write_rows(_beside(flags.out), rows, panels.COLUMNS)
-    _show(rows, panels.COLUMNS)
+    io_table.write_rows(tables.beside(flags.out), rows, panels.COLUMNS)
+    tables.show(rows, panels.COLUMNS)
 
 
 def _gradients(flags: argparse.Namespace) -> None:
     _require_some(flags, "chunk")
     options = {"loss": flags.loss, "num_images": flags.images, "chunk": flags.chunk}
     measure = functools.partial(gradients.measure, **options)
-    measured = functools.partial(_each, measure)
-    rows = _measured(flags, measured, gradients.COLUMNS)
+    measured = functools.partial(tables.each, measure)
+    rows = tables.measured(flags, measured, gradients.COLUMNS)
     compared = gradients.compare(rows)
     gradient_figure.draw(flags.out, compared, gradients.layer_names(rows))
-    _show(gradients.shares(compared), gradients.SHARE_COLUMNS)
-
-
-def _each(
-    rows_of: Callable[..., Sequence[Mapping[str, Any]]],
-    named: Mapping[str, Sequence[str]],
-) -> list[Mapping[str, Any]]:
-    """Rows of one work directory after the other."""
-    pairs = [(label, one) for label, runs in named.items() for one in runs]
-    return [row for label, one in pairs for row in rows_of(label, one)]
+    tables.show(gradients.shares(compared), gradients.SHARE_COLUMNS)
 
 
 def _require_some(flags: argparse.Namespace, name: str) -> None:
@@ -203,63 +194,12 @@ def _require_some(flags: argparse.Namespace, name: str) -> None:
         raise errors.ConfigError(f"--{name} {number}: give 1 or more")
 
 
-def _measured(
-    flags: argparse.Namespace,
-    rows_of: Callable[[Mapping[str, Sequence[str]]], Sequence[Mapping[str, Any]]],
-    columns: Sequence[str],
-) -> list[dict[str, str]]:
-    """Rows as text: of all work directories, by label, or of `--from`.
-
-    Writes those of runs beside the figure.
-    """
-    table = flags.table
-    if bool(table) == bool(flags.runs):
-        raise errors.ConfigError("give work directories, or --from FILE.csv")
-    if not table:
-        table = _beside(flags.out)
-        io_table.write_rows(table, rows_of(_named(flags.runs)), columns)
-    found = io_table.read_rows(table)
-    if not found or tuple(found[0]) != tuple(columns):
-        raise errors.ConfigError(
-            f"--from {table}: is no table of this command, of {', '.join(columns)}"
-        )
-    return found
-
-
 def _drops(flags: argparse.Namespace) -> None:
     if flags.draws < 1:
         raise errors.ConfigError(f"--draws {flags.draws}: give 1 or more")
     rates: dict[str, Any] = {"sparse": flags.sparse, "full": flags.full}
-    rows = drops.compare(_named(flags.runs), num_bootstrap=flags.draws, **rates)
-    _write(flags, rows, drops.COLUMNS)
-
-
-def _beside(figure: Path) -> Path:
-    """Where the table of a figure is written."""
-    if figure.suffix == ".csv":
-        raise errors.ConfigError(f"--out {figure}: give FILE.png, of the figure")
-    return figure.with_suffix(".csv")
-
-
-def _table(
-    flags: argparse.Namespace,
-    rows_of: Callable[[str], Sequence[Mapping[str, Any]]],
-    columns: Sequence[str],
-) -> None:
-    """Shows the rows of all runs, and writes them where it is asked for."""
-    runs = [one for found in _named(flags.runs).values() for one in found]
-    _write(flags, [row for one in runs for row in rows_of(one)], columns)
-
-
-def _write(
-    flags: argparse.Namespace,
-    rows: Sequence[Mapping[str, Any]],
-    columns: Sequence[str],
-) -> None:
-    """Shows rows, and writes them where it is asked for."""
-    _show(rows, columns)
-    if flags.out:
-        io_table.write_rows(flags.out, rows, columns)
+    rows = drops.compare(tables.named(flags.runs), num_bootstrap=flags.draws, **rates)
+    tables.write(flags, rows, drops.COLUMNS)
 
 
 def _share(word: str) -> float:
@@ -270,61 +210,6 @@ def _share(word: str) -> float:
     if not 0 < share < 1:
         raise errors.ConfigError(f"--shares {word}: give parts in (0, 1), such as 0.1")
     return share
-
-
-def _named(words: Sequence[str]) -> dict[str, list[str]]:
-    """Label -> work directories; ConfigError for a pattern that nothing fits."""
-    named: dict[str, list[str]] = {}
-    for word in words:
-        label, found = word, _folders(word)  # names of sweeps' folders have "=" in them
-        if not found and "=" in word:
-            label, _, pattern = word.partition("=")
-            found = _folders(pattern)
-        if not found:
-            raise errors.ConfigError(f"{word}: there is no such work directory")
-        named.setdefault(label, []).extend(found)
-    return named
-
-
-def _folders(pattern: str) -> list[str]:
-    return sorted(glob.glob(str(Path(pattern).expanduser())))
-
-
-def _single(words: Sequence[str]) -> dict[str, str]:
-    """Label -> its one work directory; ConfigError where a pattern fits several."""
-    named = _named(words)
-    for label, found in named.items():
-        if len(found) > 1:
-            raise errors.ConfigError(
-                f"{label}: {len(found)} work directories ({', '.join(found)}); give one"
-            )
-    return {label: found[0] for label, found in named.items()}
-
-
-def _show(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
-    """Prints a Markdown table."""
-    lines = [columns, ["---"] * len(columns)]
-    lines += [[_text(row[column]) for column in columns] for row in rows]
-    for line in lines:
-        print(f"| {' | '.join(line)} |", flush=True)  # noqa: T201
-
-
-def _shown(row: Mapping[str, str]) -> dict[str, Any]:
-    """A row of a table that was read: fractions as numbers, nothing as None."""
-    return {key: _fraction(value) if value else None for key, value in row.items()}
-
-
-def _fraction(value: str) -> float | str:
-    try:
-        return value if value.isdecimal() else float(value)
-    except ValueError:
-        return value
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.3f}"
-    return "-" if value is None else str(value)
 
 
 def cli() -> None:
