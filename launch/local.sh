@@ -5,16 +5,18 @@
 #   --restarts N      how often all start again after one has died (default 3)
 #   PYTHON=python3    the interpreter that has cellrec_jax
 #   GRACE_S=10        seconds that processes have to end in, after one died
-# and, after these two flags, those of python -m cellrec_jax.main, always with --workdir:
+# and the flags of python -m cellrec_jax.main, always with --workdir:
 #
 #   launch/local.sh --processes 2 --config ki67_bde:demo --workdir runs/demo
 #
 # Says which process died and how. Ctrl-C and SIGTERM reach all, which save and end with
-# 130 or 143; the same command goes on. Needs bash 4.4.
+# 130 or 143; the same command goes on. What ends with 1 in its first minute starts
+# nothing again: its error would come again. Needs bash 4.4.
 set -uo pipefail
 set -m # each process is a group of its own: the terminal's Ctrl-C comes from here, once
 
-say() { echo "local.sh: $*" >&2; }
+exec 3>&2
+say() { echo "local.sh: $*" >&3; }
 usage() {
   say "$1"
   exit 2
@@ -34,18 +36,35 @@ if ((gpus)) && [[ -v CUDA_VISIBLE_DEVICES ]]; then
   done
 fi
 processes=$((gpus > 1 ? gpus : 1))
-restarts=3
-while [[ ${1-} == --processes || ${1-} == --restarts ]]; do
-  [[ ${2-} =~ ^[0-9]+$ ]] || usage "$1 ${2-}: give a number"
-  if [[ $1 == --processes ]]; then processes=$2; else restarts=$2; fi
-  shift 2
+restarts=3 words=()
+while (($#)); do
+  case $1 in
+  -h | --help)
+    sed -n '2,/^set/s/^# \{0,1\}//p' "$0"
+    exit
+    ;;
+  --processes=* | --restarts=*)
+    set -- "${1%%=*}" "${1#*=}" "${@:2}"
+    continue
+    ;;
+  --processes | --restarts)
+    [[ ${2-} =~ ^[0-9]+$ ]] || usage "$1 ${2-}: give a number"
+    if [[ $1 == --processes ]]; then processes=$2; else restarts=$2; fi
+    shift
+    ;;
+  *) words+=("$1") ;;
+  esac
+  shift
 done
+set -- "${words[@]}"
 ((processes > 0)) || usage "--processes $processes: give 1 or more"
 ((gpus == 0 || processes <= gpus)) ||
   usage "--processes $processes: nvidia-smi and CUDA_VISIBLE_DEVICES show $gpus; give fewer"
 [[ " $*" == *" --workdir"* ]] || usage "give --workdir DIR, where a restart goes on"
 
 python=${PYTHON:-python3}
+reason=$("$python" -c 'import cellrec_jax' 2>&1) ||
+  usage "$python: ${reason##*$'\n'}; PYTHON= names the interpreter that has cellrec_jax"
 declare -A ids # pid of a process that runs -> its number
 stopping=""    # the signal that asked for the end
 
@@ -59,7 +78,7 @@ trap 'forward TERM' TERM HUP
 start() {
   local port id
   port=$("$python" -c 'import socket; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1])') ||
-    usage "$python does not start; name another by PYTHON="
+    usage "$python finds no free port on 127.0.0.1"
   for ((id = 0; id < processes; id++)); do
     (
       if ((processes > 1)); then
@@ -67,7 +86,7 @@ start() {
         export JAX_NUM_PROCESSES=$processes JAX_PROCESS_ID=$id
         if ((gpus)); then export JAX_LOCAL_DEVICE_IDS=$id; fi
       fi
-      exec "$python" -m cellrec_jax.main "$@" </dev/null
+      exec "$python" -m cellrec_jax.main "$@" </dev/null 3>&-
     ) &
     ids[$!]=$id
   done
@@ -95,7 +114,8 @@ stop_others() {
 
 # Waits for all; `code` is 0, or that of the first which did not end well, but 2 of any:
 # one may find alone that the usage is wrong, of which the others die. Asks each in
-# turn: `wait -n` passes over those that ended while the shell did something else.
+# turn: `wait -n` passes over those that ended while the shell did something else. To
+# be called without stderr, where bash tells of jobs that were killed.
 finish() {
   local pid
   code=0
@@ -122,10 +142,15 @@ ended() {
 signal() { if (($1 > 128)); then echo " (signal $(kill -l "$1"))"; fi; }
 
 for ((attempt = 0; ; attempt++)); do
+  begun=$SECONDS
   start "$@"
-  finish
+  finish 2>/dev/null
   case $code in 0 | 2 | 130 | 143) exit "$code" ;; esac
   [[ $stopping ]] && exit "$code"
+  if ((code == 1 && SECONDS - begun < 60)); then
+    say "starts nothing again, as it ended at once; mend what the error above says"
+    exit "$code"
+  fi
   if ((attempt >= restarts)); then
     say "gives up after $restarts restarts; repeat the command to go on"
     exit "$code"

@@ -103,6 +103,7 @@ def test_a_death_is_told_and_all_start_again(local, notes):
     popen = local([first, {"0": 0, "1": 0, "2": 0}], "--processes", "3")
     _, said = popen.communicate(timeout=30)
     assert popen.returncode == 0
+    assert all(line.startswith("local.sh: ") for line in said.splitlines())
     assert "process 1 of 3 ended with 137 (signal KILL)" in said
     assert "starts all again from what is saved (1 of 3)" in said
     assert [found["got"] for found in notes("got")] in ([], [[signal.SIGTERM]])
@@ -123,11 +124,31 @@ def test_what_starts_nothing_again(local, notes, code):
 
 
 def test_restarts_end(local, notes):
-    popen = local([{"0": 1}] * 3, "--restarts", "1", "--processes", "1")
+    popen = local([{"0": 134}] * 3, "--restarts=1", "--processes=1")
     _, said = popen.communicate(timeout=30)
-    assert popen.returncode == 1
+    assert popen.returncode == 134
     assert "gives up after 1 restarts" in said
     assert [one["told"] for one in notes("words")] == [[None] * 3] * 2
+
+
+def test_an_error_at_the_start_is_not_repeated(local, notes):
+    popen = local([{"0": 1, "1": "wait"}], "--processes", "2")
+    _, said = popen.communicate(timeout=30)
+    assert popen.returncode == 1
+    assert "starts nothing again" in said
+    assert len(notes("words")) == 2
+
+
+def test_flags_stand_anywhere(environment, local, notes, tmp_path):
+    del local  # has put the program there
+    done = subprocess.run(
+        ["bash", SCRIPT, *RUN, "--restarts", "0", "--processes=2"],
+        env=environment | {"PYTHON": "python", "CODES": '[{"0": 134, "1": 134}]'},
+        cwd=tmp_path,
+        check=False,
+    )
+    assert done.returncode == 134
+    assert [one["words"] for one in notes("words")] == [RUN] * 2
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -176,6 +197,7 @@ def test_wrong_usage_of_one_starts_nothing_again(local, notes, codes):
     ("words", "said"),
     [
         (["--processes", "two", *RUN], "--processes two: give a number"),
+        (["--processes=2x", *RUN], "--processes 2x: give a number"),
         (["--processes", "0", *RUN], "--processes 0: give 1 or more"),
         (["--config", "a"], "give --workdir DIR"),
     ],
@@ -184,3 +206,15 @@ def test_mistakes(programs, words, said):
     done = programs.run("local.sh", *words)
     assert done.returncode == 2
     assert said in done.stderr
+
+
+def test_a_python_without_the_package(programs, tmp_path):
+    python = tmp_path / "bin" / "other"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} -S -E "$@"\n')
+    python.chmod(0o755)
+    for name in ("other", "nowhere"):
+        done = programs.run("local.sh", "--processes", "8", *RUN, PYTHON=name)
+        assert done.returncode == 2
+        (said,) = done.stderr.splitlines()
+        assert f"local.sh: {name}: " in said
+        assert "PYTHON=" in said
