@@ -14,6 +14,7 @@
 # saves), delete; or all, which deletes whatever happens (Ctrl-C and a closed terminal
 # have the run save first) and, after a preemption, starts anew --retry times.
 # --dry-run prints every command and runs none. --queued asks as a queued resource.
+# `all` refuses a NAME that exists: it would delete what it did not make.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 
@@ -24,22 +25,32 @@ usage() {
 }
 dry=0 queued=0 retries=0 spot=""
 poll=${POLL_S:-60} # seconds between questions and tries
-while [[ ${1-} == --* ]]; do
+words=()
+while (($#)); do # this script's flags may stand anywhere: a run has none of their names
   case $1 in
+  -h | --help)
+    sed -n '2,/^set/s/^# \{0,1\}//p' launch/tpu_vm.sh
+    exit
+    ;;
   --dry-run) dry=1 ;;
   --spot) spot=--spot ;;
   --queued) queued=1 ;;
+  --retry=*)
+    set -- --retry "${1#*=}" "${@:2}"
+    continue
+    ;;
   --retry)
     [[ ${2-} =~ ^[0-9]+$ ]] || usage "--retry ${2-}: give a number"
     retries=$2
     shift
     ;;
-  *) usage "$1: no such flag; those of the run come after the step" ;;
+  *) words+=("$1") ;;
   esac
   shift
 done
-step=${1-}
-(($#)) && shift
+step=${words[0]-}
+set -- ${words[@]+"${words[@]:1}"}
+[[ $step != --* ]] || usage "$step: no such flag; those of the run come after the step"
 for name in NAME ZONE TYPE VERSION; do
   [[ ${!name-} ]] || usage "$name is not set; see the head of launch/tpu_vm.sh"
 done
@@ -120,6 +131,17 @@ stop() {
 tail -f /dev/null --pid=\$(cat run.pid)"
 }
 
+# `all` deletes what is named so: only what it made itself.
+refuse_what_exists() {
+  local kind=tpu-vm names
+  ((!queued)) || kind="queued-resources"
+  names=$(call gcloud compute tpus "$kind" list --zone="$ZONE" \
+    --format='value(name.basename())') || exit
+  if ((dry)); then echo "$names"; fi
+  ! grep -qxF -e "$tpu" <<<"$names" ||
+    usage "$tpu exists, and all would delete it: delete it, name another, or give run"
+}
+
 delete() {
   if ((queued)); then
     gcloud_tpu queued-resources delete --force --quiet
@@ -157,6 +179,7 @@ interrupted() {
 
 all() {
   local code attempt
+  refuse_what_exists
   trap 'interrupted 130' INT
   trap 'interrupted 143' TERM
   trap 'interrupted 129' HUP
@@ -194,7 +217,8 @@ create | install | images | run | follow | stop | delete | all) ;;
 *) usage "${step:-no step}: give a step, of those that the head of launch/tpu_vm.sh lists" ;;
 esac
 if [[ $step == run || $step == all ]]; then
-  [[ " $*" == *" --workdir"* ]] || usage "give --workdir gs://BUCKET/DIR, of all VMs"
+  [[ " $*" == *" --workdir"[=\ ]gs://?* ]] ||
+    usage "give --workdir gs://BUCKET/DIR, of all VMs: their own disks are deleted"
 elif [[ $step == images && ! ${IMAGES-} ]]; then
   usage "IMAGES is not set; see the head of launch/tpu_vm.sh"
 elif (($#)); then

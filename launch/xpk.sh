@@ -7,12 +7,13 @@
 #   TPU=v5litepod-16 or GPU=h100-80gb-8, one of the two
 #   COUNT=1                     slices of TPUs, or nodes of GPUs
 #   RESTARTS=10                 after preemptions and deaths of processes
+#   MOUNT=/data                 where pods mount the storage of images
 #
 #   launch/xpk.sh [--dry-run] --config ki67_bde --config.data.root=/data/images \
 #     --workdir gs://BUCKET/ki67
 #
 # Images lie on a storage that all pods mount: xpk storage attach --auto-mount=true
-# --mount-point=/data (its other flags say which).
+# --mount-point=/data (its other flags say which); --workdir may, too.
 # --dry-run prints the command. Then: xpk workload list, xpk workload delete.
 set -euo pipefail
 
@@ -20,15 +21,24 @@ usage() {
   echo "xpk.sh: $1" >&2
   exit 2
 }
-run=()
-if [[ ${1-} == --dry-run ]]; then
-  run=(printf '%q ')
-  shift
-fi
+run=() flags=()
+for word in "$@"; do
+  case $word in
+  -h | --help)
+    sed -n '2,/^set/s/^# \{0,1\}//p' "$0"
+    exit
+    ;;
+  --dry-run) run=(printf '%q ') ;;
+  *) flags+=("$word") ;;
+  esac
+done
+set -- ${flags[@]+"${flags[@]}"}
 for name in NAME IMAGE CLUSTER PROJECT ZONE; do
   [[ ${!name-} ]] || usage "$name is not set; see the head of launch/xpk.sh"
 done
-[[ " $*" == *" --workdir"* ]] || usage "give --workdir gs://BUCKET/DIR, of all hosts"
+shared="gs://|${MOUNT:-/data}/"
+[[ " $*" =~ \ --workdir[=\ ]($shared) ]] ||
+  usage "give --workdir gs://BUCKET/DIR or ${MOUNT:-/data}/DIR, which all hosts see"
 
 # XPK writes the command into YAML, between double quotes, for a shell of the pod.
 words="python -m cellrec_jax.main"

@@ -35,6 +35,18 @@ def test_shell(path):
     assert check(tool("shellcheck"), path) == ""
 
 
+@pytest.mark.parametrize("name", ["local.sh", "tpu_vm.sh", "xpk.sh"])
+def test_help_is_the_head(programs, name):
+    lines = (LAUNCH / name).read_text().splitlines()[1:]
+    end = next(n for n, line in enumerate(lines) if not line.startswith("#"))
+    for words in (["--help"], ["--config", "a", "-h"]):
+        done = programs.run(name, *words)
+        assert done.returncode == 0
+        told = [line.removeprefix("#").removeprefix(" ") for line in lines[:end]]
+        assert done.stdout.splitlines() == told
+    assert {call[0] for call in programs.calls()} <= {"nvidia-smi"}
+
+
 def test_dockerfile():
     assert check(tool("hadolint"), LAUNCH / "Dockerfile") == ""
     text = (LAUNCH / "Dockerfile").read_text()

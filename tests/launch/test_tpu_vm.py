@@ -36,7 +36,7 @@ def verbs(calls):
     found = []
     for call in calls:
         worker = [word[9:] for word in call if word.startswith("--worker=")]
-        if call[0] == "gcloud" and call[4] != "describe":
+        if call[0] == "gcloud" and call[4] not in ("describe", "list"):
             found.append(" ".join([call[4], *worker]))
     return found
 
@@ -50,16 +50,20 @@ def test_a_dry_run_prints_what_all_runs(tpu, programs):
     printed = [shlex.split(line) for line in done.stdout.splitlines()]
     assert programs.calls() == []
     assert printed[0] == [
+        *["gcloud", "compute", "tpus", "tpu-vm", "list", "--zone=z"],
+        "--format=value(name.basename())",
+    ]
+    assert printed[1] == [
         *["gcloud", "compute", "tpus", "tpu-vm", "create", "n", "--zone=z"],
         "--version=v2",  # of queued-resources alone it is --runtime-version
         *ASKED,
         "--spot",
     ]
-    assert printed[1][:3] == ["git", "archive", "--format=tar.gz"]
+    assert printed[2][:3] == ["git", "archive", "--format=tar.gz"]
     assert tpu("--spot", "all", *RUN).returncode == 0
     calls = programs.calls()
     assert verbs(calls) == [*ROUND, "delete"]
-    for line in (*printed[1:3], *calls[1:3]):  # the folder is another each time
+    for line in (*printed[2:4], *calls[2:4]):  # the folder is another each time
         line[:] = [word.rpartition("/")[2] for word in line]
     assert printed == calls
 
@@ -75,6 +79,37 @@ def test_a_queued_resource_is_waited_for(tpu, programs):
     assert programs.calls() == [create, describe, describe]
     programs.reply(" describe ", 0, "FAILED")
     assert tpu("--queued", "create").returncode == 1
+
+
+def test_flags_of_the_script_stand_anywhere(tpu, programs):
+    done = tpu("all", "--spot", *RUN, "--retry=2", "--dry-run")
+    assert done.returncode == 0
+    assert programs.calls() == []
+    usual = tpu("--dry-run", "--spot", "all", *RUN)
+    first, second = (out.stdout.splitlines() for out in (done, usual))
+    folders = slice(2, 4)  # of the archive: another each time
+    assert [len(line) for line in first[folders]] == list(map(len, second[folders]))
+    del first[folders], second[folders]
+    assert first == second
+    assert "--spot" in first[1]
+
+
+@pytest.mark.parametrize(
+    ("flags", "kind"),
+    [([], " tpu-vm list "), (["--queued"], " queued-resources list ")],
+)
+def test_all_deletes_nothing_that_was_there(tpu, programs, flags, kind):
+    programs.reply(kind, 0, r"other\nn\n")
+    done = tpu(*flags, "all", *RUN)
+    assert done.returncode == 2
+    assert "n exists" in done.stderr
+    programs.reply(kind, 1)  # it could not be asked for
+    assert tpu(*flags, "all", *RUN).returncode == 1
+    assert verbs(programs.calls()) == []
+    programs.reply(kind, 0, r"nn\n")
+    programs.reply(" create ", 1)
+    assert tpu(*flags, "all", *RUN).returncode == 1
+    assert verbs(programs.calls()) == ["create", "delete"]
 
 
 @pytest.mark.parametrize(("retry", "code", "rounds"), [("1", 0, 2), ("0", 255, 1)])
@@ -203,7 +238,10 @@ def test_a_signal_stops_the_run_and_deletes_the_tpu(
         (["images"], {}, "IMAGES is not set"),
         (["--sopt", "create"], {}, "--sopt: no such flag"),
         (["run", "--config", "a"], {}, "give --workdir gs://BUCKET/DIR"),
-        (["delete", "--spot"], {}, "delete takes no flags, but has --spot"),
+        (["all", "--workdir", "runs/a"], {}, "give --workdir gs://BUCKET/DIR"),
+        (["run", "--workdir=/gs://b/r"], {}, "give --workdir gs://BUCKET/DIR"),
+        (["all", "--retry"], {}, "--retry : give a number"),
+        (["delete", "--all"], {}, "delete takes no flags, but has --all"),
     ],
 )
 def test_mistakes_call_nothing(tpu, programs, words, variables, said):

@@ -28,7 +28,7 @@ printf '%s\\n' "$@" "$JAX_COORDINATOR_ADDRESS" "$JAX_NUM_PROCESSES" "$JAX_PROCES
 )
 def test_a_workload(programs, environment, device, flags, told):
     """Of GPUs processes find each other by variables, as a launcher gives them."""
-    dry = programs.run("xpk.sh", "--dry-run", *RUN, **PLACE, **device)
+    dry = programs.run("xpk.sh", *RUN, "--dry-run", **PLACE, **device)
     assert dry.returncode == 0
     assert programs.calls() == []
     assert programs.run("xpk.sh", *RUN, **PLACE, **device).returncode == 0
@@ -62,6 +62,8 @@ def test_a_workload(programs, environment, device, flags, told):
         (RUN, {}, "set TPU or GPU, one of the two"),
         (RUN, {"TPU": "v5e", "IMAGE": ""}, "IMAGE is not set"),
         (["--config", "a"], {"TPU": "v5e"}, "give --workdir gs://BUCKET/DIR"),
+        (["--workdir", "runs/a"], {"TPU": "v5e"}, "or /data/DIR"),
+        (["--workdir", "/data/a"], {"TPU": "v5e", "MOUNT": "/mnt"}, "or /mnt/DIR"),
         ([*RUN, "it's"], {"TPU": "v5e"}, "it's: has quotes"),
         ([*RUN, "a$(b)"], {"TPU": "v5e"}, "a$(b): has quotes, $"),
     ],
@@ -71,3 +73,14 @@ def test_mistakes_call_nothing(programs, words, variables, said):
     assert done.returncode == 2
     assert said in done.stderr
     assert programs.calls() == []
+
+
+@pytest.mark.parametrize(
+    ("workdir", "mount"), [("/data/a", {}), ("/mnt/a", {"MOUNT": "/mnt"})]
+)
+def test_a_folder_of_the_mounted_storage(programs, workdir, mount):
+    run = ["--config", "a", f"--workdir={workdir}"]
+    done = programs.run("xpk.sh", *run, **PLACE, **mount, TPU="v5e")
+    assert done.returncode == 0
+    (call,) = programs.calls()
+    assert call[-1].endswith(f"--config a --workdir={workdir}")
