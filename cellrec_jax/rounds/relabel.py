@@ -20,14 +20,13 @@ import numpy as np
 from cellrec_jax import hosts
 from cellrec_jax.config import CheckpointConfig
 from cellrec_jax.data import arrays, augment, sets
-from cellrec_jax.data.pixels import colors
 from cellrec_jax.data.record import Record, Repairs, changed
 from cellrec_jax.io.console import Console
-from cellrec_jax.methods import patch_reader
 from cellrec_jax.methods.refine_options import BACKGROUND, RefineOptions
 from cellrec_jax.rounds import candidates as pseudo_candidates
 from cellrec_jax.rounds import label_boxes, patch_classifier
 from cellrec_jax.rounds import labels as round_labels
+from cellrec_jax.rounds import patches as round_patches
 from cellrec_jax.rounds import remaining as round_remaining
 from cellrec_jax.rounds import selection as pseudo_selection
 from cellrec_jax.rounds.candidates import POSITIVE, REMOVED, UNLABELED, Candidates
@@ -35,7 +34,7 @@ from cellrec_jax.rounds.labels import ImageLabels
 from cellrec_jax.types import Batch, Decode, Detections, Method
 from cellrec_jax.workdir import model as model_lib
 
-_SLOTS = 64  # of labels or peaks, in multiples: few shapes, so few compilations
+_SLOTS = 64  # of labels, in multiples: few shapes, so few compilations
 
 
 class Judged(NamedTuple):
@@ -181,7 +180,7 @@ def judge(
         return _unjudged(candidates, kinds, (note,))
     used = kinds != REMOVED
     begin = time.monotonic()
-    patches = jax.block_until_ready(_cut(candidates, eval_set, config))
+    patches = jax.block_until_ready(round_patches.cut(candidates, eval_set, config))
     patches_s = time.monotonic() - begin
     positive = jnp.asarray(kinds == POSITIVE)
     begin = time.monotonic()
@@ -309,32 +308,6 @@ def _select(
         bottom_share=config.bottom_share,
         pooled=config.pooled,
     )
-
-
-def _cut(
-    candidates: Candidates, eval_set: sets.EvalSet, config: RefineOptions
-) -> jax.Array:
-    """Patches f32 [N, S, S, C] of the peaks, cut on the device."""
-    counts = np.bincount(candidates.image, minlength=len(eval_set.image_ids))
-    slots = -(-int(counts.max()) // _SLOTS) * _SLOTS
-    images = eval_set.images
-    parts = []
-    for index, count in enumerate(counts):
-        points = np.zeros((slots, 2), np.float32)
-        points[:count] = candidates.points_yx[candidates.image == index]
-        image, valid = images.image[index], images.valid[index]
-        parts.append(_cut_image(image, valid, points, config)[:count])
-    order = np.argsort(np.argsort(candidates.image, kind="stable"), kind="stable")
-    return jnp.concatenate(parts)[order]
-
-
-@functools.partial(jax.jit, static_argnums=3)
-def _cut_image(
-    image: jax.Array, valid: jax.Array, points_yx: jax.Array, config: RefineOptions
-) -> jax.Array:
-    """Patches of one raw image."""
-    measured = patch_reader.measure(colors.to_unit(image), config)
-    return patch_reader.read(measured, valid, points_yx, config)
 
 
 def _unjudged(

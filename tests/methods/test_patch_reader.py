@@ -11,7 +11,8 @@ from cellrec_jax.data.example import ExampleSpec
 from cellrec_jax.methods import patch_reader
 from cellrec_jax.methods.heatmap_pu import method as heatmap_pu
 from cellrec_jax.methods.refine_options import RefineOptions
-from cellrec_jax.rounds import patch_classifier, relabel
+from cellrec_jax.rounds import patch_classifier
+from cellrec_jax.rounds import patches as round_patches
 from cellrec_jax.rounds.candidates import Candidates
 from cellrec_jax.types import Decode
 
@@ -74,7 +75,7 @@ def test_the_model_decides_as_rounds_score(monkeypatch, rng, patch_px, refine):
     points_yx = np.asarray(peaks.points_yx[0])[:number]
     found = Candidates(np.zeros(number, np.int32), points_yx, np.ones(number))
     judging = experiment.options.judging
-    patches = relabel._cut(found, eval_set, judging)
+    patches = round_patches.cut(found, eval_set, judging)
     scores, _ = patch_classifier.extract(params["classifier"], patches, judging)
     middle = float(np.median(scores))
     *_, last = params["classifier"]
