@@ -42,7 +42,7 @@ def faults(value, fields, place=""):
 
 def commands(path):
     """The commands that the head of a file gives."""
-    return "\n".join(re.findall(r"^#   (\S.*)$", path.read_text(), re.MULTILINE))
+    return "\n".join(re.findall(r"^#   (.*)$", path.read_text(), re.MULTILINE))
 
 
 @pytest.fixture(params=FILES)
@@ -62,6 +62,25 @@ def applied(request, programs, environment):
         check=True,
     )
     return yaml.safe_load(done.stdout)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_forgotten_variable_applies_nothing(programs, environment, name):
+    text = commands(LAUNCH / name)
+    used = sorted(set(re.findall(r"\$\{(\w+)\}", (LAUNCH / name).read_text())))
+    assert len(used) > 7
+    for variable in used:
+        done = subprocess.run(
+            ["bash", "-c", re.sub(rf" {variable}=\S+", " NONE=", text)],
+            env=environment,
+            cwd=LAUNCH.parent,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode != 0
+        assert f"{variable}: unbound variable" in done.stderr
+    assert programs.calls() == []
 
 
 def test_fields_are_those_of_the_api(applied):
