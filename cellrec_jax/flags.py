@@ -156,11 +156,11 @@ def _add_others(rest: Callable[..., Any]) -> None:
         nargs="?",
         const="auto",
         default="",
-        metavar="HOST:PORT,COUNT,ID",
+        metavar="auto|HOST:PORT,COUNT,ID",
         help="one of several processes, on one machine or many: the address of the "
-        "first, how many there are, and which this is; alone, or without the flag, "
+        "first, how many there are, and which this is; auto, or nothing, is what "
         "launchers' variables tell (Slurm, Open MPI, TPU; JAX_COORDINATOR_ADDRESS, "
-        "JAX_NUM_PROCESSES, JAX_PROCESS_ID)",
+        "JAX_NUM_PROCESSES, JAX_PROCESS_ID), as without the flag, but they must",
     )
     rest(
         "--cache",
@@ -168,7 +168,8 @@ def _add_others(rest: Callable[..., Any]) -> None:
         metavar="DIR|off",
         help="where compiled programs are kept for later starts; default "
         "~/.cache/cellrec_jax (XDG_CACHE_HOME), or JAX_COMPILATION_CACHE_DIR; may be "
-        "deleted at any time",
+        "deleted at any time. Programs that call the host, as on CPUs pdl1_point's "
+        "training step, are compiled at every start",
     )
     rest("--debug", action="store_true", help="show tracebacks")
     rest("--version", action="version", version=__version__)

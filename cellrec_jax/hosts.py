@@ -26,6 +26,17 @@ def is_first() -> bool:
     return jax.process_index() == 0
 
 
+def part_of(what: str) -> str:
+    """The name of what this process does a part of, which says so.
+
+    Example:
+      >>> part_of("predicting")  # of one process
+      'predicting'
+    """
+    count = jax.process_count()
+    return what if count == 1 else f"{what}, part {jax.process_index() + 1} of {count}"
+
+
 def own(items: Sequence[T]) -> Sequence[T]:
     """This process's part of what all have in the same order: every n-th one."""
     return items[jax.process_index() :: jax.process_count()]

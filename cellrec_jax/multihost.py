@@ -10,6 +10,7 @@ import hashlib
 import os
 import socket
 import sys
+import threading
 import time
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ _WAIT_S = 300.0  # for the others, which a person starts
 _LAUNCHED_WAIT_S = 900.0  # a scheduler may start some much later
 _DEAD_S = 30  # without a heartbeat
 _TRY_S = 0.5
+_SILENT_S = 5.0  # of the wait, before a person is told of it
 _GO = b"go"
 _LEAVE_S = 5.0  # in which others that fail alike end by themselves
 _COUNTS: tuple[str, ...] = ("JAX_NUM_PROCESSES", "OMPI_COMM_WORLD_SIZE")
@@ -139,11 +141,13 @@ def parse(flag: str) -> Place:
     address, *rest = flag.split(",")
     _, _, port = address.rpartition(":")
     numbers = [_number(text) for text in (port, *rest)]
-    if len(numbers) == 3 and -1 not in numbers and numbers[2] < numbers[1]:
+    fits = len(numbers) == 3 and -1 not in numbers and numbers[2] < numbers[1]
+    if fits and 0 < numbers[0] < 2**16:
         return Place(address, numbers[1], numbers[2])
     raise errors.ConfigError(
-        f"--multihost {flag}: give HOST:PORT,COUNT,ID of the first process, how many "
-        "there are and which this one is, from 0 on; or auto, by a launcher's variables"
+        f"--multihost {flag}: give HOST:PORT,COUNT,ID of the first process (a port to "
+        "65535), how many there are and which this one is, from 0 on; or auto, by a "
+        "launcher's variables"
     )
 
 
@@ -192,12 +196,27 @@ def _meet(place: Place, wait_s: float) -> None:
     """Waits until all processes are there; without one JAX would end in an abort."""
     until = time.monotonic() + wait_s
     wait = _greet if place.which else _wait_for_others
-    missing = wait(place, until)
+    late = threading.Timer(_SILENT_S, _say_waiting, (place, wait_s))
+    late.daemon = True
+    late.start()
+    try:
+        missing = wait(place, until)
+    finally:
+        late.cancel()
     if missing:
         raise errors.ConfigError(
             f"process {place.which} of {place.number}: {missing} at {place.address} "
             f"within {wait_s:g} s; start all of them, or mend the address"
         )
+
+
+def _say_waiting(place: Place, wait_s: float) -> None:
+    print(  # noqa: T201
+        f"process {place.which} of {place.number}: waiting for the others at "
+        f"{place.address}, up to {wait_s:g} s",
+        file=sys.stderr,
+        flush=True,
+    )
 
 
 def _wait_for_others(place: Place, until: float) -> str:

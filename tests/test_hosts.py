@@ -57,6 +57,13 @@ def test_parts_are_put_together_in_order(number, count):
     assert hosts.in_order(parts) == items
 
 
+def test_a_part_says_of_how_many(monkeypatch):
+    assert hosts.part_of("predicting") == "predicting"
+    monkeypatch.setattr(hosts.jax, "process_count", lambda: 3)
+    monkeypatch.setattr(hosts.jax, "process_index", lambda: 2)
+    assert hosts.part_of("predicting") == "predicting, part 3 of 3"
+
+
 def test_one_process_has_everything():
     assert hosts.is_first()
     assert hosts.own(["a", "b"]) == ["a", "b"]

@@ -72,7 +72,11 @@ def test_no_launcher_is_told():
 
 
 @pytest.mark.parametrize(
-    "flag", ["here", "here:1234", "here,2,0", "here:x,2,0", "here:1,2,2", "here:1,2,-1"]
+    "flag",
+    [
+        *["here", "here:1234", "here,2,0", "here:x,2,0", "here:1,2,2", "here:1,2,-1"],
+        *["here:0,2,0", "here:65536,2,0", "here:99999,2,1"],
+    ],
 )
 def test_bad_places_are_refused(flag):
     with pytest.raises(errors.ConfigError, match="HOST:PORT,COUNT,ID"):
@@ -88,6 +92,17 @@ def test_silence_is_told_in_time(free_port):
     with pytest.raises(errors.ConfigError, match=f"localhost:{free_port}.*within 0.1"):
         multihost.join(f"localhost:{free_port},2,1", wait_s=0.1)
     assert time.monotonic() - begun < 10
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_long_wait_is_told_once(free_port, monkeypatch, capsys, which):
+    flag = f"localhost:{free_port},2,{which}"
+    for silent_s, wait_s, count in ((0.2, 2, 1), (60, 0.1, 0)):
+        monkeypatch.setattr(multihost, "_SILENT_S", silent_s)
+        with pytest.raises(errors.ConfigError):
+            multihost.join(flag, wait_s=wait_s)
+        said = capsys.readouterr().err
+        assert said.count(f"localhost:{free_port}, up to {wait_s} s") == count
 
 
 def test_the_first_waits_for_all_and_names_who_is_missing(free_port):

@@ -12,7 +12,7 @@ from etils import epath
 import jax
 import numpy as np
 
-from cellrec_jax import cells, errors
+from cellrec_jax import cells, errors, hosts
 from cellrec_jax.cells import Cells
 from cellrec_jax.data.pixels import images
 from cellrec_jax.io import table
@@ -90,7 +90,7 @@ def predict_all(work: Work, plan: journal.Plan) -> tuple[dict[str, str], int]:
 
     with (
         interrupt.catch() as caught,
-        work.console.parts(len(plan.todo), "predicting") as show,
+        work.console.parts(len(plan.todo), hosts.part_of("predicting")) as show,
     ):
 
         def on_windows(done: int) -> None:
