@@ -56,7 +56,7 @@ def train_and_evaluate(
     with (
         directory.unless_refused(workdir, _IN_WORKDIR),
         lock.hold(workdir),
-        interrupt.throughout(),
+        interrupt.throughout(console.line),
     ):
         hosts.check_shared(workdir, "--workdir")
         directory.remove_left(workdir, _IN_WORKDIR)

@@ -114,7 +114,7 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
     losses: dict[str, float] = {}
     step, stop = start, None
     with (
-        interrupt.catch() as caught,
+        interrupt.catch(console.line) as caught,
         console.training(start, experiment.total_steps) as show,
     ):
         known = signals.open_known(caught, clock)

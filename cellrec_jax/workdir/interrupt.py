@@ -1,9 +1,10 @@
 """Ctrl-C and SIGTERM: finish the step, save, then exit as schedulers expect."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 import contextlib
 import contextvars
 import signal
+import socket
 import threading
 from types import FrameType
 
@@ -12,6 +13,7 @@ import jax
 from cellrec_jax import hosts
 
 EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+Say = Callable[[str], None]
 
 
 class Interrupted(Exception):  # noqa: N818, not an error
@@ -66,16 +68,17 @@ _OUTER: contextvars.ContextVar[Interrupt | None] = contextvars.ContextVar(
 
 
 @contextlib.contextmanager
-def throughout() -> Iterator[None]:
+def throughout(say: Say | None = None) -> Iterator[None]:
     """Keeps a signal for the next `catch` inside, where all processes look for it.
 
     Between these, such as while a program is compiled, it would end one of several
-    processes alone. Of one process it does nothing: nobody waits for that one.
+    processes alone. Of one process it does nothing: nobody waits for that one. `say` is
+    that of `catch`.
     """
     if jax.process_count() == 1:
         yield
         return
-    with catch() as caught:
+    with catch(say) as caught:
         token = _OUTER.set(caught)
         try:
             yield
@@ -84,11 +87,12 @@ def throughout() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def catch() -> Iterator[Interrupt]:
+def catch(say: Say | None = None) -> Iterator[Interrupt]:
     """Records SIGINT and SIGTERM instead of dying; restores the handlers after.
 
-    Outside the main thread, without handlers, it does nothing. Inside `throughout` it
-    is what that catches, from its begin on.
+    `say`, if any, gets a line on the first signal, at once. Outside the main thread,
+    without handlers, it does nothing. Inside `throughout` it is what that catches, from
+    its begin on.
     """
     if (outer := _OUTER.get()) is not None:
         yield outer
@@ -105,10 +109,38 @@ def catch() -> Iterator[Interrupt]:
         for again in EXIT_CODES:
             signal.signal(again, signal.SIG_DFL)
 
-    for number in EXIT_CODES:
-        signal.signal(number, remember)
+    with contextlib.ExitStack() as told:
+        if say is not None:
+            told.enter_context(_told(say))
+        for number in EXIT_CODES:
+            signal.signal(number, remember)
+        try:
+            yield interrupt
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _told(say: Say) -> Iterator[None]:
+    """Python's own handlers wait for what is compiled, this thread does not."""
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
+
+    def tell() -> None:
+        while number := reader.recv(1):
+            if number[0] in EXIT_CODES:
+                name = signal.Signals(number[0]).name
+                say(f"{name}: ends as soon as this step, or a compilation, is done")
+                return
+
+    thread = threading.Thread(target=tell, daemon=True)
+    thread.start()
+    before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
     try:
-        yield interrupt
+        yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        signal.set_wakeup_fd(before)
+        writer.close()
+        thread.join()
+        reader.close()

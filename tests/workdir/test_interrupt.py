@@ -1,8 +1,10 @@
 """Signals are remembered, mapped to exit codes, and handlers come back."""
 
+import ctypes
 import os
 import signal
 import threading
+import time
 
 import jax
 import pytest
@@ -22,6 +24,34 @@ def test_a_signal_is_remembered(number, code):
         assert caught.exit_code == code
         assert signal.getsignal(number) == signal.SIG_DFL  # a second one kills
     assert signal.getsignal(number) == before
+
+
+def test_a_signal_is_told_while_a_program_is_compiled():
+    """Stood in for by C's wait for a lock, which lets no handler of Python's run."""
+    told, handled = [], []
+    libc, lock = ctypes.CDLL(None), ctypes.create_string_buffer(64)
+    before = signal.set_wakeup_fd(-1)
+    with interrupt.catch(told.append) as caught:
+
+        def send():
+            time.sleep(0.2)  # until the lock is waited for
+            os.kill(os.getpid(), signal.SIGTERM)
+            until = time.monotonic() + 20
+            while not told and time.monotonic() < until:
+                time.sleep(0.01)
+            handled.append(caught.signal)
+            libc.pthread_mutex_unlock(lock)
+
+        sender = threading.Thread(target=send)
+        sender.start()
+        libc.pthread_mutex_lock(lock)
+        libc.pthread_mutex_lock(lock)
+        sender.join()
+        assert caught.signal == signal.SIGTERM
+    assert handled == [None]
+    assert len(told) == 1
+    assert "SIGTERM" in told[0]
+    assert signal.set_wakeup_fd(before) == -1
 
 
 def test_other_threads_install_nothing():
