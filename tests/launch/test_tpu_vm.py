@@ -15,6 +15,7 @@ SCRIPT = Path(__file__).parents[2] / "launch" / "tpu_vm.sh"
 HEAR = """
 import os, signal, sys
 signal.signal(signal.SIGINT, signal.SIG_DFL)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 os.execvp("bash", ["bash", *sys.argv[1:]])
 """
 NAMED = {"NAME": "n", "ZONE": "z", "TYPE": "v5litepod-16", "VERSION": "v2"}

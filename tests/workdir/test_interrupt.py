@@ -84,5 +84,6 @@ def test_of_several_processes_it_is_kept_for_the_next_look(monkeypatch):
 
 
 def test_one_process_keeps_none():
+    before = signal.getsignal(signal.SIGINT)
     with interrupt.throughout():
-        assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
+        assert signal.getsignal(signal.SIGINT) == before

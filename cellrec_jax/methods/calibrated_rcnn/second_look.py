@@ -135,7 +135,8 @@ def mine(
     least = mining.threshold(before, loss.mining_rule, loss.mining_at)
     count = functools.partial(mining.counts, classed=loss.mining != "pseudo_positive")
     seen = jax.vmap(count)(found, truth) * image_mask[:, None, None]
-    counted = mining.remember(before, jnp.sum(seen, axis=0), sure)
+    # A mean over the slots of a batch: the same on any devices and in any parts.
+    counted = mining.remember(before, jnp.mean(seen, axis=0), sure)
     in_valid = jax.vmap(stages.is_valid)(found.boxes_yxyx, truth.valid)
     per_image = jax.vmap(mining.mine, in_axes=(0, 0, None, None, 0))
     chosen = per_image(found, truth, least, sure, in_valid)
