@@ -398,10 +398,10 @@ _TABLE: dict[str, list[tuple]] = {
         ("range(rounds + 1) if", "range(rounds) if", "last round is not found"),
         ("points_yx / eval_set.scale_yx[index][None]", "points_yx", "no scale"),
     ],
-    "cellrec_jax.rounds.relabel": [
+    "cellrec_jax.rounds.patches": [
         ('np.argsort(np.argsort(candidates.image, kind="stable"), kind="stable")',
          'np.argsort(candidates.image, kind="stable")', "patches of other peaks",
-         ("tests/rounds/test_relabel.py::test_patches_keep_the_order_of_peaks",)),
+         ("tests/rounds/test_patches.py::test_patches_keep_the_order_of_peaks",)),
     ],
     "cellrec_jax.rounds.candidates": [
         ("[0] > distance_px", "[0] >= distance_px", ">= for >"),
