@@ -195,8 +195,7 @@ def _require_some(flags: argparse.Namespace, name: str) -> None:
 
 
 def _drops(flags: argparse.Namespace) -> None:
-    if flags.draws < 1:
-        raise errors.ConfigError(f"--draws {flags.draws}: give 1 or more")
+    _require_some(flags, "draws")
     rates: dict[str, Any] = {"sparse": flags.sparse, "full": flags.full}
     rows = drops.compare(tables.named(flags.runs), num_bootstrap=flags.draws, **rates)
     tables.write(flags, rows, drops.COLUMNS)

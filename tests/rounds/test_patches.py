@@ -4,35 +4,19 @@ import dataclasses
 
 import numpy as np
 
-from cellrec_jax.data import arrays, sets
-from cellrec_jax.data.example import ExampleSpec
 from cellrec_jax.methods.refine_options import RefineOptions
-from cellrec_jax.rounds import candidates as pc
 from cellrec_jax.rounds import patches as round_patches
+from tests.rounds import peaks
 
 CONFIG = RefineOptions(match_px=3.0, network="small", patch_px=13, epochs=1)
-
-
-def _eval_set(images, size_hw=(40, 60), resize="squeeze") -> sets.EvalSet:
-    points = [np.array([[10.0, 10.0]], np.float32)] * len(images)
-    source = arrays.from_arrays(images, points)
-    spec = ExampleSpec(size_hw=size_hw, max_cells=8, training=False, resize=resize)
-    found = sets.load_eval(sets.Split(source, source.image_ids, spec))
-    assert found is not None
-    return found
-
-
-def _candidates(image, points):
-    points = np.array(points, np.float32).reshape(-1, 2)
-    return pc.Candidates(np.array(image, np.int32), points, np.ones(len(points)))
 
 
 def test_patches_keep_the_order_of_peaks():
     """Peaks of two images in turn; each image is normalised by its own maximum."""
     dark, bright = (np.full((40, 60, 1), value, np.uint8) for value in (100, 200))
     dark[20, 30], bright[5, 7] = 50, 20
-    eval_set = _eval_set([dark, bright])
-    found = _candidates([1, 0, 1, 0], [[5.5, 7.5], [20.5, 30.5], [30, 30], [9, 9]])
+    eval_set = peaks.eval_set([dark, bright])
+    found = peaks.candidates([1, 0, 1, 0], [[5.5, 7.5], [20.5, 30.5], [30, 30], [9, 9]])
     patches = np.asarray(round_patches.cut(found, eval_set, CONFIG))
     assert patches.shape == (4, 13, 13, 1)
     # The first window is shifted down to lie inside.
@@ -49,10 +33,10 @@ def test_standard_patches_know_no_light(rng):
         CONFIG, patch_px=26, patch_step=2, patch_values="standard"
     )
     flat = np.full_like(image, 90)
-    found = _candidates([0, 1, 2, 0], [*[[20.5, 30.5]] * 3, [38.5, 30.5]])
+    found = peaks.candidates([0, 1, 2, 0], [*[[20.5, 30.5]] * 3, [38.5, 30.5]])
     for size_hw in ((40, 60), (60, 60)):
         images = [image + 50, 2 * image, flat]
-        eval_set = _eval_set(images, size_hw, resize="pad")
+        eval_set = peaks.eval_set(images, size_hw, resize="pad")
         patches = np.asarray(round_patches.cut(found, eval_set, config))
         assert patches.shape == (4, 13, 13, 1)
         # At the border the window is shifted: padding is no part of the image.

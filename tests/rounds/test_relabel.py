@@ -18,26 +18,13 @@ from cellrec_jax.rounds import relabel
 from cellrec_jax.rounds.remaining import Held
 from cellrec_jax.types import Traits
 from cellrec_jax.workdir import model as model_lib
+from tests.rounds import peaks
 
 CONFIG = RefineOptions(match_px=3.0, network="small", patch_px=13, epochs=1)
 
 
-def _eval_set(images, size_hw=(40, 60), resize="squeeze") -> sets.EvalSet:
-    points = [np.array([[10.0, 10.0]], np.float32)] * len(images)
-    source = arrays.from_arrays(images, points)
-    spec = ExampleSpec(size_hw=size_hw, max_cells=8, training=False, resize=resize)
-    found = sets.load_eval(sets.Split(source, source.image_ids, spec))
-    assert found is not None
-    return found
-
-
 def _labels(eval_set, points):
     return {image_id: round_labels.given(points) for image_id in eval_set.image_ids}
-
-
-def _candidates(image, points):
-    points = np.array(points, np.float32).reshape(-1, 2)
-    return pc.Candidates(np.array(image, np.int32), points, np.ones(len(points)))
 
 
 def _judge(candidates, labels, eval_set, config, folder):
@@ -72,10 +59,10 @@ def test_withheld_labels_stay_hidden_in_all_rounds():
 
 def test_withheld_labels_shorten_what_is_added():
     """Of 36 unlabelled peaks 12 are cells, and 18 are chosen; then as none were."""
-    eval_set = _eval_set([np.zeros((40, 60, 1), np.uint8)])
+    eval_set = peaks.eval_set([np.zeros((40, 60, 1), np.uint8)])
     y, x = np.meshgrid(np.arange(5) * 8 + 4, np.arange(8) * 7 + 4, indexing="ij")
     points = np.stack([y.ravel(), x.ravel()], axis=1).astype(np.float32)
-    found = _candidates(np.zeros(40), points)
+    found = peaks.candidates(np.zeros(40), points)
     features = np.where(np.arange(40) < 16, 1.0, 0.1) + np.arange(40) / 1000
     kinds = np.where(np.arange(40) < 4, pc.POSITIVE, pc.UNLABELED).astype(np.int8)
     judged = relabel.Judged(
@@ -105,7 +92,7 @@ def test_withheld_labels_shorten_what_is_added():
 
 
 def test_labels_move_to_the_network_s_frame():
-    eval_set = _eval_set([np.zeros((40, 60, 1), np.uint8)], size_hw=(20, 30))
+    eval_set = peaks.eval_set([np.zeros((40, 60, 1), np.uint8)], size_hw=(20, 30))
     (moved,) = relabel.to_network(_labels(eval_set, [[10.0, 20.0]]), eval_set)
     np.testing.assert_allclose(moved.points_yx, [[5.0, 10.0]])
 
@@ -119,9 +106,9 @@ def test_labels_move_to_the_network_s_frame():
     ],
 )
 def test_rounds_with_nothing_to_select_say_so(image, points, note, tmp_path):
-    eval_set = _eval_set([np.zeros((40, 60, 1), np.uint8)])
+    eval_set = peaks.eval_set([np.zeros((40, 60, 1), np.uint8)])
     labels = _labels(eval_set, [[10.0, 10.0]])
-    judged = _judge(_candidates(image, points), labels, eval_set, CONFIG, tmp_path)
+    judged = _judge(peaks.candidates(image, points), labels, eval_set, CONFIG, tmp_path)
     assert judged.classifier is None
     assert np.isnan(judged.scores).all()
     (reason,) = judged.notes
@@ -140,12 +127,12 @@ def test_selected_peaks_are_written_in_the_frame_of_the_file(tmp_path):
     places = np.array([[20, 20], [20, 90], [60, 30], [60, 90]], np.float32)
     for y, x in places[:2].astype(int):
         image[y - 4 : y + 4, x - 4 : x + 4] = 220
-    eval_set = _eval_set([image], size_hw=(40, 60))
+    eval_set = peaks.eval_set([image], size_hw=(40, 60))
     labels = _labels(eval_set, places[:1])
     config = dataclasses.replace(
         CONFIG, top_share=0.4, bottom_share=0.4, moved_share=0.0, epochs=3
     )
-    found = _candidates([0, 0, 0, 0], places / 2)
+    found = peaks.candidates([0, 0, 0, 0], places / 2)
     judged = _judge(found, labels, eval_set, config, tmp_path)
     np.testing.assert_array_equal(judged.kinds, [pc.POSITIVE] + [pc.UNLABELED] * 3)
     result = relabel.relabel(judged, labels, eval_set, config, 1)
@@ -158,9 +145,9 @@ def test_selected_peaks_are_written_in_the_frame_of_the_file(tmp_path):
 
 @pytest.mark.slow
 def test_judged_peaks_keep_the_note_of_their_prior(tmp_path):
-    eval_set = _eval_set([np.zeros((40, 60, 1), np.uint8)])
+    eval_set = peaks.eval_set([np.zeros((40, 60, 1), np.uint8)])
     config = dataclasses.replace(CONFIG, prior_rule="penl1")
-    found = _candidates([0, 0, 0], [[10, 10], [30, 30], [20, 50]])
+    found = peaks.candidates([0, 0, 0], [[10, 10], [30, 30], [20, 50]])
     judged = _judge(found, _labels(eval_set, [[10, 10]]), eval_set, config, tmp_path)
     assert judged.classifier is not None
     assert judged.prior == pytest.approx(2 / 3)
@@ -211,7 +198,7 @@ BY_SCORE = RefineOptions(
 
 def test_labels_taken_by_score_and_threshold_are_renewed(tmp_path):
     """A detection that is gone is dropped, a given label without one stays."""
-    eval_set = _eval_set([np.zeros((40, 60, 1), np.uint8)])
+    eval_set = peaks.eval_set([np.zeros((40, 60, 1), np.uint8)])
     given = np.array([[5.0, 5.0], [5.0, 50.0]], np.float32)
     before = round_labels.given(np.concatenate([given, [[20, 20], [20, 40]]]))
     before = before._replace(
@@ -221,7 +208,7 @@ def test_labels_taken_by_score_and_threshold_are_renewed(tmp_path):
     )
     labels = dict.fromkeys(eval_set.image_ids, before)
     points = [[5, 6], [20, 41], [30, 30], [20, 20], [35, 50]]
-    found = _candidates(np.zeros(5), points)._replace(
+    found = peaks.candidates(np.zeros(5), points)._replace(
         heights=np.float32([0.9, 0.6, 0.3, 0.29, 0.01])
     )
     judged = _judge(found, labels, eval_set, BY_SCORE, tmp_path)
@@ -253,13 +240,13 @@ def test_labels_taken_by_score_and_threshold_are_renewed(tmp_path):
 
 def test_by_share_the_surest_by_score_are_added_to_all_labels(tmp_path):
     """Those of the last round stay."""
-    eval_set = _eval_set([np.zeros((40, 60, 1), np.uint8)])
+    eval_set = peaks.eval_set([np.zeros((40, 60, 1), np.uint8)])
     before = round_labels.given([[5.0, 5.0], [20.0, 20.0]])
     before = before._replace(origins=("given", "pseudo_positive"))
     labels = dict.fromkeys(eval_set.image_ids, before)
-    found = _candidates(np.zeros(4), [[20, 20], [20, 41], [30, 30], [5, 40]])._replace(
-        heights=np.float32([0.9, 0.2, 0.8, 0.7])
-    )
+    found = peaks.candidates(
+        np.zeros(4), [[20, 20], [20, 41], [30, 30], [5, 40]]
+    )._replace(heights=np.float32([0.9, 0.2, 0.8, 0.7]))
     config = dataclasses.replace(
         BY_SCORE, take="share", top_share=0.34, bottom_share=0.34
     )
@@ -277,9 +264,9 @@ def test_stains_of_equal_grey_are_ranked_by_colours_alone(tmp_path):
     points = np.array([[10, 10], [10, 30], [10, 50], [30, 10], [30, 30], [30, 50]])
     for (y, x), color in zip(points, [red] * 3 + [green] * 3, strict=True):
         image[y - 9 : y + 9, x - 9 : x + 9] = color
-    eval_set = _eval_set([image])
+    eval_set = peaks.eval_set([image])
     labels = _labels(eval_set, points[:1])
-    found = _candidates(np.zeros(6), points)
+    found = peaks.candidates(np.zeros(6), points)
 
     def scores(colors):
         config = dataclasses.replace(CONFIG, patch_colors=colors, top_share=0.4)

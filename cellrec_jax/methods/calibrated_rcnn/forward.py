@@ -142,9 +142,9 @@ def example_keys(
 ) -> tuple[jax.Array, jax.Array]:
     """Keys of the two stages' samples, one an example wherever it is computed."""
     fold = jax.vmap(jax.random.fold_in, (None, 0))
-    again = jax.vmap(jax.random.fold_in, (0, None))
+    of_stage = jax.vmap(jax.random.fold_in, (0, None))
     keys = fold(rng, example_index)
-    return again(keys, 0), again(keys, 1)
+    return of_stage(keys, 0), of_stage(keys, 1)
 
 
 def predict(

@@ -3,12 +3,10 @@
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 
 from cellrec_jax import geometry
-from cellrec_jax.losses import density
-from cellrec_jax.methods.calibrated_rcnn.stages import BOX_SCALES, RoIs
-from cellrec_jax.ops import boxes
+from cellrec_jax.losses import density, unmatched
+from cellrec_jax.methods.calibrated_rcnn import stages
 
 
 class Sampled(NamedTuple):
@@ -28,22 +26,18 @@ class Sampled(NamedTuple):
     """bool [S]."""
 
 
-def of_image(logits: jax.Array, deltas_yxhw: jax.Array, rois: RoIs) -> Sampled:
+def of_image(logits: jax.Array, deltas_yxhw: jax.Array, rois: stages.RoIs) -> Sampled:
     """Boxes and energies of logits [S, K + 1] and deltas [S, K, 4] of one image.
 
     The energy is that of Li et al. 2021, Eq. 8, of decoded boxes as in
     `stages.second_stage`, whatever the run was trained with.
     """
-    num_classes = deltas_yxhw.shape[1]
-    predicted = jnp.argmax(logits[:, :num_classes], axis=1)
-    chosen = jnp.where(rois.positive, rois.labels, predicted)
-    deltas = jnp.take_along_axis(deltas_yxhw, chosen[:, None, None], axis=1)[:, 0]
-    decoded = boxes.decode(deltas, rois.boxes_yxyx, BOX_SCALES)
+    _, decoded = stages.chosen_boxes(logits, deltas_yxhw, rois)
     return Sampled(
         rois.boxes_yxyx,
         decoded,
         density.box_energy(geometry.box_centers(decoded), rois.mask),
-        1.0 - jax.nn.softmax(logits)[:, num_classes],
+        unmatched.foreground(logits),
         rois.positive & rois.mask,
         rois.mask,
     )

@@ -314,6 +314,21 @@ def _trusted(
     )
 
 
+def chosen_boxes(
+    logits: jax.Array, deltas_yxhw: jax.Array, rois: RoIs
+) -> tuple[jax.Array, jax.Array]:
+    """Deltas and decoded boxes, f32 [S, 4] each, of the class whose energy counts.
+
+    The annotated class of positives, the likeliest of other boxes; of logits
+    [S, K + 1] and deltas [S, K, 4].
+    """
+    num_classes = deltas_yxhw.shape[1]
+    predicted = jnp.argmax(logits[:, :num_classes], axis=1)
+    chosen = jnp.where(rois.positive, rois.labels, predicted)
+    deltas = jnp.take_along_axis(deltas_yxhw, chosen[:, None, None], axis=1)[:, 0]
+    return deltas, boxes.decode(deltas, rois.boxes_yxyx, BOX_SCALES)
+
+
 @jax.named_scope("second_stage")
 def second_stage(
     logits: jax.Array,
@@ -330,11 +345,7 @@ def second_stage(
     Deltas [S, K, 4]; the energy is that of boxes decoded for the predicted class
     (negatives) or the annotated one.
     """
-    num_classes = deltas_yxhw.shape[1]
-    predicted = jnp.argmax(logits[:, :num_classes], axis=1)
-    chosen = jnp.where(rois.positive, rois.labels, predicted)
-    deltas = jnp.take_along_axis(deltas_yxhw, chosen[:, None, None], axis=1)[:, 0]
-    decoded = boxes.decode(deltas, rois.boxes_yxyx, BOX_SCALES)
+    deltas, decoded = chosen_boxes(logits, deltas_yxhw, rois)
     sampled = unmatched.Sampled(
         logits,
         rois.labels,
