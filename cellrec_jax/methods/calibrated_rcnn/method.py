@@ -108,8 +108,7 @@ def _loss_fn(
     statistics = forward.statistics(model_state)
     variables = {"params": params, **statistics}
     first_keys, second_keys = forward.example_keys(rng, batch.example_index)
-    valid = batch.valid & batch.image_mask[:, None, None]
-    truth = stages.Truth(batch.boxes_yxyx, batch.labels, batch.points_mask, valid)
+    truth = _truth(batch)
     if options.refine.rounds:
         truth = stages.with_background(truth)
 
@@ -168,6 +167,12 @@ def _loss_fn(
             metrics["loss/consistency"] = (apart, one)
             total += loss.mining_consistency * apart
     return total, (after, metrics)
+
+
+def _truth(batch: Batch) -> stages.Truth:
+    """A batch's annotations; fillers among its images count nowhere."""
+    valid = batch.valid & batch.image_mask[:, None, None]
+    return stages.Truth(batch.boxes_yxyx, batch.labels, batch.points_mask, valid)
 
 
 def _terms(first: stages.StageLoss, second: stages.StageLoss) -> dict[str, jax.Array]:
@@ -240,8 +245,7 @@ def sampled_boxes(
     model = options.model
     image_hw = batch.image.shape[1], batch.image.shape[2]
     whole: Any = {"options": options, "num_classes": num_classes}
-    valid = batch.valid & batch.image_mask[:, None, None]
-    truth = stages.Truth(batch.boxes_yxyx, batch.labels, batch.points_mask, valid)
+    truth = _truth(batch)
     levels, logits, deltas = forward.look(params, model_state, batch, **whole)
     anchors_yxyx = forward.anchors_of(model, image_hw)
     proposed, mask = forward.proposals(
