@@ -90,8 +90,11 @@ def train_round(
     seconds = {"detector_s": 0.0, "peaks_s": 0.0}
     # No two runs of a table share a detector.
     first = experiment.seed * config.seeds_per_round
+    steps = experiment.total_steps
+    if config.first_steps and number < config.rounds:
+        steps = config.first_steps
     for seed in range(first, first + config.seeds_per_round):
-        own = dataclasses.replace(experiment, seed=seed)
+        own = dataclasses.replace(experiment, seed=seed, total_steps=steps)
         folder = files.detector(number, seed)
         start = before or init_from
         if before and checkpoint.complete_steps(folder):

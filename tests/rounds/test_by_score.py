@@ -42,7 +42,7 @@ def _experiment(**sections) -> config_lib.Experiment:
             **{"pre_nms_train": 64, "post_nms_train": 32},
             **{"pre_nms_test": 96, "post_nms_test": 48, "max_detections": 24},
         },
-        "refine": {"rounds": 1, "match_px": 6.0},
+        "refine": {"rounds": 1, "match_px": 6.0, "first_steps": 40},
         "data": {
             **{"size_hw": SIZE_HW, "keep_rate": 0.5, "max_cells": 16, "box_size": 20.0},
             "flip": False,
@@ -108,6 +108,8 @@ def test_all_detections_above_the_fitted_threshold_are_taken(finished):
     assert second["labels"]["pseudo_positive"] == len(taken)
     assert "selected" not in second
     ours = model_lib.restore(workdir).params
+    assert model.step == 40
+    assert model_lib.restore(workdir).step == 60
     last = model_lib.restore(workdir / "rounds" / "1" / "seed_0").params
     chex.assert_trees_all_equal(ours, last)
 
