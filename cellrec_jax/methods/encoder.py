@@ -10,7 +10,7 @@ import jax
 from cellrec_jax.config import limits
 from cellrec_jax.nn import convert
 
-NORMS = ("auto", "frozen_batch", "sync_batch", "group")
+NORMS = ("auto", "frozen_batch", "sync_batch", "group", "layer")
 
 
 def check_norm(norm: str, pretrained: str) -> None:

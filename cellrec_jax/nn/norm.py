@@ -13,7 +13,7 @@ from jax.typing import DTypeLike
 from cellrec_jax import masking
 from cellrec_jax.errors import ConfigError
 
-KINDS = ("frozen_batch", "sync_batch", "group")
+KINDS = ("frozen_batch", "sync_batch", "group", "layer")
 EPSILON = 1e-5
 MAX_GROUPS = 32
 MIN_GROUP_CHANNELS = 4
@@ -27,6 +27,8 @@ def make_norm(
     - "frozen_batch": pretrained BatchNorm that no training step changes.
     - "sync_batch": BatchNorm over all devices where `train`; keeps 0.9 a step.
     - "group": GroupNorm (see `num_groups`), for training without pretrained weights.
+    - "layer": LayerNorm over the channels of each pixel, which pools over no space: what
+      tiles of a slide give does not depend on their size.
 
     Parameters are float32. Others are a `ConfigError`.
     """
@@ -34,6 +36,8 @@ def make_norm(
         return functools.partial(FrozenBatchNorm, dtype=dtype)
     if kind == "group":
         return functools.partial(GroupNorm, dtype=dtype)
+    if kind == "layer":
+        return functools.partial(LayerNorm, dtype=dtype)
     if kind == "sync_batch":
         return functools.partial(
             nn.BatchNorm,
@@ -84,6 +88,22 @@ class GroupNorm(nn.Module):
         deviation = jnp.sqrt(_group_means(centered**2) + EPSILON)
         factor = scale.reshape(shape) / deviation
         return (centered * factor + bias.reshape(shape)).astype(self.dtype)
+
+
+class LayerNorm(nn.Module):
+    """LayerNorm (Ba et al., 2016) over the channels of a pixel, f32, as in ConvNeXt."""
+
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Normalises each vector of the last axis. [..., C] -> [..., C]."""
+        scale, bias = _scale_and_bias(self, x.shape[-1])
+        x = x.astype(jnp.float32)
+        centered = x - jnp.mean(x, axis=-1, keepdims=True)
+        variance = jnp.mean(centered**2, axis=-1, keepdims=True)
+        x = centered * jax.lax.rsqrt(variance + EPSILON)
+        return _affine(x, scale, bias).astype(self.dtype)
 
 
 def _group_means(x: jax.Array) -> jax.Array:

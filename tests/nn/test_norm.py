@@ -73,6 +73,22 @@ def test_group_norm_of_an_example_ignores_the_others(rng):
     np.testing.assert_allclose(layer.apply(variables, x)[1:2], alone, rtol=1e-6)
 
 
+def test_layer_norm_sees_one_pixel_alone(rng):
+    layer = norms.make_norm("layer")()
+    x = _input(rng)
+    variables = layer.init(jax.random.key(0), x)
+    variables["params"]["scale"] = jnp.arange(1.0, 7.0)
+    variables["params"]["bias"] = jnp.arange(6.0)
+    out = layer.apply(variables, x)
+    wide = np.asarray(x, np.float64)
+    centered = wide - wide.mean(-1, keepdims=True)
+    deviation = np.sqrt(wide.var(-1, keepdims=True) + 1e-5)
+    expected = centered / deviation * np.arange(1, 7) + np.arange(6)
+    np.testing.assert_allclose(out, expected, rtol=1e-4, atol=1e-5)
+    cut = layer.apply(variables, x[:, 1:2, 2:4])
+    np.testing.assert_array_equal(cut, out[:, 1:2, 2:4])
+
+
 def test_sync_batch_by_hand():
     layer = norms.make_norm("sync_batch", train=True)()
     x = jnp.array([[1.0], [5.0]])  # mean 3, variance 4

@@ -23,7 +23,7 @@ class ModelOptions:
     """Channels of the first block (of DeepLab's decoder); 0 is the published width."""
     backbone: str = option("resnet101", choices=backbones.names(dilates=True))
     """deeplab: the ResNet, or small for two CPU cores; see `nn.backbones`."""
-    norm: str = option("group", choices=("group", "sync_batch"))
+    norm: str = option("group", choices=("group", "layer", "sync_batch"))
     """group or sync_batch."""
     max_detections: int = option(1000, above=0)
     """Highest peaks of an image that are kept."""

@@ -22,7 +22,7 @@ class ModelOptions:
 
     width: int = option(64, above=0)
     """Channels of the U-Net at full resolution; 64 has 13,394,177 parameters."""
-    norm: str = option("sync_batch", choices=("group", "sync_batch"))
+    norm: str = option("sync_batch", choices=("group", "layer", "sync_batch"))
     """sync_batch (the code's batch norm) or group."""
     resize: str = option("nearest", choices=("nearest", "bilinear_aligned"))
     """nearest (the code) or bilinear_aligned (Nishimura et al.)."""

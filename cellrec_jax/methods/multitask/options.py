@@ -27,7 +27,7 @@ class ModelOptions:
     """deeplab: the ResNet, or small for two CPU cores; see `nn.backbones`."""
     output_stride: int = option(16, choices=(8, 16, 32))
     """deeplab: px of the image per px of the encoder's last map."""
-    norm: str = option("group", choices=("group", "sync_batch"))
+    norm: str = option("group", choices=("group", "layer", "sync_batch"))
     """group or sync_batch."""
     max_detections: int = option(1000, above=0)
     """Highest peaks of an image that are kept."""
