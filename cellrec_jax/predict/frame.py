@@ -101,7 +101,7 @@ class Frame:
         trained_hw = np.asarray(image_hw) * self.ratio(mpp)
         if self.squeeze or self._is_near(trained_hw):
             return self._resized(image_hw)
-        height, width = np.maximum(1, np.round(trained_hw * self._scale())).tolist()
+        height, width = np.maximum(1, np.round(trained_hw * self.scale())).tolist()
         scaled_hw = int(height), int(width)
         cut = self._cut(scaled_hw, margin_px)
         how = TILED if len(cut) > 1 else WIDENED
@@ -119,7 +119,7 @@ class Frame:
         native_hw = np.asarray(self.native_hw)
         return bool((np.abs(trained_hw - native_hw) <= _SAME_SIZE * native_hw).all())
 
-    def _scale(self) -> np.ndarray:
+    def scale(self) -> np.ndarray:
         """Px of the network per px of the training images, f64 [2]."""
         return transforms.resize_scale(self.native_hw, self.size_hw, self.resize)
 
@@ -134,7 +134,7 @@ class Frame:
     ) -> tuple[tiles.Tile, ...]:
         """Tiles of an image, all in px of the network but for `margin_px`."""
         least_hw = np.asarray(self.size_hw)
-        margin_yx = np.ceil((margin_px or self.box_size) * self._scale()).astype(int)
+        margin_yx = np.ceil((margin_px or self.box_size) * self.scale()).astype(int)
         if not margin_px:  # margins fill half of a tile at most
             margin_yx = np.clip(margin_yx, 1, np.maximum(least_hw // 4, 1))
             return tiles.grid(scaled_hw, self.size_hw, margin_yx.tolist())

@@ -57,7 +57,7 @@ def predict_scenes(
     """
     parts: list[Cells] = []
     done = 0
-    for views, found in _found(network, _batches(scenes, network.batch)):
+    for views, found in run(network, _batches(scenes, network.batch)):
         for row, (scene, tile, _) in enumerate(views):
             part = cells.cells_of(found, row)
             part = cells.select(part, part.scores >= least_score)
@@ -82,14 +82,17 @@ def batch_size(window_hw: Sequence[int]) -> int:
     return max(least, min(most, 1 << max(int(room).bit_length() - 1, 0)))
 
 
-def _found(
-    network: Network, batches: Iterator[tuple[list[_View], Windows]]
-) -> Iterator[tuple[list[_View], Detections]]:
-    """Predictions on the host; while one batch is fetched the next one is computed."""
+def run(
+    network: Network, batches: Iterator[tuple[T, Windows]]
+) -> Iterator[tuple[T, Detections]]:
+    """Predictions on the host; while one batch is fetched the next one is computed.
+
+    What is given with a batch comes back with what was found in it.
+    """
     device = jax.local_devices()[0]  # for all, else each place compiles its own
     weights = network.params, network.model_state
     params, model_state = jax.device_put(weights, device)
-    running: tuple[list[_View], Detections] | None = None
+    running: tuple[T, Detections] | None = None
     for views, windows in _ahead(batches):
         found = network.predict(params, model_state, jax.device_put(windows, device))
         if running:

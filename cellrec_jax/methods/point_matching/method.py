@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from cellrec_jax.losses import matched, unmatched
 from cellrec_jax.methods import encoder
-from cellrec_jax.methods.point_matching import stages
+from cellrec_jax.methods.point_matching import receptive, stages
 from cellrec_jax.methods.point_matching.options import ModelOptions, Options
 from cellrec_jax.nn import convert, layers, point_net, resnet
 from cellrec_jax.ops import anchors
@@ -52,6 +52,7 @@ def make(options: Options, *, num_classes: int) -> Method:
                 encoder.load_pretrained, options.model.pretrained, "encoder"
             ),
             stride=_MULTIPLE,
+            receptive_px=receptive.radius(options.model),
         ),
     )
 
