@@ -24,9 +24,9 @@ class RefineOptions:
     rounds: int = option(0, least=0)
     """Times that pseudo labels are added and the detector is trained anew; 0 is none
     (the paper takes 2)."""
-    first_steps: int = option(0, least=0)
-    """Optimizer steps of the detectors before the last round; 0 is total_steps. Fewer
-    keep them from learning by heart that unlabelled cells are background. Not in the
+    first_share: float = option(1.0, above=0, most=1)
+    """Share of total_steps that detectors before the last round train for: fewer keep
+    them from learning by heart that unlabelled cells are background. Not in the
     paper."""
     seeds_per_round: int = option(1, above=0)
     """Detectors trained in each round, with seeds of their own from seed *

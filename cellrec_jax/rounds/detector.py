@@ -91,8 +91,8 @@ def train_round(
     # No two runs of a table share a detector.
     first = experiment.seed * config.seeds_per_round
     steps = experiment.total_steps
-    if config.first_steps and number < config.rounds:
-        steps = config.first_steps
+    if number < config.rounds:
+        steps = max(round(config.first_share * steps), 1)
     for seed in range(first, first + config.seeds_per_round):
         own = dataclasses.replace(experiment, seed=seed, total_steps=steps)
         folder = files.detector(number, seed)

@@ -42,7 +42,7 @@ def _experiment(**sections) -> config_lib.Experiment:
             **{"pre_nms_train": 64, "post_nms_train": 32},
             **{"pre_nms_test": 96, "post_nms_test": 48, "max_detections": 24},
         },
-        "refine": {"rounds": 1, "match_px": 6.0, "first_steps": 40},
+        "refine": {"rounds": 1, "match_px": 6.0, "first_share": 0.667},
         "data": {
             **{"size_hw": SIZE_HW, "keep_rate": 0.5, "max_cells": 16, "box_size": 20.0},
             "flip": False,
