@@ -89,10 +89,18 @@ def composite_on_white(
         notes.append(ALPHA_UNUSED)
     if not alpha.any() or (alpha == full).all():
         return np.ascontiguousarray(color)
+    return over_white(color, alpha, premultiplied)
+
+
+def over_white(
+    color: np.ndarray, alpha: np.ndarray, premultiplied: bool = False
+) -> np.ndarray:
+    """Blends uint8 or uint16 [H, W, C] with white by `alpha` [H, W, 1] of its type."""
+    full = np.iinfo(color.dtype).max
     share = alpha.astype(np.float32) / full
     blended = color.astype(np.float32) * (1.0 if premultiplied else share)
     blended += full * (1.0 - share)
-    return np.minimum(np.floor(blended + 0.5), full).astype(pixels.dtype)
+    return np.minimum(np.floor(blended + 0.5), full).astype(color.dtype)
 
 
 def cmyk_to_rgb(pixels: np.ndarray) -> np.ndarray:

@@ -37,7 +37,7 @@ class PixelSize(NamedTuple):
 def pixel_size(file: Any, page: Any, image_number: int) -> PixelSize:
     """Of a page of a `tifffile.TiffFile`; `image_number` of OME-XML."""
     notes, sizes = [], {}
-    for source, (size_y, size_x) in _stated(file, page, image_number):
+    for source, (size_y, size_x) in stated(file, page, image_number):
         alike = math.isclose(size_y, size_x, rel_tol=SAME)
         if alike and LEAST_MPP <= size_x <= GREATEST_MPP:
             sizes[source] = math.sqrt(size_y * size_x)
@@ -53,10 +53,10 @@ def pixel_size(file: Any, page: Any, image_number: int) -> PixelSize:
     return PixelSize(float(f"{first:.4g}"), tuple(notes))
 
 
-def _stated(
+def stated(
     file: Any, page: Any, image_number: int
 ) -> Iterator[tuple[str, tuple[float, float]]]:
-    """Places that say it and um per px (y, x), the better place first."""
+    """Places that say it and um per px (y, x), the better place first; as they say."""
     if file.is_ome and (size := _of_ome(file.ome_metadata, image_number)):
         yield "OME-XML", size
     if found := _APERIO.search(page.description or ""):

@@ -30,7 +30,9 @@ class Header(NamedTuple):
     """What is left out or guessed, one line a kind."""
 
 
-class _Image(NamedTuple):
+class Image(NamedTuple):
+    """Where the image of a file is."""
+
     page: Any
     """`tifffile.TiffPage`: the image, or the first of its channels."""
     number: int
@@ -68,7 +70,7 @@ def read(path: Path, max_pixels: int) -> tuple[np.ndarray, Header]:
     whatever tifffile does.
     """
     with opened(path) as file:
-        image = _find(path, file)
+        image = find(path, file)
         header = _header(path, file, image, max_pixels)
         if image.channels is None:
             samples = _samples_last(
@@ -85,22 +87,22 @@ def read(path: Path, max_pixels: int) -> tuple[np.ndarray, Header]:
 def read_header(path: Path, max_pixels: int) -> Header:
     """The same without the pixels; errors as `read`."""
     with opened(path) as file:
-        return _header(path, file, _find(path, file), max_pixels)
+        return _header(path, file, find(path, file), max_pixels)
 
 
 def check_one_plane(path: Path) -> None:
     """`DataError` for a file of several planes, where its first page is to be all."""
     with opened(path) as file:
-        image = _find(path, file)
+        image = find(path, file)
         if image.channels is not None:
             raise _stack(path, image.channels)
 
 
-def _find(path: Path, file: Any) -> _Image:
+def find(path: Path, file: Any) -> Image:
     """The image of a file: its largest series, which must be of one plane."""
     if file.is_ome and len(file.pages) == 1:
         # One of several files of a set, of which its series would be all.
-        return _Image(file.pages.first, 0, None, (), ())
+        return Image(file.pages.first, 0, None, (), ())
     number, series = max(enumerate(file.series), key=lambda s: (_area(s[1]), -s[0]))
     num_alike = sum(s.shape == series.shape for s in file.series) if file.is_ome else 1
     if num_alike > 1:  # fields of view; elsewhere they would be one series
@@ -108,12 +110,12 @@ def _find(path: Path, file: Any) -> _Image:
     notes = (PAGES_UNUSED,) if len(file.series) > 1 else ()
     page, num_planes = series.keyframe, _num_planes(series)
     if num_planes <= 1:
-        return _Image(page, number, None, (), notes)
+        return Image(page, number, None, (), notes)
     sizes = dict(zip(series.axes, series.shape, strict=True))
     if num_planes != 3 or sizes.get("C") != 3 or page.samplesperpixel > 1:
         raise _stack(path, series)
     order, guessed = tiff_channels.color_order(path, file, number)
-    return _Image(page, number, series, order, (*notes, *guessed))
+    return Image(page, number, series, order, (*notes, *guessed))
 
 
 def _area(series: Any) -> int:
@@ -134,20 +136,20 @@ def _stack(path: Path, series: Any) -> DataError:
     )
 
 
-def _header(path: Path, file: Any, image: _Image, max_pixels: int) -> Header:
+def _header(path: Path, file: Any, image: Image, max_pixels: int) -> Header:
     """Checks that the image is not too large and all there."""
     page = image.page
     height, width = page.imagelength, page.imagewidth
     check_size(path, height, width, max_pixels)
     parts = [page] if image.channels is None else image.channels.pages
-    if not all(part is not None and _is_all_there(part) for part in parts):
+    if not all(part is not None and is_all_there(part) for part in parts):
         raise DataError(f"{path} is truncated: copy or export it again")
     size = pixel_size.pixel_size(file, page, image.number)
     turned = orientation.known(page.tags.valueof(orientation.TAG))
     return Header((height, width), turned, size.mpp, (*image.notes, *size.notes))
 
 
-def _is_all_there(page: Any) -> bool:
+def is_all_there(page: Any) -> bool:
     """Whether no strip or tile is missing, which tifffile would fill with zeros."""
     end = page.parent.filehandle.size
     segments = list(zip(page.dataoffsets, page.databytecounts, strict=True))
