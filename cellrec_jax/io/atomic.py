@@ -39,23 +39,42 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     old file or the new one, never a part. Only write inside the block: any `OSError`
     there becomes a RunError for `path`.
     """
+    with naming(path), pending_path(path) as temporary:
+        yield temporary
+
+
+@contextlib.contextmanager
+def pending_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """As `atomic_path`, for a block that does other things, too.
+
+    An `OSError` of the block stays as it is: what it writes, it writes under `naming`.
+    """
     target = epath.Path(path)
     stored = "://" in os.fspath(target)
     folder = Path(tempfile.gettempdir() if stored else target.parent)
     # A short name of its own: prefixing a 250-byte name would make it too long.
     temporary = folder / f".tmp-{uuid.uuid4().hex}{target.suffix}"
-    try:
+    with naming(path):
         target.parent.mkdir(parents=True, exist_ok=True)
+    try:
         yield temporary
-        if stored:
-            epath.Path(temporary).copy(target, overwrite=True)
-        else:
-            os.replace(temporary, target)
-    except OSError as error:
-        raise _failure(path, error) from error
+        with naming(path):
+            if stored:
+                epath.Path(temporary).copy(target, overwrite=True)
+            else:
+                os.replace(temporary, target)
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def naming(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turns an `OSError` of the block into a RunError that names `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise _failure(path, error) from error
 
 
 @contextlib.contextmanager

@@ -58,6 +58,26 @@ def test_os_errors_become_one_clear_line(tmp_path, number, advice):
     assert os.listdir(tmp_path) == []
 
 
+def test_a_pending_path_leaves_errors_of_others_as_they_are(tmp_path):
+    failure = FileNotFoundError("slide.svs")
+
+    def write_half():
+        with atomic.pending_path(tmp_path / "a.csv") as temporary:
+            temporary.write_text("half")
+            raise failure
+
+    with pytest.raises(FileNotFoundError) as caught:
+        write_half()
+    assert caught.value is failure
+    assert os.listdir(tmp_path) == []
+    (tmp_path / "a.csv").mkdir()
+    with (
+        pytest.raises(errors.RunError, match="folder of that name"),
+        atomic.pending_path(tmp_path / "a.csv") as temporary,
+    ):
+        temporary.write_text("whole")
+
+
 def test_a_file_where_the_folder_should_be(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(errors.RunError, match="a file is in the way"):
