@@ -7,25 +7,28 @@ References:
   RFC 7946, The GeoJSON Format, https://www.rfc-editor.org/rfc/rfc7946
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 import contextlib
 import gzip
-import math
 import os
 from pathlib import Path
-from typing import IO, Any, NamedTuple, cast
-import uuid
+from typing import Any, NamedTuple
 import zlib
 
 import numpy as np
 import orjson
 
 from cellrec_jax import errors
-from cellrec_jax.io import atomic
+from cellrec_jax.io import (
+    cell_columns,
+    geojson_features,
+    geojson_parts,
+    geojson_rules,
+    streams,
+)
 
-_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "cellrec-jax")
-_DECIMALS = 3
-"""Digits of coordinates: a thousandth of a px."""
+GEOMETRIES = ("point", "box", "circle")
+_BLOCK = 8192  # cells that are in memory as text
 
 
 class GeoJsonPoints(NamedTuple):
@@ -39,6 +42,78 @@ class GeoJsonPoints(NamedTuple):
     """N names; "" for unclassified objects."""
 
 
+@contextlib.contextmanager
+def open_geojson(
+    path: str | os.PathLike[str],
+    class_names: Sequence[str],
+    class_colors: Sequence[Sequence[int]],
+    *,
+    geometry: str = "point",
+    metadata: Mapping[str, Any] | None = None,
+    split: int = 0,
+    origin_yx: Sequence[float] = (0.0, 0.0),
+    circle_px: float = 0.0,
+) -> Iterator[Callable[..., None]]:
+    """Gives `add(points_yx, scores, labels, boxes_yxyx=None)`; a detection a cell.
+
+    Cells come in chunks of any size: points [N, 2] in px, scores [N], class ids 0..K-1
+    [N], boxes [N, 4] in px for the geometry "box". The file is there, whole, when the
+    block ends well, and not at all after an error; equal cells give equal bytes.
+
+    Args:
+      path: compressed if it ends in `.gz`.
+      class_names: K names; "Tumor: Positive" is derived from "Tumor" in QuPath.
+      class_colors: K times (red, green, blue) in 0..255.
+      geometry: "point"; "box", its sides at least 0.1 px; "circle", a 16-gon.
+      metadata: JSON; a member of the collection that QuPath passes over.
+      split: most cells of a file, named by `geojson_parts.part_path`; 0: one file.
+      origin_yx: px of the image that become (0, 0), as where QuPath crops a slide.
+      circle_px: radius of circles in px, at least 0.1.
+
+    Raises:
+      ConfigError: the geometry is unknown, or lacks its radius or its boxes.
+      DataError: QuPath could not read a class, or a cell is not of finite numbers.
+      RunError: a file cannot be written.
+    """
+    look = _look(path, class_names, class_colors, geometry, origin_yx, circle_px)
+    head = b'{"type":"FeatureCollection",'
+    if metadata is not None:
+        head += b'"metadata":' + orjson.dumps(dict(metadata)) + b","
+    head += b'"features":['
+    num_added = 0
+
+    def encode(*columns: np.ndarray) -> None:
+        cells = cell_columns.CellColumns(*columns)
+        write(geojson_features.encode(look, cells))
+
+    with (
+        geojson_parts.open_parts(path, head, split) as write,
+        streams.in_blocks(_BLOCK, encode) as add_rows,
+    ):
+
+        def add(
+            points_yx: np.ndarray,
+            scores: np.ndarray,
+            labels: np.ndarray,
+            boxes_yxyx: np.ndarray | None = None,
+        ) -> None:
+            nonlocal num_added
+            if geometry == "box" and boxes_yxyx is None:
+                raise errors.ConfigError(
+                    f"cannot write {path}: no boxes are known; choose points"
+                )
+            boxes = boxes_yxyx if geometry == "box" else None
+            cells = cell_columns.columns(
+                num_added, points_yx, scores, labels, boxes_yxyx=boxes
+            )
+            if (fault := cell_columns.fault(cells, len(look.class_names))) is not None:
+                raise errors.DataError(f"cannot write {path}: feature {fault}")
+            num_added += len(cells.scores)
+            add_rows(*cells)
+
+        yield add
+
+
 def write_geojson(
     path: str | os.PathLike[str],
     points_yx: np.ndarray,
@@ -49,34 +124,12 @@ def write_geojson(
     boxes_yxyx: np.ndarray | None = None,
     metadata: Mapping[str, Any] | None = None,
 ) -> None:
-    """Writes a detection object a cell, whole or not at all; equal cells, equal bytes.
-
-    Compressed if the name ends in `.gz`. Finite points [N, 2] in px and scores [N],
-    class ids 0..K-1 [N], K names, K colours (red, green, blue) in 0..255; boxes [N, 4]
-    in px become polygons in place of points. `metadata`, JSON, is a member of the
-    collection, which QuPath passes over. DataError for what QuPath could not read (a
-    NaN coordinate, an empty class name), RunError if the file cannot be written.
-    """
-    boxes: Any = [None] * len(points_yx) if boxes_yxyx is None else boxes_yxyx
-    rows = zip(points_yx, boxes, scores, labels, strict=True)
-    with atomic.atomic_path(path) as temporary, _opened(temporary, str(path)) as file:
-        file.write(b'{"type":"FeatureCollection",')
-        if metadata is not None:
-            file.write(b'"metadata":' + orjson.dumps(dict(metadata)) + b",")
-        file.write(b'"features":[')
-        for index, (point_yx, box_yxyx, score, label) in enumerate(rows):
-            feature = _feature(
-                index,
-                _geometry(point_yx, box_yxyx),
-                float(score),
-                class_names[int(label)],
-                class_colors[int(label)],
-            )
-            # Each as it will be read, so that no file is in memory as a whole.
-            if (fault := _fault(feature)) is not None:
-                raise errors.DataError(f"cannot write {path}: feature {index}: {fault}")
-            file.write(b"," * (index > 0) + orjson.dumps(feature))
-        file.write(b"]}")
+    """Writes cells as `open_geojson` does; boxes where there are any, else points."""
+    geometry = "point" if boxes_yxyx is None else "box"
+    with open_geojson(
+        path, class_names, class_colors, geometry=geometry, metadata=metadata
+    ) as add:
+        add(points_yx, scores, labels, boxes_yxyx)
 
 
 def read_points(path: str | os.PathLike[str]) -> GeoJsonPoints:
@@ -120,67 +173,35 @@ def read_points(path: str | os.PathLike[str]) -> GeoJsonPoints:
     )
 
 
-def validate(collection: Any) -> None:
-    """Checks a collection of detections as QuPath reads them.
-
-    DataError, in one line, names the first feature at fault and the fault.
-    """
-    kind = collection.get("type") if isinstance(collection, dict) else None
-    if kind != "FeatureCollection":
-        raise errors.DataError('not a GeoJSON object of type "FeatureCollection"')
-    features = collection.get("features")
-    if not isinstance(features, list):
-        raise errors.DataError('"features" is not a list')
-    seen: set[str] = set()
-    for index, feature in enumerate(features):
-        fault = _fault(feature)
-        if fault is None and feature["id"] in seen:
-            fault = "its id is used twice"
-        if fault is not None:
-            raise errors.DataError(f"feature {index}: {fault}")
-        seen.add(feature["id"])
-
-
-@contextlib.contextmanager
-def _opened(path: Path, name: str) -> Iterator[IO[bytes]]:
-    """Opens a file to write, compressed if `name` ends in `.gz`."""
-    with path.open("wb") as file:
-        if not name.endswith(".gz"):
-            yield file
-            return
-        # Without a name and a time in it, equal content gives equal bytes.
-        with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed:
-            yield cast(IO[bytes], packed)
-
-
-def _geometry(point_yx: np.ndarray, box_yxyx: np.ndarray | None) -> dict[str, Any]:
-    """A GeoJSON point, or the closed outline of a box. The swap to (x, y)."""
-    if box_yxyx is None:
-        y, x = (round(float(value), _DECIMALS) for value in point_yx)
-        return {"type": "Point", "coordinates": [x, y]}
-    y0, x0, y1, x1 = (round(float(value), _DECIMALS) for value in box_yxyx)
-    ring_xy = [[x0, y0], [x1, y0], [x1, y1], [x0, y1], [x0, y0]]
-    return {"type": "Polygon", "coordinates": [ring_xy]}
-
-
-def _feature(
-    index: int,
-    geometry: dict[str, Any],
-    score: float,
-    class_name: str,
-    color: Sequence[int],
-) -> dict[str, Any]:
-    content = f"{index} {geometry['coordinates']} {score} {class_name}"
-    return {
-        "type": "Feature",
-        "id": str(uuid.uuid5(_NAMESPACE, content)),
-        "geometry": geometry,
-        "properties": {
-            "objectType": "detection",
-            "classification": {"name": class_name, "color": list(map(int, color))},
-            "measurements": {"score": round(score, 6)},
-        },
-    }
+def _look(
+    path: str | os.PathLike[str],
+    class_names: Sequence[str],
+    class_colors: Sequence[Sequence[int]],
+    geometry: str,
+    origin_yx: Sequence[float],
+    circle_px: float,
+) -> geojson_features.Look:
+    if geometry not in GEOMETRIES:
+        raise errors.ConfigError(
+            f"geometry {geometry!r} is none of {', '.join(GEOMETRIES)}"
+        )
+    least, most = geojson_features.LEAST_PX, cell_columns.LARGEST_PX
+    if geometry == "circle" and not least <= circle_px <= most:
+        raise errors.ConfigError(
+            f"circles of {circle_px} px cannot be drawn; choose {least} px or more"
+        )
+    colors = [[int(value) for value in color] for color in class_colors]
+    for label, (name, color) in enumerate(zip(class_names, colors, strict=True)):
+        if (fault := geojson_rules.class_fault(name, color)) is not None:
+            raise errors.DataError(f"cannot write {path}: class {label}: {fault}")
+    y, x = (float(value) for value in origin_yx)
+    return geojson_features.Look(
+        geometry,
+        tuple(class_names),
+        tuple((red, green, blue) for red, green, blue in colors),
+        (y, x),
+        float(circle_px),
+    )
 
 
 def _load(path: Path) -> Any:
@@ -221,72 +242,3 @@ def _centroid(ring_xy: np.ndarray) -> list[float]:
         return [float(value) for value in ring_xy[:-1].mean(axis=0)]
     center = origin + (start + end).T @ cross / (3 * cross.sum())
     return [float(value) for value in center]
-
-
-def _fault(feature: Any) -> str | None:
-    """What is wrong with one feature, or None."""
-    if not isinstance(feature, dict) or feature.get("type") != "Feature":
-        return 'not of type "Feature"'
-    if _holds_null(feature):
-        return "holds null (NaN or infinite numbers become null)"
-    try:
-        uuid.UUID(feature.get("id"))
-    except (TypeError, ValueError, AttributeError):
-        return "its id is no UUID"
-    properties = feature.get("properties")
-    if not isinstance(properties, dict) or properties.get("objectType") != "detection":
-        return 'properties.objectType is not "detection"'
-    return _geometry_fault(feature.get("geometry")) or _properties_fault(properties)
-
-
-def _properties_fault(properties: dict[str, Any]) -> str | None:
-    classification = properties.get("classification")
-    if not isinstance(classification, dict):
-        return "no classification"
-    name, color = classification.get("name"), classification.get("color")
-    if not isinstance(name, str) or not name.strip():
-        return "classification.name is empty"
-    if not isinstance(color, list) or len(color) != 3:
-        return "classification.color is not [red, green, blue]"
-    if not all(type(value) is int and 0 <= value <= 255 for value in color):
-        return "classification.color is not made of whole numbers in 0..255"
-    measurements = properties.get("measurements")
-    if not isinstance(measurements, dict):
-        return "measurements is not an object"
-    if not all(_is_number(value) for value in measurements.values()):
-        return "a measurement is not a number"
-    return None
-
-
-def _geometry_fault(geometry: Any) -> str | None:
-    if not isinstance(geometry, dict):
-        return "no geometry"
-    kind, coordinates = geometry.get("type"), geometry.get("coordinates")
-    if kind == "Point":
-        return None if _is_position(coordinates) else "a point is not [x, y]"
-    if kind != "Polygon":
-        return f"geometry of type {kind!r}; only Point and Polygon are written"
-    if not isinstance(coordinates, list) or not coordinates:
-        return "a polygon without outline"
-    for ring_xy in coordinates:
-        if not isinstance(ring_xy, list) or not all(map(_is_position, ring_xy)):
-            return "a polygon's outline is not a list of [x, y]"
-        if len(ring_xy) < 4 or ring_xy[0] != ring_xy[-1]:
-            return "a polygon's outline is not closed"
-    return None
-
-
-def _is_position(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 2 and all(map(_is_number, value))
-
-
-def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)
-
-
-def _holds_null(value: Any) -> bool:
-    if isinstance(value, dict):
-        return any(map(_holds_null, value.values()))
-    if isinstance(value, list):
-        return any(map(_holds_null, value))
-    return value is None
