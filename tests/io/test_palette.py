@@ -14,3 +14,17 @@ def test_signs_choose_the_colour():
     assert (colors[0], colors[1]) == ((0, 90, 220), (225, 30, 40))
     assert palette.class_colors(2, positive=[0], negative=[1]) == (colors[1], colors[0])
     assert len(set(colors)) == 9
+
+
+def test_classes_of_qupath_have_its_colours_and_others_their_own():
+    names = ["Positive", "tumor", "Tumor: Negative", "Stroma:3+", "mitosis", "Ignore*"]
+    own = tuple((number, 0, 0) for number in range(6))
+    assert palette.qupath_colors(names, own) == (
+        (200, 50, 50),
+        (200, 0, 0),
+        (90, 90, 180),
+        (200, 50, 50),
+        (4, 0, 0),
+        (180, 180, 180),
+    )
+    assert palette.qupath_colors(names)[4] == palette.class_colors(6)[4]
