@@ -15,17 +15,17 @@ from cellrec_jax.bench import kernel, machine, plot, report
 from cellrec_jax.bench.kernels import KERNELS
 
 STEPS = (
-    *("train", "predict", "large", "data", "refine", "rounds", "decoders"),
+    *("train", "predict", "large", "slide", "data", "refine", "rounds", "decoders"),
     "coverage",
 )
 """Modules beside this one, imported when they are asked for; each has
 run(settings, say). train is the first of all, for its peak of memory."""
-NAMES = (*STEPS[:4], *KERNELS, *STEPS[4:])
+NAMES = (*STEPS[:5], *KERNELS, *STEPS[5:])
 ON_DEVICE = ("steps", "torch_steps", "trace")
 """More of them, for an accelerator: "all" leaves them out."""
 COMMANDS = ("device", "apply", "freeze", "collectives")
 """Modules beside this one with flags of their own: command(arguments) -> exit code."""
-_OF_IMAGES = ("predict", "large", "decoders")
+_OF_IMAGES = ("predict", "large", "slide", "decoders")
 
 Number = TypeVar("Number", int, float)
 
@@ -66,7 +66,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     number, seconds = _positive(int, "one whole number"), _positive(float, "seconds")
     add = parser.add_argument
     add("name", choices=(*NAMES, *ON_DEVICE, "all"))
-    sizes = "256,1024,...: see each benchmark; predict, large, decoders: 640x640,..."
+    sizes = "256,1024,...: see each benchmark; of images and slides: 640x640,..."
     add("--sizes", type=_sizes, default=(), help=sizes)
     repeats = "samples (kernels 20, others 7)"
     add("--repeats", type=number, default=0, help=repeats)
@@ -77,8 +77,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--profile", type=number, default=0, metavar="STEPS", help=profile)
     presets = (
         "train: tiny,demo,small,paper,...; steps: float32,bfloat16; refine: "
-        "small,alexnet; predict: ours,p2pnet,deeplab,...; large: its rows; decoders: "
-        "ours,dynamic,full"
+        "small,alexnet; predict: ours,p2pnet,deeplab,...; large, slide: its rows; "
+        "decoders: ours,dynamic,full"
     )
     results = "coverage: all_scores.npz of evaluations; a simulated one without"
     add("--results", type=_paths, default=(), metavar="FILE,FILE", help=results)

@@ -107,6 +107,10 @@ _PARTS = {
     "matching_step": (20.0, _KERNEL, f"--sizes 64 {_TINY}"),
     "trace": (20.0, "--full", "--presets float32"),
     "large": (60.0, "", "--sizes 300 --repeats 1 --presets 'file to cells'"),
+    "slide": (
+        *(90.0, "--sizes 20000 --repeats 1"),
+        "--sizes 600 --repeats 1 --presets 'slide to files'",
+    ),
     "matching": (30.0, _KERNEL, f"--sizes 64 {_TINY}"),
     "predict_rows": (
         *(90.0, "--full --repeats 10 --budget-s 60"),
@@ -114,7 +118,7 @@ _PARTS = {
     ),
 }
 """Part -> seconds, flags (of tests: paths), flags of a quick trial."""
-LAST = ("large", "matching", "predict_rows")
+LAST = ("large", "slide", "matching", "predict_rows")
 """They get what the others leave over: the shares of those fill the time."""
 
 

@@ -47,6 +47,11 @@ _OTHERS: Mapping[str, Mapping[str, str]] = {
         **{"way": "one large image", "image_px": "px", "windows": "windows"},
         **{"mpx_per_s": "million px/s", "peak_mib": "peak memory so far, MiB"},
     },
+    "slide": {
+        **{"way": "one slide", "image_px": "px", "windows": "tiles"},
+        **{"mpx_per_s": "million px/s", "s_per_mm2": "s/mm2 at 0.25 um"},
+        **{"network_share": "network's share", "peak_mib": "peak memory so far, MiB"},
+    },
     "refine": {
         **{"task": "stage of a round", "what": "of", "number": "number"},
         **{"unit": "unit", "call_s": "s", "units_per_s": "units/s"},

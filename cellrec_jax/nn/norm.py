@@ -27,8 +27,8 @@ def make_norm(
     - "frozen_batch": pretrained BatchNorm that no training step changes.
     - "sync_batch": BatchNorm over all devices where `train`; keeps 0.9 a step.
     - "group": GroupNorm (see `num_groups`), for training without pretrained weights.
-    - "layer": LayerNorm over the channels of each pixel, which pools over no space: what
-      tiles of a slide give does not depend on their size.
+    - "layer": LayerNorm over the channels of each pixel, which pools over no space: so
+      what tiles of a slide give does not depend on their size.
 
     Parameters are float32. Others are a `ConfigError`.
     """

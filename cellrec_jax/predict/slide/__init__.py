@@ -1,0 +1,1 @@
+"""Whole slides to cells, tile by tile: memory of a few tiles, whatever the slide."""

@@ -1,0 +1,264 @@
+"""Slides on disk to their cells, resumed row by row of tiles, in parts if asked."""
+
+from collections.abc import Iterator, Mapping, Sequence
+import os
+from pathlib import Path
+import time
+from typing import Any, NamedTuple
+
+from etils import epath
+import numpy as np
+from scipy import ndimage
+
+from cellrec_jax import errors
+from cellrec_jax.data import example
+from cellrec_jax.data.pixels import files as pixel_files
+from cellrec_jax.data.pixels import slides
+from cellrec_jax.io.console import Console, format_seconds
+from cellrec_jax.predict import provenance
+from cellrec_jax.predict.predictor import Predictor
+from cellrec_jax.predict.slide import grid as grids
+from cellrec_jax.predict.slide import network, outputs, roi, rows, summary, tissue
+from cellrec_jax.predict.slide.grid import Grid
+from cellrec_jax.predict.slide.journal import Journal
+from cellrec_jax.predict.slide.network import Looker
+from cellrec_jax.predict.slide.options import SlideOptions
+from cellrec_jax.workdir import interrupt, lock
+
+FOLDER = ".slides"
+"""In an output folder: a folder a slide, see `journal`."""
+
+
+class Work(NamedTuple):
+    """What all slides of a call share."""
+
+    predictor: Predictor
+    looker: Looker
+    output: epath.Path
+    options: SlideOptions
+    console: Console
+    settings: Mapping[str, Any]
+    regions_hash: str
+
+
+class Place(NamedTuple):
+    """A slide at work."""
+
+    name: str
+    description: slides.Description
+    grid: Grid
+    small: tissue.Thumbnail
+    mask: tissue.Mask
+    tiles: rows.Tiles
+    journal: Journal
+    regions: roi.Regions | None
+
+    def holds(self, points_yx: np.ndarray) -> np.ndarray:
+        """Whether cells at points [M, 2], px of level 0, count; bool [M]."""
+        held = self.mask.holds(points_yx)
+        if self.regions is not None:
+            held[held] = roi.within(self.regions, points_yx[held])
+        return held
+
+
+def predict_slide(work: Work, path: Path, name: str, number: int) -> bool:
+    """Predicts one slide, or this part of it; whether all of it is written.
+
+    `number` counts the slides of a call, so that parts take rows evenly. Goes on where
+    a call of the same settings was stopped. DataError for a slide that cannot be read,
+    or whose pixel size is not known, `interrupt.Interrupted` after a signal.
+    """
+    journal = Journal(work.output / FOLDER / name)
+    description = slides.describe(path, work.options.mpp)
+    _check_sizes(work, path, description)
+    plan = _plan(work, path, description)
+    if note := journal.begin(plan):
+        work.console.line(f"{name}: {note}")
+    if _is_written(work, journal):
+        work.console.line(f"{name}: is predicted already")
+        return True
+    with slides.opened(path) as slide:
+        place = _place(work, name, slide, description, journal)
+        mine = _own_rows(place.tiles, work.options.shard, number)
+        here = journal.rows()
+        todo = {row: place.tiles[row] for row in mine if row not in here}
+        for line in (*description.notes, *_lines(work, place, todo)):
+            work.console.line(f"{name}: {line}")
+        if todo:
+            _find(work, place, slide, todo)
+    if place.tiles.keys() - journal.rows():
+        return False
+    with lock.hold(journal.folder, "wait for it"):
+        if not _is_written(work, journal):
+            _write(work, place)
+    return True
+
+
+def _check_sizes(work: Work, path: Path, description: slides.Description) -> None:
+    if not description.mpp:
+        told = "; ".join(description.notes)
+        raise errors.DataError(
+            f"{path}: its pixel size is not known{f' ({told})' if told else ''}: give "
+            "it by --mpp UM"
+        )
+    if not work.predictor.frame.mpp:
+        raise errors.ConfigError(
+            "the pixel size of the training images is not known: give it once by "
+            "--mpp-trained UM"
+        )
+
+
+def _plan(work: Work, path: Path, description: slides.Description) -> dict[str, Any]:
+    """What decides a slide's rows; JSON."""
+    looker = work.looker
+    return {
+        **work.settings,
+        **work.options.looks(),
+        "mpp": description.mpp,
+        "roi": work.regions_hash,
+        "tile": [looker.own_px, looker.margin_px],
+        "file": [os.path.abspath(path), *pixel_files.stamp(path)[1:]],
+    }
+
+
+def _is_written(work: Work, journal: Journal) -> bool:
+    """Whether a slide's cells are written out in the form that is asked for."""
+    done = journal.done()
+    return done is not None and done["form"] == work.options.form()
+
+
+def _place(
+    work: Work,
+    name: str,
+    slide: slides.Slide,
+    description: slides.Description,
+    journal: Journal,
+) -> Place:
+    """Looks at the slide as a whole."""
+    frame = work.predictor.frame
+    scale_yx = frame.scale() * frame.ratio(description.mpp)
+    looker, options = work.looker, work.options
+    grid = grids.plan(slide.levels, scale_yx, looker.own_px, looker.margin_px)
+    small = tissue.thumbnail(slide, options.overlay_px)
+    mask = tissue.find(small) if options.tissue else tissue.everything(small)
+    regions = None
+    if options.roi is not None:
+        origin_yx = outputs.origin_of(description, options)
+        regions = roi.read(options.roi, origin_yx)
+    touched = tissue.touched(_looked_at(mask, regions), grid)
+    tiles = {
+        int(row): np.flatnonzero(touched[row]).tolist()
+        for row in np.flatnonzero(touched.any(axis=1))
+    }
+    return Place(name, description, grid, small, mask, tiles, journal, regions)
+
+
+def _looked_at(mask: tissue.Mask, regions: roi.Regions | None) -> tissue.Mask:
+    """The mask in the regions and a px around, for their middles decide there."""
+    if regions is None:
+        return mask
+    inside = ndimage.binary_dilation(roi.cut(mask, regions).inside, np.ones((3, 3)))
+    return mask._replace(inside=inside & mask.inside)
+
+
+def _own_rows(tiles: rows.Tiles, shard: tuple[int, int], number: int) -> list[int]:
+    """The rows of one part, every n-th of those with tiles."""
+    index, parts = shard
+    ordered = sorted(tiles)
+    return [row for i, row in enumerate(ordered) if (i + number) % parts == index]
+
+
+def _lines(work: Work, place: Place, todo: rows.Tiles) -> Iterator[str]:
+    """What is going to be done."""
+    grid, description = place.grid, place.description
+    found = sum(len(columns) for columns in place.tiles.values())
+    left = sum(len(columns) for columns in todo.values())
+    height, width = description.levels[0].size_hw
+    frame = work.predictor.frame
+    how = (
+        "not resampled"
+        if grid.step_yx == (1.0, 1.0)
+        else (f"resampled by {1 / grid.step_yx[0]:.3g}")
+    )
+    yield (
+        f"{height} x {width} px of {description.mpp:.4g} um "
+        f"({description.mpp_source}), {description.num_bytes / 1e6:.4g} MB, read by "
+        f"{description.reader} at level {grid.level}, {how} to {frame.mpp:.4g} um of "
+        f"the training: {found} of {grid.num_rows * grid.num_columns} tiles of "
+        f"{grid.tile_px} px to look at, {left} to go"
+    )
+    if not work.looker.is_exact:
+        yield (
+            "this model's norm or method pools over what it sees: a cell near a "
+            "threshold may depend on where tiles lie (model.norm=layer does not)"
+        )
+
+
+def _find(work: Work, place: Place, slide: slides.Slide, todo: rows.Tiles) -> None:
+    """Predicts rows and keeps each; raises `interrupt.Interrupted` after a signal."""
+    total = sum(len(columns) for columns in todo.values())
+    intensity = work.looker.intensity
+    low, high = np.percentile(place.small.image, (0.5, 99.5))
+
+    def prepare(image: np.ndarray) -> np.ndarray:
+        if intensity != "percentile":
+            return example.scale_intensity(image, intensity)
+        scaled = (image.astype(np.float32) - low) / max(high - low, 1.0)
+        return np.clip(scaled, 0, 1).astype(np.float32)
+
+    highest = network.highest(work.looker, place.small)
+    done, begin = 0, time.monotonic()
+    with interrupt.catch() as caught, work.console.parts(total, place.name) as show:
+        for row, found, fresh in rows.find(
+            work.looker, slide, place.grid, todo, highest, prepare
+        ):
+            place.journal.write(row, found)
+            done += fresh
+            left = (time.monotonic() - begin) / done * (total - done)
+            show(done, f"tiles, {format_seconds(left)} left")
+            if caught.signal is not None:
+                raise interrupt.Interrupted(caught.exit_code)
+
+
+def _write(work: Work, place: Place) -> None:
+    """Writes a slide's cells out, and its line of the summary."""
+    metadata = {
+        **provenance.metadata(work.predictor.model, place.description.mpp),
+        "mpp_source": place.description.mpp_source,
+        "origin": work.options.origin,
+    }
+    names = work.predictor.class_names
+    sheet = outputs.Sheet(place.name, names, place.description, metadata, work.options)
+    place.journal.reopen()
+    numbers = sorted(place.tiles)
+    settled = rows.settled(work.looker, place.grid, place.journal, numbers, place.holds)
+    counts = outputs.write(work.output, sheet, place.small, settled)
+    faults = [
+        (row, column, why)
+        for row in numbers
+        for column, why in place.journal.read(row).faults
+    ]
+    row = summary.row_of(place.description, names, counts, _area(place, faults), faults)
+    if faults:
+        work.console.line(
+            f"{place.name}: warning: {len(faults)} tiles cannot be read and are left "
+            f"out, the first at row {faults[0][0]}, column {faults[0][1]}: "
+            f"{faults[0][2]}"
+        )
+    place.journal.finish({"form": work.options.form(), "summary": row})
+
+
+def _area(place: Place, faults: Sequence[tuple[int, int, str]]) -> float:
+    """What was looked at, mm2: the mask without the tiles that could not be read."""
+    mask = place.mask
+    if place.regions is not None:
+        mask = roi.cut(mask, place.regions)
+    inside = mask.inside.copy()
+    own_px = np.asarray(place.grid.native_yx) * place.grid.own_px
+    for row, column, _ in faults:
+        low = np.array([row, column]) * own_px / place.mask.native_px
+        high = low + own_px / place.mask.native_px
+        top, left = low.astype(int)
+        bottom, right = np.ceil(high).astype(int)
+        inside[top:bottom, left:right] = False
+    return mask._replace(inside=inside).area_px() * place.description.mpp**2 / 1e6

@@ -1,0 +1,138 @@
+"""Several slides of one call, in parts if asked, and what is said of all of them."""
+
+from collections.abc import Sequence
+import hashlib
+import os
+from pathlib import Path
+
+from etils import epath
+import jax
+
+from cellrec_jax import errors, hosts
+from cellrec_jax.io import atomic
+from cellrec_jax.io.console import Console
+from cellrec_jax.predict import files as image_files
+from cellrec_jax.predict import provenance
+from cellrec_jax.predict import summary as image_summary
+from cellrec_jax.predict.predictor import Predictor
+from cellrec_jax.predict.slide import files, network, summary
+from cellrec_jax.predict.slide.files import FOLDER, Work
+from cellrec_jax.predict.slide.journal import Journal
+from cellrec_jax.predict.slide.options import SlideOptions
+from cellrec_jax.workdir import interrupt
+
+
+def predict_slides(
+    predictor: Predictor,
+    paths: Sequence[Path],
+    output: epath.Path,
+    console: Console,
+    options: SlideOptions,
+) -> image_files.Outcome:
+    """Predicts slides; goes on where a call of the same settings was stopped.
+
+    Of each slide a table, GeoJSON, overlay and density map; summary.csv of all. The
+    same cells whatever the order, batch, number of parts (`options.shard`) or
+    processes, and however often it was stopped. A part that finds all rows of a slide
+    there writes it out. A slide that cannot be read costs only itself. ConfigError
+    where `output` holds results of other settings, RunError where it cannot be written.
+    """
+    output = epath.Path(output)
+    if "://" in str(output):
+        raise errors.ConfigError(f"--output {output}: give a local folder")
+    if jax.process_count() > 1:
+        if options.shard[1] > 1:
+            raise errors.ConfigError("--shard: processes share the work by themselves")
+        options = SlideOptions(
+            **{**vars(options), "shard": (jax.process_index(), jax.process_count())}
+        )
+    output.mkdir(parents=True, exist_ok=True)
+    looker = network.make(predictor)
+    used = provenance.settings(predictor.model, 0.0, 0, "", False)
+    regions = options.roi.read_bytes() if options.roi is not None else b""
+    work = Work(
+        predictor,
+        looker,
+        output,
+        options,
+        console,
+        {name: used[name] for name in _KEPT},
+        hashlib.blake2b(regions, digest_size=8).hexdigest() if regions else "",
+    )
+    names = _names(paths)
+    failed: dict[str, str] = {}
+    waiting: list[str] = []
+    exit_code = 0
+    for number, path in enumerate(paths):
+        try:
+            if not files.predict_slide(work, path, names[path], number):
+                waiting.append(names[path])
+        except interrupt.Interrupted as stop:
+            exit_code = stop.exit_code
+            break
+        except errors.DataError as error:
+            failed[names[path]] = str(error)
+            console.line(f"{names[path]}: error: {error}")
+    hosts.wait("predict: slides")
+    if jax.process_count() > 1 and hosts.is_first():
+        waiting = [name for name in waiting if not _take(work, paths, names, name)]
+    if hosts.is_first():
+        _summarize(work, failed, waiting, exit_code)
+    return image_files.Outcome(tuple(failed.values()), exit_code)
+
+
+_KEPT = (
+    *("method", "weights", "thresholds", "min_distance_px", "native_hw"),
+    "mpp_trained",
+)
+
+
+def _take(work: Work, paths: Sequence[Path], names: dict[Path, str], name: str) -> bool:
+    """Writes out what other processes have finished meanwhile."""
+    number = [names[path] for path in paths].index(name)
+    return files.predict_slide(work, paths[number], name, number)
+
+
+def _names(paths: Sequence[Path]) -> dict[Path, str]:
+    """Path -> name in all that is written: relative to the folder that all share."""
+    parents = [os.path.abspath(path.parent) for path in paths]
+    root = os.path.commonpath(parents)
+    return {path: os.path.relpath(os.path.abspath(path), root) for path in paths}
+
+
+def _summarize(
+    work: Work, failed: dict[str, str], waiting: Sequence[str], exit_code: int
+) -> None:
+    """Writes what is of all slides, and says how it ended."""
+    model, folder = work.predictor.model, work.output / FOLDER
+    done = {}
+    for place in sorted(Path(folder).rglob("plan.json")):
+        state = Journal(place.parent).done()
+        if state is not None:
+            done[place.parent.relative_to(Path(folder)).as_posix()] = state["summary"]
+    cuts = {
+        f"threshold/{name}": cut
+        for name, cut in zip(
+            work.predictor.class_names, model.meta["decode"]["thresholds"], strict=True
+        )
+    }
+    sources = image_summary.sources(provenance.thresholds_from(model))
+    cuts["thresholds_from"] = sources
+    summary.write(work.output, done, failed, cuts)
+    state = {
+        "images": len(done),
+        "failed": failed,
+        "finished": not (exit_code or failed or waiting),
+    }
+    provenance.write(work.output, model, work.settings, state)
+    atomic.remove_left(work.output, below=True)
+    for name in waiting:
+        work.console.line(
+            f"{name}: this part is done; the part that ends last, or the same command "
+            "without --shard, writes the slide out"
+        )
+    if exit_code:
+        work.console.line("stopped; the same command goes on at the next row of tiles")
+        return
+    cells = sum(row["num_predicted"] for row in done.values())
+    work.console.line(f"{cells} cells in {len(done)} slides; results: {work.output}")

@@ -1,0 +1,93 @@
+"""A model made ready for slides: one size of tiles, and room for the cells of one."""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from cellrec_jax import methods
+from cellrec_jax.predict import stream
+from cellrec_jax.predict.compiled import jit_predict
+from cellrec_jax.predict.predictor import Predictor
+from cellrec_jax.predict.slide import grid as grids
+from cellrec_jax.predict.slide.tissue import Thumbnail
+from cellrec_jax.workdir.model import Model
+
+_TWINS_PX = 2.2  # as `frame`: where a seam may move a cell
+_EXACT_PX = 0.5  # where it moves none: its rounding alone
+_POOLING = ("group",)  # norms over all that a network sees
+
+
+class Looker(NamedTuple):
+    """What looks at slides; lengths in px of the network."""
+
+    network: stream.Network
+    own_px: int
+    margin_px: int
+    min_distance: float
+    """Cells nearer than this are one."""
+    twins_px: float
+    """So are those of two tiles nearer than this."""
+    least_score: float
+    is_exact: bool
+    """Whether what is found does not depend on where tiles lie."""
+    by_highest: bool
+    intensity: str
+    """See `example.scale_intensity`."""
+
+
+def make(predictor: Predictor, tile_px: int = 0) -> Looker:
+    """Chooses tiles for a model and compiles for them; `tile_px` 0 is its own size.
+
+    A tile is as large as the training images, or, where the receptive radius is known
+    (`Traits.receptive_px`), about 2,000 px, with as many slots for cells as its area
+    asks for.
+    """
+    model, frame = predictor.model, predictor.frame
+    traits = model.method.traits
+    scale = float(np.sqrt(np.prod(frame.scale())))
+    least = frame.box_size * scale
+    side = tile_px or grids.TILE_PX
+    if not (tile_px or traits.receptive_px):
+        side = max(frame.size_hw)
+    own, margin = grids.sides(frame.stride, traits.receptive_px, least, side)
+    if traits.receptive_px:
+        model = _with_slots(model, (own + 2 * margin) ** 2 / np.prod(frame.size_hw))
+    norm = getattr(
+        model.experiment.options.model,
+        "norm_kind",
+        getattr(model.experiment.options.model, "norm", ""),
+    )
+    is_exact = bool(traits.receptive_px) and norm not in _POOLING
+    decode = model.meta["decode"]
+    return Looker(
+        stream.Network(
+            jit_predict(model.method, len(model.class_names)),
+            model.params,
+            model.model_state,
+            predictor.batch,
+        ),
+        own,
+        margin,
+        float(decode["min_distance"]) * scale,
+        _EXACT_PX if is_exact else _TWINS_PX,
+        float(min(decode["thresholds"])),
+        is_exact,
+        traits.by_highest,
+        frame.intensity,
+    )
+
+
+def highest(looker: Looker, small: Thumbnail) -> float | None:
+    """Highest grey value in [0, 1] of a slide, for methods that ask for it."""
+    return float(small.image.mean(-1).max()) / 255 if looker.by_highest else None
+
+
+def _with_slots(model: Model, share: float) -> Model:
+    """The model with room for the cells of a larger or smaller window."""
+    slots = model.experiment.options.model.max_detections
+    experiment = methods.changed(
+        model.experiment, {"model.max_detections": int(np.ceil(slots * max(share, 1)))}
+    )
+    method: Any = methods.build(experiment, len(model.class_names))
+    return dataclasses.replace(model, experiment=experiment, method=method)

@@ -1,0 +1,60 @@
+"""How slides are looked at, and what is written of them."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from cellrec_jax.config import limits
+
+TABLES = ("csv", "csv.gz", "parquet")
+ORIGINS = ("qupath", "openslide")
+
+
+@dataclasses.dataclass(frozen=True)
+class SlideOptions:
+    """Choices of a call, of all its slides; ConfigError for what cannot be meant."""
+
+    mpp: float = 0.0
+    """Micrometres per px of level 0, instead of what files say; 0 asks them."""
+    tissue: bool = True
+    """Look at tissue alone."""
+    roi: Path | None = None
+    """GeoJSON of regions to look at, or not to."""
+    table: str = "csv"
+    """Of `TABLES`."""
+    geometry: str = "point"
+    """What a cell is in GeoJSON: point, box or circle."""
+    circle_um: float = 4.0
+    """Radius of circles."""
+    split: int = 0
+    """Most cells of a GeoJSON file; 0 writes one file."""
+    zipped: bool = False
+    """Write .geojson.gz."""
+    origin: str = "qupath"
+    """Where (0, 0) lies on slides with bounds: at their corner, as QuPath shows them,
+    or at that of the whole slide (openslide)."""
+    overlay_px: int = 2048
+    """Longer side of the overlay, about."""
+    density_um: float = 50.0
+    """Side of a bin of the density map."""
+    shard: tuple[int, int] = (0, 1)
+    """(i, n): do the i-th of n parts of the work, from 0."""
+
+    def __post_init__(self) -> None:
+        index, number = self.shard
+        limits.require(
+            0 <= index < number,
+            f"--shard {index}/{number}: give I/N with I from 0 to N - 1",
+        )
+        limits.require(self.split >= 0, f"--split {self.split}: give 0 cells or more")
+
+    def looks(self) -> dict[str, Any]:
+        """What decides the cells that are found, but for the model: JSON."""
+        return {"tissue": self.tissue}
+
+    def form(self) -> dict[str, Any]:
+        """What decides how they are written: JSON."""
+        names = ("table", "geometry", "circle_um", "split", "zipped", "origin")
+        return {
+            name: getattr(self, name) for name in (*names, "overlay_px", "density_um")
+        }

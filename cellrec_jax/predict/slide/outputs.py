@@ -1,0 +1,148 @@
+"""What is written of a slide, while its cells go by: tables, GeoJSON, maps."""
+
+from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+import itertools
+from pathlib import Path
+import re
+from typing import Any, NamedTuple
+
+from etils import epath
+import numpy as np
+from PIL import Image
+
+from cellrec_jax.cells import Cells
+from cellrec_jax.data.pixels import slides
+from cellrec_jax.io import cell_table, density_map, geojson, overlay, palette
+from cellrec_jax.predict import outputs
+from cellrec_jax.predict.slide.options import SlideOptions
+from cellrec_jax.predict.slide.tissue import Thumbnail
+
+_CELL_UM = 2.0  # half the side of a square that an overlay draws, at least a px
+
+
+class Sheet(NamedTuple):
+    """What all outputs of a slide are told."""
+
+    name: str
+    """Of the slide in its output folder."""
+    class_names: tuple[str, ...]
+    description: slides.Description
+    metadata: Mapping[str, Any]
+    """Of model and settings, JSON."""
+    options: SlideOptions
+
+
+def files_of(output: epath.Path, sheet: Sheet) -> dict[str, epath.Path]:
+    """What -> where; GeoJSON in parts has their numbers in its names."""
+    place = output / sheet.name
+    ending = ".geojson.gz" if sheet.options.zipped else ".geojson"
+    endings = {
+        "table": f".{sheet.options.table}",
+        "geojson": ending,
+        "overlay": ".overlay.png",
+        "density": ".density.tif",
+    }
+    return {
+        what: place.with_name(place.name + ending) for what, ending in endings.items()
+    }
+
+
+def origin_of(description: slides.Description, options: SlideOptions) -> np.ndarray:
+    """Px of level 0 that are (0, 0) in what is written, f64 [2]."""
+    bounds = description.bounds_yxyx
+    if bounds is None or options.origin == "openslide":
+        return np.zeros(2)
+    return np.asarray(bounds[:2], np.float64)
+
+
+def write(
+    output: epath.Path, sheet: Sheet, small: Thumbnail, found: Iterable[Cells]
+) -> list[int]:
+    """Writes all that belongs to a slide; K numbers of cells.
+
+    `found` are its cells, px of level 0, part by part. Each file is there as a whole or
+    not at all. ConfigError where boxes are wanted of points, RunError where a file
+    cannot be written.
+    """
+    options, names = sheet.options, sheet.class_names
+    files = files_of(output, sheet)
+    files["table"].parent.mkdir(parents=True, exist_ok=True)
+    _remove_others(output, sheet)
+    origin_yx = origin_of(sheet.description, options)
+    mpp = sheet.description.mpp
+    colors = palette.qupath_colors(names, outputs.colors_of(names))
+    bin_px = options.density_um / mpp
+    density = density_map.new_counts(sheet.description.levels[0].size_hw, bin_px)
+    canvas = small.image.copy()
+    parts = iter(found)
+    first = list(itertools.islice(parts, 1))
+    boxed = any(part.boxes_yxyx is not None for part in first)
+    counts = np.zeros(len(names), np.int64)
+    with contextlib.ExitStack() as opened:
+        add_rows = opened.enter_context(
+            cell_table.open_cells(
+                files["table"],
+                sheet.name,
+                names,
+                mpp=mpp,
+                boxes=boxed,
+                metadata=sheet.metadata,
+            )
+        )
+        add_features = opened.enter_context(
+            geojson.open_geojson(
+                files["geojson"],
+                names,
+                colors,
+                geometry=options.geometry,
+                metadata=sheet.metadata,
+                split=options.split,
+                origin_yx=origin_yx.tolist(),
+                circle_px=options.circle_um / mpp,
+            )
+        )
+        for part in itertools.chain(first, parts):
+            moved = part.points_yx - origin_yx.astype(np.float32)
+            boxes = part.boxes_yxyx
+            own = None if boxes is None else boxes - np.tile(origin_yx, 2)
+            add_rows(moved, part.scores, part.labels, part.class_probs, own)
+            drawn = boxes if options.geometry == "box" else None
+            add_features(part.points_yx, part.scores, part.labels, drawn)
+            density_map.add_counts(density, part.points_yx, bin_px)
+            _draw(canvas, part, colors, small.native_px, _CELL_UM / mpp)
+            counts += np.bincount(part.labels, minlength=len(names))
+    density_map.write_density_map(
+        files["density"], density, options.density_um, metadata=sheet.metadata
+    )
+    overlay.write_png(files["overlay"], Image.fromarray(canvas))
+    return [int(count) for count in counts]
+
+
+def _remove_others(output: epath.Path, sheet: Sheet) -> None:
+    """Deletes what was written of the slide in other forms, or in more parts."""
+    place = Path(output / sheet.name)
+    name = re.escape(place.name)
+    own = re.compile(rf"{name}(\.csv|\.csv\.gz|\.parquet|(-\d+)?\.geojson(\.gz)?)")
+    for path in place.parent.iterdir():
+        if own.fullmatch(path.name):
+            path.unlink()
+
+
+def _draw(
+    canvas: np.ndarray,
+    part: Cells,
+    colors: Sequence[Sequence[int]],
+    native_px: Sequence[float],
+    radius_px: float,
+) -> None:
+    """Paints cells as squares on a thumbnail, in place."""
+    places = (part.points_yx / np.asarray(native_px)).astype(np.int64)
+    shades = np.asarray(colors, np.uint8)[part.labels]
+    reach = round(radius_px / max(native_px))
+    height, width = canvas.shape[:2]
+    for dy in range(-reach, reach + 1):
+        for dx in range(-reach, reach + 1):
+            y = np.clip(places[:, 0] + dy, 0, height - 1)
+            x = np.clip(places[:, 1] + dx, 0, width - 1)
+            canvas[y, x] = shades

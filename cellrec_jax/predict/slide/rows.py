@@ -1,0 +1,126 @@
+"""The network on rows of tiles, and what a slide's tiles found together."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+import itertools
+from typing import Any
+
+import numpy as np
+
+from cellrec_jax import cells as cell_lib
+from cellrec_jax.cells import Cells
+from cellrec_jax.data.pixels import slides
+from cellrec_jax.predict import stream
+from cellrec_jax.predict.compiled import Windows
+from cellrec_jax.predict.slide import windows as reading
+from cellrec_jax.predict.slide.grid import Grid
+from cellrec_jax.predict.slide.journal import Journal, Row
+from cellrec_jax.predict.slide.network import Looker
+from cellrec_jax.predict.slide.settle import Settler
+from cellrec_jax.predict.slide.windows import Window
+
+Tiles = Mapping[int, Sequence[int]]
+"""Row -> the columns that are looked at."""
+
+
+def find(
+    looker: Looker,
+    slide: slides.Slide,
+    grid: Grid,
+    tiles: Tiles,
+    highest: float | None,
+    prepare: Callable[[np.ndarray], np.ndarray],
+) -> Iterator[tuple[int, Row, int]]:
+    """Yields rows as they are done, and how many tiles were since the one before.
+
+    `prepare` brings a window's pixels into the range that the model reads.
+    """
+    asked = [(row, column) for row in sorted(tiles) for column in tiles[row]]
+    left = {row: len(columns) for row, columns in tiles.items()}
+    parts: dict[int, list[tuple[int, Cells]]] = {row: [] for row in tiles}
+    faults: dict[int, list[tuple[int, str]]] = {row: [] for row in tiles}
+    fresh = 0
+    for views, found in stream.run(
+        looker.network, _batches(looker, slide, grid, asked, highest, prepare)
+    ):
+        for place, view in enumerate(views):
+            if view.fault:
+                faults[view.row].append((view.column, view.fault))
+            else:
+                part = cell_lib.cells_of(found, place)
+                origin_yx = grid.origin_yx(view.row, view.column)
+                part = cell_lib.shift(part, origin_yx)
+                owned = grid.owns(view.row, view.column, part.points_yx)
+                part = cell_lib.select(
+                    part, owned & (part.scores >= looker.least_score)
+                )
+                parts[view.row].append((view.column, part))
+            left[view.row] -= 1
+            fresh += 1
+            if not left[view.row]:
+                row = _row(parts.pop(view.row), faults.pop(view.row), found)
+                yield view.row, row, fresh
+                fresh = 0
+
+
+def _row(
+    parts: Sequence[tuple[int, Cells]], faults: Sequence[tuple[int, str]], found: Any
+) -> Row:
+    """The cells of a row's tiles together."""
+    none = cell_lib.select(cell_lib.cells_of(found, 0), np.zeros(0, np.int64))
+    all_cells = cell_lib.concatenate([none, *(part for _, part in parts)])
+    columns = np.repeat(
+        [column for column, _ in parts], [len(part) for _, part in parts]
+    )
+    return Row(all_cells, columns.astype(np.int32), tuple(faults))
+
+
+def _batches(
+    looker: Looker,
+    slide: slides.Slide,
+    grid: Grid,
+    asked: Sequence[tuple[int, int]],
+    highest: float | None,
+    prepare: Callable[[np.ndarray], np.ndarray],
+) -> Iterator[tuple[list[Window], Windows]]:
+    """Windows in batches of one size; what cannot be read is blank, and told."""
+    side = grid.tile_px
+    size = looker.network.batch or stream.batch_size((side, side))
+    blank = prepare(np.full((side, side, 3), 255, np.uint8))
+    read = reading.read(slide, grid, asked)
+    while views := list(itertools.islice(read, size)):
+        images = [blank if v.image is None else prepare(v.image) for v in views]
+        images += [blank] * (size - len(views))
+        real = np.array([not v.fault for v in views] + [False] * (size - len(views)))
+        yield (
+            [v._replace(image=None) for v in views],
+            Windows(
+                np.stack(images),
+                np.full((size, 2), side, np.int32),
+                real,
+                None if highest is None else np.full(size, highest, np.float32),
+            ),
+        )
+
+
+def settled(
+    looker: Looker,
+    grid: Grid,
+    journal: Journal,
+    numbers: Sequence[int],
+    holds: Callable[[np.ndarray], np.ndarray],
+) -> Iterator[Cells]:
+    """Cells of all rows, from top to bottom, those that are one joined; native px.
+
+    As if all were there at once: see `settle`. `holds` tells which points [M, 2],
+    native px, count; which tiles were looked at then changes nothing.
+    """
+    settler = Settler(looker.min_distance, looker.twins_px)
+    scale_yx = np.asarray(grid.native_yx)
+    last = len(numbers) - 1
+    for index, number in enumerate(numbers):
+        row = journal.read(number)
+        counts = holds(row.cells.points_yx * scale_yx)
+        found = cell_lib.select(row.cells, counts)
+        tiles = row.tiles[counts].astype(np.int64) + number * grid.num_columns
+        following = numbers[index + 1] * grid.own_px if index < last else np.inf
+        yield cell_lib.rescale(settler.add(found, tiles, following), scale_yx)

@@ -1,0 +1,70 @@
+"""One row a slide: its cells, its area, and what they were found with."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from etils import epath
+
+from cellrec_jax.data.pixels import files as pixel_files
+from cellrec_jax.data.pixels import slides
+from cellrec_jax.io import table
+from cellrec_jax.metrics import proportion
+
+FILE = "summary.csv"
+
+
+def row_of(
+    description: slides.Description,
+    class_names: Sequence[str],
+    counts: Sequence[int],
+    area_mm2: float,
+    faults: Sequence[tuple[int, int, str]],
+) -> dict[str, Any]:
+    """A slide's row, JSON: all of `write`'s columns but its name.
+
+    `counts` are K numbers of cells, `area_mm2` what was looked at, `faults` the row,
+    column and reason of tiles that could not be read.
+    """
+    height, width = description.levels[0].size_hw
+    row: dict[str, Any] = {
+        "height": height,
+        "width": width,
+        "mpp": description.mpp,
+        "mpp_source": description.mpp_source,
+        "reader": description.reader,
+        "analysed_mm2": round(area_mm2, 4),
+        "bad_tiles": len(faults),
+        "num_predicted": sum(counts),
+        "per_mm2": round(sum(counts) / area_mm2, 2) if area_mm2 else None,
+    }
+    if len(class_names) > 1:
+        for name, count in zip(class_names, counts, strict=True):
+            row[f"num_predicted/{name}"] = count
+    definition = proportion.score_definition(class_names)
+    if definition is not None:
+        shares = proportion.with_interval(definition, counts)
+        row |= {
+            name: None if share is None else round(share, 6)
+            for name, share in shares.items()
+        }
+    return row
+
+
+def write(
+    output: epath.Path,
+    done: Mapping[str, Mapping[str, Any]],
+    failed: Mapping[str, str],
+    cuts: Mapping[str, Any],
+) -> None:
+    """Writes summary.csv: slides naturally sorted, `failed` ones (name -> why) too.
+
+    Columns are those of `row_of`, `cuts` (threshold/CLASS and where it comes from, of
+    all slides) and `note`. Of failed slides only name and note.
+    """
+    rows = [{"image": name, **row, **cuts, "note": ""} for name, row in done.items()]
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    columns = columns or ["image", "note"]
+    for name, why in failed.items():
+        rows.append(dict.fromkeys(columns) | {"image": name, "note": why})
+    rows.sort(key=lambda row: pixel_files.natural_key(row["image"]))
+    table.write_rows(output / FILE, rows, columns)

@@ -1,0 +1,126 @@
+"""Where on a slide there is tissue: a small mask, and which tiles touch it.
+
+A px of the thumbnail is tissue where it is darker than glass by `LEAST_DENSITY`, or
+coloured by `LEAST_CHROMA`; on dark slides (fluorescence) where it is brighter than the
+ground. Low limits and a margin: what is pale is looked at rather than lost.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy import ndimage
+
+from cellrec_jax.data.pixels import slides
+from cellrec_jax.predict.slide.grid import Grid
+
+LEAST_DENSITY = 0.04
+"""Mean optical density over that of glass: 9 % darker."""
+LEAST_CHROMA = 18
+"""Difference of the largest and the smallest of three channels, of 255, over glass."""
+_DARK = 80  # median grey value of slides on dark ground
+_LEAST_PX = 12  # thumbnail px of a piece that is no dust: a speck is 9, smoothed
+_MARGIN_PX = 2  # thumbnail px around tissue
+_SIDE_PX = 1536  # of a thumbnail
+_BLOCK_PX = 2**24  # px that are read at a time
+
+
+class Mask(NamedTuple):
+    """Parts of a slide."""
+
+    inside: np.ndarray
+    """bool [h, w]."""
+    native_px: tuple[float, float]
+    """Px of level 0 a px of the mask, (y, x)."""
+
+    def holds(self, points_yx: np.ndarray) -> np.ndarray:
+        """Whether points [M, 2], px of level 0, are inside; bool [M]."""
+        places = np.floor(points_yx / np.asarray(self.native_px)).astype(np.int64)
+        y, x = np.clip(places, 0, np.subtract(self.inside.shape, 1)).T
+        return self.inside[y, x]
+
+    def area_px(self) -> float:
+        """Of what is inside, px of level 0."""
+        return float(self.inside.sum() * np.prod(self.native_px))
+
+
+class Thumbnail(NamedTuple):
+    """A slide made small."""
+
+    image: np.ndarray
+    """uint8 [h, w, 3]."""
+    seen: np.ndarray
+    """bool [h, w]; False where the file is damaged."""
+    native_px: tuple[float, float]
+    """Px of level 0 a px of it, (y, x)."""
+
+
+def thumbnail(slide: slides.Slide, side_px: int = _SIDE_PX) -> Thumbnail:
+    """Means of squares of the coarsest level that has `side_px`, read in strips."""
+    levels = slide.levels
+    level = max(
+        i for i, one in enumerate(levels) if i == 0 or max(one.size_hw) >= side_px
+    )
+    height, width = levels[level].size_hw
+    square = max(-(-max(height, width) // side_px), 1)
+    rows, columns = -(-height // square), -(-width // square)
+    image = np.full((rows, columns, 3), 255, np.uint8)
+    seen = np.ones((rows, columns), bool)
+    strip = max(_BLOCK_PX // (width * square), 1)
+    for top in range(0, rows, strip):
+        here = slice(top, min(top + strip, rows))
+        size_hw = ((here.stop - top) * square, columns * square)
+        try:
+            region = slides.read_region(slide, level, (top * square, 0), size_hw)
+        except slides.BadRegion:
+            seen[here] = False
+            continue
+        last = min(height - top * square, size_hw[0])  # beyond the slide it is white
+        region[last:] = region[last - 1]
+        region[:, width:] = region[:, width - 1 : width]
+        shape = (size_hw[0] // square, square, columns, square, 3)
+        image[here] = region.reshape(shape).mean((1, 3), dtype=np.float32).round()
+    down_y, down_x = levels[level].downsample_yx
+    return Thumbnail(image, seen, (square * down_y, square * down_x))
+
+
+def find(small: Thumbnail) -> Mask:
+    """The tissue of a thumbnail; what cannot be seen counts as tissue."""
+    values = ndimage.uniform_filter(small.image.astype(np.float32), (3, 3, 0))
+    if np.median(values) < _DARK:
+        grey = values.mean(-1)
+        ground = np.median(grey)
+        spread = np.median(np.abs(grey - ground))
+        inside = grey > ground + max(6 * spread, 4.0)
+    else:
+        glass = np.percentile(values.reshape(-1, 3), 98, axis=0)
+        glass = np.where(glass > 180, glass, 235.0)  # all of it may be tissue
+        density = np.log10(glass / np.clip(values, 1, glass)).mean(-1)
+        relative = values / glass * 255
+        chroma = relative.max(-1) - relative.min(-1)
+        inside = (density > LEAST_DENSITY) | (chroma > LEAST_CHROMA)
+    pieces, number = ndimage.label(inside, np.ones((3, 3)))
+    sizes = np.bincount(pieces.ravel(), minlength=number + 1)
+    inside &= sizes[pieces] >= _LEAST_PX
+    inside = ndimage.binary_dilation(inside, np.ones((3, 3)), _MARGIN_PX)
+    return Mask(inside | ~small.seen, small.native_px)
+
+
+def everything(small: Thumbnail) -> Mask:
+    """A mask of the whole slide."""
+    return Mask(np.ones_like(small.seen), small.native_px)
+
+
+def touched(mask: Mask, grid: Grid) -> np.ndarray:
+    """Which tiles own a part of what is inside: bool [num_rows, num_columns]."""
+    found = np.zeros((grid.num_rows, grid.num_columns), bool)
+    per_y, per_x = np.divide(grid.native_yx, mask.native_px) * grid.own_px
+    height, width = mask.inside.shape
+    for row in range(grid.num_rows):
+        top = min(int(row * per_y), height - 1)
+        bottom = max(min(int(np.ceil((row + 1) * per_y)), height), top + 1)
+        columns = np.asarray(mask.inside[top:bottom].any(axis=0))
+        for column in range(grid.num_columns):
+            left = min(int(column * per_x), width - 1)
+            right = max(min(int(np.ceil((column + 1) * per_x)), width), left + 1)
+            found[row, column] = columns[left:right].any()
+    return found

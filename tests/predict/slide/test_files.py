@@ -1,0 +1,258 @@
+"""Slides to files of cells: the same, however they were cut, shared or stopped."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from scipy import spatial
+
+from cellrec_jax import errors, main, methods
+from cellrec_jax.io.console import Console
+from cellrec_jax.predict import predictor as predict_one
+from cellrec_jax.predict.slide import files, grid, many, rows
+from cellrec_jax.predict.slide.options import SlideOptions
+from cellrec_jax.train import start
+from cellrec_jax.workdir import interrupt, model
+
+tifffile = pytest.importorskip("tifffile")
+
+QUIET = Console(quiet=True)
+OUT = ("csv", "geojson", "overlay.png", "density.tif")
+
+
+@pytest.fixture(scope="module")
+def predictor():
+    """A network of matched points as drawn, which finds a point in most of its cells.
+
+    Its norm sees one pixel, so it looks 95 px far.
+    """
+    experiment = methods.changed(
+        methods.freeze(main.load_config("pdl1_point:small")),
+        {
+            **{"model.norm": "layer", "model.encoder": "tiny", "model.channels": 8},
+            **{"model.aggregation": "last", "model.head": "plain"},
+            "model.max_detections": 4000,
+        },
+    )
+    method = methods.build(experiment, 2)
+    state = start.make_state(experiment, method)
+
+    def raise_scores(path, leaf):  # as drawn all are a half
+        names = [part.key for part in path]
+        return 40 * leaf if "output" in names and "offsets" not in names else leaf
+
+    weights = jax.tree.map_with_path(raise_scores, state.params)
+    meta = {
+        "class_names": ["Tumor: Positive", "Tumor: Negative"],
+        "native_hw": [640, 640],
+        "mpp": 0.5,
+        "decode": {
+            **{"thresholds": [0.4, 0.4], "min_distance": 12.0, "scope": "shared"},
+            **{"rule": "", "withheld": False, "num_labels": [9, 9]},
+        },
+    }
+    return predict_one.of(
+        model.Model(experiment, method, weights, state.model_state, meta, 1)
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Two slides of 700 x 900 px at 0.5 um: tissue on the left, glass on the right."""
+    place = tmp_path_factory.mktemp("slides")
+    for seed, name in enumerate(("a.tif", "b.tif")):
+        rng = np.random.default_rng(seed)
+        image = rng.integers(0, 200, (700, 900, 3)).astype(np.uint8)
+        image[:, 500:] = 245
+        small = image.reshape(350, 2, 450, 2, 3).mean((1, 3)).astype(np.uint8)
+        options = {
+            **{"tile": (128, 128), "photometric": "rgb", "compression": "deflate"},
+            "resolutionunit": "CENTIMETER",
+        }
+        with tifffile.TiffWriter(place / name) as tiff:
+            tiff.write(image, resolution=(2e4, 2e4), **options)
+            tiff.write(small, resolution=(1e4, 1e4), subfiletype=1, **options)
+    return place
+
+
+@pytest.fixture(autouse=True)
+def _small_tiles(monkeypatch):
+    monkeypatch.setattr(grid, "TILE_PX", 384)
+
+
+def _predict(predictor, folder, output, names=("a.tif", "b.tif"), **options):
+    paths = [folder / name for name in names]
+    return many.predict_slides(predictor, paths, output, QUIET, SlideOptions(**options))
+
+
+def _contents(output: Path) -> dict[str, bytes]:
+    return {
+        path.name: path.read_bytes()
+        for path in sorted(output.iterdir())
+        if path.is_file() and path.name != "predict.json"
+    }
+
+
+@pytest.fixture(scope="module")
+def straight(predictor, folder, tmp_path_factory):
+    """What an undisturbed call writes; tests must not write there."""
+    output = tmp_path_factory.mktemp("straight")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(grid, "TILE_PX", 384)
+        assert _predict(predictor, folder, output).failed == ()
+    return output
+
+
+def _points(output: Path, name: str) -> np.ndarray:
+    parsed = json.loads((output / f"{name}.geojson").read_bytes())
+    found = [one["geometry"]["coordinates"] for one in parsed["features"]]
+    return np.array(found).reshape(-1, 2)
+
+
+def _assert_same(points, expected) -> None:
+    assert len(points) == len(expected)
+    away, _ = spatial.cKDTree(expected).query(points)
+    assert away.max() < 0.01
+
+
+def test_each_slide_has_its_files_and_a_line(straight):
+    expected = {f"{name}.{ending}" for name in ("a.tif", "b.tif") for ending in OUT}
+    assert set(_contents(straight)) == {*expected, "summary.csv"}
+    points_xy = _points(straight, "a.tif")
+    assert len(points_xy) > 200
+    assert points_xy[:, 0].max() < 560  # glass is not looked at
+    lines = (straight / "summary.csv").read_text().splitlines()
+    assert lines[1].startswith("a.tif,700,900,0.5,OpenSlide (generic-tiff),tifffile,")
+    area = float(lines[1].split(",")[6])
+    assert 0.0875 <= area < 0.1  # 700 x 500 px and a margin
+    assert int(lines[1].split(",")[8]) == len(points_xy)
+
+
+def test_cells_are_those_of_the_whole_image(straight, predictor, folder):
+    """As the path of images finds them, but for what lies near its edges."""
+    image = tifffile.imread(folder / "a.tif")
+    wide = np.pad(image, ((160, 164), (160, 156), (0, 0)), constant_values=255)
+    frame = {"size_hw": wide.shape[:2], "crop_hw": (0, 0)}
+    data = dataclasses.replace(predictor.model.experiment.data, **frame)
+    experiment = dataclasses.replace(predictor.model.experiment, data=data)
+    experiment = methods.changed(experiment, {"model.max_detections": 5000})
+    meta = {**predictor.model.meta, "native_hw": list(wide.shape[:2])}
+    whole = dataclasses.replace(
+        predictor.model,
+        experiment=experiment,
+        method=methods.build(experiment, 2),
+        meta=meta,
+    )
+    found = predict_one.of(whole).predict(wide, 0.5).points_yx[:, ::-1] - 160
+    ours = _points(straight, "a.tif")
+    inside = np.all((found >= 0) & (found < [480, 700]), axis=1)  # all of it tissue
+    _assert_same(ours[ours[:, 0] < 480], found[inside])
+
+
+@pytest.mark.parametrize("tile_px", [320, 640])
+def test_tiles_change_nothing(
+    straight, predictor, folder, tmp_path, monkeypatch, tile_px
+):
+    monkeypatch.setattr(grid, "TILE_PX", tile_px)
+    _predict(predictor, folder, tmp_path, names=["a.tif"])
+    _assert_same(_points(tmp_path, "a.tif"), _points(straight, "a.tif"))
+
+
+def test_the_order_of_slides_changes_no_byte(straight, predictor, folder, tmp_path):
+    _predict(predictor, folder, tmp_path, names=["b.tif", "a.tif"])
+    assert _contents(tmp_path) == _contents(straight)
+
+
+def test_batches_change_nothing(straight, predictor, folder, tmp_path):
+    batched = dataclasses.replace(predictor, batch=3)
+    _predict(batched, folder, tmp_path, names=["a.tif"])
+    _assert_same(_points(tmp_path, "a.tif"), _points(straight, "a.tif"))
+
+
+def test_a_stopped_call_ends_with_the_same_bytes(
+    straight, predictor, folder, tmp_path, monkeypatch
+):
+    real, seen = rows.find, []
+
+    def stopping(*args):
+        for number, found in enumerate(real(*args)):
+            yield found
+            seen.append(found[0])
+            if number == 0:
+                raise interrupt.Interrupted(143)
+
+    monkeypatch.setattr(files.rows, "find", stopping)
+    for _ in range(2):  # each adds a row
+        assert _predict(predictor, folder, tmp_path).exit_code == 143
+        assert not (tmp_path / "a.tif.csv").exists()
+    monkeypatch.setattr(files.rows, "find", real)
+    assert seen == [0, 1]
+    assert _predict(predictor, folder, tmp_path).exit_code == 0
+    assert _contents(tmp_path) == _contents(straight)
+
+
+def test_parts_end_with_the_same_bytes(straight, predictor, folder, tmp_path):
+    """Whichever part ends last writes a slide out."""
+    for index in (2, 0):
+        _predict(predictor, folder, tmp_path, shard=(index, 3))
+    assert not list(tmp_path.glob("*.csv.gz"))
+    _predict(predictor, folder, tmp_path, shard=(1, 3))
+    assert _contents(tmp_path) == _contents(straight)
+
+
+def test_another_form_is_written_without_looking_again(
+    predictor, folder, tmp_path, monkeypatch
+):
+    _predict(predictor, folder, tmp_path, names=["a.tif"])
+    monkeypatch.setattr(files, "_find", None)
+    _predict(
+        predictor, folder, tmp_path, names=["a.tif"], geometry="circle", zipped=True
+    )
+    assert (tmp_path / "a.tif.geojson.gz").exists()
+    with pytest.raises(errors.ConfigError, match=r"tissue \(True there, False now\)"):
+        _predict(predictor, folder, tmp_path, names=["a.tif"], tissue=False)
+
+
+def test_regions_are_looked_at_alone(predictor, folder, tmp_path):
+    ring = [[100, 100], [300, 100], [300, 250], [100, 250], [100, 100]]
+    region = tmp_path / "roi.geojson"
+    region.write_text(
+        json.dumps(
+            {
+                "type": "Feature",
+                "properties": {},
+                "geometry": {"type": "Polygon", "coordinates": [ring]},
+            }
+        )
+    )
+    _predict(predictor, folder, tmp_path / "out", names=["a.tif"], roi=region)
+    points_xy = _points(tmp_path / "out", "a.tif")
+    assert len(points_xy) > 20
+    assert np.all((points_xy >= [100, 100]) & (points_xy <= [300, 250]))
+    line = (tmp_path / "out" / "summary.csv").read_text().splitlines()[1].split(",")
+    assert float(line[6]) == pytest.approx(200 * 150 * 0.25 / 1e6, rel=0.02)
+
+
+def test_a_slide_that_cannot_be_read_costs_only_itself(predictor, folder, tmp_path):
+    bad = tmp_path / "bad.svs"
+    bad.write_bytes(b"II*\0 and no more")
+    paths = [bad, folder / "a.tif"]
+    found = many.predict_slides(
+        predictor, paths, tmp_path / "out", QUIET, SlideOptions()
+    )
+    assert len(found.failed) == 1
+    assert "bad.svs" in found.failed[0]
+    names = [path.name for path in (tmp_path / "out").rglob("*.csv")]
+    assert sorted(names) == ["a.tif.csv", "summary.csv"]
+
+
+def test_sizes_that_are_not_known_are_asked_for(predictor, folder, tmp_path):
+    meta = {**predictor.model.meta, "mpp": 0.0}
+    unknown = dataclasses.replace(
+        predictor, model=dataclasses.replace(predictor.model, meta=meta)
+    )
+    with pytest.raises(errors.ConfigError, match="--mpp-trained"):
+        _predict(unknown, folder, tmp_path)

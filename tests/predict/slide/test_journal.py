@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+
+from cellrec_jax import errors
+from cellrec_jax.cells import Cells
+from cellrec_jax.predict.slide.journal import Journal, Row
+
+
+def _row(number=2, *, boxes=False):
+    return Row(
+        Cells(
+            np.arange(2 * number, dtype=np.float32).reshape(-1, 2),
+            np.linspace(0.1, 0.9, number, dtype=np.float32),
+            np.arange(number, dtype=np.int32),
+            np.ones((number, 3), np.float32),
+            np.ones((number, 4), np.float32) if boxes else None,
+        ),
+        np.arange(number, dtype=np.int32),
+        ((4, "damaged"),),
+    )
+
+
+@pytest.mark.parametrize("boxes", [False, True])
+@pytest.mark.parametrize("number", [0, 3])
+def test_rows_come_back(tmp_path, boxes, number):
+    journal = Journal(tmp_path / "a")
+    assert journal.rows() == set()
+    assert journal.begin({"file": ["a", 1], "mpp": 0.5}) == ""
+    row = _row(number, boxes=boxes)
+    journal.write(7, row)
+    assert journal.rows() == {7}
+    found = journal.read(7)
+    for name in ("points_yx", "scores", "labels", "class_probs"):
+        expected = getattr(row.cells, name)
+        np.testing.assert_array_equal(getattr(found.cells, name), expected)
+    assert (found.cells.boxes_yxyx is None) is not boxes
+    assert found.faults == ((4, "damaged"),)
+    assert journal.begin({"file": ["a", 1], "mpp": 0.5}) == ""
+    assert journal.rows() == {7}
+
+
+def test_other_settings_are_refused_and_a_changed_file_begins_anew(tmp_path):
+    journal = Journal(tmp_path / "a")
+    journal.begin({"file": ["a", 1], "mpp": 0.5})
+    journal.write(0, _row())
+    journal.finish({"form": {}})
+    with pytest.raises(errors.ConfigError, match=r"mpp \(0.5 there, 0.25 now\)"):
+        journal.begin({"file": ["a", 1], "mpp": 0.25})
+    assert "has changed" in journal.begin({"file": ["a", 2], "mpp": 0.5})
+    assert journal.rows() == set()
+    assert journal.done() is None
+
+
+def test_a_damaged_row_is_told(tmp_path):
+    journal = Journal(tmp_path / "a")
+    journal.begin({"file": ["a", 1]})
+    journal.write(0, _row())
+    path = tmp_path / "a" / "rows" / "000000.npz"
+    path.write_bytes(path.read_bytes()[:50])
+    with pytest.raises(errors.RunError, match="delete it and start again"):
+        journal.read(0)

@@ -1,0 +1,62 @@
+import numpy as np
+
+from cellrec_jax.predict.slide import grid as grids
+from cellrec_jax.predict.slide import tissue
+from tests.predict.slide import fakes
+
+
+def _scene(ground, shade):
+    """A disc of 100 px on a ground with noise, one speck of dust; 400 x 600 px."""
+    rng = np.random.default_rng(0)
+    image = np.full((400, 600, 3), ground, np.float64)
+    y, x = np.mgrid[:400, :600]
+    disc = np.hypot(y - 150, x - 250) < 100
+    image[disc] = shade
+    image[390, 590] = shade
+    image += rng.normal(0, 2, image.shape)
+    return np.clip(image, 0, 255).astype(np.uint8), disc
+
+
+def _agrees(ground, shade):
+    image, disc = _scene(ground, shade)
+    small = tissue.thumbnail(fakes.slide(image), 200)
+    assert small.image.shape == (134, 200, 3)
+    assert small.native_px == (3.0, 3.0)
+    mask = tissue.find(small)
+    inside = mask.inside.repeat(3, 0)[:400].repeat(3, 1)
+    assert inside[disc].all()
+    assert not inside[390, 590]
+    assert disc.sum() < mask.area_px() < 1.4 * disc.sum()
+
+
+def test_pale_coloured_and_fluorescent_tissue_is_found():
+    _agrees((240, 240, 242), (215, 205, 215))  # pale stroma
+    _agrees((240, 240, 242), (240, 236, 205))  # pale brown
+    _agrees((8, 8, 8), (10, 12, 40))  # DAPI
+
+
+def test_glass_alone_has_no_tissue():
+    image, _ = _scene((240, 240, 242), (240, 240, 242))
+    assert not tissue.find(tissue.thumbnail(fakes.slide(image), 200)).inside.any()
+
+
+def test_what_cannot_be_seen_counts_as_tissue():
+    image, _ = _scene((240, 240, 242), (240, 240, 242))
+    slide = fakes.slide(image, bad_yxyx=(0, 0, 1, 1))
+    small = tissue.thumbnail(slide, 200)
+    assert not small.seen.any()  # read as one strip
+    assert tissue.find(small).inside.all()
+
+
+def test_tiles_that_own_tissue_are_touched():
+    mask = tissue.Mask(np.zeros((40, 60), bool), (10.0, 10.0))
+    mask.inside[10, 25] = True  # y 100 to 110, x 250 to 260
+    slide = fakes.slide(np.zeros((400, 600, 3), np.uint8))
+    grid = grids.plan(slide.levels, (1.0, 1.0), 50, 0)
+    touched = tissue.touched(mask, grid)
+    assert np.argwhere(touched).tolist() == [[2, 5]]
+    grid = grids.plan(slide.levels, (1.0, 1.0), 64, 0)
+    touched = tissue.touched(mask, grid)
+    # Tiles at y 64 to 128; x 192 to 256 and 256 to 320.
+    assert np.argwhere(touched).tolist() == [[1, 3], [1, 4]]
+    assert tissue.touched(mask._replace(inside=~mask.inside | mask.inside), grid).all()

@@ -1,0 +1,60 @@
+"""Windows of a slide: the same px whatever the tiles, at every scale."""
+
+import numpy as np
+import pytest
+
+from cellrec_jax.data.transforms import resize_image
+from cellrec_jax.predict.slide import grid as grids
+from cellrec_jax.predict.slide import windows
+from tests.predict.slide import fakes
+
+
+def _stitched(slide, grid):
+    """The whole slide at the network's scale, of the tiles' own parts."""
+    rows = []
+    for row in range(grid.num_rows):
+        parts = []
+        for column in range(grid.num_columns):
+            own = slice(grid.margin_px, grid.margin_px + grid.own_px)
+            parts.append(windows.pixels(slide, grid, row, column)[own, own])
+        rows.append(np.concatenate(parts, axis=1))
+    height, width = grid.size_hw
+    return np.concatenate(rows)[:height, :width]
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.77, 0.5, 0.31, 1.6])
+def test_px_do_not_depend_on_tiles(rng, scale):
+    image = rng.integers(0, 256, (203, 310, 3)).astype(np.uint8)
+    slide = fakes.slide(image, 2)
+    sizes = ((32, 32), (64, 8), (96, 40))
+    found = [
+        _stitched(slide, grids.plan(slide.levels, (scale, scale), *size))
+        for size in sizes
+    ]
+    for other in found[1:]:
+        np.testing.assert_array_equal(other, found[0])
+
+
+def test_px_are_those_of_the_image_resized_as_for_training(rng):
+    """Where the scale is exact, and far from the border, which is white beyond."""
+    image = rng.integers(0, 256, (192, 256, 3)).astype(np.uint8)
+    slide = fakes.slide(image)
+    grid = grids.plan(slide.levels, (0.25, 0.25), 32, 16)
+    found = _stitched(slide, grid)
+    expected = resize_image(image, (48, 64))
+    np.testing.assert_array_equal(found[2:-2, 2:-2], expected[2:-2, 2:-2])
+    beyond = windows.pixels(slide, grid, 0, 0)
+    assert (beyond[:14] == 255).all()
+
+
+def test_windows_come_in_order_and_damage_is_told(rng):
+    image = rng.integers(0, 256, (96, 96, 3)).astype(np.uint8)
+    slide = fakes.slide(image, bad_yxyx=(40, 40, 41, 41))
+    grid = grids.plan(slide.levels, (1.0, 1.0), 32, 0)
+    tiles = [(row, column) for row in range(3) for column in range(3)]
+    found = list(windows.read(slide, grid, tiles))
+    assert [(one.row, one.column) for one in found] == tiles
+    assert [bool(one.fault) for one in found] == [i == 4 for i in range(9)]
+    assert found[4].image is None
+    assert "y 32, x 32 cannot be read: damaged" in found[4].fault
+    np.testing.assert_array_equal(found[5].image, image[32:64, 64:])
