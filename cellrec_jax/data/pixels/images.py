@@ -30,6 +30,7 @@ _T = TypeVar("_T")
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _FORMATS = (*(name for name in ENDINGS_OF if name != "TIFF"), "DIB", "GIF")
+_BITS = {"1": 1, "F": 32, **dict.fromkeys(("I", "I;16", "I;16B", "I;16L"), 16)}
 _PNG_EXIF = {"exif", "Raw profile type exif"}
 _PILLOW_LIMIT = threading.Lock()
 
@@ -52,6 +53,12 @@ class Header(NamedTuple):
     """Micrometres per px, 0 unknown; see `pixel_size`."""
     notes: tuple[str, ...] = ()
     """What was turned, left out or guessed: a line for each kind, as "images ..."."""
+    channels: int = 0
+    """As they are stored, alpha among them; 1 of a palette."""
+    bits: int = 0
+    """Of each of them, as stored."""
+    mpp_source: str = ""
+    """Which place of the file says `mpp`."""
 
 
 class Picture(NamedTuple):
@@ -158,7 +165,7 @@ def _header(path: Path, head: bytes) -> Header:
     if head.startswith(_TIFF_SIGNATURES):
         return _of_tiff(path, tiff.read_header(path, MAX_PIXELS))
     with path.open("rb") as stream, _open_pillow(stream) as image:
-        return _of_pillow(path, image)
+        return _of_pillow(path, head, image)
 
 
 def _decode(path: Path, head: bytes) -> Picture:
@@ -169,7 +176,7 @@ def _decode(path: Path, head: bytes) -> Picture:
     else:
         with path.open("rb") as stream, _open_pillow(stream) as image:
             notes: list[str] = []
-            header = _of_pillow(path, image)
+            header = _of_pillow(path, head, image)
             if head.startswith(_PNG_SIGNATURE) and head[24] == 16:
                 pixels = _read_png16(path)
             else:
@@ -182,10 +189,13 @@ def _decode(path: Path, head: bytes) -> Picture:
 
 def _of_tiff(path: Path, found: tiff.Header) -> Header:
     header = _make_header(path, "TIFF", found.stored_hw, found.orientation)
-    return Header(header.sizes, found.mpp, (*header.notes, *found.notes))
+    notes = (*header.notes, *found.notes)
+    return Header(
+        header.sizes, found.mpp, notes, found.channels, found.bits, found.mpp_source
+    )
 
 
-def _of_pillow(path: Path, image: Image.Image) -> Header:
+def _of_pillow(path: Path, head: bytes, image: Image.Image) -> Header:
     """Of an image of which Pillow has read the header."""
     tiff.check_size(path, image.height, image.width, MAX_PIXELS)
     num_frames = getattr(image, "n_frames", 1)
@@ -200,7 +210,10 @@ def _of_pillow(path: Path, image: Image.Image) -> Header:
     kind = {"MPO": "JPEG", "DIB": "BMP"}.get(image.format or "", image.format or "")
     header = _make_header(path, kind, (image.height, image.width), turned)
     unused = (FRAMES_UNUSED,) if num_frames > 1 else ()
-    return header._replace(notes=(*header.notes, *unused))
+    bits = head[24] if image.format == "PNG" else _BITS.get(image.mode, 8)
+    return header._replace(
+        notes=(*header.notes, *unused), channels=len(image.getbands()), bits=bits
+    )
 
 
 def _make_header(

@@ -32,6 +32,8 @@ class PixelSize(NamedTuple):
     """Micrometres per px, 4 digits; 0 where unknown."""
     notes: tuple[str, ...] = ()
     """What the file says and is not used."""
+    source: str = ""
+    """Which place says it, the best of several."""
 
 
 def pixel_size(file: Any, page: Any, image_number: int) -> PixelSize:
@@ -46,11 +48,11 @@ def pixel_size(file: Any, page: Any, image_number: int) -> PixelSize:
             notes.append(NOT_MEANT.format(source, text))
     if not sizes:
         return PixelSize(0.0, tuple(notes))
-    first = next(iter(sizes.values()))
+    source, first = next(iter(sizes.items()))
     if not all(math.isclose(size, first, rel_tol=SAME) for size in sizes.values()):
         texts = ", ".join(f"{size:.4g} by {source}" for source, size in sizes.items())
         return PixelSize(0.0, (*notes, TWO_SIZES.format(texts)))
-    return PixelSize(float(f"{first:.4g}"), tuple(notes))
+    return PixelSize(float(f"{first:.4g}"), tuple(notes), source)
 
 
 def stated(

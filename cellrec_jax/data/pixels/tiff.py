@@ -28,6 +28,11 @@ class Header(NamedTuple):
     """Micrometres per px, 0 unknown."""
     notes: tuple[str, ...]
     """What is left out or guessed, one line a kind."""
+    channels: int
+    bits: int
+    """Of each of them."""
+    mpp_source: str
+    """Which place says it; see `pixel_size`."""
 
 
 class Image(NamedTuple):
@@ -146,7 +151,10 @@ def _header(path: Path, file: Any, image: Image, max_pixels: int) -> Header:
         raise DataError(f"{path} is truncated: copy or export it again")
     size = pixel_size.pixel_size(file, page, image.number)
     turned = orientation.known(page.tags.valueof(orientation.TAG))
-    return Header((height, width), turned, size.mpp, (*image.notes, *size.notes))
+    notes = (*image.notes, *size.notes)
+    channels = page.samplesperpixel if image.channels is None else len(parts)
+    kind = channels, page.bitspersample, size.source
+    return Header((height, width), turned, size.mpp, notes, *kind)
 
 
 def is_all_there(page: Any) -> bool:

@@ -364,7 +364,27 @@ def test_the_size_is_read_from_the_header(ending: str, tmp_path: Path) -> None:
     else:
         Image.fromarray(np.zeros((5, 9, 3), np.uint8)).save(path)
     assert read_size(path) == load_image(path).shape[:2] == (5, 9)
-    assert header(path) == (((5, 9), (5, 9), 1), 0.0, ())
+    bits = 16 if ending in (".tif", ".tiff") else 8
+    assert header(path) == (((5, 9), (5, 9), 1), 0.0, (), 3, bits, "")
+
+
+@pytest.mark.parametrize(
+    ("write", "channels", "bits"),
+    [
+        (_save_pil(_rgb()), 3, 8),
+        (_save_pil(_grey() > 99), 1, 1),
+        (_save_palette, 1, 8),
+        (_save_pil(_with_alpha(_rgb(), 9)), 4, 8),
+        (_save_png16(_rgb(np.uint16)), 3, 16),
+        (_save_pil(_grey(np.uint16)), 1, 16),
+        (_save_pil(_grey(), "jpg"), 1, 8),
+        (_save_tiff(_rgb(np.uint16)), 3, 16),
+        (_save_tiff(_grey().astype(np.float32)), 1, 32),
+    ],
+)
+def test_channels_are_told_as_they_are_stored(write, channels, bits, tmp_path) -> None:
+    found = header(write(tmp_path))
+    assert (found.channels, found.bits) == (channels, bits)
 
 
 def test_sizes_of_broken_files_fail_as_images_do(tmp_path: Path) -> None:

@@ -21,6 +21,22 @@ def _tag(x: float, y: float | None = None, unit: object = 3) -> dict[str, object
 
 
 @pytest.mark.parametrize(
+    ("options", "source"),
+    [
+        (_tag(40000), "TIFF resolution"),
+        ({**_ome(0.5), **_tag(20000)}, "OME-XML"),
+        ({**_ome(0.01), **_tag(20000)}, "TIFF resolution"),
+        ({**_ome(0.5), **_tag(40000)}, ""),
+        ({}, ""),
+    ],
+)
+def test_the_place_that_says_it_is_told(options, source, tmp_path) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, PIXELS, **options)
+    assert images.header(path).mpp_source == source
+
+
+@pytest.mark.parametrize(
     ("options", "expected"),
     [
         (_tag(40000), 0.25),
