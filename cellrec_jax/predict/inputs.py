@@ -26,6 +26,7 @@ _OTHERS = "not of a kind that is read (save images as TIFF or PNG)"
 _LINKS = "linked folders (give them to --input by themselves)"
 _NOWHERE = "links that lead nowhere"
 _FOLDERS = "folders (give them to --input by themselves, or a pattern with **/)"
+_EMPTY = "folders without images"
 _CLOSED = "folders that cannot be opened (check their permissions)"
 _NUM_SHOWN = 3  # names of a kind in a line
 
@@ -52,31 +53,54 @@ def find_inputs(pattern: str) -> list[Path]:
     return list(look(pattern).paths)
 
 
-def look(pattern: str) -> Inputs:
-    """The images that a file, folder or glob names, and what is passed over.
+def look(*patterns: str) -> Inputs:
+    """The images that files, folders or globs name, and what is passed over.
 
-    A single file, and an ending that the pattern spells, are taken at their word. Of
+    A single file, and an ending that a pattern spells, are taken at their word. Of
     the rest, files of other endings, linked folders, and what this program drew
-    (overlays, figures of work directories) are told; hidden files are not. DataError
-    if no image is left.
+    (overlays, figures of work directories) are told; hidden files are not. Of several
+    patterns, as a shell makes them of one, so are folders without images, and own files
+    are no images. DataError if one names nothing, or no image is left.
     """
-    path = Path(pattern).expanduser()
-    if path.is_file():
-        return Inputs((path,))
-    seen = _walk(path) if path.is_dir() else _matches(str(path))
-    found = [one.path for one in seen if not one.why]
+    seen = [
+        one
+        for pattern in patterns
+        for one in _look_at(pattern, is_alone=len(patterns) == 1)
+    ]
     notes = _notes([one for one in seen if one.why])
+    found = [one.path for one in seen if not one.why]
     if not found:
+        pattern, *others = patterns
+        more = f" and {len(others)} more" if others else ""
         what = f" ({'; '.join(notes)})" if notes else ""
-        there = "no images there"
-        if not path.exists() and not glob.has_magic(pattern):
-            there = "there is no such file or folder"
-        raise errors.DataError(
-            f"--input {pattern}: {there}{what}; give a file, a folder or a "
-            "quoted pattern such as 'images/*.png'"
-        )
+        raise _nothing(f"{pattern}{more}", f"no images there{what}")
+    if len(patterns) > 1:  # from the root on, where two may name one, or share nothing
+        found = list({Path(os.path.abspath(path)) for path in found})
     found.sort(key=lambda p: pixel_files.natural_key(p.as_posix()))
     return Inputs(tuple(found), notes)
+
+
+def _look_at(pattern: str, *, is_alone: bool) -> list[_Seen]:
+    """What one of the patterns names."""
+    path = Path(pattern).expanduser()
+    if path.is_file():
+        is_own = not is_alone and _why_not(path) == _OWN
+        return [_Seen(path, _OWN if is_own else "")]
+    seen = _walk(path) if path.is_dir() else _matches(str(path))
+    if not seen and not path.exists() and not glob.has_magic(pattern):
+        raise _nothing(pattern, "there is no such file or folder")
+    if not is_alone and all(one.why for one in seen):
+        if not path.is_dir():
+            raise _nothing(pattern, "no images there")
+        return [*seen, _Seen(path, _EMPTY)]
+    return seen
+
+
+def _nothing(pattern: str, why: str) -> errors.DataError:
+    return errors.DataError(
+        f"--input {pattern}: {why}; give a file, a folder or a quoted pattern such as "
+        "'images/*.png'"
+    )
 
 
 def unread_format(path: Path) -> str:

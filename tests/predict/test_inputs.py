@@ -48,6 +48,31 @@ def test_what_is_passed_over_is_named(tmp_path, name, told):
         assert told in note
 
 
+def test_several_words_are_as_a_shell_makes_them_of_a_pattern(tmp_path):
+    """Each image once; no results of earlier calls; a file is taken at its word."""
+    touch(tmp_path, "b.png", "b.png.overlay.png", "summary.csv", "sub/10.png")
+    touch(tmp_path, "sub/9.png", "slide.svs", "notes/a.txt")
+    words = [*map(str, sorted(tmp_path.iterdir())), f"{tmp_path}/sub/../b.png"]
+    found = inputs.look(*words)
+    own = ["b.png", "slide.svs", "sub/9.png", "sub/10.png"]
+    assert names(found, tmp_path) == own
+    text = " ".join(found.notes)
+    assert "earlier predictions: b.png.overlay.png, summary.csv" in text
+    assert "folders without images: notes" in text
+    for wrong in ("none.png", "*.jpg"):
+        with pytest.raises(errors.DataError, match=r"--input .*(none.png|\*.jpg): "):
+            inputs.look(str(tmp_path / "b.png"), str(tmp_path / wrong))
+    with pytest.raises(errors.DataError, match="and 1 more: no images there"):
+        inputs.look(str(tmp_path / "notes"), str(tmp_path / "summary.csv"))
+
+
+def test_words_of_several_places_have_names_below_one(tmp_path, monkeypatch):
+    touch(tmp_path, "in/a.png", "other/b.png")
+    monkeypatch.chdir(tmp_path / "in")
+    found = inputs.look("a.png", "../other/b.png")
+    assert names(found, tmp_path) == ["in/a.png", "other/b.png"]
+
+
 def test_own_results_are_one_line(tmp_path):
     own = ["a.png.overlay.png", "a.png.geojson", "detections.csv", "predict.jsonl"]
     touch(tmp_path, "a.png", *own, "mine.geojson")
