@@ -1,41 +1,55 @@
-"""The flags of the command line, and which mode reads which."""
+"""The command line: which verb, its flags, and keys of the configuration."""
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
-
-from etils import epath
+from collections.abc import Iterable, Mapping, Sequence
+import difflib
+import sys
 
 from cellrec_jax import __version__, errors
-from cellrec_jax.config import limits
+from cellrec_jax.verbs import VERBS
+from cellrec_jax.verbs.verb import Flag, Verb, flag
 
-_USAGE = """\
-train     python -m cellrec_jax.main --config configs/ki67_bde.py:demo
-evaluate  ... --mode evaluate --workdir DIR --config.data.root=FOLDER
-predict   ... --mode predict --workdir DIR --input FILE|FOLDER|GLOB --output DIR
-export    ... --mode export --workdir DIR --output FOLDER
-
+_WHAT = "Trains cell detectors from imperfect annotations and runs them."
+_DEFAULT = "train"
+_MULTIHOST = flag(
+    "--multihost",
+    "one of several processes, on one machine or many: the address of the first, how "
+    "many there are, and which this is; auto, or nothing, is what launchers' variables "
+    "tell (Slurm, Open MPI, TPU; JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES, "
+    "JAX_PROCESS_ID), as without the flag, but they must",
+    nargs="?",
+    const="auto",
+    default="",
+    metavar="auto|HOST:PORT,COUNT,ID",
+)
+_CACHE = flag(
+    "--cache",
+    "where compiled programs are kept for later starts; default ~/.cache/cellrec_jax "
+    "(XDG_CACHE_HOME), or JAX_COMPILATION_CACHE_DIR; may be deleted at any time. "
+    "Programs that call the host, as on CPUs pdl1_point's training step, are compiled "
+    "at every start",
+    default="",
+    metavar="DIR|off",
+)
+_COMMON = (_MULTIHOST, _CACHE, flag("--debug", "show tracebacks", action="store_true"))
+_WITHOUT_VERB = (
+    flag(
+        "--mode",
+        f"the same as the word VERB; without both {_DEFAULT}",
+        choices=tuple(VERBS),
+    ),
+    flag(
+        "--list",
+        "print configs and presets, a line each; with --config all keys of one",
+        action="store_true",
+    ),
+    flag("--help", "show this, or behind a VERB its flags", action="store_true"),
+    flag("--version", "show the version", action="version", version=__version__),
+)
+_ALL_KEYS = """\
 Every key of the configuration is a flag: --config.total_steps=500,
---config.data.root=FOLDER, --config.loss.calibration=plain."""
-
-
-_READ_BY = {
-    "all_scores": ("predict",),
-    "config": ("train",),
-    "init_from": ("train",),
-    "geometry": ("predict",),
-    "input": ("predict",),
-    "margin": ("predict",),
-    "mpp": ("predict",),
-    "mpp_trained": ("evaluate", "predict"),
-    "output": ("evaluate", "export", "predict"),
-    "threshold": ("evaluate", "predict"),
-}
-"""Flags that only some modes read."""
-_EVALUATE_KEYS = ("data.", "eval.", "log.", "predict.")
-"""Keys that evaluation reads; the others are stored with the model."""
-_SCALE_KEYS = ("data.size_hw", "data.resize")
-"""Keys that set the scale of a network for good."""
+--config.loss.calibration=plain; cellrec --list --config NAME tells all."""
+_SOME_KEYS = "Of the configuration it reads these keys, which are flags:\n--config.{}"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -46,190 +60,154 @@ class _Parser(argparse.ArgumentParser):
 def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, dict[str, str]]:
     """Splits flags from `--config.key=value` overrides, key -> text.
 
-    ConfigError for what is unknown or mistyped, or what the mode does not read.
+    What is parsed has the `mode`, which is the name of a verb, and how it was `called`,
+    for messages. ConfigError for what is unknown or mistyped, or what the verb does not
+    read. Help ends the process, with 2 where nothing at all was asked.
     """
-    flags, pairs = _split_overrides(arguments)
-    parsed = _parser().parse_args(flags)
-    _check_numbers(parsed)
+    verb, rest = _split_verb(arguments)
+    flags, pairs = _split_overrides(rest)
+    parsed = _parser().parse_intermixed_args(flags)
+    if verb and parsed.mode not in (None, verb):
+        raise errors.ConfigError(f"{verb}, or --mode {parsed.mode}: give one of them")
+    if parsed.help:
+        print(help_text(verb or parsed.mode), end="")  # noqa: T201
+        sys.exit(0)
+    if not arguments:
+        print(help_text(), end="", file=sys.stderr)  # noqa: T201
+        sys.exit(errors.ConfigError.exit_code)
+    parsed.mode = verb or parsed.mode or _DEFAULT
+    parsed.called = verb or f"--mode {parsed.mode}"
     _refuse_unread(parsed, pairs)
     return parsed, pairs
 
 
+def help_text(verb: str | None = None) -> str:
+    """Help on a verb, with examples; without one on all of them, a line each."""
+    return (_overview() if verb is None else _of_verb(VERBS[verb])).format_help()
+
+
+def read_by() -> dict[str, tuple[str, ...]]:
+    """Name of a flag's value -> the verbs that read it; all read those of `_COMMON`."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name, verb in sorted(VERBS.items()):
+        for one in verb.flags:
+            found[one.key] = (*found.get(one.key, ()), name)
+    return found
+
+
+def _split_verb(arguments: Sequence[str]) -> tuple[str | None, Sequence[str]]:
+    """The first word, where it is a verb, and the rest."""
+    if not arguments or arguments[0].startswith("-"):
+        return None, arguments
+    word, *rest = arguments
+    if word in VERBS:
+        return word, rest
+    near = difflib.get_close_matches(word, VERBS, n=1)
+    meant = f"did you mean {near[0]}" if near else f"there are {', '.join(VERBS)}"
+    raise errors.ConfigError(f"{word}: no such verb; {meant}; see --help")
+
+
 def _parser() -> _Parser:
-    parser = _Parser(
-        prog="cellrec",
-        description="Trains cell detectors from imperfect annotations and runs them.",
-        epilog=_USAGE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    used = parser.add_argument_group("most used").add_argument
-    used(
-        "--config",
-        metavar="FILE|NAME[:PRESET]",
-        help="train: what and how; --list names those there are",
-    )
-    used(
-        "--config.data.root",
-        metavar="FOLDER",
-        help="train, evaluate: images with annotations; generated ones without it",
-    )
-    used("--workdir", type=_path, help="of a run; train: default runs/NAME-PRESET")
-    used(
-        "--mode",
-        choices=("train", "evaluate", "predict", "export"),
-        default="train",
-        help="default: train",
-    )
-    used("--input", help="predict: image, folder or quoted pattern")
-    used(
-        "--threshold",
-        type=float,
-        default=0.0,
-        metavar="SCORE",
-        help="evaluate, predict: least score of a cell, instead of the fitted one",
-    )
-    _add_others(parser.add_argument_group("others").add_argument)
+    """Takes the flags of all verbs, so that one can be told where it belongs."""
+    parser = _new("")
+    own = {one.name: one for verb in VERBS.values() for one in verb.flags}
+    _add(parser, (*own.values(), *_WITHOUT_VERB, *_COMMON))
+    parser.add_argument("words", nargs="*")
     return parser
 
 
-def _add_others(rest: Callable[..., Any]) -> None:
-    """The flags that are seldom used."""
-    rest(
-        "--list",
-        action="store_true",
-        help="print configs and presets, a line each; with --config all keys of one",
+def _overview() -> _Parser:
+    parser = _new("VERB [WORD ...] [--FLAG ...]")
+    width = max(map(len, VERBS))
+    lines = [f"  {name:<{width}}  {verb.what}" for name, verb in VERBS.items()]
+    parser.description = "\n".join(
+        [_WHAT, "", "verbs; cellrec VERB --help tells the flags of one:", *lines]
     )
-    rest(
-        "--output",
-        type=_path,
-        help="predict: result folder, default WORKDIR/predict; evaluate: default "
-        "WORKDIR, for another folder WORKDIR/evaluate-FOLDER, for a --threshold "
-        "WORKDIR/evaluate-at-SCORE; export: new work directory of what prediction "
-        "reads",
-    )
-    rest(
-        "--all-scores",
-        action="store_true",
-        help="predict: detections.csv has all that was found, whatever its score, and "
-        "a column kept (1, 0) of what is a cell",
-    )
-    rest(
-        "--margin",
-        type=int,
-        default=0,
-        metavar="PX",
-        help="predict: px, at the training images' scale, that each tile of a large "
-        "image sees beyond its own part; default: a cell's box. From the network's "
-        "receptive radius on as if there were no tiles (configs/README.md)",
-    )
-    rest(
-        "--mpp",
-        type=float,
-        default=0.0,
-        metavar="UM",
-        help="predict: um per px of the images, instead of what files say",
-    )
-    rest(
-        "--mpp-trained",
-        type=float,
-        default=0.0,
-        metavar="UM",
-        help="evaluate, predict: um per px of the images that --workdir was trained "
-        "on, where these did not say; is kept there",
-    )
-    rest(
-        "--geometry",
-        choices=("point", "box"),
-        default="",
-        help="predict: what a cell is in GeoJSON, default point; box where the method "
-        "predicts boxes",
-    )
-    rest(
-        "--init-from",
-        type=_path,
-        metavar="WORKDIR",
-        help="train: start from its weights",
-    )
-    rest(
-        "--multihost",
-        nargs="?",
-        const="auto",
-        default="",
-        metavar="auto|HOST:PORT,COUNT,ID",
-        help="one of several processes, on one machine or many: the address of the "
-        "first, how many there are, and which this is; auto, or nothing, is what "
-        "launchers' variables tell (Slurm, Open MPI, TPU; JAX_COORDINATOR_ADDRESS, "
-        "JAX_NUM_PROCESSES, JAX_PROCESS_ID), as without the flag, but they must",
-    )
-    rest(
-        "--cache",
-        default="",
-        metavar="DIR|off",
-        help="where compiled programs are kept for later starts; default "
-        "~/.cache/cellrec_jax (XDG_CACHE_HOME), or JAX_COMPILATION_CACHE_DIR; may be "
-        "deleted at any time. Programs that call the host, as on CPUs pdl1_point's "
-        "training step, are compiled at every start",
-    )
-    rest("--debug", action="store_true", help="show tracebacks")
-    rest("--version", action="version", version=__version__)
+    examples = [f"  {verb.examples[0]}" for verb in VERBS.values()]
+    parser.epilog = "\n".join(["examples:", *examples])
+    _add(parser.add_argument_group("without a verb"), _WITHOUT_VERB)
+    return parser
 
 
-def _path(text: str) -> epath.Path:
-    """A path; the shell leaves the ~ of --flag=~/folder to us."""
-    return epath.Path(text).expanduser()
-
-
-def _check_numbers(flags: argparse.Namespace) -> None:
-    """Raises a ConfigError for numbers outside their limits."""
-    if flags.margin < 0:
-        raise errors.ConfigError(f"--margin {flags.margin}: give 0 px or more")
-    if not 0 <= flags.threshold < 1:  # 0 is that of the work directory
-        raise errors.ConfigError(
-            f"--threshold {flags.threshold:g}: give a score between 0 and 1, such as "
-            "0.3"
+def _of_verb(verb: Verb) -> _Parser:
+    words = f" [{verb.words.metavar} ...]" if verb.words else ""
+    parser = _new(f"{verb.name}{words} [--FLAG ...]")
+    parser.description = f"{verb.what[0].upper()}{verb.what[1:]}."
+    parser.epilog = "\n".join(
+        [*_key_lines(verb), "examples:", *(f"  {line}" for line in verb.examples)]
+    )
+    if verb.words:
+        group = parser.add_argument_group("words")
+        group.add_argument(
+            "words", nargs="*", metavar=verb.words.metavar, help=verb.words.help
         )
-    for name in ("mpp", "mpp_trained"):
-        if mpp := getattr(flags, name):  # 0 is unknown
-            limits.require_pixel_size(name.replace("_", "-"), mpp)
+    often = [one for one in verb.flags if one.often]
+    if often:
+        _add(parser.add_argument_group("most used"), often)
+    others = [one for one in (*verb.flags, *_COMMON) if not one.often]
+    if not verb.has_several:
+        others.remove(_MULTIHOST)
+    _add(parser.add_argument_group("others"), others)
+    return parser
+
+
+def _key_lines(verb: Verb) -> list[str]:
+    """Which keys a verb reads, and a blank line."""
+    if not verb.keys:
+        return []
+    if "" in verb.keys:
+        return [_ALL_KEYS, ""]
+    return [_SOME_KEYS.format(_listed([f"{key}*" for key in verb.keys], "or")), ""]
+
+
+def _new(usage: str) -> _Parser:
+    return _Parser(
+        prog="cellrec",
+        usage=f"cellrec {usage}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        add_help=False,
+    )
+
+
+def _add(group: argparse._ActionsContainer, flags: Iterable[Flag]) -> None:
+    for one in flags:
+        short = ("-h",) if one.name == "--help" else ()
+        group.add_argument(*short, one.name, help=one.help, **one.options)
 
 
 def _refuse_unread(flags: argparse.Namespace, pairs: Mapping[str, str]) -> None:
-    """Raises a ConfigError for what the mode would silently pass over."""
-    for name, modes in _READ_BY.items():
-        if getattr(flags, name) and flags.mode not in modes:
+    """Raises a ConfigError for what the verb would silently pass over."""
+    verb = VERBS[flags.mode]
+    for name, verbs in read_by().items():
+        if getattr(flags, name) and flags.mode not in verbs:
             raise errors.ConfigError(
-                f"--{name.replace('_', '-')}: --mode {flags.mode} does not read it, "
-                f"only {_listed(modes)}; leave it out"
+                f"--{name.replace('_', '-')}: {flags.called} does not read it, only "
+                f"{_listed(verbs)}; leave it out"
             )
+    if flags.words and not verb.words:
+        first = flags.words[0]
+        comes = f"; the verb comes first: cellrec {first}" if first in VERBS else ""
+        raise errors.ConfigError(
+            f"unrecognized arguments: {' '.join(flags.words)}{comes}; see --help"
+        )
     for key in pairs:
-        _refuse_unread_key(flags.mode, key)
+        _refuse_unread_key(verb, flags.called, key)
 
 
-def _refuse_unread_key(mode: str, key: str) -> None:
-    if mode == "export":
-        raise errors.ConfigError(
-            f"--config.{key}: --mode export reads none; all is stored in --workdir"
-        )
-    if mode == "predict" and not key.startswith("predict."):
-        raise errors.ConfigError(
-            f"--config.{key}: --mode predict reads only predict.*; everything else "
-            "is stored in --workdir"
-        )
-    if mode == "evaluate" and not key.startswith(_EVALUATE_KEYS):
-        raise errors.ConfigError(
-            f"--config.{key}: --mode evaluate reads only data.*, eval.*, log.* and "
-            "predict.*; the rest is stored in --workdir"
-        )
-    if mode == "evaluate" and key in _SCALE_KEYS:
-        raise errors.ConfigError(
-            f"--config.{key}: the network keeps the scale that it was trained at; "
-            "leave it out, or use --config.eval.resize=squeeze"
-        )
+def _refuse_unread_key(verb: Verb, called: str, key: str) -> None:
+    if why := verb.fixed_keys.get(key):
+        raise errors.ConfigError(f"--config.{key}: {why}")
+    if verb.keys and key.startswith(verb.keys):
+        return
+    only = f"only {_listed([f'{one}*' for one in verb.keys])}" if verb.keys else "none"
+    is_stored = any(one.key == "workdir" for one in verb.flags)
+    rest = "the rest is stored in --workdir" if is_stored else "leave it out"
+    raise errors.ConfigError(f"--config.{key}: {called} reads {only}; {rest}")
 
 
-def _listed(words: Sequence[str]) -> str:
-    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+def _listed(words: Sequence[str], joint: str = "and") -> str:
+    return f" {joint} ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 def _split_overrides(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:

@@ -114,7 +114,7 @@ images() {
 # Outlives the connection. run.pid is of the program itself, which SIGTERM is for.
 run() {
   local program
-  program=$(quoted .venv/bin/python -m cellrec_jax.main --multihost "$@")
+  program=$(quoted .venv/bin/python -m cellrec_jax.main "$@" --multihost)
   program="$program & echo \$! >run.pid; wait \$!; echo \$? >run.code"
   on all "cd cellrec && rm -f run.pid run.code && \
 { setsid bash -c $(quoted "$program") >run.log 2>&1 </dev/null & }"

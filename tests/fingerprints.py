@@ -18,7 +18,7 @@ from typing import Any
 
 import jax
 
-from cellrec_jax import main, methods
+from cellrec_jax import config_files, methods
 from cellrec_jax.bench import collectives
 from cellrec_jax.train import parallel, start
 from cellrec_jax.train import step as step_lib
@@ -69,7 +69,7 @@ _COUNTED = {
 
 def fingerprint(name: str) -> dict[str, Any]:
     """Counts the training step of a preset; nothing is compiled or run."""
-    experiment = methods.freeze(main.load_config(name))
+    experiment = methods.freeze(config_files.load(name))
     method = methods.build(experiment, collectives.num_classes(experiment))
     state = jax.eval_shape(lambda: start.make_state(experiment, method))
     step = step_lib.program(experiment, method).step

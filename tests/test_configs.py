@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from cellrec_jax import config, errors, main, methods
+from cellrec_jax import config, config_files, errors, methods
 from cellrec_jax.config import overrides
 from cellrec_jax.methods import multitask, point_matching
 from cellrec_jax.methods.compute_options import ComputeOptions
@@ -54,7 +54,7 @@ SMALL_ROWS = [
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_config_builds_and_survives_json(name):
-    experiment = methods.freeze(main.load_config(name))
+    experiment = methods.freeze(config_files.load(name))
     stored = json.loads(json.dumps(config.to_json(experiment)))
     assert methods.from_json(stored) == experiment
     method, params, state = _build(experiment)
@@ -77,7 +77,7 @@ def test_config_builds_and_survives_json(name):
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_those_for_a_gpu_compute_in_half_precision_there(name):
-    experiment = methods.freeze(main.load_config(name))
+    experiment = methods.freeze(config_files.load(name))
     if experiment.method != "vicar":
         expected = "auto" if "for a GPU" in experiment.note else "float32"
         assert experiment.options.compute.dtype == expected
@@ -100,7 +100,7 @@ def _shape(*sizes, dtype=np.float32):
 
 def _num_parameters(name):
     """Of what predicts; a decoder that only teaches does not count."""
-    method, params, _ = _build(methods.freeze(main.load_config(name)))
+    method, params, _ = _build(methods.freeze(config_files.load(name)))
     names = method.traits.predicts or params
     return sum(leaf.size for n in names for leaf in jax.tree.leaves(params[n]))
 
@@ -112,37 +112,37 @@ def test_small_rows_of_one_table_are_of_about_one_size():
 
 
 def test_small_rows_of_one_table_are_trained_alike():
-    ours = methods.freeze(main.load_config("pdl1_point:small"))
+    ours = methods.freeze(config_files.load("pdl1_point:small"))
     for name in SMALL_ROWS:
-        row = methods.freeze(main.load_config(name))
+        row = methods.freeze(config_files.load(name))
         for part in ("total_steps", "batch_size", "data"):
             assert getattr(row, part) == getattr(ours, part), name
 
 
 def test_every_preset_that_is_listed_loads():
-    listed = main.list_configs()
+    listed = config_files.shipped()
     assert set(PRESETS) - set(listed) == {"pdl1_map", "c2c12_vicar"}  # their defaults
     assert set(SMALL_ROWS) < set(listed)
     for name, what in listed.items():
         assert what, name
-        methods.freeze(main.load_config(name))
+        methods.freeze(config_files.load(name))
 
 
 def test_a_config_of_the_users_need_not_list_its_presets(tmp_path):
     path = tmp_path / "mine.py"
     shipped = FILES[0].with_name("ki67_bde.py").read_text()
     path.write_text(shipped.replace("PRESETS", "OTHERS"))
-    assert main.load_config(f"{path}:small").model.backbone == "small"
+    assert config_files.load(f"{path}:small").model.backbone == "small"
 
 
 @pytest.mark.parametrize("name", ["pdl1_point", "pdl1_map"])
 def test_unknown_presets_name_the_known_ones(name):
     with pytest.raises(errors.ConfigError, match=r"no preset :huge; there are .*small"):
-        main.load_config(f"{name}:huge")
+        config_files.load(f"{name}:huge")
 
 
 def test_the_papers_setting():
-    experiment = methods.freeze(main.load_config("ki67_bde"))
+    experiment = methods.freeze(config_files.load("ki67_bde"))
     assert experiment.total_steps == 10_000
     assert experiment.data.size_hw == (800, 800)
     assert experiment.data.keep_rate == 0.1
@@ -150,7 +150,7 @@ def test_the_papers_setting():
     assert experiment.options.loss.calibration == "bde"
     data = experiment.data
     assert (data.num_folds, data.fold_by) == (3, "image")
-    mitos = methods.freeze(main.load_config("mitos_bde"))
+    mitos = methods.freeze(config_files.load("mitos_bde"))
     assert (mitos.data.keep_one, mitos.data.only_annotated) == (True, True)
     assert (mitos.data.num_folds, mitos.data.fold_by) == (4, "group")
     assert mitos.options == experiment.options
@@ -160,12 +160,12 @@ def test_the_papers_setting():
 def test_small_presets_take_the_folders_own_splits(preset):
     """Those of generated images are theirs, too; MITOS-ATYPIA-14 has none."""
     ours, plain = (
-        methods.freeze(main.load_config(f"ki67_bde:{preset}")).data,
+        methods.freeze(config_files.load(f"ki67_bde:{preset}")).data,
         config.DataConfig(),
     )
     for key in ("num_folds", "fold_by", "val_share"):
         assert getattr(ours, key) == getattr(plain, key)
-    mitos = methods.freeze(main.load_config(f"mitos_bde:{preset}")).data
+    mitos = methods.freeze(config_files.load(f"mitos_bde:{preset}")).data
     assert mitos.num_folds == {"small": 4, "demo": 0}[preset]
 
 
@@ -174,11 +174,11 @@ def test_unknown_presets_of_pseudo_labels_are_refused(name):
     with pytest.raises(
         errors.ConfigError, match=rf"no preset :{name}; there are .*demo"
     ):
-        main.load_config(f"c2c12_pseudo:{name}")
+        config_files.load(f"c2c12_pseudo:{name}")
 
 
 def test_the_papers_setting_of_pseudo_labels():
-    experiment = methods.freeze(main.load_config("c2c12_pseudo"))
+    experiment = methods.freeze(config_files.load("c2c12_pseudo"))
     optim, refine = experiment.optim, experiment.options.refine
     assert (optim.name, optim.learning_rate, optim.schedule) == (
         "adam",
@@ -212,7 +212,7 @@ def test_the_papers_setting_of_pseudo_labels():
 def test_both_classifiers_of_patches_read_them_alike():
     """Of ours and of Yang et al.: every option that a patch or a peak has."""
     ours, yang = (
-        methods.freeze(main.load_config(f"c2c12_pseudo:{name}")).options.judging
+        methods.freeze(config_files.load(f"c2c12_pseudo:{name}")).options.judging
         for name in ("small", "small_yang_wide")
     )
     differ = {"rounds": 0, "prior_rule": "penl1"}
@@ -220,7 +220,7 @@ def test_both_classifiers_of_patches_read_them_alike():
 
 
 def test_the_papers_setting_of_points():
-    experiment = methods.freeze(main.load_config("pdl1_point"))
+    experiment = methods.freeze(config_files.load("pdl1_point"))
     assert experiment.total_steps * experiment.batch_size == 200 * 388
     assert experiment.data.size_hw == (1080, 1920)
     assert experiment.data.keep_rate == 1.0
@@ -237,7 +237,7 @@ def test_the_papers_setting_of_points():
 
 
 def test_the_papers_setting_of_cytoplasm_stains():
-    experiment = methods.freeze(main.load_config("cytoplasm_multitask"))
+    experiment = methods.freeze(config_files.load("cytoplasm_multitask"))
     optim, options = experiment.optim, experiment.options
     assert (optim.name, optim.learning_rate, optim.schedule) == (
         "adam",
@@ -251,7 +251,7 @@ def test_the_papers_setting_of_cytoplasm_stains():
     assert experiment.eval.strict
     assert experiment.data.crop_hw == (512, 512)
     assert experiment.options.loss == multitask.LossOptions()
-    assert main.load_config("cytoplasm_multitask:full") == main.load_config(
+    assert config_files.load("cytoplasm_multitask:full") == config_files.load(
         "cytoplasm_multitask"
     )
 
@@ -260,7 +260,7 @@ def test_the_papers_setting_of_cytoplasm_stains():
 def test_the_map_of_three_decoders_is_the_method_of_cytoplasm_stains(size):
     """As it is there, on the images and by the steps of the other maps."""
     row, rivals, cytoplasm = (
-        methods.freeze(main.load_config(name))
+        methods.freeze(config_files.load(name))
         for name in (
             f"pdl1_map:{size}multitask",
             f"pdl1_map:{size}circles",
@@ -278,7 +278,7 @@ def test_the_map_of_three_decoders_is_the_method_of_cytoplasm_stains(size):
 
 
 def test_circles_alone_are_the_main_decoder_of_three():
-    loss = methods.freeze(main.load_config("pdl1_map:circles")).options.loss
+    loss = methods.freeze(config_files.load("pdl1_map:circles")).options.loss
     main_decoder = multitask.LossOptions()
     assert (loss.target, loss.radius_px) == ("disc", main_decoder.radius_px)
     for name in ("bce_weight", "iou_weight", "iou_form"):
@@ -287,7 +287,7 @@ def test_circles_alone_are_the_main_decoder_of_three():
 
 def test_rows_of_cytoplasm_stains_differ_by_their_decoders_alone():
     rows = {
-        name: methods.freeze(main.load_config(f"cytoplasm_multitask:small_{name}"))
+        name: methods.freeze(config_files.load(f"cytoplasm_multitask:small_{name}"))
         for name in ("ours", "dynamic", "full")
     }
     decoders = {name: row.options.decoders for name, row in rows.items()}
@@ -305,8 +305,8 @@ def test_rows_of_cytoplasm_stains_differ_by_their_decoders_alone():
 @pytest.mark.parametrize("size", ["", "small_", "demo_"])
 @pytest.mark.parametrize(("row", "network"), [("fcrn", "fcrn_a"), ("fcrn_b", "fcrn_b")])
 def test_fcrn_on_cytoplasm_stains_is_as_published_on_equal_terms(size, row, network):
-    ours = methods.freeze(main.load_config(f"cytoplasm_multitask:{size}ours"))
-    other = methods.freeze(main.load_config(f"cytoplasm_multitask:{size}{row}"))
+    ours = methods.freeze(config_files.load(f"cytoplasm_multitask:{size}ours"))
+    other = methods.freeze(config_files.load(f"cytoplasm_multitask:{size}{row}"))
     for part in ("total_steps", "batch_size", "data", "eval"):
         assert getattr(other, part) == getattr(ours, part), part
     assert (other.optim.name, other.optim.learning_rate) == ("momentum", 1e-2)
@@ -325,14 +325,14 @@ def test_small_rows_of_cytoplasm_stains_are_of_about_one_size():
 
 @pytest.mark.parametrize("name", ["ki67_bde", "mitos_bde"])
 def test_pretrained_weights_bring_the_papers_norm_and_stem(name):
-    settings = main.load_config(name)
+    settings = config_files.load(name)
     overrides.override(settings, "model.pretrained", "resnet50.npz")
     options = methods.freeze(settings).options.model
     assert (options.norm_kind, options.stem_is_frozen) == ("frozen_batch", True)
 
 
 def test_the_schedule_follows_an_overridden_length():
-    settings = main.load_config("ki67_bde")
+    settings = config_files.load("ki67_bde")
     overrides.override(settings, "total_steps", "100")
     experiment = methods.freeze(settings)
     schedule = optim.make_schedule(experiment.optim, experiment.total_steps)
@@ -343,7 +343,7 @@ def test_the_schedule_follows_an_overridden_length():
 
 @pytest.mark.parametrize(("own", "steps"), [({}, 50), ({"detector.steps": "20"}, 20)])
 def test_a_detector_trains_as_long_as_the_network_unless_told(own, steps):
-    settings = main.load_config("cytoplasm_multitask:small_estimate_mask")
+    settings = config_files.load("cytoplasm_multitask:small_estimate_mask")
     for key, text in {**own, "total_steps": "50"}.items():
         overrides.override(settings, key, text)
     experiment = methods.freeze(settings)
@@ -352,7 +352,7 @@ def test_a_detector_trains_as_long_as_the_network_unless_told(own, steps):
 
 @pytest.mark.parametrize("name", ["pdl1_point", "pdl1_map", "pdl1_point:small"])
 def test_without_a_root_points_have_the_four_classes_of_pd_l1(name):
-    data = methods.freeze(main.load_config(name)).data
+    data = methods.freeze(config_files.load(name)).data
     assert (data.root, data.classes) == ("synthetic", "")
     assert data.synthetic_kind == "membrane"
     assert data.synthetic_hw == data.size_hw

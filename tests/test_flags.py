@@ -1,10 +1,13 @@
-"""Flags and keys: split, and refused where the mode would pass over them."""
+"""Verbs, flags and keys: split, told, refused where a verb would pass over them."""
 
 from pathlib import Path
+import re
+import shlex
 
 import pytest
 
 from cellrec_jax import errors, flags
+from cellrec_jax.verbs import VERBS
 
 
 def test_keys_are_split_from_flags():
@@ -68,3 +71,78 @@ def test_what_a_mode_does_not_read_is_refused(mode, words, message):
     with pytest.raises(errors.ConfigError) as caught:
         flags.parse(["--mode", mode, *words])
     assert message in str(caught.value)
+
+
+def test_a_verb_is_the_mode_and_its_words_may_stand_anywhere():
+    rest = ["--threshold", "0.5", "b.png", "--config.predict.batch=2"]
+    found, pairs = flags.parse(["predict", "a.png", "--workdir", "w", *rest])
+    assert (found.mode, found.called) == ("predict", "predict")
+    assert found.words == ["a.png", "b.png"]
+    assert (found.threshold, pairs) == (0.5, {"predict.batch": "2"})
+    other, _ = flags.parse(["--mode", "predict", "a.png", "--workdir", "w", *rest])
+    assert vars(other) == {**vars(found), "called": "--mode predict"}
+    twice, _ = flags.parse(["export", "--mode", "export"])
+    assert (twice.mode, twice.called) == ("export", "export")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["predict", "--mode", "train"], "predict, or --mode train: give one"),
+        (["tarin", "--config", "x"], "tarin: no such verb; did you mean train"),
+        (["images/"], "images/: no such verb; there are train, evaluate, predict"),
+        (["--workdir", "w", "export"], "the verb comes first: cellrec export"),
+        (["export", "a.png"], "unrecognized arguments: a.png"),
+        (["predict", "--config.seed=1"], "predict reads only predict.*; the rest is"),
+    ],
+)
+def test_words_that_fit_no_verb_are_refused(words, message):
+    with pytest.raises(errors.ConfigError) as caught:
+        flags.parse(words)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_help_of_a_verb_has_the_flags_that_it_reads_and_no_others(name, capsys):
+    texts = []
+    for words in ([name, "--help"], ["--mode", name, "-h"]):
+        with pytest.raises(SystemExit) as ended:
+            flags.parse(words)
+        assert not ended.value.code
+        texts.append(capsys.readouterr().out)
+    assert texts[0] == texts[1]
+    own = {key for key, verbs in flags.read_by().items() if name in verbs}
+    shown = re.findall(r"^  --([\w.-]+)", texts[0], re.MULTILINE)
+    shown = [key.replace("-", "_") for key in shown]
+    assert len(set(shown)) == len(shown)
+    common = {"multihost", "cache", "debug"}
+    assert set(shown) - own <= common
+    assert own <= set(shown)
+    assert ("multihost" in shown) == VERBS[name].has_several
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_examples_are_command_lines(name):
+    assert VERBS[name].examples
+    for example in VERBS[name].examples:
+        program, *words = shlex.split(example)
+        found, _ = flags.parse(words)
+        assert (program, found.mode) == ("cellrec", name)
+        assert example in flags.help_text(name)
+    assert VERBS[name].examples[0] in flags.help_text()
+
+
+def test_flags_of_one_name_take_values_of_one_kind():
+    """One parser takes those of all verbs."""
+    known = {}
+    for verb in VERBS.values():
+        for flag in verb.flags:
+            options = {k: v for k, v in flag.options.items() if k != "metavar"}
+            assert known.setdefault(flag.name, options) == options
+
+
+def test_nothing_at_all_is_answered_with_help(capsys):
+    with pytest.raises(SystemExit) as ended:
+        flags.parse([])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == flags.help_text()

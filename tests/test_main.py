@@ -16,7 +16,7 @@ from PIL import Image
 import pytest
 
 import cellrec_jax
-from cellrec_jax import errors, main, startup
+from cellrec_jax import config_files, errors, main, startup
 from cellrec_jax.data.synthetic import source as synthetic
 from cellrec_jax.io import geojson
 from cellrec_jax.workdir import lock
@@ -130,16 +130,14 @@ def test_predict_writes_csv_geojson_and_overlay(trained, tmp_path, capsys):
     Image.fromarray(made[:, ::-1]).save(tmp_path / "in" / "b.png")
     (tmp_path / "in" / "broken.png").write_bytes(b"\x89PNG no")
     out = tmp_path / "out"
-    code = main.run(
-        [
-            *("--mode", "predict", "--workdir", str(trained)),
-            *("--output", str(out), "--input", str(tmp_path / "in")),
-        ]
-    )
-    captured = capsys.readouterr()
-    assert code == 2
-    assert captured.err.startswith("error: ")
-    assert "broken.png" in captured.err
+    words = [str(tmp_path / "in" / name) for name in ("sub", "b.png", "broken.png")]
+    command = ["predict", *words, "--workdir", str(trained), "--output", str(out)]
+    assert main.run(command) == 1
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith("error: 1 of 3 images failed")
+    assert "broken.png" in second
+    assert main.run(["predict", words[-1], *command[4:-1], str(tmp_path / "no")]) == 2
+    assert "error: 1 of 1 images failed" in capsys.readouterr().err
     lines = (out / "detections.csv").read_text().splitlines()
     assert lines[0] == "image,x,y,score,class"
     found = geojson.read_points(out / "sub" / "a.png.geojson")
@@ -186,14 +184,16 @@ def test_training_keeps_the_colour_of_its_images(trained, bcdata_folder):
 def test_list_has_a_line_for_each_preset(capsys):
     assert main.run(["--list"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == list(main.list_configs())
+    assert [line.split()[0] for line in lines] == list(config_files.shipped())
 
 
 BAD = [
     (["--config", "nothing"], "ki67_bde, mitos_bde"),
     (["--config", "ki67_bde:tiny"], "no preset :tiny"),
     ([], "--mode train needs --config FILE"),
-    (["--mode", "predict", "--workdir", "x"], "needs --input"),
+    (["--mode", "predict", "--workdir", "x"], "--mode predict needs --input"),
+    (["predict", "--workdir", "x"], "error: predict needs --input"),
+    (["evaluate", "--workdir", "/none/x"], "train there first"),
     (["--mode", "evaluate", "--workdir", "/none/x"], "train there first"),
     (["--config", "ki67_bde", "--config.total_steps=many"], "a whole number"),
     (["--config", "ki67_bde", "--config.data.keep_rate=0"], "data.keep_one=true"),

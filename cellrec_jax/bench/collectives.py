@@ -128,12 +128,12 @@ def batch_shapes(experiment: Experiment, devices: int, images: int) -> Batch:
 
 def presets(named: str) -> Iterator[str]:
     """`FILE[:PRESET]` of "demo", "all" or names with commas; without fits."""
-    from cellrec_jax import main
+    from cellrec_jax import config_files
 
     if named not in ("demo", "all"):
         yield from named.split(",")
         return
-    for flag in main.list_configs():
+    for flag in config_files.shipped():
         trained = not flag.startswith("c2c12_vicar")
         if trained and (named == "all" or flag.endswith(":demo")):
             yield flag

@@ -43,13 +43,13 @@ def frozen(flag: str) -> dict[str, Any] | None:
 
 def _settings(flag: str) -> Any:
     try:
-        from cellrec_jax import main
+        from cellrec_jax import config_files
     except ModuleNotFoundError as error:
         stored = frozen(flag)
         if error.name != "ml_collections" or stored is None:
             raise
     else:
-        return main.load_config(flag)
+        return config_files.load(flag)
     from cellrec_jax import config, methods
 
     return config.to_json(methods.from_json(stored))

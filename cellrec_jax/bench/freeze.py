@@ -26,12 +26,12 @@ def flags() -> list[str]:
 
 def texts() -> dict[str, str]:
     """Name of a file in `presets` -> what it should hold."""
-    from cellrec_jax import config, main, methods
+    from cellrec_jax import config, config_files, methods
 
     files: dict[str, dict[str, object]] = {}
     for flag in flags():
         name, _, preset = flag.partition(":")
-        fields = config.to_json(methods.freeze(main.load_config(flag)))
+        fields = config.to_json(methods.freeze(config_files.load(flag)))
         files.setdefault(f"{name}.json", {})[preset] = fields
     return {name: json.dumps(some, indent=1) + "\n" for name, some in files.items()}
 

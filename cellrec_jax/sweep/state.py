@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cellrec_jax import config as config_lib
-from cellrec_jax import errors, main, methods, prior
+from cellrec_jax import config_files, errors, methods, prior
 from cellrec_jax import run as run_lib
 from cellrec_jax.config import overrides
 from cellrec_jax.rounds import directory as round_directory
@@ -35,7 +35,7 @@ class Job(NamedTuple):
 def prepare(run: Run, folder: Path) -> Job:
     """Resolves a run's configuration before any run; UserError names it if refused."""
     try:
-        settings = main.load_config(run.config)
+        settings = config_files.load(run.config)
         for key, text in run.overrides.items():
             overrides.override(settings, key, text)
         experiment = methods.freeze(settings)

@@ -1,13 +1,13 @@
 import pytest
 
-from cellrec_jax import main, methods
+from cellrec_jax import config_files, methods
 from cellrec_jax.bench import rounds
 from cellrec_jax.bench.report import Settings
 
 
 @pytest.mark.slow
 def test_stages_and_the_rest_are_all_seconds():
-    experiment = methods.freeze(main.load_config(rounds.CONFIG))
+    experiment = methods.freeze(config_files.load(rounds.CONFIG))
     tiny = methods.changed(
         experiment,
         {

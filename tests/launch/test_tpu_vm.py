@@ -193,7 +193,7 @@ def test_what_the_vms_run(tpu, programs, tmp_path):
     assert tpu("run", *RUN).returncode == 0
     done = tpu("follow")
     assert done.returncode == 3
-    words = ["-m", "cellrec_jax.main", "--multihost", *RUN]
+    words = ["-m", "cellrec_jax.main", *RUN, "--multihost"]
     assert done.stdout.split("|")[:-1] == words
     (tmp_path / "cellrec" / "wait").touch()
     assert tpu("run", *RUN).returncode == 0

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import spatial
 
-from cellrec_jax import errors, main, methods
+from cellrec_jax import config_files, errors, methods
 from cellrec_jax.cells import Cells
 from cellrec_jax.config import DataConfig, EvalConfig, Experiment
 from cellrec_jax.data import transforms
@@ -384,7 +384,7 @@ def test_tiles_of_matched_points_are_the_whole_image(
     Images are `scale` times as large as what the network sees of them.
     """
     experiment = methods.changed(
-        methods.freeze(main.load_config(f"pdl1_point{preset}")),
+        methods.freeze(config_files.load(f"pdl1_point{preset}")),
         {
             "model.norm": "sync_batch",
             "model.max_detections": 4000,

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from cellrec_jax import config, main, methods
+from cellrec_jax import config, config_files, methods
 from cellrec_jax.sweep import runner
 
 FAKE = """
@@ -88,7 +88,7 @@ def fake_main(tmp_path, monkeypatch):
     """Runs start the stand-in, which notes them in the file `order`."""
     path = tmp_path / "fake.py"
     path.write_text(FAKE)
-    preset = methods.freeze(main.load_config("ki67_bde:small"))
+    preset = methods.freeze(config_files.load("ki67_bde:small"))
     (tmp_path / "preset.json").write_text(json.dumps(config.to_json(preset)))
     # -S -E: starts in half the time
     monkeypatch.setattr(runner, "MAIN", (sys.executable, "-S", "-E", str(path)))

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from cellrec_jax import config, errors, hosts, main, methods
+from cellrec_jax import config, config_files, errors, hosts, methods
 from cellrec_jax.io.console import Console
 from cellrec_jax.train import start
 from cellrec_jax.types import TrainState
@@ -71,7 +71,7 @@ def test_merge_takes_equal_shapes_only():
     ],
 )
 def test_weights_of_the_classes(name, weights):
-    experiment = methods.freeze(main.load_config(name))
+    experiment = methods.freeze(config_files.load(name))
     made = model.Model(experiment, None, None, None, {"class_names": ["cell"]}, 1)
     assert sorted(start._class_weights(made)) == weights
 

@@ -10,7 +10,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
-from cellrec_jax import config, errors, main, methods
+from cellrec_jax import config, config_files, errors, main, methods
 from cellrec_jax.train import start
 from cellrec_jax.workdir import checkpoint, export, model
 
@@ -74,7 +74,7 @@ def test_weights_that_were_best_are_not_looked_for(tmp_path):
     """Prediction takes the last; so does the evaluation of what it reads."""
     experiment = methods.changed(_saved(tmp_path / "run"), {"eval.weights": "best"})
     export.write(model.restore(tmp_path / "run"), experiment, tmp_path / "out")
-    stored = main._stored_experiment(tmp_path / "out", {})
+    stored = config_files.stored(tmp_path / "out", {})
     assert methods.changed(stored, {"eval.weights": "best"}) == experiment
     assert stored.eval.weights == "last"
 

@@ -1,0 +1,14 @@
+"""The verbs of the command line, a file each; this table is the only registry."""
+
+from cellrec_jax.verbs import evaluate, export, predict, train
+from cellrec_jax.verbs.verb import Verb
+
+VERBS: dict[str, Verb] = {
+    one.name: one
+    for one in (
+        train.VERB,
+        evaluate.VERB,
+        predict.VERB,
+        export.VERB,
+    )
+}

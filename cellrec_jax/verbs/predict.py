@@ -1,0 +1,108 @@
+"""`cellrec predict`: images to tables, GeoJSON and overlays of their cells."""
+
+import argparse
+from collections.abc import Mapping
+
+from cellrec_jax import errors
+from cellrec_jax.verbs import failures, trained
+from cellrec_jax.verbs.verb import Verb, Words, console, flag, micrometres, need, path
+
+
+def run(flags: argparse.Namespace, pairs: Mapping[str, str]) -> int:
+    """Predicts, or goes on; 1 where some images failed, 2 where all did."""
+    from cellrec_jax import config_files
+    from cellrec_jax.predict import files, inputs, predictor, summary
+
+    need(flags, "workdir", "--workdir DIR")
+    words = [*flags.words, *filter(None, [flags.input])]
+    if not words:
+        need(flags, "words", "--input FILE|FOLDER|GLOB, or such words")
+    output = flags.output or flags.workdir / "predict"
+    trained.keep_pixel_size(flags)
+    experiment = config_files.stored(flags.workdir, pairs)
+    screen = console(experiment)
+    found = inputs.look(*words)
+    model = predictor.load(
+        flags.workdir, batch=experiment.predict.batch, threshold=flags.threshold
+    )
+    for line in (*found.notes, *model.model.threshold_lines()):
+        screen.line(line)
+    outcome = files.predict_files(
+        model,
+        found.paths,
+        output,
+        screen,
+        flags.mpp,
+        flags.margin,
+        flags.geometry or "point",
+        all_scores=flags.all_scores,
+    )
+    code = failures.tell(
+        outcome.failed, len(found.paths), "images", output / summary.FILE
+    )
+    return outcome.exit_code or code
+
+
+def _margin(text: str) -> int:
+    margin = int(text)
+    if margin < 0:
+        raise errors.ConfigError(f"--margin {margin}: give 0 px or more")
+    return margin
+
+
+_FLAGS = (
+    trained.WORKDIR,
+    flag("--input", "the same as the words", often=True, metavar="FILE|FOLDER|GLOB"),
+    flag(
+        "--output",
+        "result folder, default WORKDIR/predict",
+        often=True,
+        type=path,
+        metavar="DIR",
+    ),
+    trained.THRESHOLD,
+    flag(
+        "--all-scores",
+        "detections.csv has all that was found, whatever its score, and a column kept "
+        "(1, 0) of what is a cell",
+        action="store_true",
+    ),
+    flag(
+        "--geometry",
+        "what a cell is in GeoJSON, default point; box where the method predicts boxes",
+        choices=("point", "box"),
+        default="",
+    ),
+    flag(
+        "--margin",
+        "px, at the training images' scale, that each tile of a large image sees "
+        "beyond its own part; default: a cell's box. From the network's receptive "
+        "radius on as if there were no tiles (configs/README.md)",
+        type=_margin,
+        default=0,
+        metavar="PX",
+    ),
+    flag(
+        "--mpp",
+        "um per px of the images, instead of what files say",
+        type=micrometres("mpp"),
+        default=0.0,
+        metavar="UM",
+    ),
+    trained.MPP_TRAINED,
+)
+
+VERB = Verb(
+    "predict",
+    "find the cells of images: tables, GeoJSON for QuPath, overlays",
+    (
+        "cellrec predict IMAGE.png FOLDER --workdir runs/demo --output found",
+        "cellrec predict 'images/**/*.tif' --workdir runs/demo --mpp 0.25",
+    ),
+    run,
+    _FLAGS,
+    Words("FILE|FOLDER|GLOB", "images, folders of them, or quoted patterns"),
+    keys=("predict.",),
+    has_several=True,
+    has_devices=True,
+)

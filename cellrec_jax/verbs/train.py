@@ -1,0 +1,61 @@
+"""`cellrec train`: from a configuration to a work directory with results."""
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+
+from etils import epath
+
+from cellrec_jax.verbs.verb import Verb, console, flag, need, path
+
+
+def run(flags: argparse.Namespace, pairs: Mapping[str, str]) -> int:
+    """Trains, or goes on, and evaluates."""
+    from cellrec_jax import config_files
+    from cellrec_jax import run as run_lib
+
+    need(flags, "config", "--config FILE")
+    experiment = config_files.experiment(flags.config, pairs)
+    workdir = flags.workdir
+    if workdir is None:
+        name, _, preset = flags.config.partition(":")
+        workdir = epath.Path("runs") / "-".join(filter(None, (Path(name).stem, preset)))
+    screen = console(experiment)
+    return run_lib.train_and_evaluate(experiment, workdir, screen, flags.init_from)
+
+
+VERB = Verb(
+    "train",
+    "train a detector and evaluate it; the same command goes on where it stopped",
+    (
+        "cellrec train --config ki67_bde:demo --workdir runs/demo",
+        "cellrec train --config ki67_bde:small --config.data.root=FOLDER",
+    ),
+    run,
+    (
+        flag(
+            "--config",
+            "what and how; cellrec --list names those there are, with --config all "
+            "keys of one",
+            often=True,
+            metavar="FILE|NAME[:PRESET]",
+        ),
+        flag(
+            "--config.data.root",
+            "images with annotations; generated ones without it",
+            often=True,
+            metavar="FOLDER",
+        ),
+        flag(
+            "--workdir",
+            "of the run; default runs/NAME-PRESET",
+            often=True,
+            type=path,
+            metavar="DIR",
+        ),
+        flag("--init-from", "start from its weights", type=path, metavar="WORKDIR"),
+    ),
+    keys=("",),
+    has_several=True,
+    has_devices=True,
+)
