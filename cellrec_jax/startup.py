@@ -8,18 +8,19 @@ import platform
 
 from cellrec_jax import errors
 
+_VARIABLE = "JAX_COMPILATION_CACHE_DIR"
+
 
 def keep_compiled(flag: str) -> None:
     """Has JAX keep what it compiles, as `--cache` says; ConfigError if it cannot."""
     import jax
 
-    if flag == "off":
+    folder = compiled_folder(flag)
+    if folder is None:
         jax.config.update("jax_enable_compilation_cache", False)
         return
-    if not flag and os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+    if not flag and os.environ.get(_VARIABLE):
         return  # the user told JAX itself
-    shared = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
-    folder = Path(flag or shared / "cellrec_jax").expanduser() / _processor()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK):
@@ -33,6 +34,19 @@ def keep_compiled(flag: str) -> None:
         ) from error
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+
+
+def compiled_folder(flag: str) -> Path | None:
+    """Where compiled programs are kept, as `--cache` says; None where they are not.
+
+    It need not be there. What JAX's own variable names may be in a cloud.
+    """
+    if flag == "off":
+        return None
+    if not flag and (own := os.environ.get(_VARIABLE)):
+        return Path(own)
+    shared = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+    return Path(flag or shared / "cellrec_jax").expanduser() / _processor()
 
 
 def _processor() -> str:

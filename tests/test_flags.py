@@ -93,6 +93,10 @@ def test_a_verb_is_the_mode_and_its_words_may_stand_anywhere():
         (["images/"], "images/: no such verb; there are train, evaluate, predict"),
         (["--workdir", "w", "export"], "the verb comes first: cellrec export"),
         (["export", "a.png"], "unrecognized arguments: a.png"),
+        (["doctor", "--bogus"], "unrecognized arguments: --bogus"),
+        (["doctor", "--workdir", "w"], "only evaluate, export, predict and train"),
+        (["predict", "--json"], "--json: predict does not read it, only doctor"),
+        (["doctor", "--config.seed=1"], "--config.seed: doctor reads none; leave it"),
         (["predict", "--config.seed=1"], "predict reads only predict.*; the rest is"),
     ],
 )

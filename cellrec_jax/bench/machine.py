@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 import functools
 import os
-from pathlib import Path
 import platform
 import resource
 import sys
@@ -15,14 +14,11 @@ import numpy as np
 
 from cellrec_jax import __version__
 from cellrec_jax.bench import timing
+from cellrec_jax.doctor import host
 
 _COPY_MIB = (1, 8, 64, 512)  # the last is larger than any cache
 _MATMUL_SIDE = {"cpu": 1024}  # large enough to be bound by arithmetic
 _ACCELERATOR_SIDE = 8192
-_CGROUP_LIMITS = (
-    "/sys/fs/cgroup/memory.max",
-    "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-)
 
 
 class Peaks(NamedTuple):
@@ -58,10 +54,7 @@ def memory_bytes() -> int:
     stats = jax.local_devices()[0].memory_stats() or {}
     if "bytes_limit" in stats:
         return stats["bytes_limit"]
-    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    files = [path for path in map(Path, _CGROUP_LIMITS) if path.is_file()]
-    limits = [path.read_text().strip() for path in files]
-    return min([physical, *(int(text) for text in limits if text.isdecimal())])
+    return host.memory().total
 
 
 def peak_mib() -> float:

@@ -1,0 +1,103 @@
+"""What a file or folder is, and what is known of it without its pixels."""
+
+from typing import Any
+
+from etils import epath
+
+from cellrec_jax import errors
+from cellrec_jax.doctor import slides
+
+
+def look(word: str) -> dict[str, Any]:
+    """What is known, as JSON holds it: `path`, `kind` and more; or `path`, `error`.
+
+    A kind is "slide", "image", "work directory" or "folder". Sizes are (y, x) in px,
+    `size` in bytes; an `mpp` of 0 is unknown. Nothing of one file ends the look at
+    others: what it raises is its `error`.
+    """
+    path = epath.Path(word).expanduser()
+    try:
+        if not path.exists():
+            raise errors.DataError("there is no such file or folder")
+        return {"path": str(path), **_look(path)}
+    except errors.UserError as error:
+        return {"path": str(path), "error": str(error)}
+    except Exception as error:
+        text = str(error).strip().partition("\n")[0]
+        return {"path": str(path), "error": f"{type(error).__name__}: {text}"}
+
+
+def _look(path: epath.Path) -> dict[str, Any]:
+    if path.is_dir() and (path / "config.json").exists():
+        return _workdir(path)
+    if slides.is_slide(path):
+        return _slide(path)
+    return _folder(path) if path.is_dir() else _image(path)
+
+
+def _slide(path: epath.Path) -> dict[str, Any]:
+    found = slides.reader().describe(path)
+    levels = [
+        {"size_hw": list(one.size_hw), "downsample_yx": list(one.downsample_yx)}
+        for one in found.levels
+    ]
+    return {
+        "kind": "slide",
+        "reader": found.reader,
+        "size": found.num_bytes,
+        "levels": levels,
+        "mpp": found.mpp,
+        "mpp_source": found.mpp_source,
+        "bounds_yxyx": None if found.bounds_yxyx is None else list(found.bounds_yxyx),
+        "notes": list(found.notes),
+    }
+
+
+def _image(path: epath.Path) -> dict[str, Any]:
+    from cellrec_jax.data.pixels import images
+    from cellrec_jax.predict import inputs
+
+    try:
+        header = images.header(path)
+    except errors.DataError as error:
+        if (what := inputs.unread_format(path)) and error.__cause__ is not None:
+            raise errors.DataError(what) from error
+        raise
+    return {
+        "kind": "image",
+        "size": path.stat().length,
+        "size_hw": list(header.sizes.shown_hw),
+        "channels": header.channels,
+        "bits": header.bits,
+        "mpp": header.mpp,
+        "mpp_source": header.mpp_source,
+        "notes": list(header.notes),
+    }
+
+
+def _folder(path: epath.Path) -> dict[str, Any]:
+    from cellrec_jax.predict import inputs
+
+    found = inputs.look(str(path))
+    return {"kind": "folder", "images": len(found.paths), "notes": list(found.notes)}
+
+
+def _workdir(path: epath.Path) -> dict[str, Any]:
+    """Of a trained model; CheckpointError where there is none yet."""
+    from cellrec_jax import config_files
+    from cellrec_jax.workdir import checkpoint, model
+
+    experiment = config_files.stored(path, {})
+    meta = model.stored_meta(path)
+    names, decode = meta["class_names"], meta["decode"]
+    return {
+        "kind": "work directory",
+        "method": experiment.method,
+        "step": checkpoint.complete_steps(path)[-1],
+        "total_steps": experiment.total_steps,
+        "exported": bool(meta.get(model.EXPORTED)),
+        "thresholds": dict(zip(names, decode["thresholds"], strict=True)),
+        "min_distance_px": decode["min_distance"],
+        "native_hw": list(meta["native_hw"]),
+        "mpp": meta["mpp"],
+    }
