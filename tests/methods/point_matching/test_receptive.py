@@ -5,14 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cellrec_jax import main, methods
+from cellrec_jax import config_files, methods
 from cellrec_jax.methods.point_matching import method, receptive
 
 
 def _model(preset, **changes):
     changes = {"norm": "layer", "channels": 4, **changes}
     return methods.changed(
-        methods.freeze(main.load_config(f"pdl1_point:{preset}")),
+        methods.freeze(config_files.load(f"pdl1_point:{preset}")),
         {f"model.{name}": value for name, value in changes.items()},
     ).options
 

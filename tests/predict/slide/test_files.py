@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import spatial
 
-from cellrec_jax import errors, main, methods
+from cellrec_jax import config_files, errors, methods
 from cellrec_jax.io.console import Console
 from cellrec_jax.predict import predictor as predict_one
 from cellrec_jax.predict.slide import files, grid, many, rows
@@ -30,7 +30,7 @@ def predictor():
     Its norm sees one pixel, so it looks 95 px far.
     """
     experiment = methods.changed(
-        methods.freeze(main.load_config("pdl1_point:small")),
+        methods.freeze(config_files.load("pdl1_point:small")),
         {
             **{"model.norm": "layer", "model.encoder": "tiny", "model.channels": 8},
             **{"model.aggregation": "last", "model.head": "plain"},
