@@ -158,12 +158,12 @@ def test_predict_goes_on_in_its_input_folder_and_tells_what_it_leaves(
     """Results beside the images: overlays are no images, whatever the pattern."""
     made = synthetic.make_image(1, 3, size_hw=(96, 128)).image
     Image.fromarray(made).save(tmp_path / "a.png")
-    (tmp_path / "slide.ndpi").write_bytes(b"II*")
+    (tmp_path / "scan.qpdata").write_bytes(b"II*")
     command = ["--mode", "predict", "--workdir", str(trained), "--geometry", "box"]
     command += ["--output", str(tmp_path), "--input"]
     assert main.run([*command, str(tmp_path)]) == 0
     said = capsys.readouterr().out
-    assert "slide.ndpi" in said
+    assert "scan.qpdata" in said
     assert "score threshold of" in said
     before = (tmp_path / "detections.csv").read_bytes()
     polygons = geojson.read_points(tmp_path / "a.png.geojson")

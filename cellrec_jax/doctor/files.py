@@ -5,7 +5,7 @@ from typing import Any
 from etils import epath
 
 from cellrec_jax import errors
-from cellrec_jax.doctor import slides
+from cellrec_jax.data.pixels import slides
 
 
 def look(word: str) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def _look(path: epath.Path) -> dict[str, Any]:
 
 
 def _slide(path: epath.Path) -> dict[str, Any]:
-    found = slides.reader().describe(path)
+    found = slides.describe(path)
     levels = [
         {"size_hw": list(one.size_hw), "downsample_yx": list(one.downsample_yx)}
         for one in found.levels

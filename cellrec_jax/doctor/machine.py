@@ -10,26 +10,26 @@ from typing import Any
 
 from cellrec_jax import __version__, startup
 from cellrec_jax.data.pixels import files as pixel_files
-from cellrec_jax.doctor import host, slides
+from cellrec_jax.data.pixels import slides
+from cellrec_jax.doctor import host
 
 PACKAGES = (
     *("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scipy"),
-    *("pillow", "tifffile", "imagecodecs"),
+    *("pillow", "tifffile", "imagecodecs", "openslide-python", "openslide-bin"),
 )
 _TENSORFLOW = ("tensorflow", "tensorflow-cpu")
 """Packages that have a module of the first one's name."""
 _EXTRAS = {
     "pandas": ("`Cells.to_pandas`", "pip install 'pandas>=2'", ("pandas",)),
-    "pyarrow": ("Parquet", "pip install pyarrow", ("pyarrow",)),
+    "pyarrow": (
+        "tables of slides as Parquet",
+        "pip install 'cellrec_jax[parquet]'",
+        ("pyarrow",),
+    ),
     "gcs": (
         "gs://",
         "pip install google-cloud-storage gcsfs",
         ("google-cloud-storage", "gcsfs"),
-    ),
-    "openslide": (
-        "whole slides",
-        "pip install openslide-python openslide-bin",
-        ("openslide-python",),
     ),
 }
 """Name -> what it is for, how it is installed, its packages."""
@@ -54,7 +54,7 @@ def facts(cache: str = "") -> dict[str, Any]:
         "compiled": _compiled(cache),
         "readers": {
             "images": list(pixel_files.IMAGE_ENDINGS),
-            "slides": list(slides.endings()),
+            "slides": list(slides.SLIDE_ENDINGS),
         },
         "extras": _extras(),
     }

@@ -9,19 +9,18 @@ from typing import NamedTuple
 
 from cellrec_jax import errors
 from cellrec_jax.data.pixels import files as pixel_files
+from cellrec_jax.data.pixels import slides
 
 OVERLAY_ENDING = ".overlay.png"
 """Of the drawings that prediction writes, and so never predicts."""
+DENSITY_ENDING = ".density.tif"
+"""Of the density maps of slides, the same."""
 OWN_FILES = ("detections.csv", "summary.csv", "predict.json", "predict.jsonl")
 """What prediction writes beside them."""
 
-_SLIDE_ENDINGS = (
-    *(".svs", ".ndpi", ".ndpis", ".scn", ".mrxs", ".vms", ".vmu", ".bif", ".czi"),
-    *(".vsi", ".isyntax", ".qptiff", ".dcm", ".lif", ".nd2"),
-)
 _OWN = "written by earlier predictions"
 _FIGURES = "figures of a work directory"
-_SLIDES = "whole slides, not read here (export regions of them as TIFF or PNG)"
+_PROJECTS = "of QuPath itself (give the images; export annotations as GeoJSON)"
 _OTHERS = "not of a kind that is read (save images as TIFF or PNG)"
 _LINKS = "linked folders (give them to --input by themselves)"
 _NOWHERE = "links that lead nowhere"
@@ -35,7 +34,7 @@ class Inputs(NamedTuple):
     """What there is to predict."""
 
     paths: tuple[Path, ...]
-    """Images, naturally sorted."""
+    """Images and slides, naturally sorted."""
     notes: tuple[str, ...] = ()
     """What is passed over, a line a reason."""
 
@@ -111,8 +110,8 @@ def unread_format(path: Path) -> str:
     ending = path.suffix.lower()
     if ending in pixel_files.IMAGE_ENDINGS:
         return ""
-    if ending in _SLIDE_ENDINGS:
-        return f"{ending} is a format of {_SLIDES}"
+    if ending in slides.SLIDE_ENDINGS:
+        return ""
     return f"{ending or 'a file without ending'} is {_OTHERS}"
 
 
@@ -152,7 +151,7 @@ def _matches(pattern: str) -> list[_Seen]:
         path = Path(name)
         why = _FOLDERS if path.is_dir() else _why_not(path)
         meant = (why == _OWN and drawn) or (
-            why in (_SLIDES, _OTHERS) and path.suffix.lower() == spelled != ""
+            why in (_PROJECTS, _OTHERS) and path.suffix.lower() == spelled != ""
         )
         if why != _FOLDERS or "**" not in pattern:  # whose files match by themselves
             seen.append(_Seen(path, "" if meant else why))
@@ -162,11 +161,12 @@ def _matches(pattern: str) -> list[_Seen]:
 def _why_not(path: Path) -> str:
     """Why a file is passed over; empty for an image."""
     name = path.name.lower()
-    if name.endswith(OVERLAY_ENDING) or name in OWN_FILES or _is_beside_overlay(path):
+    own = name.endswith((OVERLAY_ENDING, DENSITY_ENDING)) or name in OWN_FILES
+    if own or _is_beside_overlay(path):
         return _OWN
-    if name.endswith(_SLIDE_ENDINGS):
-        return _SLIDES
-    if not name.endswith(pixel_files.IMAGE_ENDINGS):
+    if name.endswith(slides.PROJECT_ENDINGS):
+        return _PROJECTS
+    if not name.endswith((*pixel_files.IMAGE_ENDINGS, *slides.SLIDE_ENDINGS)):
         return _OTHERS
     return "" if path.is_file() else _NOWHERE
 

@@ -1,17 +1,19 @@
-"""`cellrec predict`: images to tables, GeoJSON and overlays of their cells."""
+"""`cellrec predict`: images and slides to tables, GeoJSON and maps of their cells."""
 
 import argparse
 from collections.abc import Mapping
 
 from cellrec_jax import errors
-from cellrec_jax.verbs import failures, trained
+from cellrec_jax.verbs import failures, slide_flags, trained
 from cellrec_jax.verbs.verb import Verb, Words, console, flag, micrometres, need, path
 
 
 def run(flags: argparse.Namespace, pairs: Mapping[str, str]) -> int:
     """Predicts, or goes on; 1 where some images failed, 2 where all did."""
     from cellrec_jax import config_files
+    from cellrec_jax.data.pixels import slides
     from cellrec_jax.predict import files, inputs, predictor, summary
+    from cellrec_jax.predict.slide import many
 
     need(flags, "workdir", "--workdir DIR")
     words = [*flags.words, *filter(None, [flags.input])]
@@ -22,24 +24,36 @@ def run(flags: argparse.Namespace, pairs: Mapping[str, str]) -> int:
     experiment = config_files.stored(flags.workdir, pairs)
     screen = console(experiment)
     found = inputs.look(*words)
+    scanned = [path for path in found.paths if slides.is_slide(path)]
+    if scanned and len(scanned) < len(found.paths):
+        other = next(path for path in found.paths if path not in scanned)
+        raise errors.ConfigError(
+            f"{scanned[0]} is a slide and {other} an image: predict slides and images "
+            "apart, each with its --output"
+        )
+    wanted = slide_flags.options(flags) if scanned else None
+    if not scanned:
+        slide_flags.refuse(flags)
     model = predictor.load(
         flags.workdir, batch=experiment.predict.batch, threshold=flags.threshold
     )
     for line in (*found.notes, *model.model.threshold_lines()):
         screen.line(line)
-    outcome = files.predict_files(
-        model,
-        found.paths,
-        output,
-        screen,
-        flags.mpp,
-        flags.margin,
-        flags.geometry or "point",
-        all_scores=flags.all_scores,
-    )
-    code = failures.tell(
-        outcome.failed, len(found.paths), "images", output / summary.FILE
-    )
+    if wanted is not None:
+        outcome = many.predict_slides(model, found.paths, output, screen, wanted)
+    else:
+        outcome = files.predict_files(
+            model,
+            found.paths,
+            output,
+            screen,
+            flags.mpp,
+            flags.margin,
+            flags.geometry or "point",
+            all_scores=flags.all_scores,
+        )
+    kind = "slides" if scanned else "images"
+    code = failures.tell(outcome.failed, len(found.paths), kind, output / summary.FILE)
     return outcome.exit_code or code
 
 
@@ -69,8 +83,9 @@ _FLAGS = (
     ),
     flag(
         "--geometry",
-        "what a cell is in GeoJSON, default point; box where the method predicts boxes",
-        choices=("point", "box"),
+        "what a cell is in GeoJSON, default point; box where the method predicts "
+        "boxes; circle, of slides",
+        choices=("point", "box", "circle"),
         default="",
     ),
     flag(
@@ -90,18 +105,20 @@ _FLAGS = (
         metavar="UM",
     ),
     trained.MPP_TRAINED,
+    *slide_flags.FLAGS,
 )
 
 VERB = Verb(
     "predict",
-    "find the cells of images: tables, GeoJSON for QuPath, overlays",
+    "find the cells of images or slides: tables, GeoJSON for QuPath, overlays",
     (
         "cellrec predict IMAGE.png FOLDER --workdir runs/demo --output found",
         "cellrec predict 'images/**/*.tif' --workdir runs/demo --mpp 0.25",
+        "cellrec predict SLIDE.svs --workdir runs/demo --output found --gz",
     ),
     run,
     _FLAGS,
-    Words("FILE|FOLDER|GLOB", "images, folders of them, or quoted patterns"),
+    Words("FILE|FOLDER|GLOB", "images or slides, folders, or quoted patterns"),
     keys=("predict.",),
     has_several=True,
     has_devices=True,

@@ -11,7 +11,7 @@ import pytest
 import tifffile
 
 from cellrec_jax import config, errors, methods
-from cellrec_jax.doctor import files, slides, text
+from cellrec_jax.doctor import files, text
 from cellrec_jax.workdir import checkpoint, pixel_size
 
 
@@ -55,14 +55,12 @@ def test_what_is_to_be_told_of_an_image(tmp_path):
     [
         ("none.png", "there is no such file or folder"),
         ("damaged.png", "damaged"),
-        ("slide.svs", "whole slides, not read here"),
+        ("slide.svs", "cannot read"),
         ("notes.txt", "not of a kind that is read"),
         ("empty", "no images there"),
     ],
 )
-def test_what_cannot_be_used_has_a_reason(name, why, tmp_path, monkeypatch):
-    """As where no slides are read."""
-    monkeypatch.setattr(slides, "reader", lambda: None)
+def test_what_cannot_be_used_has_a_reason(name, why, tmp_path):
     path = tmp_path / name
     if name == "empty":
         path.mkdir()
@@ -105,10 +103,7 @@ def test_a_slide(tmp_path, monkeypatch):
             raise ZeroDivisionError("of the reader\nand more")
         return described
 
-    reader = SimpleNamespace(
-        is_slide=lambda path: path.name.endswith(".svs"), describe=describe
-    )
-    monkeypatch.setattr(slides, "reader", lambda: reader)
+    monkeypatch.setattr(files.slides, "describe", describe)
     for name in ("a.svs", "bad.svs", "odd.svs"):
         (tmp_path / name).touch()
     found = files.look(str(tmp_path / "a.svs"))

@@ -31,8 +31,8 @@ def test_images_are_found_in_natural_order(tmp_path):
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("slide.svs", "export regions"),
-        ("slide.NDPI", "export regions"),
+        ("slide.qpdata", "export annotations as GeoJSON"),
+        ("slide.svs.density.tif", "earlier predictions"),
         ("film.gif", "not of a kind"),
         ("notes", "not of a kind"),
         ("a.png.overlay.png", "earlier predictions"),
@@ -121,15 +121,15 @@ def test_what_is_named_is_meant(tmp_path):
 
 
 def test_without_images_the_rest_is_named(tmp_path):
-    touch(tmp_path, "a.svs")
-    with pytest.raises(errors.DataError, match=r"--input .*no images.*a\.svs"):
+    touch(tmp_path, "a.gif")
+    with pytest.raises(errors.DataError, match=r"--input .*no images.*a\.gif"):
         inputs.look(str(tmp_path))
     with pytest.raises(errors.DataError, match="no images there"):
         inputs.look(str(tmp_path / "*.tif"))
 
 
 @pytest.mark.parametrize(
-    ("name", "text"), [("a.tif", ""), ("a.svs", "slides"), ("a.heic", "TIFF or PNG")]
+    ("name", "text"), [("a.tif", ""), ("a.svs", ""), ("a.heic", "TIFF or PNG")]
 )
 def test_files_of_other_kinds_are_not_damaged(tmp_path, name, text):
     found = inputs.unread_format(tmp_path / name)

@@ -14,7 +14,7 @@ from PIL import Image
 from cellrec_jax.cells import Cells
 from cellrec_jax.data.pixels import slides
 from cellrec_jax.io import cell_table, density_map, geojson, overlay, palette
-from cellrec_jax.predict import outputs
+from cellrec_jax.predict import inputs, outputs
 from cellrec_jax.predict.slide.options import SlideOptions
 from cellrec_jax.predict.slide.tissue import Thumbnail
 
@@ -40,8 +40,8 @@ def files_of(output: epath.Path, sheet: Sheet) -> dict[str, epath.Path]:
     endings = {
         "table": f".{sheet.options.table}",
         "geojson": ending,
-        "overlay": ".overlay.png",
-        "density": ".density.tif",
+        "overlay": inputs.OVERLAY_ENDING,
+        "density": inputs.DENSITY_ENDING,
     }
     return {
         what: place.with_name(place.name + ending) for what, ending in endings.items()

@@ -1,0 +1,151 @@
+"""Flags of `cellrec predict` that are of whole slides."""
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from cellrec_jax import errors
+from cellrec_jax.predict.slide.options import ORIGINS, TABLES, SlideOptions
+from cellrec_jax.verbs.verb import flag
+
+_OF_IMAGES = ("all_scores", "margin")
+"""Flags that slides do not read: their tiles belong to the model."""
+
+
+def _shard(text: str) -> tuple[int, int]:
+    index, _, number = text.partition("/")
+    if not (index.isdecimal() and number.isdecimal()):
+        raise errors.ConfigError(f"--shard {text}: give I/N, such as 0/4")
+    return int(index), int(number)
+
+
+def _file(text: str) -> Path:
+    place = Path(text).expanduser()
+    if not place.is_file():
+        raise errors.ConfigError(f"--roi {text}: there is no such file")
+    return place
+
+
+def _above_0(name: str) -> Callable[[str], float]:
+    """Type of a flag of this name."""
+
+    def number(text: str) -> float:
+        value = float(text)
+        if not 0 < value < 1e5:
+            raise errors.ConfigError(f"--{name} {text}: give a number above 0")
+        return value
+
+    return number
+
+
+FLAGS = (
+    flag(
+        "--roi",
+        "slides: GeoJSON of regions to look at; of classes that begin with Ignore, not "
+        "to",
+        type=_file,
+        default=None,
+        metavar="FILE",
+    ),
+    flag(
+        "--tissue",
+        "slides: look at tissue alone (on, the default) or at everything",
+        choices=("on", "off"),
+        default="",
+    ),
+    flag(
+        "--table",
+        "slides: the kind of table, default csv; parquet needs pyarrow",
+        choices=TABLES,
+        default="",
+    ),
+    flag(
+        "--gz",
+        "slides: GeoJSON as .geojson.gz, which QuPath reads",
+        action="store_true",
+    ),
+    flag(
+        "--split",
+        "slides: most cells of a GeoJSON file; QuPath likes 250,000 or fewer",
+        type=int,
+        default=0,
+        metavar="N",
+    ),
+    flag(
+        "--origin",
+        "slides that state which part was scanned: (0, 0) is its corner, as QuPath "
+        "shows it (default), or that of the whole slide",
+        choices=ORIGINS,
+        default="",
+    ),
+    flag(
+        "--circle-um",
+        "slides: radius of --geometry circle, default 4 um",
+        type=_above_0("circle-um"),
+        default=0.0,
+        metavar="UM",
+    ),
+    flag(
+        "--density-um",
+        "slides: side of a bin of the density map, default 50 um",
+        type=_above_0("density-um"),
+        default=0.0,
+        metavar="UM",
+    ),
+    flag(
+        "--overlay-px",
+        "slides: longer side of the overlay, about; default 2048",
+        type=int,
+        default=0,
+        metavar="PX",
+    ),
+    flag(
+        "--shard",
+        "slides: do the I-th of N parts of the work, from 0; the part that ends last "
+        "writes a slide out",
+        type=_shard,
+        default=None,
+        metavar="I/N",
+    ),
+)
+
+
+def options(flags: argparse.Namespace) -> SlideOptions:
+    """What the flags ask for; ConfigError for what slides do not read."""
+    for key in _OF_IMAGES:
+        if getattr(flags, key):
+            raise errors.ConfigError(
+                f"--{key.replace('_', '-')}: slides do not read it; leave it out"
+            )
+    given = {
+        "mpp": flags.mpp,
+        "tissue": flags.tissue != "off",
+        "roi": flags.roi,
+        "table": flags.table,
+        "geometry": flags.geometry,
+        "circle_um": flags.circle_um,
+        "split": flags.split,
+        "zipped": flags.gz,
+        "origin": flags.origin,
+        "overlay_px": flags.overlay_px,
+        "density_um": flags.density_um,
+        "shard": flags.shard,
+    }
+    return SlideOptions(
+        **{
+            name: value
+            for name, value in given.items()
+            if (value is not None and value not in ("", 0, 0.0)) or name == "tissue"
+        }
+    )
+
+
+def refuse(flags: argparse.Namespace) -> None:
+    """Raises a ConfigError for flags of slides where there are none."""
+    given: Sequence[str] = [one.name for one in FLAGS if getattr(flags, one.key)]
+    if flags.geometry == "circle":
+        given = ["--geometry circle", *given]
+    if given:
+        raise errors.ConfigError(
+            f"{given[0]}: is of whole slides, and there is none; leave it out"
+        )
