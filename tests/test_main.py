@@ -152,6 +152,13 @@ def test_predict_writes_csv_geojson_and_overlay(trained, tmp_path, capsys):
     assert (out / "summary.csv").read_text().count("\n") == 1 + 3
 
 
+def test_the_command_line_imports_no_jax():
+    """Which reads its environment when it is imported, and takes a second."""
+    code = "import cellrec_jax.main, sys; print('jax' in sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert ran.stdout.strip() == b"False"
+
+
 def test_predict_goes_on_in_its_input_folder_and_tells_what_it_leaves(
     trained, tmp_path, capsys
 ):

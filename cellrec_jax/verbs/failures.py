@@ -4,7 +4,7 @@ from collections.abc import Sequence
 import os
 import sys
 
-from cellrec_jax import errors, hosts
+from cellrec_jax import errors
 
 MOST_SHOWN = 20
 """Lines, of as many inputs."""
@@ -18,6 +18,8 @@ def tell(
     `failed` holds a line each, name and reason; beyond `MOST_SHOWN` they are in `file`,
     which has all. 0 where none failed, 1 where some did, 2 where nothing was done.
     """
+    from cellrec_jax import hosts  # late: JAX reads the environment when it is imported
+
     if not failed:
         return 0
     if hosts.is_first():
