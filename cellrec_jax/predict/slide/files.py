@@ -207,6 +207,8 @@ def _find(work: Work, place: Place, slide: slides.Slide, todo: rows.Tiles) -> No
         return np.clip(scaled, 0, 1).astype(np.float32)
 
     highest = network.highest(work.looker, place.small)
+    each = rows.seconds_each(work.looker, place.grid, highest, prepare)
+    work.console.line(f"{place.name}: about {format_seconds(each * total)}")
     done, begin = 0, time.monotonic()
     with interrupt.catch() as caught, work.console.parts(total, place.name) as show:
         for row, found, fresh in rows.find(
@@ -233,11 +235,18 @@ def _write(work: Work, place: Place) -> None:
     numbers = sorted(place.tiles)
     settled = rows.settled(work.looker, place.grid, place.journal, numbers, place.holds)
     counts = outputs.write(work.output, sheet, place.small, settled)
-    faults = [
-        (row, column, why)
-        for row in numbers
-        for column, why in place.journal.read(row).faults
-    ]
+    faults: list[tuple[int, int, str]] = []
+    full = 0
+    for number in numbers:
+        kept = place.journal.read(number)
+        faults += [(number, column, why) for column, why in kept.faults]
+        full += kept.full
+    if full:
+        work.console.line(
+            f"{place.name}: warning: {full} tiles have as many cells as the model "
+            "keeps of one (model.max_detections of the training, by area): the least "
+            "sure ones are lost"
+        )
     row = summary.row_of(place.description, names, counts, _area(place, faults), faults)
     if faults:
         work.console.line(

@@ -29,6 +29,8 @@ class Row(NamedTuple):
     """i32 [M], the column of the tile that found each."""
     faults: tuple[tuple[int, str], ...] = ()
     """Columns of tiles that could not be read, and why."""
+    full: int = 0
+    """Tiles with as many cells as the model keeps: there may be more."""
 
 
 class Journal:
@@ -81,6 +83,7 @@ class Journal:
             "labels": found.labels,
             "class_probs": found.class_probs,
             "tiles": row.tiles,
+            "full": np.int32(row.full),
             "fault_columns": np.array([one for one, _ in row.faults], np.int32),
             "fault_texts": np.array([text for _, text in row.faults], np.str_),
         }
@@ -107,7 +110,7 @@ class Journal:
             )
             columns, texts = arrays["fault_columns"], arrays["fault_texts"]
             faults = zip(columns.tolist(), texts.tolist(), strict=True)
-            return Row(cells, arrays["tiles"], tuple(faults))
+            return Row(cells, arrays["tiles"], tuple(faults), int(arrays["full"]))
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise errors.RunError(
                 f"{path} cannot be read ({error}): delete it and start again, which "

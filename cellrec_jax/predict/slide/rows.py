@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 import itertools
+import time
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,7 @@ def find(
     left = {row: len(columns) for row, columns in tiles.items()}
     parts: dict[int, list[tuple[int, Cells]]] = {row: [] for row in tiles}
     faults: dict[int, list[tuple[int, str]]] = {row: [] for row in tiles}
+    full = dict.fromkeys(tiles, 0)
     fresh = 0
     for views, found in stream.run(
         looker.network, _batches(looker, slide, grid, asked, highest, prepare)
@@ -46,6 +48,7 @@ def find(
             if view.fault:
                 faults[view.row].append((view.column, view.fault))
             else:
+                full[view.row] += bool(np.all(found.mask[place]))
                 part = cell_lib.cells_of(found, place)
                 origin_yx = grid.origin_yx(view.row, view.column)
                 part = cell_lib.shift(part, origin_yx)
@@ -58,8 +61,26 @@ def find(
             fresh += 1
             if not left[view.row]:
                 row = _row(parts.pop(view.row), faults.pop(view.row), found)
-                yield view.row, row, fresh
+                yield view.row, row._replace(full=full[view.row]), fresh
                 fresh = 0
+
+
+def seconds_each(
+    looker: Looker,
+    grid: Grid,
+    highest: float | None,
+    prepare: Callable[[np.ndarray], np.ndarray],
+) -> float:
+    """How long the network takes for a tile, compiled before; a blank one is tried."""
+    side = grid.tile_px
+    size = looker.network.batch or stream.batch_size((side, side))
+    blank = prepare(np.full((side, side, 3), 255, np.uint8))
+    windows = _windows([blank] * size, np.ones(size, bool), highest)
+    for _ in range(2):
+        begin = time.monotonic()
+        for _ in stream.run(looker.network, iter([(None, windows)])):
+            pass
+    return (time.monotonic() - begin) / size
 
 
 def _row(
@@ -91,15 +112,17 @@ def _batches(
         images = [blank if v.image is None else prepare(v.image) for v in views]
         images += [blank] * (size - len(views))
         real = np.array([not v.fault for v in views] + [False] * (size - len(views)))
-        yield (
-            [v._replace(image=None) for v in views],
-            Windows(
-                np.stack(images),
-                np.full((size, 2), side, np.int32),
-                real,
-                None if highest is None else np.full(size, highest, np.float32),
-            ),
-        )
+        yield [v._replace(image=None) for v in views], _windows(images, real, highest)
+
+
+def _windows(
+    images: Sequence[np.ndarray], real: np.ndarray, highest: float | None
+) -> Windows:
+    """What the network sees of a batch."""
+    size, side = len(images), len(images[0])
+    whole = np.full((size, 2), side, np.int32)
+    tops = None if highest is None else np.full(size, highest, np.float32)
+    return Windows(np.stack(images), whole, real, tops)
 
 
 def settled(

@@ -112,6 +112,15 @@ def _points(output: Path, name: str) -> np.ndarray:
     return np.array(found).reshape(-1, 2)
 
 
+def _region(path: Path, low_xy, high_xy) -> Path:
+    (x0, y0), (x1, y1) = low_xy, high_xy
+    ring = [[x0, y0], [x1, y0], [x1, y1], [x0, y1], [x0, y0]]
+    geometry = {"type": "Polygon", "coordinates": [ring]}
+    feature = {"type": "Feature", "properties": {}, "geometry": geometry}
+    path.write_text(json.dumps(feature))
+    return path
+
+
 def _assert_same(points, expected) -> None:
     assert len(points) == len(expected)
     away, _ = spatial.cKDTree(expected).query(points)
@@ -217,23 +226,41 @@ def test_another_form_is_written_without_looking_again(
 
 
 def test_regions_are_looked_at_alone(predictor, folder, tmp_path):
-    ring = [[100, 100], [300, 100], [300, 250], [100, 250], [100, 100]]
-    region = tmp_path / "roi.geojson"
-    region.write_text(
-        json.dumps(
-            {
-                "type": "Feature",
-                "properties": {},
-                "geometry": {"type": "Polygon", "coordinates": [ring]},
-            }
-        )
-    )
+    region = _region(tmp_path / "roi.geojson", [100, 100], [300, 250])
     _predict(predictor, folder, tmp_path / "out", names=["a.tif"], roi=region)
     points_xy = _points(tmp_path / "out", "a.tif")
     assert len(points_xy) > 20
     assert np.all((points_xy >= [100, 100]) & (points_xy <= [300, 250]))
     line = (tmp_path / "out" / "summary.csv").read_text().splitlines()[1].split(",")
     assert float(line[6]) == pytest.approx(200 * 150 * 0.25 / 1e6, rel=0.02)
+
+
+def test_points_are_counted_from_the_corner_of_what_was_scanned(
+    straight, predictor, folder, tmp_path, monkeypatch
+):
+    """As QuPath shows such slides; regions too, as it exports them."""
+    describe = files.slides.describe
+    bounds = (100, 50, 700, 900)
+    monkeypatch.setattr(
+        files.slides,
+        "describe",
+        lambda *given: describe(*given)._replace(bounds_yxyx=bounds),
+    )
+    expected = _points(straight, "a.tif")
+    _predict(predictor, folder, tmp_path / "q", names=["a.tif"])
+    _assert_same(np.array([50, 100]) + _points(tmp_path / "q", "a.tif"), expected)
+    row = (tmp_path / "q" / "a.tif.csv").read_text().splitlines()[1].split(",")
+    x, y = float(row[1]), float(row[2])
+    assert np.abs(_points(tmp_path / "q", "a.tif") - [x, y]).max(1).min() < 1e-3
+    _predict(predictor, folder, tmp_path / "o", names=["a.tif"], origin="openslide")
+    _assert_same(_points(tmp_path / "o", "a.tif"), expected)
+    region = _region(tmp_path / "roi.geojson", [0, 0], [200, 150])
+    _predict(predictor, folder, tmp_path / "r", names=["a.tif"], roi=region)
+    inside = np.all((expected >= [50, 100]) & (expected < [250, 250]), axis=1)
+    found = np.array([50, 100]) + _points(tmp_path / "r", "a.tif")
+    assert len(found) > 20
+    near, _ = spatial.cKDTree(expected[inside]).query(found)
+    assert np.median(near) < 0.01  # but for cells beside those that lie outside
 
 
 def test_a_slide_that_cannot_be_read_costs_only_itself(predictor, folder, tmp_path):

@@ -17,6 +17,7 @@ def _row(number=2, *, boxes=False):
         ),
         np.arange(number, dtype=np.int32),
         ((4, "damaged"),),
+        full=3,
     )
 
 
@@ -34,7 +35,7 @@ def test_rows_come_back(tmp_path, boxes, number):
         expected = getattr(row.cells, name)
         np.testing.assert_array_equal(getattr(found.cells, name), expected)
     assert (found.cells.boxes_yxyx is None) is not boxes
-    assert found.faults == ((4, "damaged"),)
+    assert (found.faults, found.full) == (((4, "damaged"),), 3)
     assert journal.begin({"file": ["a", 1], "mpp": 0.5}) == ""
     assert journal.rows() == {7}
 
