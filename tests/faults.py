@@ -3,9 +3,9 @@
 Each method is trained once undisturbed, and once killed (SIGKILL) at moments that are
 drawn at random, each time resumed by the same command. The parameters in the end, the
 optimiser's state and the results must be the same bits on one CPU device, and nothing
-half-written may be left. The same for `--mode predict` and `--mode export`; then the
-cases of `tests.machine_faults`. Prints a table; 1 if anything differs, or if fewer were
-killed than asked.
+half-written may be left. The same for predicting images and a slide, and for exports;
+then the cases of `tests.machine_faults`. Prints a table; 1 if anything differs, or if
+fewer were killed than asked.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from tests.killing import Killed
 def run(argv: Sequence[str]) -> int:
     """Prints the table; 1 if anything differs."""
     parser = argparse.ArgumentParser("python -m tests.faults", description=__doc__)
-    names = [*layouts.RUNS, "predict", "export", *machine_faults.CASES]
+    names = [*layouts.RUNS, "predict", "slide", "export", *machine_faults.CASES]
     parser.add_argument("--only", default=",".join(names), help=", ".join(names))
     parser.add_argument("--moments", type=int, default=4, help="of each method")
     parser.add_argument("--seed", type=int, default=0)
@@ -56,7 +56,11 @@ def _case(
         found, wrong = killed_runs.kill_run(name, folder, number, rng)
     else:
         trained = killing.straight(machine_faults.METHOD, folder.parent)
-        kills = {"predict": killed_runs.kill_predict, "export": killed_runs.kill_export}
+        kills = {
+            "predict": killed_runs.kill_predict,
+            "slide": killed_runs.kill_slide,
+            "export": killed_runs.kill_export,
+        }
         found, wrong = kills[name](trained, folder, number, rng)
     killed = sum(bool(one.where) for one in found)
     return found, wrong + [f"killed {killed} times of {number}"] * (killed < number)

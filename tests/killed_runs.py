@@ -18,6 +18,7 @@ _FITS = ("vicar",)
 """Methods without training steps."""
 _SIZE_HW = (384, 448)
 _NUM_IMAGES = 12
+_SLIDE_HW = (1300, 1300)
 
 
 def moments(method: str, workdir: Path, rng: random.Random) -> list[Moment]:
@@ -127,6 +128,54 @@ def kill_predict(
             contents = [b"".join(sorted(one.splitlines(True))) for one in contents]
         if contents[0] != contents[1]:
             wrong.append(name)
+    return found, wrong
+
+
+def kill_slide(
+    workdir: Path, folder: Path, number: int, rng: random.Random
+) -> tuple[list[Killed], list[str]]:
+    """As `kill_run`, of a slide of several rows of tiles: the same bytes in the end."""
+    from cellrec_jax.bench import slide
+
+    folder.mkdir(parents=True)
+    file = slide.write_slide(folder / "slide.tif", _SLIDE_HW)
+    outputs = [folder / "straight", folder / "killed"]
+
+    def of(output: Path) -> list[str]:
+        return killing.main(
+            *("predict", str(file), "--workdir", str(workdir)),
+            *("--output", str(output)),
+            *("--threshold", "0.001"),  # so that there are cells
+        )
+
+    finish(of(outputs[0]))
+    rows = len(list(outputs[0].rglob("*.npz")))
+    found = []
+
+    def done() -> int:
+        """Rows of tiles, also of earlier starts."""
+        return len(list(outputs[1].rglob("[0-9]*.npz")))
+
+    counts = sorted(rng.sample(range(1, rows), min(number - 1, rows - 1)))
+    several = [Moment("start", lambda *_: True, 8.0)]
+    for count in counts:
+        reached = lambda *_, count=count: done() >= count  # noqa: E731
+        several.append(Moment(f"row {count}", reached, 0.2))
+    while len(several) < number:  # all rows are there, files are not
+        several.append(Moment("write", lambda *_: done() >= rows, 0.3))
+    for moment in several[:number]:
+        ended = not kill_at(
+            of(outputs[1]), outputs[1], moment, rng.uniform(0, moment.later_s)
+        )
+        found.append(Killed(moment.name, "" if ended else f"{done()} of {rows} rows"))
+    killing.age(outputs[1])
+    finish(of(outputs[1]))
+    wrong = list(killing.half_written(outputs[1]))
+    names = [sorted(killing.names(output)) for output in outputs]
+    wrong += ["files"] * (names[0] != names[1])
+    for name in set(names[0]) & set(names[1]) - {"predict.json"}:
+        contents = [(output / name).read_bytes() for output in outputs]
+        wrong += [name] * (contents[0] != contents[1])
     return found, wrong
 
 
