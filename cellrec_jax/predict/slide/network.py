@@ -15,7 +15,6 @@ from cellrec_jax.workdir.model import Model
 
 _TWINS_PX = 2.2  # as `frame`: where a seam may move a cell
 _EXACT_PX = 0.5  # where it moves none: its rounding alone
-_POOLING = ("group",)  # norms over all that a network sees
 
 
 class Looker(NamedTuple):
@@ -36,8 +35,8 @@ class Looker(NamedTuple):
     """See `example.scale_intensity`."""
 
 
-def make(predictor: Predictor, tile_px: int = 0) -> Looker:
-    """Chooses tiles for a model and compiles for them; `tile_px` 0 is its own size.
+def make(predictor: Predictor) -> Looker:
+    """Chooses tiles for a model, whose network is compiled for them on first use.
 
     A tile is as large as the training images, or, where the receptive radius is known
     (`Traits.receptive_px`), about 2,000 px, with as many slots for cells as its area
@@ -47,18 +46,11 @@ def make(predictor: Predictor, tile_px: int = 0) -> Looker:
     traits = model.method.traits
     scale = float(np.sqrt(np.prod(frame.scale())))
     least = frame.box_size * scale
-    side = tile_px or grids.TILE_PX
-    if not (tile_px or traits.receptive_px):
-        side = max(frame.size_hw)
+    is_exact = bool(traits.receptive_px)
+    side = grids.TILE_PX if is_exact else max(frame.size_hw)
     own, margin = grids.sides(frame.stride, traits.receptive_px, least, side)
-    if traits.receptive_px:
+    if is_exact:
         model = _with_slots(model, (own + 2 * margin) ** 2 / np.prod(frame.size_hw))
-    norm = getattr(
-        model.experiment.options.model,
-        "norm_kind",
-        getattr(model.experiment.options.model, "norm", ""),
-    )
-    is_exact = bool(traits.receptive_px) and norm not in _POOLING
     decode = model.meta["decode"]
     return Looker(
         stream.Network(
