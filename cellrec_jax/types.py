@@ -142,8 +142,8 @@ class Traits(NamedTuple):
     """px; tiles of an image that start at its multiples have the features of the
     whole image, but for what lies near their edges."""
     receptive_px: int = 0
-    """px; how far from a point lies what it is found by, so that tiles with such margins
-    find what the whole image does. 0 where that is not known, or all of it matters."""
+    """px; how far from a point lies what it is found by: tiles with such margins find
+    what the whole image does. 0 where that is not known, or all of it matters."""
     max_detections: int = 0
     """Most detections that a prediction holds; 0 where nothing is cut."""
     slots_per_class: bool = False

@@ -169,7 +169,7 @@ def _ways(
                     )
                     part = cells.shift(cells.cells_of(found, 0), (y, x))
                     owned = grid.owns(row, column, part.points_yx)
-                    cells.select(part, owned & (part.scores >= looker.least_score))
+                    cells.select(part, owned & (part.scores >= looker.thresholds.min()))
 
     resident = jax.device_put(one(np.zeros((side, side, 3), np.uint8)))
 

@@ -45,6 +45,23 @@ def hold(
             os.close(number)
 
 
+@contextlib.contextmanager
+def try_hold(folder: epath.Path) -> Iterator[bool]:
+    """Whether this process alone has a folder now; waits for none, and asks no other.
+
+    As `hold` for one process of several, which need not all call it.
+    """
+    directory.make(folder)
+    number, refused = _open(folder)
+    try:
+        yield not refused
+    finally:
+        if number is not None:
+            with contextlib.suppress(OSError):
+                (folder / FILE).unlink(missing_ok=True)
+            os.close(number)
+
+
 def _open(workdir: epath.Path) -> tuple[int | None, str]:
     """The descriptor of a locked file, None where it cannot be; who else has it."""
     try:

@@ -1,6 +1,8 @@
 """Slides on disk to their cells, resumed row by row of tiles, in parts if asked."""
 
 from collections.abc import Iterator, Mapping, Sequence
+import hashlib
+import json
 import os
 from pathlib import Path
 import time
@@ -14,6 +16,7 @@ from cellrec_jax import errors
 from cellrec_jax.data import example
 from cellrec_jax.data.pixels import files as pixel_files
 from cellrec_jax.data.pixels import slides
+from cellrec_jax.io import geojson_parts
 from cellrec_jax.io.console import Console, format_seconds
 from cellrec_jax.predict import provenance
 from cellrec_jax.predict.predictor import Predictor
@@ -71,14 +74,13 @@ def predict_slide(work: Work, path: Path, name: str, number: int) -> bool:
     journal = Journal(work.output / FOLDER / name)
     description = slides.describe(path, work.options.mpp)
     _check_sizes(work, path, description)
-    plan = _plan(work, path, description)
-    if note := journal.begin(plan):
-        work.console.line(f"{name}: {note}")
-    if _is_written(work, journal):
-        work.console.line(f"{name}: is predicted already")
-        return True
     with slides.opened(path) as slide:
         place = _place(work, name, slide, description, journal)
+        if note := journal.begin(_plan(work, path, place)):
+            work.console.line(f"{name}: {note}")
+        if _is_written(work, place):
+            work.console.line(f"{name}: is predicted already")
+            return True
         mine = _own_rows(place.tiles, work.options.shard, number)
         here = journal.rows()
         todo = {row: place.tiles[row] for row in mine if row not in here}
@@ -86,12 +88,13 @@ def predict_slide(work: Work, path: Path, name: str, number: int) -> bool:
             work.console.line(f"{name}: {line}")
         if todo:
             _find(work, place, slide, todo)
-    if place.tiles.keys() - journal.rows():
-        return False
-    with lock.hold(journal.folder, "wait for it"):
-        if not _is_written(work, journal):
-            _write(work, place)
-    return True
+        if place.tiles.keys() - journal.rows():
+            return False
+        with lock.try_hold(journal.folder) as is_ours:  # else another part writes it
+            if is_ours and not _is_written(work, place):
+                small = tissue.thumbnail(slide, work.options.overlay_px)
+                _write(work, place, small)
+    return is_ours
 
 
 def _check_sizes(work: Work, path: Path, description: slides.Description) -> None:
@@ -108,23 +111,30 @@ def _check_sizes(work: Work, path: Path, description: slides.Description) -> Non
         )
 
 
-def _plan(work: Work, path: Path, description: slides.Description) -> dict[str, Any]:
+def _plan(work: Work, path: Path, place: Place) -> dict[str, Any]:
     """What decides a slide's rows; JSON."""
     looker = work.looker
+    tiles = json.dumps(sorted(place.tiles.items())).encode()
     return {
         **work.settings,
         **work.options.looks(),
-        "mpp": description.mpp,
+        "mpp": place.description.mpp,
         "roi": work.regions_hash,
+        "looked_at": hashlib.blake2b(tiles, digest_size=8).hexdigest(),
         "tile": [looker.own_px, looker.margin_px],
         "file": [os.path.abspath(path), *pixel_files.stamp(path)[1:]],
     }
 
 
-def _is_written(work: Work, journal: Journal) -> bool:
+def _is_written(work: Work, place: Place) -> bool:
     """Whether a slide's cells are written out in the form that is asked for."""
-    done = journal.done()
-    return done is not None and done["form"] == work.options.form()
+    done = place.journal.done()
+    if done is None or done["form"] != work.options.form():
+        return False
+    files = outputs.files_of(work.output, _sheet(work, place))
+    if work.options.split:
+        files["geojson"] = geojson_parts.part_path(files["geojson"], 1)
+    return all(file.exists() for file in files.values())
 
 
 def _place(
@@ -139,7 +149,8 @@ def _place(
     scale_yx = frame.scale() * frame.ratio(description.mpp)
     looker, options = work.looker, work.options
     grid = grids.plan(slide.levels, scale_yx, looker.own_px, looker.margin_px)
-    small = tissue.thumbnail(slide, options.overlay_px)
+    side_px = tissue.side_of(description.levels[0].size_hw, description.mpp)
+    small = tissue.thumbnail(slide, side_px)
     mask = tissue.find(small) if options.tissue else tissue.everything(small)
     regions = None
     if options.roi is not None:
@@ -157,7 +168,7 @@ def _looked_at(mask: tissue.Mask, regions: roi.Regions | None) -> tissue.Mask:
     """The mask in the regions and a px around, for their middles decide there."""
     if regions is None:
         return mask
-    inside = ndimage.binary_dilation(roi.cut(mask, regions).inside, np.ones((3, 3)))
+    inside = ndimage.binary_dilation(roi.touched(mask, regions).inside, np.ones((3, 3)))
     return mask._replace(inside=inside & mask.inside)
 
 
@@ -222,19 +233,24 @@ def _find(work: Work, place: Place, slide: slides.Slide, todo: rows.Tiles) -> No
                 raise interrupt.Interrupted(caught.exit_code)
 
 
-def _write(work: Work, place: Place) -> None:
-    """Writes a slide's cells out, and its line of the summary."""
+def _sheet(work: Work, place: Place) -> outputs.Sheet:
+    """What all outputs of a slide are told."""
     metadata = {
         **provenance.metadata(work.predictor.model, place.description.mpp),
         "mpp_source": place.description.mpp_source,
         "origin": work.options.origin,
     }
     names = work.predictor.class_names
-    sheet = outputs.Sheet(place.name, names, place.description, metadata, work.options)
+    return outputs.Sheet(place.name, names, place.description, metadata, work.options)
+
+
+def _write(work: Work, place: Place, small: tissue.Thumbnail) -> None:
+    """Writes a slide's cells out, and its line of the summary; `small` is drawn on."""
+    names = work.predictor.class_names
     place.journal.reopen()
     numbers = sorted(place.tiles)
     settled = rows.settled(work.looker, place.grid, place.journal, numbers, place.holds)
-    counts = outputs.write(work.output, sheet, place.small, settled)
+    counts = outputs.write(work.output, _sheet(work, place), small, settled)
     faults: list[tuple[int, int, str]] = []
     full = 0
     for number in numbers:

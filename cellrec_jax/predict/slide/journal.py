@@ -8,7 +8,6 @@ at all, so a killed call loses the row at work.
 from collections.abc import Mapping
 import json
 from typing import Any, NamedTuple
-import zipfile
 
 from etils import epath
 import numpy as np
@@ -51,7 +50,12 @@ class Journal:
             return ""
         why = ""
         if before is not None:
-            if before.get("file") == plan["file"]:
+            if before["file"][0] != plan["file"][0]:
+                raise errors.ConfigError(
+                    f"{self.folder} holds what was found of another slide of that "
+                    f"name ({before['file'][0]}): choose another --output"
+                )
+            if before["file"] == plan["file"]:
                 differing = [
                     f"{key} ({before.get(key)} there, {plan.get(key)} now)"
                     for key in sorted(before.keys() | plan.keys())
@@ -111,7 +115,7 @@ class Journal:
             columns, texts = arrays["fault_columns"], arrays["fault_texts"]
             faults = zip(columns.tolist(), texts.tolist(), strict=True)
             return Row(cells, arrays["tiles"], tuple(faults), int(arrays["full"]))
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        except Exception as error:  # a damaged file can raise many kinds
             raise errors.RunError(
                 f"{path} cannot be read ({error}): delete it and start again, which "
                 "finds that row anew"

@@ -1,6 +1,7 @@
 """Several slides of one call, in parts if asked, and what is said of all of them."""
 
 from collections.abc import Sequence
+import dataclasses
 import hashlib
 import os
 from pathlib import Path
@@ -12,7 +13,7 @@ from cellrec_jax import errors, hosts
 from cellrec_jax.io import atomic
 from cellrec_jax.io.console import Console
 from cellrec_jax.predict import files as image_files
-from cellrec_jax.predict import provenance
+from cellrec_jax.predict import journal, provenance
 from cellrec_jax.predict import summary as image_summary
 from cellrec_jax.predict.predictor import Predictor
 from cellrec_jax.predict.slide import files, network, summary
@@ -38,17 +39,12 @@ def predict_slides(
     where `output` holds results of other settings, RunError where it cannot be written.
     """
     output = epath.Path(output)
-    if "://" in str(output):
-        raise errors.ConfigError(f"--output {output}: give a local folder")
-    if jax.process_count() > 1:
-        if options.shard[1] > 1:
-            raise errors.ConfigError("--shard: processes share the work by themselves")
-        options = SlideOptions(
-            **{**vars(options), "shard": (jax.process_index(), jax.process_count())}
-        )
+    options = _check(output, options)
     output.mkdir(parents=True, exist_ok=True)
     looker = network.make(predictor)
     used = provenance.settings(predictor.model, 0.0, 0, "", False)
+    settings = {"kind": "slides", **{name: used[name] for name in _KEPT}}
+    provenance.require_same(output, settings, (output / FOLDER).exists())
     regions = options.roi.read_bytes() if options.roi is not None else b""
     work = Work(
         predictor,
@@ -56,7 +52,7 @@ def predict_slides(
         output,
         options,
         console,
-        {name: used[name] for name in _KEPT},
+        settings,
         hashlib.blake2b(regions, digest_size=8).hexdigest() if regions else "",
     )
     names = _names(paths)
@@ -85,6 +81,22 @@ _KEPT = (
     *("method", "weights", "thresholds", "min_distance_px", "native_hw"),
     "mpp_trained",
 )
+
+
+def _check(output: epath.Path, options: SlideOptions) -> SlideOptions:
+    """Refuses what no slide can be written with; the options of this process."""
+    if "://" in str(output):
+        raise errors.ConfigError(f"--output {output}: give a local folder")
+    if (output / journal.FILE).exists():
+        raise errors.ConfigError(
+            f"{output} holds results of images: choose another --output"
+        )
+    if jax.process_count() == 1:
+        return options
+    if options.shard[1] > 1:
+        raise errors.ConfigError("--shard: processes share the work by themselves")
+    shard = jax.process_index(), jax.process_count()
+    return dataclasses.replace(options, shard=shard)
 
 
 def _take(work: Work, paths: Sequence[Path], names: dict[Path, str], name: str) -> bool:

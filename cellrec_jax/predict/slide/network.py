@@ -27,7 +27,8 @@ class Looker(NamedTuple):
     """Cells nearer than this are one."""
     twins_px: float
     """So are those of two tiles nearer than this."""
-    least_score: float
+    thresholds: np.ndarray
+    """f64 [K] least scores of cells, by class."""
     is_exact: bool
     """Whether what is found does not depend on where tiles lie."""
     by_highest: bool
@@ -63,7 +64,7 @@ def make(predictor: Predictor) -> Looker:
         margin,
         float(decode["min_distance"]) * scale,
         _EXACT_PX if is_exact else _TWINS_PX,
-        float(min(decode["thresholds"])),
+        np.asarray(decode["thresholds"], np.float64),
         is_exact,
         traits.by_highest,
         frame.intensity,

@@ -1,6 +1,7 @@
 """How slides are looked at, and what is written of them."""
 
 import dataclasses
+import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,22 @@ class SlideOptions:
         limits.require(
             0 <= index < number,
             f"--shard {index}/{number}: give I/N with I from 0 to N - 1",
+        )
+        limits.require(
+            64 <= self.overlay_px <= 8192,
+            f"--overlay-px {self.overlay_px}: give 64 to 8192 px",
+        )
+        limits.require(
+            1 <= self.density_um <= 1e4,
+            f"--density-um {self.density_um:g}: give 1 to 10,000 um",
+        )
+        limits.require(
+            0.5 <= self.circle_um <= 100,
+            f"--circle-um {self.circle_um:g}: give 0.5 to 100 um",
+        )
+        limits.require(
+            self.table != "parquet" or bool(importlib.util.find_spec("pyarrow")),
+            "--table parquet needs pyarrow: pip install 'cellrec_jax[parquet]'",
         )
         limits.require(self.split >= 0, f"--split {self.split}: give 0 cells or more")
 

@@ -76,6 +76,22 @@ def cut(mask: Mask, regions: Regions) -> Mask:
     return mask._replace(inside=mask.inside & kept)
 
 
+def touched(mask: Mask, regions: Regions) -> Mask:
+    """The px of a mask that regions to look at touch, if only at an edge."""
+    inside = cut(mask, regions).inside
+    for polygon in regions.include:
+        for ring in polygon:
+            corners = ring / np.asarray(mask.native_px)
+            steps = np.diff(corners, axis=0)
+            number = int(np.ceil(2 * np.abs(steps).max(initial=0))) + 1
+            shares = np.linspace(0, 1, number)[:, None, None]
+            places = np.floor(corners[:-1] + shares * steps).astype(np.int64)
+            last = np.subtract(inside.shape, 1)
+            y, x = np.clip(places.reshape(-1, 2), 0, last).T
+            inside[y, x] = mask.inside[y, x]
+    return mask._replace(inside=inside)
+
+
 def _class_of(properties: dict[str, Any]) -> str:
     found = properties.get("classification") or ""
     if isinstance(found, dict):
@@ -92,6 +108,8 @@ def _polygons(
         coordinates = [coordinates]
     elif geometry["type"] != "MultiPolygon":
         raise ValueError(f"a {geometry['type']}")
+    if not coordinates or not all(coordinates):
+        raise ValueError("no corner")
     return [
         tuple(_ring(ring) + np.asarray(origin_yx, np.float64) for ring in polygon)
         for polygon in coordinates

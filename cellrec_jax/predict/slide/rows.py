@@ -53,9 +53,8 @@ def find(
                 origin_yx = grid.origin_yx(view.row, view.column)
                 part = cell_lib.shift(part, origin_yx)
                 owned = grid.owns(view.row, view.column, part.points_yx)
-                part = cell_lib.select(
-                    part, owned & (part.scores >= looker.least_score)
-                )
+                sure = part.scores >= looker.thresholds.min()
+                part = cell_lib.select(part, owned & sure)
                 parts[view.row].append((view.column, part))
             left[view.row] -= 1
             fresh += 1
@@ -146,4 +145,7 @@ def settled(
         found = cell_lib.select(row.cells, counts)
         tiles = row.tiles[counts].astype(np.int64) + number * grid.num_columns
         following = numbers[index + 1] * grid.own_px if index < last else np.inf
-        yield cell_lib.rescale(settler.add(found, tiles, following), scale_yx)
+        joined = settler.add(found, tiles, following)
+        # As of images: a cell below its threshold still drops lesser ones near it.
+        sure = joined.scores >= looker.thresholds[joined.labels]
+        yield cell_lib.rescale(cell_lib.select(joined, sure), scale_yx)

@@ -5,6 +5,7 @@ coloured by `LEAST_CHROMA`; on dark slides (fluorescence) where it is brighter t
 ground. Low limits and a margin: what is pale is looked at rather than lost.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -18,9 +19,12 @@ LEAST_DENSITY = 0.04
 LEAST_CHROMA = 18
 """Difference of the largest and the smallest of three channels, of 255, over glass."""
 _DARK = 80  # median grey value of slides on dark ground
+_LEAST_GLASS, _GLASS_CHROMA = 225, 8  # else all of it may be tissue
+_BRIGHTER = (4.0, 10.0)  # least and most grey values over a dark ground
 _LEAST_PX = 12  # thumbnail px of a piece that is no dust: a speck is 9, smoothed
 _MARGIN_PX = 2  # thumbnail px around tissue
-_SIDE_PX = 1536  # of a thumbnail
+_UM = 8.0  # of a px of the thumbnail that tissue is looked for in
+_SIDES_PX = (256, 3072)  # of that
 _BLOCK_PX = 2**24  # px that are read at a time
 
 
@@ -54,7 +58,12 @@ class Thumbnail(NamedTuple):
     """Px of level 0 a px of it, (y, x)."""
 
 
-def thumbnail(slide: slides.Slide, side_px: int = _SIDE_PX) -> Thumbnail:
+def side_of(size_hw: Sequence[int], mpp: float) -> int:
+    """Side of the thumbnail that tissue is looked for in, px: about 8 um each."""
+    return int(np.clip(max(size_hw) * mpp / _UM, *_SIDES_PX))
+
+
+def thumbnail(slide: slides.Slide, side_px: int) -> Thumbnail:
     """Means of squares of the coarsest level that has `side_px`, read in strips."""
     levels = slide.levels
     level = max(
@@ -88,12 +97,14 @@ def find(small: Thumbnail) -> Mask:
     values = ndimage.uniform_filter(small.image.astype(np.float32), (3, 3, 0))
     if np.median(values) < _DARK:
         grey = values.mean(-1)
-        ground = np.median(grey)
-        spread = np.median(np.abs(grey - ground))
-        inside = grey > ground + max(6 * spread, 4.0)
+        ground = np.percentile(grey, 5)  # most of it may be tissue
+        low = grey[grey <= np.median(grey)]
+        spread = np.median(np.abs(low - ground))
+        inside = grey > ground + np.clip(6 * spread, *_BRIGHTER)
     else:
         glass = np.percentile(values.reshape(-1, 3), 98, axis=0)
-        glass = np.where(glass > 180, glass, 235.0)  # all of it may be tissue
+        if glass.min() < _LEAST_GLASS or np.ptp(glass) > _GLASS_CHROMA:
+            glass = np.full(3, 240.0)
         density = np.log10(glass / np.clip(values, 1, glass)).mean(-1)
         relative = values / glass * 255
         chroma = relative.max(-1) - relative.min(-1)

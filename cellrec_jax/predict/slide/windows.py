@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent import futures
+import os
 from typing import NamedTuple
 
 import numpy as np
@@ -11,8 +12,8 @@ from cellrec_jax import errors
 from cellrec_jax.data.pixels import slides
 from cellrec_jax.predict.slide.grid import Grid
 
-_THREADS = 2
-_AHEAD = 4  # windows that are read or wait for the network
+_THREADS = max(os.cpu_count() or 1, 2)
+_AHEAD = _THREADS + 2  # windows that are read or wait for the network, beside a batch
 
 
 class Window(NamedTuple):

@@ -225,6 +225,54 @@ def test_another_form_is_written_without_looking_again(
         _predict(predictor, folder, tmp_path, names=["a.tif"], tissue=False)
 
 
+def test_a_folder_of_images_or_of_another_model_is_refused(predictor, folder, tmp_path):
+    _predict(predictor, folder, tmp_path, names=["a.tif"])
+    other = dataclasses.replace(predictor, model=predictor.model.at_threshold(0.6))
+    with pytest.raises(errors.ConfigError, match="results of other settings"):
+        _predict(other, folder, tmp_path, names=["b.tif"])
+    (tmp_path / "of_images").mkdir()
+    (tmp_path / "of_images" / "predict.jsonl").touch()
+    with pytest.raises(errors.ConfigError, match="results of images"):
+        _predict(predictor, folder, tmp_path / "of_images", names=["a.tif"])
+
+
+def test_each_class_has_its_threshold(straight, predictor, folder, tmp_path):
+    """Cells below theirs are found, and count for nothing but what they drop."""
+    decode = {**predictor.model.meta["decode"], "thresholds": [0.7, 0.4]}
+    meta = {**predictor.model.meta, "decode": decode}
+    strict = dataclasses.replace(
+        predictor, model=dataclasses.replace(predictor.model, meta=meta)
+    )
+    _predict(strict, folder, tmp_path, names=["a.tif"])
+
+    def rows_of(output):
+        lines = (output / "a.tif.csv").read_text().splitlines()
+        return [line.split(",") for line in lines[1:]]
+
+    rows = rows_of(straight)
+    expected = [row for row in rows if row[5] == "1" or float(row[3]) >= 0.7]
+    found = rows_of(tmp_path)
+    assert found == expected
+    assert 0 < len(found) < len(rows)
+
+
+def test_another_slide_of_a_name_is_refused(predictor, folder, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "a.tif").write_bytes((folder / "b.tif").read_bytes())
+    _predict(predictor, folder, tmp_path / "out", names=["a.tif"])
+    with pytest.raises(errors.ConfigError, match="another slide of that name"):
+        _predict(predictor, other, tmp_path / "out", names=["a.tif"])
+
+
+def test_files_that_were_deleted_are_written_again(predictor, folder, tmp_path):
+    _predict(predictor, folder, tmp_path, names=["a.tif"])
+    before = _contents(tmp_path)
+    (tmp_path / "a.tif.geojson").unlink()
+    _predict(predictor, folder, tmp_path, names=["a.tif"])
+    assert _contents(tmp_path) == before
+
+
 def test_regions_are_looked_at_alone(predictor, folder, tmp_path):
     region = _region(tmp_path / "roi.geojson", [100, 100], [300, 250])
     _predict(predictor, folder, tmp_path / "out", names=["a.tif"], roi=region)

@@ -47,6 +47,8 @@ def test_other_settings_are_refused_and_a_changed_file_begins_anew(tmp_path):
     journal.finish({"form": {}})
     with pytest.raises(errors.ConfigError, match=r"mpp \(0.5 there, 0.25 now\)"):
         journal.begin({"file": ["a", 1], "mpp": 0.25})
+    with pytest.raises(errors.ConfigError, match="another slide of that name"):
+        journal.begin({"file": ["b", 1], "mpp": 0.5})
     assert "has changed" in journal.begin({"file": ["a", 2], "mpp": 0.5})
     assert journal.rows() == set()
     assert journal.done() is None

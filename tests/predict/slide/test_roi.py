@@ -53,6 +53,17 @@ def test_a_mask_is_cut_by_the_middles_of_its_px(tmp_path):
     assert cut.area_px() == 400
 
 
+def test_a_region_between_the_middles_is_touched(tmp_path):
+    """A strip of 2 px, in a mask of 10 px a px: its px are looked at."""
+    ring = [[12, 3], [14, 3], [14, 38], [12, 38], [12, 3]]
+    mask = Mask(np.ones((5, 4), bool), (10.0, 10.0))
+    regions = roi.read(_file(tmp_path, _feature([ring])))
+    assert not roi.cut(mask, regions).inside.any()
+    assert np.argwhere(roi.touched(mask, regions).inside).tolist() == [
+        [row, 1] for row in range(4)
+    ]
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -63,6 +74,7 @@ def test_a_mask_is_cut_by_the_middles_of_its_px(tmp_path):
         (_feature([[[0, 0], [1, 1], [0, 0]]]), "fewer than three corners"),
         (_feature([[[0, 0], [1, "a"], [1, 1], [0, 0]]]), "feature 0 is no polygon"),
         ([{}], "feature 0 is no polygon"),
+        (_feature([]), "no corner"),
     ],
 )
 def test_what_is_no_region_is_refused(tmp_path, content, message):
