@@ -23,7 +23,7 @@ from cellrec_jax.data.readers.coco_content import (
     read_categories,
     read_cells,
     read_images,
-    read_json,
+    read_lists,
 )
 from cellrec_jax.data.readers.folder import folder_source
 from cellrec_jax.data.readers.regions import ignore_boxes
@@ -73,7 +73,7 @@ def open_source(root: Path) -> Source:
     unless all are. Sizes are compared as `frames.turn_of` says.
     """
     files = _by_split(root) or {"": _one_json_file(root)}
-    contents = [read_json(file) for file in files.values()]
+    contents = [read_lists(file) for file in files.values()]
     classes = read_categories(contents, [*files.values()])
     images: dict[str, Path] = {}
     sources: dict[str, Path] = {}

@@ -7,17 +7,16 @@ import re
 from typing import Any, NamedTuple
 
 from etils.epath import Path
-import orjson
 
+from cellrec_jax.data import json_file
 from cellrec_jax.data.pixels.files import natural_key
 from cellrec_jax.data.readers.coco_places import Box, place
-from cellrec_jax.data.text import composed, decode
+from cellrec_jax.data.text import composed
 from cellrec_jax.errors import DataError
 
 UNUSED = "COCO categories without annotations left out, of the name of others"
 
 _NUMBER = re.compile("0|[1-9][0-9]{0,18}")
-_UTF8_MARK = b"\xef\xbb\xbf"
 _CROWD = {"0": False, "1": True, "false": False, "true": True, "none": False, "": False}
 
 
@@ -51,20 +50,9 @@ class Categories(NamedTuple):
     num_unused: int
 
 
-def read_json(file: Path) -> dict[str, Any]:
+def read_lists(file: Path) -> dict[str, Any]:
     """The file's three lists of objects; anything else is a `DataError`."""
-    try:
-        data = file.read_bytes().removeprefix(_UTF8_MARK)
-        if b"\0" in data[:4] or data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-            data = decode(data, file).encode()
-        content = orjson.loads(data)
-    except orjson.JSONDecodeError as error:
-        raise DataError(
-            f"{file}: broken JSON at line {error.lineno}, column {error.colno}: "
-            f"{error.msg}"
-        ) from error
-    except OSError as error:
-        raise DataError(f"{file}: not readable ({error.strerror})") from error
+    content = json_file.read_json(file)
     for key in ("images", "annotations", "categories"):
         rows = content.get(key) if isinstance(content, dict) else None
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):

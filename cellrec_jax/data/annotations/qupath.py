@@ -1,0 +1,178 @@
+"""GeoJSON as QuPath writes it: a collection, one feature or a list, `.gz` or not.
+
+Points, each point of a multi-point, and areas by their centre are cells. A file with
+detections has no cells among its annotated areas: those without a class are where
+somebody looked. Pixels count from where QuPath crops a slide: `origin_yx` moves them.
+
+References:
+  https://qupath.readthedocs.io/en/stable/docs/advanced/exporting_annotations.html
+  RFC 7946, The GeoJSON Format, https://www.rfc-editor.org/rfc/rfc7946
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+import math
+from typing import Any
+
+from etils.epath import Path
+import numpy as np
+
+from cellrec_jax.data.annotations.content import (
+    AREAS,
+    NO_POINTS,
+    Annotations,
+    Shape,
+    class_name,
+    collect,
+    is_region,
+)
+from cellrec_jax.data.json_file import read_json
+from cellrec_jax.errors import DataError
+from cellrec_jax.polygons import Polygon
+
+LOOKED_AT = "areas without a class beside detections read as what was looked at"
+LINES = "lines and other geometries left out"
+TILES = "tiles and cores of tissue arrays left out"
+
+_DETECTED = ("detection", "cell")
+_TILES = ("tile", "tmacore", "root")
+_SCORES = ("score", "Detection probability")
+_NUMBERS = {"NaN": math.nan, "Inf": math.inf, "-Inf": -math.inf}
+_FARTHEST = 1e7  # px of a corner
+_FAULTS = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError)
+
+
+def parse(file: Path, origin_yx: Sequence[float] = (0.0, 0.0)) -> Annotations:
+    """Reads a file; `origin_yx`, px of level 0, is added to all that it holds.
+
+    A `DataError` names the first feature that cannot be read.
+    """
+    notes: Counter[str] = Counter()
+    found: list[tuple[str, Shape]] = []
+    for index, feature in enumerate(_features(read_json(file), file)):
+        where = f"{file}: feature {index}"
+        try:
+            properties = feature.get("properties") or {}
+            name = class_name(_class_of(properties), where)
+            shape = _shape(feature["geometry"], name, _score(properties), notes)
+            kind = _kind(properties)
+        except _FAULTS as error:
+            raise DataError(
+                f"{where} cannot be read ({_reason(error)}): export it from QuPath as "
+                "GeoJSON, without a choice of properties"
+            ) from error
+        if kind in _TILES:
+            notes[TILES] += kind != "root"
+        elif shape is not None:
+            found.append((kind, shape))
+    shapes = _without_parents(found, notes)
+    notes += Counter()  # drops zeros
+    read = collect(shapes, notes=notes)
+    return _moved(read, np.asarray(origin_yx, np.float64))
+
+
+def _features(parsed: Any, file: Path) -> list[Any]:
+    if isinstance(parsed, dict):
+        is_collection = parsed.get("type") == "FeatureCollection"
+        parsed = parsed.get("features") if is_collection else [parsed]
+    if not isinstance(parsed, list):
+        raise DataError(f"{file}: no list of features; export it as GeoJSON again")
+    return parsed
+
+
+def _kind(properties: dict[str, Any]) -> str:
+    """Type of an object in lower case; annotation where nothing is said."""
+    keys = ("objectType", "object_type", "type")
+    value = next((properties[key] for key in keys if properties.get(key)), "")
+    return str(value).lower() or "annotation"
+
+
+def _class_of(properties: dict[str, Any]) -> Any:
+    found = properties.get("classification") or ""
+    if isinstance(found, dict):
+        names = found.get("names")
+        found = found.get("name") or (": ".join(names) if names else "")
+    return found
+
+
+def _score(properties: dict[str, Any]) -> float:
+    measured = properties.get("measurements") or {}
+    if isinstance(measured, list):  # before QuPath 0.4
+        measured = {one["name"]: one["value"] for one in measured}
+    for key in _SCORES:
+        value = measured.get(key)
+        if value is not None:
+            return float(_NUMBERS.get(value, value))
+    return math.nan
+
+
+def _shape(
+    geometry: dict[str, Any], name: str, score: float, notes: Counter[str]
+) -> Shape | None:
+    """What a geometry is; None for what is neither point nor area."""
+    kind, coordinates = geometry["type"], geometry.get("coordinates")
+    if kind in ("Point", "MultiPoint"):
+        points = [coordinates] if kind == "Point" else coordinates
+        return Shape(name, _positions(points), score=score)
+    if kind in ("Polygon", "MultiPolygon"):
+        parts = [coordinates] if kind == "Polygon" else coordinates
+        area = tuple(_polygon(part) for part in parts)
+        if not area:
+            raise ValueError("no outline")
+        return Shape(name, NO_POINTS, area, score)
+    if not isinstance(kind, str):
+        raise ValueError(f"a geometry of type {kind!r}")
+    notes[LINES] += 1
+    return None
+
+
+def _positions(points: Sequence[Sequence[float]]) -> np.ndarray:
+    """(x, y, ...) of each as f64 [n, 2] yx."""
+    found: np.ndarray = np.array([p[:2] for p in points], np.float64).reshape(-1, 2)
+    return found[:, ::-1]
+
+
+def _polygon(rings: Sequence[Sequence[Sequence[float]]]) -> Polygon:
+    polygon = tuple(_positions(ring) for ring in rings)
+    if not polygon or not all(map(len, polygon)):
+        raise ValueError("an empty outline")
+    if not all((np.abs(ring) < _FARTHEST).all() for ring in polygon):
+        raise ValueError("a corner that is no number, or far outside")
+    return polygon
+
+
+def _without_parents(
+    found: Sequence[tuple[str, Shape]], notes: Counter[str]
+) -> Iterator[Shape]:
+    """Shapes; beside detections annotated areas are no cells."""
+    has_detections = any(kind in _DETECTED for kind, _ in found)
+    for kind, shape in found:
+        if kind in _DETECTED:
+            yield shape._replace(is_cell=True)
+        elif not has_detections or not shape.area or is_region(shape.name):
+            yield shape
+        elif shape.name:
+            notes[AREAS] += 1
+        else:
+            notes[LOOKED_AT] += 1
+            yield shape._replace(name="Region*")
+
+
+def _moved(read: Annotations, origin_yx: np.ndarray) -> Annotations:
+    if not origin_yx.any():
+        return read
+    ignore, annotated = (
+        tuple(tuple(ring + origin_yx for ring in polygon) for polygon in areas)
+        for areas in (read.ignore, read.annotated)
+    )
+    return read._replace(
+        points_yx=read.points_yx + origin_yx,
+        boxes_yxyx=read.boxes_yxyx + np.tile(origin_yx, 2),
+        ignore=ignore,
+        annotated=annotated,
+    )
+
+
+def _reason(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return f"no {text}" if isinstance(error, KeyError) else text
