@@ -163,7 +163,8 @@ def _rings(part: np.ndarray) -> list[np.ndarray]:
     rings = []
     while steps:
         start = min(steps)
-        ring, before, at = [], start, start
+        ring: list[tuple[int, int]] = []
+        before = at = start
         while not ring or at != start:
             ends = steps[at]
             # Where parts touch at a corner, turning left keeps rings simple.

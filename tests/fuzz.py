@@ -95,6 +95,32 @@ def _dot_maps(root: Path, image_id: str) -> None:
     Image.fromarray(dots).save(_file(root, f"dots/{image_id}.png"))
 
 
+def _qupath(root: Path, image_id: str) -> None:
+    _image(root, f"images/{image_id}.png")
+    features = []
+    for i, (x, y) in enumerate(CELLS_XY):
+        corners = [[x, y], [x + 4, y], [x + 4, y + 3.5], [x, y]]
+        shape: tuple[str, list] = ("MultiPoint", [[x, y]])
+        if i:
+            shape = ("Polygon", [corners])
+        kind = "Ignore*" if image_id == "2" and i == 2 else "ab"[x % 2]
+        features.append(
+            {
+                "type": "Feature",
+                "geometry": {"type": shape[0], "coordinates": shape[1]},
+                "properties": {
+                    "objectType": ("annotation", "detection")[i % 2],
+                    "classification": {"name": kind, "color": [1, 2, 3]},
+                    "measurements": {"score": 0.5},
+                },
+            }
+        )
+    content = {"type": "FeatureCollection", "features": features}
+    _file(root, f"annotations/{image_id}.geojson").write_text(
+        json.dumps(content, indent=1)
+    )
+
+
 def _coco(root: Path, image_id: str) -> None:
     _image(root, f"images/{image_id}.png")
     file = _file(root, "annotations/instances.json")
@@ -169,6 +195,7 @@ _WRITERS: dict[str, Callable[[Path, str], None]] = {
     "csv_points": _csv_points,
     "csv_boxes": _csv_boxes,
     "dot_maps": _dot_maps,
+    "qupath": _qupath,
     "coco": _coco,
     "voc": _voc,
     "instance_masks": _instance_masks,
@@ -295,7 +322,7 @@ _OF_TEXT = (
     *(_replace(r"-?\d+(\.\d+)?", _NUMBERS), _replace(r"[A-Za-z_]+", _WORDS)),
     *(_replace(r"[,:{}\[\]<>/\"\n]", ("", ",", "\n", "]", "<")), _lines, _encode),
 )
-_TEXT_ENDINGS = (".json", ".csv", ".xml")
+_TEXT_ENDINGS = (".json", ".geojson", ".csv", ".xml", ".txt")
 
 
 def mutate(root: Path, rng: random.Random) -> None:
@@ -310,7 +337,7 @@ def mutate(root: Path, rng: random.Random) -> None:
             continue
         is_text = file.suffix in _TEXT_ENDINGS and rng.random() < 0.8
         change = rng.choice(_OF_TEXT if is_text else _OF_BYTES)
-        if is_text and file.suffix == ".json" and rng.random() < 0.5:
+        if is_text and file.suffix.endswith("json") and rng.random() < 0.5:
             change = _json_node
         file.write_bytes(change(file.read_bytes(), rng))
 

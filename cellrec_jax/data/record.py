@@ -38,6 +38,8 @@ class Record:
     """Micrometres per px, where known."""
     num_cells: int | None = None
     """Cells that count, of which those here were drawn; None: these are all."""
+    scores: np.ndarray | None = None
+    """f32 [N], NaN where there is none: of cells that a model found; None of others."""
 
 
 class Repairs(Counter[str]):

@@ -127,6 +127,7 @@ def select_cells(record: Record, keep: np.ndarray) -> Record:
         labels=record.labels[keep],
         boxes_yxyx=None if boxes_yxyx is None else boxes_yxyx[keep],
         masks=masks,
+        scores=None if record.scores is None else record.scores[keep],
     )
 
 

@@ -110,7 +110,8 @@ def _shape(
     geometry: dict[str, Any], name: str, score: float, notes: Counter[str]
 ) -> Shape | None:
     """What a geometry is; None for what is neither point nor area."""
-    kind, coordinates = geometry["type"], geometry.get("coordinates")
+    kind = geometry["type"]
+    coordinates: Any = geometry.get("coordinates")
     if kind in ("Point", "MultiPoint"):
         points = [coordinates] if kind == "Point" else coordinates
         return Shape(name, _positions(points), score=score)

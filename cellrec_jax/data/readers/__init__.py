@@ -1,4 +1,4 @@
-"""Annotated folders of ten layouts, each read by the module named in `FORMATS`.
+"""Annotated folders, each format read by the module that `FORMATS` names.
 
 It has `NAME`, `matches(root) -> bool` and `open_source(root) -> Source`.
 """
@@ -20,6 +20,7 @@ FORMATS: dict[str, str] = {
     "bcdata": "cellrec_jax.data.readers.bcdata",
     "json_points": "cellrec_jax.data.readers.json_points",
     "csv_points": "cellrec_jax.data.readers.csv_points",
+    "qupath": "cellrec_jax.data.readers.qupath",
     "dot_maps": "cellrec_jax.data.readers.dot_maps",
     "coco": "cellrec_jax.data.readers.coco",
     "voc": "cellrec_jax.data.readers.voc",
@@ -34,6 +35,7 @@ LAYOUTS: dict[str, str] = {
     "bcdata": "images/ + annotations/{positive,negative}/*.h5",
     "json_points": "images/ + json/*.json",
     "csv_points": "images/ + labels/*.csv",
+    "qupath": "images/ + annotations/*.geojson",
     "dot_maps": "images/ or source/ + dots/ or annotations/*.png",
     "coco": "images/ + annotations/*.json",
     "voc": "JPEGImages/ + Annotations/*.xml",
@@ -98,8 +100,8 @@ def _describe(root: Path, name: str) -> str:
 
 
 def _unknown_format(format: str) -> str:
-    if kind := foreign.kind_named(format):
-        return f"data.format={format}: {kind} is not read: {foreign.ADVICE[kind]}"
+    if known := foreign.named(format):
+        return f"data.format={format}: {known}"
     near = difflib.get_close_matches(format, ["auto", *FORMATS], n=1, cutoff=0.6)
     hint = f" did you mean '{near[0]}'?" if near else ""
     return f"unknown data.format '{format}':{hint} known: auto, {', '.join(FORMATS)}"

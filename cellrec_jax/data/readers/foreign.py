@@ -1,4 +1,4 @@
-"""Files of programs whose annotations are not read yet: named for what they are."""
+"""Annotation files of other programs, told by their names and first lines."""
 
 from collections.abc import Iterator
 import itertools
@@ -12,8 +12,7 @@ from cellrec_jax.errors import DataError
 _TABLES = "export a table x,y,class (px of the image) for each image into labels/"
 _BOXES = "export it as COCO or Pascal VOC"
 ADVICE: dict[str, str] = {
-    "QuPath project": _TABLES,
-    "GeoJSON": f"QuPath and others write it; {_TABLES}",
+    "QuPath project": "export its annotations, File > Export objects as GeoJSON",
     "CVAT": _BOXES,
     "Label Studio": _BOXES,
     "LabelMe": _BOXES,
@@ -24,10 +23,13 @@ ADVICE: dict[str, str] = {
     "Fiji Cell Counter": "save its measurements as CSV, a table x,y,class an image",
     "Cellpose": "save its masks as label images, as images/NAME.* and labels/NAME.png",
 }
-"""Kind -> what to do, in half a sentence."""
+"""Kind that is not read -> what to do, in half a sentence."""
+READ_AS: dict[str, str] = {
+    "GeoJSON": "qupath",
+}
+"""Kind -> the name of the format that reads it."""
 
 _WORDS = {
-    "QuPath project": "qupath",
     "Aperio ImageScope": "aperio",
     "VGG Image Annotator": "via",
     "Fiji Cell Counter": "cellcounter",
@@ -35,6 +37,7 @@ _WORDS = {
 _ENDINGS = {
     ".qpproj": "QuPath project",
     ".geojson": "GeoJSON",
+    ".geojson.gz": "GeoJSON",
     "_seg.npy": "Cellpose",
     "_cp_masks.png": "Cellpose",
     "_cp_masks.tif": "Cellpose",
@@ -62,7 +65,7 @@ _MAX_LOOKED_INTO = 8  # of an ending
 
 
 def kind_of(file: Path) -> str | None:
-    """Which kind of `ADVICE` a file is, by its name and first 8 kB; None for none."""
+    """Which kind a file is, by its name and first 8 kB; None for none that is known."""
     name = file.name.lower()
     for ending, kind in _ENDINGS.items():
         if name.endswith(ending):
@@ -80,7 +83,7 @@ def kind_of(file: Path) -> str | None:
 
 
 def find(root: Path) -> tuple[str, Path] | None:
-    """The first file of a kind of `ADVICE` at most three folders down, and the kind."""
+    """The first file of a known kind at most three folders down, and the kind."""
     looked: dict[str, int] = {}
     try:
         for file in itertools.islice(_files(root), _MAX_FILES):
@@ -95,28 +98,31 @@ def find(root: Path) -> tuple[str, Path] | None:
 
 
 def refuse(file: Path) -> None:
-    """`DataError` for a file of a kind of `ADVICE`."""
+    """`DataError` for a file of a known kind."""
     if kind := kind_of(file):
         raise DataError(describe(kind, file))
 
 
 def describe(kind: str, file: Path) -> str:
     """What is wrong, and what to do."""
+    if kind in READ_AS:
+        return (
+            f"{file} is of {kind}, which data.format={READ_AS[kind]} reads: put it and "
+            "the images where that format has them (cellrec_jax/data/readers/README.md)"
+        )
     return f"{file} is of {kind}, which is not read: {ADVICE[kind]}"
 
 
-def kind_named(word: str) -> str | None:
-    """The kind that somebody calls "geojson", "label-studio" and so on."""
-    word = re.sub(r"\W|_", "", word.lower())
-    return next(
-        (
-            kind
-            for kind in ADVICE
-            if word == _WORDS.get(kind, re.sub(r"\W", "", kind.lower()))
-            or (word.startswith("yolo") and kind == "YOLO")
-        ),
-        None,
-    )
+def named(word: str) -> str | None:
+    """What to say of a kind called "geojson", "label-studio" and so on."""
+    plain = re.sub(r"\W|_", "", word.lower())
+    for kind in (*READ_AS, *ADVICE):
+        name = _WORDS.get(kind, re.sub(r"\W", "", kind.lower()))
+        if plain == name or (plain.startswith("yolo") and kind == "YOLO"):
+            if kind in READ_AS:
+                return f"{kind} is read as data.format={READ_AS[kind]}"
+            return f"{kind} is not read: {ADVICE[kind]}"
+    return None
 
 
 def _files(root: Path) -> Iterator[Path]:

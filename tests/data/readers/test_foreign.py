@@ -16,11 +16,12 @@ CVAT = "<!-- by CVAT -->\n<annotations><version>1.1</version></annotations>"
 COUNTER = "<CellCounter_Marker_File></CellCounter_Marker_File>"
 BOX = "0 0.5 0.25 0.1 0.2\n"
 
+READ = [
+    ("qupath", "other/a.geojson", FEATURE),
+    ("qupath", "other/a.json", f"[{FEATURE}]"),
+]
 KINDS = [
     ("QuPath project", "project.qpproj", "{}"),
-    ("GeoJSON", "a.geojson", FEATURE),
-    ("GeoJSON", "images/a.json", f"[{FEATURE}]"),
-    ("GeoJSON", "json/a.json", '{"type": "FeatureCollection", "features": []}'),
     ("CVAT", "annotations.xml", CVAT),
     ("CVAT", "Annotations/a.xml", CVAT),
     ("Label Studio", "project-1.json", TASKS),
@@ -50,13 +51,25 @@ def test_named_for_what_it_is(kind: str, name: str, text: str, tmp_path: Path) -
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(("name", "file", "text"), READ)
+def test_what_is_read_elsewhere(
+    name: str, file: str, text: str, tmp_path: Path
+) -> None:
+    for path in (tmp_path / "images/a.png", tmp_path / file):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    Image.new("L", (9, 6)).save(tmp_path / "images/a.png")
+    with pytest.raises(DataError, match=f"which data.format={name} reads") as error:
+        open_source(tmp_path)
+    assert str(tmp_path / file) in str(error.value)
+
+
 @pytest.mark.parametrize(
     ("format_name", "name", "text"),
     [
         ("voc", "images/a.xml", ASAP),
         ("voc", "Annotations/a.xml", CVAT),
-        ("json_points", "json/a.json", f"[{FEATURE}]"),
-        ("json_points", "json/a.json", '{"type": "FeatureCollection"}'),
+        ("json_points", "json/a.json", '{"shapes": []}'),
     ],
 )
 def test_a_forced_format_names_it_too(
@@ -79,18 +92,21 @@ def test_a_project_beside_a_known_layout_is_no_fault(tmp_path: Path) -> None:
     assert open_source(tmp_path).format == "csv_points"
 
 
-@pytest.mark.parametrize(
-    "word", ["geojson", "qupath", "YOLOv8", "label-studio", "asap"]
-)
+@pytest.mark.parametrize("word", ["LabelMe", "YOLOv8", "label-studio", "asap"])
 def test_formats_asked_for_by_name(word: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="is not read") as error:
         open_source(tmp_path, word)
     assert "did you mean" not in str(error.value)
-    assert foreign.kind_named(word) in foreign.ADVICE
+
+
+def test_formats_by_other_names(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="GeoJSON is read as"):
+        open_source(tmp_path, "geojson")
+    assert set(foreign.READ_AS.values()) <= set(FORMATS)
 
 
 def test_other_words_are_no_kind(tmp_path: Path) -> None:
-    assert not any(map(foreign.kind_named, FORMATS))
+    assert not any(foreign.named(name) for name in FORMATS)
     with pytest.raises(ConfigError, match="'parquet': known: auto"):
         open_source(tmp_path, "parquet")
 

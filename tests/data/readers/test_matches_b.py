@@ -61,6 +61,11 @@ _LAYOUTS = {
         ["1.png", "1.csv"],
         ["test/images/1.png", "test/labels/1.csv"],
     ],
+    "qupath": [
+        ["images/1.png", "annotations/1.geojson"],
+        ["1.png", "1.png.geojson"],
+        ["train/images/1.png", "train/annotations/1.geojson.gz"],
+    ],
     "dot_maps": [
         ["source/1.png", "annotations/1.png"],
         ["images/1.png", "dots/1.png"],

@@ -1,0 +1,96 @@
+"""One annotation file of another program an image, under the image's name.
+
+a.png has a.geojson, a.geojson.gz or a.png.geojson, say: beside it, or in a folder.
+"""
+
+from collections.abc import Container, Iterable, Sequence
+from pathlib import PurePosixPath
+
+from etils.epath import Path
+
+from cellrec_jax.data.pixels.files import IMAGE_ENDINGS
+from cellrec_jax.data.readers import foreign
+from cellrec_jax.data.readers.layout import Pairs, check_pairs, find_images, index_files
+from cellrec_jax.errors import DataError
+
+IMAGE_FOLDERS = ("images", "")
+FOLDERS = ("annotations", "labels", "geojson", "json", "xml")
+
+_OVERLAY = ".overlay"
+"""End of names of what prediction draws."""
+
+
+def matches(root: Path, endings: Sequence[tuple[str, ...]], kind: str) -> bool:
+    """Whether the first such file with an image's name is of a kind of `foreign`."""
+    try:
+        images, found = _find(root, endings)
+        named = (file for key, file in found.items() if _named(key, images) in images)
+        return any(foreign.kind_of(file) == kind for file in [*named][:1])
+    except (OSError, DataError):
+        return False
+
+
+def find(
+    root: Path, endings: Sequence[tuple[str, ...]], *, all_annotated: bool = True
+) -> Pairs:
+    """Images and the file of each; of `endings` the first group that there is counts.
+
+    A `DataError` for two files of an image, a file without image, and, where
+    `all_annotated`, an image without file.
+    """
+    images, found = _find(root, endings)
+    files: dict[str, Path] = {}
+    for key, file in found.items():
+        known = files.setdefault(_named(key, images), file)
+        if known != file:
+            raise DataError(f"{known} and {file} are of the same image: keep one")
+    what = " or ".join(f"*{ending}" for group in endings for ending in group)
+    if not files:
+        raise DataError(
+            f"{root}: {len(images)} images but no annotations ({what}): add a file an "
+            f"image, beside it or in {FOLDERS[0]}/"
+        )
+    check_pairs(root, images if all_annotated else files.keys() & images, files, what)
+    return Pairs(images, files)
+
+
+def _find(
+    root: Path, endings: Sequence[tuple[str, ...]]
+) -> tuple[dict[str, Path], dict[str, Path]]:
+    """Images by id without drawings of cells; files of one folder and group."""
+    image_folder, images = find_images(root, IMAGE_FOLDERS)
+    images = {
+        key: file
+        for key, file in images.items()
+        if not (key.endswith(_OVERLAY) and _is_drawn(key, images))
+    }
+    folders = dict.fromkeys((*FOLDERS, image_folder))
+    for group in endings:
+        found = {f: index for f in folders if (index := index_files(root, f, group))}
+        with_images = {
+            folder: index
+            for folder, index in found.items()
+            if any(_named(key, images) in images for key in index)
+        }
+        if len(with_images) > 1:
+            names = " and ".join(str(root / folder) for folder in with_images)
+            raise DataError(f"{names} both hold annotations: keep one of the folders")
+        for index in (*with_images.values(), *found.values()):
+            return images, index
+    return images, {}
+
+
+def _is_drawn(key: str, images: Iterable[str]) -> bool:
+    """Whether a drawing is of another image, of any ending."""
+    return _named(key.removesuffix(_OVERLAY), images) in images
+
+
+def _named(key: str, images: Container[str] | Iterable[str]) -> str:
+    """The image that a file of this name is of, if there is one of that name."""
+    name = key
+    while name not in images:
+        ending = PurePosixPath(name).suffix
+        if ending.lower() not in (".geojson", ".json", *IMAGE_ENDINGS):
+            return key
+        name = name[: -len(ending)]
+    return name

@@ -1,0 +1,33 @@
+"""QuPath: GeoJSON of objects, a file an image; also what `cellrec predict` writes.
+
+a.png has a.geojson, a.geojson.gz, a.png.geojson or a.json: beside it, or in
+`annotations/`, `labels/`, `geojson/` or `json/`. Points and areas are cells; areas of
+class "Ignore*" are ignored, outside areas of class "Region*" nothing is annotated.
+"""
+
+from etils.epath import Path
+
+from cellrec_jax.data.annotations import qupath
+from cellrec_jax.data.readers import pairs
+from cellrec_jax.data.readers.annotated import annotated_source
+from cellrec_jax.data.record import Source
+
+NAME = "qupath"
+_ENDINGS = ((".geojson", ".geojson.gz"), (".json", ".json.gz"))
+
+
+def matches(root: Path) -> bool:
+    """Whether an image has GeoJSON of its name."""
+    return pairs.matches(root, _ENDINGS, "GeoJSON")
+
+
+def open_source(root: Path) -> Source:
+    """Opens images with GeoJSON; all files are read once, for classes."""
+    found = pairs.find(root, _ENDINGS)
+    return annotated_source(
+        NAME,
+        root,
+        found.images,
+        found.files_of,
+        lambda image_id: qupath.parse(found.annotations[image_id]),
+    )
