@@ -121,6 +121,27 @@ def _qupath(root: Path, image_id: str) -> None:
     )
 
 
+def _cvat(root: Path, image_id: str) -> None:
+    _image(root, f"images/{image_id}.png")
+    file = _file(root, "annotations.xml")
+    text = "<annotations>\n<version>1.1</version>\n</annotations>"
+    if file.is_file():
+        text = file.read_text()
+    (ax, ay), (bx, by), (cx, cy) = CELLS_XY
+    shapes = (
+        f'<points label="a" points="{ax},{ay};{bx}.5,{by}"/>\n'
+        f'<box label="b" xtl="{ax}" ytl="{ay}" xbr="{bx}" ybr="{by}" rotation="30"/>\n'
+        f'<polygon label="Ignore*" points="{ax},{ay};{bx},{by};{cx},{cy}"/>\n'
+        f'<ellipse label="b" cx="{cx}" cy="{cy}" rx="2" ry="3.5"/>\n'
+        f'<mask label="a" left="{cx}" top="3" width="3" height="2" rle="1, 3, 2"/>\n'
+    )
+    image = (
+        f'<image id="0" name="{image_id}.png" width="{W}" height="{H}">\n'
+        f"{shapes}</image>\n</annotations>"
+    )
+    file.write_text(text.replace("</annotations>", image))
+
+
 def _coco(root: Path, image_id: str) -> None:
     _image(root, f"images/{image_id}.png")
     file = _file(root, "annotations/instances.json")
@@ -196,6 +217,7 @@ _WRITERS: dict[str, Callable[[Path, str], None]] = {
     "csv_boxes": _csv_boxes,
     "dot_maps": _dot_maps,
     "qupath": _qupath,
+    "cvat": _cvat,
     "coco": _coco,
     "voc": _voc,
     "instance_masks": _instance_masks,

@@ -7,15 +7,13 @@ each of `train/`, `valid/` and `test/`, with its images beside it.
 
 from collections import Counter
 from collections.abc import Sequence
-import functools
 import re
 from typing import NamedTuple
 
 from etils.epath import Path
 import numpy as np
 
-from cellrec_jax.data.pixels.files import list_images
-from cellrec_jax.data.readers import frames, units
+from cellrec_jax.data.readers import frames, listed, units
 from cellrec_jax.data.readers.coco_content import (
     UNUSED,
     Cell,
@@ -28,12 +26,11 @@ from cellrec_jax.data.readers.coco_content import (
 from cellrec_jax.data.readers.folder import folder_source
 from cellrec_jax.data.readers.regions import ignore_boxes
 from cellrec_jax.data.record import Record, Source
-from cellrec_jax.data.text import composed, decode_head
+from cellrec_jax.data.text import decode_head
 from cellrec_jax.errors import DataError
 from cellrec_jax.geometry import box_centers
 
 NAME = "coco"
-UNLISTED = "images left out that the COCO file does not list"
 CROWDS = "iscrowd annotations whose area is ignored"
 ALL_CROWDS = "iscrowd annotations read as cells, since all are iscrowd"
 BOXES_AS_POINTS = "boxes read as points, since other annotations are points"
@@ -82,17 +79,20 @@ def open_source(root: Path) -> Source:
     for (prefix, file), content, labels in zip(
         files.items(), contents, classes.labels, strict=True
     ):
-        listed = read_images(content, file, root)
-        for image_id, found in read_cells(content, file, listed, labels).items():
+        named = read_images(content, file, root)
+        for image_id, found in read_cells(content, file, named, labels).items():
             cells[prefix + image_id] = found
-        paths = _find_images([*listed.values()], file, root)
-        for image, path in zip(listed.values(), paths, strict=True):
+        paths = _find_images([*named.values()], file, root)
+        for image, path in zip(named.values(), paths, strict=True):
             images[prefix + image.image_id] = path
             sources[prefix + image.image_id] = file
             sizes[prefix + image.image_id] = image.size_hw
     if not any(cells.values()):
         raise DataError(f"{next(iter(files.values()))}: lists no annotations")
-    repairs = {UNLISTED: _count_unlisted(images), UNUSED: classes.num_unused}
+    repairs = {
+        listed.UNLISTED: listed.count_unlisted(images),
+        UNUSED: classes.num_unused,
+    }
     cells, points = _decide(cells, repairs)
     everything = np.array([c.box_yxyx for found in cells.values() for c in found])
     units.check_set([units.extent(box_centers(everything))], images, str(root))
@@ -152,50 +152,14 @@ def _one_json_file(root: Path) -> Path:
     files = _json_files(root)
     # A single file is worth reading even if its beginning is odd: errors tell more.
     candidates = [file for file in files if _looks_like_coco(file)] or files
-    if not candidates:
-        raise DataError(f"{root}: no COCO file; put the JSON here or in annotations/")
-    if len(candidates) > 1:
-        first, second = (file.relative_to(root) for file in candidates[:2])
-        raise DataError(
-            f"{root}: {first} and {second} may both be the COCO file; keep one of them"
-        )
-    return candidates[0]
+    return listed.only_file(candidates, root, "COCO file")
 
 
-def _find_images(listed: Sequence[Image], file: Path, root: Path) -> list[Path]:
+def _find_images(images: Sequence[Image], file: Path, root: Path) -> list[Path]:
     """The file of each image; missing ones are a `DataError`."""
     part = file.stem.rpartition("_")[2]
-    folders = [file.parent, root, root / "images", root / part, root / "images" / part]
-    paths, missing = [], []
-    composed_files = functools.lru_cache(_composed_files)
-    for image in listed:
-        places = [folder / image.name for folder in folders]
-        path = next((p for p in places if p.is_file()), None)
-        if path is None:  # perhaps of a decomposed name
-            named = (composed_files(p.parent).get(image.name.name) for p in places)
-            path = next(filter(None, named), None)
-        if path is None:
-            missing.append(image.name)
-        paths.append(path or places[0])
-    if missing:
-        raise DataError(
-            f"{root}: {len(missing)} of the {len(listed)} images in {file.name} are "
-            f"not there, first {missing[0]}: copy them or remove their entries"
-        )
-    return paths
-
-
-def _composed_files(folder: Path) -> dict[str, Path]:
-    """Composed name -> file."""
-    if not folder.is_dir():
-        return {}
-    return {composed(path.name): path for path in folder.iterdir() if path.is_file()}
-
-
-def _count_unlisted(images: dict[str, Path]) -> int:
-    folders = {image.parent for image in images.values()}
-    files = {image for folder in folders for image in list_images(folder)}
-    return len(files - set(images.values()))
+    names = [[image.name] for image in images]
+    return listed.find(names, file, root, (root / part, root / "images" / part))
 
 
 def _decide(

@@ -10,6 +10,7 @@ from etils.epath import Path
 
 from cellrec_jax.data import json_file
 from cellrec_jax.data.pixels.files import natural_key
+from cellrec_jax.data.readers import listed
 from cellrec_jax.data.readers.coco_places import Box, place
 from cellrec_jax.data.text import composed
 from cellrec_jax.errors import DataError
@@ -124,13 +125,13 @@ def read_images(
     found: dict[int | str, Image] = {}
     known: set[str] = set()
     for row in content["images"]:
-        text = str(row.get("file_name", "")).replace("\\", "/")
-        name, number = PurePosixPath(composed(text)), _key(row.get("id"))
-        if not name.name or name.is_absolute() or ".." in name.parts:
+        text, number = str(row.get("file_name", "")), _key(row.get("id"))
+        name = listed.contained(text)
+        if name is None:
             raise DataError(
                 f"{file}: image {row.get('id')!r} needs a file_name below {root}"
             )
-        image_id = name.with_suffix("").as_posix()
+        image_id = listed.id_of(name)
         if number is None or number in found or image_id in known:
             raise DataError(f"{file}: image {name} repeats a name or id, or has no id")
         known.add(image_id)

@@ -17,9 +17,9 @@ from cellrec_jax.data.readers import foreign, frames, units
 from cellrec_jax.data.readers.folder import folder_source
 from cellrec_jax.data.readers.layout import check_pairs, has_pair, index_files
 from cellrec_jax.data.readers.regions import ignore_boxes
-from cellrec_jax.data.readers.xml_tree import read_xml
 from cellrec_jax.data.record import Record, Source
 from cellrec_jax.data.text import composed, read_text
+from cellrec_jax.data.xml_tree import read_xml
 from cellrec_jax.errors import DataError
 from cellrec_jax.geometry import box_centers
 

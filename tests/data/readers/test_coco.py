@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from cellrec_jax.data.readers import coco
+from cellrec_jax.data.readers import coco, listed
 from cellrec_jax.data.readers.clean import BOXES_DEGENERATE
 from cellrec_jax.errors import DataError
 
@@ -288,7 +288,7 @@ def test_names_in_folders_and_unlisted_images(tmp_path: Path) -> None:
     source = coco.open_source(tmp_path)
     assert source.image_ids == ("a/10",)
     assert len(source.load("a/10").labels) == 1
-    assert source.repairs == {coco.UNLISTED: 1}
+    assert source.repairs == {listed.UNLISTED: 1}
 
 
 @pytest.mark.parametrize(

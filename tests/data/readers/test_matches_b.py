@@ -66,11 +66,17 @@ _LAYOUTS = {
         ["1.png", "1.png.geojson"],
         ["train/images/1.png", "train/annotations/1.geojson.gz"],
     ],
+    "cvat": [
+        ["images/1.png", "annotations.xml"],
+        ["1.png", "annotations.xml"],
+        ["images/1.png", "annotations/task.xml"],
+    ],
     "dot_maps": [
         ["source/1.png", "annotations/1.png"],
         ["images/1.png", "dots/1.png"],
     ],
 }
+_CONTENTS = dict.fromkeys(("annotations.xml", "task.xml"), b"<annotations/>")
 _CASES = [(name, files) for name, layouts in _LAYOUTS.items() for files in layouts]
 
 
@@ -79,7 +85,8 @@ def _write_names(root: Path, files: list[str]) -> None:
         file = root / name
         file.parent.mkdir(parents=True, exist_ok=True)
         is_coco = file.suffix == ".json" and file.parent.name != "json"
-        file.write_bytes(_COCO_HEAD if is_coco else b"")
+        content = _COCO_HEAD if is_coco else b""
+        file.write_bytes(_CONTENTS.get(file.name, content))
 
 
 @pytest.mark.parametrize(("name", "files"), _CASES)
@@ -97,7 +104,7 @@ def test_one_reader_matches(name: str, files: list[str], tmp_path: Path) -> None
         [],
         ["1.png", "notes.txt"],
         ["images/1.png"],
-        ["images/1.png", "annotations.xml"],
+        ["images/1.png", "other.xml"],
         ["images/1.png", "labels/1.txt"],
         ["A03/notes.txt", "frames/1.png"],
         ["01/t000.tif", "01_GT/TRA/man_track001.tif", "02/t001.tif"],

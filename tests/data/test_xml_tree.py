@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from cellrec_jax.data.readers.xml_tree import read_xml
+from cellrec_jax.data.xml_tree import read_xml
 from cellrec_jax.errors import DataError
 
 
