@@ -142,6 +142,37 @@ def _cvat(root: Path, image_id: str) -> None:
     file.write_text(text.replace("</annotations>", image))
 
 
+def _label_studio(root: Path, image_id: str) -> None:
+    _image(root, f"images/{image_id}.png")
+    file = _file(root, "project.json")
+    tasks = json.loads(file.read_text()) if file.is_file() else []
+    (ax, ay), (bx, by), (cx, cy) = CELLS_XY
+    values: list[dict] = [
+        {"x": ax, "y": ay, "width": 0.5, "keypointlabels": ["a"]},
+        {"x": bx, "y": by, "width": 9, "height": 8, "rotation": 20, "labels": ["b"]},
+        {"x": cx, "y": cy, "radiusX": 3, "radiusY": 4, "ellipselabels": ["a"]},
+        {"points": [[1, 2], [20, 2], [20, 30]], "polygonlabels": ["Ignore*"]},
+    ]
+    results = [
+        {
+            "id": f"r{i}",
+            "from_name": "label",
+            "original_width": W,
+            "original_height": H,
+            "image_rotation": 0,
+            "value": value,
+        }
+        for i, value in enumerate(values)
+    ]
+    image = f"/data/upload/1/0123abcd-{image_id}.png"
+    task = {
+        "id": int(image_id),
+        "annotations": [{"id": 1, "completed_by": 1, "result": results}],
+        "data": {"image": image},
+    }
+    file.write_text(json.dumps([*tasks, task], indent=1))
+
+
 def _coco(root: Path, image_id: str) -> None:
     _image(root, f"images/{image_id}.png")
     file = _file(root, "annotations/instances.json")
@@ -218,6 +249,7 @@ _WRITERS: dict[str, Callable[[Path, str], None]] = {
     "dot_maps": _dot_maps,
     "qupath": _qupath,
     "cvat": _cvat,
+    "label_studio": _label_studio,
     "coco": _coco,
     "voc": _voc,
     "instance_masks": _instance_masks,

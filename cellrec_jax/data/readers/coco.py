@@ -13,7 +13,7 @@ from typing import NamedTuple
 from etils.epath import Path
 import numpy as np
 
-from cellrec_jax.data.readers import frames, listed, units
+from cellrec_jax.data.readers import foreign, frames, listed, units
 from cellrec_jax.data.readers.coco_content import (
     UNUSED,
     Cell,
@@ -140,8 +140,8 @@ def _looks_like_coco(file: Path) -> bool:
     with file.open("rb") as stream:
         head = stream.read(_HEAD_BYTES)
         text = decode_head(head)
-        if _HEAD.match(text):
-            return True
+        if _HEAD.match(text):  # as one task of Label Studio does
+            return foreign.kind_of(file) is None
         if len(head) < _HEAD_BYTES or not text.lstrip().startswith("{"):
             return False
         data = head + stream.read()  # long facts stand before the lists

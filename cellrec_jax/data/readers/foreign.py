@@ -13,7 +13,6 @@ _TABLES = "export a table x,y,class (px of the image) for each image into labels
 _BOXES = "export it as COCO or Pascal VOC"
 ADVICE: dict[str, str] = {
     "QuPath project": "export its annotations, File > Export objects as GeoJSON",
-    "Label Studio": _BOXES,
     "LabelMe": _BOXES,
     "VGG Image Annotator": _BOXES,
     "YOLO": "convert it to COCO or Pascal VOC",
@@ -26,6 +25,7 @@ ADVICE: dict[str, str] = {
 READ_AS: dict[str, str] = {
     "GeoJSON": "qupath",
     "CVAT": "cvat",
+    "Label Studio": "label_studio",
 }
 """Kind -> the name of the format that reads it."""
 

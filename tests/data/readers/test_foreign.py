@@ -20,11 +20,10 @@ READ = [
     ("qupath", "other/a.geojson", FEATURE),
     ("qupath", "other/a.json", f"[{FEATURE}]"),
     ("cvat", "Annotations/a.xml", CVAT),
+    ("label_studio", "images/a.json", TASKS),
 ]
 KINDS = [
     ("QuPath project", "project.qpproj", "{}"),
-    ("Label Studio", "project-1.json", TASKS),
-    ("Label Studio", "images/a.json", TASKS),
     ("LabelMe", "images/a.json", '{"version": "5", "shapes": [], "imagePath": "a"}'),
     ("VGG Image Annotator", "via.json", '{"a": {"filename": "a", "regions": []}}'),
     ("YOLO", "labels/a.txt", BOX),
@@ -91,7 +90,7 @@ def test_a_project_beside_a_known_layout_is_no_fault(tmp_path: Path) -> None:
     assert open_source(tmp_path).format == "csv_points"
 
 
-@pytest.mark.parametrize("word", ["LabelMe", "YOLOv8", "label-studio", "asap"])
+@pytest.mark.parametrize("word", ["LabelMe", "YOLOv8", "asap"])
 def test_formats_asked_for_by_name(word: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="is not read") as error:
         open_source(tmp_path, word)

@@ -71,12 +71,17 @@ _LAYOUTS = {
         ["1.png", "annotations.xml"],
         ["images/1.png", "annotations/task.xml"],
     ],
+    "label_studio": [
+        ["images/1.png", "project-1-at-2024.json"],
+        ["1.png", "annotations/project-1-at-2024.json"],
+    ],
     "dot_maps": [
         ["source/1.png", "annotations/1.png"],
         ["images/1.png", "dots/1.png"],
     ],
 }
 _CONTENTS = dict.fromkeys(("annotations.xml", "task.xml"), b"<annotations/>")
+_CONTENTS["project-1-at-2024.json"] = b'[{"annotations": [{"completed_by": 1}]}]'
 _CASES = [(name, files) for name, layouts in _LAYOUTS.items() for files in layouts]
 
 

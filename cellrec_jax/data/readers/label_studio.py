@@ -1,0 +1,68 @@
+"""Label Studio: one JSON export in the root or in `annotations/`, and the images.
+
+They lie beside it, in the root or in `images/`, under the names that tasks give, with
+or without the signs that uploading adds before them.
+"""
+
+from etils.epath import Path
+
+from cellrec_jax.data.annotations import label_studio
+from cellrec_jax.data.annotations.content import Annotations
+from cellrec_jax.data.readers import foreign, listed
+from cellrec_jax.data.readers.annotated import annotated_source
+from cellrec_jax.data.record import Source
+from cellrec_jax.errors import DataError
+
+NAME = "label_studio"
+_MOST_LOOKED_INTO = 50  # of a folder: more are a file an image
+
+
+def matches(root: Path) -> bool:
+    """Whether there is JSON of Label Studio in the root or in `annotations/`."""
+    try:
+        return bool(_files(root))
+    except OSError:
+        return False
+
+
+def open_source(root: Path) -> Source:
+    """Opens a project's export; the JSON is read once, here."""
+    return open_file(listed.only_file(_files(root), root, "JSON of Label Studio"), root)
+
+
+def open_file(file: Path, root: Path) -> Source:
+    """Opens the tasks of one JSON, of images below `root`."""
+    content = label_studio.parse(file)
+    annotations: dict[str, Annotations] = {}
+    names = []
+    for task in content.tasks:
+        paths = [path for name in task.names if (path := listed.contained(name))]
+        if not paths or listed.id_of(paths[0]) in annotations:
+            raise DataError(
+                f"{file}: {task.names[0]!r} is no name of an image, or of two tasks"
+            )
+        annotations[listed.id_of(paths[0])] = task.annotations
+        names.append(paths)
+    images = dict(zip(annotations, listed.find(names, file, root), strict=True))
+    if not images:
+        raise DataError(f"{file}: no task is annotated")
+    repairs = {
+        listed.UNLISTED: listed.count_unlisted(images),
+        label_studio.UNANNOTATED: content.num_unannotated,
+    }
+    if content.num_unannotated:  # their images are not listed either
+        del repairs[listed.UNLISTED]
+    return annotated_source(
+        NAME,
+        root,
+        images,
+        lambda _: [file],
+        annotations.__getitem__,
+        repairs={what: number for what, number in repairs.items() if number},
+    )
+
+
+def _files(root: Path) -> list[Path]:
+    places = (sorted(root.glob(place)) for place in ("*.json", "annotations/*.json"))
+    files = (file for place in places for file in place[:_MOST_LOOKED_INTO])
+    return [file for file in files if foreign.kind_of(file) == "Label Studio"]
