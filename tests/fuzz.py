@@ -173,6 +173,14 @@ def _label_studio(root: Path, image_id: str) -> None:
     file.write_text(json.dumps([*tasks, task], indent=1))
 
 
+def _yolo(root: Path, image_id: str) -> None:
+    _image(root, f"images/train/{image_id}.png")
+    lines = [f"{x % 2} {x / W:.4f} {y / H:.4f} 0.1 0.2\n" for x, y in CELLS_XY[:2]]
+    lines += ["1 0.5 0.5 0.6 0.5 0.6 0.7\n", "0 0.2 0.3 0.1 0.1 0.9\n"]
+    _file(root, f"labels/train/{image_id}.txt").write_text("".join(lines))
+    _file(root, "data.yaml").write_text("train: images\nnc: 2\nnames: ['a', b]\n")
+
+
 def _coco(root: Path, image_id: str) -> None:
     _image(root, f"images/{image_id}.png")
     file = _file(root, "annotations/instances.json")
@@ -249,6 +257,7 @@ _WRITERS: dict[str, Callable[[Path, str], None]] = {
     "dot_maps": _dot_maps,
     "qupath": _qupath,
     "cvat": _cvat,
+    "yolo": _yolo,
     "label_studio": _label_studio,
     "coco": _coco,
     "voc": _voc,
@@ -376,7 +385,7 @@ _OF_TEXT = (
     *(_replace(r"-?\d+(\.\d+)?", _NUMBERS), _replace(r"[A-Za-z_]+", _WORDS)),
     *(_replace(r"[,:{}\[\]<>/\"\n]", ("", ",", "\n", "]", "<")), _lines, _encode),
 )
-_TEXT_ENDINGS = (".json", ".geojson", ".csv", ".xml", ".txt")
+_TEXT_ENDINGS = (".json", ".geojson", ".csv", ".xml", ".txt", ".yaml")
 
 
 def mutate(root: Path, rng: random.Random) -> None:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from etils.epath import Path
 import numpy as np
 
-from cellrec_jax.data.readers import foreign, frames, listed, units
+from cellrec_jax.data.readers import foreign, frames, listed, roboflow, units
 from cellrec_jax.data.readers.coco_content import (
     UNUSED,
     Cell,
@@ -113,6 +113,7 @@ def open_source(root: Path) -> Source:
         read,
         root,
         stated=stated,
+        groups=roboflow.groups(images),
         repairs={what: count for what, count in repairs.items() if count},
     )
 

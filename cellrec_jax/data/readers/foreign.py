@@ -15,7 +15,6 @@ ADVICE: dict[str, str] = {
     "QuPath project": "export its annotations, File > Export objects as GeoJSON",
     "LabelMe": _BOXES,
     "VGG Image Annotator": _BOXES,
-    "YOLO": "convert it to COCO or Pascal VOC",
     "ASAP": _TABLES,
     "Aperio ImageScope": _TABLES,
     "Fiji Cell Counter": "save its measurements as CSV, a table x,y,class an image",
@@ -26,6 +25,7 @@ READ_AS: dict[str, str] = {
     "GeoJSON": "qupath",
     "CVAT": "cvat",
     "Label Studio": "label_studio",
+    "YOLO": "yolo",
 }
 """Kind -> the name of the format that reads it."""
 

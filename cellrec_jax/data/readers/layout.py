@@ -17,8 +17,8 @@ class Pairs(NamedTuple):
     annotations: dict[str, Path]
 
     def files_of(self, image_id: str) -> list[Path]:
-        """The annotation file of an image."""
-        return [self.annotations[image_id]]
+        """The annotation file of an image; none where it has none."""
+        return [self.annotations[image_id]] if image_id in self.annotations else []
 
 
 def find_pairs(

@@ -16,32 +16,46 @@ from cellrec_jax.errors import DataError
 IMAGE_FOLDERS = ("images", "")
 FOLDERS = ("annotations", "labels", "geojson", "json", "xml")
 
+_MOST_LOOKED_INTO = 8
 _OVERLAY = ".overlay"
 """End of names of what prediction draws."""
 
 
-def matches(root: Path, endings: Sequence[tuple[str, ...]], kind: str) -> bool:
-    """Whether the first such file with an image's name is of a kind of `foreign`."""
+def matches(
+    root: Path,
+    endings: Sequence[tuple[str, ...]],
+    kind: str,
+    image_folders: Sequence[str] = IMAGE_FOLDERS,
+) -> bool:
+    """Whether one of the first files with an image's name is of a kind of `foreign`."""
     try:
-        images, found = _find(root, endings)
-        named = (file for key, file in found.items() if _named(key, images) in images)
-        return any(foreign.kind_of(file) == kind for file in [*named][:1])
+        images, found = _find(root, endings, image_folders)
+        named = [file for key, file in found.items() if _named(key, images) in images]
+        return any(foreign.kind_of(file) == kind for file in named[:_MOST_LOOKED_INTO])
     except (OSError, DataError):
         return False
 
 
 def find(
-    root: Path, endings: Sequence[tuple[str, ...]], *, all_annotated: bool = True
+    root: Path,
+    endings: Sequence[tuple[str, ...]],
+    *,
+    all_annotated: bool = True,
+    image_folders: Sequence[str] = IMAGE_FOLDERS,
+    no_images: Sequence[str] = (),
 ) -> Pairs:
     """Images and the file of each; of `endings` the first group that there is counts.
 
-    A `DataError` for two files of an image, a file without image, and, where
-    `all_annotated`, an image without file.
+    A `DataError` for two files of an image, a file without image but for those called
+    as one of `no_images`, and, where `all_annotated`, an image without file.
     """
-    images, found = _find(root, endings)
+    images, found = _find(root, endings, image_folders)
     files: dict[str, Path] = {}
     for key, file in found.items():
-        known = files.setdefault(_named(key, images), file)
+        name = _named(key, images)
+        if name not in images and PurePosixPath(name).name.lower() in no_images:
+            continue
+        known = files.setdefault(name, file)
         if known != file:
             raise DataError(f"{known} and {file} are of the same image: keep one")
     what = " or ".join(f"*{ending}" for group in endings for ending in group)
@@ -55,10 +69,10 @@ def find(
 
 
 def _find(
-    root: Path, endings: Sequence[tuple[str, ...]]
+    root: Path, endings: Sequence[tuple[str, ...]], image_folders: Sequence[str]
 ) -> tuple[dict[str, Path], dict[str, Path]]:
     """Images by id without drawings of cells; files of one folder and group."""
-    image_folder, images = find_images(root, IMAGE_FOLDERS)
+    image_folder, images = find_images(root, image_folders)
     images = {
         key: file
         for key, file in images.items()

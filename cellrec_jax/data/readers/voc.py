@@ -13,7 +13,7 @@ from etils.epath import Path
 import numpy as np
 
 from cellrec_jax.data.pixels.files import IMAGE_ENDINGS
-from cellrec_jax.data.readers import foreign, frames, units
+from cellrec_jax.data.readers import foreign, frames, roboflow, units
 from cellrec_jax.data.readers.folder import folder_source
 from cellrec_jax.data.readers.layout import check_pairs, has_pair, index_files
 from cellrec_jax.data.readers.regions import ignore_boxes
@@ -108,6 +108,7 @@ def open_source(root: Path) -> Source:
         read,
         root,
         stated=stated,
+        groups=roboflow.groups(images),
         repairs={OTHER_NAMES: num_other} if num_other else None,
     )
 

@@ -21,14 +21,12 @@ READ = [
     ("qupath", "other/a.json", f"[{FEATURE}]"),
     ("cvat", "Annotations/a.xml", CVAT),
     ("label_studio", "images/a.json", TASKS),
+    ("yolo", "text/a.txt", BOX),
 ]
 KINDS = [
     ("QuPath project", "project.qpproj", "{}"),
     ("LabelMe", "images/a.json", '{"version": "5", "shapes": [], "imagePath": "a"}'),
     ("VGG Image Annotator", "via.json", '{"a": {"filename": "a", "regions": []}}'),
-    ("YOLO", "labels/a.txt", BOX),
-    ("YOLO", "images/a.txt", BOX * 3),
-    ("YOLO", "train/labels/a.txt", BOX),
     ("ASAP", "images/a.xml", ASAP),
     ("Aperio ImageScope", "Annotations/a.xml", APERIO),
     ("Fiji Cell Counter", "images/a.xml", COUNTER),
@@ -90,7 +88,7 @@ def test_a_project_beside_a_known_layout_is_no_fault(tmp_path: Path) -> None:
     assert open_source(tmp_path).format == "csv_points"
 
 
-@pytest.mark.parametrize("word", ["LabelMe", "YOLOv8", "asap"])
+@pytest.mark.parametrize("word", ["LabelMe", "asap"])
 def test_formats_asked_for_by_name(word: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="is not read") as error:
         open_source(tmp_path, word)
@@ -100,6 +98,8 @@ def test_formats_asked_for_by_name(word: str, tmp_path: Path) -> None:
 def test_formats_by_other_names(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="GeoJSON is read as"):
         open_source(tmp_path, "geojson")
+    with pytest.raises(ConfigError, match="YOLO is read as"):
+        open_source(tmp_path, "YOLOv8")
     assert set(foreign.READ_AS.values()) <= set(FORMATS)
 
 

@@ -75,6 +75,12 @@ _LAYOUTS = {
         ["images/1.png", "project-1-at-2024.json"],
         ["1.png", "annotations/project-1-at-2024.json"],
     ],
+    "yolo": [
+        ["images/train/1.png", "labels/train/1.txt"],
+        ["train/images/1.png", "train/labels/1.txt"],
+        ["obj_train_data/1.png", "obj_train_data/1.txt", "obj.names"],
+        ["1.png", "1.txt"],
+    ],
     "dot_maps": [
         ["source/1.png", "annotations/1.png"],
         ["images/1.png", "dots/1.png"],
@@ -82,6 +88,7 @@ _LAYOUTS = {
 }
 _CONTENTS = dict.fromkeys(("annotations.xml", "task.xml"), b"<annotations/>")
 _CONTENTS["project-1-at-2024.json"] = b'[{"annotations": [{"completed_by": 1}]}]'
+_CONTENTS["1.txt"] = b"0 0.5 0.5 0.1 0.1"
 _CASES = [(name, files) for name, layouts in _LAYOUTS.items() for files in layouts]
 
 
@@ -110,7 +117,7 @@ def test_one_reader_matches(name: str, files: list[str], tmp_path: Path) -> None
         ["1.png", "notes.txt"],
         ["images/1.png"],
         ["images/1.png", "other.xml"],
-        ["images/1.png", "labels/1.txt"],
+        ["images/1.png", "labels/2.txt"],
         ["A03/notes.txt", "frames/1.png"],
         ["01/t000.tif", "01_GT/TRA/man_track001.tif", "02/t001.tif"],
     ],
