@@ -69,7 +69,16 @@ def open_source(root: Path) -> Source:
     integers. Classes are ordered by category id; the area of `iscrowd` is ignored,
     unless all are. Sizes are compared as `frames.turn_of` says.
     """
-    files = _by_split(root) or {"": _one_json_file(root)}
+    return _open(_by_split(root) or {"": _one_json_file(root)}, root)
+
+
+def open_file(file: Path, root: Path) -> Source:
+    """Opens what one JSON lists, of images below `root`."""
+    return _open({"": file}, root)
+
+
+def _open(files: dict[str, Path], root: Path) -> Source:
+    """Opens JSON files, each with the beginning of its ids."""
     contents = [read_lists(file) for file in files.values()]
     classes = read_categories(contents, [*files.values()])
     images: dict[str, Path] = {}

@@ -206,6 +206,18 @@ def test_sizes_are_those_of_the_picture(tmp_path: Path) -> None:
         coco.open_source(tmp_path).load("10")
 
 
+def test_copies_of_roboflow_are_one_group(tmp_path: Path) -> None:
+    names = ["a_png.rf.0f1e.png", "a_png.rf.2d3c.png", "b.png"]
+    images = [{"id": i, "file_name": name} for i, name in enumerate(names)]
+    for name in names:
+        Image.new("RGB", (20, 12)).save(tmp_path / name)
+    cells = [{"id": 1, "image_id": 0, "category_id": 5, "bbox": [3, 1, 4, 2]}]
+    _write(tmp_path, cells, images=images)
+    (tmp_path / "annotations/x.json").rename(tmp_path / "_annotations.coco.json")
+    groups = coco.open_source(tmp_path).groups
+    assert groups == {"a_png.rf.0f1e": "a_png", "a_png.rf.2d3c": "a_png"}
+
+
 def test_roboflow_folders(tmp_path: Path) -> None:
     for split, category in (("train", 5), ("valid", 2)):
         (tmp_path / split).mkdir()
