@@ -2,7 +2,9 @@
 
 import io
 import os
+import re
 from typing import TYPE_CHECKING, Literal
+from xml.etree import ElementTree
 
 import numpy as np
 
@@ -14,8 +16,17 @@ if TYPE_CHECKING:
 
 INK = "#333333"
 _DPI = 150
+_FRAME = "#888888"
 _GRID = "#e3e3e3"
 _COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+_OF_PAGE = {
+    INK: "currentColor",
+    "#000000": "currentColor",
+    "#ffffff": "var(--paper, #ffffff)",
+    _FRAME: "var(--frame, #888888)",
+    _GRID: "var(--grid, #e3e3e3)",
+}
+"""What a page chooses in a drawing, which then suits light and dark ones."""
 
 
 def new_figure(width_inch: float, height_inch: float) -> "Figure":
@@ -31,7 +42,7 @@ def style(axes: "Axes", x_label: str = "", y_label: str = "") -> None:
     axes.set_xlabel(x_label, color=INK)
     axes.set_ylabel(y_label, color=INK)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color("#888888")
+    axes.spines[["left", "bottom"]].set_color(_FRAME)
     axes.tick_params(colors=INK, labelsize=9)
     axes.grid(color=_GRID, lw=0.8)
     axes.set_axisbelow(True)
@@ -80,3 +91,42 @@ def save(path: str | os.PathLike[str], figure: "Figure") -> None:
     encoded = io.BytesIO()
     FigureCanvasAgg(figure).print_png(encoded)
     atomic.write_bytes(path, encoded.getvalue())
+
+
+def svg(figure: "Figure", name: str) -> str:
+    """A figure as an `<svg>` element to stand in a page, without a background.
+
+    Text stays text, in the page's font and colour; a page may set `--paper`, `--frame`
+    and `--grid`. The same figure gives the same text; `name` keeps apart what several
+    in one page refer to.
+    """
+    import matplotlib
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    for patch in (figure.patch, *(axes.patch for axes in figure.axes)):
+        patch.set_visible(False)
+    encoded = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": name, "svg.fonttype": "none"}):
+        FigureCanvasSVG(figure).print_svg(encoded, metadata={"Date": None})
+    root = ElementTree.fromstring(encoded.getvalue())
+    for element in list(root.iter()):
+        _suit_page(element)
+    root.set("fill", "currentColor")  # what is black is not said
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def _suit_page(element: ElementTree.Element) -> None:
+    """Takes away namespaces, fonts, global rules and names that others may have."""
+    for child in list(element):
+        if child.tag.endswith(("}metadata", "}style")):
+            element.remove(child)
+    element.tag = element.tag.rpartition("}")[2]
+    for key in list(element.attrib):
+        value = element.attrib.pop(key)
+        if (element.tag, key) != ("g", "id"):
+            element.set(key.rpartition("}")[2], value)
+    if style := element.get("style"):
+        for drawn, chosen in _OF_PAGE.items():
+            style = style.replace(drawn, chosen)
+        style = re.sub(r"font: ([\d.]+px)[^;]*", r"font-size: \1", style)
+        element.set("style", re.sub(r"font-family:[^;]*;? *", "", style))

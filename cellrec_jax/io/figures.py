@@ -24,27 +24,40 @@ def loss_curves(
     all are positive and the largest is over 30 times the least. `rows` have `step` and
     name -> value; None, NaN and other non-numbers are left out.
     """
+    panels = loss_panels(rows) or [{}]
+    figure = drawing.new_figure(5.2 * len(panels), 3.6)
+    for index, panel in enumerate(panels):
+        draw_losses(figure.add_subplot(1, len(panels), index + 1), panel)
+    drawing.save(path, figure)
+
+
+def loss_panels(
+    rows: Sequence[Mapping[str, Any]],
+) -> list[dict[str, tuple[np.ndarray, np.ndarray]]]:
+    """Losses of `loss_curves`, name -> (steps, values): totals, then terms, if any."""
     series = _loss_series(rows)
     totals = {name: line for name, line in series.items() if name.endswith("loss")}
     parts = {name: line for name, line in series.items() if name not in totals}
-    panels = [panel for panel in (totals, parts) if panel] or [{}]
-    figure = drawing.new_figure(5.2 * len(panels), 3.6)
-    for index, panel in enumerate(panels):
-        axes = figure.add_subplot(1, len(panels), index + 1)
-        drawing.style(axes, "training step", "loss")
-        axes.locator_params(axis="x", integer=True)
-        for position, (name, line) in enumerate(panel.items()):
-            _draw_line(axes, name, *line, drawing.color(position))
-        values = np.concatenate([np.zeros(0), *(value for _, value in panel.values())])
-        if len(values) and values.min() > 0 and values.max() > 30 * values.min():
-            axes.set_yscale("log")
-        elif len(values) and values.min() >= 0:
-            axes.set_ylim(0, 1.08 * (values.max() or 1))
-        if panel:
-            drawing.legend(axes, loc="upper right")
-        else:
-            drawing.say_empty(axes, "no loss was logged")
-    drawing.save(path, figure)
+    return [panel for panel in (totals, parts) if panel]
+
+
+def draw_losses(
+    axes: "Axes", panel: Mapping[str, tuple[np.ndarray, np.ndarray]]
+) -> None:
+    """Draws a panel of `loss_curves`."""
+    drawing.style(axes, "training step", "loss")
+    axes.locator_params(axis="x", integer=True)
+    for position, (name, line) in enumerate(panel.items()):
+        draw_line(axes, name, *line, drawing.color(position))
+    values = np.concatenate([np.zeros(0), *(value for _, value in panel.values())])
+    if len(values) and values.min() > 0 and values.max() > 30 * values.min():
+        axes.set_yscale("log")
+    elif len(values) and values.min() >= 0:
+        axes.set_ylim(0, 1.08 * (values.max() or 1))
+    if panel:
+        drawing.legend(axes, loc="upper right")
+    else:
+        drawing.say_empty(axes, "no loss was logged")
 
 
 def series_curves(
@@ -62,7 +75,7 @@ def series_curves(
     drawing.style(axes, "training step", drawing.plain(name))
     axes.locator_params(axis="x", integer=True)
     for position, (label, line) in enumerate(lines.items()):
-        _draw_line(axes, label, *line, drawing.color(position))
+        draw_line(axes, label, *line, drawing.color(position))
     # Curves may be anywhere: the legend stands beside them.
     axes.legend(
         loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8.5, frameon=False
@@ -100,7 +113,7 @@ def series_panels(
         drawing.title(axes, drawing.plain(title))
         axes.locator_params(axis="x", integer=True)
         for label, line in lines.items():
-            _draw_line(axes, label, *line, colors[label])
+            draw_line(axes, label, *line, colors[label])
         if values.min() > 0 and values.max() > 30 * values.min():
             axes.set_yscale("log")
         axes.legend(
@@ -206,7 +219,7 @@ def _loss_series(
     return {name: (*np.array(line).T,) for name, line in sorted(points.items())}
 
 
-def _draw_line(
+def draw_line(
     axes: "Axes", name: str, steps: np.ndarray, values: np.ndarray, color: str
 ) -> None:
     """Draws raw values pale and their running mean; few values as they are."""

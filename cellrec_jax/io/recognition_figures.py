@@ -2,10 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 import os
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cellrec_jax.io import drawing
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 def confusion_matrix(
@@ -53,22 +57,33 @@ def threshold_curve(
     """
     figure = drawing.new_figure(6.8, 4.0)
     axes = figure.add_subplot()
-    drawing.style(axes, "score threshold", "F1")
-    drawing.unit_square(axes)
     drawing.title(axes, "Dashed: operating threshold" if operating else "")
-    for position, (name, values) in enumerate(f1.items()):
-        color = drawing.color(position)
-        axes.plot(thresholds, values, color=color, lw=1.8, label=drawing.plain(name))
-        if operating and name in operating:
-            axes.axvline(operating[name], color=color, lw=1.2, ls="--")
-    if any(np.isfinite(values).any() for values in f1.values()):
+    if draw_thresholds(axes, thresholds, f1, operating or {}):
         # Curves and lines may be anywhere: the legend stands beside them.
         axes.legend(
             loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8.5, frameon=False
         )
-    else:
-        drawing.say_empty(axes, "no cells and no detections")
     drawing.save(path, figure)
+
+
+def draw_thresholds(
+    axes: "Axes",
+    thresholds: np.ndarray,
+    f1: Mapping[str, np.ndarray],
+    operating: Mapping[str, float],
+) -> bool:
+    """Draws the curves of `threshold_curve`; whether any value is defined."""
+    drawing.style(axes, "score threshold", "F1")
+    drawing.unit_square(axes)
+    for position, (name, values) in enumerate(f1.items()):
+        color = drawing.color(position)
+        axes.plot(thresholds, values, color=color, lw=1.8, label=drawing.plain(name))
+        if name in operating:
+            axes.axvline(operating[name], color=color, lw=1.2, ls="--")
+    if any(np.isfinite(values).any() for values in f1.values()):
+        return True
+    drawing.say_empty(axes, "no cells and no detections")
+    return False
 
 
 def radius_curves(

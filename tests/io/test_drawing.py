@@ -1,5 +1,7 @@
 """What all figures share."""
 
+import re
+
 import numpy as np
 from PIL import Image
 import pytest
@@ -38,3 +40,18 @@ def test_saves_a_whole_png_or_nothing(tmp_path, monkeypatch):
 )
 def test_names_are_plain_labels(name, label):
     assert drawing.plain(name) == label
+
+
+def test_a_drawing_is_text_that_a_page_can_colour():
+    figure = drawing.new_figure(2, 1)
+    axes = figure.add_subplot()
+    drawing.style(axes, "<i>", "y")
+    axes.plot([0, 1], [0, 1], color="#000000")
+    text = drawing.svg(figure, "a")
+    assert text.startswith("<svg ")
+    assert "&lt;i&gt;" in text
+    assert "xmlns" not in text
+    assert "font-family" not in text
+    assert "var(--grid, #e3e3e3)" in text
+    assert "stroke: currentColor" in text
+    assert not re.search(r"#(333333|000000|ffffff)(?!\))", text)
