@@ -13,6 +13,14 @@ from cellrec_jax.config.experiment import Experiment
 
 def lines(experiment: Experiment) -> Iterator[str]:
     """A line for each flag `--config.KEY`, with the experiment's value as default."""
+    for key, value, meaning, may_be in described(experiment):
+        yield f"--config.{key}={limits.text(value)}"
+        if what := f"{meaning} {may_be}".strip():
+            yield textwrap.indent(textwrap.fill(what, 84), "    ")
+
+
+def described(experiment: Experiment) -> Iterator[tuple[str, Any, str, str]]:
+    """Each dotted key, its value, what it means and what it may be."""
     sections = {field.name: field for field in dataclasses.fields(experiment)}
     plain = [name for name in sections if not _is_section(experiment, name)]
     yield from _section("", experiment, plain)
@@ -24,16 +32,16 @@ def lines(experiment: Experiment) -> Iterator[str]:
         yield from _section(f"{name}.", part, _names(part))
 
 
-def _section(prefix: str, options: Any, names: list[str]) -> Iterator[str]:
+def _section(
+    prefix: str, options: Any, names: list[str]
+) -> Iterator[tuple[str, Any, str, str]]:
     meanings = _documented(type(options))
     fields = {field.name: field for field in dataclasses.fields(options)}
     for name in names:
-        value = limits.text(getattr(options, name))
-        yield f"--config.{prefix}{name}={value}"
         allowed = fields[name].metadata.get("limits")
         may_be = f"({limits.meant(allowed)})" if allowed else ""
-        if what := f"{meanings.get(name, '')} {may_be}".strip():
-            yield textwrap.indent(textwrap.fill(what, 84), "    ")
+        meaning = meanings.get(name, "")
+        yield f"{prefix}{name}", getattr(options, name), meaning, may_be
 
 
 def _documented(cls: type) -> dict[str, str]:

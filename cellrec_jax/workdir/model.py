@@ -151,6 +151,18 @@ def stored_meta(workdir: epath.Path, which: str = "last") -> dict[str, Any]:
         return _read_meta(manager, workdir, which)[1]
 
 
+def glance(workdir: epath.Path, step: int) -> dict[str, Any]:
+    """The same of a step as its file has it, without Orbax: no device is asked for.
+
+    Empty where it cannot be read.
+    """
+    from cellrec_jax.workdir import writer  # late: needs orjson
+
+    place = checkpoint.folder(workdir) / str(step) / "meta" / "metadata"
+    found = writer.read_json(place)
+    return _updated(found, workdir, step) if isinstance(found, dict) else {}
+
+
 def stored_eval(workdir: epath.Path, which: str = "last") -> config_lib.EvalConfig:
     """How the thresholds of a work directory were chosen; arguments as `restore`."""
     return methods.from_json(stored_meta(workdir, which)["config"]).eval
@@ -169,6 +181,10 @@ def _read_meta(
     if which == "best":
         step = manager.best_step()
     step = manager.latest_step() if step is None else step
-    meta = checkpoint.restore_meta(manager, step)
+    return step, _updated(checkpoint.restore_meta(manager, step), workdir, step)
+
+
+def _updated(meta: Mapping[str, Any], workdir: epath.Path, step: int) -> dict[str, Any]:
+    """Metadata with what was chosen or given since."""
     meta = operating_point.updated(meta, workdir, step)
-    return step, pixel_size.updated(meta, workdir)
+    return pixel_size.updated(meta, workdir)

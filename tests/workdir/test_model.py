@@ -13,7 +13,7 @@ from cellrec_jax import config, errors, methods
 from cellrec_jax.io.console import Console
 from cellrec_jax.train import start
 from cellrec_jax.types import TrainState
-from cellrec_jax.workdir import checkpoint, model
+from cellrec_jax.workdir import checkpoint, model, pixel_size
 
 DECODE = {"thresholds": [0.25, 0.5], "min_distance": 3.0, "num_labels": [1, 2]}
 
@@ -124,3 +124,14 @@ def test_an_unfinished_run_says_that_nothing_is_fitted(trained, tmp_path):
     shutil.copytree(trained, unfinished)
     shutil.rmtree(unfinished / "checkpoints" / "4")
     assert "not fitted yet at step 2" in model.restore(unfinished).threshold_lines()[0]
+
+
+def test_a_glance_sees_what_a_checkpoint_holds(tmp_path):
+    """With what was given since; nothing where there is no such step."""
+    meta = {"config": {"eval": {}}, "mpp": 0.0, "decode": {"thresholds": [0.25]}}
+    with checkpoint.open_manager(tmp_path, config.CheckpointConfig()) as manager:
+        checkpoint.save(manager, TrainState(np.int32(3), {}, {}, {}, {}), meta)
+    (tmp_path / pixel_size.FILE).write_text('{"mpp": 0.5}')
+    assert model.glance(tmp_path, 3) == model.stored_meta(tmp_path)
+    assert model.glance(tmp_path, 3)["mpp"] == 0.5
+    assert model.glance(tmp_path, 4) == {}
