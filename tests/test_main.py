@@ -209,12 +209,14 @@ BAD = [
     (["--config", "ki67_bde", "--multihost", "here"], "HOST:PORT,COUNT,ID"),
     (["--mode", "export", "--workdir", "w", "--multihost"], "one process does it"),
     (["doctor", "--multihost"], "doctor: one process does it"),
+    (["report"], "report needs one WORKDIR"),
+    (["report", "/none/x"], "holds no config.json"),
 ]
 
 
 @pytest.mark.parametrize(("arguments", "message"), BAD)
 def test_bad_usage_is_one_line_and_exit_2(arguments, message, capsys, tmp_path):
-    if "--workdir" not in arguments and arguments[:1] != ["doctor"]:
+    if "--workdir" not in arguments and arguments[:1] not in (["doctor"], ["report"]):
         arguments = [*arguments, "--workdir", str(tmp_path / "run")]
         if "needs --workdir" in message:
             arguments = arguments[:-2]

@@ -1,6 +1,6 @@
 """The verbs of the command line, a file each; this table is the only registry."""
 
-from cellrec_jax.verbs import doctor, evaluate, export, predict, train
+from cellrec_jax.verbs import doctor, evaluate, export, predict, report, train
 from cellrec_jax.verbs.verb import Verb
 
 VERBS: dict[str, Verb] = {
@@ -10,6 +10,7 @@ VERBS: dict[str, Verb] = {
         evaluate.VERB,
         predict.VERB,
         export.VERB,
+        report.VERB,
         doctor.VERB,
     )
 }
