@@ -4,9 +4,10 @@ from cellrec_jax.bench import __main__ as bench
 from cellrec_jax.bench import experiments, part_process, parts, predict, steps
 
 WAYS = ("file to cells", "plain loop", "torch loop", "network alone")
+SLIDE_WAYS = ("slide to files", "OpenSlide loop", "network alone")
 TABLES = {
     **dict.fromkeys(("steps", "torch_steps", "trace"), steps.DTYPES),
-    **{"predict": predict.ROWS, "large": WAYS},
+    **{"predict": predict.ROWS, "large": WAYS, "slide": SLIDE_WAYS},
 }
 
 

@@ -201,7 +201,7 @@ def _lines(work: Work, place: Place, todo: rows.Tiles) -> Iterator[str]:
     if not work.looker.is_exact:
         yield (
             "this model's norm or method pools over what it sees: a cell near a "
-            "threshold may depend on where tiles lie (model.norm=layer does not)"
+            "threshold may depend on where tiles lie (model.norm=sync_batch does not)"
         )
 
 
