@@ -111,7 +111,7 @@ def unread_format(path: Path) -> str:
     if ending in pixel_files.IMAGE_ENDINGS:
         return ""
     if ending in slides.SLIDE_ENDINGS:
-        return ""
+        return f"{ending} is a format of whole slides: give it to `cellrec predict`"
     return f"{ending or 'a file without ending'} is {_OTHERS}"
 
 

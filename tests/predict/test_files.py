@@ -179,7 +179,7 @@ def test_one_bad_file_costs_only_itself(predictor, tmp_path, console, monkeypatc
         assert path.name in message
     assert "damaged" in outcome.failed[0]
     assert "damaged" not in outcome.failed[1]
-    assert "export" in outcome.failed[1]
+    assert "whole slides" in outcome.failed[1]
     notes = {row["image"]: row["note"] for row in read(out / "summary.csv")}
     assert len(notes) == 6
     assert "memory" in notes["d.png"]

@@ -129,7 +129,7 @@ def test_without_images_the_rest_is_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "text"), [("a.tif", ""), ("a.svs", ""), ("a.heic", "TIFF or PNG")]
+    ("name", "text"), [("a.tif", ""), ("a.svs", "slides"), ("a.heic", "TIFF or PNG")]
 )
 def test_files_of_other_kinds_are_not_damaged(tmp_path, name, text):
     found = inputs.unread_format(tmp_path / name)
