@@ -116,7 +116,7 @@ def evaluate_workdir(
         content = {"metrics": {}, "run": facts}
         _write_results(output, content)
         return content
-    _check_classes(model, split)
+    check_classes(model, split)
     found = _predict(model, config, split, batch, console)
     facts["timing"]["predict_s"], facts["root"] = found.seconds, root
     metrics = _metrics(model, found, config, split, console)
@@ -255,7 +255,8 @@ def _write_results(output: epath.Path, content: Mapping[str, Any]) -> None:
         writer.write_json(output / "results.json", content)
 
 
-def _check_classes(model: model_lib.Model, split: sets.Split) -> None:
+def check_classes(model: model_lib.Model, split: sets.Split) -> None:
+    """Raises a DataError unless a set's classes are the model's."""
     found, wanted = split.source.class_names, model.class_names
     if tuple(found) == wanted:
         return

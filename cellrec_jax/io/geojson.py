@@ -132,12 +132,15 @@ def write_geojson(
         add(points_yx, scores, labels, boxes_yxyx)
 
 
-def read_points(path: str | os.PathLike[str]) -> GeoJsonPoints:
+def read_points(
+    path: str | os.PathLike[str], *, cells_only: bool = False
+) -> GeoJsonPoints:
     """Reads cells, in order, from a file of this program or of QuPath, `.gz` or not.
 
     Points, each point of a multi-point and the centre of area of each polygon become
-    cells; a collection, a list of features or one feature. DataError if the file is
-    missing, damaged or holds other geometries.
+    cells; a collection, a list of features or one feature. `cells_only` passes over
+    annotations with an area, which are regions. DataError if the file is missing,
+    damaged or holds other geometries.
     """
     parsed = _load(Path(path))
     if isinstance(parsed, dict):
@@ -152,8 +155,10 @@ def read_points(path: str | os.PathLike[str]) -> GeoJsonPoints:
     names: list[str] = []
     for index, feature in enumerate(parsed):
         try:
-            found_xy = _points_of(feature["geometry"])
             properties = feature.get("properties") or {}
+            if cells_only and _is_region(feature["geometry"], properties):
+                continue
+            found_xy = _points_of(feature["geometry"])
             name = (properties.get("classification") or {}).get("name") or ""
             measurements = properties.get("measurements")
             # Old versions of QuPath write a list, which never holds our score.
@@ -215,6 +220,12 @@ def _load(path: Path) -> Any:
         raise errors.DataError(
             f"{path}: cannot be read as GeoJSON ({reason}); export it again"
         ) from error
+
+
+def _is_region(geometry: dict[str, Any], properties: dict[str, Any]) -> bool:
+    """Whether an object of QuPath is no cell; without a kind it is an annotation."""
+    is_cell = properties.get("objectType") in ("detection", "cell")
+    return not is_cell and geometry["type"] not in ("Point", "MultiPoint")
 
 
 def _points_of(geometry: dict[str, Any]) -> list[Sequence[float]]:

@@ -43,7 +43,7 @@ def score_definition(class_names: Sequence[str]) -> ScoreDefinition | None:
       >>> score_definition(["positive", "negative"])
       ScoreDefinition(name='positive_index', numerator=(0,), denominator=(0, 1))
     """
-    tumour = _classes_that_say("tumou?r", class_names)
+    tumour = classes_that_say("tumou?r", class_names)
     positive, negative = signs(class_names)
     if positive & tumour and negative & tumour:
         above, below = positive & tumour, (positive | negative) & tumour
@@ -61,9 +61,27 @@ def signs(class_names: Sequence[str]) -> tuple[set[int], set[int]]:
       >>> signs(["NEG", "other", "tumor_pos"])
       ({2}, {0})
     """
-    positive = _classes_that_say(_word_or_short("positive", "pos"), class_names)
-    negative = _classes_that_say(_word_or_short("negative", "neg"), class_names)
+    positive = classes_that_say(_word_or_short("positive", "pos"), class_names)
+    negative = classes_that_say(_word_or_short("negative", "neg"), class_names)
     return positive - negative, negative - positive
+
+
+def classes_that_say(word: str, class_names: Sequence[str]) -> set[int]:
+    """Ids of the classes whose name holds a word (a pattern) that is not denied.
+
+    Example:
+      >>> classes_that_say("tumou?r", ["Tumour: Positive", "non-tumor", "stroma"])
+      {0}
+    """
+    denied = re.compile(rf"(?<![a-z])no[nt]?[\s_-]*{word}")
+    said = re.compile(word)
+    found = set()
+    for label, name in enumerate(class_names):
+        # "NonTumor" as "Non Tumor": a capital begins a word.
+        plain = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()
+        if said.search(denied.sub("", plain)):
+            found.add(label)
+    return found
 
 
 def with_interval(
@@ -148,16 +166,3 @@ def image_columns(
 def _word_or_short(word: str, short: str) -> str:
     """Pattern of a word anywhere, or of its abbreviation between other than letters."""
     return f"(?:{word}|(?<![a-z]){short}(?![a-z]))"
-
-
-def _classes_that_say(word: str, class_names: Sequence[str]) -> set[int]:
-    """Ids of the classes whose name holds a word (a pattern) that is not denied."""
-    denied = re.compile(rf"(?<![a-z])no[nt]?[\s_-]*{word}")
-    said = re.compile(word)
-    found = set()
-    for label, name in enumerate(class_names):
-        # "NonTumor" as "Non Tumor": a capital begins a word.
-        plain = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()
-        if said.search(denied.sub("", plain)):
-            found.add(label)
-    return found

@@ -15,8 +15,13 @@ OVERLAY_ENDING = ".overlay.png"
 """Of the drawings that prediction writes, and so never predicts."""
 DENSITY_ENDING = ".density.tif"
 """Of the density maps of slides, the same."""
-OWN_FILES = ("detections.csv", "summary.csv", "predict.json", "predict.jsonl")
-"""What prediction writes beside them."""
+FIELDS_ENDING = ".hotspots.geojson"
+"""Of the fields that scores name."""
+OWN_FILES = (
+    *("detections.csv", "summary.csv", "predict.json", "predict.jsonl"),
+    *("scores.json", "scores.csv"),
+)
+"""What prediction and scores write beside them."""
 
 _OWN = "written by earlier predictions"
 _FIGURES = "figures of a work directory"
@@ -161,7 +166,8 @@ def _matches(pattern: str) -> list[_Seen]:
 def _why_not(path: Path) -> str:
     """Why a file is passed over; empty for an image."""
     name = path.name.lower()
-    own = name.endswith((OVERLAY_ENDING, DENSITY_ENDING)) or name in OWN_FILES
+    endings = (OVERLAY_ENDING, DENSITY_ENDING, FIELDS_ENDING)
+    own = name.endswith(endings) or name in OWN_FILES
     if own or _is_beside_overlay(path):
         return _OWN
     if name.endswith(slides.PROJECT_ENDINGS):

@@ -1,6 +1,6 @@
 """The verbs of the command line, a file each; this table is the only registry."""
 
-from cellrec_jax.verbs import doctor, evaluate, export, predict, report, train
+from cellrec_jax.verbs import doctor, evaluate, export, predict, report, score, train
 from cellrec_jax.verbs.verb import Verb
 
 VERBS: dict[str, Verb] = {
@@ -9,6 +9,7 @@ VERBS: dict[str, Verb] = {
         train.VERB,
         evaluate.VERB,
         predict.VERB,
+        score.VERB,
         export.VERB,
         report.VERB,
         doctor.VERB,

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable, Mapping
+import functools
 import types
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -85,6 +86,7 @@ def path(text: str) -> epath.Path:
     return epath.Path(text).expanduser()
 
 
+@functools.cache
 def micrometres(name: str) -> Callable[[str], float]:
     """Type of a flag of this name: um per px, 0 is unknown."""
 

@@ -1,0 +1,1 @@
+"""Scores of clinical research from cells that were predicted: `cellrec score`."""

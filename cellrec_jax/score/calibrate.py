@@ -1,0 +1,123 @@
+"""Predicts annotated fields with the model of some results, to measure its mistakes."""
+
+from collections.abc import Mapping, Sequence
+import dataclasses
+from typing import Any
+
+from etils import epath
+
+from cellrec_jax import errors
+from cellrec_jax.config import Experiment
+from cellrec_jax.data import sets
+from cellrec_jax.evaluate import fitting, predictions
+from cellrec_jax.evaluate import workdir as evaluation
+from cellrec_jax.io.console import Console
+from cellrec_jax.predict import provenance
+from cellrec_jax.score import correct, units
+from cellrec_jax.score.correct import Mistakes
+from cellrec_jax.workdir import directory
+from cellrec_jax.workdir import model as model_lib
+
+
+def measure(
+    workdir: epath.Path,
+    experiment: Experiment,
+    used: Mapping[str, Any],
+    console: Console,
+) -> tuple[Mistakes, tuple[str, ...]]:
+    """What a model gets wrong in the annotated images of a folder, and its classes.
+
+    Args:
+      workdir: of the model that made the results.
+      experiment: its configuration, with the folder as `data.root`.
+      used: settings of the results' predict.json; empty where they are not known.
+      console: tells what was repaired, and how many cells there are.
+
+    Raises:
+      ConfigError: another model made the results, or the fields are of its training, or
+        annotated in part.
+      DataError: other classes, or too few cells (`correct.refuse`).
+    """
+    if experiment.data.marked_share != 1:
+        raise errors.ConfigError(
+            f"--config.data.marked_share={experiment.data.marked_share:g}: --calibrate "
+            "needs fields of which all cells are annotated"
+        )
+    model = at_settings(model_lib.restore(workdir), used)
+    split = sets.open_for_evaluation(experiment.data, experiment.seed, whole=True)
+    trained_on, own = (
+        epath.Path(one.data.root).expanduser().absolute()
+        for one in (model.experiment, experiment)
+    )
+    if own == trained_on:
+        directory.refuse_training_images(workdir, split.image_ids)
+    evaluation.check_classes(model, split)
+    config = experiment.eval
+    predictor, frame = evaluation.ready(model, config, split, experiment.predict.batch)
+    scenes = predictions.scenes(split, frame, console.track, "annotated fields")
+    results, seen, sizes_hw = [], [], []
+    for scene, found in predictor.predict_many(scenes):
+        results.append(predictions.to_result(scene.key, found))
+        seen.append(predictions.seen(scene))
+        sizes_hw.append(scene.native_hw)
+    radius_px = fitting.radius_px(config, predictions.common_mpp(seen))
+    for line in (
+        *predictions.dropped_lines(predictions.dropped(split), results),
+        *predictions.radius_lines(results, radius_px),
+    ):
+        console.line(f"annotated fields: {line}")
+    mistakes = correct.measure(
+        results,
+        sizes_hw,
+        len(model.class_names),
+        radius_px,
+        protocol=config.protocol,
+        strict=config.strict,
+    )
+    correct.refuse(mistakes, model.class_names)
+    return mistakes, model.class_names
+
+
+def at_settings(model: model_lib.Model, used: Mapping[str, Any]) -> model_lib.Model:
+    """The model at the thresholds of results; ConfigError if another one made them."""
+    if not used:
+        return model
+    own = provenance.settings(model, 0.0, 0, "", False)
+    if used.get("weights") != own["weights"]:
+        raise errors.ConfigError(
+            f"--workdir {model.workdir}: another model made the results (weights "
+            f"{used.get('weights')} there, {own['weights']} here): give its work "
+            "directory"
+        )
+    cuts = [float(used["thresholds"][name]) for name in model.class_names]
+    decode = {**model.meta["decode"], "thresholds": cuts}
+    return dataclasses.replace(model, meta={**model.meta, "decode": decode})
+
+
+def lines(mistakes: Mistakes, class_names: Sequence[str]) -> list[str]:
+    """What was found of the annotated cells of each class, in words."""
+    total = mistakes.counts.sum(axis=0)
+    names = (*class_names, "no cell")
+    found = [f"{mistakes.num_fields} annotated fields; {mistakes.what} are drawn again"]
+    for row, name in zip(total, class_names, strict=False):
+        parts = [
+            f"{share:.1%} found as {other}"
+            for share, other in zip(row[:-1] / row.sum(), class_names, strict=True)
+        ]
+        missed = f"{row[-1] / row.sum():.1%} missed"
+        found.append(
+            f"of {row.sum():.0f} cells of {name} {', '.join([*parts, missed])}"
+        )
+    detected = total[:, :-1].sum()
+    false = [
+        f"{number / max(detected, 1):.1%} are {name} at {names[-1]}"
+        for number, name in zip(total[-1], class_names, strict=False)
+    ]
+    found.append(f"of {detected:.0f} detections {', '.join(false)}")
+    if mistakes.num_fields < units.LEAST_IMAGES:
+        found.append(
+            f"warning: {mistakes.num_fields} fields do not tell how fields differ: the "
+            f"corrected intervals may be too narrow; annotate {units.LEAST_IMAGES} or "
+            "more"
+        )
+    return found

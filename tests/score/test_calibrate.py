@@ -1,0 +1,118 @@
+"""A model that finds one cell too many in annotated fields."""
+
+from etils import epath
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cellrec_jax import errors, methods
+from cellrec_jax.data import example, sets
+from cellrec_jax.data.record import Record, Source
+from cellrec_jax.io.console import Console
+from cellrec_jax.predict import provenance
+from cellrec_jax.score import calibrate, correct
+from cellrec_jax.types import Detections, Method, Traits
+from cellrec_jax.workdir import model as model_lib
+
+POINTS = np.array([[10.5, 20.5], [30.5, 50.5]], np.float32)
+HW = (40, 60)
+
+
+def _predict(params, model_state, batch, decode):
+    """Finds both cells, the second as class 1, and with less score one at (5, 5)."""
+    del params, model_state, decode
+    size = batch.image.shape[0]
+    places = np.concatenate([POINTS, [[5.0, 5.0]]]).astype(np.float32)
+    points = jnp.tile(jnp.asarray(places)[None], (size, 1, 1))
+    mask = jnp.ones((size, 3), bool) & batch.image_mask[:, None]
+    scores = jnp.tile(jnp.array([[0.9, 0.8, 0.4]]), (size, 1))
+    labels = jnp.tile(jnp.array([[0, 1, 0]]), (size, 1))
+    return Detections(points, scores, labels, jnp.ones((size, 3, 2)) / 2, mask, None)
+
+
+@pytest.fixture
+def fields(tiny_experiment, monkeypatch):
+    """Two fields of 40 x 60 px; the second cell of "b" is of class 0, not 1."""
+    meta = {
+        **{"class_names": ["positive", "negative"], "native_hw": list(HW), "mpp": 0.0},
+        "decode": {
+            **{"thresholds": [0.5, 0.5], "min_distance": 0.0, "scope": "own"},
+            **{"rule": "", "withheld": False, "num_labels": [9, 9]},
+        },
+    }
+    data = {"size_hw": HW, "crop_hw": HW, "root": "fields"}
+    config = methods.changed(
+        tiny_experiment, {f"data.{key}": value for key, value in data.items()}
+    )
+    trained = methods.changed(config, {"data.root": "elsewhere"})
+    method = Method(None, None, _predict, Traits())
+    model = model_lib.Model(trained, method, {"w": jnp.ones(2)}, {}, meta, 4, "here")
+    records = {
+        name: Record(name, np.zeros((*HW, 3), np.uint8), POINTS, np.array(labels))
+        for name, labels in (("a", [0, 1]), ("b", [0, 0]))
+    }
+    source = Source("arrays", ("positive", "negative"), ("a", "b"), records.__getitem__)
+    spec = example.ExampleSpec(size_hw=HW, training=False, box_size=8)
+    split = sets.Split(source, source.image_ids, spec)
+    monkeypatch.setattr(model_lib, "restore", lambda _: model)
+    monkeypatch.setattr(sets, "open_for_evaluation", lambda *_, **__: split)
+    monkeypatch.setattr(correct, "LEAST_CELLS", 1)
+    monkeypatch.setattr(correct, "_LEAST_FOUND", 1)
+    return model, config
+
+
+def used(model, cut=0.5):
+    """What predict.json says of results at a threshold of class 0."""
+    settings = provenance.settings(model, 0.0, 0, "", False)
+    return {**settings, "thresholds": {"positive": cut, "negative": 0.5}}
+
+
+QUIET = Console(quiet=True)
+
+
+@pytest.mark.parametrize(("cut", "false"), [(0.5, 0), (0.3, 2)])
+def test_mistakes_at_the_thresholds_of_the_results(fields, cut, false):
+    model, config = fields
+    found, names = calibrate.measure("here", config, used(model, cut), QUIET)
+    total = [[2, 1, 0], [0, 1, 0], [false, 0, 0]]
+    assert found.counts.sum(axis=0).tolist() == total
+    assert (names, found.num_fields) == (model.class_names, 2)
+    told = calibrate.lines(found, names)
+    assert told[1] == (
+        "of 3 cells of positive 66.7% found as positive, 33.3% found as negative, 0.0% "
+        "missed"
+    )
+    assert told[3].startswith(
+        f"of {4 + false} detections {false / (4 + false):.1%} are"
+    )
+
+
+def test_results_of_another_model_are_refused(fields):
+    model, config = fields
+    other = {**used(model), "weights": "0123"}
+    with pytest.raises(errors.ConfigError, match="another model made the results"):
+        calibrate.measure("here", config, other, QUIET)
+    unknown, _ = calibrate.measure("here", config, {}, QUIET)
+    assert unknown.counts.sum() == 4
+
+
+def test_fields_annotated_in_part_are_refused(fields):
+    model, config = fields
+    config = methods.changed(config, {"data.marked_share": 0.1})
+    with pytest.raises(errors.ConfigError, match="all cells are annotated"):
+        calibrate.measure("here", config, used(model), QUIET)
+
+
+def test_images_of_the_training_are_refused(fields, tmp_path):
+    model, config = fields
+    (tmp_path / "splits.json").write_text('{"train": ["a"]}')
+    config = methods.changed(config, {"data.root": "./elsewhere"})
+    with pytest.raises(errors.ConfigError, match="trained this run"):
+        calibrate.measure(epath.Path(tmp_path), config, used(model), QUIET)
+
+
+def test_too_few_cells_are_refused(fields, monkeypatch):
+    model, config = fields
+    monkeypatch.setattr(correct, "LEAST_CELLS", 3)
+    with pytest.raises(errors.DataError, match="1 annotated cells of negative"):
+        calibrate.measure("here", config, used(model), QUIET)
