@@ -181,6 +181,25 @@ def _yolo(root: Path, image_id: str) -> None:
     _file(root, "data.yaml").write_text("train: images\nnc: 2\nnames: ['a', b]\n")
 
 
+def _grand_challenge(root: Path, image_id: str) -> None:
+    _image(root, f"images/{image_id}.png")
+    points = [
+        {"name": f"{'ab'[x % 2]} {i}", "point": [x, y + 0.25, 0.5], "probability": 1}
+        for i, (x, y) in enumerate(CELLS_XY)
+    ]
+    content = {"type": "Multiple points", "name": "cells", "points": points}
+    _file(root, f"json/{image_id}.json").write_text(json.dumps(content, indent=1))
+
+
+def _ocelot(root: Path, image_id: str) -> None:
+    _image(root, f"images/train/cell/{image_id}.png")
+    lines = [f"{x},{y},{1 + x % 2}\n" for x, y in CELLS_XY]
+    file = _file(root, f"annotations/train/cell/{image_id}.csv")
+    file.write_text("".join(lines))
+    pairs = {name: {"slide_name": "s"} for name in "12"}
+    _file(root, "metadata.json").write_text(json.dumps({"sample_pairs": pairs}))
+
+
 def _coco(root: Path, image_id: str) -> None:
     _image(root, f"images/{image_id}.png")
     file = _file(root, "annotations/instances.json")
@@ -257,6 +276,8 @@ _WRITERS: dict[str, Callable[[Path, str], None]] = {
     "dot_maps": _dot_maps,
     "qupath": _qupath,
     "cvat": _cvat,
+    "grand_challenge": _grand_challenge,
+    "ocelot": _ocelot,
     "yolo": _yolo,
     "label_studio": _label_studio,
     "coco": _coco,

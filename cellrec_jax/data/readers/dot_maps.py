@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from cellrec_jax import geometry
 from cellrec_jax.data.pixels.images import load_image, load_mask
-from cellrec_jax.data.readers import frames
+from cellrec_jax.data.readers import frames, ocelot
 from cellrec_jax.data.readers.folder import folder_source
 from cellrec_jax.data.readers.label_checks import refuse_lossy
 from cellrec_jax.data.readers.layout import find_pairs, has_images, holds
@@ -35,7 +35,7 @@ def matches(root: Path) -> bool:
     """Whether there are images, and images in a folder of dot maps."""
     # JPEG maps are refused, so that whoever has them is told.
     found = holds(root, _FOLDERS, _ENDINGS) or holds(root, ["dots"], _LOSSY_ENDINGS)
-    return found and has_images(root, _IMAGE_FOLDERS)
+    return found and has_images(root, _IMAGE_FOLDERS) and not ocelot.matches(root)
 
 
 def open_source(root: Path) -> Source:

@@ -26,6 +26,8 @@ READ_AS: dict[str, str] = {
     "CVAT": "cvat",
     "Label Studio": "label_studio",
     "YOLO": "yolo",
+    "OCELOT": "ocelot",
+    "grand-challenge": "grand_challenge",
 }
 """Kind -> the name of the format that reads it."""
 
@@ -53,6 +55,14 @@ _TAG = re.compile(r"<\s*(?:[\w.-]+:)?(\w[\w.-]*)")
 _NOT_TAGS = re.compile(r"<\?.*?\?>|<!--.*?-->|<!DOCTYPE[^>\[]*(\[.*?\])?\s*>", re.S)
 _JSON_SIGNS = (
     ("GeoJSON", re.compile(r'"type"\s*:\s*"Feature(Collection)?"')),
+    ("OCELOT", re.compile(r'"name"\s*:\s*"image_\d+"')),
+    (
+        "grand-challenge",
+        re.compile(
+            r'"type"\s*:\s*"(Multiple (points|polygons|2D bounding boxes)|'
+            r'2D bounding box)"|"points"\s*:\s*\[\s*\{[^}]*"point"\s*:\s*\['
+        ),
+    ),
     ("Label Studio", re.compile(r'"(from_name|completed_by|completions)"\s*:')),
     ("LabelMe", re.compile(r'"shapes"\s*:\s*\[')),
     ("VGG Image Annotator", re.compile(r'"(_via_\w+|shape_attributes|regions)"\s*:')),

@@ -1,7 +1,7 @@
 """What JSON and CSV points have in common: rows, classes, and the set made of them."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 import re
 from typing import NamedTuple
 
@@ -63,11 +63,13 @@ def open_tables(
     pairs: Pairs,
     read_table: Callable[[Path], Table],
     to_classes: Callable[[set[str], set[str]], Classes] | None = None,
+    groups: Mapping[str, str] | None = None,
 ) -> Source:
     """Makes a set of images with one table of cells each, read by `read_table`.
 
     All are read once; without `label_map.yaml` in `root`, `to_classes` names the
-    classes, of (their values, the names of what holds them). A `DataError`:
+    classes, of (their values, the names of what holds them). `groups` maps ids to
+    slide or patient. A `DataError`:
     unreadable files, classes or boxes in some files only, columns in another order,
     coordinates that are no px.
     """
@@ -104,6 +106,7 @@ def open_tables(
         pairs.files_of,
         read,
         root,
+        groups=groups,
         repairs=_count_unread(facts),
     )
 

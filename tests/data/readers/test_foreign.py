@@ -22,6 +22,7 @@ READ = [
     ("cvat", "Annotations/a.xml", CVAT),
     ("label_studio", "images/a.json", TASKS),
     ("yolo", "text/a.txt", BOX),
+    ("grand_challenge", "other/a.json", '{"type": "Multiple points"}'),
 ]
 KINDS = [
     ("QuPath project", "project.qpproj", "{}"),

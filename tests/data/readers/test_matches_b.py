@@ -81,6 +81,19 @@ _LAYOUTS = {
         ["obj_train_data/1.png", "obj_train_data/1.txt", "obj.names"],
         ["1.png", "1.txt"],
     ],
+    "ocelot": [
+        ["images/train/cell/1.jpg", "annotations/train/cell/1.csv"],
+        [
+            "images/train/cell/1.jpg",
+            "images/train/tissue/1.jpg",
+            "annotations/train/cell/1.csv",
+            "annotations/train/tissue/1.png",
+        ],
+        ["images/1.png", "annotations/cells.json"],
+    ],
+    "grand_challenge": [
+        ["images/1.png", "json/points.json", "images/points.png"],
+    ],
     "dot_maps": [
         ["source/1.png", "annotations/1.png"],
         ["images/1.png", "dots/1.png"],
@@ -89,6 +102,8 @@ _LAYOUTS = {
 _CONTENTS = dict.fromkeys(("annotations.xml", "task.xml"), b"<annotations/>")
 _CONTENTS["project-1-at-2024.json"] = b'[{"annotations": [{"completed_by": 1}]}]'
 _CONTENTS["1.txt"] = b"0 0.5 0.5 0.1 0.1"
+_CONTENTS["cells.json"] = b'{"points": [{"name": "image_0"}]}'
+_CONTENTS["points.json"] = b'{"type": "Multiple points", "points": []}'
 _CASES = [(name, files) for name, layouts in _LAYOUTS.items() for files in layouts]
 
 
