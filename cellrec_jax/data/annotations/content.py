@@ -169,4 +169,5 @@ def _holds_many(area: tuple[Polygon, ...], points_yx: np.ndarray) -> bool:
     near_yx = near_yx[(near_yx[:, 1] >= x0) & (near_yx[:, 1] <= x1)]
     if len(near_yx) <= _MANY:
         return False
+    near_yx = np.unique(near_yx.round(1), axis=0)  # what was drawn twice counts once
     return sum(int(polygons.inside(one, near_yx).sum()) for one in area) > _MANY

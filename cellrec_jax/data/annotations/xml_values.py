@@ -16,8 +16,8 @@ def number(element: Element, key: str, where: str, default: float = math.nan) ->
 
 def value(text: str | None, what: str, default: float = math.nan) -> float:
     """A text as a finite number, `default` where there is none if that is one."""
-    try:
-        found = float(text) if text and text.strip() else default
+    try:  # some write the decimals of their country
+        found = float(text.replace(",", ".")) if text and text.strip() else default
     except ValueError:
         found = math.nan
     if not abs(found) < _FARTHEST:

@@ -34,6 +34,8 @@ def test_areas_that_hold_three_cells_are_none() -> None:
     assert not read.notes
     known = tissue._replace(is_cell=True)
     assert len(collect([known, *points, cell]).names) == 5
+    twice = [_area(0, 0, 9, 9)] * 9
+    assert len(collect(twice).names) == 9
     # Not inside: the box of the triangle holds them, the triangle does not.
     triangle = (np.array([[0.0, 9.0], [9.0, 9.0], [9.0, 8.0]]),)
     assert len(collect([Shape("a", NO_POINTS, (triangle,)), *points]).names) == 4
