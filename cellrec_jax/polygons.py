@@ -21,7 +21,9 @@ def rectangle(y0: float, x0: float, y1: float, x1: float) -> Polygon:
 
 
 def ellipse(
-    center_yx: Sequence[float], radii_yx: Sequence[float], degrees: float = 0.0
+    center_yx: np.ndarray | Sequence[float],
+    radii_yx: np.ndarray | Sequence[float],
+    degrees: float = 0.0,
 ) -> Polygon:
     """An ellipse as 32 corners, `degrees` clockwise as a picture shows it."""
     angles = 2 * np.pi * np.arange(_CORNERS) / _CORNERS
@@ -30,7 +32,9 @@ def ellipse(
 
 
 def turned(
-    points_yx: np.ndarray, degrees: float, around_yx: Sequence[float] = (0.0, 0.0)
+    points_yx: np.ndarray,
+    degrees: float,
+    around_yx: np.ndarray | Sequence[float] = (0.0, 0.0),
 ) -> np.ndarray:
     """Points [N, 2] after a turn, clockwise as a picture shows it.
 

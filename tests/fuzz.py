@@ -200,6 +200,42 @@ def _ocelot(root: Path, image_id: str) -> None:
     _file(root, "metadata.json").write_text(json.dumps({"sample_pairs": pairs}))
 
 
+def _asap(root: Path, image_id: str) -> None:
+    _image(root, f"images/{image_id}.png")
+    lines = [
+        f'<Annotation Name="{x}" Type="Dot" PartOfGroup="{"ab"[x % 2]}" Color="#0">'
+        f'<Coordinates>\n<Coordinate Order="0" X="{x}.25" Y="{y}"/></Coordinates>'
+        "</Annotation>\n"
+        for x, y in CELLS_XY
+    ]
+    corners = "".join(
+        f'<Coordinate Order="{i}" X="{x}" Y="{y}"/>\n'
+        for i, (x, y) in enumerate(CELLS_XY)
+    )
+    lines.append(
+        '<Annotation Name="i" Type="Polygon" PartOfGroup="Ignore*">\n<Coordinates>'
+        f"{corners}</Coordinates></Annotation>\n"
+    )
+    text = f"<ASAP_Annotations><Annotations>\n{''.join(lines)}</Annotations>"
+    file = _file(root, f"annotations/{image_id}.xml")
+    file.write_text(f'<?xml version="1.0"?>\n{text}\n</ASAP_Annotations>')
+
+
+def _aperio(root: Path, image_id: str) -> None:
+    _image(root, f"{image_id}.tif")
+    layers = []
+    for i, (x, y) in enumerate(CELLS_XY):
+        places = [(x, y), (x + 4, y), (x + 4, y + 3.5)]
+        corners = "".join(f'<Vertex X="{a}" Y="{b}" Z="0"/>\n' for a, b in places)
+        layers.append(
+            f'<Annotation Id="{i}" Name="" LineColor="{255 << 8 * (i % 2)}"><Regions>'
+            f'\n<Region Id="1" Type="{i % 2}" NegativeROA="0"><Vertices>{corners}'
+            "</Vertices></Region></Regions></Annotation>\n"
+        )
+    text = f'<Annotations MicronsPerPixel="0.5">\n{"".join(layers)}</Annotations>'
+    _file(root, f"{image_id}.xml").write_text(text)
+
+
 def _coco(root: Path, image_id: str) -> None:
     _image(root, f"images/{image_id}.png")
     file = _file(root, "annotations/instances.json")
@@ -276,6 +312,8 @@ _WRITERS: dict[str, Callable[[Path, str], None]] = {
     "dot_maps": _dot_maps,
     "qupath": _qupath,
     "cvat": _cvat,
+    "asap": _asap,
+    "aperio": _aperio,
     "grand_challenge": _grand_challenge,
     "ocelot": _ocelot,
     "yolo": _yolo,

@@ -9,14 +9,12 @@ from etils.epath import Path
 from cellrec_jax.data.text import decode_head
 from cellrec_jax.errors import DataError
 
-_TABLES = "export a table x,y,class (px of the image) for each image into labels/"
 _BOXES = "export it as COCO or Pascal VOC"
 ADVICE: dict[str, str] = {
     "QuPath project": "export its annotations, File > Export objects as GeoJSON",
     "LabelMe": _BOXES,
     "VGG Image Annotator": _BOXES,
-    "ASAP": _TABLES,
-    "Aperio ImageScope": _TABLES,
+    "NDP.view": "its places are on a slide; import them into QuPath, export GeoJSON",
     "Fiji Cell Counter": "save its measurements as CSV, a table x,y,class an image",
     "Cellpose": "save its masks as label images, as images/NAME.* and labels/NAME.png",
 }
@@ -26,6 +24,8 @@ READ_AS: dict[str, str] = {
     "CVAT": "cvat",
     "Label Studio": "label_studio",
     "YOLO": "yolo",
+    "ASAP": "asap",
+    "Aperio ImageScope": "aperio",
     "OCELOT": "ocelot",
     "grand-challenge": "grand_challenge",
 }
@@ -38,6 +38,8 @@ _WORDS = {
 }
 _ENDINGS = {
     ".qpproj": "QuPath project",
+    ".ndpa": "NDP.view",
+    ".annotations": "Aperio ImageScope",
     ".geojson": "GeoJSON",
     ".geojson.gz": "GeoJSON",
     "_seg.npy": "Cellpose",

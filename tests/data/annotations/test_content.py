@@ -25,7 +25,7 @@ def _area(*box: float, name: str = "a", is_cell: bool = False) -> Shape:
 
 def test_areas_that_hold_three_cells_are_none() -> None:
     points = [Shape("b", point(y, y)) for y in (2.5, 4.5, 6.5)]
-    tissue, cell = _area(0, 0, 9, 9), _area(4, 4, 5, 5)
+    tissue, cell = _area(0, 0, 10, 10), _area(4, 4, 5, 6)
     read = collect([tissue, *points[:2], cell])
     assert len(read.names) == 3
     assert read.notes == {AREAS: 1}

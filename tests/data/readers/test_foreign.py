@@ -22,14 +22,15 @@ READ = [
     ("cvat", "Annotations/a.xml", CVAT),
     ("label_studio", "images/a.json", TASKS),
     ("yolo", "text/a.txt", BOX),
+    ("asap", "other/a.xml", ASAP),
+    ("aperio", "other/a.xml", APERIO),
     ("grand_challenge", "other/a.json", '{"type": "Multiple points"}'),
 ]
 KINDS = [
     ("QuPath project", "project.qpproj", "{}"),
     ("LabelMe", "images/a.json", '{"version": "5", "shapes": [], "imagePath": "a"}'),
     ("VGG Image Annotator", "via.json", '{"a": {"filename": "a", "regions": []}}'),
-    ("ASAP", "images/a.xml", ASAP),
-    ("Aperio ImageScope", "Annotations/a.xml", APERIO),
+    ("NDP.view", "images/a.ndpi.ndpa", "<annotations/>"),
     ("Fiji Cell Counter", "images/a.xml", COUNTER),
     ("Cellpose", "images/a_seg.npy", ""),
     ("Cellpose", "images/a_cp_masks.png", ""),
@@ -64,8 +65,8 @@ def test_what_is_read_elsewhere(
 @pytest.mark.parametrize(
     ("format_name", "name", "text"),
     [
-        ("voc", "images/a.xml", ASAP),
-        ("voc", "Annotations/a.xml", APERIO),
+        ("voc", "images/a.xml", COUNTER),
+        ("voc", "Annotations/a.xml", COUNTER),
         ("json_points", "json/a.json", '{"shapes": []}'),
     ],
 )
@@ -89,7 +90,7 @@ def test_a_project_beside_a_known_layout_is_no_fault(tmp_path: Path) -> None:
     assert open_source(tmp_path).format == "csv_points"
 
 
-@pytest.mark.parametrize("word", ["LabelMe", "asap"])
+@pytest.mark.parametrize("word", ["LabelMe", "Cellpose"])
 def test_formats_asked_for_by_name(word: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="is not read") as error:
         open_source(tmp_path, word)

@@ -95,5 +95,5 @@ def test_ocelot_as_it_is_scored(tmp_path: Path) -> None:
     _write(tmp_path, "cells.json", _points((7, 3, 3), name="image_0"))
     assert open_source(tmp_path).class_names == ("3",)
     _write(tmp_path, "cells.json", _points((7, 3, 3), name="image_2"))
-    with pytest.raises(DataError, match="of 3 images or more, .* has 2"):
+    with pytest.raises(DataError, match="is of 3 images or more"):
         open_source(tmp_path)

@@ -94,6 +94,15 @@ _LAYOUTS = {
     "grand_challenge": [
         ["images/1.png", "json/points.json", "images/points.png"],
     ],
+    "asap": [
+        ["images/1.png", "annotations/asap.xml", "images/asap.png"],
+        ["asap.png", "asap.xml"],
+    ],
+    "aperio": [
+        ["images/aperio.tif", "annotations/aperio.xml"],
+        ["aperio.tif", "aperio.annotations"],
+        ["train/images/aperio.tif", "train/xml/aperio.xml"],
+    ],
     "dot_maps": [
         ["source/1.png", "annotations/1.png"],
         ["images/1.png", "dots/1.png"],
@@ -104,6 +113,8 @@ _CONTENTS["project-1-at-2024.json"] = b'[{"annotations": [{"completed_by": 1}]}]
 _CONTENTS["1.txt"] = b"0 0.5 0.5 0.1 0.1"
 _CONTENTS["cells.json"] = b'{"points": [{"name": "image_0"}]}'
 _CONTENTS["points.json"] = b'{"type": "Multiple points", "points": []}'
+_CONTENTS["asap.xml"] = b"<ASAP_Annotations/>"
+_CONTENTS["aperio.xml"] = b"<Annotations/>"
 _CASES = [(name, files) for name, layouts in _LAYOUTS.items() for files in layouts]
 
 

@@ -1,0 +1,33 @@
+"""Aperio ImageScope: XML an image, as of MoNuSeg; and HALO's `.annotations`.
+
+Files lie beside the images or in `annotations/`, `xml/` or `labels/`. Regions are
+cells, the name of their layer is the class; layers "Ignore*" and "Region*" are areas to
+leave out, and those that were looked at.
+"""
+
+from etils.epath import Path
+
+from cellrec_jax.data.annotations import aperio
+from cellrec_jax.data.readers import pairs
+from cellrec_jax.data.readers.annotated import annotated_source
+from cellrec_jax.data.record import Source
+
+NAME = "aperio"
+_ENDINGS = ((".xml",), (".annotations",))
+
+
+def matches(root: Path) -> bool:
+    """Whether an image has XML of ImageScope of its name."""
+    return pairs.matches(root, _ENDINGS, "Aperio ImageScope")
+
+
+def open_source(root: Path) -> Source:
+    """Opens images with XML of ImageScope; all files are read once, for classes."""
+    found = pairs.find(root, _ENDINGS)
+    return annotated_source(
+        NAME,
+        root,
+        found.images,
+        found.files_of,
+        lambda image_id: aperio.parse(found.annotations[image_id]),
+    )

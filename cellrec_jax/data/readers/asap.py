@@ -1,0 +1,32 @@
+"""ASAP: XML an image, beside it or in `annotations/`, `xml/` or `labels/`.
+
+Dots and areas are cells, their group is the class; groups "Ignore*" and "Region*" are
+areas to leave out, and those that were looked at.
+"""
+
+from etils.epath import Path
+
+from cellrec_jax.data.annotations import asap
+from cellrec_jax.data.readers import pairs
+from cellrec_jax.data.readers.annotated import annotated_source
+from cellrec_jax.data.record import Source
+
+NAME = "asap"
+_ENDINGS = ((".xml",),)
+
+
+def matches(root: Path) -> bool:
+    """Whether an image has XML of ASAP of its name."""
+    return pairs.matches(root, _ENDINGS, "ASAP")
+
+
+def open_source(root: Path) -> Source:
+    """Opens images with XML of ASAP; all files are read once, for classes."""
+    found = pairs.find(root, _ENDINGS)
+    return annotated_source(
+        NAME,
+        root,
+        found.images,
+        found.files_of,
+        lambda image_id: asap.parse(found.annotations[image_id]),
+    )
