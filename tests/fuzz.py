@@ -289,6 +289,14 @@ def _label_images(root: Path, image_id: str) -> None:
     Image.fromarray(_ids() < 3).save(_file(root, f"annotated/{image_id}.png"))
 
 
+def _cellpose(root: Path, image_id: str) -> None:
+    _image(root, f"{image_id}.png")
+    if image_id == "1":
+        np.save(_file(root, f"{image_id}_cp_masks.npy"), _ids().astype(np.int32))
+    else:
+        tifffile.imwrite(_file(root, f"{image_id}_cp_masks.tif"), _ids())
+
+
 def _mitos(root: Path, image_id: str) -> None:
     _image(root, f"A03/frames/x40/A03_0{image_id}.tif")
     lines = [f"{x},{y},{x / 40}\n" for x, y in CELLS_XY]
@@ -322,6 +330,7 @@ _WRITERS: dict[str, Callable[[Path, str], None]] = {
     "voc": _voc,
     "instance_masks": _instance_masks,
     "label_images": _label_images,
+    "cellpose": _cellpose,
     "mitos": _mitos,
     "cell_tracking": _cell_tracking,
 }
@@ -489,7 +498,7 @@ def _change_files(root: Path, file: Path, rng: random.Random) -> None:
 
 def check(root: Path, name: str) -> str:
     """Reads a set as `auto` and by its format; "read" or "refused", or fails."""
-    forced = "csv_points" if name == "csv_boxes" else name
+    forced = {"csv_boxes": "csv_points", "cellpose": "label_images"}.get(name, name)
     outcome = "refused"
     for format_name in ("auto", forced):
         try:

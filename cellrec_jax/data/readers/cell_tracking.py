@@ -17,7 +17,8 @@ from cellrec_jax import geometry
 from cellrec_jax.data.pixels import tiff
 from cellrec_jax.data.pixels.files import list_files
 from cellrec_jax.data.readers.folder import folder_source
-from cellrec_jax.data.readers.label_images import load_ids, read_instances
+from cellrec_jax.data.readers.label_files import load_ids
+from cellrec_jax.data.readers.label_images import read_instances
 from cellrec_jax.data.record import Record, Source
 from cellrec_jax.errors import DataError
 

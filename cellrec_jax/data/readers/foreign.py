@@ -16,7 +16,7 @@ ADVICE: dict[str, str] = {
     "VGG Image Annotator": _BOXES,
     "NDP.view": "its places are on a slide; import them into QuPath, export GeoJSON",
     "Fiji Cell Counter": "save its measurements as CSV, a table x,y,class an image",
-    "Cellpose": "save its masks as label images, as images/NAME.* and labels/NAME.png",
+    "Cellpose": "it is a pickle; save its masks as PNG or TIFF, NAME_cp_masks.png",
 }
 """Kind that is not read -> what to do, in half a sentence."""
 READ_AS: dict[str, str] = {
@@ -43,9 +43,6 @@ _ENDINGS = {
     ".geojson": "GeoJSON",
     ".geojson.gz": "GeoJSON",
     "_seg.npy": "Cellpose",
-    "_cp_masks.png": "Cellpose",
-    "_cp_masks.tif": "Cellpose",
-    "_cp_masks.tiff": "Cellpose",
 }
 _ROOT_TAGS = {
     "ASAP_Annotations": "ASAP",

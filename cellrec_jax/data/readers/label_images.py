@@ -1,21 +1,21 @@
-"""Label images: every pixel holds the id of its cell, 0 is background.
+"""Label images: every pixel holds the id of its cell, 0 is background, -1 ignored.
 
-`images/` with `labels/` or `masks/`, same names (also in splits); or `.../setK/raw.tif`
-with `.../setK/instances_ids.png` (Usiigaci).
+`images/` with `labels/` or `masks/`, same names (also in splits), as StarDist has them;
+`NAME.tif` with `NAME_cp_masks.tif` beside it, or `NAME_img.png` with `NAME_masks.png`
+(Cellpose); or `.../setK/raw.tif` with `.../setK/instances_ids.png` (Usiigaci).
 """
 
 from collections import Counter
+from collections.abc import Container
 
 from etils.epath import Path
 import numpy as np
-from PIL import Image
 
-from cellrec_jax.data.pixels import tiff
 from cellrec_jax.data.pixels.files import IMAGE_ENDINGS
-from cellrec_jax.data.readers import frames, instance_masks, label_checks
+from cellrec_jax.data.readers import instance_masks, label_checks, label_files
 from cellrec_jax.data.readers.folder import folder_source
 from cellrec_jax.data.readers.instances import Instances, instances_from_ids
-from cellrec_jax.data.readers.layout import check_pairs, index_files
+from cellrec_jax.data.readers.layout import check_pairs, has_pair, index_files
 from cellrec_jax.data.record import Record, Source
 from cellrec_jax.errors import DataError
 
@@ -24,9 +24,11 @@ CLASS_NAMES = ("cell",)
 SEVERAL_PARTS = "ids in several parts, point in the largest"
 
 _LABEL_FOLDERS = ("labels", "masks")
-_LABEL_ENDINGS = (".png", ".tif", ".tiff", ".bmp")
 _LOSSY_ENDINGS = (".jpg", ".jpeg")
 _USIIGACI = ("raw.tif", "instances_ids.png")
+_MASKS = ("_cp_masks", "_masks")
+_NO_IMAGES = (*_MASKS, "_flows", "_cp_output", "_outlines", ".overlay")
+_IMAGE = "_img"
 
 
 def matches(root: Path) -> bool:
@@ -40,7 +42,7 @@ def matches(root: Path) -> bool:
 
 
 def open_source(root: Path) -> Source:
-    """Opens a set of label images of 1, 8, 16 or 32 bits (PNG, TIFF).
+    """Opens a set of label images of 1, 8, 16 or 32 bits (PNG, TIFF, NumPy).
 
     Ids in several parts are counted and keep all their pixels in the masks.
     """
@@ -54,9 +56,20 @@ def open_source(root: Path) -> Source:
     label_checks.refuse_lossy(labels.values(), _LOSSY_ENDINGS, "ids")
 
     def read(image_id: str, image: np.ndarray, repairs: Counter[str]) -> Record:
-        found = read_instances(labels[image_id], image.shape[:2], repairs)
+        file, size_hw = labels[image_id], image.shape[:2]
+        ids = np.array(label_files.load_ids(file, size_hw, may_ignore=True))
+        ignore = ids < 0
+        ids[ignore] = 0
+        found = _instances(ids, file, repairs)
         class_ids = np.zeros(len(found.points_yx), np.int32)
-        return Record(image_id, image, found.points_yx, class_ids, masks=found.masks)
+        return Record(
+            image_id,
+            image,
+            found.points_yx,
+            class_ids,
+            masks=found.masks,
+            ignore=ignore if ignore.any() else None,
+        )
 
     return folder_source(
         NAME,
@@ -65,16 +78,21 @@ def open_source(root: Path) -> Source:
         lambda image_id: [labels[image_id]],
         read,
         root,
-        stated=lambda image_id: frames.of_mask(labels[image_id], images[image_id]),
+        stated=lambda image_id: label_files.stated(labels[image_id], images[image_id]),
     )
 
 
 def _find_files(root: Path) -> tuple[dict[str, Path], dict[str, Path]]:
     """Image id -> image file, and image id -> label image."""
-    for endings in (_LABEL_ENDINGS, _LOSSY_ENDINGS):
+    for endings in (label_files.ENDINGS, _LOSSY_ENDINGS):
         for folder in _LABEL_FOLDERS:
             if labels := index_files(root, folder, endings):
-                return index_files(root, "images", IMAGE_ENDINGS), labels
+                images = index_files(root, "images", IMAGE_ENDINGS)
+                return images, {_named(k, images): f for k, f in labels.items()}
+    for folder in ("images", ""):
+        images, labels = _beside(root, folder)
+        if has_pair(images, labels):
+            return images, labels
     images, labels = (
         {
             file.parent.relative_to(root).as_posix(): file
@@ -86,11 +104,39 @@ def _find_files(root: Path) -> tuple[dict[str, Path], dict[str, Path]]:
     return images, labels
 
 
+def _named(key: str, images: Container[str]) -> str:
+    """The image of a label image, which may be called as Cellpose does."""
+    names = (key, *(key.removesuffix(ending) for ending in _MASKS))
+    return next((name for name in names if name in images), key)
+
+
+def _beside(root: Path, folder: str) -> tuple[dict[str, Path], dict[str, Path]]:
+    """Images of a folder, and the masks that Cellpose puts beside them."""
+    found = index_files(root, folder, label_files.ENDINGS)
+    for ending in _MASKS:
+        labels = {
+            key.removesuffix(ending): file
+            for key, file in found.items()
+            if key.endswith(ending)
+        }
+        if labels:
+            break
+    images = {
+        key if key in labels else key.removesuffix(_IMAGE): file
+        for key, file in index_files(root, folder, IMAGE_ENDINGS).items()
+        if not key.endswith(_NO_IMAGES)
+    }
+    return images, labels
+
+
 def read_instances(
     file: Path, size_hw: tuple[int, ...], repairs: Counter[str]
 ) -> Instances:
     """Reads a label image's cells; what marks no single cells is a `DataError` too."""
-    ids = load_ids(file, size_hw)
+    return _instances(label_files.load_ids(file, size_hw), file, repairs)
+
+
+def _instances(ids: np.ndarray, file: Path, repairs: Counter[str]) -> Instances:
     label_checks.check_values(ids, file)
     found = instances_from_ids(ids)
     label_checks.check_mask(ids, found.parts, file)
@@ -98,43 +144,3 @@ def read_instances(
     if (found.parts > 1).any():
         repairs[SEVERAL_PARTS] += int((found.parts > 1).sum())
     return found
-
-
-def load_ids(file: Path, size_hw: tuple[int, ...]) -> np.ndarray:
-    """Ids [H, W] >= 0 as stored; a `DataError` for other files or another size."""
-    try:
-        if file.suffix.lower() in (".tif", ".tiff"):
-            ids = _load_tiff(file)
-            tiff.check_one_plane(file)
-        else:
-            with file.open("rb") as stream, Image.open(stream) as image:
-                ids = np.asarray(image)
-    except DataError:
-        raise
-    # Decoders raise every kind of error on damaged files.
-    except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise DataError(f"cannot read {file}: {reason}; export it again") from error
-    if ids.ndim != 2 or ids.dtype.kind not in "uib":
-        raise DataError(
-            f"{file} is no label image (shape {ids.shape}, {ids.dtype}): save one grey "
-            "channel of whole numbers"
-        )
-    if ids.min(initial=0) < 0:
-        raise DataError(f"{file} has negative ids: number the cells from 1")
-    if ids.shape != tuple(size_hw):
-        raise DataError(
-            f"{file} is {ids.shape[0]} x {ids.shape[1]} px but its image is "
-            f"{size_hw[0]} x {size_hw[1]}: export it again"
-        )
-    return ids
-
-
-def _load_tiff(file: Path) -> np.ndarray:
-    with tiff.opened(file) as opened:
-        page = opened.pages.first
-        # tifffile takes what lies behind the end of a truncated file for zeros.
-        ends = np.add(page.dataoffsets, page.databytecounts)
-        if ends.max() > opened.filehandle.size:
-            raise ValueError("the file is truncated")
-        return np.squeeze(page.asarray())

@@ -33,7 +33,6 @@ KINDS = [
     ("NDP.view", "images/a.ndpi.ndpa", "<annotations/>"),
     ("Fiji Cell Counter", "images/a.xml", COUNTER),
     ("Cellpose", "images/a_seg.npy", ""),
-    ("Cellpose", "images/a_cp_masks.png", ""),
 ]
 
 

@@ -154,3 +154,65 @@ def test_sizes_differ(tmp_path: Path) -> None:
     tifffile.imwrite(file, _IDS.T.astype(np.uint8))
     with pytest.raises(DataError, match=r"1\.tif is 6 x 4 px but its image is 4 x 6"):
         label_images.open_source(tmp_path).load("1")
+
+
+@pytest.mark.parametrize(
+    ("image", "labels"),
+    [
+        ("images/a.png", "labels/a.npy"),
+        ("images/a.png", "masks/a.npy"),
+        ("images/a.png", "masks/a_cp_masks.png"),
+        ("a.png", "a_cp_masks.png"),
+        ("a.png", "a_cp_masks.tif"),
+        ("a.png", "a_cp_masks.npy"),
+        ("images/a_img.png", "images/a_masks.png"),
+        ("a_img.png", "a_masks.tif"),
+    ],
+)
+def test_arrays_and_what_cellpose_writes(
+    image: str, labels: str, tmp_path: Path
+) -> None:
+    for name in (image, labels):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (6, 4)).save(tmp_path / image)
+    file, ids = tmp_path / labels, _IDS.astype(np.uint16)
+    if file.suffix == ".npy":
+        np.save(file, ids)
+    elif file.suffix == ".tif":
+        tifffile.imwrite(file, ids)
+    else:
+        Image.fromarray(ids).save(file)
+    if file.parent == (tmp_path / image).parent:
+        Image.new("RGB", (6, 4)).save(file.with_name("a_cp_flows.png"))
+    assert label_images.matches(tmp_path)
+    source = label_images.open_source(tmp_path)
+    assert source.image_ids == ("a",)
+    np.testing.assert_allclose(source.load("a").points_yx, [[3, 0.5], [1, 2]])
+    assert source.files("a") == (tmp_path / image, file)
+
+
+def test_masks_of_one_bit_are_refused(tmp_path: Path) -> None:
+    _write(tmp_path, (_IDS > 0), "png")
+    with pytest.raises(DataError, match="a mask of 0 and 1"):
+        label_images.open_source(tmp_path).load("1")
+
+
+@pytest.mark.parametrize("ending", ["tif", "npy"])
+def test_minus_one_is_ignored(ending: str, tmp_path: Path) -> None:
+    ids = _IDS.astype(np.int32)
+    ids[0, 4:] = -1
+    file = _write(tmp_path, ids)
+    if ending == "npy":
+        np.save(file.with_suffix(".npy"), ids)
+        file.unlink()
+    record = label_images.open_source(tmp_path).load("1")
+    np.testing.assert_allclose(record.points_yx, [[3, 0.5], [1, 2]])
+    assert np.argwhere(record.ignore).tolist() == [[0, 4], [0, 5]]
+
+
+def test_pickles_are_never_opened(tmp_path: Path) -> None:
+    file = _write(tmp_path, _IDS.astype(np.uint8))
+    file.unlink()
+    np.save(file.with_suffix(".npy"), np.array([{"masks": _IDS}], dtype=object))
+    with pytest.raises(DataError, match="allow_pickle=False"):
+        label_images.open_source(tmp_path).load("1")

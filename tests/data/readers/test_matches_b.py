@@ -40,6 +40,10 @@ _LAYOUTS = {
         ["train/images/1.png", "train/masks/1.png"],
         ["train/set1/raw.tif", "train/set1/instances_ids.png"],
         ["set1/raw.tif", "set1/instances_ids.png"],
+        ["1.tif", "1_cp_masks.tif", "1_cp_outlines.txt", "1_seg.npy"],
+        ["images/1.png", "images/1_cp_masks.png"],
+        ["train/images/000_img.png", "train/images/000_masks.png"],
+        ["images/1.png", "labels/1.npy"],
     ],
     "mitos": [
         ["H03/frames/x40/H03_00Aa.tiff", "H03/mitosis/H03_00Aa_mitosis.csv"],
