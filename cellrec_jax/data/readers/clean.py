@@ -1,7 +1,7 @@
 """Makes every record that leaves a reader valid, and counts what it repaired."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import dataclasses
 
 import numpy as np
@@ -18,6 +18,9 @@ BOXES_DEGENERATE = "boxes without area dropped"
 BOXES_INVERTED = "inverted boxes put right"
 BOXES_CLIPPED = "boxes clipped to the image"
 
+_Note = Callable[[str, np.ndarray], None]
+"""Told what was done to which cells, bool [N]."""
+
 
 def clean(
     record: Record, repairs: Counter[str], class_names: Sequence[str] | None = None
@@ -26,26 +29,40 @@ def clean(
 
     Dropped: points that are NaN or outside [0, H) x [0, W), exact duplicates (not with
     masks), boxes that are NaN or without area inside the image. Inverted boxes are
-    swapped, others clipped. Adds description -> count to `repairs`. A label that is no
-    id of `class_names` (None: that is negative) is a `DataError`.
+    swapped, others clipped. Adds description -> count to `repairs`, and the places to
+    `Record.repaired`. A label that is no id of `class_names` (None: that is negative)
+    is a `DataError`.
     """
     labels = np.asarray(record.labels, np.int32).reshape(-1)
     _check_labels(record.image_id, labels, class_names)
     size_hw = record.image.shape[:2]
     points_yx = np.asarray(record.points_yx, np.float32).reshape(-1, 2)
-    keep = _usable_points(points_yx, size_hw, repairs)
     boxes_yxyx = record.boxes_yxyx
+    outlines = np.tile(points_yx, 2)
     if boxes_yxyx is not None:
-        boxes_yxyx = np.asarray(boxes_yxyx, np.float32).reshape(-1, 4)
-        boxes_yxyx, keep = _mend_boxes(boxes_yxyx, size_hw, keep, repairs)
+        outlines = boxes_yxyx = np.asarray(boxes_yxyx, np.float32).reshape(-1, 4)
+    places = dict(record.repaired)
+
+    def note(description: str, cells: np.ndarray) -> None:
+        if cells.any():  # no entries of 0: what is listed was repaired
+            repairs[description] += int(cells.sum())
+            places[description] = outlines[cells]
+
+    keep = _usable_points(points_yx, size_hw, note)
+    if boxes_yxyx is not None:
+        boxes_yxyx, keep = _mend_boxes(boxes_yxyx, size_hw, keep, note)
     if record.masks is None:
         columns = [points_yx, labels[:, None]]
         columns += [] if boxes_yxyx is None else [boxes_yxyx]
         first = _first_of_equal(np.concatenate(columns, axis=1), keep)
-        _count(repairs, POINTS_DUPLICATE, keep & ~first)
+        note(POINTS_DUPLICATE, keep & ~first)
         keep = first
     cleaned = dataclasses.replace(
-        record, points_yx=points_yx, labels=labels, boxes_yxyx=boxes_yxyx
+        record,
+        points_yx=points_yx,
+        labels=labels,
+        boxes_yxyx=boxes_yxyx,
+        repaired=places,
     )
     return transforms.select_cells(cleaned, keep)
 
@@ -83,14 +100,14 @@ def _check_labels(
 
 
 def _usable_points(
-    points_yx: np.ndarray, size_hw: tuple[int, ...], repairs: Counter[str]
+    points_yx: np.ndarray, size_hw: tuple[int, ...], note: _Note
 ) -> np.ndarray:
     """Marks the points that are numbers and inside the image, bool [N]."""
     finite = np.isfinite(points_yx).all(-1)
     # Comparisons with NaN are False, so this needs no second look at `finite`.
     inside: np.ndarray = geometry.inside(points_yx, size_hw)
-    _count(repairs, POINTS_NAN, ~finite)
-    _count(repairs, POINTS_OUTSIDE, finite & ~inside)
+    note(POINTS_NAN, ~finite)
+    note(POINTS_OUTSIDE, finite & ~inside)
     return inside
 
 
@@ -98,7 +115,7 @@ def _mend_boxes(
     boxes_yxyx: np.ndarray,
     size_hw: tuple[int, ...],
     keep: np.ndarray,
-    repairs: Counter[str],
+    note: _Note,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Swaps and clips boxes [N, 4] of `keep`; `keep` comes back without empty ones."""
     finite = np.isfinite(boxes_yxyx).all(-1)
@@ -108,15 +125,10 @@ def _mend_boxes(
     mended = np.concatenate([np.clip(low, 0, limit), np.clip(high, 0, limit)], axis=1)
     has_area = finite & (mended[:, 2:] > mended[:, :2]).all(-1)
     used = keep & has_area
-    _count(repairs, BOXES_DEGENERATE, keep & ~has_area)
-    _count(repairs, BOXES_INVERTED, used & (first > last).any(-1))
-    _count(repairs, BOXES_CLIPPED, used & ((low < 0) | (high > limit)).any(-1))
+    note(BOXES_DEGENERATE, keep & ~has_area)
+    note(BOXES_INVERTED, used & (first > last).any(-1))
+    note(BOXES_CLIPPED, used & ((low < 0) | (high > limit)).any(-1))
     return mended, used
-
-
-def _count(repairs: Counter[str], description: str, cells: np.ndarray) -> None:
-    if cells.any():  # no entries of 0: what is listed was repaired
-        repairs[description] += int(cells.sum())
 
 
 def _first_of_equal(rows: np.ndarray, candidates: np.ndarray) -> np.ndarray:

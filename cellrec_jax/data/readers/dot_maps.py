@@ -57,20 +57,22 @@ def open_source(root: Path) -> Source:
                 f"{path} is {dots.shape[0]} x {dots.shape[1]} px but its image is "
                 f"{image.shape[0]} x {image.shape[1]}: export it at the image's size"
             )
-        points_yx, num_merged = find_dots(dots, path)
-        if num_merged:
-            repairs[MERGED_DOTS] += num_merged
+        points_yx, merged = find_dots(dots, path)
+        places = {}
+        if merged.any():
+            repairs[MERGED_DOTS] += int(merged.sum())
+            places[MERGED_DOTS] = np.tile(points_yx[merged], 2)
             _check_values(path)
         labels = np.zeros(len(points_yx), np.int32)
-        return Record(image_id, image, points_yx, labels)
+        return Record(image_id, image, points_yx, labels, repaired=places)
 
     return folder_source(
         NAME, CLASS_NAMES, pairs.images, pairs.files_of, read, root, stated=stated
     )
 
 
-def find_dots(dots: np.ndarray, path: Path) -> tuple[np.ndarray, int]:
-    """Centroids f32 [N, 2] of dots in bool [H, W]; how many exceed a pixel, or fail."""
+def find_dots(dots: np.ndarray, path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Centroids f32 [N, 2] of dots in bool [H, W]; which exceed a pixel, bool [N]."""
     parts, count = ndimage.label(dots, structure=np.ones((3, 3)))
     rows, columns = np.nonzero(parts)
     ids = parts[rows, columns] - 1
@@ -83,7 +85,7 @@ def find_dots(dots: np.ndarray, path: Path) -> tuple[np.ndarray, int]:
     sums = [np.bincount(ids, axis, minlength=count) for axis in (rows, columns)]
     centers_yx = np.stack(sums, 1) / np.maximum(areas, 1)[:, None]
     points_yx = geometry.pixel_to_point(centers_yx).astype(np.float32)
-    return points_yx, int((areas > 1).sum())
+    return points_yx, areas > 1
 
 
 def _check_values(path: Path) -> None:

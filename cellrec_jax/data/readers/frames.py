@@ -62,6 +62,10 @@ def turned_record(record: Record, turn: int, image: np.ndarray) -> Record:
         plane if plane is None else orientation.turn(plane, turn)
         for plane in (record.masks, record.annotated, record.ignore)
     )
+    repaired = {
+        what: orientation.turn_boxes(places, stored_hw, turn)
+        for what, places in record.repaired.items()
+    }
     return dataclasses.replace(
         record,
         image=image,
@@ -70,6 +74,7 @@ def turned_record(record: Record, turn: int, image: np.ndarray) -> Record:
         masks=masks,
         annotated=annotated,
         ignore=ignore,
+        repaired=repaired,
     )
 
 

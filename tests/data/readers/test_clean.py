@@ -92,6 +92,24 @@ def test_boxes_are_mended_or_dropped(
     assert len(record.points_yx) == len(record.labels) == len(record.boxes_yxyx)
 
 
+def test_places_are_those_of_the_file() -> None:
+    boxes_yxyx = np.array([(0, 0, 4, 4), (6, 9, 2, 3), (-2, 3, 6, 35), (2, 3, 2, 9)])
+    points_yx = [(2, 2), (4, 6), (2, 19), (25, 6)]
+    known = {"read": np.zeros((1, 4), np.float32)}
+    record = _record(points_yx, boxes_yxyx=boxes_yxyx, repaired=known)
+    found = {k: v.tolist() for k, v in clean(record, Counter()).repaired.items()}
+    assert found == {
+        "read": [[0, 0, 0, 0]],
+        cleaning.BOXES_INVERTED: [[6, 9, 2, 3]],
+        cleaning.BOXES_CLIPPED: [[-2, 3, 6, 35]],
+        cleaning.POINTS_OUTSIDE: [[2, 3, 2, 9]],
+    }
+    assert list(known) == ["read"]  # the input is left alone
+    points = clean(_record([(3.5, 4.5), (3.5, 4.5), (8, 99)]), Counter()).repaired
+    assert points[cleaning.POINTS_DUPLICATE].tolist() == [[3.5, 4.5, 3.5, 4.5]]
+    assert points[cleaning.POINTS_OUTSIDE].tolist() == [[8, 99, 8, 99]]
+
+
 def test_concentric_boxes_are_two_cells() -> None:
     boxes_yxyx = np.array([(2, 2, 6, 8), (3, 4, 5, 6), (2, 2, 6, 8)])
     record = clean(_record([(4, 5)] * 3, boxes_yxyx=boxes_yxyx), Counter())

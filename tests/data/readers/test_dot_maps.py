@@ -46,8 +46,11 @@ def test_connected_pixels_are_one_dot(tmp_path: Path) -> None:
     dots = _dots((2, 5), (3, 6), (9, 1), (9, 2), (10, 1), (10, 2), (15, 3), (15, 5))
     _write(tmp_path, "dots", "a", dots)
     source = dot_maps.open_source(tmp_path)
-    points_yx = source.load("a").points_yx.tolist()
+    record = source.load("a")
+    points_yx = record.points_yx.tolist()
     assert points_yx == [[3.0, 6.0], [10.0, 2.0], [15.5, 3.5], [15.5, 5.5]]
+    places = record.repaired[dot_maps.MERGED_DOTS].tolist()
+    assert places == [[3.0, 6.0, 3.0, 6.0], [10.0, 2.0, 10.0, 2.0]]
     assert source.repairs == {dot_maps.MERGED_DOTS: 2}
 
 
@@ -62,7 +65,7 @@ def test_isolated_dots_are_all_found(cells_yx: set[tuple[int, int]]) -> None:
     pixels_yx = sorted((2 * y, 2 * x) for y, x in cells_yx)  # no two touch
     points_yx, merged = dot_maps.find_dots(_dots(*pixels_yx) > 0, Path("a"))
     assert sorted(points_yx.tolist()) == [[y + 0.5, x + 0.5] for y, x in pixels_yx]
-    assert merged == 0
+    assert not merged.any()
 
 
 def test_masks_are_refused(tmp_path: Path) -> None:

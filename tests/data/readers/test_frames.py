@@ -151,12 +151,14 @@ def test_all_parts_of_a_record_turn_as_pixels_do(turn: int) -> None:
         masks,
         flags,
         ~flags,
+        repaired={"dropped": np.array([[1.5, 5.5, 1.5, 5.5]], np.float32)},
     )
     turned = frames.turned_record(record, turn, image)
     (pixel,) = np.argwhere(image[..., 0])
     np.testing.assert_array_equal(turned.points_yx[0], pixel + 0.5)
     np.testing.assert_array_equal(turned.boxes_yxyx[0], [*pixel, *(pixel + 1)])
     assert turned.masks[tuple(pixel)] == 1
+    np.testing.assert_array_equal(turned.repaired["dropped"][0, :2], pixel + 0.5)
     np.testing.assert_array_equal(turned.annotated, orientation.turn(flags, turn))
     np.testing.assert_array_equal(turned.ignore, ~turned.annotated)
     # The corner stays inside the picture.
