@@ -206,13 +206,24 @@ def split_ids(source: Source, config: DataConfig, seed: int, count: Count) -> Ch
         first = config.synthetic_train
         second = first + config.synthetic_val
         return [ids[:first], ids[first:second], ids[second:]], ()
+    own = own_splits(source, config)
+    return _random(source, config, seed) if own is None else _own(source, config, *own)
+
+
+def own_splits(
+    source: Source, config: DataConfig
+) -> tuple[Mapping[str, Ids], str] | None:
+    """The splits a set has of itself, and where it says so; None where it has none.
+
+    "train", "val" and "test" -> ids; see `split_ids`.
+    """
     for own, where in (
         (_by_list(source, config), "ImageSets/Main"),
         (_by_folder(source), "its folders"),
     ):
         if own["train"] and (own["val"] or own["test"]):
-            return _own(source, config, own, where)
-    return _random(source, config, seed)
+            return own, where
+    return None
 
 
 def _by_folder(source: Source) -> dict[str, Ids]:

@@ -170,13 +170,18 @@ def claim(
 
 def refuse_training_images(workdir: epath.Path, image_ids: Sequence[str]) -> None:
     """Raises a ConfigError if a run was trained on an image that it is to report on."""
-    shared = sorted(set(_stored_splits(workdir).get("train", ())) & set(image_ids))
+    shared = sorted(trained_on(workdir) & set(image_ids))
     if shared:
         raise errors.ConfigError(
             f"{workdir / 'splits.json'}: {len(shared)} of these images trained this "
             f"run ({', '.join(shared[:_NUM_SHOWN])}); name others by "
             "--config.data.test_ids"
         )
+
+
+def trained_on(workdir: epath.Path) -> frozenset[str]:
+    """Ids of the images that trained a run; none where that is not known."""
+    return frozenset(_stored_splits(workdir).get("train", ()))
 
 
 def is_finished(

@@ -127,6 +127,11 @@ def test_the_folders_own_splits_are_taken():
     source = Source("any", ("cell",), ids, lambda _: None)
     split, notes = splits.split_ids(source, DataConfig(root="x"), 0, dict)
     assert split == [("train/1", "train/2"), ("validation/1",), ("test/1",)]
+    own, where = splits.own_splits(source, DataConfig(root="x"))
+    assert [own[name] for name in ("train", "val", "test")] == split
+    assert where == "its folders"
+    plain = dataclasses.replace(source, image_ids=("train/1", "a"))
+    assert splits.own_splits(plain, DataConfig(root="x")) is None
     assert len(notes) == 1
     assert "1 of 5 images are in no split of its folders" in notes[0]
 

@@ -1,6 +1,6 @@
 """Finds images and annotations by id: 'train/12' is `train/images/12.png`, say."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from etils.epath import Path
@@ -8,6 +8,17 @@ from etils.epath import Path
 from cellrec_jax.data.pixels.files import IMAGE_ENDINGS, list_files, natural_key
 from cellrec_jax.data.text import composed
 from cellrec_jax.errors import DataError
+
+
+class UnpairedError(DataError):
+    """Images without annotations, or the reverse."""
+
+    def __init__(
+        self, text: str, images: Sequence[Path], annotations: Sequence[Path]
+    ) -> None:
+        """`images` and `annotations` are all that have no partner."""
+        super().__init__(text)
+        self.images, self.annotations = tuple(images), tuple(annotations)
 
 
 class Pairs(NamedTuple):
@@ -92,9 +103,12 @@ def index_files(root: Path, folder: str, endings: tuple[str, ...]) -> dict[str, 
 
 
 def check_pairs(
-    root: Path, images: Iterable[str], annotations: Iterable[str], what: str
+    root: Path, images: Mapping[str, Path], annotations: Mapping[str, Path], what: str
 ) -> None:
-    """`DataError` unless every image has its annotation file `what` and the reverse."""
+    """Raises `UnpairedError` for images without annotation file `what`, or the reverse.
+
+    Both are id -> file.
+    """
     image_ids, annotation_ids = set(images), set(annotations)
     parts = []
     if missing := image_ids - annotation_ids:
@@ -102,9 +116,11 @@ def check_pairs(
     if orphans := annotation_ids - image_ids:
         parts.append(f"no image for {_first(orphans)}")
     if parts:
-        raise DataError(
+        raise UnpairedError(
             f"{root}: {len(image_ids)} images but {len(annotation_ids)} annotation "
-            f"files ({what}): {'; '.join(parts)}; add or remove files"
+            f"files ({what}): {'; '.join(parts)}; add or remove files",
+            [images[one] for one in sorted(missing, key=natural_key)],
+            [annotations[one] for one in sorted(orphans, key=natural_key)],
         )
 
 

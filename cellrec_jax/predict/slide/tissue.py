@@ -94,13 +94,18 @@ def thumbnail(slide: slides.Slide, side_px: int) -> Thumbnail:
 
 def find(small: Thumbnail) -> Mask:
     """The tissue of a thumbnail; what cannot be seen counts as tissue."""
-    values = ndimage.uniform_filter(small.image.astype(np.float32), (3, 3, 0))
+    return Mask(inside(small.image) | ~small.seen, small.native_px)
+
+
+def inside(image: np.ndarray, margin_px: int = _MARGIN_PX) -> np.ndarray:
+    """The tissue of a small image [h, w, 3] in 0..255, and a margin: bool [h, w]."""
+    values = ndimage.uniform_filter(image.astype(np.float32), (3, 3, 0))
     if np.median(values) < _DARK:
         grey = values.mean(-1)
         ground = np.percentile(grey, 5)  # most of it may be tissue
         low = grey[grey <= np.median(grey)]
         spread = np.median(np.abs(low - ground))
-        inside = grey > ground + np.clip(6 * spread, *_BRIGHTER)
+        found = grey > ground + np.clip(6 * spread, *_BRIGHTER)
     else:
         glass = np.percentile(values.reshape(-1, 3), 98, axis=0)
         if glass.min() < _LEAST_GLASS or np.ptp(glass) > _GLASS_CHROMA:
@@ -108,12 +113,13 @@ def find(small: Thumbnail) -> Mask:
         density = np.log10(glass / np.clip(values, 1, glass)).mean(-1)
         relative = values / glass * 255
         chroma = relative.max(-1) - relative.min(-1)
-        inside = (density > LEAST_DENSITY) | (chroma > LEAST_CHROMA)
-    pieces, number = ndimage.label(inside, np.ones((3, 3)))
+        found = (density > LEAST_DENSITY) | (chroma > LEAST_CHROMA)
+    pieces, number = ndimage.label(found, np.ones((3, 3)))
     sizes = np.bincount(pieces.ravel(), minlength=number + 1)
-    inside &= sizes[pieces] >= _LEAST_PX
-    inside = ndimage.binary_dilation(inside, np.ones((3, 3)), _MARGIN_PX)
-    return Mask(inside | ~small.seen, small.native_px)
+    found &= sizes[pieces] >= _LEAST_PX
+    if margin_px:  # 0 would be as far as it goes
+        found = ndimage.binary_dilation(found, np.ones((3, 3)), margin_px)
+    return found
 
 
 def everything(small: Thumbnail) -> Mask:

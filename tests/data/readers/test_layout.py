@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from cellrec_jax.data.readers.layout import (
+    UnpairedError,
     check_pairs,
     find_images,
     find_pairs,
@@ -81,13 +82,17 @@ def test_two_folders_of_annotations(tmp_path: Path) -> None:
 
 
 def test_counts_and_first_offenders_are_named() -> None:
-    with pytest.raises(DataError) as error:
-        check_pairs(Path("set"), map(str, range(12)), ["0", "x"], "labels/*.csv")
+    images = {str(i): Path(f"{i}.png") for i in range(12)}
+    labels = {name: Path(f"{name}.csv") for name in ("0", "x")}
+    with pytest.raises(UnpairedError) as error:
+        check_pairs(Path("set"), images, labels, "labels/*.csv")
     assert str(error.value) == (
         "set: 12 images but 2 annotation files (labels/*.csv): no annotation for "
         "1, 2, 3 and 8 more; no image for x; add or remove files"
     )
-    check_pairs(Path("set"), ["1"], ["1"], "")
+    assert error.value.images == tuple(images[str(i)] for i in range(1, 12))
+    assert error.value.annotations == (labels["x"],)
+    check_pairs(Path("set"), {"1": images["1"]}, {"1": labels["0"]}, "")
 
 
 def test_looks_never_raise(tmp_path: Path) -> None:

@@ -35,6 +35,13 @@ def test_pale_coloured_and_fluorescent_tissue_is_found():
     _agrees((8, 8, 8), (10, 12, 40))  # DAPI
 
 
+def test_a_margin_of_0_grows_nothing():
+    image, disc = _scene((240, 240, 242), (180, 120, 180))
+    found = tissue.inside(image, 0)
+    assert abs(found.sum() / disc.sum() - 1) < 0.05
+    assert tissue.inside(image, 10).sum() > 1.15 * found.sum()
+
+
 def test_glass_alone_has_no_tissue():
     image, _ = _scene((240, 240, 242), (240, 240, 242))
     assert not tissue.find(tissue.thumbnail(fakes.slide(image), 200)).inside.any()
