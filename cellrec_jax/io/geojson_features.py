@@ -43,7 +43,7 @@ def encode(look: Look, cells: CellColumns) -> list[str]:
     if look.geometry != "point":
         kind = "Polygon"
         if look.geometry == "box":
-            rings_xy = _box_rings(cells.boxes_yxyx - look.origin_yx * 2)
+            rings_xy = box_rings(cells.boxes_yxyx - look.origin_yx * 2)
         else:
             rings_xy = _circle_rings(points_xy, look.circle_px)
         shapes = [f"[[{text}]]" for text in _texts(rings_xy, 2)]
@@ -111,7 +111,7 @@ def _ids(
     ]
 
 
-def _box_rings(boxes_yxyx: np.ndarray) -> np.ndarray:
+def box_rings(boxes_yxyx: np.ndarray) -> np.ndarray:
     """Outlines f64 [N, 5, 2] (x, y); sides below `LEAST_PX` are widened to it."""
     low, high = _rounded(boxes_yxyx[:, :2]), _rounded(boxes_yxyx[:, 2:])
     narrow = high - low < LEAST_PX

@@ -1,4 +1,4 @@
-"""What QuPath asks of a file of detections. One fault, and it imports none of them.
+"""What QuPath asks of a file of objects. One fault, and it imports none of them.
 
 References:
   QuPath's reader, of 0.5.1, 0.6.0 and 0.8.0-SNAPSHOT (August 2026), in
@@ -15,8 +15,8 @@ import uuid
 from cellrec_jax import errors
 
 
-def validate(collection: Any) -> None:
-    """Checks a collection of detections, as parsed, by QuPath's reading rules.
+def validate(collection: Any, object_type: str = "detection") -> None:
+    """Checks a collection of such objects, as parsed, by QuPath's reading rules.
 
     DataError, in one line, names the first feature at fault and the fault.
     """
@@ -28,7 +28,7 @@ def validate(collection: Any) -> None:
         raise errors.DataError('"features" is not a list')
     seen: set[str] = set()
     for index, feature in enumerate(features):
-        fault = _fault(feature)
+        fault = _fault(feature, object_type)
         if fault is None and feature["id"] in seen:
             fault = "its id is used twice"
         if fault is not None:
@@ -58,7 +58,7 @@ def class_fault(name: Any, color: Any) -> str | None:
     return None
 
 
-def _fault(feature: Any) -> str | None:
+def _fault(feature: Any, object_type: str) -> str | None:
     """What is wrong with one feature, or None."""
     if not isinstance(feature, dict) or feature.get("type") != "Feature":
         return 'not of type "Feature"'
@@ -69,8 +69,8 @@ def _fault(feature: Any) -> str | None:
     except (TypeError, ValueError, AttributeError):
         return "its id is no UUID"
     properties = feature.get("properties")
-    if not isinstance(properties, dict) or properties.get("objectType") != "detection":
-        return 'properties.objectType is not "detection"'
+    if not isinstance(properties, dict) or properties.get("objectType") != object_type:
+        return f'properties.objectType is not "{object_type}"'
     return _geometry_fault(feature.get("geometry")) or _properties_fault(properties)
 
 
