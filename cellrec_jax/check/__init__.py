@@ -1,0 +1,1 @@
+"""Looks for faults in annotated folders; a module a kind of fault."""
