@@ -1,6 +1,15 @@
 """The verbs of the command line, a file each; this table is the only registry."""
 
-from cellrec_jax.verbs import doctor, evaluate, export, predict, report, score, train
+from cellrec_jax.verbs import (
+    check,
+    doctor,
+    evaluate,
+    export,
+    predict,
+    report,
+    score,
+    train,
+)
 from cellrec_jax.verbs.verb import Verb
 
 VERBS: dict[str, Verb] = {
@@ -11,6 +20,7 @@ VERBS: dict[str, Verb] = {
         predict.VERB,
         score.VERB,
         export.VERB,
+        check.VERB,
         report.VERB,
         doctor.VERB,
     )

@@ -86,7 +86,7 @@ def path(text: str) -> epath.Path:
     return epath.Path(text).expanduser()
 
 
-@functools.cache
+@functools.cache  # one type of one flag, whatever verbs have it
 def micrometres(name: str) -> Callable[[str], float]:
     """Type of a flag of this name: um per px, 0 is unknown."""
 

@@ -64,7 +64,8 @@ def find(
             f"{root}: {len(images)} images but no annotations ({what}): add a file an "
             f"image, beside it or in {FOLDERS[0]}/"
         )
-    check_pairs(root, images if all_annotated else files.keys() & images, files, what)
+    asked = {k: v for k, v in images.items() if all_annotated or k in files}
+    check_pairs(root, asked, files, what)
     return Pairs(images, files)
 
 
