@@ -26,7 +26,7 @@ _WORDS = {
     "immune": "(?:immune|lympho|macrophage|histiocyt|mononuclear|inflammat)",
     "0": r"(?<![a-z0-9.+])0\+?(?![a-z0-9.])",
     "1+": r"(?:(?<![0-9.])1\+|weak)",
-    "2+": r"(?:(?<![0-9.])2\+|moderate|intermediate)",
+    "2+": r"(?:(?<![0-9.])2\+|moderate)",
     "3+": r"(?:(?<![0-9.])3\+|strong)",
     "mitosis": "mito[st]",
     "no mitosis": "(?:look[-_ ]?alike|[-_ ]like|impost|mimic|hard)",

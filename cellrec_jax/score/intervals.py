@@ -22,7 +22,7 @@ from cellrec_jax.score.definitions import Score
 NUM_DRAWS = 2000
 _LEVEL = 0.95
 _MOST_UNDEFINED = 0.05  # of the draws; of more nothing is told
-_BLOCK = 2**24  # numbers of weights that are in memory at a time
+_BLOCK = 2**22  # numbers of weights that are in memory at a time
 
 Interval = tuple[float | None, float | None]
 
@@ -43,7 +43,7 @@ def totals(parts: np.ndarray, seed: int = 0, num_draws: int = NUM_DRAWS) -> np.n
     return np.concatenate(drawn)
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=16)
 def _weights(num_units: int, seed: int, num_draws: int) -> np.ndarray:
     return samples.draw(num_units, num_draws, seed).astype(np.float64)
 
