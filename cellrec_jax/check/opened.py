@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 import contextlib
+import dataclasses
 import os
 from pathlib import Path
 import tempfile
@@ -12,7 +13,7 @@ from cellrec_jax.check.rules import Finding, finding
 from cellrec_jax.data import readers
 from cellrec_jax.data.pixels.files import list_files
 from cellrec_jax.data.readers.layout import UnpairedError
-from cellrec_jax.data.record import Source
+from cellrec_jax.data.record import Record, Source
 
 _MOST_TRIES = 50
 _Faults = dict[Path, Finding | None]
@@ -58,7 +59,21 @@ def opened(root: str | os.PathLike[str], format: str = "auto") -> Iterator[Opene
         else:
             assert first is not None  # for mypy
             raise first
-        yield Opened(source, [one for one in faults.values() if one is not None])
+        found = [one for one in faults.values() if one is not None]
+        yield Opened(source if view == root else _naming(source, view, root), found)
+
+
+def _naming(source: Source, view: Path, root: Path) -> Source:
+    """The set, whose errors name files of the folder itself."""
+
+    def load(image_id: str) -> Record:
+        try:
+            return source.load(image_id)
+        except errors.DataError as error:
+            text = str(error).replace(str(view), str(root))
+            raise errors.DataError(text) from error
+
+    return dataclasses.replace(source, load=load)
 
 
 def _blamed(error: errors.DataError, view: Path, root: Path, known: _Faults) -> _Faults:

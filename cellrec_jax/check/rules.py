@@ -41,7 +41,7 @@ RULES: dict[str, Rule] = {
     ),
     "leak-alike": Rule(
         WARNING,
-        "nearly the same image in two splits (turned, resized or saved again)",
+        "nearly the same image in two splits (turned, resized, saved or taken again)",
         "keep them in one split: results would be too good",
     ),
     "leak-group": Rule(
@@ -52,7 +52,7 @@ RULES: dict[str, Rule] = {
     "same-image": Rule(WARNING, "images of the same pixels", "keep one of them"),
     "alike": Rule(
         NOTE,
-        "nearly the same image (turned, resized or saved again)",
+        "nearly the same image (turned, resized, saved or taken again)",
         "keep one, or all in one split",
     ),
     "blank": Rule(WARNING, "images of one colour", "remove them, or save them anew"),

@@ -123,6 +123,8 @@ def test_damaged_files_are_told_and_the_others_read(tmp_path):
         ("unreadable", "3"),
         ("unpaired", "images/5.png"),
     ]
+    place = tmp_path / "images" / "3.png"
+    assert report.findings[1].text.startswith(f"cannot read {place}: ")
 
 
 def test_no_image_that_can_be_read_is_an_error(tmp_path):
