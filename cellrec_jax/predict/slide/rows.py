@@ -48,12 +48,12 @@ def find(
             if view.fault:
                 faults[view.row].append((view.column, view.fault))
             else:
-                full[view.row] += bool(np.all(found.mask[place]))
                 part = cell_lib.cells_of(found, place)
+                sure = part.scores >= looker.thresholds.min()
+                full[view.row] += bool(np.all(found.mask[place]) and np.all(sure))
                 origin_yx = grid.origin_yx(view.row, view.column)
                 part = cell_lib.shift(part, origin_yx)
                 owned = grid.owns(view.row, view.column, part.points_yx)
-                sure = part.scores >= looker.thresholds.min()
                 part = cell_lib.select(part, owned & sure)
                 parts[view.row].append((view.column, part))
             left[view.row] -= 1
