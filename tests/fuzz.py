@@ -14,9 +14,11 @@ from pathlib import Path
 import random
 import re
 import shutil
+import struct
 import sys
 import tempfile
 import warnings
+import zipfile
 
 import h5py
 import numpy as np
@@ -30,6 +32,7 @@ from cellrec_jax.errors import DataError
 
 H, W = 24, 36
 CELLS_XY = [(5, 7), (20, 9), (30, 18)]
+_ROI_HEADER = 64
 
 
 def write_set(root: Path, name: str) -> None:
@@ -236,6 +239,22 @@ def _aperio(root: Path, image_id: str) -> None:
     _file(root, f"{image_id}.xml").write_text(text)
 
 
+def _imagej(root: Path, image_id: str) -> None:
+    _image(root, f"{image_id}.tif")
+    points = np.array(CELLS_XY).T
+    head = struct.pack(">4shBxhhhhH", b"Iout", 227, 10, 0, 0, H, W, len(CELLS_XY))
+    second = _ROI_HEADER + 4 * len(CELLS_XY)
+    head += struct.pack(">i14xi10xh8xi", 0, 0, 0, second)
+    data = head + points.astype(">i2").tobytes()
+    data += struct.pack(">30xB17xi12x", 0, second + 64)
+    data += np.arange(len(CELLS_XY)).astype(">u4").tobytes()
+    if image_id == "1":
+        _file(root, f"{image_id}.roi").write_bytes(data)
+        return
+    with zipfile.ZipFile(_file(root, f"{image_id}.zip"), "w") as stored:
+        stored.writestr("0001.roi", data)
+
+
 def _coco(root: Path, image_id: str) -> None:
     _image(root, f"images/{image_id}.png")
     file = _file(root, "annotations/instances.json")
@@ -320,6 +339,7 @@ _WRITERS: dict[str, Callable[[Path, str], None]] = {
     "dot_maps": _dot_maps,
     "qupath": _qupath,
     "cvat": _cvat,
+    "imagej": _imagej,
     "asap": _asap,
     "aperio": _aperio,
     "grand_challenge": _grand_challenge,

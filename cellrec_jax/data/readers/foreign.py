@@ -15,7 +15,6 @@ ADVICE: dict[str, str] = {
     "LabelMe": _BOXES,
     "VGG Image Annotator": _BOXES,
     "NDP.view": "its places are on a slide; import them into QuPath, export GeoJSON",
-    "Fiji Cell Counter": "save its measurements as CSV, a table x,y,class an image",
     "Cellpose": "it is a pickle; save its masks as PNG or TIFF, NAME_cp_masks.png",
 }
 """Kind that is not read -> what to do, in half a sentence."""
@@ -26,6 +25,7 @@ READ_AS: dict[str, str] = {
     "YOLO": "yolo",
     "ASAP": "asap",
     "Aperio ImageScope": "aperio",
+    "ImageJ": "imagej",
     "OCELOT": "ocelot",
     "grand-challenge": "grand_challenge",
 }
@@ -34,11 +34,11 @@ READ_AS: dict[str, str] = {
 _WORDS = {
     "Aperio ImageScope": "aperio",
     "VGG Image Annotator": "via",
-    "Fiji Cell Counter": "cellcounter",
 }
 _ENDINGS = {
     ".qpproj": "QuPath project",
     ".ndpa": "NDP.view",
+    ".roi": "ImageJ",
     ".annotations": "Aperio ImageScope",
     ".geojson": "GeoJSON",
     ".geojson.gz": "GeoJSON",
@@ -48,7 +48,7 @@ _ROOT_TAGS = {
     "ASAP_Annotations": "ASAP",
     "Annotations": "Aperio ImageScope",
     "annotations": "CVAT",
-    "CellCounter_Marker_File": "Fiji Cell Counter",
+    "CellCounter_Marker_File": "ImageJ",
 }
 _TAG = re.compile(r"<\s*(?:[\w.-]+:)?(\w[\w.-]*)")
 _NOT_TAGS = re.compile(r"<\?.*?\?>|<!--.*?-->|<!DOCTYPE[^>\[]*(\[.*?\])?\s*>", re.S)
@@ -81,14 +81,16 @@ def kind_of(file: Path) -> str | None:
             return kind
     read = {".xml": _kind_of_xml, ".json": _kind_of_json, ".txt": _kind_of_text}
     ending = file.suffix.lower()
-    if ending not in read:
+    if ending not in (*read, ".zip"):
         return None
     try:
         with file.open("rb") as stream:
             head = stream.read(_HEAD_BYTES)
-        return read[ending](decode_head(head))
     except OSError:
         return None
+    if ending == ".zip":
+        return _kind_of_zip(head)
+    return read[ending](decode_head(head))
 
 
 def find(root: Path) -> tuple[str, Path] | None:
@@ -142,6 +144,12 @@ def _files(root: Path) -> Iterator[Path]:
 def _kind_of_xml(head: str) -> str | None:
     tag = _TAG.search(_NOT_TAGS.sub("", head))
     return _ROOT_TAGS.get(tag[1]) if tag else None
+
+
+def _kind_of_zip(head: bytes) -> str | None:
+    """By the name of the first file in it."""
+    name = head[30 : 30 + int.from_bytes(head[26:28], "little")]
+    return "ImageJ" if head[:2] == b"PK" and name.endswith(b".roi") else None
 
 
 def _kind_of_json(head: str) -> str | None:

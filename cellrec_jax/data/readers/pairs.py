@@ -1,6 +1,7 @@
 """One annotation file of another program an image, under the image's name.
 
-a.png has a.geojson, a.geojson.gz or a.png.geojson, say: beside it, or in a folder.
+a.png has a.geojson, a.geojson.gz or a.png.geojson, say: beside it, or in a folder; of
+Cell Counter, CellCounter_a.xml.
 """
 
 from collections.abc import Container, Iterable, Sequence
@@ -19,6 +20,8 @@ FOLDERS = ("annotations", "labels", "geojson", "json", "xml")
 _MOST_LOOKED_INTO = 8
 _OVERLAY = ".overlay"
 """End of names of what prediction draws."""
+_COUNTS = "CellCounter_"
+"""Beginning of the names that Cell Counter proposes."""
 
 
 def matches(
@@ -102,7 +105,9 @@ def _is_drawn(key: str, images: Iterable[str]) -> bool:
 
 def _named(key: str, images: Container[str] | Iterable[str]) -> str:
     """The image that a file of this name is of, if there is one of that name."""
-    name = key
+    folder, slash, last = key.rpartition("/")
+    name = folder + slash + last.removeprefix(_COUNTS)
+    name = key if key in images else name
     while name not in images:
         ending = PurePosixPath(name).suffix
         if ending.lower() not in (".geojson", ".json", *IMAGE_ENDINGS):

@@ -23,6 +23,7 @@ READ = [
     ("label_studio", "images/a.json", TASKS),
     ("yolo", "text/a.txt", BOX),
     ("asap", "other/a.xml", ASAP),
+    ("imagej", "other/a.roi", ""),
     ("aperio", "other/a.xml", APERIO),
     ("grand_challenge", "other/a.json", '{"type": "Multiple points"}'),
 ]
@@ -31,7 +32,6 @@ KINDS = [
     ("LabelMe", "images/a.json", '{"version": "5", "shapes": [], "imagePath": "a"}'),
     ("VGG Image Annotator", "via.json", '{"a": {"filename": "a", "regions": []}}'),
     ("NDP.view", "images/a.ndpi.ndpa", "<annotations/>"),
-    ("Fiji Cell Counter", "images/a.xml", COUNTER),
     ("Cellpose", "images/a_seg.npy", ""),
 ]
 
@@ -76,7 +76,7 @@ def test_a_forced_format_names_it_too(
     (tmp_path / name).write_text(text)
     (tmp_path / "images").mkdir(exist_ok=True)
     Image.new("L", (9, 6)).save(tmp_path / "images/a.png")
-    with pytest.raises(DataError, match="which is not read"):
+    with pytest.raises(DataError, match=r"is of (ImageJ|LabelMe), which"):
         open_source(tmp_path, format_name)
 
 

@@ -107,6 +107,11 @@ _LAYOUTS = {
         ["aperio.tif", "aperio.annotations"],
         ["train/images/aperio.tif", "train/xml/aperio.xml"],
     ],
+    "imagej": [
+        ["images/1.tif", "annotations/1.roi"],
+        ["1.tif", "1.roi"],
+        ["images/1.tif", "xml/CellCounter_1.xml"],
+    ],
     "dot_maps": [
         ["source/1.png", "annotations/1.png"],
         ["images/1.png", "dots/1.png"],
@@ -119,6 +124,7 @@ _CONTENTS["cells.json"] = b'{"points": [{"name": "image_0"}]}'
 _CONTENTS["points.json"] = b'{"type": "Multiple points", "points": []}'
 _CONTENTS["asap.xml"] = b"<ASAP_Annotations/>"
 _CONTENTS["aperio.xml"] = b"<Annotations/>"
+_CONTENTS["CellCounter_1.xml"] = b"<CellCounter_Marker_File/>"
 _CASES = [(name, files) for name, layouts in _LAYOUTS.items() for files in layouts]
 
 

@@ -1,4 +1,4 @@
-"""XML of ASAP and ImageScope beside images: which program, which image."""
+"""XML of ASAP, ImageScope and Cell Counter beside images: which program, which image."""
 
 from pathlib import Path
 
@@ -16,15 +16,22 @@ APERIO = (
     '<Annotations><Annotation Name="T"><Regions><Region Type="0"><Vertices>'
     '<Vertex X="7.5" Y="3"/></Vertices></Region></Regions></Annotation></Annotations>'
 )
+COUNTER = (
+    "<CellCounter_Marker_File><Marker_Data><Marker_Type><Type>1</Type><Name>T</Name>"
+    "<Marker><MarkerX>7</MarkerX><MarkerY>2.5</MarkerY></Marker></Marker_Type>"
+    "</Marker_Data></CellCounter_Marker_File>"
+)
+PROGRAMS = [("asap", ASAP), ("aperio", APERIO), ("imagej", COUNTER)]
 
 
-@pytest.mark.parametrize(("name", "text"), [("asap", ASAP), ("aperio", APERIO)])
+@pytest.mark.parametrize(("name", "text"), PROGRAMS)
 @pytest.mark.parametrize(
     ("image", "file", "image_id"),
     [
         ("images/a.png", "annotations/a.xml", "a"),
         ("a.png", "a.xml", "a"),
         ("images/train/a.png", "xml/train/a.xml", "train/a"),
+        ("images/a.png", "labels/CellCounter_a.xml", "a"),
     ],
 )
 def test_xml_of_an_image(
