@@ -118,6 +118,17 @@ def _find_columns(
     return Columns(pair, "point", classes) if pair else None
 
 
+def um_columns(names: Sequence[str]) -> tuple[int, int] | None:
+    """Places of the columns x and y in micrometres; None where there are none."""
+    normal = [normal_name(name) for name in names]
+    for index, name in enumerate(normal):
+        if match := _IN_UM.search(name):
+            partner = f"{name[: match.start()]}{match[1]}y_{match[2]}"
+            if partner in normal:
+                return index, normal.index(partner)
+    return None
+
+
 def to_corners(values: np.ndarray, form: str) -> np.ndarray:
     """Boxes [N, 4] of a form other than "point" as x0, y0, x1, y1."""
     first, second = values[:, :2], values[:, 2:]

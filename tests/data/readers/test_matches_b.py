@@ -112,6 +112,10 @@ _LAYOUTS = {
         ["1.tif", "1.roi"],
         ["images/1.tif", "xml/CellCounter_1.xml"],
     ],
+    "table": [
+        ["images/1.png", "detections.csv", "summary.csv"],
+        ["1.png", "measurements.tsv"],
+    ],
     "dot_maps": [
         ["source/1.png", "annotations/1.png"],
         ["images/1.png", "dots/1.png"],
@@ -125,6 +129,9 @@ _CONTENTS["points.json"] = b'{"type": "Multiple points", "points": []}'
 _CONTENTS["asap.xml"] = b"<ASAP_Annotations/>"
 _CONTENTS["aperio.xml"] = b"<Annotations/>"
 _CONTENTS["CellCounter_1.xml"] = b"<CellCounter_Marker_File/>"
+_CONTENTS["detections.csv"] = b"image,x,y,score,class\n"
+_CONTENTS["summary.csv"] = b"image,height,width\n"
+_CONTENTS["measurements.tsv"] = "Image\tCentroid X \u00b5m\tCentroid Y \u00b5m".encode()
 _CASES = [(name, files) for name, layouts in _LAYOUTS.items() for files in layouts]
 
 

@@ -1,4 +1,4 @@
-"""XML of ASAP, ImageScope and Cell Counter beside images: which program, which image."""
+"""XML of ASAP, ImageScope and Cell Counter: which program, which image."""
 
 from pathlib import Path
 
