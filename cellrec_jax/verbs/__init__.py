@@ -2,6 +2,7 @@
 
 from cellrec_jax.verbs import (
     check,
+    convert,
     doctor,
     evaluate,
     export,
@@ -22,6 +23,7 @@ VERBS: dict[str, Verb] = {
         export.VERB,
         check.VERB,
         report.VERB,
+        convert.VERB,
         doctor.VERB,
     )
 }

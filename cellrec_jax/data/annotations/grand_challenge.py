@@ -39,7 +39,7 @@ _SINGLE = {
     "2D bounding box": ("corners", "Multiple 2D bounding boxes"),
 }
 _GENERAL = ("", "point", "points", "polygon", "box", "boxes", "annotation", "roi")
-_NUMBER = re.compile(r"[\s_-]*\d+$")
+_NUMBER = re.compile(r"[\s_-]+\d+$")
 _IMAGE = re.compile(r"image_(\d{1,7})")
 _FAULTS = (KeyError, TypeError, ValueError, IndexError, OverflowError)
 _FARTHEST = 1e9

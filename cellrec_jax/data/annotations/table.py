@@ -27,6 +27,7 @@ from cellrec_jax.data.readers.columns import (
     normal_name,
     to_corners,
     um_columns,
+    unguarded,
 )
 from cellrec_jax.data.text import read_text
 from cellrec_jax.errors import DataError
@@ -38,7 +39,6 @@ _DETECTED = ("detection", "cell", "pathdetectionobject", "pathcellobject")
 _ANNOTATED = ("annotation", "pathannotationobject")
 _NO_CELLS = ("root", "root object (image)", "tile", "tma core", "tmacore", "image")
 _OWN = ("image", "x", "y", "score", "class")
-_FORMULA = ("'=", "'+", "'-", "'@")
 
 
 class Cells(NamedTuple):
@@ -94,8 +94,7 @@ def parse(file: Path) -> Cells:
         values = to_corners(values, places.form)
     shapes: dict[str, list[Shape]] = {}
     for (number, row), place in zip(lines, values, strict=True):
-        name = row[places.image].strip()
-        name = name[1:] if name.startswith(_FORMULA) else name
+        name = unguarded(row[places.image].strip())
         if not name:
             raise DataError(f"{file} line {number}: no image is named")
         shapes.setdefault(name, []).append(_shape(row, place, places, file, number))
@@ -187,8 +186,7 @@ def _shape(
         score = float(cell(places.score) or "nan")
     except ValueError:
         score = math.nan
-    kind = cell(places.kind)
-    name = class_name(kind[1:] if kind.startswith(_FORMULA) else kind, where)
+    name = class_name(unguarded(cell(places.kind)), where)
     if len(place) == 2:
         return Shape(name, place[None, ::-1].copy(), score=score)
     x0, y0, x1, y1 = place

@@ -14,7 +14,10 @@ from cellrec_jax.data.readers.layout import check_ids
 from cellrec_jax.data.record import Source
 from cellrec_jax.errors import ConfigError, DataError
 
-__all__ = ["FORMATS", "LAYOUTS", "find_format", "open_source"]
+__all__ = ["FLAG", "FORMATS", "LAYOUTS", "find_format", "open_source"]
+
+FLAG = "--config.data.format="
+"""How a command line chooses a format, for messages."""
 
 FORMATS: dict[str, str] = {
     "bcdata": "cellrec_jax.data.readers.bcdata",
@@ -67,14 +70,14 @@ LAYOUTS: dict[str, str] = {
 _NUM_SHOWN = 5  # classes named in a message
 
 
-def find_format(root: str | Path) -> str:
+def find_format(root: str | Path, *, flag: str = FLAG) -> str:
     """The one format of a folder, by names of files; none or several: `DataError`."""
     root = Path(root)
     found = [name for name in FORMATS if _reader(name).matches(root)]
     if len(found) == 1:
         return found[0]
     if found:
-        ways = (f"{_describe(root, n)} with --config.data.format={n}" for n in found)
+        ways = (f"{_describe(root, n)} with {flag}{n}" for n in found)
         raise DataError(
             f"{root} can be read as {' and as '.join(found)}, choose one: "
             + "; ".join(ways)
@@ -85,14 +88,15 @@ def find_format(root: str | Path) -> str:
     known = "; ".join(f"{name} ({layout})" for name, layout in LAYOUTS.items())
     raise DataError(
         f"{root} is laid out in no known way: arrange it as one of {known}; or force a "
-        "format with --config.data.format=NAME"
+        f"format with {flag}NAME"
     )
 
 
-def open_source(root: str | Path, format: str = "auto") -> Source:
+def open_source(root: str | Path, format: str = "auto", *, flag: str = FLAG) -> Source:
     """Opens an annotated folder, of a format of `FORMATS`, or "auto" to find it.
 
-    A `ConfigError` for an unknown format, a `DataError` for a folder it cannot read.
+    A `ConfigError` for an unknown format, a `DataError` for a folder it cannot read;
+    `flag` is how messages say that a format is chosen.
     """
     if format != "auto" and format not in FORMATS:
         raise ConfigError(_unknown_format(format))
@@ -102,7 +106,8 @@ def open_source(root: str | Path, format: str = "auto") -> Source:
         raise DataError(f"data.root {root} {kind}: give the folder of the images")
     if not any(root.iterdir()):
         raise DataError(f"data.root {root} is empty: put images and annotations there")
-    return _reader(find_format(root) if format == "auto" else format).open_source(root)
+    name = find_format(root, flag=flag) if format == "auto" else format
+    return _reader(name).open_source(root)
 
 
 def _describe(root: Path, name: str) -> str:

@@ -53,7 +53,7 @@ class _Points(NamedTuple):
 def matches(root: Path) -> bool:
     """Whether there is a JSON file that looks like COCO; most are told by 4 kB."""
     try:
-        return any(map(_looks_like_coco, _json_files(root))) or bool(_by_split(root))
+        return any(map(is_coco, _json_files(root))) or bool(_by_split(root))
     except OSError:
         return False
     except DataError:  # two of them in a folder: `open_source` says so
@@ -133,11 +133,11 @@ def _json_files(root: Path) -> list[Path]:
 
 def _by_split(root: Path) -> dict[str, Path]:
     """Prefix of ids, such as "train/" -> the JSON there; empty for other layouts."""
-    if any(map(_looks_like_coco, _json_files(root))):
+    if any(map(is_coco, _json_files(root))):
         return {}
     found: dict[str, Path] = {}
     for name in _SPLITS:
-        files = [f for f in sorted(root.glob(f"{name}/*.json")) if _looks_like_coco(f)]
+        files = [f for f in sorted(root.glob(f"{name}/*.json")) if is_coco(f)]
         if len(files) > 1:
             raise DataError(
                 f"{files[0]} and {files[1].name} may both be the COCO file: keep one"
@@ -146,7 +146,8 @@ def _by_split(root: Path) -> dict[str, Path]:
     return found
 
 
-def _looks_like_coco(file: Path) -> bool:
+def is_coco(file: Path) -> bool:
+    """Whether a JSON looks like COCO; most are told by 4 kB."""
     with file.open("rb") as stream:
         head = stream.read(_HEAD_BYTES)
         text = decode_head(head)
@@ -161,7 +162,7 @@ def _looks_like_coco(file: Path) -> bool:
 def _one_json_file(root: Path) -> Path:
     files = _json_files(root)
     # A single file is worth reading even if its beginning is odd: errors tell more.
-    candidates = [file for file in files if _looks_like_coco(file)] or files
+    candidates = [file for file in files if is_coco(file)] or files
     return listed.only_file(candidates, root, "COCO file")
 
 

@@ -34,6 +34,7 @@ _CORNERS = (
 )
 _MICRO = "\N{MICRO SIGN}"
 _IN_UM = re.compile(rf"(^|_)x_({_MICRO}m|um|microns?|micromet\w+)$")
+_FORMULA = ("'=", "'+", "'-", "'@")
 _SIZES = (("width", "height"), ("w", "h"))
 _CLASSES = (
     *("class", "label", "label_id", "class_name", "type", "cell_type", "celltype"),
@@ -127,6 +128,11 @@ def um_columns(names: Sequence[str]) -> tuple[int, int] | None:
             if partner in normal:
                 return index, normal.index(partner)
     return None
+
+
+def unguarded(text: str) -> str:
+    """Text of a cell without the apostrophe that keeps it from being a formula."""
+    return text[1:] if text.startswith(_FORMULA) else text
 
 
 def to_corners(values: np.ndarray, form: str) -> np.ndarray:

@@ -17,6 +17,7 @@ from cellrec_jax.data.readers.columns import (
     find_columns,
     normal_name,
     to_corners,
+    unguarded,
 )
 from cellrec_jax.data.readers.layout import find_pairs, has_images, holds, holds_beside
 from cellrec_jax.data.readers.point_tables import Table, open_tables
@@ -132,7 +133,9 @@ def _class_value(path: Path, number: int, text: str) -> str:
         raise DataError(f"{path} line {number}: no class, but there is a class column")
     value = _to_number(text)
     # Tables that went through a spreadsheet hold 2.0 for class 2.
-    return str(int(value)) if value is not None and value.is_integer() else text
+    if value is not None and value.is_integer():
+        return str(int(value))
+    return unguarded(text)
 
 
 def _to_number(text: str) -> float | None:
