@@ -54,20 +54,45 @@ def area(polygon: Polygon) -> float:
     return outline - sum(holes)
 
 
-def center(polygon: Polygon) -> np.ndarray:
-    """Centre of area of the outline, f64 [2]; mean of the corners if it has no area.
+def center(*polygons: Polygon) -> np.ndarray:
+    """Centre of area of one polygon or of several together, f64 [2].
+
+    Mean of the corners where they have no area.
 
     Example:
       >>> center(rectangle(1, 2, 5, 4)).tolist()
       [3.0, 3.0]
     """
-    ring = polygon[0]
-    signed_area, moment = _moments(ring)
-    if abs(signed_area) < 1e-9:
+    origin = polygons[0][0][0]
+    total, moment = 0.0, np.zeros(2)
+    for polygon in polygons:
+        for index, ring in enumerate(polygon):
+            signed_area, six_moments = _moments(ring, origin)
+            sign = math.copysign(1, signed_area) * (-1 if index else 1)
+            total += sign * signed_area
+            moment += sign * six_moments / 6
+    if abs(total) < 1e-9:
+        ring = polygons[0][0]
         is_closed = len(ring) > 1 and (ring[0] == ring[-1]).all()
         found: np.ndarray = ring[: len(ring) - is_closed].mean(axis=0)
         return found
-    return ring[0] + moment / (6 * signed_area)
+    return origin + moment / total
+
+
+def touching(polygons: Sequence[Polygon]) -> list[list[Polygon]]:
+    """Groups of polygons whose outlines share corners, directly or through others."""
+    groups: list[tuple[set[tuple[float, ...]], list[Polygon]]] = []
+    for polygon in polygons:
+        corners, members = set(map(tuple, polygon[0].tolist())), [polygon]
+        apart = []
+        for group in groups:
+            if corners.isdisjoint(group[0]):
+                apart.append(group)
+            else:
+                corners |= group[0]
+                members += group[1]
+        groups = [*apart, (corners, members)]
+    return [members for _, members in groups]
 
 
 def bounds(polygons: Iterable[Polygon]) -> np.ndarray:
@@ -128,9 +153,11 @@ def outlines(mask: np.ndarray) -> list[Polygon]:
     return found
 
 
-def _moments(ring: np.ndarray) -> tuple[float, np.ndarray]:
-    """Signed area and six times its first moments, as seen from the first corner."""
-    start = ring - ring[0]
+def _moments(
+    ring: np.ndarray, origin: np.ndarray | None = None
+) -> tuple[float, np.ndarray]:
+    """Signed area, and six times its first moments from `origin` or a corner on."""
+    start = ring - (ring[0] if origin is None else origin)
     end = np.roll(start, -1, axis=0)
     cross = start[:, 0] * end[:, 1] - end[:, 0] * start[:, 1]
     return float(cross.sum()) / 2, (start + end).T @ cross

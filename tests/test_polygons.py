@@ -18,7 +18,10 @@ def test_by_hand() -> None:
     assert polygons.center(TRIANGLE).tolist() == [2, 3]
     assert polygons.bounds([TRIANGLE, HOLED]).tolist() == [0, 0, 8, 11]
     assert polygons.area(HOLED) == 7 * 10 - 2 * 6
-    assert polygons.center(HOLED).tolist() == [4.5, 6]  # of the outline
+    middle = (70 * 4.5 - 12 * 4) / 58  # of the outline, less that of the hole
+    np.testing.assert_allclose(polygons.center(HOLED), [middle, 6])
+    two = (polygons.rectangle(0, 0, 2, 2), polygons.rectangle(2, 2, 4, 8))
+    np.testing.assert_allclose(polygons.center(*two), [2.5, 4])
 
 
 @pytest.mark.parametrize("closed", [False, True])
@@ -88,6 +91,14 @@ def test_areas_join_and_are_cut_at_the_image() -> None:
     assert not polygons.fill([polygons.rectangle(20, 2, 30, 4)], SIZE_HW).any()
     assert not polygons.fill([polygons.rectangle(-9, 2, -3, 4)], SIZE_HW).any()
     assert not polygons.fill([], SIZE_HW).any()
+
+
+def test_polygons_that_share_corners_are_one_group() -> None:
+    first, second = polygons.rectangle(0, 0, 2, 2), polygons.rectangle(2, 2, 4, 8)
+    third, apart = polygons.rectangle(4, 8, 5, 9), polygons.rectangle(0, 3, 1, 4)
+    groups = polygons.touching([first, third, apart, second])
+    assert sorted(map(len, groups)) == [1, 3]
+    assert groups[0] == [apart]
 
 
 @settings(max_examples=25)

@@ -139,10 +139,12 @@ def _joined(cells: Sequence[Shape]) -> Annotations:
 
 
 def _middle(shape: Shape) -> np.ndarray:
-    """The centre of the largest part of an area."""
+    """The centre of the largest part of an area; parts that touch are one."""
     if len(shape.area) == 1:
         return polygons.center(shape.area[0])
-    return polygons.center(max(shape.area, key=polygons.area))
+    parts = polygons.touching(shape.area)
+    largest = max(parts, key=lambda part: sum(map(polygons.area, part)))
+    return polygons.center(*largest)
 
 
 def _without_tissue(cells: list[Shape], notes: Counter[str]) -> list[Shape]:

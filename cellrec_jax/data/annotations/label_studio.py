@@ -42,6 +42,7 @@ _PREFIX = re.compile(r"[0-9a-f]{8}-")
 _UPLOADED = re.compile(r"/data/upload/\d+/")
 _FAULTS = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError)
 _MOST_PERCENT = 1e4
+_DIGITS = 4  # of px: a side at the border would lie outside by rounding
 _DRAWN = frozenset({"x", "y", "points"})
 
 
@@ -178,7 +179,7 @@ def _shape(result: dict[str, Any], size_hw: tuple[int, int]) -> Shape:
         found = np.array(percent_yx, np.float64).reshape(-1, 2)
         if not (np.abs(found) < _MOST_PERCENT).all():
             raise ValueError("a number that is no per cent")
-        return found * (height / 100, width / 100)
+        return (found * (height / 100, width / 100)).round(_DIGITS)
 
     if "points" in value:
         (ring,) = (px(*[(y, x) for x, y in value["points"]]),)

@@ -19,6 +19,7 @@ from cellrec_jax.data.text import read_text
 from cellrec_jax.errors import DataError
 
 _FARTHEST = 0.5  # outside, of the image
+_DIGITS = 4  # of px
 
 
 def parse(
@@ -73,6 +74,8 @@ def _cell(
     if not is_box:
         return Shape(name, NO_POINTS, ((places_yx,),), is_cell=True)
     middle, size = places_yx
-    area = (polygons.rectangle(*(middle - size / 2), *(middle + size / 2)),)
+    # Few digits are written: a side at the border would lie outside by their rounding.
+    low, high = (middle - size / 2).round(_DIGITS), (middle + size / 2).round(_DIGITS)
+    area = (polygons.rectangle(*low, *high),)
     score = values[4] if len(values) == 5 else math.nan
     return Shape(name, NO_POINTS, area, score, is_cell=True)
