@@ -8,7 +8,6 @@ from etils.epath import Path
 
 from cellrec_jax.data.annotations import asap
 from cellrec_jax.data.readers import pairs
-from cellrec_jax.data.readers.annotated import annotated_source
 from cellrec_jax.data.record import Source
 
 NAME = "asap"
@@ -22,11 +21,4 @@ def matches(root: Path) -> bool:
 
 def open_source(root: Path) -> Source:
     """Opens images with XML of ASAP; all files are read once, for classes."""
-    found = pairs.find(root, _ENDINGS)
-    return annotated_source(
-        NAME,
-        root,
-        found.images,
-        found.files_of,
-        lambda image_id: asap.parse(found.annotations[image_id]),
-    )
+    return pairs.source(NAME, root, _ENDINGS, lambda file, _: asap.parse(file))

@@ -12,7 +12,6 @@ from cellrec_jax.data.annotations import grand_challenge
 from cellrec_jax.data.annotations.content import Annotations
 from cellrec_jax.data.pixels.images import header
 from cellrec_jax.data.readers import pairs, units
-from cellrec_jax.data.readers.annotated import annotated_source
 from cellrec_jax.data.readers.clean import points_from_xy
 from cellrec_jax.data.record import Source
 from cellrec_jax.errors import DataError
@@ -32,14 +31,7 @@ def matches(root: Path) -> bool:
 
 def open_source(root: Path) -> Source:
     """Opens images with such JSON; all files are read once, for classes."""
-    found = pairs.find(root, _ENDINGS)
-    return annotated_source(
-        NAME,
-        root,
-        found.images,
-        found.files_of,
-        lambda image_id: _in_px(found.annotations[image_id], found.images[image_id]),
-    )
+    return pairs.source(NAME, root, _ENDINGS, _in_px)
 
 
 def _in_px(file: Path, image: Path) -> Annotations:

@@ -9,7 +9,6 @@ from etils.epath import Path
 
 from cellrec_jax.data.annotations import imagej
 from cellrec_jax.data.readers import pairs
-from cellrec_jax.data.readers.annotated import annotated_source
 from cellrec_jax.data.record import Source
 
 NAME = "imagej"
@@ -23,11 +22,4 @@ def matches(root: Path) -> bool:
 
 def open_source(root: Path) -> Source:
     """Opens images with regions or markers; all files are read once, for classes."""
-    found = pairs.find(root, _ENDINGS)
-    return annotated_source(
-        NAME,
-        root,
-        found.images,
-        found.files_of,
-        lambda image_id: imagej.parse(found.annotations[image_id]),
-    )
+    return pairs.source(NAME, root, _ENDINGS, lambda file, _: imagej.parse(file))

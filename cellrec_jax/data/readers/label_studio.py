@@ -9,25 +9,22 @@ from etils.epath import Path
 from cellrec_jax.data.annotations import label_studio
 from cellrec_jax.data.annotations.content import Annotations
 from cellrec_jax.data.readers import foreign, listed
-from cellrec_jax.data.readers.annotated import annotated_source
 from cellrec_jax.data.record import Source
 from cellrec_jax.errors import DataError
 
 NAME = "label_studio"
-_MOST_LOOKED_INTO = 50  # of a folder: more are a file an image
+_PATTERNS = ("*.json", "annotations/*.json")
 
 
 def matches(root: Path) -> bool:
     """Whether there is JSON of Label Studio in the root or in `annotations/`."""
-    try:
-        return bool(_files(root))
-    except OSError:
-        return False
+    return listed.matches(root, _PATTERNS, _is_one)
 
 
 def open_source(root: Path) -> Source:
     """Opens a project's export; the JSON is read once, here."""
-    return open_file(listed.only_file(_files(root), root, "JSON of Label Studio"), root)
+    files = listed.lists(root, _PATTERNS, _is_one)
+    return open_file(listed.only_file(files, root, "JSON of Label Studio"), root)
 
 
 def open_file(file: Path, root: Path) -> Source:
@@ -52,17 +49,8 @@ def open_file(file: Path, root: Path) -> Source:
     }
     if content.num_unannotated:  # their images are not listed either
         del repairs[listed.UNLISTED]
-    return annotated_source(
-        NAME,
-        root,
-        images,
-        lambda _: [file],
-        annotations.__getitem__,
-        repairs={what: number for what, number in repairs.items() if number},
-    )
+    return listed.source(NAME, root, file, images, annotations, repairs)
 
 
-def _files(root: Path) -> list[Path]:
-    places = (sorted(root.glob(place)) for place in ("*.json", "annotations/*.json"))
-    files = (file for place in places for file in place[:_MOST_LOOKED_INTO])
-    return [file for file in files if foreign.kind_of(file) == "Label Studio"]
+def _is_one(file: Path) -> bool:
+    return foreign.kind_of(file) == "Label Studio"

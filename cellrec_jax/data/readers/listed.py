@@ -1,16 +1,61 @@
 """Images that an annotation file lists by name: where they are below the root."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 import functools
 from pathlib import PurePosixPath
 
 from etils.epath import Path
 
+from cellrec_jax.data.annotations.content import Annotations
 from cellrec_jax.data.pixels.files import list_images
+from cellrec_jax.data.readers.annotated import annotated_source
+from cellrec_jax.data.record import Source
 from cellrec_jax.data.text import composed
 from cellrec_jax.errors import DataError
 
 UNLISTED = "images left out that the annotation file does not list"
+_MOST_LOOKED_INTO = 50  # files of a folder: more are a file an image
+
+
+def lists(
+    root: Path, patterns: Iterable[str], is_one: Callable[[Path], bool]
+) -> list[Path]:
+    """Files of some patterns below `root` that list images; the first 50 of each."""
+    places = (sorted(root.glob(pattern)) for pattern in patterns)
+    files = (file for place in places for file in place[:_MOST_LOOKED_INTO])
+    return [file for file in files if is_one(file)]
+
+
+def matches(
+    root: Path, patterns: Iterable[str], is_one: Callable[[Path], bool]
+) -> bool:
+    """Whether there is such a file; False for a folder that cannot be read."""
+    try:
+        return bool(lists(root, patterns, is_one))
+    except OSError:
+        return False
+
+
+def source(
+    name: str,
+    root: Path,
+    file: Path,
+    images: Mapping[str, Path],
+    annotations: Mapping[str, Annotations],
+    repairs: Mapping[str, int],
+) -> Source:
+    """The images that one file lists, with what it says of each, as a set.
+
+    Of `repairs`, what is told -> how often, those of 0 are left out.
+    """
+    return annotated_source(
+        name,
+        root,
+        images,
+        lambda _: [file],
+        annotations.__getitem__,
+        repairs={what: number for what, number in repairs.items() if number} or None,
+    )
 
 
 def contained(text: str) -> PurePosixPath | None:

@@ -4,14 +4,17 @@ a.png has a.geojson, a.geojson.gz or a.png.geojson, say: beside it, or in a fold
 Cell Counter, CellCounter_a.xml.
 """
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from pathlib import PurePosixPath
 
 from etils.epath import Path
 
+from cellrec_jax.data.annotations.content import Annotations
 from cellrec_jax.data.pixels.files import IMAGE_ENDINGS
 from cellrec_jax.data.readers import foreign
+from cellrec_jax.data.readers.annotated import annotated_source
 from cellrec_jax.data.readers.layout import Pairs, check_pairs, find_images, index_files
+from cellrec_jax.data.record import Source
 from cellrec_jax.errors import DataError
 
 IMAGE_FOLDERS = ("images", "")
@@ -37,6 +40,27 @@ def matches(
         return any(foreign.kind_of(file) == kind for file in named[:_MOST_LOOKED_INTO])
     except (OSError, DataError):
         return False
+
+
+def source(
+    name: str,
+    root: Path,
+    endings: Sequence[tuple[str, ...]],
+    parse: Callable[[Path, Path], Annotations],
+) -> Source:
+    """The images and their files as a set; errors as `find` and `annotated_source`.
+
+    `parse` reads an annotation file, and is given its image too; all files are read
+    once here, for classes.
+    """
+    found = find(root, endings)
+    return annotated_source(
+        name,
+        root,
+        found.images,
+        found.files_of,
+        lambda image_id: parse(found.annotations[image_id], found.images[image_id]),
+    )
 
 
 def find(

@@ -9,7 +9,6 @@ from etils.epath import Path
 
 from cellrec_jax.data.annotations import qupath
 from cellrec_jax.data.readers import pairs
-from cellrec_jax.data.readers.annotated import annotated_source
 from cellrec_jax.data.record import Source
 
 NAME = "qupath"
@@ -23,11 +22,4 @@ def matches(root: Path) -> bool:
 
 def open_source(root: Path) -> Source:
     """Opens images with GeoJSON; all files are read once, for classes."""
-    found = pairs.find(root, _ENDINGS)
-    return annotated_source(
-        NAME,
-        root,
-        found.images,
-        found.files_of,
-        lambda image_id: qupath.parse(found.annotations[image_id]),
-    )
+    return pairs.source(NAME, root, _ENDINGS, lambda file, _: qupath.parse(file))

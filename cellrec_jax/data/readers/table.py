@@ -14,26 +14,22 @@ from cellrec_jax.data.annotations.content import Annotations
 from cellrec_jax.data.pixels.files import IMAGE_ENDINGS
 from cellrec_jax.data.pixels.images import header
 from cellrec_jax.data.readers import listed
-from cellrec_jax.data.readers.annotated import annotated_source
 from cellrec_jax.data.record import Source
 from cellrec_jax.errors import DataError
 
 NAME = "table"
-_ENDINGS = ("*.csv", "*.tsv", "*.txt")
-_MOST_LOOKED_INTO = 50  # of a folder: more are a file an image
+_PATTERNS = ("*.csv", "*.tsv", "*.txt")
 
 
 def matches(root: Path) -> bool:
     """Whether there is such a table in the root, not of the name of an image."""
-    try:
-        return bool(_files(root))
-    except OSError:
-        return False
+    return listed.matches(root, _PATTERNS, _is_one)
 
 
 def open_source(root: Path) -> Source:
     """Opens the images of a table; it is read once, here."""
-    return open_file(listed.only_file(_files(root), root, "table of all images"), root)
+    files = listed.lists(root, _PATTERNS, _is_one)
+    return open_file(listed.only_file(files, root, "table of all images"), root)
 
 
 def open_file(file: Path, root: Path) -> Source:
@@ -51,15 +47,8 @@ def open_file(file: Path, root: Path) -> Source:
     images = dict(zip(annotations, listed.find(names, file, root), strict=True))
     if content.in_um:
         annotations = {i: _in_px(a, images[i], file) for i, a in annotations.items()}
-    unlisted = listed.count_unlisted(images)
-    return annotated_source(
-        NAME,
-        root,
-        images,
-        lambda _: [file],
-        annotations.__getitem__,
-        repairs={listed.UNLISTED: unlisted} if unlisted else None,
-    )
+    repairs = {listed.UNLISTED: listed.count_unlisted(images)}
+    return listed.source(NAME, root, file, images, annotations, repairs)
 
 
 def _id(path: PurePosixPath) -> str:
@@ -89,16 +78,7 @@ def _in_px(read: Annotations, image: Path, file: Path) -> Annotations:
     return read._replace(points_yx=read.points_yx / mpp)
 
 
-def _files(root: Path) -> list[Path]:
-    files = [
-        file
-        for pattern in _ENDINGS
-        for file in sorted(root.glob(pattern))[:_MOST_LOOKED_INTO]
-    ]
-    return [
-        file for file in files if table.is_table(file) and not _is_of_one_image(file)
-    ]
-
-
-def _is_of_one_image(file: Path) -> bool:
-    return any(file.with_suffix(ending).is_file() for ending in IMAGE_ENDINGS)
+def _is_one(file: Path) -> bool:
+    """Whether it is of all images, not of one."""
+    of_one = any(file.with_suffix(ending).is_file() for ending in IMAGE_ENDINGS)
+    return table.is_table(file) and not of_one
