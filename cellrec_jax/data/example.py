@@ -118,7 +118,11 @@ def scale_intensity(image: np.ndarray, intensity: str = "auto") -> np.ndarray:
         return image  # `colors.to_unit` divides by 255, on the device
     if intensity == "full":
         return image.astype(np.float32) / np.iinfo(image.dtype).max
-    low, high = np.percentile(image, (0.5, 99.5))
+    return stretch(image, *np.percentile(image, (0.5, 99.5)))
+
+
+def stretch(image: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Pixels as f32, `low` and less at 0, `high` and more at 1."""
     scaled = (image.astype(np.float32) - low) / max(high - low, 1.0)
     return np.clip(scaled, 0, 1).astype(np.float32)
 

@@ -16,7 +16,7 @@ _SAME_SIZE = 0.05  # difference to the training images' size that resizing may h
 # to each other than two cells are. Where the caller sets the margin only the fitted
 # least distance counts, so that from the receptive radius on tiles give what the whole
 # image does.
-_TWINS_PX = 2.2  # px of the network, so that two pixels apart is one cell
+TWINS_PX = 2.2  # px of the network, so that two pixels apart is one cell
 
 _ROWS = 256
 RESIZED, WIDENED, TILED = "resized", "widened", "tiled"
@@ -105,7 +105,7 @@ class Frame:
         scaled_hw = int(height), int(width)
         cut = self._cut(scaled_hw, margin_px)
         how = TILED if len(cut) > 1 else WIDENED
-        return Placement(how, scaled_hw, cut, 0.0 if margin_px else _TWINS_PX)
+        return Placement(how, scaled_hw, cut, 0.0 if margin_px else TWINS_PX)
 
     def ratio(self, mpp: float) -> float:
         """Px of the training images per px of an image of `mpp` um per px."""

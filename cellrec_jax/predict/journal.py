@@ -110,12 +110,12 @@ def plan(paths: Iterable[Path], done: dict[str, Done], output: epath.Path) -> Pl
     stay. ConfigError where the folder has another image of a name.
     """
     paths = list(dict.fromkeys(paths))
-    root = _common_root(paths)
+    fresh = names_of(paths)
     known = {one.path: one.image for one in done.values()}
     names, todo, kept = {}, [], dict(done)
     for path in paths:
         place = os.path.abspath(path)
-        name = known.get(place) or path.relative_to(root).as_posix()
+        name = known.get(place) or fresh[path]
         names[path] = name
         before = done.get(name)
         if before is not None and before[2:4] == pixel_files.stamp(path)[1:]:
@@ -209,6 +209,8 @@ def _unfinished(path: epath.Path) -> bool:
         return file.read(1) != b"\n"
 
 
-def _common_root(paths: Sequence[Path]) -> Path:
+def names_of(paths: Sequence[Path]) -> dict[Path, str]:
+    """Path -> its name in all that is written: below the folder that all share."""
     parents = [set(path.parents) for path in paths]
-    return max(set.intersection(*parents), key=lambda p: len(p.parts))
+    root = max(set.intersection(*parents), key=lambda p: len(p.parts))
+    return {path: path.relative_to(root).as_posix() for path in paths}

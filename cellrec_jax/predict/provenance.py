@@ -27,6 +27,17 @@ def settings(
 
     Results of two such settings do not belong into one folder.
     """
+    return {
+        **of_model(model),
+        "mpp": mpp,
+        "margin_px": margin_px,
+        "geometry": geometry,
+        **({"all_scores": True} if all_scores else {}),  # earlier folders know it not
+    }
+
+
+def of_model(model: Model) -> dict[str, Any]:
+    """What of these belongs to the model: JSON."""
     decode = model.meta["decode"]
     return {
         "method": model.experiment.method,
@@ -35,10 +46,6 @@ def settings(
         "min_distance_px": decode["min_distance"],
         "native_hw": [int(side) for side in model.meta["native_hw"]],
         "mpp_trained": model.meta["mpp"],
-        "mpp": mpp,
-        "margin_px": margin_px,
-        "geometry": geometry,
-        **({"all_scores": True} if all_scores else {}),  # earlier folders know it not
     }
 
 

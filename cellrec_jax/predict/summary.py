@@ -29,18 +29,36 @@ def write(
     `..._high`; empty without such cells), `threshold/CLASS` and where it comes from,
     `note`. Of failed images only name and note.
     """
+    cuts = cuts_of(class_names, thresholds, thresholds_from)
+    rows = [_row(one, class_names) | cuts | {"note": one.note} for one in done]
+    blank = Done("", "", 0, 0, 0, 0, 0.0, [0] * len(class_names))
+    write_rows(output, rows, failed, [*_row(blank, class_names), *cuts, "note"])
+
+
+def write_rows(
+    output: epath.Path,
+    rows: Iterable[Mapping[str, Any]],
+    failed: Mapping[str, str],
+    columns: Sequence[str],
+) -> None:
+    """Writes summary.csv of rows, which have `image`, and of what `failed`."""
+    lost = dict.fromkeys(columns)
+    every = [*rows, *(lost | {"image": k, "note": why} for k, why in failed.items())]
+    every.sort(key=lambda row: pixel_files.natural_key(row["image"]))
+    table.write_rows(output / FILE, every, columns)
+
+
+def cuts_of(
+    class_names: Sequence[str],
+    thresholds: Sequence[float],
+    thresholds_from: Mapping[str, str],
+) -> dict[str, Any]:
+    """Columns of the thresholds and of where they come from."""
     cuts: dict[str, Any] = {
         f"threshold/{name}": cut
         for name, cut in zip(class_names, thresholds, strict=True)
     }
-    cuts["thresholds_from"] = sources(thresholds_from)
-    rows = [_row(one, class_names) | cuts | {"note": one.note} for one in done]
-    blank = Done("", "", 0, 0, 0, 0, 0.0, [0] * len(class_names))
-    columns = [*_row(blank, class_names), *cuts, "note"]
-    for name, why in failed.items():
-        rows.append(dict.fromkeys(columns) | {"image": name, "note": why})
-    rows.sort(key=lambda row: pixel_files.natural_key(row["image"]))
-    table.write_rows(output / FILE, rows, columns)
+    return cuts | {"thresholds_from": sources(thresholds_from)}
 
 
 def sources(thresholds_from: Mapping[str, str]) -> str:
@@ -78,12 +96,18 @@ def _row(one: Done, class_names: Sequence[str]) -> dict[str, Any]:
         "mpp": one.mpp or None,
         "num_predicted": sum(one.counts),
     }
+    return row | by_class(class_names, one.counts)
+
+
+def by_class(class_names: Sequence[str], counts: Sequence[int]) -> dict[str, Any]:
+    """Columns of each class's cells, where there are several, and of their share."""
+    row: dict[str, Any] = {}
     if len(class_names) > 1:
-        for name, count in zip(class_names, one.counts, strict=True):
+        for name, count in zip(class_names, counts, strict=True):
             row[f"num_predicted/{name}"] = count
     definition = proportion.score_definition(class_names)
     if definition is not None:
-        shares = proportion.with_interval(definition, one.counts)
+        shares = proportion.with_interval(definition, counts)
         row |= {
             name: None if share is None else round(share, 6)
             for name, share in shares.items()

@@ -37,11 +37,8 @@ def test_all_runs_the_others_when_one_is_wrong_or_fails(tmp_path, monkeypatch):
     results = json.loads(path.read_text())["results"]
     assert list(results) == list(bench.NAMES)
     assert results["pu"]["notes"] == ["failed: MemoryError: no room"]
-    assert [name for name in results if not results[name]["rows"]] == [
-        *bench.STEPS[:4],
-        "pu",
-        *bench.STEPS[4:],
-    ]
+    without = {name for name in results if not results[name]["rows"]}
+    assert without == {*bench.STEPS, "pu"}
     assert calls[0] == report.Settings(steps=3)
     assert bench.run(["nms"]) == 1
     assert bench.run(["density"]) == bench.run(["train"]) == 0

@@ -1,6 +1,7 @@
 """Slides on disk to their cells, resumed row by row of tiles, in parts if asked."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+import functools
 import hashlib
 import json
 import os
@@ -13,10 +14,8 @@ import numpy as np
 from scipy import ndimage
 
 from cellrec_jax import errors
-from cellrec_jax.data import example
 from cellrec_jax.data.pixels import files as pixel_files
 from cellrec_jax.data.pixels import slides
-from cellrec_jax.io import geojson_parts
 from cellrec_jax.io.console import Console, format_seconds
 from cellrec_jax.predict import provenance
 from cellrec_jax.predict.predictor import Predictor
@@ -42,6 +41,8 @@ class Work(NamedTuple):
     console: Console
     settings: Mapping[str, Any]
     regions_hash: str
+    seconds_each: Callable[[], float]
+    """Of a tile; tried once a call, when it is first asked for."""
 
 
 class Place(NamedTuple):
@@ -131,10 +132,7 @@ def _is_written(work: Work, place: Place) -> bool:
     done = place.journal.done()
     if done is None or done["form"] != work.options.form():
         return False
-    files = outputs.files_of(work.output, _sheet(work, place))
-    if work.options.split:
-        files["geojson"] = geojson_parts.part_path(files["geojson"], 1)
-    return all(file.exists() for file in files.values())
+    return outputs.are_there(work.output, _sheet(work, place))
 
 
 def _place(
@@ -208,18 +206,11 @@ def _lines(work: Work, place: Place, todo: rows.Tiles) -> Iterator[str]:
 def _find(work: Work, place: Place, slide: slides.Slide, todo: rows.Tiles) -> None:
     """Predicts rows and keeps each; raises `interrupt.Interrupted` after a signal."""
     total = sum(len(columns) for columns in todo.values())
-    intensity = work.looker.intensity
-    low, high = np.percentile(place.small.image, (0.5, 99.5))
-
-    def prepare(image: np.ndarray) -> np.ndarray:
-        if intensity != "percentile":
-            return example.scale_intensity(image, intensity)
-        scaled = (image.astype(np.float32) - low) / max(high - low, 1.0)
-        return np.clip(scaled, 0, 1).astype(np.float32)
-
+    limits = np.percentile(place.small.image, (0.5, 99.5)).tolist()
+    prepare = functools.partial(network.prepare, work.looker, limits)
     highest = network.highest(work.looker, place.small)
-    each = rows.seconds_each(work.looker, place.grid, highest, prepare)
-    work.console.line(f"{place.name}: about {format_seconds(each * total)}")
+    text = format_seconds(work.seconds_each() * total)
+    work.console.line(f"{place.name}: about {text}")
     done, begin = 0, time.monotonic()
     with interrupt.catch() as caught, work.console.parts(total, place.name) as show:
         for row, found, fresh in rows.find(
@@ -249,15 +240,13 @@ def _write(work: Work, place: Place, small: tissue.Thumbnail) -> None:
     names = work.predictor.class_names
     place.journal.reopen()
     numbers = sorted(place.tiles)
-    settled = rows.settled(work.looker, place.grid, place.journal, numbers, place.holds)
+    trouble = rows.Trouble([], [])
+    settled = rows.settled(
+        work.looker, place.grid, place.journal, numbers, place.holds, trouble
+    )
     counts = outputs.write(work.output, _sheet(work, place), small, settled)
-    faults: list[tuple[int, int, str]] = []
-    full = 0
-    for number in numbers:
-        kept = place.journal.read(number)
-        faults += [(number, column, why) for column, why in kept.faults]
-        full += kept.full
-    if full:
+    faults = trouble.faults
+    if full := sum(trouble.full):
         work.console.line(
             f"{place.name}: warning: {full} tiles have as many cells as the model "
             "keeps of one (model.max_detections of the training, by area): the least "

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 import dataclasses
+import functools
 import hashlib
-import os
 from pathlib import Path
 
 from etils import epath
@@ -16,7 +16,7 @@ from cellrec_jax.predict import files as image_files
 from cellrec_jax.predict import journal, provenance
 from cellrec_jax.predict import summary as image_summary
 from cellrec_jax.predict.predictor import Predictor
-from cellrec_jax.predict.slide import files, network, summary
+from cellrec_jax.predict.slide import files, network, rows, summary
 from cellrec_jax.predict.slide.files import FOLDER, Work
 from cellrec_jax.predict.slide.journal import Journal
 from cellrec_jax.predict.slide.options import SlideOptions
@@ -42,8 +42,7 @@ def predict_slides(
     options = _check(output, options)
     output.mkdir(parents=True, exist_ok=True)
     looker = network.make(predictor)
-    used = provenance.settings(predictor.model, 0.0, 0, "", False)
-    settings = {"kind": "slides", **{name: used[name] for name in _KEPT}}
+    settings = {"kind": "slides", **provenance.of_model(predictor.model)}
     provenance.require_same(output, settings, (output / FOLDER).exists())
     regions = options.roi.read_bytes() if options.roi is not None else b""
     work = Work(
@@ -54,15 +53,16 @@ def predict_slides(
         console,
         settings,
         hashlib.blake2b(regions, digest_size=8).hexdigest() if regions else "",
+        functools.cache(lambda: rows.seconds_each(looker)),
     )
-    names = _names(paths)
+    names = journal.names_of(paths)
     failed: dict[str, str] = {}
-    waiting: list[str] = []
+    waiting: list[int] = []
     exit_code = 0
     for number, path in enumerate(paths):
         try:
             if not files.predict_slide(work, path, names[path], number):
-                waiting.append(names[path])
+                waiting.append(number)
         except interrupt.Interrupted as stop:
             exit_code = stop.exit_code
             break
@@ -71,16 +71,17 @@ def predict_slides(
             console.line(f"{names[path]}: error: {error}")
     hosts.wait("predict: slides")
     if jax.process_count() > 1 and hosts.is_first():
-        waiting = [name for name in waiting if not _take(work, paths, names, name)]
+        waiting = [  # what other processes have finished meanwhile is written out
+            number
+            for number in waiting
+            if not files.predict_slide(
+                work, paths[number], names[paths[number]], number
+            )
+        ]
     if hosts.is_first():
-        _summarize(work, failed, waiting, exit_code)
+        parts = [names[paths[number]] for number in waiting]
+        _summarize(work, failed, parts, exit_code)
     return image_files.Outcome(tuple(failed.values()), exit_code)
-
-
-_KEPT = (
-    *("method", "weights", "thresholds", "min_distance_px", "native_hw"),
-    "mpp_trained",
-)
 
 
 def _check(output: epath.Path, options: SlideOptions) -> SlideOptions:
@@ -99,19 +100,6 @@ def _check(output: epath.Path, options: SlideOptions) -> SlideOptions:
     return dataclasses.replace(options, shard=shard)
 
 
-def _take(work: Work, paths: Sequence[Path], names: dict[Path, str], name: str) -> bool:
-    """Writes out what other processes have finished meanwhile."""
-    number = [names[path] for path in paths].index(name)
-    return files.predict_slide(work, paths[number], name, number)
-
-
-def _names(paths: Sequence[Path]) -> dict[Path, str]:
-    """Path -> name in all that is written: relative to the folder that all share."""
-    parents = [os.path.abspath(path.parent) for path in paths]
-    root = os.path.commonpath(parents)
-    return {path: os.path.relpath(os.path.abspath(path), root) for path in paths}
-
-
 def _summarize(
     work: Work, failed: dict[str, str], waiting: Sequence[str], exit_code: int
 ) -> None:
@@ -122,14 +110,9 @@ def _summarize(
         state = Journal(place.parent).done()
         if state is not None:
             done[place.parent.relative_to(Path(folder)).as_posix()] = state["summary"]
-    cuts = {
-        f"threshold/{name}": cut
-        for name, cut in zip(
-            work.predictor.class_names, model.meta["decode"]["thresholds"], strict=True
-        )
-    }
-    sources = image_summary.sources(provenance.thresholds_from(model))
-    cuts["thresholds_from"] = sources
+    thresholds = model.meta["decode"]["thresholds"]
+    sources = provenance.thresholds_from(model)
+    cuts = image_summary.cuts_of(work.predictor.class_names, thresholds, sources)
     summary.write(work.output, done, failed, cuts)
     state = {
         "images": len(done),

@@ -1,11 +1,14 @@
 """A model made ready for slides: one size of tiles, and room for the cells of one."""
 
+from collections.abc import Sequence
 import dataclasses
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from cellrec_jax import methods
+from cellrec_jax.data import example
+from cellrec_jax.predict import frame as frames
 from cellrec_jax.predict import stream
 from cellrec_jax.predict.compiled import jit_predict
 from cellrec_jax.predict.predictor import Predictor
@@ -13,8 +16,7 @@ from cellrec_jax.predict.slide import grid as grids
 from cellrec_jax.predict.slide.tissue import Thumbnail
 from cellrec_jax.workdir.model import Model
 
-_TWINS_PX = 2.2  # as `frame`: where a seam may move a cell
-_EXACT_PX = 0.5  # where it moves none: its rounding alone
+_EXACT_PX = 0.5  # where a seam moves no cell: its rounding alone
 
 
 class Looker(NamedTuple):
@@ -63,12 +65,22 @@ def make(predictor: Predictor) -> Looker:
         own,
         margin,
         float(decode["min_distance"]) * scale,
-        _EXACT_PX if is_exact else _TWINS_PX,
+        _EXACT_PX if is_exact else frames.TWINS_PX,
         np.asarray(decode["thresholds"], np.float64),
         is_exact,
         traits.by_highest,
         frame.intensity,
     )
+
+
+def prepare(looker: Looker, limits: Sequence[float], image: np.ndarray) -> np.ndarray:
+    """Brings uint8 [h, w, 3] into the range that the model reads.
+
+    `limits` are the slide's 0.5th and 99.5th percentile, for models that ask for it.
+    """
+    if looker.intensity != "percentile":
+        return example.scale_intensity(image, looker.intensity)
+    return example.stretch(image, *limits)
 
 
 def highest(looker: Looker, small: Thumbnail) -> float | None:

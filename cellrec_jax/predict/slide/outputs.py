@@ -13,7 +13,14 @@ from PIL import Image
 
 from cellrec_jax.cells import Cells
 from cellrec_jax.data.pixels import slides
-from cellrec_jax.io import cell_table, density_map, geojson, overlay, palette
+from cellrec_jax.io import (
+    cell_table,
+    density_map,
+    geojson,
+    geojson_parts,
+    overlay,
+    palette,
+)
 from cellrec_jax.predict import inputs, outputs
 from cellrec_jax.predict.slide.options import SlideOptions
 from cellrec_jax.predict.slide.tissue import Thumbnail
@@ -46,6 +53,14 @@ def files_of(output: epath.Path, sheet: Sheet) -> dict[str, epath.Path]:
     return {
         what: place.with_name(place.name + ending) for what, ending in endings.items()
     }
+
+
+def are_there(output: epath.Path, sheet: Sheet) -> bool:
+    """Whether all of them are; of GeoJSON in parts the first."""
+    files = files_of(output, sheet)
+    if sheet.options.split:
+        files["geojson"] = geojson_parts.part_path(files["geojson"], 1)
+    return all(file.exists() for file in files.values())
 
 
 def origin_of(description: slides.Description, options: SlideOptions) -> np.ndarray:

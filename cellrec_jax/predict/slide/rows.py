@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 import itertools
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from cellrec_jax.cells import Cells
 from cellrec_jax.data.pixels import slides
 from cellrec_jax.predict import stream
 from cellrec_jax.predict.compiled import Windows
+from cellrec_jax.predict.slide import network
 from cellrec_jax.predict.slide import windows as reading
 from cellrec_jax.predict.slide.grid import Grid
 from cellrec_jax.predict.slide.journal import Journal, Row
@@ -64,16 +65,12 @@ def find(
                 fresh = 0
 
 
-def seconds_each(
-    looker: Looker,
-    grid: Grid,
-    highest: float | None,
-    prepare: Callable[[np.ndarray], np.ndarray],
-) -> float:
+def seconds_each(looker: Looker) -> float:
     """How long the network takes for a tile, compiled before; a blank one is tried."""
-    side = grid.tile_px
+    side = looker.own_px + 2 * looker.margin_px
     size = looker.network.batch or stream.batch_size((side, side))
-    blank = prepare(np.full((side, side, 3), 255, np.uint8))
+    blank = network.prepare(looker, (0, 255), np.full((side, side, 3), 255, np.uint8))
+    highest = 1.0 if looker.by_highest else None
     windows = _windows([blank] * size, np.ones(size, bool), highest)
     for _ in range(2):
         begin = time.monotonic()
@@ -124,23 +121,36 @@ def _windows(
     return Windows(np.stack(images), whole, real, tops)
 
 
+class Trouble(NamedTuple):
+    """What is to be told of the rows of a slide; filled while they are read."""
+
+    faults: list[tuple[int, int, str]]
+    """Row and column of tiles that could not be read, and why."""
+    full: list[int]
+    """Of each row, its full tiles: see `Row.full`."""
+
+
 def settled(
     looker: Looker,
     grid: Grid,
     journal: Journal,
     numbers: Sequence[int],
     holds: Callable[[np.ndarray], np.ndarray],
+    trouble: Trouble,
 ) -> Iterator[Cells]:
     """Cells of all rows, from top to bottom, those that are one joined; native px.
 
     As if all were there at once: see `settle`. `holds` tells which points [M, 2],
-    native px, count; which tiles were looked at then changes nothing.
+    native px, count; which tiles were looked at then changes nothing. Each row is read
+    once, and what is wrong with it goes to `trouble`.
     """
     settler = Settler(looker.min_distance, looker.twins_px)
     scale_yx = np.asarray(grid.native_yx)
     last = len(numbers) - 1
     for index, number in enumerate(numbers):
         row = journal.read(number)
+        trouble.faults.extend((number, column, why) for column, why in row.faults)
+        trouble.full.append(row.full)
         counts = holds(row.cells.points_yx * scale_yx)
         found = cell_lib.select(row.cells, counts)
         tiles = row.tiles[counts].astype(np.int64) + number * grid.num_columns

@@ -5,12 +5,8 @@ from typing import Any
 
 from etils import epath
 
-from cellrec_jax.data.pixels import files as pixel_files
 from cellrec_jax.data.pixels import slides
-from cellrec_jax.io import table
-from cellrec_jax.metrics import proportion
-
-FILE = "summary.csv"
+from cellrec_jax.predict import summary as image_summary
 
 
 def row_of(
@@ -37,17 +33,7 @@ def row_of(
         "num_predicted": sum(counts),
         "per_mm2": round(sum(counts) / area_mm2, 2) if area_mm2 else None,
     }
-    if len(class_names) > 1:
-        for name, count in zip(class_names, counts, strict=True):
-            row[f"num_predicted/{name}"] = count
-    definition = proportion.score_definition(class_names)
-    if definition is not None:
-        shares = proportion.with_interval(definition, counts)
-        row |= {
-            name: None if share is None else round(share, 6)
-            for name, share in shares.items()
-        }
-    return row
+    return row | image_summary.by_class(class_names, counts)
 
 
 def write(
@@ -63,8 +49,4 @@ def write(
     """
     rows = [{"image": name, **row, **cuts, "note": ""} for name, row in done.items()]
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    columns = columns or ["image", "note"]
-    for name, why in failed.items():
-        rows.append(dict.fromkeys(columns) | {"image": name, "note": why})
-    rows.sort(key=lambda row: pixel_files.natural_key(row["image"]))
-    table.write_rows(output / FILE, rows, columns)
+    image_summary.write_rows(output, rows, failed, columns or ["image", "note"])
