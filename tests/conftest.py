@@ -189,7 +189,7 @@ def tiny_model() -> dict:
 
 @pytest.fixture(scope="session")
 def tiny_overrides() -> list[str]:
-    """Flags that turn `ki67_bde:demo` into a run of seconds on four devices."""
+    """Flags that turn `ki67_bde:demo_paper` into a run of seconds on four devices."""
     flat = {f"model.{key}": value for key, value in TINY_MODEL.items()}
     flat |= {
         "total_steps": 4,
@@ -287,7 +287,7 @@ def trained(
     from cellrec_jax import main  # late: kernels are tested without ml_collections
 
     workdir = tmp_path_factory.mktemp("trained")
-    arguments = ["--config", "ki67_bde:demo", "--workdir", str(workdir)]
+    arguments = ["--config", "ki67_bde:demo_paper", "--workdir", str(workdir)]
     arguments += tiny_overrides
     arguments += [f"--config.data.root={bcdata_folder}", "--config.data.train_ids=0-3"]
     arguments += ["--config.data.val_ids=4", "--config.data.test_ids", "5"]

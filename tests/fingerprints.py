@@ -26,8 +26,8 @@ from cellrec_jax.train import step as step_lib
 FOLDER = Path(__file__).parent / "fingerprints"
 PRESETS = (
     "ki67_bde",
-    "ki67_bde:small",
-    "ki67_bde:demo",
+    "ki67_bde:small_paper",
+    "ki67_bde:demo_paper",
     "mitos_bde",
     "pdl1_point",
     "pdl1_point:small",

@@ -72,7 +72,7 @@ _MASKS = {
     "data.keep_rate": "0.5",
 }
 RUNS: Mapping[str, tuple[str, Mapping[str, str]]] = {
-    "calibrated_rcnn": ("ki67_bde:demo", _BOXES),
+    "calibrated_rcnn": ("ki67_bde:demo_paper", _BOXES),
     "point_matching": ("pdl1_point:demo", _POINTS),
     "density_map": ("pdl1_map:small_unet", {"model.max_detections": "12"}),
     "heatmap_pu": ("c2c12_pseudo:demo", {**_WHOLE, **_ROUNDS}),

@@ -18,7 +18,14 @@ from cellrec_jax.types import Batch, Decode
 FILES = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
 PRESETS = [
     *(path.stem for path in FILES),
-    *("ki67_bde:demo", "ki67_bde:small", "mitos_bde:demo", "mitos_bde:small"),
+    *(
+        "ki67_bde:demo",
+        "ki67_bde:small",
+        "ki67_bde:demo_paper",
+        "ki67_bde:recommended",
+        "mitos_bde:demo",
+        "mitos_bde:small",
+    ),
     *(f"pdl1_point:{name}" for name in ("demo", "small", "p2pnet", "p2pnet_small")),
     *(
         "c2c12_vicar:published",
@@ -84,7 +91,9 @@ def test_those_for_a_gpu_compute_in_half_precision_there(name):
 
 
 def _num_classes(experiment):
-    return 1 if experiment.method in ONE_CLASS else 2
+    refine = getattr(experiment.options, "refine", None)
+    in_rounds = refine is not None and refine.rounds > 0
+    return 1 if experiment.method in ONE_CLASS or in_rounds else 2
 
 
 def _build(experiment):

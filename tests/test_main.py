@@ -241,7 +241,7 @@ def test_a_refused_start_leaves_nothing(
     tiny_overrides, bcdata_folder, tmp_path, capsys, flags, message
 ):
     """Neither a folder nor, in one that was there, a file; what was there stays."""
-    arguments = ["--config", "ki67_bde:demo", *tiny_overrides]
+    arguments = ["--config", "ki67_bde:demo_paper", *tiny_overrides]
     arguments += [f"--config.data.root={bcdata_folder}", *flags]
     assert main.run([*arguments, "--workdir", str(tmp_path / "a" / "b")]) == 2
     assert message in capsys.readouterr().err
@@ -268,7 +268,7 @@ def test_a_platform_without_devices_names_the_variable(monkeypatch, capsys):
 
 def test_a_failed_start_does_not_spoil_the_directory(tiny_overrides, tmp_path, capsys):
     """The mended command goes on to the next mistake instead of being refused."""
-    arguments = ["--config", "ki67_bde:demo", "--workdir", str(tmp_path)]
+    arguments = ["--config", "ki67_bde:demo_paper", "--workdir", str(tmp_path)]
     arguments += tiny_overrides
     for flag in ("data.root=/none", "batch_size=6"):
         assert main.run([*arguments, f"--config.{flag}"]) == 2
@@ -276,7 +276,7 @@ def test_a_failed_start_does_not_spoil_the_directory(tiny_overrides, tmp_path, c
 
 
 def test_missing_pretrained_file_names_it(tiny_overrides, tmp_path, capsys):
-    arguments = ["--config", "ki67_bde:demo", "--workdir", str(tmp_path)]
+    arguments = ["--config", "ki67_bde:demo_paper", "--workdir", str(tmp_path)]
     arguments += tiny_overrides
     arguments += ["--config.model.backbone=resnet18", "--config.model.pretrained=w.pth"]
     assert main.run(arguments) == 2
@@ -286,7 +286,7 @@ def test_missing_pretrained_file_names_it(tiny_overrides, tmp_path, capsys):
 @pytest.mark.slow
 def test_killed_three_times_ends_with_the_same_metrics(tiny_overrides, tmp_path):
     """SIGKILL at any moment, the same command again: equal results in the end."""
-    base = [sys.executable, "-m", "cellrec_jax.main", "--config", "ki67_bde:demo"]
+    base = [sys.executable, "-m", "cellrec_jax.main", "--config", "ki67_bde:demo_paper"]
     base += [*tiny_overrides, "--config.total_steps=60", "--config.checkpoint.every=5"]
     straight = [*base, "--workdir", str(tmp_path / "straight")]
     ran = subprocess.run(straight, check=True, capture_output=True, text=True)

@@ -40,8 +40,8 @@ _TINY = {
 }
 PRESETS = {
     "tiny": ("ki67_bde", {**_PAPER, **_TINY}),
-    "demo": ("ki67_bde:demo", {}),
-    "small": ("ki67_bde:small", {}),
+    "demo": ("ki67_bde:demo_paper", {}),
+    "small": ("ki67_bde:small_paper", {}),
     "paper_256": ("ki67_bde", {**_PAPER, "model.rpn_channels": "256"}),
     "paper_bf16": ("ki67_bde", {**_PAPER, "compute.dtype": "bfloat16"}),
     "paper": ("ki67_bde", _PAPER),

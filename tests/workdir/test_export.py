@@ -151,7 +151,13 @@ def test_another_run_starts_from_it_alike(exported, tiny_experiment):
 def test_training_in_it_is_refused(exported, tiny_overrides, capsys):
     _, out = exported
     before = sorted(out.iterdir())
-    arguments = ["--config", "ki67_bde:demo", "--workdir", str(out), *tiny_overrides]
+    arguments = [
+        "--config",
+        "ki67_bde:demo_paper",
+        "--workdir",
+        str(out),
+        *tiny_overrides,
+    ]
     assert main.run(arguments) == 2
     assert f"--init-from {out}" in capsys.readouterr().err
     assert sorted(out.iterdir()) == before

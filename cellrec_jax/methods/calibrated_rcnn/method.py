@@ -52,7 +52,7 @@ def make(options: Options, *, num_classes: int) -> Method:
         num_classes == 1 or not in_rounds,
         f"refine.rounds={options.refine.rounds}: pseudo labels are of one class, not "
         f"{num_classes}: merge them with --config.data.classes, such as "
-        "cell=positive+negative",
+        "cell=positive+negative, or train without: --config.refine.rounds=0",
     )
     if options.model.pretrained:
         convert.check_file(options.model.pretrained)
