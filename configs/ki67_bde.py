@@ -13,8 +13,8 @@ the paper's measures do without. To take the splits of the folder or to name ima
 that it seems to build on does, but does not say so; to do as much, give torchvision's
 ResNet-50 as .safetensors or .npz: --config.model.pretrained=FILE.
 Presets:
-    :recommended  what to take with few annotations: a constant weight of 0.1 in place of
-                  the energy, and two rounds of pseudo labels by score, from detectors
+    :recommended  what to take with few annotations: a constant weight of 0.1 in place
+                  of the energy, two rounds of pseudo labels by score, from detectors
                   that trained for two thirds of the steps. For a GPU, as the default
     :small        the same with a small network, for real images on a CPU, crops at full
                   resolution
@@ -22,11 +22,12 @@ Presets:
     :small_paper, :demo_paper   the small network with the paper's training: the energy,
                   no rounds
 
-Why so: configs/results/bde.md. Expect, 26 images of BCData, a tenth of the annotations,
-3,000 steps with flips alone (118 passes): F1@12px 0.795 of :small, 0.733 of :small_paper
-(one fold of three); in 600 augmented steps F1@12px 0.809 +- 0.029, AP 0.701 +- 0.054 of
-:small_paper (three seeds, 95 % t interval), 124 s a run on one CPU core. The default was
-not trained to its end: on those cores a step of one image takes 17 s and 3.7 GiB.
+Why so: configs/results/bde.md. Expect, 26 images of BCData, a tenth of the labels,
+3,000 steps with flips alone (118 passes): F1@12px 0.795 of :small, 0.733 of
+:small_paper (one fold of three); in 600 augmented steps F1@12px 0.809 +- 0.029, AP
+0.701 +- 0.054 of :small_paper (three seeds, 95 % t interval), 124 s a run on one CPU
+core. The default was not trained to its end: on those cores a step of one image takes
+17 s and 3.7 GiB.
 """
 
 from ml_collections import ConfigDict
