@@ -31,6 +31,7 @@ PRESETS = (
     "mitos_bde",
     "pdl1_point",
     "pdl1_point:small",
+    "pdl1_point:small_group",
     "pdl1_point:p2pnet",
     "pdl1_point:p2pnet_small",
     *(

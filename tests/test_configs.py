@@ -115,13 +115,13 @@ def _num_parameters(name):
 
 
 def test_small_rows_of_one_table_are_of_about_one_size():
-    ours = _num_parameters("pdl1_point:small")
+    ours = _num_parameters("pdl1_point:small_group")
     for name in SMALL_ROWS:
         assert 0.8 < _num_parameters(name) / ours < 1.2, name
 
 
 def test_small_rows_of_one_table_are_trained_alike():
-    ours = methods.freeze(config_files.load("pdl1_point:small"))
+    ours = methods.freeze(config_files.load("pdl1_point:small_group"))
     for name in SMALL_ROWS:
         row = methods.freeze(config_files.load(name))
         for part in ("total_steps", "batch_size", "data"):

@@ -9,7 +9,15 @@ from collections.abc import Sequence
 import json
 from pathlib import Path
 
-from cellrec_jax.bench import decoders, experiments, large, predict, rounds, train
+from cellrec_jax.bench import (
+    decoders,
+    experiments,
+    large,
+    predict,
+    rounds,
+    slide,
+    train,
+)
 from cellrec_jax.io import atomic
 
 
@@ -18,7 +26,7 @@ def flags() -> list[str]:
     sizes = [(row.small, row.full) for row in predict.ROWS.values()]
     found = {flag for pair in sizes for flag in pair}
     found |= {flag for flag, _ in train.PRESETS.values()}
-    found |= {large.CONFIG, rounds.CONFIG}
+    found |= {large.CONFIG, rounds.CONFIG, slide.CONFIG}
     for full in (False, True):
         found |= {decoders.flag(name, full) for name in decoders.ROWS}
     return sorted(found)

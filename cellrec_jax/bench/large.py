@@ -1,6 +1,6 @@
 """Pixels a second of one large image, from its file to its cells.
 
-`pdl1_point:small` with random weights, four classes, on a TIFF of noise. Rows:
+`pdl1_point:small_group` with random weights, four classes, on a TIFF of noise. Rows:
 
 file to cells: `Predictor`, from opening the file on.
 plain loop: the same windows, cut, predicted and fetched one after the other.
@@ -26,7 +26,7 @@ from cellrec_jax.bench.report import Report, Row, Say, Settings
 
 SIZE_HW = (4000, 4000)
 """px, where `--sizes` does not say."""
-CONFIG = "pdl1_point:small"
+CONFIG = "pdl1_point:small_group"
 
 _NUM_CLASSES = 4
 _REPEATS = 3

@@ -38,7 +38,7 @@ class Table1(NamedTuple):
 
 
 ROWS = {
-    "ours": Table1("pdl1_point:small", "pdl1_point", 110.0),
+    "ours": Table1("pdl1_point:small_group", "pdl1_point", 110.0),
     "p2pnet": Table1("pdl1_point:p2pnet_small", "pdl1_point:p2pnet", 120.0),
     "deeplab": Table1("pdl1_map:small_deeplab", "pdl1_map:deeplab", 2510.0),
     "circles": Table1("pdl1_map:small_circles", "pdl1_map:circles"),

@@ -129,7 +129,7 @@ def _ways(
     from cellrec_jax.predict.slide.options import SlideOptions
     from cellrec_jax.workdir import model as model_lib
 
-    experiment = methods.changed(experiments.load(CONFIG), {"model.norm": "layer"})
+    experiment = experiments.load(CONFIG)
     method = methods.build(experiment, len(_CLASSES))
     params, state = jax.jit(method.init)(jax.random.key(0), jnp.zeros((1, 64, 64, 3)))
     decode = {

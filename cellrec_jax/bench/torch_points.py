@@ -9,7 +9,7 @@ _CHANNELS = 64
 
 
 def predictor(num_classes: int) -> Any:
-    """uint8 [B, H, W, 3] to the raw outputs of `pdl1_point:small`, as NumPy arrays."""
+    """uint8 [B, H, W, 3] to raw outputs as of `pdl1_point:small_group`, NumPy."""
     import torch
 
     network = _network(num_classes).eval()

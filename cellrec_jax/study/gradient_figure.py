@@ -103,7 +103,7 @@ def _legend(
         title="least gradient",
         loc="lower center",
         bbox_to_anchor=(0.5, 1.0),
-        ncols=3,
+        ncols=2,
         fontsize=8.5,
         frameon=False,
     )
