@@ -113,22 +113,10 @@ def kill_predict(
         reached = lambda *_, count=count: done() >= count  # noqa: E731
         several.append(Moment(f"image {count}", reached, 0.05))
     for moment in several[:number]:
-        ended = not kill_at(
-            of(outputs[1]), outputs[1], moment, rng.uniform(0, moment.later_s)
-        )
+        later_s = rng.uniform(0, moment.later_s)
+        ended = not kill_at(of(outputs[1]), outputs[1], moment, later_s)
         found.append(Killed(moment.name, "" if ended else f"after {done()} images"))
-    killing.age(outputs[1])
-    finish(of(outputs[1]))
-    wrong = list(killing.half_written(outputs[1]))
-    names = [sorted(killing.names(output)) for output in outputs]
-    wrong += ["files"] * (names[0] != names[1])
-    for name in set(names[0]) & set(names[1]) - {"predict.json", "predict.jsonl"}:
-        contents = [(output / name).read_bytes() for output in outputs]
-        if name == "detections.csv":  # in the order in which images were done
-            contents = [b"".join(sorted(one.splitlines(True))) for one in contents]
-        if contents[0] != contents[1]:
-            wrong.append(name)
-    return found, wrong
+    return found, _differences(of(outputs[1]), outputs)
 
 
 def kill_slide(
@@ -164,19 +152,26 @@ def kill_slide(
     while len(several) < number:  # all rows are there, files are not
         several.append(Moment("write", lambda *_: done() >= rows, 0.3))
     for moment in several[:number]:
-        ended = not kill_at(
-            of(outputs[1]), outputs[1], moment, rng.uniform(0, moment.later_s)
-        )
+        later_s = rng.uniform(0, moment.later_s)
+        ended = not kill_at(of(outputs[1]), outputs[1], moment, later_s)
         found.append(Killed(moment.name, "" if ended else f"{done()} of {rows} rows"))
-    killing.age(outputs[1])
-    finish(of(outputs[1]))
-    wrong = list(killing.half_written(outputs[1]))
-    names = [sorted(killing.names(output)) for output in outputs]
+    return found, _differences(of(outputs[1]), outputs)
+
+
+def _differences(command: list[str], outputs: list[Path]) -> list[str]:
+    """Ends what was killed; files that are not as those of the straight call."""
+    killed = outputs[1]
+    killing.age(killed)
+    finish(command)
+    wrong = list(killing.half_written(killed))
+    names = [set(killing.names(output)) for output in outputs]
     wrong += ["files"] * (names[0] != names[1])
-    for name in set(names[0]) & set(names[1]) - {"predict.json"}:
+    for name in sorted(names[0] & names[1] - {"predict.json", "predict.jsonl"}):
         contents = [(output / name).read_bytes() for output in outputs]
+        if name == "detections.csv":  # in the order in which images were done
+            contents = [b"".join(sorted(one.splitlines(True))) for one in contents]
         wrong += [name] * (contents[0] != contents[1])
-    return found, wrong
+    return wrong
 
 
 def kill_export(
