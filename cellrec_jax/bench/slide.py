@@ -10,6 +10,7 @@ network alone: one tile that is on the device already, again and again.
 
 Pixels are those of the slide, of the last row those of the tile. `network_share` is the
 part of a way's time that its tiles take the network alone: what a device works.
+A peak is that of all rows until then; with `--presets ROW` it is the row's own.
 """
 
 from collections.abc import Callable, Iterator
