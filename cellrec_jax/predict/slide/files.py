@@ -1,6 +1,7 @@
 """Slides on disk to their cells, resumed row by row of tiles, in parts if asked."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+import contextlib
 import functools
 import hashlib
 import json
@@ -43,6 +44,8 @@ class Work(NamedTuple):
     regions_hash: str
     seconds_each: Callable[[], float]
     """Of a tile; tried once a call, when it is first asked for."""
+    stop: Callable[[interrupt.Interrupt], None]
+    """Raises `interrupt.Interrupted` after a signal, here or at another process."""
 
 
 class Place(NamedTuple):
@@ -209,19 +212,20 @@ def _find(work: Work, place: Place, slide: slides.Slide, todo: rows.Tiles) -> No
     limits = np.percentile(place.small.image, (0.5, 99.5)).tolist()
     prepare = functools.partial(network.prepare, work.looker, limits)
     highest = network.highest(work.looker, place.small)
-    text = format_seconds(work.seconds_each() * total)
-    work.console.line(f"{place.name}: about {text}")
+    each = work.seconds_each() + rows.seconds_to_read(slide, place.grid, todo)
+    work.console.line(f"{place.name}: about {format_seconds(each * total)}")
     done, begin = 0, time.monotonic()
     with interrupt.catch() as caught, work.console.parts(total, place.name) as show:
-        for row, found, fresh in rows.find(
-            work.looker, slide, place.grid, todo, highest, prepare
-        ):
-            place.journal.write(row, found)
-            done += fresh
-            left = (time.monotonic() - begin) / done * (total - done)
-            show(done, f"tiles, {format_seconds(left)} left")
-            if caught.signal is not None:
-                raise interrupt.Interrupted(caught.exit_code)
+        work.stop(caught)
+        found = rows.find(work.looker, slide, place.grid, todo, highest, prepare)
+        with contextlib.closing(found):
+            for ended, fresh in found:
+                for number, row in ended.items():
+                    place.journal.write(number, row)
+                done += fresh
+                left = (time.monotonic() - begin) / done * (total - done)
+                show(done, f"tiles, {format_seconds(left)} left")
+                work.stop(caught)
 
 
 def _sheet(work: Work, place: Place) -> outputs.Sheet:

@@ -1,10 +1,12 @@
 """Several slides of one call, in parts if asked, and what is said of all of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+import contextlib
 import dataclasses
 import functools
 import hashlib
 from pathlib import Path
+import uuid
 
 from etils import epath
 import jax
@@ -21,6 +23,9 @@ from cellrec_jax.predict.slide.files import FOLDER, Work
 from cellrec_jax.predict.slide.journal import Journal
 from cellrec_jax.predict.slide.options import SlideOptions
 from cellrec_jax.workdir import interrupt
+
+Task = tuple[Path, str, int]
+"""A slide, its name among the results, and its number."""
 
 
 def predict_slides(
@@ -41,47 +46,94 @@ def predict_slides(
     output = epath.Path(output)
     options = _check(output, options)
     output.mkdir(parents=True, exist_ok=True)
+    hosts.check_shared(output, "--output")
     looker = network.make(predictor)
     settings = {"kind": "slides", **provenance.of_model(predictor.model)}
     provenance.require_same(output, settings, (output / FOLDER).exists())
     regions = options.roi.read_bytes() if options.roi is not None else b""
-    work = Work(
-        predictor,
-        looker,
-        output,
-        options,
-        console,
-        settings,
-        hashlib.blake2b(regions, digest_size=8).hexdigest() if regions else "",
-        functools.cache(lambda: rows.seconds_each(looker)),
-    )
     names = journal.names_of(paths)
-    failed: dict[str, str] = {}
-    waiting: list[int] = []
-    exit_code = 0
-    for number, path in enumerate(paths):
-        try:
-            if not files.predict_slide(work, path, names[path], number):
-                waiting.append(number)
-        except interrupt.Interrupted as stop:
-            exit_code = stop.exit_code
-            break
-        except errors.DataError as error:
-            failed[names[path]] = str(error)
-            console.line(f"{names[path]}: error: {error}")
-    hosts.wait("predict: slides")
-    if jax.process_count() > 1 and hosts.is_first():
-        waiting = [  # what other processes have finished meanwhile is written out
-            number
-            for number in waiting
-            if not files.predict_slide(
-                work, paths[number], names[paths[number]], number
-            )
-        ]
-    if hosts.is_first():
-        parts = [names[paths[number]] for number in waiting]
-        _summarize(work, failed, parts, exit_code)
+    tasks = [(path, names[path], number) for number, path in enumerate(paths)]
+    with interrupt.throughout(console.line), _stopping(output) as stop:
+        work = Work(
+            predictor,
+            looker,
+            output,
+            options,
+            console,
+            settings,
+            hashlib.blake2b(regions, digest_size=8).hexdigest() if regions else "",
+            functools.cache(lambda: rows.seconds_each(looker)),
+            stop,
+        )
+        waiting, failed, exit_code = _predict(work, tasks)
+        if jax.process_count() > 1:
+            waiting, failed, exit_code = _of_all(work, waiting, failed, exit_code)
+        hosts.by_first(
+            lambda: _summarize(work, failed, waiting, exit_code), "predict: finished"
+        )
     return image_files.Outcome(tuple(failed.values()), exit_code)
+
+
+def _predict(
+    work: Work, tasks: Iterable[Task]
+) -> tuple[list[Task], dict[str, str], int]:
+    """Those that others are to write out, what failed, the exit code of a signal."""
+    waiting: list[Task] = []
+    failed: dict[str, str] = {}
+    for task in tasks:
+        name = task[1]
+        try:
+            if not files.predict_slide(work, *task):
+                waiting.append(task)
+        except interrupt.Interrupted as stop:
+            return waiting, failed, stop.exit_code
+        except errors.DataError as error:
+            failed[name] = str(error)
+            work.console.line(f"{name}: error: {error}")
+    return waiting, failed, 0
+
+
+def _of_all(
+    work: Work, waiting: list[Task], failed: dict[str, str], exit_code: int
+) -> tuple[list[Task], dict[str, str], int]:
+    """As `_predict`, of all processes; the first writes out what others finished."""
+    parts = hosts.gather_json((failed, exit_code))
+    failed = {name: why for part, _ in parts for name, why in part.items()}
+    exit_code = max(code for _, code in parts)
+    waiting = [task for task in waiting if task[1] not in failed]
+    if hosts.is_first() and not exit_code:
+        waiting, more, exit_code = _predict(work, waiting)
+        failed |= more
+    failed, exit_code = hosts.first_json((failed, exit_code))
+    return waiting, failed, exit_code
+
+
+@contextlib.contextmanager
+def _stopping(
+    output: epath.Path,
+) -> Iterator[Callable[[interrupt.Interrupt], None]]:
+    """Gives what raises `interrupt.Interrupted` after a signal, at any process.
+
+    They come to no common point meanwhile: who is told leaves a file for the others.
+    """
+    name = hosts.first_json(uuid.uuid4().hex) if jax.process_count() > 1 else ""
+    note = output / f".tmp-{name}"
+
+    def stop(caught: interrupt.Interrupt) -> None:
+        code = caught.exit_code
+        if name and code:
+            atomic.write_bytes(note, str(code).encode())
+        elif name:
+            with contextlib.suppress(OSError):
+                code = int(note.read_bytes())
+        if code:
+            raise interrupt.Interrupted(code)
+
+    try:
+        yield stop
+    finally:
+        if name and hosts.is_first():
+            note.unlink(missing_ok=True)
 
 
 def _check(output: epath.Path, options: SlideOptions) -> SlideOptions:
@@ -101,7 +153,7 @@ def _check(output: epath.Path, options: SlideOptions) -> SlideOptions:
 
 
 def _summarize(
-    work: Work, failed: dict[str, str], waiting: Sequence[str], exit_code: int
+    work: Work, failed: dict[str, str], waiting: Sequence[Task], exit_code: int
 ) -> None:
     """Writes what is of all slides, and says how it ended."""
     model, folder = work.predictor.model, work.output / FOLDER
@@ -121,7 +173,7 @@ def _summarize(
     }
     provenance.write(work.output, model, work.settings, state)
     atomic.remove_left(work.output, below=True)
-    for name in waiting:
+    for _, name, _ in waiting:
         work.console.line(
             f"{name}: this part is done; the part that ends last, or the same command "
             "without --shard, writes the slide out"

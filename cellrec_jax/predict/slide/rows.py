@@ -1,6 +1,6 @@
 """The network on rows of tiles, and what a slide's tiles found together."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 import itertools
 import time
 from typing import Any, NamedTuple
@@ -31,8 +31,8 @@ def find(
     tiles: Tiles,
     highest: float | None,
     prepare: Callable[[np.ndarray], np.ndarray],
-) -> Iterator[tuple[int, Row, int]]:
-    """Yields rows as they are done, and how many tiles were since the one before.
+) -> Generator[tuple[dict[int, Row], int], None, None]:
+    """Yields after each batch the rows that are done with it, and its tiles' number.
 
     `prepare` brings a window's pixels into the range that the model reads.
     """
@@ -41,10 +41,10 @@ def find(
     parts: dict[int, list[tuple[int, Cells]]] = {row: [] for row in tiles}
     faults: dict[int, list[tuple[int, str]]] = {row: [] for row in tiles}
     full = dict.fromkeys(tiles, 0)
-    fresh = 0
     for views, found in stream.run(
         looker.network, _batches(looker, slide, grid, asked, highest, prepare)
     ):
+        done: dict[int, Row] = {}
         for place, view in enumerate(views):
             if view.fault:
                 faults[view.row].append((view.column, view.fault))
@@ -58,11 +58,10 @@ def find(
                 part = cell_lib.select(part, owned & sure)
                 parts[view.row].append((view.column, part))
             left[view.row] -= 1
-            fresh += 1
             if not left[view.row]:
                 row = _row(parts.pop(view.row), faults.pop(view.row), found)
-                yield view.row, row._replace(full=full[view.row]), fresh
-                fresh = 0
+                done[view.row] = row._replace(full=full[view.row])
+        yield done, len(views)
 
 
 def seconds_each(looker: Looker) -> float:
@@ -77,6 +76,16 @@ def seconds_each(looker: Looker) -> float:
         for _ in stream.run(looker.network, iter([(None, windows)])):
             pass
     return (time.monotonic() - begin) / size
+
+
+def seconds_to_read(slide: slides.Slide, grid: Grid, tiles: Tiles) -> float:
+    """How long a tile takes to be read, by as many threads; a middle one is tried."""
+    row = sorted(tiles)[len(tiles) // 2]
+    column = tiles[row][len(tiles[row]) // 2]
+    begin = time.monotonic()
+    for _ in reading.read(slide, grid, [(row, column)]):
+        pass
+    return (time.monotonic() - begin) / reading.THREADS
 
 
 def _row(

@@ -12,8 +12,8 @@ from cellrec_jax import errors
 from cellrec_jax.data.pixels import slides
 from cellrec_jax.predict.slide.grid import Grid
 
-_THREADS = max(os.cpu_count() or 1, 2)
-_AHEAD = _THREADS + 2  # windows that are read or wait for the network, beside a batch
+THREADS = max(os.cpu_count() or 1, 2)
+_AHEAD = THREADS + 2  # windows that are read or wait for the network, beside a batch
 
 
 class Window(NamedTuple):
@@ -35,7 +35,7 @@ def read(
     Only a damaged part of the file is a fault; what else fails is raised.
     """
     waiting: deque[futures.Future[Window]] = deque()
-    with futures.ThreadPoolExecutor(_THREADS) as pool:
+    with futures.ThreadPoolExecutor(THREADS) as pool:
         try:
             for row, column in tiles:
                 waiting.append(pool.submit(_window, slide, grid, row, column))

@@ -4,18 +4,17 @@ import dataclasses
 import json
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
 from scipy import spatial
 
-from cellrec_jax import config_files, errors, methods
+from cellrec_jax import errors, methods
 from cellrec_jax.io.console import Console
 from cellrec_jax.predict import predictor as predict_one
 from cellrec_jax.predict.slide import files, grid, many, rows
 from cellrec_jax.predict.slide.options import SlideOptions
-from cellrec_jax.train import start
-from cellrec_jax.workdir import interrupt, model
+from cellrec_jax.workdir import interrupt
+from tests.predict.slide import fakes
 
 tifffile = pytest.importorskip("tifffile")
 
@@ -25,56 +24,13 @@ OUT = ("csv", "geojson", "overlay.png", "density.tif")
 
 @pytest.fixture(scope="module")
 def predictor():
-    """A network of matched points as drawn, which finds a point in most of its cells.
-
-    Its norm sees one pixel, so it looks 95 px far.
-    """
-    experiment = methods.changed(
-        methods.freeze(config_files.load("pdl1_point:small")),
-        {
-            **{"model.norm": "layer", "model.encoder": "tiny", "model.channels": 8},
-            **{"model.aggregation": "last", "model.head": "plain"},
-            "model.max_detections": 4000,
-        },
-    )
-    method = methods.build(experiment, 2)
-    state = start.make_state(experiment, method)
-
-    def raise_scores(path, leaf):  # as drawn all are a half
-        names = [part.key for part in path]
-        return 40 * leaf if "output" in names and "offsets" not in names else leaf
-
-    weights = jax.tree.map_with_path(raise_scores, state.params)
-    meta = {
-        "class_names": ["Tumor: Positive", "Tumor: Negative"],
-        "native_hw": [640, 640],
-        "mpp": 0.5,
-        "decode": {
-            **{"thresholds": [0.4, 0.4], "min_distance": 12.0, "scope": "shared"},
-            **{"rule": "", "withheld": False, "num_labels": [9, 9]},
-        },
-    }
-    return predict_one.of(
-        model.Model(experiment, method, weights, state.model_state, meta, 1)
-    )
+    return fakes.predictor()
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Two slides of 700 x 900 px at 0.5 um: tissue on the left, glass on the right."""
     place = tmp_path_factory.mktemp("slides")
-    for seed, name in enumerate(("a.tif", "b.tif")):
-        rng = np.random.default_rng(seed)
-        image = rng.integers(0, 200, (700, 900, 3)).astype(np.uint8)
-        image[:, 500:] = 245
-        small = image.reshape(350, 2, 450, 2, 3).mean((1, 3)).astype(np.uint8)
-        options = {
-            **{"tile": (128, 128), "photometric": "rgb", "compression": "deflate"},
-            "resolutionunit": "CENTIMETER",
-        }
-        with tifffile.TiffWriter(place / name) as tiff:
-            tiff.write(image, resolution=(2e4, 2e4), **options)
-            tiff.write(small, resolution=(1e4, 1e4), subfiletype=1, **options)
+    fakes.write_slides(place)
     return place
 
 
@@ -187,10 +143,10 @@ def test_a_stopped_call_ends_with_the_same_bytes(
     real, seen = rows.find, []
 
     def stopping(*args):
-        for number, found in enumerate(real(*args)):
-            yield found
-            seen.append(found[0])
-            if number == 0:
+        for ended, fresh in real(*args):
+            yield ended, fresh
+            seen.extend(ended)
+            if ended:
                 raise interrupt.Interrupted(143)
 
     monkeypatch.setattr(files.rows, "find", stopping)
