@@ -24,6 +24,7 @@ from cellrec_jax.data.pixels.slide_reader import (
 from cellrec_jax.errors import DataError
 
 NAME = "openslide"
+_NOT_READ = "I/O error"  # what OpenSlide says where a file is there and fails
 _BLENDED = 1 / 512  # px: what cairo does not take for a fraction
 
 
@@ -99,7 +100,7 @@ class _Slide:
     def read(
         self, number: int, place_yx: list[int], size_hw: tuple[int, int]
     ) -> np.ndarray:
-        """OpenSlide's level `number` at a place of level 0."""
+        """OpenSlide's level `number` at a place of level 0; OSError if it is lost."""
         import openslide
 
         try:
@@ -110,7 +111,11 @@ class _Slide:
                 handle.close()
                 raise
         except openslide.OpenSlideError as error:
-            raise BadRegion(f"OpenSlide says: {one_line(error)}") from error
+            text = f"OpenSlide says: {one_line(error)}"
+            if _NOT_READ in text:
+                raise OSError(text) from error
+            self._path.stat()  # an OSError where the file is lost
+            raise BadRegion(text) from error
         self._free.append(handle)
         if self._closed:
             self.close()

@@ -73,7 +73,10 @@ class TiledPages:
     def read(
         self, level: int, origin_yx: tuple[int, int], size_hw: tuple[int, int]
     ) -> np.ndarray:
-        """A region inside of a level; missing tiles are white."""
+        """A region inside of a level; missing tiles are white.
+
+        `BadRegion` where it is damaged, OSError or MemoryError where the machine fails.
+        """
         tile_h, tile_w = tile_size(self.pages[level])
         (top, left), (height, width) = origin_yx, size_hw
         region = np.full((height, width, 3), 255, np.uint8)
@@ -90,6 +93,8 @@ class TiledPages:
         if tile is None:
             try:
                 tile = self._decoded(self.pages[level], row, column)
+            except (OSError, MemoryError):  # of the machine, not of the file
+                raise
             # Decoders raise every kind of error, as of images.
             except Exception as error:
                 raise BadRegion(

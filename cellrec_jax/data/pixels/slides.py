@@ -130,6 +130,8 @@ def read_region(
 
     Raises:
       BadRegion: a part of it is damaged; other regions can still be read.
+      OSError: the file cannot be read now, which says nothing of what it holds.
+      MemoryError: there is no memory for it.
     """
     limits_hw = slide.levels[level].size_hw
     low = np.clip(origin_yx, 0, limits_hw)

@@ -90,6 +90,12 @@ def _predict(
         except errors.DataError as error:
             failed[name] = str(error)
             work.console.line(f"{name}: error: {error}")
+        except (OSError, MemoryError) as error:
+            reason = str(error) or "there is not enough memory"
+            failed[name] = (
+                f"{task[0]}: {reason}; what was found is kept, mend it and start again"
+            )
+            work.console.line(f"{name}: error: {failed[name]}")
     return waiting, failed, 0
 
 

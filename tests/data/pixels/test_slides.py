@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from cellrec_jax.data.pixels import slide_tiff, slides
+from cellrec_jax.data.pixels import slide_tiff, slide_tiles, slides
 from cellrec_jax.errors import DataError
 
 H, W, TILE = 203, 301, 64  # the second level's downsampling is no whole number
@@ -397,6 +397,26 @@ def test_a_damaged_tile_spares_all_others(
     (told,) = bad
     assert f"{path}: level 0 at y 64, x 64 cannot be read" in told
     assert found.shape == (5, 5, 3)
+
+
+def test_a_lost_file_is_no_damage(
+    reader: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.tif"
+    write_pyramid(path)
+    with slides.opened(path) as slide:
+        assert slide.reader.name == reader
+
+        def fail(*_: object) -> None:
+            raise OSError(5, "Input/output error")
+
+        if reader == "tifffile":
+            monkeypatch.setattr(slide_tiles.TiledPages, "_bytes", fail)
+        else:  # of which OpenSlide tells in words of its own
+            overwrite(path, tile_place(path, 0)[0], bytes(20))
+            monkeypatch.setattr(type(path), "stat", fail)
+        with pytest.raises(OSError, match="Input/output"):
+            slides.read_region(slide, 0, (0, 0), (9, 9))
 
 
 def _rgba(extra: str) -> np.ndarray:

@@ -11,7 +11,7 @@ from scipy import spatial
 from cellrec_jax import errors, methods
 from cellrec_jax.io.console import Console
 from cellrec_jax.predict import predictor as predict_one
-from cellrec_jax.predict.slide import files, grid, many, rows
+from cellrec_jax.predict.slide import files, grid, many, rows, windows
 from cellrec_jax.predict.slide.options import SlideOptions
 from cellrec_jax.workdir import interrupt
 from tests.predict.slide import fakes
@@ -278,6 +278,26 @@ def test_a_slide_that_cannot_be_read_costs_only_itself(predictor, folder, tmp_pa
     assert "bad.svs" in found.failed[0]
     names = [path.name for path in (tmp_path / "out").rglob("*.csv")]
     assert sorted(names) == ["a.tif.csv", "summary.csv"]
+
+
+def test_what_is_no_damage_ends_a_slide_and_the_next_call_goes_on(
+    straight, predictor, folder, tmp_path, monkeypatch
+):
+    real = windows.pixels
+
+    def failing(slide, grid, row, column):
+        if slide.path.name == "a.tif" and row == 1:
+            raise MemoryError
+        return real(slide, grid, row, column)
+
+    monkeypatch.setattr(windows, "pixels", failing)
+    (failed,) = _predict(predictor, folder, tmp_path).failed
+    assert "a.tif: there is not enough memory" in failed
+    assert (tmp_path / "b.tif.csv").exists()
+    assert not (tmp_path / "a.tif.csv").exists()
+    monkeypatch.setattr(windows, "pixels", real)
+    assert _predict(predictor, folder, tmp_path) == ((), 0)
+    assert _contents(tmp_path) == _contents(straight)
 
 
 def test_sizes_that_are_not_known_are_asked_for(predictor, folder, tmp_path):
