@@ -25,7 +25,8 @@ class Outcome(NamedTuple):
     failed: tuple[str, ...] = ()
     """A message an image that could not be predicted."""
     exit_code: int = 0
-    """130 or 143 when stopped by a signal, with what is finished kept; else 0."""
+    """130 or 143 when stopped by a signal, with what is finished kept; 1 where a part
+    of a slide could not be read; else 0."""
 
 
 def predict_files(

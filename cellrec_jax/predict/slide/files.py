@@ -256,18 +256,18 @@ def _write(work: Work, place: Place, small: tissue.Thumbnail) -> None:
             "keeps of one (model.max_detections of the training, by area): the least "
             "sure ones are lost"
         )
-    row = summary.row_of(place.description, names, counts, _area(place, faults), faults)
+    seen, lost = _areas(place, faults)
+    row = summary.row_of(place.description, names, counts, seen, faults, lost)
     if faults:
         work.console.line(
-            f"{place.name}: warning: {len(faults)} tiles cannot be read and are left "
-            f"out, the first at row {faults[0][0]}, column {faults[0][1]}: "
-            f"{faults[0][2]}"
+            f"{place.name}: warning: {row['note']}, the first at row {faults[0][0]}, "
+            f"column {faults[0][1]}: {faults[0][2]}"
         )
     place.journal.finish({"form": work.options.form(), "summary": row})
 
 
-def _area(place: Place, faults: Sequence[tuple[int, int, str]]) -> float:
-    """What was looked at, mm2: the mask without the tiles that could not be read."""
+def _areas(place: Place, faults: Sequence[tuple[int, int, str]]) -> tuple[float, float]:
+    """What of the mask was looked at, and what was not, in tiles that are bad; mm2."""
     mask = place.mask
     if place.regions is not None:
         mask = roi.cut(mask, place.regions)
@@ -279,4 +279,6 @@ def _area(place: Place, faults: Sequence[tuple[int, int, str]]) -> float:
         top, left = low.astype(int)
         bottom, right = np.ceil(high).astype(int)
         inside[top:bottom, left:right] = False
-    return mask._replace(inside=inside).area_px() * place.description.mpp**2 / 1e6
+    seen, every = mask._replace(inside=inside).area_px(), mask.area_px()
+    mm2 = place.description.mpp**2 / 1e6
+    return seen * mm2, (every - seen) * mm2

@@ -40,7 +40,8 @@ def predict_slides(
     Of each slide a table, GeoJSON, overlay and density map; summary.csv of all. The
     same cells whatever the order, batch, number of parts (`options.shard`) or
     processes, and however often it was stopped. A part that finds all rows of a slide
-    there writes it out. A slide that cannot be read costs only itself. ConfigError
+    there writes it out. A slide that cannot be read costs only itself, a damaged tile
+    its cells, which gives the exit code 1. ConfigError
     where `output` holds results of other settings, RunError where it cannot be written.
     """
     output = epath.Path(output)
@@ -71,7 +72,9 @@ def predict_slides(
         hosts.by_first(
             lambda: _summarize(work, failed, waiting, exit_code), "predict: finished"
         )
-    return image_files.Outcome(tuple(failed.values()), exit_code)
+        damaged = hosts.first_json(any(_is_damaged(work, name) for _, name, _ in tasks))
+    code = exit_code or (errors.RunError.exit_code if damaged else 0)
+    return image_files.Outcome(tuple(failed.values()), code)
 
 
 def _predict(
@@ -140,6 +143,12 @@ def _stopping(
     finally:
         if name and hosts.is_first():
             note.unlink(missing_ok=True)
+
+
+def _is_damaged(work: Work, name: str) -> bool:
+    """Whether tiles of a slide that is written out could not be read."""
+    state = Journal(work.output / FOLDER / name).done()
+    return state is not None and state["summary"]["bad_tiles"] > 0
 
 
 def _check(output: epath.Path, options: SlideOptions) -> SlideOptions:

@@ -15,11 +15,13 @@ def row_of(
     counts: Sequence[int],
     area_mm2: float,
     faults: Sequence[tuple[int, int, str]],
+    lost_mm2: float,
 ) -> dict[str, Any]:
     """A slide's row, JSON: all of `write`'s columns but its name.
 
     `counts` are K numbers of cells, `area_mm2` what was looked at, `faults` the row,
-    column and reason of tiles that could not be read.
+    column and reason of tiles that could not be read, with `lost_mm2` of what was to be
+    looked at.
     """
     height, width = description.levels[0].size_hw
     row: dict[str, Any] = {
@@ -32,8 +34,13 @@ def row_of(
         "bad_tiles": len(faults),
         "num_predicted": sum(counts),
         "per_mm2": round(sum(counts) / area_mm2, 2) if area_mm2 else None,
+        **image_summary.by_class(class_names, counts),
+        "note": "",
     }
-    return row | image_summary.by_class(class_names, counts)
+    if faults:
+        tiles = "1 tile" if len(faults) == 1 else f"{len(faults)} tiles"
+        row["note"] = f"{tiles} ({lost_mm2:.3g} mm2) could not be read"
+    return row
 
 
 def write(
@@ -44,9 +51,9 @@ def write(
 ) -> None:
     """Writes summary.csv: slides naturally sorted, `failed` ones (name -> why) too.
 
-    Columns are those of `row_of`, `cuts` (threshold/CLASS and where it comes from, of
-    all slides) and `note`. Of failed slides only name and note.
+    Columns are those of `row_of`, its `note` last, after `cuts` (threshold/CLASS and
+    where it comes from, of all slides). Of failed slides only name and note.
     """
-    rows = [{"image": name, **row, **cuts, "note": ""} for name, row in done.items()]
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    image_summary.write_rows(output, rows, failed, columns or ["image", "note"])
+    rows = [{"image": name, **row, **cuts} for name, row in done.items()]
+    columns = {name: "" for row in rows for name in row if name != "note"}
+    image_summary.write_rows(output, rows, failed, [*(columns or ["image"]), "note"])

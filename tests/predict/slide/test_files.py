@@ -1,8 +1,10 @@
 """Slides to files of cells: the same, however they were cut, shared or stopped."""
 
+import csv
 import dataclasses
 import json
 from pathlib import Path
+import re
 
 import numpy as np
 import pytest
@@ -278,6 +280,32 @@ def test_a_slide_that_cannot_be_read_costs_only_itself(predictor, folder, tmp_pa
     assert "bad.svs" in found.failed[0]
     names = [path.name for path in (tmp_path / "out").rglob("*.csv")]
     assert sorted(names) == ["a.tif.csv", "summary.csv"]
+
+
+def test_damage_is_told(straight, predictor, folder, tmp_path):
+    """Of a slide that is done: its note, and the exit code."""
+    bad = tmp_path / "a.tif"
+    bad.write_bytes((folder / "a.tif").read_bytes())
+    with tifffile.TiffFile(bad) as tiff:
+        place = tiff.pages[0].dataoffsets[17]  # px 256 to 384 of y, 384 to 512 of x
+    with bad.open("r+b") as file:
+        file.seek(place)
+        file.write(bytes(20))
+    paths = [bad, folder / "b.tif"]
+    for _ in range(2):  # also where nothing is left to do
+        outcome = many.predict_slides(
+            predictor, paths, tmp_path / "out", QUIET, SlideOptions()
+        )
+        assert outcome == ((), 1)
+    with (tmp_path / "out" / "summary.csv").open(newline="") as file:
+        rows_of = {row["image"][-5:]: row for row in csv.DictReader(file)}
+    first, second = rows_of["a.tif"], rows_of["b.tif"]
+    assert second["note"] == ""
+    lost = float(re.fullmatch(r"(\d) tiles \((.*) mm2\).*", first["note"])[2])
+    assert int(first["bad_tiles"]) == int(first["note"][0]) > 1
+    with (straight / "summary.csv").open(newline="") as file:
+        whole = float(next(csv.DictReader(file))["analysed_mm2"])
+    assert lost + float(first["analysed_mm2"]) == pytest.approx(whole, abs=1e-3)
 
 
 def test_what_is_no_damage_ends_a_slide_and_the_next_call_goes_on(
