@@ -22,11 +22,11 @@ def _stitched(slide, grid):
     return np.concatenate(rows)[:height, :width]
 
 
-@pytest.mark.parametrize("scale", [1.0, 0.77, 0.5, 0.31, 1.6])
+@pytest.mark.parametrize("scale", [1.0, 1.05, 0.77, 0.5, 0.31, 1.6])
 def test_px_do_not_depend_on_tiles(rng, scale):
     image = rng.integers(0, 256, (203, 310, 3)).astype(np.uint8)
     slide = fakes.slide(image, 2)
-    sizes = ((32, 32), (64, 8), (96, 40))
+    sizes = ((32, 32), (64, 8), (96, 40), (92, 2))
     found = [
         _stitched(slide, grids.plan(slide.levels, (scale, scale), *size))
         for size in sizes
@@ -45,6 +45,28 @@ def test_px_are_those_of_the_image_resized_as_for_training(rng):
     np.testing.assert_array_equal(found[2:-2, 2:-2], expected[2:-2, 2:-2])
     beyond = windows.pixels(slide, grid, 0, 0)
     assert (beyond[:14] == 255).all()
+
+
+def test_a_level_far_finer_than_the_network_is_read_in_strips(rng, monkeypatch):
+    """Of the same px as in one, and of no more than asked for."""
+    image = rng.integers(0, 256, (1400, 1500, 3)).astype(np.uint8)
+    asked = []
+
+    def counted(slide, level, origin_yx, size_hw):
+        asked.append(np.prod(size_hw))
+        return read(slide, level, origin_yx, size_hw)
+
+    read = windows.slides.read_region
+    monkeypatch.setattr(windows.slides, "read_region", counted)
+    slide = fakes.slide(image)
+    grid = grids.plan(slide.levels, (1 / 8, 1 / 7.5), 96, 16)
+    whole = [windows.pixels(slide, grid, row, 1) for row in (0, 1)]
+    assert len(asked) == 2
+    monkeypatch.setattr(windows, "_STRIP_PX", 2**16)
+    for row in (0, 1):
+        np.testing.assert_array_equal(windows.pixels(slide, grid, row, 1), whole[row])
+    assert len(asked) > 20
+    assert max(asked[2:]) < 2**16 * 1.5  # the filter reaches beyond
 
 
 def test_windows_come_in_order_and_damage_is_told(rng):
