@@ -1,6 +1,7 @@
 """What readers of whole slides give, whatever the format."""
 
 from collections.abc import Callable, Sequence
+import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +21,7 @@ class Level(NamedTuple):
 
     size_hw: tuple[int, int]
     downsample_yx: tuple[float, float]
-    """Px of level 0 per px of this level: ratio of the sizes by axis."""
+    """Px of level 0 per px of this level, by axis: see `find_levels`."""
 
 
 class BadRegion(DataError):  # noqa: N818, it names what is met, not a failure
@@ -54,7 +55,8 @@ class Reader(NamedTuple):
 def find_levels(path: Path, sizes_hw: Sequence[tuple[int, int]]) -> dict[int, Level]:
     """Which images are the first one made smaller, by number, finest first.
 
-    Sizes that no slide has are a `DataError`.
+    By whole numbers, where their sizes are these parts of the first one's, rounded;
+    else by the ratio of the sizes. Sizes that no slide has are a `DataError`.
     """
     if not sizes_hw or min(map(min, sizes_hw)) <= 0:
         raise DataError(f"{path} has an image without pixels: copy or export it again")
@@ -70,8 +72,22 @@ def find_levels(path: Path, sizes_hw: Sequence[tuple[int, int]]) -> dict[int, Le
         # Each halving may have dropped a px: less than two in all, at either axis.
         alike = abs(low * width - narrow * height) <= 2 * (height + width)
         if number and alike and low < last[0] and narrow < last[1]:
-            found[number] = Level((low, narrow), (height / low, width / narrow))
+            by_yx = _downsample((height, width), (low, narrow))
+            found[number] = Level((low, narrow), by_yx)
     return found
+
+
+def _downsample(whole_hw: tuple[int, int], hw: tuple[int, int]) -> tuple[float, float]:
+    """Px of the whole a px of what it was made; a half px may be dropped or added."""
+    ratio_y, ratio_x = whole_hw[0] / hw[0], whole_hw[1] / hw[1]
+    ratio = (ratio_y + ratio_x) / 2
+    for by in (2 ** round(math.log2(ratio)), round(ratio)):
+        if all(
+            math.floor(whole / by) <= part <= math.ceil(whole / by)
+            for whole, part in zip(whole_hw, hw, strict=True)
+        ):
+            return float(by), float(by)
+    return ratio_y, ratio_x
 
 
 def one_line(error: BaseException) -> str:

@@ -222,10 +222,13 @@ def _level_shows_the_same(
     slide: Reader, level: int, found: _Found, own_level: int
 ) -> bool:
     """`level` is OpenSlide's number; tiles that both find damaged are passed over."""
-    page, (size_hw, by_yx) = found.tiles.pages[own_level], slide.levels[level]
+    page, size_hw = found.tiles.pages[own_level], slide.levels[level].size_hw
     tile_h, tile_w = slide_tiles.tile_size(page)
     rows, columns = slide_tiles.grid_size(page)
-    by = sum(by_yx) / 2  # as OpenSlide has it
+    ratios = [
+        whole / own for whole, own in zip(slide.levels[0].size_hw, size_hw, strict=True)
+    ]
+    by = sum(ratios) / 2  # as OpenSlide has it
     exact_y = [is_exact(row * tile_h, by) for row in range(rows)]
     exact_x = [is_exact(column * tile_w, by) for column in range(columns)]
     counts = np.array(page.databytecounts[: rows * columns]).reshape(rows, columns)

@@ -117,6 +117,23 @@ def test_levels_are_what_is_alike_and_smaller() -> None:
     assert levels[3] == ((125, 74), (1001 / 125, 601 / 74))
 
 
+@pytest.mark.parametrize(
+    ("whole", "part", "by"),
+    [
+        ((3567, 4443), (1783, 2221), (2, 2)),
+        ((3567, 4443), (1784, 2222), (2, 2)),  # rounded up
+        ((300, 250), (37, 31), (8, 8)),
+        ((3567, 4443), (1189, 1481), (3, 3)),
+        ((3567, 4443), (1782, 2221), (3567 / 1782, 4443 / 2221)),
+        ((3000, 4000), (1200, 1600), (2.5, 2.5)),
+    ],
+)
+def test_levels_are_made_by_whole_numbers_where_sizes_are_rounded(
+    whole: tuple[int, int], part: tuple[int, int], by: tuple[float, float]
+) -> None:
+    assert find_levels(Path("a"), [whole, part])[1].downsample_yx == by
+
+
 @pytest.mark.parametrize("sizes", [[], [(10, 0)], [(10, 10), (0, 5)], [(2**21, 2**20)]])
 def test_sizes_that_no_slide_has(sizes: list[tuple[int, int]]) -> None:
     with pytest.raises(DataError, match="again"):
