@@ -5,8 +5,9 @@ opens another. https://openslide.org/formats
 """
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 import contextlib
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from cellrec_jax.errors import DataError
 
 NAME = "openslide"
 _NOT_READ = "I/O error"  # what OpenSlide says where a file is there and fails
+_BLOCK = 256  # px of a level that are blended alike
 _BLENDED = 1 / 512  # px: what cairo does not take for a fraction
 
 
@@ -53,8 +55,20 @@ def open_reader(path: Path) -> Reader:
         level: int, origin_yx: tuple[int, int], size_hw: tuple[int, int]
     ) -> np.ndarray:
         number = list(numbers)[level]
-        place_yx = [round(origin * downsamples[number]) for origin in origin_yx]
-        return slide.read(number, place_yx, size_hw)
+        by = downsamples[number]
+        if by.is_integer():
+            place_yx = [round(origin * by) for origin in origin_yx]
+            return slide.read(number, place_yx, size_hw)
+        region = np.empty((*size_hw, 3), np.uint8)
+        spans_yx = [
+            list(_spans(origin, size))
+            for origin, size in zip(origin_yx, size_hw, strict=True)
+        ]
+        for (y, own_y, cut_y), (x, own_x, cut_x) in itertools.product(*spans_yx):
+            place_yx = [round(y * by), round(x * by)]
+            block = slide.read(number, place_yx, (cut_y.stop, cut_x.stop))
+            region[own_y, own_x] = block[cut_y, cut_x]
+        return region
 
     sizes = [
         _number(properties.get(name, ""))
@@ -73,16 +87,34 @@ def open_reader(path: Path) -> Reader:
     )
 
 
-def is_exact(origin: float, downsample: float) -> bool:
-    """Whether a place, px of a level, is one of level 0 too, the only ones to ask for.
+def is_exact(origin: int, size: int, downsample: float) -> bool:
+    """Whether OpenSlide shows a part of a level, along an axis in px, as it is stored.
 
-    At all others OpenSlide blends neighbouring px.
+    It takes places of level 0 alone, and blends neighbouring px where a block's is none
+    of the level's.
 
     Example:
-      >>> is_exact(700, 4.0), is_exact(0, 2.0005), is_exact(700, 2.0005)
+      >>> is_exact(700, 9, 4.0), is_exact(0, 256, 2.0005), is_exact(0, 257, 2.0005)
       (True, True, False)
     """
-    return abs(round(origin * downsample) / downsample - origin) < _BLENDED
+    return all(
+        abs(round(start * downsample) / downsample - start) < _BLENDED
+        for start, _, _ in _spans(origin, size)
+    )
+
+
+def _spans(origin: int, size: int) -> Iterator[tuple[int, slice, slice]]:
+    """The blocks of a part of an axis: start, place in the part, place in the block.
+
+    Always the same ones, so that px do not depend on which part is asked for.
+    """
+    for start in range(origin // _BLOCK * _BLOCK, origin + size, _BLOCK):
+        first, last = max(start, origin), min(start + _BLOCK, origin + size)
+        yield (
+            start,
+            slice(first - origin, last - origin),
+            slice(first - start, last - start),
+        )
 
 
 class _Slide:

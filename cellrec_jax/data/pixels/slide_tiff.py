@@ -229,8 +229,8 @@ def _level_shows_the_same(
         whole / own for whole, own in zip(slide.levels[0].size_hw, size_hw, strict=True)
     ]
     by = sum(ratios) / 2  # as OpenSlide has it
-    exact_y = [is_exact(row * tile_h, by) for row in range(rows)]
-    exact_x = [is_exact(column * tile_w, by) for column in range(columns)]
+    exact_y = [is_exact(row * tile_h, tile_h, by) for row in range(rows)]
+    exact_x = [is_exact(column * tile_w, tile_w, by) for column in range(columns)]
     counts = np.array(page.databytecounts[: rows * columns]).reshape(rows, columns)
     counts = np.where(np.outer(exact_y, exact_x), counts, -1)
     for index in np.argsort(-counts, axis=None)[:_TRIED_TILES]:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from cellrec_jax.data.pixels import slide_tiff, slide_tiles, slides
+from cellrec_jax.data.pixels import slide_openslide, slide_tiff, slide_tiles, slides
 from cellrec_jax.errors import DataError
 
 H, W, TILE = 203, 301, 64  # the second level's downsampling is no whole number
@@ -311,6 +311,24 @@ def test_levels_that_openslide_blends_are_told(
     ]
     errors = [np.abs(found - pixels).mean() for pixels in moved]
     assert np.argmin(errors) == 4
+
+
+@settings(max_examples=20)
+@given(
+    origin=st.tuples(st.integers(0, 90), st.integers(0, 140)),
+    size=st.tuples(st.integers(1, 30), st.integers(1, 30)),
+)
+def test_blended_px_do_not_depend_on_what_is_read(
+    pyramid: Path, origin: tuple[int, int], size: tuple[int, int]
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(slide_tiff, "_TRIED_KINDS", ())
+        patch.setattr(slide_openslide, "_BLOCK", 32)
+        with slides.opened(pyramid) as slide:
+            assert slide.reader.name == "openslide"
+            whole = slides.read_region(slide, 1, (0, 0), SIZES[1])
+            found = slides.read_region(slide, 1, origin, size)
+    np.testing.assert_array_equal(found, _expected(whole, origin, size))
 
 
 def test_a_description_tells_of_levels_and_bytes(pyramid: Path) -> None:
