@@ -7,6 +7,7 @@ from pathlib import Path
 import re
 
 import numpy as np
+from PIL import Image
 import pytest
 from scipy import spatial
 
@@ -98,10 +99,8 @@ def test_each_slide_has_its_files_and_a_line(straight):
     assert int(lines[1].split(",")[8]) == len(points_xy)
 
 
-def test_cells_are_those_of_the_whole_image(straight, predictor, folder):
-    """As the path of images finds them, but for what lies near its edges."""
-    image = tifffile.imread(folder / "a.tif")
-    wide = np.pad(image, ((160, 164), (160, 156), (0, 0)), constant_values=255)
+def _found_in(predictor, wide):
+    """Points [M, 2] (x, y) as the path of images finds them in one window."""
     frame = {"size_hw": wide.shape[:2], "crop_hw": (0, 0)}
     data = dataclasses.replace(predictor.model.experiment.data, **frame)
     experiment = dataclasses.replace(predictor.model.experiment, data=data)
@@ -113,10 +112,41 @@ def test_cells_are_those_of_the_whole_image(straight, predictor, folder):
         method=methods.build(experiment, 2),
         meta=meta,
     )
-    found = predict_one.of(whole).predict(wide, 0.5).points_yx[:, ::-1] - 160
+    return predict_one.of(whole).predict(wide, 0.5).points_yx[:, ::-1]
+
+
+def test_cells_are_those_of_the_whole_image(straight, predictor, folder):
+    """But for what lies near its edges."""
+    image = tifffile.imread(folder / "a.tif")
+    wide = np.pad(image, ((160, 164), (160, 156), (0, 0)), constant_values=255)
+    found = _found_in(predictor, wide) - 160
     ours = _points(straight, "a.tif")
     inside = np.all((found >= 0) & (found < [480, 700]), axis=1)  # all of it tissue
     _assert_same(ours[ours[:, 0] < 480], found[inside])
+
+
+def test_cells_of_another_pixel_size_are_those_of_the_image_resized(
+    predictor, tmp_path
+):
+    """In px of the slide: 0.4 um, of which the network sees 4 for 5."""
+    rng = np.random.default_rng(2)
+    coarse = rng.integers(0, 200, (300, 200, 3)).astype(np.uint8)
+    image = np.full((600, 800, 3), 245, np.uint8)
+    image[:, :400] = coarse.repeat(2, axis=0).repeat(2, axis=1)
+    fakes.write_slide(tmp_path / "a.tif", image, 0.4)
+    _predict(predictor, tmp_path, tmp_path / "out", names=["a.tif"])
+    ours = _points(tmp_path / "out", "a.tif")
+    # White, which a multiple of both px is, lies around.
+    wide = np.pad(image, ((200, 480), (200, 520), (0, 0)), constant_values=255)
+    small = wide
+    for size in ((1216, wide.shape[0]), (1216, 1024)):  # each axis by itself
+        small = np.asarray(
+            Image.fromarray(small).resize(size, Image.Resampling.BILINEAR)
+        )
+    found = (_found_in(predictor, small) - 160) * 1.25
+    inside = np.all((found >= 0) & (found < [380, 600]), axis=1)
+    assert inside.sum() > 50
+    _assert_same(ours[ours[:, 0] < 380], found[inside])
 
 
 @pytest.mark.parametrize("tile_px", [320, 640])
