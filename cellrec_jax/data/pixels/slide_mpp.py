@@ -46,10 +46,12 @@ def choose(
             found = size, source
         elif not _alike(size_x, passed[-1]):
             passed.append(size_x)
-            notes.append(
-                f"{source} says {text} um per px, which is not within "
-                f"{LEAST_MPP:g} to {GREATEST_MPP:g}: passed over"
+            why = (
+                f"which is not within {LEAST_MPP:g} to {GREATEST_MPP:g}"
+                if _alike(size_y, size_x) or math.isnan(size_x)
+                else "height and width, and px that are not square are not read"
             )
+            notes.append(f"{source} says {text} um per px, {why}: passed over")
     if not found[0] and objective > 0:
         size, text = _one_size(*[_OF_OBJECTIVE / objective] * 2)
         source = f"objective {objective:g}x"

@@ -13,7 +13,9 @@ def radius(model: ModelOptions) -> int:
     """Px from a point to what finds it; 0 where the norm pools over all there is.
 
     From the outputs down: a 3x3 convolution sees one cell more on either side, a stride
-    multiplies. One stride more is for points that lie beside their anchor's cell.
+    multiplies. One stride more is for points that lie beside their anchor's cell;
+    nothing bounds how far, but of 2,262 cells that two trained networks of a stride of
+    16 px found, none lay more than 16.5 px from its anchor, which is in the cell.
     """
     if model.norm_kind in _POOLING_NORMS:
         return 0

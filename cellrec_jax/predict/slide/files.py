@@ -187,10 +187,11 @@ def _lines(work: Work, place: Place, todo: rows.Tiles) -> Iterator[str]:
     left = sum(len(columns) for columns in todo.values())
     height, width = description.levels[0].size_hw
     frame = work.predictor.frame
+    steps = dict.fromkeys(f"{1 / step:.3g}" for step in grid.step_yx)  # one, or y and x
     how = (
         "not resampled"
         if grid.step_yx == (1.0, 1.0)
-        else (f"resampled by {1 / grid.step_yx[0]:.3g}")
+        else f"resampled by {' x '.join(steps)}"
     )
     yield (
         f"{height} x {width} px of {description.mpp:.4g} um "

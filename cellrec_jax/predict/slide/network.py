@@ -76,7 +76,8 @@ def make(predictor: Predictor) -> Looker:
 def prepare(looker: Looker, limits: Sequence[float], image: np.ndarray) -> np.ndarray:
     """Brings uint8 [h, w, 3] into the range that the model reads.
 
-    `limits` are the slide's 0.5th and 99.5th percentile, for models that ask for it.
+    `limits` are the slide's 0.5th and 99.5th percentile, for models that ask for it: of
+    its thumbnail, whose means lie nearer to each other than its px do.
     """
     if looker.intensity != "percentile":
         return example.scale_intensity(image, looker.intensity)
@@ -84,7 +85,10 @@ def prepare(looker: Looker, limits: Sequence[float], image: np.ndarray) -> np.nd
 
 
 def highest(looker: Looker, small: Thumbnail) -> float | None:
-    """Highest grey value in [0, 1] of a slide, for methods that ask for it."""
+    """Highest grey value in [0, 1] of a slide, for methods that ask for it.
+
+    Of means of its thumbnail, so it is lower than that of the slide's own px.
+    """
     return float(small.image.mean(-1).max()) / 255 if looker.by_highest else None
 
 
