@@ -104,10 +104,14 @@ def bounds(polygons: Iterable[Polygon]) -> np.ndarray:
 def inside(polygon: Polygon, points_yx: np.ndarray) -> np.ndarray:
     """Whether points [M, 2] lie inside, bool [M]."""
     found = np.zeros(len(points_yx), bool)
+    if not len(points_yx):
+        return found
+    top, bottom = points_yx[:, 0].min(), points_yx[:, 0].max()
     for ring in polygon:
         y0, x0 = ring.T
         y1, x1 = np.roll(ring, -1, axis=0).T
-        for i in np.flatnonzero(y0 != y1):
+        beside = (np.minimum(y0, y1) <= bottom) & (np.maximum(y0, y1) > top)
+        for i in np.flatnonzero(beside & (y0 != y1)):
             crossed = (points_yx[:, 0] >= y0[i]) != (points_yx[:, 0] >= y1[i])
             slope = (x1[i] - x0[i]) / (y1[i] - y0[i])
             at_x = x0[i] + (points_yx[:, 0] - y0[i]) * slope

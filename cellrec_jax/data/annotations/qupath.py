@@ -32,6 +32,8 @@ from cellrec_jax.polygons import Polygon
 
 LOOKED_AT = "areas without a class beside detections read as what was looked at"
 LINES = "lines and other geometries left out"
+POINTS = "points left out"
+CELLS = "cells left out"
 TILES = "tiles and cores of tissue arrays left out"
 
 _DETECTED = ("detection", "cell")
@@ -48,6 +50,30 @@ def parse(file: Path, origin_yx: Sequence[float] = (0.0, 0.0)) -> Annotations:
     A `DataError` names the first feature that cannot be read.
     """
     notes: Counter[str] = Counter()
+    shapes = _without_parents(_objects(file, notes), notes)
+    notes += Counter()  # drops zeros
+    read = collect(shapes, notes=notes)
+    return _moved(read, np.asarray(origin_yx, np.float64))
+
+
+def areas(file: Path, notes: Counter[str]) -> list[tuple[str, tuple[Polygon, ...]]]:
+    """Class and parts of each annotation that is an area, px as they are in the file.
+
+    `notes` counts the rest. Errors as `parse`.
+    """
+    found = []
+    for kind, shape in _objects(file, notes):
+        if kind in _DETECTED:
+            notes[CELLS] += 1
+        elif shape.area:
+            found.append((shape.name, shape.area))
+        else:
+            notes[POINTS] += len(shape.points_yx)
+    return found
+
+
+def _objects(file: Path, notes: Counter[str]) -> list[tuple[str, Shape]]:
+    """Kind and shape of what is read of a file; `notes` counts the rest."""
     found: list[tuple[str, Shape]] = []
     for index, feature in enumerate(_features(read_json(file), file)):
         where = f"{file}: feature {index}"
@@ -65,10 +91,7 @@ def parse(file: Path, origin_yx: Sequence[float] = (0.0, 0.0)) -> Annotations:
             notes[TILES] += kind != "root"
         elif shape is not None:
             found.append((kind, shape))
-    shapes = _without_parents(found, notes)
-    notes += Counter()  # drops zeros
-    read = collect(shapes, notes=notes)
-    return _moved(read, np.asarray(origin_yx, np.float64))
+    return found
 
 
 def _features(parsed: Any, file: Path) -> list[Any]:
@@ -107,9 +130,11 @@ def _score(properties: dict[str, Any]) -> float:
 
 
 def _shape(
-    geometry: dict[str, Any], name: str, score: float, notes: Counter[str]
+    geometry: dict[str, Any] | None, name: str, score: float, notes: Counter[str]
 ) -> Shape | None:
     """What a geometry is; None for what is neither point nor area."""
+    if geometry is None:
+        raise ValueError("it has no geometry")
     kind = geometry["type"]
     coordinates: Any = geometry.get("coordinates")
     if kind in ("Point", "MultiPoint"):
@@ -175,5 +200,7 @@ def _moved(read: Annotations, origin_yx: np.ndarray) -> Annotations:
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, TypeError | AttributeError | IndexError):
+        return "it is of another form than GeoJSON"
     text = " ".join(str(error).split())
     return f"no {text}" if isinstance(error, KeyError) else text
