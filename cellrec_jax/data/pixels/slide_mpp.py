@@ -11,6 +11,7 @@ LEAST_MPP, GREATEST_MPP = 0.1, 4.0
 """Sizes of a px that slide scanners have, um: 72 dpi, which says nothing, is 352.8."""
 GIVEN = "--mpp"
 
+_FAR = 0.1  # difference of what is given to what the slide says that is warned of
 _OF_OBJECTIVE = 10.0  # um times magnification: 0.5 at 20x, 0.25 at 40x
 _APERIO = re.compile(r"^Aperio.*\|\s*AppMag\s*=\s*([0-9]+\.?[0-9]*)", re.DOTALL)
 
@@ -60,7 +61,11 @@ def choose(
             notes.append(f"{text} um per px is guessed of the {source}")
     if given:
         if found[0] and not _alike(given, found[0]):
-            notes.append(f"{found[1]} says {found[0]:.4g} um per px, {GIVEN} {given:g}")
+            is_far = not math.isclose(given, found[0], rel_tol=_FAR)
+            notes.append(
+                f"{'warning: ' * is_far}{found[1]} says {found[0]:.4g} um per px, "
+                f"{GIVEN} {given:g}, which counts"
+            )
         found = given, GIVEN
     return SlideMpp(*found, tuple(notes))
 
