@@ -153,6 +153,8 @@ class Traits(NamedTuple):
     cover a whole image."""
     by_highest: bool = False
     """Whether it divides windows by the highest grey value of their image."""
+    has_boxes: bool = False
+    """Whether `predict` gives boxes."""
     tile_warning: str = ""
     """What to tell of images that are cut into tiles; empty where nothing is."""
 

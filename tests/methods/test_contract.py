@@ -284,6 +284,7 @@ def test_predictions_are_sorted_slots_inside_of_the_image(built, batch):
     chex.assert_shape([found.scores, found.labels, found.mask], (4, slots))
     chex.assert_shape(found.class_probs, (4, slots, num_classes))
     assert np.all(np.diff(found.scores, axis=1) <= 0)
+    assert (found.boxes_yxyx is not None) is built.method.traits.has_boxes
     kept = np.asarray(found.mask)
     assert kept.any()
     points, labels = np.asarray(found.points_yx)[kept], np.asarray(found.labels)[kept]

@@ -70,6 +70,7 @@ def make(options: Options, *, num_classes: int) -> Method:
                 encoder.load_pretrained, options.model.pretrained, "resnet"
             ),
             slots_per_class=True,
+            has_boxes=True,
             candidates=bind(_candidates) if in_rounds else None,
         ),
         stages=(Stage("refine", "rounds", options.refine),) if in_rounds else (),
