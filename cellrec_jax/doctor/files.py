@@ -1,5 +1,6 @@
 """What a file or folder is, and what is known of it without its pixels."""
 
+import glob
 from typing import Any
 
 from etils import epath
@@ -11,12 +12,14 @@ from cellrec_jax.data.pixels import slides
 def look(word: str) -> dict[str, Any]:
     """What is known, as JSON holds it: `path`, `kind` and more; or `path`, `error`.
 
-    A kind is "slide", "image", "work directory" or "folder". Sizes are (y, x) in px,
-    `size` in bytes; an `mpp` of 0 is unknown. Nothing of one file ends the look at
-    others: what it raises is its `error`.
+    A kind is "slide", "image", "work directory", "folder" or "pattern". Sizes
+    are (y, x) in px, `size` in bytes; an `mpp` of 0 is unknown. Nothing of one file
+    ends the look at others: what it raises is its `error`.
     """
     path = epath.Path(word).expanduser()
     try:
+        if not path.exists() and glob.has_magic(word):
+            return {"path": word, **_several("pattern", word)}
         if not path.exists():
             raise errors.DataError("there is no such file or folder")
         return {"path": str(path), **_look(path)}
@@ -30,9 +33,11 @@ def look(word: str) -> dict[str, Any]:
 def _look(path: epath.Path) -> dict[str, Any]:
     if path.is_dir() and (path / "config.json").exists():
         return _workdir(path)
-    if slides.is_slide(path):
+    if path.is_dir():
+        return _several("folder", str(path))
+    if slides.is_slide(path) or path.suffix.lower() in slides.PROJECT_ENDINGS:
         return _slide(path)
-    return _folder(path) if path.is_dir() else _image(path)
+    return _image(path)
 
 
 def _slide(path: epath.Path) -> dict[str, Any]:
@@ -75,11 +80,21 @@ def _image(path: epath.Path) -> dict[str, Any]:
     }
 
 
-def _folder(path: epath.Path) -> dict[str, Any]:
+def _several(kind: str, word: str) -> dict[str, Any]:
+    """What a folder or a pattern names."""
     from cellrec_jax.predict import inputs
 
-    found = inputs.look(str(path))
-    return {"kind": "folder", "images": len(found.paths), "notes": list(found.notes)}
+    try:
+        found = inputs.look(word)
+    except errors.DataError as error:
+        raise errors.DataError(str(error).removeprefix(f"--input {word}: ")) from error
+    num_slides = sum(map(slides.is_slide, found.paths))
+    return {
+        "kind": kind,
+        "images": len(found.paths) - num_slides,
+        "slides": num_slides,
+        "notes": list(found.notes),
+    }
 
 
 def _workdir(path: epath.Path) -> dict[str, Any]:

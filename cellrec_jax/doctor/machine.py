@@ -54,7 +54,11 @@ def facts(cache: str = "") -> dict[str, Any]:
         "compiled": _compiled(cache),
         "readers": {
             "images": list(pixel_files.IMAGE_ENDINGS),
-            "slides": list(slides.SLIDE_ENDINGS),
+            "slides": [
+                ending
+                for ending in slides.SLIDE_ENDINGS
+                if ending not in slides.UNREAD_ENDINGS
+            ],
         },
         "extras": _extras(),
     }

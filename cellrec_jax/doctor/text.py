@@ -121,8 +121,10 @@ def _image(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield from _notes(found)
 
 
-def _folder(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _several(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "images", f"{found['images']}"
+    if found["slides"]:
+        yield "slides", f"{found['slides']}"
     yield from _notes(found)
 
 
@@ -139,6 +141,7 @@ def _workdir(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 _ROWS = {
     "slide": _slide,
     "image": _image,
-    "folder": _folder,
+    "folder": _several,
+    "pattern": _several,
     "work directory": _workdir,
 }

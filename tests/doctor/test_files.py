@@ -58,13 +58,17 @@ def test_what_is_to_be_told_of_an_image(tmp_path):
         ("slide.svs", "cannot read"),
         ("notes.txt", "not of a kind that is read"),
         ("empty", "no images there"),
+        ("*.svs", "no images there"),
+        ("a.lif", ".lif is not read"),
+        ("a.vsi", ".vsi is not read"),
+        ("a.qpdata", "export GeoJSON from QuPath"),
     ],
 )
 def test_what_cannot_be_used_has_a_reason(name, why, tmp_path):
     path = tmp_path / name
     if name == "empty":
         path.mkdir()
-    elif name != "none.png":
+    elif name not in ("none.png", "*.svs"):
         path.write_bytes(b"\x89PNG no image")
     found = files.look(str(path))
     assert found.keys() == {"path", "error"}
@@ -80,6 +84,17 @@ def test_a_folder(tmp_path):
     found = files.look(str(tmp_path))
     assert (found["kind"], found["images"]) == ("folder", 2)
     assert any("list.xlsx" in line for line in text.of_file(found))
+
+
+def test_a_pattern_and_slides_among_images(tmp_path):
+    for name in ("a.png", "b.jpg"):
+        Image.fromarray(np.zeros((5, 7), np.uint8)).save(tmp_path / name)
+    (tmp_path / "c.svs").touch()
+    found = files.look(str(tmp_path / "*.png"))
+    assert (found["kind"], found["images"], found["slides"]) == ("pattern", 1, 0)
+    found = files.look(str(tmp_path))
+    assert (found["kind"], found["images"], found["slides"]) == ("folder", 2, 1)
+    assert "  slides             1" in text.of_file(found)
 
 
 def test_a_slide(tmp_path, monkeypatch):

@@ -19,6 +19,7 @@ from cellrec_jax.errors import DataError
 __all__ = [
     "PROJECT_ENDINGS",
     "SLIDE_ENDINGS",
+    "UNREAD_ENDINGS",
     "BadRegion",
     "Description",
     "Level",
@@ -34,6 +35,8 @@ SLIDE_ENDINGS = (
     *(".czi", ".dcm", ".qptiff", ".vsi", ".isyntax", ".lif", ".nd2"),
 )
 """How names of files end that are slides, or would be if they could be read."""
+UNREAD_ENDINGS = (".lif", ".nd2", ".vsi", ".isyntax")
+"""Of these, those that no reader here reads, though some begin as TIFFs do."""
 PROJECT_ENDINGS = (".qpdata", ".qpproj")
 """Of QuPath's own files, which hold annotations and point to images."""
 
@@ -161,6 +164,11 @@ def _open(path: Path) -> Reader:
         raise DataError(
             f"{path} is a file of QuPath's own: export GeoJSON from QuPath (File, "
             "Export objects as GeoJSON), and give the image itself"
+        )
+    if ending in UNREAD_ENDINGS:
+        raise DataError(
+            f"{path}: {ending} is not read: export it as OME-TIFF first, by QuPath or "
+            "Bio-Formats"
         )
     try:
         with path.open("rb") as file:
