@@ -117,7 +117,7 @@ def require_same(output: epath.Path, used: Mapping[str, Any], begun: bool) -> bo
         )
     before, now = stored.get("settings", {}), json.loads(json.dumps(used))
     differing = [
-        f"{key} ({before.get(key)} there, {now.get(key)} now)"
+        _differing(key, before.get(key), now.get(key), stored.get("model"))
         for key in sorted(before.keys() | now.keys())
         if before.get(key) != now.get(key)
     ]
@@ -127,6 +127,14 @@ def require_same(output: epath.Path, used: Mapping[str, Any], begun: bool) -> bo
             "another --output, or delete that folder"
         )
     return not differing
+
+
+def _differing(key: str, there: Any, now: Any, model: Any) -> str:
+    """What to tell of a setting; of weights, which are a hash, whose they were."""
+    if key != "weights" or not isinstance(model, dict):
+        return f"{key} ({there} there, {now} now)"
+    there = f"{model.get('workdir')} at step {model.get('step')}"
+    return f"weights (of {there} there, others now)"
 
 
 def _digest(weights: Any) -> str:
