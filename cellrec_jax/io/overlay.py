@@ -60,7 +60,7 @@ def draw_overlay(
             _draw_diamond(pen, point_yx, colors[int(label)])
     if legend:
         shown = np.asarray(points_yx)[np.asarray(scores) >= score_threshold]
-        _draw_legend(pen, canvas.size, legend, colors, shown)
+        draw_legend(canvas, legend, colors, shown)
     return canvas
 
 
@@ -82,14 +82,17 @@ def _draw_box(
     pen.rectangle((x0, y0, max(x1 - 1, x0), max(y1 - 1, y0)), outline=color, width=2)
 
 
-def _draw_legend(
-    pen: ImageDraw.ImageDraw,
-    size_wh: tuple[int, int],
+def draw_legend(
+    image: Image.Image,
     lines: Sequence[str],
     colors: Sequence[tuple[int, int, int]],
     points_yx: np.ndarray,
 ) -> None:
-    """Writes a swatch and a line for each class into the emptiest corner."""
+    """Writes a swatch and a line for each class where it hides the fewest points.
+
+    In a corner of an RGB image, which is changed, unless it would cover a third.
+    """
+    pen, size_wh = ImageDraw.Draw(image), image.size
     least, most = _TEXT_PX
     text_px = min(max(min(size_wh) // _TEXT_SHARE, least), most)
     font = ImageFont.load_default(text_px)

@@ -26,6 +26,12 @@ def _file(text: str) -> Path:
     return place
 
 
+def _split(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise errors.ConfigError(f"--split {text}: give 1 cell or more")
+    return int(text)
+
+
 def _above_0(name: str) -> Callable[[str], float]:
     """Type of a flag of this name."""
 
@@ -41,8 +47,8 @@ def _above_0(name: str) -> Callable[[str], float]:
 FLAGS = (
     flag(
         "--roi",
-        "slides: GeoJSON of regions to look at; of classes that begin with Ignore, not "
-        "to",
+        "slides: GeoJSON (.gz or not) of areas to look at; those of class Ignore are "
+        "not looked at",
         type=_file,
         default=None,
         metavar="FILE",
@@ -67,7 +73,7 @@ FLAGS = (
     flag(
         "--split",
         "slides: most cells of a GeoJSON file; QuPath likes 250,000 or fewer",
-        type=int,
+        type=_split,
         default=0,
         metavar="N",
     ),
@@ -94,7 +100,7 @@ FLAGS = (
     ),
     flag(
         "--overlay-px",
-        "slides: longer side of the overlay, about; default 2048",
+        "slides: longer side of the overlay, at most; default 2048",
         type=int,
         default=0,
         metavar="PX",
@@ -110,9 +116,15 @@ FLAGS = (
 )
 
 
-def options(flags: argparse.Namespace) -> SlideOptions:
-    """What the flags ask for; ConfigError for what slides do not read."""
-    for key in _OF_IMAGES:
+def options(flags: argparse.Namespace, *, alone: bool = True) -> SlideOptions:
+    """What the flags ask for.
+
+    ConfigError for what cannot be, and for what slides do not read where they are
+    `alone`, without images.
+    """
+    from cellrec_jax.predict.slide import roi  # late: it reads slides
+
+    for key in _OF_IMAGES if alone else ():
         if getattr(flags, key):
             raise errors.ConfigError(
                 f"--{key.replace('_', '-')}: slides do not read it; leave it out"
@@ -120,7 +132,7 @@ def options(flags: argparse.Namespace) -> SlideOptions:
     given = {
         "mpp": flags.mpp,
         "tissue": flags.tissue != "off",
-        "roi": flags.roi,
+        "roi": flags.roi and roi.read(flags.roi),
         "table": flags.table,
         "geometry": flags.geometry,
         "circle_um": flags.circle_um,
@@ -140,12 +152,14 @@ def options(flags: argparse.Namespace) -> SlideOptions:
     )
 
 
-def refuse(flags: argparse.Namespace) -> None:
-    """Raises a ConfigError for flags of slides where there are none."""
+def refuse(flags: argparse.Namespace, *, alone: bool = True) -> None:
+    """ConfigError for what images do not read; `alone` they do not those of slides."""
     given: Sequence[str] = [one.name for one in FLAGS if getattr(flags, one.key)]
     if flags.geometry == "circle":
-        given = ["--geometry circle", *given]
-    if given:
+        raise errors.ConfigError(
+            "--geometry circle: is of whole slides, and here are images; leave it out"
+        )
+    if given and alone:
         raise errors.ConfigError(
             f"{given[0]}: is of whole slides, and there is none; leave it out"
         )

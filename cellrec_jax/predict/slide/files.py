@@ -15,21 +15,28 @@ import numpy as np
 from scipy import ndimage
 
 from cellrec_jax import errors
-from cellrec_jax.data.pixels import files as pixel_files
 from cellrec_jax.data.pixels import slides
 from cellrec_jax.io.console import Console, format_seconds
 from cellrec_jax.predict import provenance
 from cellrec_jax.predict.predictor import Predictor
 from cellrec_jax.predict.slide import grid as grids
-from cellrec_jax.predict.slide import network, outputs, roi, rows, summary, tissue
+from cellrec_jax.predict.slide import (
+    naming,
+    network,
+    outputs,
+    roi,
+    rows,
+    summary,
+    tissue,
+)
 from cellrec_jax.predict.slide.grid import Grid
-from cellrec_jax.predict.slide.journal import Journal
+from cellrec_jax.predict.slide.journal import FOLDER, Journal
 from cellrec_jax.predict.slide.network import Looker
 from cellrec_jax.predict.slide.options import SlideOptions
 from cellrec_jax.workdir import interrupt, lock
 
-FOLDER = ".slides"
-"""In an output folder: a folder a slide, see `journal`."""
+_COARSER = 1.5
+"""Times that a slide's px may be as large as those of the training, unwarned."""
 
 
 class Work(NamedTuple):
@@ -41,7 +48,6 @@ class Work(NamedTuple):
     options: SlideOptions
     console: Console
     settings: Mapping[str, Any]
-    regions_hash: str
     seconds_each: Callable[[], float]
     """Of a tile; tried once a call, when it is first asked for."""
     stop: Callable[[interrupt.Interrupt], None]
@@ -50,6 +56,8 @@ class Work(NamedTuple):
 
 class Place(NamedTuple):
     """A slide at work."""
+
+    path: Path
 
     name: str
     description: slides.Description
@@ -73,14 +81,29 @@ def predict_slide(work: Work, path: Path, name: str, number: int) -> bool:
 
     `number` counts the slides of a call, so that parts take rows evenly. Goes on where
     a call of the same settings was stopped. DataError for a slide that cannot be read,
-    or whose pixel size is not known, `interrupt.Interrupted` after a signal.
+    or whose pixel size is not known, RunError where another call is at work on it,
+    `interrupt.Interrupted` after a signal.
     """
     journal = Journal(work.output / FOLDER / name)
+    index, parts = work.options.shard
+    with lock.try_hold(journal.folder / f"part-{index}-of-{parts}") as is_alone:
+        if not is_alone:
+            raise errors.RunError(
+                f"{name}: another call is at work on it in {work.output}: wait until "
+                "it has ended, or give another --output"
+            )
+        return _predict_slide(work, path, name, number, journal)
+
+
+def _predict_slide(
+    work: Work, path: Path, name: str, number: int, journal: Journal
+) -> bool:
+    """As `predict_slide`, by the only call at work on this part of it."""
     description = slides.describe(path, work.options.mpp)
     _check_sizes(work, path, description)
     with slides.opened(path) as slide:
         place = _place(work, name, slide, description, journal)
-        if note := journal.begin(_plan(work, path, place)):
+        if note := journal.begin(_plan(work, place)):
             work.console.line(f"{name}: {note}")
         if _is_written(work, place):
             work.console.line(f"{name}: is predicted already")
@@ -96,7 +119,7 @@ def predict_slide(work: Work, path: Path, name: str, number: int) -> bool:
             return False
         with lock.try_hold(journal.folder) as is_ours:  # else another part writes it
             if is_ours and not _is_written(work, place):
-                small = tissue.thumbnail(slide, work.options.overlay_px)
+                small = tissue.drawn(slide, work.options.overlay_px)
                 _write(work, place, small)
     return is_ours
 
@@ -115,7 +138,7 @@ def _check_sizes(work: Work, path: Path, description: slides.Description) -> Non
         )
 
 
-def _plan(work: Work, path: Path, place: Place) -> dict[str, Any]:
+def _plan(work: Work, place: Place) -> dict[str, Any]:
     """What decides a slide's rows; JSON."""
     looker = work.looker
     tiles = json.dumps(sorted(place.tiles.items())).encode()
@@ -123,10 +146,9 @@ def _plan(work: Work, path: Path, place: Place) -> dict[str, Any]:
         **work.settings,
         **work.options.looks(),
         "mpp": place.description.mpp,
-        "roi": work.regions_hash,
         "looked_at": hashlib.blake2b(tiles, digest_size=8).hexdigest(),
         "tile": [looker.own_px, looker.margin_px],
-        "file": [os.path.abspath(path), *pixel_files.stamp(path)[1:]],
+        "file": [os.path.abspath(place.path), *naming.stamp(place.path)],
     }
 
 
@@ -155,14 +177,15 @@ def _place(
     mask = tissue.find(small) if options.tissue else tissue.everything(small)
     regions = None
     if options.roi is not None:
-        origin_yx = outputs.origin_of(description, options)
-        regions = roi.read(options.roi, origin_yx)
+        regions = roi.moved(options.roi, outputs.origin_of(description, options))
     touched = tissue.touched(_looked_at(mask, regions), grid)
     tiles = {
         int(row): np.flatnonzero(touched[row]).tolist()
         for row in np.flatnonzero(touched.any(axis=1))
     }
-    return Place(name, description, grid, small, mask, tiles, journal, regions)
+    return Place(
+        slide.path, name, description, grid, small, mask, tiles, journal, regions
+    )
 
 
 def _looked_at(mask: tissue.Mask, regions: roi.Regions | None) -> tissue.Mask:
@@ -200,6 +223,12 @@ def _lines(work: Work, place: Place, todo: rows.Tiles) -> Iterator[str]:
         f"the training: {found} of {grid.num_rows * grid.num_columns} tiles of "
         f"{grid.tile_px} px to look at, {left} to go"
     )
+    if (coarser := description.mpp / frame.mpp) > _COARSER:
+        yield (
+            f"warning: the slide is {coarser:.2g} times coarser than the training "
+            f"images ({description.mpp:.4g} um a px, those {frame.mpp:.4g}): cells are "
+            "blurred, and may be missed"
+        )
     if not work.looker.is_exact:
         yield (
             "this model's norm or method pools over what it sees: a cell near a "
@@ -235,6 +264,7 @@ def _sheet(work: Work, place: Place) -> outputs.Sheet:
         **provenance.metadata(work.predictor.model, place.description.mpp),
         "mpp_source": place.description.mpp_source,
         "origin": work.options.origin,
+        "origin_yx": outputs.origin_of(place.description, work.options).tolist(),
     }
     names = work.predictor.class_names
     return outputs.Sheet(place.name, names, place.description, metadata, work.options)
@@ -249,7 +279,8 @@ def _write(work: Work, place: Place, small: tissue.Thumbnail) -> None:
     settled = rows.settled(
         work.looker, place.grid, place.journal, numbers, place.holds, trouble
     )
-    counts = outputs.write(work.output, _sheet(work, place), small, settled)
+    analysed = _analysed(work, place)
+    counts = outputs.write(work.output, _sheet(work, place), small, analysed, settled)
     faults = trouble.faults
     if full := sum(trouble.full):
         work.console.line(
@@ -257,8 +288,14 @@ def _write(work: Work, place: Place, small: tissue.Thumbnail) -> None:
             "keeps of one (model.max_detections of the training, by area): the least "
             "sure ones are lost"
         )
-    seen, lost = _areas(place, faults)
-    row = summary.row_of(place.description, names, counts, seen, faults, lost)
+    note = _why_nothing(place, analysed)
+    if note:
+        work.console.line(f"{place.name}: warning: {note}")
+    seen, lost = _areas(place, analysed, faults)
+    origin_yx = outputs.origin_of(place.description, work.options)
+    row = summary.row_of(
+        place.description, names, counts, seen, faults, lost, origin_yx, note
+    )
     if faults:
         work.console.line(
             f"{place.name}: warning: {row['note']}, the first at row {faults[0][0]}, "
@@ -267,19 +304,36 @@ def _write(work: Work, place: Place, small: tissue.Thumbnail) -> None:
     place.journal.finish({"form": work.options.form(), "summary": row})
 
 
-def _areas(place: Place, faults: Sequence[tuple[int, int, str]]) -> tuple[float, float]:
+def _analysed(work: Work, place: Place) -> tissue.Mask:
+    """The tissue that is looked at, without the margin that is looked at with it."""
+    is_all = not work.options.tissue
+    mask = place.mask if is_all else tissue.find(place.small, margin_px=0)
+    return mask if place.regions is None else roi.cut(mask, place.regions)
+
+
+def _why_nothing(place: Place, analysed: tissue.Mask) -> str:
+    """What to tell of a slide of which nothing was looked at; else ""."""
+    if analysed.inside.any() or place.tiles:
+        return ""
+    if not place.mask.inside.any():
+        return "no tissue was found (--tissue off looks at everything)"
+    return "--roi has nothing of its tissue: is it of this slide, and of this --origin?"
+
+
+def _areas(
+    place: Place, analysed: tissue.Mask, faults: Sequence[tuple[int, int, str]]
+) -> tuple[float, float]:
     """What of the mask was looked at, and what was not, in tiles that are bad; mm2."""
-    mask = place.mask
-    if place.regions is not None:
-        mask = roi.cut(mask, place.regions)
-    inside = mask.inside.copy()
+    inside = analysed.inside.copy()
     own_px = np.asarray(place.grid.native_yx) * place.grid.own_px
     for row, column, _ in faults:
-        low = np.array([row, column]) * own_px / place.mask.native_px
-        high = low + own_px / place.mask.native_px
+        low = np.array([row, column]) * own_px / analysed.native_px
+        high = low + own_px / analysed.native_px
         top, left = low.astype(int)
         bottom, right = np.ceil(high).astype(int)
         inside[top:bottom, left:right] = False
-    seen, every = mask._replace(inside=inside).area_px(), mask.area_px()
+    size_hw = place.description.levels[0].size_hw
+    seen = analysed._replace(inside=inside).area_px(size_hw)
+    every = analysed.area_px(size_hw)
     mm2 = place.description.mpp**2 / 1e6
     return seen * mm2, (every - seen) * mm2

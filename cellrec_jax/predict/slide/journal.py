@@ -5,8 +5,9 @@ was found in a row, `done.json` how it was written out. A row is there as a whol
 at all, so a killed call loses the row at work.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 import json
+import os
 from typing import Any, NamedTuple
 
 from etils import epath
@@ -16,7 +17,17 @@ from cellrec_jax import errors
 from cellrec_jax.cells import Cells
 from cellrec_jax.io import atomic
 
-_PLAN, _DONE, _ROWS = "plan.json", "done.json", "rows"
+FOLDER = ".slides"
+"""In an output folder: a folder a slide, below."""
+PLAN = "plan.json"
+_DONE, _ROWS = "done.json", "rows"
+_NAMED = {"roi": "roi_file"}
+"""Keys of a plan that are hashes -> what is told of them, and decides nothing."""
+_FLAGS = {
+    **{"mpp": "--mpp", "tissue": "--tissue", "roi": "--roi"},
+    **{"origin": "--origin", "tile": "size and margin of tiles"},
+}
+_LOOKED_AT = "looked_at"
 
 
 class Row(NamedTuple):
@@ -44,32 +55,32 @@ class Journal:
 
         ConfigError where they were made of the same file with other settings.
         """
-        plan = json.loads(json.dumps(plan))
-        before = self._json(_PLAN)
-        if before == plan:
-            return ""
+        plan, before = json.loads(json.dumps(plan)), self._json(PLAN)
         why = ""
         if before is not None:
+            for one in (before, plan):  # earlier versions kept links
+                one["file"][0] = os.path.realpath(one["file"][0])
+            differing = _differing(before, plan)
+            if not differing:
+                return ""
             if before["file"][0] != plan["file"][0]:
                 raise errors.ConfigError(
                     f"{self.folder} holds what was found of another slide of that "
                     f"name ({before['file'][0]}): choose another --output"
                 )
-            if before["file"] == plan["file"]:
-                differing = [
-                    f"{key} ({before.get(key)} there, {plan.get(key)} now)"
-                    for key in sorted(before.keys() | plan.keys())
-                    if before.get(key) != plan.get(key)
-                ]
+            if before["file"][1:] == plan["file"][1:]:
                 raise errors.ConfigError(
                     f"{self.folder} holds what was found with other settings: "
-                    f"{'; '.join(differing)}; choose another --output, or delete that "
-                    "folder"
+                    f"{'; '.join(_told(before, plan, differing))}; choose another "
+                    "--output, or delete that folder"
                 )
             why = "the file has changed since: it is predicted again"
-            self.folder.rmtree()
-        (self.folder / _ROWS).mkdir(parents=True, exist_ok=True)
-        atomic.write_bytes(self.folder / _PLAN, json.dumps(plan).encode() + b"\n")
+        with atomic.naming(self.folder):
+            if why:
+                (self.folder / _ROWS).rmtree(missing_ok=True)
+                self.reopen()
+            (self.folder / _ROWS).mkdir(parents=True, exist_ok=True)
+        atomic.write_bytes(self.folder / PLAN, json.dumps(plan).encode() + b"\n")
         return why
 
     def rows(self) -> set[int]:
@@ -145,3 +156,34 @@ class Journal:
             raise errors.ConfigError(
                 f"{self.folder / name} cannot be read ({error}): delete that folder"
             ) from error
+
+
+def _differing(before: Mapping[str, Any], plan: Mapping[str, Any]) -> list[str]:
+    """Keys of what two plans decide otherwise."""
+    return [
+        key
+        for key in sorted((before.keys() | plan.keys()) - set(_NAMED.values()))
+        if before.get(key) != plan.get(key)
+    ]
+
+
+def _told(
+    before: Mapping[str, Any], plan: Mapping[str, Any], differing: Sequence[str]
+) -> Iterator[str]:
+    """What differs, with both values, as they were given."""
+    for key in differing:
+        there, now = (_word(one.get(_NAMED.get(key, key))) for one in (before, plan))
+        if key == "weights":
+            yield "the weights of the model"
+        elif there == now:
+            yield f"{_FLAGS.get(key, key)} ({now} has changed since)"
+        elif key != _LOOKED_AT:  # which follows from the others
+            yield f"{_FLAGS.get(key, key)} ({there} there, {now} now)"
+        elif len(differing) == 1:
+            yield "where tissue lies (found by another version of this program)"
+
+
+def _word(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return "on" if value else "off"
+    return str(value)

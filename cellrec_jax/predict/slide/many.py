@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import contextlib
 import dataclasses
 import functools
-import hashlib
 from pathlib import Path
 import uuid
 
@@ -18,9 +17,9 @@ from cellrec_jax.predict import files as image_files
 from cellrec_jax.predict import journal, provenance
 from cellrec_jax.predict import summary as image_summary
 from cellrec_jax.predict.predictor import Predictor
-from cellrec_jax.predict.slide import files, network, rows, summary
-from cellrec_jax.predict.slide.files import FOLDER, Work
-from cellrec_jax.predict.slide.journal import Journal
+from cellrec_jax.predict.slide import files, naming, network, rows, summary
+from cellrec_jax.predict.slide.files import Work
+from cellrec_jax.predict.slide.journal import FOLDER, Journal
 from cellrec_jax.predict.slide.options import SlideOptions
 from cellrec_jax.workdir import interrupt
 
@@ -46,14 +45,19 @@ def predict_slides(
     """
     output = epath.Path(output)
     options = _check(output, options)
-    output.mkdir(parents=True, exist_ok=True)
+    options.check_method(predictor.model.method.traits)
+    with atomic.naming(output):
+        output.mkdir(parents=True, exist_ok=True)
     hosts.check_shared(output, "--output")
     looker = network.make(predictor)
     settings = {"kind": "slides", **provenance.of_model(predictor.model)}
     provenance.require_same(output, settings, (output / FOLDER).exists())
-    regions = options.roi.read_bytes() if options.roi is not None else b""
-    names = journal.names_of(paths)
-    tasks = [(path, names[path], number) for number, path in enumerate(paths)]
+    names = naming.names_of(paths, Path(output))
+    naming.check_free(Path(output), names.values())
+    if len(names) < len(paths):
+        num_doubled = len(paths) - len(names)
+        console.line(f"{num_doubled} slides are given twice: each is predicted once")
+    tasks = [(path, name, number) for number, (path, name) in enumerate(names.items())]
     with interrupt.throughout(console.line), _stopping(output) as stop:
         work = Work(
             predictor,
@@ -62,7 +66,6 @@ def predict_slides(
             options,
             console,
             settings,
-            hashlib.blake2b(regions, digest_size=8).hexdigest() if regions else "",
             functools.cache(lambda: rows.seconds_each(looker)),
             stop,
         )
@@ -175,8 +178,9 @@ def _summarize(
     done = {}
     for place in sorted(Path(folder).rglob("plan.json")):
         state = Journal(place.parent).done()
-        if state is not None:
-            done[place.parent.relative_to(Path(folder)).as_posix()] = state["summary"]
+        name = place.parent.relative_to(Path(folder)).as_posix()
+        if state is not None and name not in failed:
+            done[name] = state["summary"]
     thresholds = model.meta["decode"]["thresholds"]
     sources = provenance.thresholds_from(model)
     cuts = image_summary.cuts_of(work.predictor.class_names, thresholds, sources)

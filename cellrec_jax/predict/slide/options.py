@@ -2,10 +2,14 @@
 
 import dataclasses
 import importlib.util
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cellrec_jax.config import limits
+from cellrec_jax import errors
+from cellrec_jax.data.pixels.slide_mpp import GREATEST_MPP, LEAST_MPP
+
+if TYPE_CHECKING:
+    from cellrec_jax.predict.slide.roi import Regions
+    from cellrec_jax.types import Traits
 
 TABLES = ("csv", "csv.gz", "parquet")
 ORIGINS = ("qupath", "openslide")
@@ -19,8 +23,8 @@ class SlideOptions:
     """Micrometres per px of level 0, instead of what files say; 0 asks them."""
     tissue: bool = True
     """Look at tissue alone."""
-    roi: Path | None = None
-    """GeoJSON of regions to look at, or not to."""
+    roi: "Regions | None" = None
+    """To look at, or not to; px of a slide from its `origin` on."""
     table: str = "csv"
     """Of `TABLES`."""
     geometry: str = "point"
@@ -35,39 +39,56 @@ class SlideOptions:
     """Where (0, 0) lies on slides with bounds: at their corner, as QuPath shows them,
     or at that of the whole slide (openslide)."""
     overlay_px: int = 2048
-    """Longer side of the overlay, about."""
+    """Longer side of the overlay, at most."""
     density_um: float = 50.0
     """Side of a bin of the density map."""
     shard: tuple[int, int] = (0, 1)
     """(i, n): do the i-th of n parts of the work, from 0."""
 
     def __post_init__(self) -> None:
+        _require(
+            not self.mpp or LEAST_MPP <= self.mpp <= GREATEST_MPP,
+            f"--mpp {self.mpp:g}: slides have {LEAST_MPP:g} to {GREATEST_MPP:g} um a "
+            "px, such as 0.25 for a scan at 40x",
+        )
         index, number = self.shard
-        limits.require(
+        _require(
             0 <= index < number,
             f"--shard {index}/{number}: give I/N with I from 0 to N - 1",
         )
-        limits.require(
+        _require(
             64 <= self.overlay_px <= 8192,
             f"--overlay-px {self.overlay_px}: give 64 to 8192 px",
         )
-        limits.require(
+        _require(
             1 <= self.density_um <= 1e4,
             f"--density-um {self.density_um:g}: give 1 to 10,000 um",
         )
-        limits.require(
+        _require(
             0.5 <= self.circle_um <= 100,
             f"--circle-um {self.circle_um:g}: give 0.5 to 100 um",
         )
-        limits.require(
+        _require(
             self.table != "parquet" or bool(importlib.util.find_spec("pyarrow")),
             "--table parquet needs pyarrow: pip install 'cellrec_jax[parquet]'",
         )
-        limits.require(self.split >= 0, f"--split {self.split}: give 0 cells or more")
+        _require(self.split >= 0, f"--split {self.split}: give 0 cells or more")
+
+    def check_method(self, traits: "Traits") -> None:
+        """ConfigError where a method does not find what is to be written."""
+        _require(
+            self.geometry != "box" or traits.has_boxes,
+            "--geometry box: this method predicts points without boxes; leave it out, "
+            "or give --geometry circle",
+        )
 
     def looks(self) -> dict[str, Any]:
         """What decides the cells that are found, but for the model: JSON."""
-        return {"tissue": self.tissue}
+        looks: dict[str, Any] = {"tissue": self.tissue, "roi": ""}
+        if self.roi is not None:
+            looks |= {"roi": self.roi.digest, "roi_file": self.roi.file}
+            looks |= {"origin": self.origin}
+        return looks
 
     def form(self) -> dict[str, Any]:
         """What decides how they are written: JSON."""
@@ -75,3 +96,8 @@ class SlideOptions:
         return {
             name: getattr(self, name) for name in (*names, "overlay_px", "density_um")
         }
+
+
+def _require(ok: bool, message: str) -> None:
+    if not ok:
+        raise errors.ConfigError(message)

@@ -1,19 +1,18 @@
 """What is written of a slide, while its cells go by: tables, GeoJSON, maps."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 import contextlib
 import itertools
 from pathlib import Path
-import re
 from typing import Any, NamedTuple
 
 from etils import epath
 import numpy as np
-from PIL import Image
 
 from cellrec_jax.cells import Cells
 from cellrec_jax.data.pixels import slides
 from cellrec_jax.io import (
+    atomic,
     cell_table,
     density_map,
     geojson,
@@ -22,10 +21,9 @@ from cellrec_jax.io import (
     palette,
 )
 from cellrec_jax.predict import inputs, outputs
+from cellrec_jax.predict.slide import drawing, naming
 from cellrec_jax.predict.slide.options import SlideOptions
-from cellrec_jax.predict.slide.tissue import Thumbnail
-
-_CELL_UM = 2.0  # half the side of a square that an overlay draws, at least a px
+from cellrec_jax.predict.slide.tissue import Mask, Thumbnail
 
 
 class Sheet(NamedTuple):
@@ -72,24 +70,28 @@ def origin_of(description: slides.Description, options: SlideOptions) -> np.ndar
 
 
 def write(
-    output: epath.Path, sheet: Sheet, small: Thumbnail, found: Iterable[Cells]
+    output: epath.Path,
+    sheet: Sheet,
+    small: Thumbnail,
+    analysed: Mask,
+    found: Iterable[Cells],
 ) -> list[int]:
     """Writes all that belongs to a slide; K numbers of cells.
 
-    `found` are its cells, px of level 0, part by part. Each file is there as a whole or
-    not at all. ConfigError where boxes are wanted of points, RunError where a file
-    cannot be written.
+    `found` are its cells, px of level 0, part by part; the overlay shows them on
+    `small`, with an outline of what was `analysed`. Each file is there as a whole or
+    not at all; other forms of the slide's files go when all are there. RunError where a
+    file cannot be written.
     """
     options, names = sheet.options, sheet.class_names
     files = files_of(output, sheet)
-    files["table"].parent.mkdir(parents=True, exist_ok=True)
-    _remove_others(output, sheet)
     origin_yx = origin_of(sheet.description, options)
     mpp = sheet.description.mpp
     colors = palette.qupath_colors(names, outputs.colors_of(names))
     bin_px = options.density_um / mpp
     density = density_map.new_counts(sheet.description.levels[0].size_hw, bin_px)
     canvas = small.image.copy()
+    inside_yx = drawing.add_outline(canvas, analysed, small.native_px)
     parts = iter(found)
     first = list(itertools.islice(parts, 1))
     boxed = any(part.boxes_yxyx is not None for part in first)
@@ -125,39 +127,28 @@ def write(
             drawn = boxes if options.geometry == "box" else None
             add_features(part.points_yx, part.scores, part.labels, drawn)
             density_map.add_counts(density, part.points_yx, bin_px)
-            _draw(canvas, part, colors, small.native_px, _CELL_UM / mpp)
+            drawing.add_cells(canvas, part, colors, small.native_px, mpp)
             counts += np.bincount(part.labels, minlength=len(names))
+    whole = {**sheet.metadata, "origin": "openslide", "origin_yx": [0.0, 0.0]}
     density_map.write_density_map(
-        files["density"], density, options.density_um, metadata=sheet.metadata
+        files["density"], density, options.density_um, metadata=whole
     )
-    overlay.write_png(files["overlay"], Image.fromarray(canvas))
-    return [int(count) for count in counts]
+    numbers = [int(count) for count in counts]
+    picture = drawing.with_legend(canvas, names, numbers, colors, inside_yx)
+    overlay.write_png(files["overlay"], picture)
+    _remove_others(output, sheet, sum(numbers))
+    return numbers
 
 
-def _remove_others(output: epath.Path, sheet: Sheet) -> None:
+def _remove_others(output: epath.Path, sheet: Sheet, num_cells: int) -> None:
     """Deletes what was written of the slide in other forms, or in more parts."""
-    place = Path(output / sheet.name)
-    name = re.escape(place.name)
-    own = re.compile(rf"{name}(\.csv|\.csv\.gz|\.parquet|(-\d+)?\.geojson(\.gz)?)")
-    for path in place.parent.iterdir():
-        if own.fullmatch(path.name):
-            path.unlink()
-
-
-def _draw(
-    canvas: np.ndarray,
-    part: Cells,
-    colors: Sequence[Sequence[int]],
-    native_px: Sequence[float],
-    radius_px: float,
-) -> None:
-    """Paints cells as squares on a thumbnail, in place."""
-    places = (part.points_yx / np.asarray(native_px)).astype(np.int64)
-    shades = np.asarray(colors, np.uint8)[part.labels]
-    reach = round(radius_px / max(native_px))
-    height, width = canvas.shape[:2]
-    for dy in range(-reach, reach + 1):
-        for dx in range(-reach, reach + 1):
-            y = np.clip(places[:, 0] + dy, 0, height - 1)
-            x = np.clip(places[:, 1] + dx, 0, width - 1)
-            canvas[y, x] = shades
+    files = files_of(output, sheet)
+    written = set(map(Path, files.values()))
+    if split := sheet.options.split:
+        written.remove(Path(files["geojson"]))
+        parts = range(1, max(-(-num_cells // split), 1) + 1)
+        written |= {Path(geojson_parts.part_path(files["geojson"], n)) for n in parts}
+    with atomic.naming(output):
+        for path in naming.own_files(Path(output), sheet.name):
+            if path not in written:
+                path.unlink()

@@ -1,79 +1,97 @@
 """Regions that a person drew: what of a slide is to be looked at, what is not.
 
-GeoJSON of polygons, as QuPath exports annotations. Classes that begin with "Ignore"
-exclude, all others include; where none includes, everything else is.
+GeoJSON of polygons, as QuPath exports annotations. Classes named Ignore exclude, all
+others include; where none includes, everything else is.
 """
 
+from collections import Counter
 from collections.abc import Sequence
+import hashlib
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from etils import epath
 import numpy as np
-import orjson
 
-from cellrec_jax import errors
+from cellrec_jax import errors, polygons
+from cellrec_jax.data.annotations import qupath
+from cellrec_jax.data.annotations.content import is_ignored
+from cellrec_jax.polygons import Polygon
 from cellrec_jax.predict.slide.tissue import Mask
 
-_MOST_BYTES = 2**28
-_EXCLUDES = "ignore"
+_HOW = "draw regions as polygons, rectangles or brushed areas, and export these"
 
 
 class Regions(NamedTuple):
-    """Polygons in px of level 0; each a list of rings [N, 2], yx, holes after it."""
+    """Polygons, of a file in its px; see `moved`."""
 
-    include: tuple[tuple[np.ndarray, ...], ...]
-    exclude: tuple[tuple[np.ndarray, ...], ...]
+    include: tuple[Polygon, ...]
+    exclude: tuple[Polygon, ...]
+    file: str = ""
+    digest: str = ""
+    """Short hash of the file's content."""
+    note: str = ""
+    """What else it holds, in a line."""
 
 
-def read(path: Path, origin_yx: Sequence[float] | np.ndarray = (0.0, 0.0)) -> Regions:
-    """Reads polygons and multi-polygons; `origin_yx` is added to their points.
+def read(path: Path) -> Regions:
+    """Reads polygons and multi-polygons, `.gz` or not; cells are passed over.
 
-    DataError for what cannot be read, or has none.
+    ConfigError for what cannot be read, or has none.
     """
-    if path.stat().st_size > _MOST_BYTES:
-        raise errors.DataError(f"--roi {path}: more than 256 MiB cannot be regions")
+    notes: Counter[str] = Counter()
+    include: list[Polygon] = []
+    exclude: list[Polygon] = []
     try:
-        parsed = orjson.loads(path.read_bytes().removeprefix(b"\xef\xbb\xbf"))
-    except ValueError as error:
-        raise errors.DataError(f"--roi {path}: no GeoJSON ({error})") from error
-    if isinstance(parsed, dict):
-        is_collection = parsed.get("type") == "FeatureCollection"
-        parsed = parsed.get("features") if is_collection else [parsed]
-    include: list[tuple[np.ndarray, ...]] = []
-    exclude: list[tuple[np.ndarray, ...]] = []
-    for index, feature in enumerate(parsed if isinstance(parsed, list) else []):
-        try:
-            polygons = _polygons(feature["geometry"], origin_yx)
-            name = _class_of(feature.get("properties") or {})
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise errors.DataError(
-                f"--roi {path}: feature {index} is no polygon ({error}): draw regions "
-                "as polygons, rectangles or brushed areas"
-            ) from error
-        target = exclude if name.lower().startswith(_EXCLUDES) else include
-        target += polygons
+        for name, parts in qupath.areas(epath.Path(path), notes):
+            target = exclude if is_ignored(name) else include
+            target += [_checked(part) for part in parts]
+        digest = hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest()
+    except errors.DataError as error:  # names the file
+        raise errors.ConfigError(f"--roi {error}") from error
+    except (ValueError, OSError) as error:
+        raise errors.ConfigError(f"--roi {path}: {error}; {_HOW}") from error
+    told = ", ".join(f"{count} {what}" for what, count in (+notes).items())
     if not include and not exclude:
-        raise errors.DataError(f"--roi {path}: has no region; draw some")
-    return Regions(tuple(include), tuple(exclude))
+        raise errors.ConfigError(
+            f"--roi {path}: has no region{f' ({told})' if told else ''}; {_HOW}"
+        )
+    note = f"--roi {path}: {told}" if told else ""
+    return Regions(tuple(include), tuple(exclude), str(path), digest, note)
+
+
+def moved(regions: Regions, origin_yx: Sequence[float] | np.ndarray) -> Regions:
+    """The same regions, px of level 0; (0, 0) of the file is at `origin_yx` there."""
+    origin = np.asarray(origin_yx, np.float64)
+    include, exclude = (
+        tuple(tuple(ring + origin for ring in polygon) for polygon in areas)
+        for areas in (regions.include, regions.exclude)
+    )
+    return regions._replace(include=include, exclude=exclude)
 
 
 def within(regions: Regions, points_yx: np.ndarray) -> np.ndarray:
     """Whether points [M, 2], px of level 0, are to be looked at; bool [M]."""
     kept = np.full(len(points_yx), not regions.include)
     for polygon in regions.include:
-        kept |= _inside(polygon, points_yx)
+        kept |= polygons.inside(polygon, points_yx)
     for polygon in regions.exclude:
-        kept &= ~_inside(polygon, points_yx)
+        kept &= ~polygons.inside(polygon, points_yx)
     return kept
 
 
 def cut(mask: Mask, regions: Regions) -> Mask:
     """The part of a mask that is to be looked at, by the middles of its px."""
-    rows, columns = (np.arange(size) + 0.5 for size in mask.inside.shape)
-    y, x = np.meshgrid(rows, columns, indexing="ij")
-    points_yx = np.stack([y.ravel(), x.ravel()], 1) * np.asarray(mask.native_px)
-    kept = within(regions, points_yx).reshape(mask.inside.shape)
-    return mask._replace(inside=mask.inside & kept)
+    size_hw = (mask.inside.shape[0], mask.inside.shape[1])
+    native_px = np.asarray(mask.native_px)
+    include, exclude = (
+        [tuple(ring / native_px for ring in polygon) for polygon in areas]
+        for areas in (regions.include, regions.exclude)
+    )
+    inside = mask.inside & ~polygons.fill(exclude, size_hw)
+    if include:
+        inside &= polygons.fill(include, size_hw)
+    return mask._replace(inside=inside)
 
 
 def touched(mask: Mask, regions: Regions) -> Mask:
@@ -81,58 +99,20 @@ def touched(mask: Mask, regions: Regions) -> Mask:
     inside = cut(mask, regions).inside
     for polygon in regions.include:
         for ring in polygon:
-            corners = ring / np.asarray(mask.native_px)
+            corners = np.concatenate([ring, ring[:1]]) / np.asarray(mask.native_px)
             steps = np.diff(corners, axis=0)
-            number = int(np.ceil(2 * np.abs(steps).max(initial=0))) + 1
-            shares = np.linspace(0, 1, number)[:, None, None]
-            places = np.floor(corners[:-1] + shares * steps).astype(np.int64)
-            last = np.subtract(inside.shape, 1)
-            y, x = np.clip(places.reshape(-1, 2), 0, last).T
+            counts = np.ceil(2 * np.abs(steps).max(axis=1)).astype(np.int64) + 1
+            edge = np.repeat(np.arange(len(steps)), counts)
+            nth = np.arange(len(edge)) - np.repeat(np.cumsum(counts) - counts, counts)
+            shares = (nth / counts[edge])[:, None]
+            places = np.floor(corners[edge] + shares * steps[edge]).astype(np.int64)
+            on = np.all((places >= 0) & (places < inside.shape), axis=1)
+            y, x = places[on].T
             inside[y, x] = mask.inside[y, x]
     return mask._replace(inside=inside)
 
 
-def _class_of(properties: dict[str, Any]) -> str:
-    found = properties.get("classification") or ""
-    if isinstance(found, dict):
-        found = found.get("name") or ":".join(found.get("names") or [])
-    return str(found)
-
-
-def _polygons(
-    geometry: dict[str, Any], origin_yx: Sequence[float] | np.ndarray
-) -> list[tuple[np.ndarray, ...]]:
-    """The polygons of a geometry, rings as [N, 2] yx."""
-    coordinates = geometry["coordinates"]
-    if geometry["type"] == "Polygon":
-        coordinates = [coordinates]
-    elif geometry["type"] != "MultiPolygon":
-        raise ValueError(f"a {geometry['type']}")
-    if not coordinates or not all(coordinates):
-        raise ValueError("no corner")
-    return [
-        tuple(_ring(ring) + np.asarray(origin_yx, np.float64) for ring in polygon)
-        for polygon in coordinates
-    ]
-
-
-def _ring(points: Any) -> np.ndarray:
-    ring_xy = np.asarray([point[:2] for point in points], np.float64)
-    if ring_xy.ndim != 2 or len(ring_xy) < 4 or not np.isfinite(ring_xy).all():
-        raise ValueError("a ring of fewer than three corners, or without numbers")
-    return ring_xy[:, ::-1]
-
-
-def _inside(polygon: Sequence[np.ndarray], points_yx: np.ndarray) -> np.ndarray:
-    """Inside of the first ring and of no other; even-odd, bool [M]."""
-    found = np.zeros(len(points_yx), bool)
-    outer = polygon[0]
-    near = np.all((points_yx >= outer.min(0)) & (points_yx <= outer.max(0)), axis=1)
-    if near.any():
-        from matplotlib.path import Path as Outline
-
-        inside = np.zeros(int(near.sum()), bool)
-        for ring in polygon:
-            inside ^= Outline(ring).contains_points(points_yx[near])
-        found[near] = inside
-    return found
+def _checked(polygon: Polygon) -> Polygon:
+    if any(len(np.unique(ring, axis=0)) < 3 for ring in polygon):
+        raise ValueError("an outline of fewer than three corners")
+    return polygon

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from etils import epath
+import numpy as np
 
 from cellrec_jax.data.pixels import slides
 from cellrec_jax.predict import summary as image_summary
@@ -16,12 +17,15 @@ def row_of(
     area_mm2: float,
     faults: Sequence[tuple[int, int, str]],
     lost_mm2: float,
+    origin_yx: Sequence[float] | np.ndarray = (0.0, 0.0),
+    note: str = "",
 ) -> dict[str, Any]:
     """A slide's row, JSON: all of `write`'s columns but its name.
 
     `counts` are K numbers of cells, `area_mm2` what was looked at, `faults` the row,
     column and reason of tiles that could not be read, with `lost_mm2` of what was to be
-    looked at.
+    looked at, `origin_yx` the px of level 0 that are (0, 0) in its files, `note` what
+    else is to be told.
     """
     height, width = description.levels[0].size_hw
     row: dict[str, Any] = {
@@ -34,8 +38,10 @@ def row_of(
         "bad_tiles": len(faults),
         "num_predicted": sum(counts),
         "per_mm2": round(sum(counts) / area_mm2, 2) if area_mm2 else None,
+        "origin_x": int(origin_yx[1]),
+        "origin_y": int(origin_yx[0]),
         **image_summary.by_class(class_names, counts),
-        "note": "",
+        "note": note,
     }
     if faults:
         tiles = "1 tile" if len(faults) == 1 else f"{len(faults)} tiles"
@@ -52,8 +58,10 @@ def write(
     """Writes summary.csv: slides naturally sorted, `failed` ones (name -> why) too.
 
     Columns are those of `row_of`, its `note` last, after `cuts` (threshold/CLASS and
-    where it comes from, of all slides). Of failed slides only name and note.
+    where it comes from, of all slides). Of failed slides, which are not in `done`, only
+    name and note.
     """
-    rows = [{"image": name, **row, **cuts} for name, row in done.items()]
-    columns = {name: "" for row in rows for name in row if name != "note"}
-    image_summary.write_rows(output, rows, failed, [*(columns or ["image"]), "note"])
+    rows = [{"image": name, "note": "", **row, **cuts} for name, row in done.items()]
+    columns = dict.fromkeys(["image", *(name for row in rows for name in row)])
+    columns.pop("note", None)
+    image_summary.write_rows(output, rows, failed, [*columns, "note"])

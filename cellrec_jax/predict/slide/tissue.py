@@ -6,9 +6,11 @@ ground. Low limits and a margin: what is pale is looked at rather than lost.
 """
 
 from collections.abc import Sequence
+import math
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image
 from scipy import ndimage
 
 from cellrec_jax.data.pixels import slides
@@ -42,9 +44,15 @@ class Mask(NamedTuple):
         y, x = np.clip(places, 0, np.subtract(self.inside.shape, 1)).T
         return self.inside[y, x]
 
-    def area_px(self) -> float:
-        """Of what is inside, px of level 0."""
-        return float(self.inside.sum() * np.prod(self.native_px))
+    def area_px(self, size_hw: Sequence[int]) -> float:
+        """Of what is inside, and in a slide of this size: px of level 0."""
+        heights, widths = (
+            np.clip(size - np.arange(number) * side, 0, side)
+            for size, number, side in zip(
+                size_hw, self.inside.shape, self.native_px, strict=True
+            )
+        )
+        return float(heights @ self.inside @ widths)
 
 
 class Thumbnail(NamedTuple):
@@ -92,9 +100,42 @@ def thumbnail(slide: slides.Slide, side_px: int) -> Thumbnail:
     return Thumbnail(image, seen, (square * down_y, square * down_x))
 
 
-def find(small: Thumbnail) -> Mask:
+def drawn(slide: slides.Slide, side_px: int) -> Thumbnail:
+    """A slide whose longer side is `side_px`, or all of its px if they are fewer.
+
+    Means of whatever part of the next finer level a px covers, read in strips.
+    """
+    levels = slide.levels
+    level = max(
+        i for i, one in enumerate(levels) if i == 0 or max(one.size_hw) >= side_px
+    )
+    height, width = levels[level].size_hw
+    ratio = max(max(height, width) / side_px, 1.0)
+    rows, columns = (max(round(side / ratio), 1) for side in (height, width))
+    image = np.full((rows, columns, 3), 255, np.uint8)
+    seen = np.ones((rows, columns), bool)
+    strip = max(int(_BLOCK_PX / (width * height / rows)), 1)
+    for top in range(0, rows, strip):
+        bottom = min(top + strip, rows)
+        low, high = (end * height / rows for end in (top, bottom))
+        first = int(low)
+        size_hw = (min(math.ceil(high), height) - first, width)
+        try:
+            region = slides.read_region(slide, level, (first, 0), size_hw)
+        except slides.BadRegion:
+            seen[top:bottom] = False
+            continue
+        box = (0, low - first, width, min(high - first, size_hw[0]))
+        shape = (columns, bottom - top)
+        small = Image.fromarray(region).resize(shape, Image.Resampling.BOX, box)
+        image[top:bottom] = np.asarray(small)
+    native_hw = np.asarray(levels[0].size_hw) / (rows, columns)
+    return Thumbnail(image, seen, (float(native_hw[0]), float(native_hw[1])))
+
+
+def find(small: Thumbnail, margin_px: int = _MARGIN_PX) -> Mask:
     """The tissue of a thumbnail; what cannot be seen counts as tissue."""
-    return Mask(inside(small.image) | ~small.seen, small.native_px)
+    return Mask(inside(small.image, margin_px) | ~small.seen, small.native_px)
 
 
 def inside(image: np.ndarray, margin_px: int = _MARGIN_PX) -> np.ndarray:

@@ -49,6 +49,7 @@ def test_other_settings_are_refused_and_a_changed_file_begins_anew(tmp_path):
         journal.begin({"file": ["a", 1], "mpp": 0.25})
     with pytest.raises(errors.ConfigError, match="another slide of that name"):
         journal.begin({"file": ["b", 1], "mpp": 0.5})
+    assert journal.rows() == {0}
     assert "has changed" in journal.begin({"file": ["a", 2], "mpp": 0.5})
     assert journal.rows() == set()
     assert journal.done() is None
@@ -62,3 +63,19 @@ def test_a_damaged_row_is_told(tmp_path):
     path.write_bytes(path.read_bytes()[:50])
     with pytest.raises(errors.RunError, match="delete it and start again"):
         journal.read(0)
+
+
+def test_regions_that_differ_are_told_by_their_files(tmp_path):
+    journal = Journal(tmp_path / "a")
+    plan = {"file": ["a", 1], "roi": "12ab", "roi_file": "x.json", "looked_at": "3"}
+    journal.begin(plan)
+    assert journal.begin({**plan, "roi_file": "moved.json"}) == ""
+    other = {**plan, "roi": "98fe", "looked_at": "4"}
+    with pytest.raises(errors.ConfigError) as told:
+        journal.begin({**other, "roi_file": "y.json"})
+    assert "--roi (x.json there, y.json now);" in str(told.value)
+    assert "98fe" not in str(told.value)
+    with pytest.raises(errors.ConfigError, match=r"--roi \(x.json has changed"):
+        journal.begin(other)
+    with pytest.raises(errors.ConfigError, match=r"--roi \(x.json there, off now"):
+        journal.begin({**other, "roi": "", "roi_file": None})

@@ -1,3 +1,4 @@
+import gzip
 import json
 
 import numpy as np
@@ -38,7 +39,7 @@ def test_included_without_holes_and_without_the_ignored(tmp_path):
 
 def test_what_is_only_ignored_leaves_the_rest(tmp_path):
     path = _file(tmp_path, _feature([_square(0, 10)], "Ignore"))
-    regions = roi.read(path, origin_yx=(100.0, 1000.0))
+    regions = roi.moved(roi.read(path), (100.0, 1000.0))
     points_yx = np.array([[105.0, 1005], [105, 5], [5, 1005]])
     assert roi.within(regions, points_yx).tolist() == [False, True, True]
 
@@ -50,7 +51,7 @@ def test_a_mask_is_cut_by_the_middles_of_its_px(tmp_path):
     expected = np.zeros((5, 4), bool)
     expected[1:3, 1:3] = True
     np.testing.assert_array_equal(cut.inside, expected)
-    assert cut.area_px() == 400
+    assert cut.area_px((50, 40)) == 400
 
 
 def test_a_region_between_the_middles_is_touched(tmp_path):
@@ -64,19 +65,54 @@ def test_a_region_between_the_middles_is_touched(tmp_path):
     ]
 
 
+def test_a_region_beside_the_slide_touches_nothing(tmp_path):
+    mask = Mask(np.ones((5, 4), bool), (10.0, 10.0))
+    regions = roi.read(_file(tmp_path, _feature([_square(50, 90)])))
+    assert not roi.touched(mask, regions).inside.any()
+
+
+def test_what_is_no_area_is_left_out_and_told(tmp_path):
+    cell = _feature([_square(0, 9)])
+    cell["properties"] = {"objectType": "detection"}
+    point = _feature([0, 1], kind="Point")
+    line = _feature([[0, 1], [2, 3]], kind="LineString")
+    regions = roi.read(
+        _file(tmp_path, [cell, _feature([_square(20, 30)]), point, line])
+    )
+    assert len(regions.include) == 1
+    assert regions.include[0][0].min() == 20
+    for text in ("1 cells", "1 points", "1 lines"):
+        assert text in regions.note
+
+
+def test_packed_files_are_read_and_told_apart(tmp_path):
+    text = json.dumps(_feature([_square(0, 10)])).encode()
+    path = tmp_path / "roi.geojson.gz"
+    path.write_bytes(gzip.compress(text))
+    first = roi.read(path)
+    assert roi.within(first, np.array([[5.0, 5.0]])).all()
+    path.write_bytes(gzip.compress(text.replace(b"10", b"11")))
+    assert roi.read(path).digest != first.digest
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "no GeoJSON"),
-        ("[]", "has no region"),
-        ({"type": "FeatureCollection", "features": []}, "has no region"),
-        (_feature([0, 1], kind="Point"), "feature 0 is no polygon"),
+        ("{", "broken JSON at line 1"),
+        ("[]", "has no region; draw"),
+        ({"type": "FeatureCollection", "features": []}, "has no region; draw"),
+        (_feature([0, 1], kind="Point"), r"has no region \(1 points left out\)"),
         (_feature([[[0, 0], [1, 1], [0, 0]]]), "fewer than three corners"),
-        (_feature([[[0, 0], [1, "a"], [1, 1], [0, 0]]]), "feature 0 is no polygon"),
-        ([{}], "feature 0 is no polygon"),
-        (_feature([]), "no corner"),
+        (_feature([[[0, 0], [1, "a"], [1, 1], [0, 0]]]), "feature 0 cannot be read"),
+        ([{}], "feature 0 cannot be read"),
+        ([7], "feature 0 .* another form than GeoJSON"),
+        ({"type": "Feature", "geometry": None}, "feature 0 .* has no geometry"),
+        (_feature([]), "feature 0 .* outline"),
     ],
 )
 def test_what_is_no_region_is_refused(tmp_path, content, message):
-    with pytest.raises(errors.DataError, match=message):
-        roi.read(_file(tmp_path, content))
+    path = _file(tmp_path, content)
+    with pytest.raises(errors.ConfigError, match=message) as told:
+        roi.read(path)
+    assert str(told.value).startswith(f"--roi {path}")
+    assert "\n" not in str(told.value)

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from cellrec_jax.predict.slide import grid as grids
 from cellrec_jax.predict.slide import tissue
@@ -26,7 +27,7 @@ def _agrees(ground, shade):
     inside = mask.inside.repeat(3, 0)[:400].repeat(3, 1)
     assert inside[disc].all()
     assert not inside[390, 590]
-    assert disc.sum() < mask.area_px() < 1.4 * disc.sum()
+    assert disc.sum() < mask.area_px(image.shape[:2]) < 1.4 * disc.sum()
 
 
 def test_pale_coloured_and_fluorescent_tissue_is_found():
@@ -67,3 +68,36 @@ def test_tiles_that_own_tissue_are_touched():
     # Tiles at y 64 to 128; x 192 to 256 and 256 to 320.
     assert np.argwhere(touched).tolist() == [[1, 3], [1, 4]]
     assert tissue.touched(mask._replace(inside=~mask.inside | mask.inside), grid).all()
+
+
+def test_the_area_ends_where_the_slide_does():
+    """Of 25 x 18 px in px of 10: whole ones, and the rest of the last ones."""
+    inside = np.ones((3, 2), bool)
+    inside[0, 0] = False
+    assert tissue.Mask(inside, (10.0, 10.0)).area_px((25, 18)) == 25 * 18 - 100
+
+
+@pytest.mark.parametrize("strip_px", [2**24, 900])
+def test_a_drawn_slide_has_the_size_that_is_asked(monkeypatch, strip_px):
+    """Each px is the mean of what it covers, whatever is read at a time."""
+    monkeypatch.setattr(tissue, "_BLOCK_PX", strip_px)
+    image = np.random.default_rng(3).integers(0, 255, (90, 120, 3)).astype(np.uint8)
+    small = tissue.drawn(fakes.slide(image), 40)
+    assert small.image.shape == (30, 40, 3)
+    assert small.native_px == (3.0, 3.0)
+    means = image.reshape(30, 3, 40, 3, 3).mean((1, 3))
+    assert np.abs(small.image - means).max() <= 1
+    uneven = tissue.drawn(fakes.slide(image), 80)
+    assert uneven.image.shape == (60, 80, 3)
+    assert np.abs(uneven.image.mean() - image.mean()) < 0.5
+    assert tissue.drawn(fakes.slide(image), 500).image.shape == (90, 120, 3)
+
+
+def test_what_cannot_be_read_is_left_white_in_a_drawn_slide(monkeypatch):
+    monkeypatch.setattr(tissue, "_BLOCK_PX", 1200)
+    image = np.full((90, 120, 3), 7, np.uint8)
+    small = tissue.drawn(fakes.slide(image, bad_yxyx=(0, 0, 5, 5)), 60)
+    assert not small.seen[0].any()
+    assert small.seen[-1].all()
+    assert np.all(small.image[0] == 255)
+    assert np.all(small.image[-1] == 7)

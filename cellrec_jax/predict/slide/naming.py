@@ -1,0 +1,106 @@
+"""Which slide has which name in an output folder, and what there is its own.
+
+A slide is the file that links lead to. It keeps the name that it had first in a folder;
+all files of that name are its own from then on.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+import json
+import os
+from pathlib import Path
+import re
+
+from cellrec_jax import errors
+from cellrec_jax.data.pixels import files as pixel_files
+from cellrec_jax.predict import inputs, provenance, summary
+from cellrec_jax.predict import journal as image_journal
+from cellrec_jax.predict.slide import journal
+
+_ENDINGS = (
+    rf"(\.csv|\.csv\.gz|\.parquet|{re.escape(inputs.OVERLAY_ENDING)}|"
+    rf"{re.escape(inputs.DENSITY_ENDING)}|(-\d+)?\.geojson(\.gz)?)"
+)
+"""Of all that may be written of a slide, in any form."""
+_LISTS = (".vms", ".vmu", ".ndpis")
+"""Endings of slides that are lists of files beside them."""
+_MOST_LISTED = 2**20  # bytes of such a list
+
+
+def names_of(paths: Sequence[Path], output: Path) -> dict[Path, str]:
+    """Slide -> its name in all that is written, each slide once, in order.
+
+    New names are relative to the folder that all slides share. ConfigError where two
+    slides, of this call or of `output`, would have one name.
+    """
+    folder = output / journal.FOLDER
+    known = {place: name for name, place in _places(folder)}
+    taken = {name: place for place, name in known.items()}
+    first: dict[str, Path] = {}
+    for path in paths:
+        first.setdefault(os.path.realpath(path), path)
+    fresh = image_journal.names_of([Path(os.path.abspath(p)) for p in first.values()])
+    found = {}
+    for (place, path), new in zip(first.items(), fresh.values(), strict=True):
+        name = known.get(place, new)
+        if (other := taken.setdefault(name, place)) != place:
+            raise errors.ConfigError(
+                f"{output} would have two slides of the name {name}, {other} and "
+                f"{place}: choose another --output for one of them"
+            )
+        found[path] = name
+    return found
+
+
+def check_free(output: Path, names: Iterable[str]) -> None:
+    """ConfigError if files are there that results would replace, and are no results."""
+    others: list[Path] = []
+    if not (output / provenance.FILE).exists():
+        others += [one for one in (output / summary.FILE,) if one.exists()]
+    begun = {name for name, _ in _places(output / journal.FOLDER)}
+    for name in names:
+        if name not in begun:
+            others += own_files(output, name)
+    if others:
+        raise errors.ConfigError(
+            f"{others[0]} is there and was not written by this program: choose another "
+            "--output, or move it away"
+        )
+
+
+def own_files(output: Path, name: str) -> list[Path]:
+    """What is there of a slide, in any form and in any number of parts."""
+    place = output / name
+    if not place.parent.is_dir():
+        return []
+    own = re.compile(re.escape(place.name) + _ENDINGS)
+    return sorted(one for one in place.parent.iterdir() if own.fullmatch(one.name))
+
+
+def stamp(path: Path) -> list[int]:
+    """Bytes, and latest time in ns, of all files of a slide."""
+    stamps = [pixel_files.stamp(one) for one in (path, *_companions(path))]
+    return [sum(size for _, size, _ in stamps), max(time for _, _, time in stamps)]
+
+
+def _companions(path: Path) -> Iterator[Path]:
+    """Files beside a slide of many files that are its own."""
+    ending = path.suffix.lower()
+    if ending == ".mrxs":
+        yield from sorted(path.with_suffix("").glob("*"))
+    elif ending == ".dcm":  # a series is a folder
+        yield from sorted(one for one in path.parent.glob("*.dcm") if one != path)
+    elif ending in _LISTS:
+        with path.open("rb") as file:
+            lines = file.read(_MOST_LISTED).decode(errors="replace").splitlines()
+        values = (line.partition("=")[2].strip() for line in lines)
+        yield from (path.parent / value for value in values if value)
+
+
+def _places(folder: Path) -> Iterator[tuple[str, str]]:
+    """Name and file of each slide that a folder of journals has."""
+    for plan in sorted(folder.rglob(journal.PLAN)):
+        try:
+            place = json.loads(plan.read_bytes())["file"][0]
+        except (OSError, ValueError, KeyError, TypeError, IndexError):
+            continue  # told when its slide is begun
+        yield plan.parent.relative_to(folder).as_posix(), os.path.realpath(place)
