@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Mapping
+from pathlib import Path
 
 from cellrec_jax import errors
 from cellrec_jax.verbs import failures, slide_flags, trained
@@ -24,37 +25,42 @@ def run(flags: argparse.Namespace, pairs: Mapping[str, str]) -> int:
     experiment = config_files.stored(flags.workdir, pairs)
     screen = console(experiment)
     found = inputs.look(*words)
-    scanned = [path for path in found.paths if slides.is_slide(path)]
-    if scanned and len(scanned) < len(found.paths):
-        other = next(path for path in found.paths if path not in scanned)
-        raise errors.ConfigError(
-            f"{scanned[0]} is a slide and {other} an image: predict slides and images "
-            "apart, each with its --output"
-        )
-    wanted = slide_flags.options(flags) if scanned else None
-    if not scanned:
-        slide_flags.refuse(flags)
+    parts: dict[str, list[Path]] = {"slides": [], "images": []}
+    for one in found.paths:
+        parts["slides" if slides.is_slide(one) else "images"].append(one)
+    is_mixed = all(parts.values())
+    if parts["slides"]:
+        wanted = slide_flags.options(flags, alone=not is_mixed)
+    if parts["images"]:
+        slide_flags.refuse(flags, alone=not is_mixed)
     model = predictor.load(
         flags.workdir, batch=experiment.predict.batch, threshold=flags.threshold
     )
     for line in (*found.notes, *model.model.threshold_lines()):
         screen.line(line)
-    if wanted is not None:
-        outcome = many.predict_slides(model, found.paths, output, screen, wanted)
-    else:
-        outcome = files.predict_files(
-            model,
-            found.paths,
-            output,
-            screen,
-            flags.mpp,
-            flags.margin,
-            flags.geometry or "point",
-            all_scores=flags.all_scores,
-        )
-    kind = "slides" if scanned else "images"
-    code = failures.tell(outcome.failed, len(found.paths), kind, output / summary.FILE)
-    return outcome.exit_code or code
+    codes = []
+    for kind, paths in parts.items():
+        place = output / kind if is_mixed else output
+        if not paths:
+            continue
+        if kind == "slides":
+            outcome = many.predict_slides(model, paths, place, screen, wanted)
+        else:
+            outcome = files.predict_files(
+                model,
+                paths,
+                place,
+                screen,
+                flags.mpp,
+                flags.margin,
+                flags.geometry or "point",
+                all_scores=flags.all_scores,
+            )
+        if outcome.exit_code:
+            return outcome.exit_code
+        table = place / summary.FILE
+        codes.append(failures.tell(outcome.failed, len(paths), kind, table))
+    return codes[0] if len(set(codes)) == 1 else errors.RunError.exit_code
 
 
 def _margin(text: str) -> int:
