@@ -1,9 +1,12 @@
 """What a file or folder is, and what is known of it without its pixels."""
 
 import glob
+import logging
+import struct
 from typing import Any
 
 from etils import epath
+import numpy as np
 
 from cellrec_jax import errors
 from cellrec_jax.data.pixels import slides
@@ -17,12 +20,16 @@ def look(word: str) -> dict[str, Any]:
     ends the look at others: what it raises is its `error`.
     """
     path = epath.Path(word).expanduser()
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # `_cut_off` tells
     try:
         if not path.exists() and glob.has_magic(word):
             return {"path": word, **_several("pattern", word)}
         if not path.exists():
             raise errors.DataError("there is no such file or folder")
-        return {"path": str(path), **_look(path)}
+        found = _look(path)
+        if note := _cut_off(path):
+            found["notes"] = [note, *found["notes"]]
+        return {"path": str(path), **found}
     except errors.UserError as error:
         return {"path": str(path), "error": str(error)}
     except Exception as error:
@@ -78,6 +85,43 @@ def _image(path: epath.Path) -> dict[str, Any]:
         "mpp_source": header.mpp_source,
         "notes": list(header.notes),
     }
+
+
+def _cut_off(path: epath.Path) -> str:
+    """What to tell of a TIFF that ends before its pixels do; else ""."""
+    import tifffile
+
+    if path.is_dir():
+        return ""
+    num, lost, size = 0, 0, path.stat().length
+    try:
+        with tifffile.TiffFile(path) as file:
+            pages = [page for one in file.pages for page in (one, *(one.pages or ()))]
+            for page in pages:
+                tiles = page.aspage()
+                ends = np.add(tiles.dataoffsets, tiles.databytecounts)
+                num, lost = num + len(ends), lost + int((ends > size).sum())
+            has_more = _next_page(file) >= size
+    except Exception:  # no TIFF, or told by its reader
+        return ""
+    if lost:
+        what = f"{lost} of {num} tiles lie"
+    elif has_more:
+        what = "images of it lie"
+    else:
+        return ""
+    return f"damaged: {what} beyond the file's end: copy it again"
+
+
+def _next_page(file: Any) -> int:
+    """Where a TIFF says that a page follows the last one that is there; 0: none."""
+    tiff, start = file.tiff, file.pages[-1].offset
+    file.filehandle.seek(start)
+    (num,) = struct.unpack(tiff.tagnoformat, file.filehandle.read(tiff.tagnosize))
+    file.filehandle.seek(start + tiff.tagnosize + num * tiff.tagsize)
+    content = file.filehandle.read(tiff.offsetsize)
+    (found,) = struct.unpack(tiff.offsetformat, content)
+    return int(found)
 
 
 def _several(kind: str, word: str) -> dict[str, Any]:

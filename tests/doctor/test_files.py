@@ -86,6 +86,22 @@ def test_a_folder(tmp_path):
     assert any("list.xlsx" in line for line in text.of_file(found))
 
 
+def test_a_pyramid_that_ends_too_early(tmp_path):
+    """Its levels are written before its tiles are: 4 and 1 of 64 px, uncompressed."""
+    path = tmp_path / "a.tif"
+    options = {"tile": (64, 64), "photometric": "rgb", "metadata": None}
+    with tifffile.TiffWriter(path) as tiff:
+        tiff.write(np.zeros((128, 128, 3), np.uint8), subifds=1, **options)
+        tiff.write(np.zeros((64, 64, 3), np.uint8), subfiletype=1, **options)
+    assert not any("damaged" in note for note in files.look(str(path))["notes"])
+    with tifffile.TiffFile(path) as file:
+        last = file.pages[0].pages[0].dataoffsets[0]
+        level = file.pages[0].pages[0].offset
+    path.write_bytes(path.read_bytes()[: max(last, level + 600)])
+    (note, *_) = files.look(str(path))["notes"]
+    assert note.startswith("damaged: 1 of 5 tiles")
+
+
 def test_a_pattern_and_slides_among_images(tmp_path):
     for name in ("a.png", "b.jpg"):
         Image.fromarray(np.zeros((5, 7), np.uint8)).save(tmp_path / name)
