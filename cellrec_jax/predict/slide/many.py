@@ -54,6 +54,8 @@ def predict_slides(
     provenance.require_same(output, settings, (output / FOLDER).exists())
     names = naming.names_of(paths, Path(output))
     naming.check_free(Path(output), names.values())
+    if options.roi is not None and options.roi.note:
+        console.line(options.roi.note)
     if len(names) < len(paths):
         num_doubled = len(paths) - len(names)
         console.line(f"{num_doubled} slides are given twice: each is predicted once")

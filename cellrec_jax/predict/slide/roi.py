@@ -29,7 +29,7 @@ class Regions(NamedTuple):
     exclude: tuple[Polygon, ...]
     file: str = ""
     digest: str = ""
-    """Short hash of the file's content."""
+    """Short hash of all corners."""
     note: str = ""
     """What else it holds, in a line."""
 
@@ -46,10 +46,9 @@ def read(path: Path) -> Regions:
         for name, parts in qupath.areas(epath.Path(path), notes):
             target = exclude if is_ignored(name) else include
             target += [_checked(part) for part in parts]
-        digest = hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest()
     except errors.DataError as error:  # names the file
         raise errors.ConfigError(f"--roi {error}") from error
-    except (ValueError, OSError) as error:
+    except ValueError as error:
         raise errors.ConfigError(f"--roi {path}: {error}; {_HOW}") from error
     told = ", ".join(f"{count} {what}" for what, count in (+notes).items())
     if not include and not exclude:
@@ -57,6 +56,7 @@ def read(path: Path) -> Regions:
             f"--roi {path}: has no region{f' ({told})' if told else ''}; {_HOW}"
         )
     note = f"--roi {path}: {told}" if told else ""
+    digest = _digest(include, exclude)
     return Regions(tuple(include), tuple(exclude), str(path), digest, note)
 
 
@@ -116,3 +116,12 @@ def _checked(polygon: Polygon) -> Polygon:
     if any(len(np.unique(ring, axis=0)) < 3 for ring in polygon):
         raise ValueError("an outline of fewer than three corners")
     return polygon
+
+
+def _digest(*kinds: Sequence[Polygon]) -> str:
+    found = hashlib.blake2b(digest_size=8)
+    for areas in kinds:
+        found.update(f"{[[len(ring) for ring in area] for area in areas]}".encode())
+        for ring in (ring for area in areas for ring in area):
+            found.update(np.ascontiguousarray(ring, np.float64).tobytes())
+    return found.hexdigest()

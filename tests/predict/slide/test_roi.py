@@ -90,6 +90,7 @@ def test_packed_files_are_read_and_told_apart(tmp_path):
     path = tmp_path / "roi.geojson.gz"
     path.write_bytes(gzip.compress(text))
     first = roi.read(path)
+    assert roi.read(_file(tmp_path, text.decode())).digest == first.digest
     assert roi.within(first, np.array([[5.0, 5.0]])).all()
     path.write_bytes(gzip.compress(text.replace(b"10", b"11")))
     assert roi.read(path).digest != first.digest
