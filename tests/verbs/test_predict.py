@@ -1,0 +1,84 @@
+"""`cellrec predict`: what is refused before anything, and slides among images."""
+
+from types import SimpleNamespace
+
+import numpy as np
+from PIL import Image
+import pytest
+
+from cellrec_jax import errors, flags, main
+from cellrec_jax.predict import files, predictor
+from cellrec_jax.predict.slide import many
+from cellrec_jax.predict.slide.options import SlideOptions
+from cellrec_jax.verbs import predict, slide_flags
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        *(["--split", "-1"], ["--split", "0"], ["--shard", "5/3"], ["--mpp", "7"]),
+        *(["--overlay-px", "7"], ["--density-um", "-3"], ["--circle-um", "0"]),
+    ],
+)
+def test_values_that_cannot_be_name_the_flag(given):
+    with pytest.raises(errors.ConfigError) as told:
+        slide_flags.options(flags.parse(["predict", "a.svs", *given])[0])
+    assert str(told.value).startswith(given[0])
+    assert "--config" not in str(told.value)
+
+
+def test_boxes_are_of_methods_that_predict_them():
+    traits = SimpleNamespace(has_boxes=False)
+    SlideOptions(geometry="circle").check_method(traits)
+    with pytest.raises(errors.ConfigError, match="--geometry box"):
+        SlideOptions(geometry="box").check_method(traits)
+
+
+@pytest.fixture
+def calls(monkeypatch, tmp_path):
+    """Kind, names and output of each call; of images one fails."""
+    found = []
+
+    def predict_slides(_, paths, output, *rest):
+        found.append(("slides", [path.name for path in paths], output.name))
+        assert rest[1].geometry == "box"
+        return files.Outcome()
+
+    def predict_files(_, paths, output, *rest, **__):
+        found.append(("images", [path.name for path in paths], output.name))
+        assert rest[3] == "box"
+        return files.Outcome(("b.png: damaged",))
+
+    lines = SimpleNamespace(model=SimpleNamespace(threshold_lines=list))
+    monkeypatch.setattr(predictor, "load", lambda *_, **__: lines)
+    monkeypatch.setattr(many, "predict_slides", predict_slides)
+    monkeypatch.setattr(files, "predict_files", predict_files)
+    monkeypatch.setattr(
+        "cellrec_jax.config_files.stored",
+        lambda *_: SimpleNamespace(predict=SimpleNamespace(batch=0)),
+    )
+    monkeypatch.setattr(predict, "console", lambda _: SimpleNamespace(line=len))
+    for name in ("b.png", "c.png"):
+        Image.fromarray(np.zeros((5, 7), np.uint8)).save(tmp_path / name)
+    (tmp_path / "a.svs").touch()
+    return found
+
+
+def test_slides_and_images_go_to_folders_of_their_own(calls, tmp_path):
+    words = ["predict", str(tmp_path), "--workdir", "w", "--output", "out"]
+    assert main.run([*words, "--geometry", "box"]) == errors.RunError.exit_code
+    assert calls == [
+        ("slides", ["a.svs"], "slides"),
+        ("images", ["b.png", "c.png"], "images"),
+    ]
+
+
+def test_what_one_kind_reads_is_given_for_both(calls, tmp_path):
+    words = ["predict", str(tmp_path), "--workdir", "w", "--output", "out", "--gz"]
+    main.run([*words, "--margin", "9", "--geometry", "box"])
+    assert len(calls) == 2
+    alone = ["predict", str(tmp_path / "a.svs"), "--workdir", "w", "--margin", "9"]
+    assert main.run(alone) == errors.ConfigError.exit_code
+    alone = ["predict", str(tmp_path / "b.png"), "--workdir", "w", "--gz"]
+    assert main.run(alone) == errors.ConfigError.exit_code
+    assert len(calls) == 2
