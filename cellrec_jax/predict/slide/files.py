@@ -1,6 +1,6 @@
 """Slides on disk to their cells, resumed row by row of tiles, in parts if asked."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 import contextlib
 import functools
 import hashlib
@@ -8,17 +8,14 @@ import json
 import os
 from pathlib import Path
 import time
-from typing import Any, NamedTuple
+from typing import Any
 
-from etils import epath
 import numpy as np
 from scipy import ndimage
 
 from cellrec_jax import errors
 from cellrec_jax.data.pixels import slides
-from cellrec_jax.io.console import Console, format_seconds
-from cellrec_jax.predict import provenance
-from cellrec_jax.predict.predictor import Predictor
+from cellrec_jax.io.console import format_seconds
 from cellrec_jax.predict.slide import grid as grids
 from cellrec_jax.predict.slide import (
     naming,
@@ -26,54 +23,15 @@ from cellrec_jax.predict.slide import (
     outputs,
     roi,
     rows,
-    summary,
     tissue,
+    writing,
 )
-from cellrec_jax.predict.slide.grid import Grid
 from cellrec_jax.predict.slide.journal import FOLDER, Journal
-from cellrec_jax.predict.slide.network import Looker
-from cellrec_jax.predict.slide.options import SlideOptions
+from cellrec_jax.predict.slide.work import Place, Work
 from cellrec_jax.workdir import interrupt, lock
 
 _COARSER = 1.5
 """Times that a slide's px may be as large as those of the training, unwarned."""
-
-
-class Work(NamedTuple):
-    """What all slides of a call share."""
-
-    predictor: Predictor
-    looker: Looker
-    output: epath.Path
-    options: SlideOptions
-    console: Console
-    settings: Mapping[str, Any]
-    seconds_each: Callable[[], float]
-    """Of a tile; tried once a call, when it is first asked for."""
-    stop: Callable[[interrupt.Interrupt], None]
-    """Raises `interrupt.Interrupted` after a signal, here or at another process."""
-
-
-class Place(NamedTuple):
-    """A slide at work."""
-
-    path: Path
-
-    name: str
-    description: slides.Description
-    grid: Grid
-    small: tissue.Thumbnail
-    mask: tissue.Mask
-    tiles: rows.Tiles
-    journal: Journal
-    regions: roi.Regions | None
-
-    def holds(self, points_yx: np.ndarray) -> np.ndarray:
-        """Whether cells at points [M, 2], px of level 0, count; bool [M]."""
-        held = self.mask.holds(points_yx)
-        if self.regions is not None:
-            held[held] = roi.within(self.regions, points_yx[held])
-        return held
 
 
 def predict_slide(work: Work, path: Path, name: str, number: int) -> bool:
@@ -105,7 +63,7 @@ def _predict_slide(
         place = _place(work, name, slide, description, journal)
         if note := journal.begin(_plan(work, place)):
             work.console.line(f"{name}: {note}")
-        if _is_written(work, place):
+        if writing.is_written(work, place):
             work.console.line(f"{name}: is predicted already")
             return True
         mine = _own_rows(place.tiles, work.options.shard, number)
@@ -118,9 +76,9 @@ def _predict_slide(
         if place.tiles.keys() - journal.rows():
             return False
         with lock.try_hold(journal.folder) as is_ours:  # else another part writes it
-            if is_ours and not _is_written(work, place):
+            if is_ours and not writing.is_written(work, place):
                 small = tissue.drawn(slide, work.options.overlay_px)
-                _write(work, place, small)
+                writing.write(work, place, small)
     return is_ours
 
 
@@ -150,14 +108,6 @@ def _plan(work: Work, place: Place) -> dict[str, Any]:
         "tile": [looker.own_px, looker.margin_px],
         "file": [os.path.abspath(place.path), *naming.stamp(place.path)],
     }
-
-
-def _is_written(work: Work, place: Place) -> bool:
-    """Whether a slide's cells are written out in the form that is asked for."""
-    done = place.journal.done()
-    if done is None or done["form"] != work.options.form():
-        return False
-    return outputs.are_there(work.output, _sheet(work, place))
 
 
 def _place(
@@ -256,84 +206,3 @@ def _find(work: Work, place: Place, slide: slides.Slide, todo: rows.Tiles) -> No
                 left = (time.monotonic() - begin) / done * (total - done)
                 show(done, f"tiles, {format_seconds(left)} left")
                 work.stop(caught)
-
-
-def _sheet(work: Work, place: Place) -> outputs.Sheet:
-    """What all outputs of a slide are told."""
-    metadata = {
-        **provenance.metadata(work.predictor.model, place.description.mpp),
-        "mpp_source": place.description.mpp_source,
-        "origin": work.options.origin,
-        "origin_yx": outputs.origin_of(place.description, work.options).tolist(),
-    }
-    names = work.predictor.class_names
-    return outputs.Sheet(place.name, names, place.description, metadata, work.options)
-
-
-def _write(work: Work, place: Place, small: tissue.Thumbnail) -> None:
-    """Writes a slide's cells out, and its line of the summary; `small` is drawn on."""
-    names = work.predictor.class_names
-    place.journal.reopen()
-    numbers = sorted(place.tiles)
-    trouble = rows.Trouble([], [])
-    settled = rows.settled(
-        work.looker, place.grid, place.journal, numbers, place.holds, trouble
-    )
-    analysed = _analysed(work, place)
-    counts = outputs.write(work.output, _sheet(work, place), small, analysed, settled)
-    faults = trouble.faults
-    if full := sum(trouble.full):
-        work.console.line(
-            f"{place.name}: warning: {full} tiles have as many cells as the model "
-            "keeps of one (model.max_detections of the training, by area): the least "
-            "sure ones are lost"
-        )
-    note = _why_nothing(place, analysed)
-    if note:
-        work.console.line(f"{place.name}: warning: {note}")
-    seen, lost = _areas(place, analysed, faults)
-    origin_yx = outputs.origin_of(place.description, work.options)
-    row = summary.row_of(
-        place.description, names, counts, seen, faults, lost, origin_yx, note
-    )
-    if faults:
-        work.console.line(
-            f"{place.name}: warning: {row['note']}, the first at row {faults[0][0]}, "
-            f"column {faults[0][1]}: {faults[0][2]}"
-        )
-    place.journal.finish({"form": work.options.form(), "summary": row})
-
-
-def _analysed(work: Work, place: Place) -> tissue.Mask:
-    """The tissue that is looked at, without the margin that is looked at with it."""
-    is_all = not work.options.tissue
-    mask = place.mask if is_all else tissue.find(place.small, margin_px=0)
-    return mask if place.regions is None else roi.cut(mask, place.regions)
-
-
-def _why_nothing(place: Place, analysed: tissue.Mask) -> str:
-    """What to tell of a slide of which nothing was looked at; else ""."""
-    if analysed.inside.any() or place.tiles:
-        return ""
-    if not place.mask.inside.any():
-        return "no tissue was found (--tissue off looks at everything)"
-    return "--roi has nothing of its tissue: is it of this slide, and of this --origin?"
-
-
-def _areas(
-    place: Place, analysed: tissue.Mask, faults: Sequence[tuple[int, int, str]]
-) -> tuple[float, float]:
-    """What of the mask was looked at, and what was not, in tiles that are bad; mm2."""
-    inside = analysed.inside.copy()
-    own_px = np.asarray(place.grid.native_yx) * place.grid.own_px
-    for row, column, _ in faults:
-        low = np.array([row, column]) * own_px / analysed.native_px
-        high = low + own_px / analysed.native_px
-        top, left = low.astype(int)
-        bottom, right = np.ceil(high).astype(int)
-        inside[top:bottom, left:right] = False
-    size_hw = place.description.levels[0].size_hw
-    seen = analysed._replace(inside=inside).area_px(size_hw)
-    every = analysed.area_px(size_hw)
-    mm2 = place.description.mpp**2 / 1e6
-    return seen * mm2, (every - seen) * mm2

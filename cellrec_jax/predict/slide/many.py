@@ -18,9 +18,9 @@ from cellrec_jax.predict import journal, provenance
 from cellrec_jax.predict import summary as image_summary
 from cellrec_jax.predict.predictor import Predictor
 from cellrec_jax.predict.slide import files, naming, network, rows, summary
-from cellrec_jax.predict.slide.files import Work
 from cellrec_jax.predict.slide.journal import FOLDER, Journal
 from cellrec_jax.predict.slide.options import SlideOptions
+from cellrec_jax.predict.slide.work import Work
 from cellrec_jax.workdir import interrupt
 
 Task = tuple[Path, str, int]

@@ -1,0 +1,98 @@
+"""What is found of a slide, written out, and what is to be told of it."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from cellrec_jax.predict import provenance
+from cellrec_jax.predict.slide import outputs, roi, rows, summary, tissue
+from cellrec_jax.predict.slide.work import Place, Work
+
+
+def is_written(work: Work, place: Place) -> bool:
+    """Whether a slide's cells are written out in the form that is asked for."""
+    done = place.journal.done()
+    if done is None or done["form"] != work.options.form():
+        return False
+    return outputs.are_there(work.output, _sheet(work, place))
+
+
+def _sheet(work: Work, place: Place) -> outputs.Sheet:
+    """What all outputs of a slide are told."""
+    metadata = {
+        **provenance.metadata(work.predictor.model, place.description.mpp),
+        "mpp_source": place.description.mpp_source,
+        "origin": work.options.origin,
+        "origin_yx": outputs.origin_of(place.description, work.options).tolist(),
+    }
+    names = work.predictor.class_names
+    return outputs.Sheet(place.name, names, place.description, metadata, work.options)
+
+
+def write(work: Work, place: Place, small: tissue.Thumbnail) -> None:
+    """Writes a slide's cells out, and its line of the summary; `small` is drawn on."""
+    names = work.predictor.class_names
+    place.journal.reopen()
+    numbers = sorted(place.tiles)
+    trouble = rows.Trouble([], [])
+    settled = rows.settled(
+        work.looker, place.grid, place.journal, numbers, place.holds, trouble
+    )
+    analysed = _analysed(work, place)
+    counts = outputs.write(work.output, _sheet(work, place), small, analysed, settled)
+    faults = trouble.faults
+    if full := sum(trouble.full):
+        work.console.line(
+            f"{place.name}: warning: {full} tiles have as many cells as the model "
+            "keeps of one (model.max_detections of the training, by area): the least "
+            "sure ones are lost"
+        )
+    note = _why_nothing(place, analysed)
+    if note:
+        work.console.line(f"{place.name}: warning: {note}")
+    seen, lost = _areas(place, analysed, faults)
+    origin_yx = outputs.origin_of(place.description, work.options)
+    row = summary.row_of(
+        place.description, names, counts, seen, faults, lost, origin_yx, note
+    )
+    if faults:
+        work.console.line(
+            f"{place.name}: warning: {row['note']}, the first at row {faults[0][0]}, "
+            f"column {faults[0][1]}: {faults[0][2]}"
+        )
+    place.journal.finish({"form": work.options.form(), "summary": row})
+
+
+def _analysed(work: Work, place: Place) -> tissue.Mask:
+    """The tissue that is looked at, without the margin that is looked at with it."""
+    is_all = not work.options.tissue
+    mask = place.mask if is_all else tissue.find(place.small, margin_px=0)
+    return mask if place.regions is None else roi.cut(mask, place.regions)
+
+
+def _why_nothing(place: Place, analysed: tissue.Mask) -> str:
+    """What to tell of a slide of which nothing was looked at; else ""."""
+    if analysed.inside.any() or place.tiles:
+        return ""
+    if not place.mask.inside.any():
+        return "no tissue was found (--tissue off looks at everything)"
+    return "--roi has nothing of its tissue: is it of this slide, and of this --origin?"
+
+
+def _areas(
+    place: Place, analysed: tissue.Mask, faults: Sequence[tuple[int, int, str]]
+) -> tuple[float, float]:
+    """What of the mask was looked at, and what was not, in tiles that are bad; mm2."""
+    inside = analysed.inside.copy()
+    own_px = np.asarray(place.grid.native_yx) * place.grid.own_px
+    for row, column, _ in faults:
+        low = np.array([row, column]) * own_px / analysed.native_px
+        high = low + own_px / analysed.native_px
+        top, left = low.astype(int)
+        bottom, right = np.ceil(high).astype(int)
+        inside[top:bottom, left:right] = False
+    size_hw = place.description.levels[0].size_hw
+    seen = analysed._replace(inside=inside).area_px(size_hw)
+    every = analysed.area_px(size_hw)
+    mm2 = place.description.mpp**2 / 1e6
+    return seen * mm2, (every - seen) * mm2
