@@ -339,6 +339,33 @@ def _cell_tracking(root: Path, image_id: str) -> None:
     tifffile.imwrite(_file(root, f"01_ST/SEG/man_seg00{image_id}.tif"), ids)
 
 
+def _slides(root: Path, image_id: str) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (H, W, 3), np.uint8)
+    with tifffile.TiffWriter(_file(root, f"{image_id}.tif")) as file:
+        for number in range(2):
+            level = np.ascontiguousarray(pixels[:: 1 + number, :: 1 + number])
+            options = {"photometric": "rgb", "compression": "deflate"}
+            file.write(level, tile=(16, 16), subfiletype=number, **options)
+    points = [
+        {
+            "geometry": {"type": "Point", "coordinates": [x, y]},
+            "properties": {"classification": {"name": "ab"[x % 2]}},
+        }
+        for x, y in CELLS_XY
+    ]
+    ring = [[1, 2], [30, 3], [25, 20.5], [1, 2]]
+    region = {
+        "geometry": {"type": "Polygon", "coordinates": [ring]},
+        "properties": {"classification": {"name": "Region*"}},
+    }
+    if image_id == "1":
+        content = json.dumps([*points, region], indent=1)
+        _file(root, "annotations/1.geojson").write_text(content)
+    else:
+        _asap(root, image_id)
+        (root / "images/2.png").unlink()
+
+
 _WRITERS: dict[str, Callable[[Path, str], None]] = {
     "bcdata": _bcdata,
     "json_points": _json_points,
@@ -362,6 +389,7 @@ _WRITERS: dict[str, Callable[[Path, str], None]] = {
     "cellpose": _cellpose,
     "mitos": _mitos,
     "cell_tracking": _cell_tracking,
+    "slides": _slides,
 }
 
 

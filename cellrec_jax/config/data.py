@@ -49,7 +49,7 @@ class DataConfig:
     """Training images are held on the device, or else in memory, up to this size: 4
     bytes a px, 13 where they have 16 bits."""
     size_hw: tuple[int, int] = (800, 800)
-    """Size that images are resized to, px."""
+    """Size that images are resized to, px, and that tiles of slides have."""
     resize: str = option("squeeze", choices=("squeeze", "pad"))
     """squeeze (both sides, as the BDE paper) or pad (keep the aspect ratio)."""
     crop_hw: tuple[int, int] = (0, 0)
@@ -100,7 +100,8 @@ class DataConfig:
     val_share: float = option(0.0, least=0, below=1)
     """Share of each fold's training images that chooses the threshold instead."""
     mpp: float = option(0.0, least=0)
-    """Micrometres per px of all images, 0.02 to 20; 0 is what their files say."""
+    """Micrometres per px of all images, 0.02 to 20; 0 is what their files say. Tiles of
+    slides are read at it, at 0 at that of the coarsest slide."""
     flip: bool = True
     """Random flips in training."""
     turn: bool = False

@@ -15,6 +15,7 @@ from cellrec_jax import errors
 from cellrec_jax.convert import fitting
 from cellrec_jax.convert.cells import ImageCells, below, of_record
 from cellrec_jax.convert.formats import FORMATS
+from cellrec_jax.data.readers import SLIDES
 from cellrec_jax.data.record import Source
 from cellrec_jax.io import atomic
 
@@ -94,8 +95,10 @@ def write(
 
 def _read(source: Source, image_id: str) -> ImageCells:
     record = (source.annotations or source.load)(image_id)
-    if source.files is None:
-        raise errors.ConfigError(f"{source.format}: its images are no files")
+    if source.files is None or source.format == SLIDES:
+        raise errors.ConfigError(
+            f"{source.format}: its images are no files of their own, as is needed here"
+        )
     return of_record(record, Path(source.files(image_id)[0]))
 
 

@@ -93,7 +93,10 @@ def open_source(config: DataConfig) -> Source:
         source = prepared.open_prepared(config.root)
     else:
         source = readers.open_source(
-            epath.Path(config.root).expanduser(), config.format
+            epath.Path(config.root).expanduser(),
+            config.format,
+            mpp=config.mpp,
+            tile_hw=config.size_hw,
         )
     return classes.merge_classes(
         source, config.classes, config.ignore_classes, config.box_size

@@ -94,6 +94,25 @@ def collect(
     )
 
 
+def mapped(
+    read: Annotations,
+    scale_yx: Sequence[float] | np.ndarray = (1.0, 1.0),
+    shift_yx: Sequence[float] | np.ndarray = (0.0, 0.0),
+) -> Annotations:
+    """All places times `scale_yx`, then plus `shift_yx`."""
+    scale, shift = np.asarray(scale_yx, float), np.asarray(shift_yx, float)
+
+    def moved(areas: tuple[Polygon, ...]) -> tuple[Polygon, ...]:
+        return tuple(tuple(ring * scale + shift for ring in area) for area in areas)
+
+    return read._replace(
+        points_yx=read.points_yx * scale + shift,
+        boxes_yxyx=read.boxes_yxyx * np.tile(scale, 2) + np.tile(shift, 2),
+        ignore=moved(read.ignore),
+        annotated=moved(read.annotated),
+    )
+
+
 def is_ignored(name: str) -> bool:
     """Whether areas of this name are left out, as "Ignore*" and "ignore: blur"."""
     return _IGNORE.fullmatch(name) is not None

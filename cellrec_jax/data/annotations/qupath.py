@@ -25,6 +25,7 @@ from cellrec_jax.data.annotations.content import (
     class_name,
     collect,
     is_region,
+    mapped,
 )
 from cellrec_jax.data.json_file import read_json
 from cellrec_jax.errors import DataError
@@ -47,13 +48,15 @@ _FAULTS = (KeyError, TypeError, ValueError, IndexError, AttributeError, Overflow
 def parse(file: Path, origin_yx: Sequence[float] = (0.0, 0.0)) -> Annotations:
     """Reads a file; `origin_yx`, px of level 0, is added to all that it holds.
 
-    A `DataError` names the first feature that cannot be read.
+    Not so where it says that it counts from the corner of the slide, as predictions
+    may. A `DataError` names the first feature that cannot be read.
     """
+    parsed = read_json(file)
     notes: Counter[str] = Counter()
-    shapes = _without_parents(_objects(file, notes), notes)
+    shapes = _without_parents(_objects(parsed, file, notes), notes)
     notes += Counter()  # drops zeros
     read = collect(shapes, notes=notes)
-    return _moved(read, np.asarray(origin_yx, np.float64))
+    return read if _is_whole(parsed) else mapped(read, shift_yx=origin_yx)
 
 
 def areas(file: Path, notes: Counter[str]) -> list[tuple[str, tuple[Polygon, ...]]]:
@@ -62,7 +65,7 @@ def areas(file: Path, notes: Counter[str]) -> list[tuple[str, tuple[Polygon, ...
     `notes` counts the rest. Errors as `parse`.
     """
     found = []
-    for kind, shape in _objects(file, notes):
+    for kind, shape in _objects(read_json(file), file, notes):
         if kind in _DETECTED:
             notes[CELLS] += 1
         elif shape.area:
@@ -72,10 +75,12 @@ def areas(file: Path, notes: Counter[str]) -> list[tuple[str, tuple[Polygon, ...
     return found
 
 
-def _objects(file: Path, notes: Counter[str]) -> list[tuple[str, Shape]]:
+def _objects(
+    parsed: Any, file: Path, notes: Counter[str]
+) -> list[tuple[str, Shape]]:
     """Kind and shape of what is read of a file; `notes` counts the rest."""
     found: list[tuple[str, Shape]] = []
-    for index, feature in enumerate(_features(read_json(file), file)):
+    for index, feature in enumerate(_features(parsed, file)):
         where = f"{file}: feature {index}"
         try:
             properties = feature.get("properties") or {}
@@ -92,6 +97,12 @@ def _objects(file: Path, notes: Counter[str]) -> list[tuple[str, Shape]]:
         elif shape is not None:
             found.append((kind, shape))
     return found
+
+
+def _is_whole(parsed: Any) -> bool:
+    """Whether px count from the corner of the whole slide, not of what was scanned."""
+    about = parsed.get("metadata") if isinstance(parsed, dict) else None
+    return isinstance(about, dict) and about.get("origin") == "openslide"
 
 
 def _features(parsed: Any, file: Path) -> list[Any]:
@@ -182,21 +193,6 @@ def _without_parents(
         else:
             notes[LOOKED_AT] += 1
             yield shape._replace(name="Region*")
-
-
-def _moved(read: Annotations, origin_yx: np.ndarray) -> Annotations:
-    if not origin_yx.any():
-        return read
-    ignore, annotated = (
-        tuple(tuple(ring + origin_yx for ring in polygon) for polygon in areas)
-        for areas in (read.ignore, read.annotated)
-    )
-    return read._replace(
-        points_yx=read.points_yx + origin_yx,
-        boxes_yxyx=read.boxes_yxyx + np.tile(origin_yx, 2),
-        ignore=ignore,
-        annotated=annotated,
-    )
 
 
 def _reason(error: Exception) -> str:

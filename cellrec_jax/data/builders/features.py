@@ -12,6 +12,7 @@ import numpy as np
 from cellrec_jax import errors
 from cellrec_jax.data.builders import encodings
 from cellrec_jax.data.builders.encodings import from_png, to_png
+from cellrec_jax.data.readers import SLIDES
 from cellrec_jax.data.record import Record, Source, blank
 
 _SPLITS = ("train", "validation", "val", "test")
@@ -87,7 +88,8 @@ def generate(
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yields (place, features) of the images of one split, as TFDS wants them."""
     for place, image_id in enumerate(image_ids):
-        files = source.files(image_id) if source.files and encoding == "jpeg" else ()
+        wanted = encoding == "jpeg" and source.format != SLIDES
+        files = source.files(image_id) if source.files and wanted else ()
         originals = (file.read_bytes() for file in files)
         yield place, encode(source.load(image_id), encoding, originals)
 

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 import contextlib
 import itertools
+import math
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from cellrec_jax.errors import DataError
 NAME = "openslide"
 _NOT_READ = "I/O error"  # what OpenSlide says where a file is there and fails
 _BLOCK = 256  # px of a level that are blended alike
+_CENTER = tuple(f"hamamatsu.{axis}OffsetFromSlideCentre" for axis in "YX")
 _BLENDED = 1 / 512  # px: what cairo does not take for a fraction
 
 
@@ -83,6 +85,7 @@ def open_reader(path: Path) -> Reader:
         ((f"OpenSlide ({kind})", (sizes[0], sizes[1])),) if all(sizes) else (),
         _number(properties.get(openslide.PROPERTY_NAME_OBJECTIVE_POWER, "")),
         _bounds(properties, levels[0].size_hw),
+        _center(properties),
         _notes([downsamples[number] for number in numbers]),
     )
 
@@ -207,6 +210,15 @@ def _bounds(
     bottom, right = min(top + height, size_hw[0]), min(left + width, size_hw[1])
     top, left = max(top, 0), max(left, 0)
     return (top, left, bottom, right) if top < bottom and left < right else None
+
+
+def _center(properties: Mapping[str, str]) -> tuple[float, float] | None:
+    """Middle of level 0 from that of the glass, nm; None where it is not said."""
+    try:
+        y, x = (float(properties[name]) for name in _CENTER)
+    except (LookupError, ValueError):
+        return None
+    return (y, x) if math.isfinite(y) and math.isfinite(x) else None
 
 
 def _notes(downsamples: list[float]) -> tuple[str, ...]:

@@ -49,6 +49,8 @@ class Reader(NamedTuple):
     """Magnification, 0 unknown."""
     bounds_yxyx: tuple[int, int, int, int] | None = None
     """The scanned part, px of level 0."""
+    center_nm_yx: tuple[float, float] | None = None
+    """Middle of level 0 from that of the glass, nm, as Hamamatsu's slides say it."""
     notes: tuple[str, ...] = ()
 
 

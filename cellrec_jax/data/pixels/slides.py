@@ -22,6 +22,7 @@ __all__ = [
     "UNREAD_ENDINGS",
     "BadRegion",
     "Description",
+    "Glass",
     "Level",
     "Slide",
     "describe",
@@ -61,6 +62,17 @@ class Description(NamedTuple):
     num_bytes: int
     notes: tuple[str, ...]
     """What was passed over or guessed, a line each."""
+    glass: "Glass | None" = None
+    """Of Hamamatsu's slides."""
+
+
+class Glass(NamedTuple):
+    """Where level 0 lies on the glass, as files count that know no px."""
+
+    mpp_yx: tuple[float, float]
+    """Um per px, with all its digits."""
+    center_nm_yx: tuple[float, float]
+    """Middle of level 0 from that of the glass."""
 
 
 class Slide(NamedTuple):
@@ -105,6 +117,7 @@ def describe(path: str | PurePath, mpp: float = 0.0) -> Description:
             reader.bounds_yxyx,
             _num_bytes(path),
             (*reader.notes, *size.notes),
+            _glass(reader),
         )
 
 
@@ -189,6 +202,12 @@ def _open(path: Path) -> Reader:
         f"cannot read {path} as a whole slide ({'; '.join(foreign)}): the file is "
         "damaged, or of a kind to export as OME-TIFF first"
     )
+
+
+def _glass(reader: Reader) -> Glass | None:
+    if reader.center_nm_yx is None or not reader.stated_mpp:
+        return None
+    return Glass(reader.stated_mpp[0][1], reader.center_nm_yx)
 
 
 def _num_bytes(path: Path) -> int:

@@ -14,10 +14,13 @@ from cellrec_jax.data.readers.layout import check_ids
 from cellrec_jax.data.record import Source
 from cellrec_jax.errors import ConfigError, DataError
 
-__all__ = ["FLAG", "FORMATS", "LAYOUTS", "find_format", "open_source"]
+__all__ = ["FLAG", "FORMATS", "LAYOUTS", "SLIDES", "find_format", "open_source"]
 
 FLAG = "--config.data.format="
 """How a command line chooses a format, for messages."""
+
+SLIDES = "slides"
+"""The format whose images are tiles, cut of slides as `open_source` is asked for."""
 
 FORMATS: dict[str, str] = {
     "bcdata": "cellrec_jax.data.readers.bcdata",
@@ -40,6 +43,7 @@ FORMATS: dict[str, str] = {
     "label_images": "cellrec_jax.data.readers.label_images",
     "mitos": "cellrec_jax.data.readers.mitos",
     "cell_tracking": "cellrec_jax.data.readers.cell_tracking",
+    SLIDES: "cellrec_jax.data.readers.slides",
 }
 """Name for `data.format` -> module; imported when needed."""
 
@@ -64,6 +68,7 @@ LAYOUTS: dict[str, str] = {
     "label_images": "images/ + labels/ or masks/*.png",
     "mitos": "A03/frames/x40/*.tiff + A03/mitosis/*.csv",
     "cell_tracking": "01/t*.tif + 01_GT/TRA/*.tif or 01_ST/SEG/*.tif",
+    SLIDES: "*.svs or other slides + *.geojson, *.xml or *.ndpa",
 }
 """Name -> its usual layout in few words, for messages."""
 
@@ -92,8 +97,17 @@ def find_format(root: str | Path, *, flag: str = FLAG) -> str:
     )
 
 
-def open_source(root: str | Path, format: str = "auto", *, flag: str = FLAG) -> Source:
+def open_source(
+    root: str | Path,
+    format: str = "auto",
+    *,
+    flag: str = FLAG,
+    mpp: float = 0.0,
+    tile_hw: tuple[int, int] = (800, 800),
+) -> Source:
     """Opens an annotated folder, of a format of `FORMATS`, or "auto" to find it.
+
+    Slides are cut into tiles of `tile_hw` px of `mpp` um; 0: of the coarsest slide.
 
     A `ConfigError` for an unknown format, a `DataError` for a folder it cannot read;
     `flag` is how messages say that a format is chosen.
@@ -107,7 +121,12 @@ def open_source(root: str | Path, format: str = "auto", *, flag: str = FLAG) -> 
     if not any(root.iterdir()):
         raise DataError(f"data.root {root} is empty: put images and annotations there")
     name = find_format(root, flag=flag) if format == "auto" else format
-    return _reader(name).open_source(root)
+    source: Source = (
+        _reader(name).open_source(root, mpp, tile_hw)
+        if name == SLIDES
+        else _reader(name).open_source(root)
+    )
+    return source
 
 
 def _describe(root: Path, name: str) -> str:

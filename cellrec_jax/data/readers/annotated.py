@@ -12,7 +12,7 @@ from cellrec_jax import polygons
 from cellrec_jax.data.annotations.content import Annotations
 from cellrec_jax.data.classes import Classes, classes_from_values, read_label_map
 from cellrec_jax.data.readers import frames, units
-from cellrec_jax.data.readers.folder import folder_source
+from cellrec_jax.data.readers.folder import Pixels, folder_source
 from cellrec_jax.data.readers.point_tables import LABEL_MAP
 from cellrec_jax.data.record import Record, Source
 from cellrec_jax.errors import DataError
@@ -43,13 +43,15 @@ def annotated_source(
     groups: Mapping[str, str] | None = None,
     mpp: float | None = None,
     repairs: Mapping[str, int] | None = None,
+    pixels: Pixels | None = None,
 ) -> Source:
     """A set whose annotations `annotations_of(id)` gives, asked for once here.
 
     Classes are the names that cells have, naturally sorted, or what `label_map.yaml` in
     `root` or `class_names` say. Cells have boxes if all have one. `mpp` is um per px of
-    all images. A `DataError`: unreadable files, no cell at all, coordinates that are no
-    px, a class that is none of `class_names`.
+    all images, `pixels` how they are read if they are parts of files. A `DataError`:
+    unreadable files, no cell at all, coordinates that are no px, a class that is none
+    of `class_names`.
     """
     facts = {image_id: _facts(annotations_of(image_id)) for image_id in images}
     total = sum(found.num_cells for found in facts.values())
@@ -60,7 +62,8 @@ def annotated_source(
             f"{where}): mark some, as points or areas"
         )
     has_boxes = total == sum(found.num_boxes for found in facts.values())
-    units.check_set([found.extent for found in facts.values()], images, str(root))
+    if pixels is None:
+        units.check_set([found.extent for found in facts.values()], images, str(root))
     classes = _classes(root, facts.values(), class_names)
 
     def stated(image_id: str) -> frames.Stated | None:
@@ -92,6 +95,7 @@ def annotated_source(
         stated=stated,
         groups=groups,
         repairs=repairs,
+        pixels=pixels,
     )
 
 

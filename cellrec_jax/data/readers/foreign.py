@@ -14,7 +14,6 @@ ADVICE: dict[str, str] = {
     "QuPath project": "export its annotations, File > Export objects as GeoJSON",
     "LabelMe": _BOXES,
     "VGG Image Annotator": _BOXES,
-    "NDP.view": "its places are on a slide; import them into QuPath, export GeoJSON",
     "Cellpose": "it is a pickle; save its masks as PNG or TIFF, NAME_cp_masks.png",
 }
 """Kind that is not read -> what to do, in half a sentence."""
@@ -28,6 +27,7 @@ READ_AS: dict[str, str] = {
     "ImageJ": "imagej",
     "OCELOT": "ocelot",
     "grand-challenge": "grand_challenge",
+    "NDP.view": "slides",
 }
 """Kind -> the name of the format that reads it."""
 

@@ -66,17 +66,17 @@ def find_pairs(
 
 
 def find_images(
-    root: Path, folders: Iterable[str] = ("images", "")
+    root: Path,
+    folders: Iterable[str] = ("images", ""),
+    endings: tuple[str, ...] = IMAGE_ENDINGS,
 ) -> tuple[str, dict[str, Path]]:
     """The first of `folders` with images, and id -> file; none is a `DataError`."""
     folders = tuple(folders)
     for folder in folders:
-        if images := index_files(root, folder, IMAGE_ENDINGS):
+        if images := index_files(root, folder, endings):
             return folder, images
     places = " or ".join(str(root / folder) for folder in folders)
-    raise DataError(
-        f"no images in {places}: put them there ({', '.join(IMAGE_ENDINGS)})"
-    )
+    raise DataError(f"no images in {places}: put them there ({', '.join(endings)})")
 
 
 def index_files(root: Path, folder: str, endings: tuple[str, ...]) -> dict[str, Path]:

@@ -11,6 +11,7 @@ from etils.epath import Path
 
 from cellrec_jax.data.annotations.content import Annotations
 from cellrec_jax.data.pixels.files import IMAGE_ENDINGS
+from cellrec_jax.data.pixels.slides import SLIDE_ENDINGS, is_slide
 from cellrec_jax.data.readers import foreign
 from cellrec_jax.data.readers.annotated import annotated_source
 from cellrec_jax.data.readers.layout import Pairs, check_pairs, find_images, index_files
@@ -21,8 +22,10 @@ IMAGE_FOLDERS = ("images", "")
 FOLDERS = ("annotations", "labels", "geojson", "json", "xml")
 
 _MOST_LOOKED_INTO = 8
-_OVERLAY = ".overlay"
-"""End of names of what prediction draws."""
+_DRAWN = (".overlay", ".density")
+"""Ends of names of what prediction draws."""
+_OF_NAMES = (".geojson", ".json", *IMAGE_ENDINGS, *SLIDE_ENDINGS)
+"""What may stand between an image's name and the end of that of its file."""
 _COUNTS = "CellCounter_"
 """Beginning of the names that Cell Counter proposes."""
 
@@ -30,14 +33,24 @@ _COUNTS = "CellCounter_"
 def matches(
     root: Path,
     endings: Sequence[tuple[str, ...]],
-    kind: str,
+    *kinds: str,
     image_folders: Sequence[str] = IMAGE_FOLDERS,
+    image_endings: tuple[str, ...] = IMAGE_ENDINGS,
 ) -> bool:
-    """Whether one of the first files with an image's name is of a kind of `foreign`."""
+    """Whether one of the first files with an image's name is of a kind of `foreign`.
+
+    A slide is no image, unless `image_endings` are those of slides: then all else is
+    none.
+    """
+    of_slides = image_endings != IMAGE_ENDINGS
     try:
-        images, found = _find(root, endings, image_folders)
-        named = [file for key, file in found.items() if _named(key, images) in images]
-        return any(foreign.kind_of(file) == kind for file in named[:_MOST_LOOKED_INTO])
+        images, found = _find(root, endings, image_folders, image_endings)
+        named = [(file, images.get(_named(key, images))) for key, file in found.items()]
+        pairs = [(file, image) for file, image in named if image is not None]
+        return any(
+            foreign.kind_of(file) in kinds and is_slide(image) == of_slides
+            for file, image in pairs[:_MOST_LOOKED_INTO]
+        )
     except (OSError, DataError):
         return False
 
@@ -69,6 +82,7 @@ def find(
     *,
     all_annotated: bool = True,
     image_folders: Sequence[str] = IMAGE_FOLDERS,
+    image_endings: tuple[str, ...] = IMAGE_ENDINGS,
     no_images: Sequence[str] = (),
 ) -> Pairs:
     """Images and the file of each; of `endings` the first group that there is counts.
@@ -76,7 +90,7 @@ def find(
     A `DataError` for two files of an image, a file without image but for those called
     as one of `no_images`, and, where `all_annotated`, an image without file.
     """
-    images, found = _find(root, endings, image_folders)
+    images, found = _find(root, endings, image_folders, image_endings)
     files: dict[str, Path] = {}
     for key, file in found.items():
         name = _named(key, images)
@@ -97,14 +111,17 @@ def find(
 
 
 def _find(
-    root: Path, endings: Sequence[tuple[str, ...]], image_folders: Sequence[str]
+    root: Path,
+    endings: Sequence[tuple[str, ...]],
+    image_folders: Sequence[str],
+    image_endings: tuple[str, ...],
 ) -> tuple[dict[str, Path], dict[str, Path]]:
     """Images by id without drawings of cells; files of one folder and group."""
-    image_folder, images = find_images(root, image_folders)
+    image_folder, images = find_images(root, image_folders, image_endings)
     images = {
         key: file
         for key, file in images.items()
-        if not (key.endswith(_OVERLAY) and _is_drawn(key, images))
+        if not (key.endswith(_DRAWN) and _is_drawn(key, images))
     }
     folders = dict.fromkeys((*FOLDERS, image_folder))
     for group in endings:
@@ -124,7 +141,7 @@ def _find(
 
 def _is_drawn(key: str, images: Iterable[str]) -> bool:
     """Whether a drawing is of another image, of any ending."""
-    return _named(key.removesuffix(_OVERLAY), images) in images
+    return _named(key.rpartition(".")[0], images) in images
 
 
 def _named(key: str, images: Container[str] | Iterable[str]) -> str:
@@ -134,7 +151,7 @@ def _named(key: str, images: Container[str] | Iterable[str]) -> str:
     name = key if key in images else name
     while name not in images:
         ending = PurePosixPath(name).suffix
-        if ending.lower() not in (".geojson", ".json", *IMAGE_ENDINGS):
+        if ending.lower() not in _OF_NAMES:
             return key
         name = name[: -len(ending)]
     return name

@@ -11,17 +11,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cellrec_jax import errors
-from cellrec_jax.data.pixels import slides
+from cellrec_jax.data.pixels import slide_scale, slides
 
 TILE_PX = 1984
 """Side of tiles where the model does not ask for smaller ones: less of them is margin,
 and activations stay below some hundred MiB."""
-STEPS = 64
-"""Parts of a px that resampling counts in: sums of steps are exact in float32, so equal
-px of the network have equal values in all tiles. Rounds the scale by 0.8 % at most."""
-_FINER = 1 / (2 * STEPS)  # by which a level may miss the network's scale
-_LEAST_STEP, _GREATEST_STEP = 0.25, 16.0
 
 
 class Grid(NamedTuple):
@@ -75,37 +69,17 @@ def plan(
 ) -> Grid:
     """The grid of a slide; `scale_yx`: px of the network per px of level 0.
 
-    Reads the coarsest level that is no coarser than the network, or level 0. DataError
-    for scales outside of 1/16 to 4, which no pixel size that is right gives.
+    DataError for scales as `slide_scale.choose` has it.
     """
     native_yx = 1 / np.asarray(scale_yx, np.float64)
-    if not (native_yx.min() >= _LEAST_STEP and native_yx.max() <= _scaled_most(levels)):
-        raise errors.DataError(
-            f"its px are {1 / native_yx.max():.3g} px of the network: such a scale "
-            "cannot be meant; give the right --mpp or --mpp-trained"
-        )
-    level = max(
-        i
-        for i, one in enumerate(levels)
-        if i == 0 or all(native_yx >= np.multiply(one.downsample_yx, 1 - _FINER))
+    scale = slide_scale.choose(
+        levels,
+        native_yx,
+        f"its px are {1 / native_yx.max():.3g} px of the network: give the right --mpp "
+        "or --mpp-trained",
     )
-    downsample_yx = np.asarray(levels[level].downsample_yx)
-    step_yx = np.maximum(np.rint(native_yx / downsample_yx * STEPS), 1) / STEPS
-    size_hw = np.ceil(np.asarray(levels[level].size_hw) / step_yx).astype(int)
-    native_yx = step_yx * downsample_yx
-    return Grid(
-        level,
-        (float(step_yx[0]), float(step_yx[1])),
-        (float(native_yx[0]), float(native_yx[1])),
-        (int(size_hw[0]), int(size_hw[1])),
-        own_px,
-        margin_px,
-    )
-
-
-def _scaled_most(levels: Sequence[slides.Level]) -> float:
-    """Most px of level 0 per px of the network: beyond the coarsest level, 16 times."""
-    return _GREATEST_STEP * max(max(one.downsample_yx) for one in levels)
+    size_hw = np.ceil(np.divide(levels[scale.level].size_hw, scale.step_yx)).astype(int)
+    return Grid(*scale, (int(size_hw[0]), int(size_hw[1])), own_px, margin_px)
 
 
 def sides(

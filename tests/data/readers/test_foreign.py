@@ -26,12 +26,12 @@ READ = [
     ("imagej", "other/a.roi", ""),
     ("aperio", "other/a.xml", APERIO),
     ("grand_challenge", "other/a.json", '{"type": "Multiple points"}'),
+    ("slides", "images/a.ndpi.ndpa", "<annotations/>"),
 ]
 KINDS = [
     ("QuPath project", "project.qpproj", "{}"),
     ("LabelMe", "images/a.json", '{"version": "5", "shapes": [], "imagePath": "a"}'),
     ("VGG Image Annotator", "via.json", '{"a": {"filename": "a", "regions": []}}'),
-    ("NDP.view", "images/a.ndpi.ndpa", "<annotations/>"),
     ("Cellpose", "images/a_seg.npy", ""),
 ]
 
