@@ -103,19 +103,20 @@ def bounds(polygons: Iterable[Polygon]) -> np.ndarray:
 
 def inside(polygon: Polygon, points_yx: np.ndarray) -> np.ndarray:
     """Whether points [M, 2] lie inside, bool [M]."""
-    found = np.zeros(len(points_yx), bool)
-    if not len(points_yx):
-        return found
-    top, bottom = points_yx[:, 0].min(), points_yx[:, 0].max()
+    order = np.argsort(points_yx[:, 0])  # an edge is crossed by rows between its ends
+    y, x = points_yx[order].T
+    crossed = np.zeros(len(points_yx), bool)
     for ring in polygon:
         y0, x0 = ring.T
         y1, x1 = np.roll(ring, -1, axis=0).T
-        beside = (np.minimum(y0, y1) <= bottom) & (np.maximum(y0, y1) > top)
-        for i in np.flatnonzero(beside & (y0 != y1)):
-            crossed = (points_yx[:, 0] >= y0[i]) != (points_yx[:, 0] >= y1[i])
+        starts = np.searchsorted(y, np.minimum(y0, y1))
+        ends = np.searchsorted(y, np.maximum(y0, y1))
+        for i in np.flatnonzero(ends > starts):
+            rows = slice(starts[i], ends[i])
             slope = (x1[i] - x0[i]) / (y1[i] - y0[i])
-            at_x = x0[i] + (points_yx[:, 0] - y0[i]) * slope
-            found ^= crossed & (points_yx[:, 1] < at_x)
+            crossed[rows] ^= x[rows] < x0[i] + (y[rows] - y0[i]) * slope
+    found = np.empty_like(crossed)
+    found[order] = crossed
     return found
 
 

@@ -29,12 +29,14 @@ class Opened(NamedTuple):
 
 
 @contextlib.contextmanager
-def opened(root: str | os.PathLike[str], format: str = "auto") -> Iterator[Opened]:
+def opened(
+    root: str | os.PathLike[str], format: str = "auto", mpp: float = 0.0
+) -> Iterator[Opened]:
     """Gives the set of a folder, without unpaired files and those that are refused.
 
     Where there are some, a temporary folder of links to the others is read instead, so
-    use the set inside the block only. Raises what `readers.open_source` does where no
-    single file is to blame, or nothing is left.
+    use the set inside the block only. `mpp` is that of tiles of slides. Raises what
+    `readers.open_source` does where no single file is to blame, or nothing is left.
     """
     root = Path(root).expanduser()
     faults: _Faults = {}
@@ -43,7 +45,7 @@ def opened(root: str | os.PathLike[str], format: str = "auto") -> Iterator[Opene
         view = root
         for _ in range(_MOST_TRIES):
             try:
-                source = readers.open_source(str(view), format)
+                source = readers.open_source(str(view), format, mpp=mpp)
                 break
             except errors.DataError as error:
                 first = first or error

@@ -26,7 +26,7 @@ def run(flags: argparse.Namespace, pairs: Mapping[str, str]) -> int:
         limits = limits._replace(least_cells=flags.least_cells)
     screen = Console(quiet=flags.json)
     told, notes = None, ()
-    with opened.opened(config.root, config.format) as found:
+    with opened.opened(config.root, config.format, flags.mpp) as found:
         source = folder.of_classes(found.source, config)
         report = folder.check(source, config, limits, found.findings, screen.track)
         if flags.workdir:

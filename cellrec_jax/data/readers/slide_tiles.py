@@ -35,8 +35,8 @@ class Tile(NamedTuple):
         """The annotations in px of the tile, with areas that say what is known."""
         found = mapped(self.annotations, shift_yx=np.negative(self.origin_yx))
         if self.near_px:
-            radii = self.near_px, self.near_px
-            near = tuple(polygons.ellipse(point, radii) for point in found.points_yx)
+            (ring,) = polygons.ellipse((0, 0), (self.near_px, self.near_px))
+            near = tuple((ring + point,) for point in found.points_yx)
             found = found._replace(annotated=near)
         return found
 
@@ -57,25 +57,35 @@ def cut(
     inside = geometry.inside(found.points_yx, size_hw)
     repairs[clean.POINTS_NAN] += int((~finite).sum())
     repairs[clean.POINTS_OUTSIDE] += int((finite & ~inside).sum())
-    tiling = _Tiling(found, np.array(size_hw), np.array(tile_hw))
+    tiling = _Tiling(found, np.array(size_hw), np.array(tile_hw), _boxed(found.ignore))
     if not found.annotated:
         yield from _around_cells(tiling, np.flatnonzero(inside), near_px)
         return
-    free = inside
-    for number, area in enumerate(found.annotated, 1):
-        own = np.flatnonzero(free)
+    free, areas = inside, _boxed(found.annotated)
+    for number, (area, box) in enumerate(areas, 1):
+        in_box = free & (found.points_yx >= box[:2]).all(1)
+        own = np.flatnonzero(in_box & (found.points_yx <= box[2:]).all(1))
         own = own[polygons.inside(area, found.points_yx[own])]
         free[own] = False
-        tiles = list(_of_area(tiling, number, own))
+        tiles = list(_of_area(tiling, number, areas, own))
         repairs[NO_AREA] += not tiles
         yield from tiles
     repairs[BEYOND] += int(free.sum())
+
+
+_Boxed = list[tuple[Polygon, np.ndarray]]
+"""Areas and the boxes around them."""
+
+
+def _boxed(areas: Sequence[Polygon]) -> _Boxed:
+    return [(area, polygons.bounds([area])) for area in areas]
 
 
 class _Tiling(NamedTuple):
     found: Annotations
     size_hw: np.ndarray
     tile_hw: np.ndarray
+    ignore: _Boxed
 
     def block(self, box_yxyx: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """First px of tiles that cover a box, and how many (rows, columns).
@@ -90,37 +100,45 @@ class _Tiling(NamedTuple):
         most = np.maximum(self.size_hw - covered, 0)
         return np.clip(origin, 0, most), counts
 
-    def rows_columns(self, origin_yx: np.ndarray, cells: np.ndarray) -> np.ndarray:
-        """Which tile of a block each of some cells is in, int [n, 2]."""
+    def by_tile(
+        self, origin_yx: np.ndarray, cells: np.ndarray
+    ) -> dict[tuple[int, int], np.ndarray]:
+        """Row and column of each tile of a block that holds cells -> which."""
         away = self.found.points_yx[cells] - origin_yx
-        return np.floor(away / self.tile_hw).astype(int)
+        places = np.floor(away / self.tile_hw).astype(int)
+        order = np.lexsort(places.T[::-1])
+        kinds, starts = np.unique(places[order], axis=0, return_index=True)
+        groups = np.split(cells[order], starts[1:])
+        return {
+            (row, column): group
+            for (row, column), group in zip(kinds.tolist(), groups, strict=False)
+        }
 
     def part(
         self,
         origin_yx: np.ndarray,
         cells: np.ndarray,
-        annotated: Sequence[Polygon],
-        ignore: Sequence[Polygon],
+        annotated: tuple[Polygon, ...] = (),
+        others: _Boxed | None = None,
     ) -> tuple[tuple[int, int], Annotations]:
-        """The origin of a tile, with these cells and the areas that may touch it."""
+        """The origin of a tile, with these cells and the areas that may touch it.
+
+        `others` are ignored, too.
+        """
         found, (top, left) = self.found, origin_yx.tolist()
         end_yx = origin_yx + self.tile_hw
-
-        def near(areas: Sequence[Polygon]) -> tuple[Polygon, ...]:
-            boxes = ((area, polygons.bounds([area])) for area in areas)
-            return tuple(
-                area
-                for area, box in boxes
-                if (box[:2] < end_yx).all() and (box[2:] > origin_yx).all()
-            )
-
+        ignore = tuple(
+            area
+            for area, box in (*self.ignore, *(others or ()))
+            if (box[:2] < end_yx).all() and (box[2:] > origin_yx).all()
+        )
         return (top, left), Annotations(
             found.points_yx[cells],
             tuple(found.names[cell] for cell in cells),
             found.boxes_yxyx[cells],
             found.scores[cells],
-            near(ignore),
-            near(annotated),
+            ignore,
+            annotated,
         )
 
 
@@ -130,34 +148,27 @@ def _around_cells(
     if not len(cells):
         return
     points_yx = tiling.found.points_yx[cells]
-    box = np.concatenate([points_yx.min(0), points_yx.max(0)])
-    origin, _ = tiling.block(box)
-    places = tiling.rows_columns(origin, cells)
-    for place in np.unique(places, axis=0):
-        own = cells[(places == place).all(1)]
-        corner = origin + place * tiling.tile_hw
-        part = tiling.part(corner, own, (), tiling.found.ignore)
-        yield f"0/{place[0]}-{place[1]}", Tile(*part, near_px)
+    origin, _ = tiling.block(np.concatenate([points_yx.min(0), points_yx.max(0)]))
+    for (row, column), own in tiling.by_tile(origin, cells).items():
+        corner = origin + tiling.tile_hw * (row, column)
+        yield f"0/{row}-{column}", Tile(*tiling.part(corner, own), near_px)
 
 
 def _of_area(
-    tiling: _Tiling, number: int, cells: np.ndarray
+    tiling: _Tiling, number: int, areas: _Boxed, cells: np.ndarray
 ) -> Iterator[tuple[str, Tile]]:
-    area, earlier = tiling.found.annotated[number - 1], number - 1
-    limits = np.tile(tiling.size_hw, 2)
-    box = np.clip(polygons.bounds([area]), 0, limits)
+    area, box = areas[number - 1]
+    box = np.clip(box, 0, np.tile(tiling.size_hw, 2))
     if not (box[2:] > box[:2]).all():
         return
     origin, counts = tiling.block(box)
-    wanted = _touched(area, origin, counts, tiling.tile_hw)
-    places = tiling.rows_columns(origin, cells)
-    wanted[tuple(places.T)] = True
-    ignore = (*tiling.found.ignore, *tiling.found.annotated[:earlier])
-    for place in np.argwhere(wanted):
-        own = cells[(places == place).all(1)]
-        corner = origin + place * tiling.tile_hw
-        part = tiling.part(corner, own, (area,), ignore)
-        yield f"{number}/{place[0]}-{place[1]}", Tile(*part)
+    held = tiling.by_tile(origin, cells)
+    touched = np.argwhere(_touched(area, origin, counts, tiling.tile_hw)).tolist()
+    for row, column in sorted({*held, *((row, column) for row, column in touched)}):
+        corner = origin + tiling.tile_hw * (row, column)
+        own = held.get((row, column), cells[:0])
+        part = tiling.part(corner, own, (area,), areas[: number - 1])
+        yield f"{number}/{row}-{column}", Tile(*part)
 
 
 def _touched(

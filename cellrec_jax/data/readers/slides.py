@@ -117,7 +117,7 @@ def _coarsest(known: Mapping[str, slides.Description]) -> float:
         silent = next(slide for slide in known.values() if not slide.mpp)
         raise DataError(
             f"{silent.path} does not say its pixel size, others do: give it by "
-            "--config.data.mpp, or keep such slides apart"
+            "--config.data.mpp (check: --mpp), or keep such slides apart"
         )
     return max(sizes)
 
