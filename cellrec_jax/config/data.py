@@ -42,7 +42,8 @@ class DataConfig:
     fold: int = 0
     """Fold to test on, 0..num_folds-1."""
     fold_by: str = option("group", choices=("group", "image"))
-    """What stays together in a fold: group (slide or patient) or image."""
+    """What stays together in a fold: group (slide or patient) or image; tiles of a
+    slide always do."""
     loader: str = option("auto", choices=("auto", "arrays", "tf"))
     """arrays (in memory, no TensorFlow), tf (tf.data), or auto (arrays if they fit)."""
     device_mib: int = option(2048, above=0)

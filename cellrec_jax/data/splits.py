@@ -10,7 +10,7 @@ from etils.epath import Path
 
 from cellrec_jax import errors
 from cellrec_jax.config import DataConfig
-from cellrec_jax.data.readers import voc
+from cellrec_jax.data.readers import SLIDES, voc
 from cellrec_jax.data.record import Source
 from cellrec_jax.data.text import composed
 
@@ -269,7 +269,7 @@ def _own(
 
 
 def _folds(source: Source, config: DataConfig, seed: int, count: Count) -> Chosen:
-    groups, counts, by_image = source.groups, count(), config.fold_by == "image"
+    groups, counts, by_image = source.groups, count(), _by_image(source, config)
     k = config.num_folds
     folds = deal(source.image_ids, groups, counts, k, seed, by_image=by_image)
     test = folds[config.fold]
@@ -283,8 +283,13 @@ def _folds(source: Source, config: DataConfig, seed: int, count: Count) -> Chose
     return [rest, val, test], (describe(folds, groups, counts),)
 
 
+def _by_image(source: Source, config: DataConfig) -> bool:
+    """Whether images of a group may be parted; never tiles of a slide."""
+    return config.fold_by == "image" and source.format != SLIDES
+
+
 def _random(source: Source, config: DataConfig, seed: int) -> Chosen:
-    groups = {} if config.fold_by == "image" else source.groups
+    groups = {} if _by_image(source, config) else source.groups
     units = len(_gather(source.image_ids, groups))
     if units < 3:
         return [source.image_ids, (), ()], (

@@ -33,6 +33,16 @@ def test_bounds(given: tuple[str, ...], expected: tuple[int, ...] | None) -> Non
     assert slide_openslide._bounds(properties, (100, 200)) == expected
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [(("-96063", "12538720"), (-96063, 12538720)), (("1", "nan"), None), ((), None)],
+)
+def test_middle_of_the_glass(given: tuple[str, ...], expected: object) -> None:
+    names = [f"hamamatsu.{axis}OffsetFromSlideCentre" for axis in "YX"]
+    properties = dict(zip(names, given, strict=False))
+    assert slide_openslide._center(properties) == expected
+
+
 @pytest.fixture
 def handles(monkeypatch: pytest.MonkeyPatch) -> list[openslide.OpenSlide]:
     """All handles that are opened, in order."""

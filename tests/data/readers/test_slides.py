@@ -1,6 +1,7 @@
 """Slides with annotations beside them, read as tiles of one pixel size."""
 
 from collections.abc import Callable
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -202,7 +203,7 @@ def test_splits_keep_slides_together(tmp_path: Path) -> None:
         write_geojson(tmp_path / f"{name}.geojson", [(9, 9)], ("Region*", 0, 0, 150))
     config = DataConfig(root=str(tmp_path), size_hw=(128, 128), mpp=0.5)
     folds = DataConfig(root=str(tmp_path), size_hw=(128, 128), mpp=0.5, num_folds=2)
-    for one in (config, folds):
+    for one in (config, folds, dataclasses.replace(folds, fold_by="image")):
         found = sets.open_sets(one, 0)
         of_slides = [
             {name[0] for name in split.image_ids}
