@@ -75,9 +75,7 @@ def areas(file: Path, notes: Counter[str]) -> list[tuple[str, tuple[Polygon, ...
     return found
 
 
-def _objects(
-    parsed: Any, file: Path, notes: Counter[str]
-) -> list[tuple[str, Shape]]:
+def _objects(parsed: Any, file: Path, notes: Counter[str]) -> list[tuple[str, Shape]]:
     """Kind and shape of what is read of a file; `notes` counts the rest."""
     found: list[tuple[str, Shape]] = []
     for index, feature in enumerate(_features(parsed, file)):

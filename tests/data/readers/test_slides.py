@@ -152,6 +152,7 @@ def test_predictions_are_read_back(
     labels = rng.integers(0, 2, 300).astype(np.int32)
     scores = rng.uniform(0, 1, 300).astype(np.float32)
     found = cells.Cells(points_yx, scores, labels, np.stack([scores, 1 - scores], 1))
+    small = tissue.Thumbnail(RGB, np.ones((H, W), bool), (1.0, 1.0))
     outputs.write(
         reader.Path(tmp_path),
         outputs.Sheet(
@@ -161,7 +162,8 @@ def test_predictions_are_read_back(
             {"origin": origin},
             SlideOptions(origin=origin),
         ),
-        tissue.Thumbnail(RGB, np.ones((H, W), bool), (1.0, 1.0)),
+        small,
+        tissue.everything(small),
         [found],
     )
     source = readers.open_source(tmp_path, "slides", tile_hw=(H, W))

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from cellrec_jax.data.pixels import slide_scale
 from cellrec_jax.data.transforms import resize_image
 from cellrec_jax.predict.slide import grid as grids
 from cellrec_jax.predict.slide import windows
@@ -62,7 +63,7 @@ def test_a_level_far_finer_than_the_network_is_read_in_strips(rng, monkeypatch):
     grid = grids.plan(slide.levels, (1 / 8, 1 / 7.5), 96, 16)
     whole = [windows.pixels(slide, grid, row, 1) for row in (0, 1)]
     assert len(asked) == 2
-    monkeypatch.setattr(windows, "_STRIP_PX", 2**16)
+    monkeypatch.setattr(slide_scale, "_STRIP_PX", 2**16)
     for row in (0, 1):
         np.testing.assert_array_equal(windows.pixels(slide, grid, row, 1), whole[row])
     assert len(asked) > 20
