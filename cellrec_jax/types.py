@@ -40,6 +40,9 @@ class Batch(NamedTuple):
     maps: jax.Array | None = None
     """u8 [B, H, W, M] labels of pixels that were made before training, for methods that
     learn from some (`ExampleSpec.paint`); they move with the image."""
+    trust: jax.Array | None = None
+    """f32 [B, N] how much is learnt of each: 1 of cells that a person gave, less, from
+    0 on, of predicted ones; -1 where a person said that none is. None: all 1."""
     highest: jax.Array | None = None
     """f32 [B] highest grey value, in [0, 1], of the image that a window was cut from,
     before its colours were changed; None where images are whole."""
@@ -155,6 +158,8 @@ class Traits(NamedTuple):
     """Whether it divides windows by the highest grey value of their image."""
     has_boxes: bool = False
     """Whether `predict` gives boxes."""
+    by_trust: bool = False
+    """Whether its losses read `Batch.trust`: others would learn each as a cell."""
     tile_warning: str = ""
     """What to tell of images that are cut into tiles; empty where nothing is."""
 

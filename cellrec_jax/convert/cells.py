@@ -8,6 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from cellrec_jax import errors, geometry
+from cellrec_jax.data import transforms
 from cellrec_jax.data.record import Record
 
 LEAST_PX = 0.1
@@ -59,7 +60,9 @@ class Format(NamedTuple):
 
 
 def of_record(record: Record, file: Path) -> ImageCells:
-    """Cells of a record, of which `file` is the image."""
+    """Cells of a record, of which `file` is the image; no known background."""
+    if record.trust is not None:
+        record = transforms.select_cells(record, record.trust >= 0)
     boxes = record.boxes_yxyx
     return ImageCells(
         record.image_id,

@@ -17,7 +17,7 @@ from cellrec_jax.data.record import Record, Source
 from cellrec_jax.types import Batch
 
 PER_CELL = ("points_yx", "labels", "points_mask", "boxes_yxyx")
-"""Fields that have a slot for each cell."""
+"""Fields that have a slot for each cell; so has `trust`, where there is one."""
 
 
 class Order(NamedTuple):
@@ -73,9 +73,10 @@ def stack(examples: Iterable[Example], num: int | None = None) -> Batch:
         image[index] = one if one.dtype == image.dtype else _to_unit(one)
         valid[index] = example.valid
         maps[index] = example.maps
-        cells.append(tuple(getattr(example, name) for name in PER_CELL))
+        cells.append(tuple(getattr(example, name) for name in (*PER_CELL, "trust")))
     columns = map(np.stack, zip(*cells, strict=True))
-    fields: dict[str, Any] = dict(zip(PER_CELL, columns, strict=True))
+    fields: dict[str, Any] = dict(zip((*PER_CELL, "trust"), columns, strict=True))
+    fields["trust"] = fields["trust"] if fields["trust"].size else None
     fields["image_mask"] = np.ones(total, bool)
     fields["example_index"] = np.arange(total, dtype=np.int32)
     return Batch(image=image, valid=valid, maps=maps if maps.size else None, **fields)
@@ -92,7 +93,8 @@ def with_slots(stacked: Batch, num_slots: int) -> Batch:
     """The batch with N slots of cells, enough for the fullest image."""
     fields: dict[str, Any] = {
         name: np.ascontiguousarray(getattr(stacked, name)[:, :num_slots])
-        for name in PER_CELL
+        for name in (*PER_CELL, "trust")
+        if getattr(stacked, name) is not None
     }
     return stacked._replace(**fields)
 

@@ -148,6 +148,19 @@ def suggest_mapping(found: Sequence[str], wanted: Sequence[str]) -> str:
     return ",".join(f"{name}={chosen[name]}" for name in wanted)
 
 
+def only_given(record: Record, size_px: float) -> Record:
+    """The record with the cells alone that a person gave, as those are the truth.
+
+    Discs of `size_px` px around predicted ones are ignored, too.
+    """
+    if record.trust is None:
+        return record
+    predicted = (record.trust >= 0) & (record.trust < 1)
+    record = with_discs(record, record.points_yx[predicted], size_px)
+    given = select_cells(record, np.asarray(record.trust) == 1)
+    return dataclasses.replace(given, trust=None)
+
+
 def with_discs(record: Record, points_yx: np.ndarray, size_px: float) -> Record:
     """The record with discs of `size_px` px around points [n, 2] ignored too."""
     discs = _discs(points_yx, record.image.shape[:2], size_px)

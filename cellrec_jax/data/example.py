@@ -10,9 +10,11 @@ from typing import NamedTuple
 import numpy as np
 
 from cellrec_jax import errors, geometry
-from cellrec_jax.data import corrupt, sparse, transforms
+from cellrec_jax.data import classes, corrupt, sparse, transforms
 from cellrec_jax.data.record import Record
 from cellrec_jax.masking import pad_to
+
+_NO_TRUST = np.zeros(0, np.float32)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,6 +74,7 @@ class Example(NamedTuple):
     valid: np.ndarray  # bool [H, W]; annotated, not ignored and not padding
     scale_yx: np.ndarray  # f32 [2] px of this image per native px
     maps: np.ndarray  # u8 [H, W, M] labels of pixels, see `Batch`; M is 0 without any
+    trust: np.ndarray  # f32 [N], see `Batch`; [0] where all are sure
 
 
 def prepare(record: Record, spec: ExampleSpec) -> Example:
@@ -79,6 +82,8 @@ def prepare(record: Record, spec: ExampleSpec) -> Example:
 
     `ConfigError` for an unknown mode, `DataError` as `sample_cells`.
     """
+    if not spec.training:
+        record = classes.only_given(record, spec.box_size)
     record, _ = sample_cells(dataclasses.replace(record, masks=None), spec)
     record = dataclasses.replace(
         record,
@@ -97,6 +102,7 @@ def prepare(record: Record, spec: ExampleSpec) -> Example:
         valid=valid_region(record),
         scale_yx=scale_yx,
         maps=np.zeros((*record.image.shape[:2], 0), np.uint8),
+        trust=_NO_TRUST if record.trust is None else pad_to(record.trust, size),
     )
     return example if spec.paint is None else example._replace(maps=spec.paint(example))
 

@@ -167,6 +167,7 @@ def _batch(batched: Example, positions: np.ndarray) -> Batch:
     fields["image_mask"] = np.ones(len(positions), bool)
     fields["example_index"] = positions.astype(np.int32)
     fields["maps"] = batched.maps if batched.maps.size else None
+    fields["trust"] = batched.trust if batched.trust.size else None
     return Batch(**fields)
 
 

@@ -40,6 +40,8 @@ class Record:
     """Cells that count, of which those here were drawn; None: these are all."""
     scores: np.ndarray | None = None
     """f32 [N], NaN where there is none: of cells that a model found; None of others."""
+    trust: np.ndarray | None = None
+    """f32 [N] in [0, 1] or -1, see `Batch.trust`; None: a person gave all."""
     repaired: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     """What of `Repairs` was done where: f32 [n, 4] boxes as the file has them, perhaps
     inverted, outside or not finite; of points both corners are the point."""

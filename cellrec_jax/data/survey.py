@@ -38,6 +38,7 @@ class Entry(NamedTuple):
     num_dropped: int
     num_per_class: Sequence[int]  # as in `Survey`
     repairs: Mapping[str, int]  # what had to be repaired
+    num_doubted: int = 0  # as in `Survey`
 
 
 class Survey(NamedTuple):
@@ -59,6 +60,8 @@ class Survey(NamedTuple):
     """int [I, 2] sizes on disk."""
     mpp: float
     """Micrometres per px where all images agree, else 0."""
+    num_doubted: int = 0
+    """Of `num_kept` those that nobody gave: predicted, or known background."""
 
     @property
     def median_hw(self) -> tuple[int, int]:
@@ -167,13 +170,15 @@ def total(
         min(spec.max_cells, -(-fullest // slots) * slots),
         np.asarray([entry.size_hw for entry in entries]),
         mpps.pop() if len(mpps) == 1 else 0.0,
+        sum(entry.num_doubted for entry in entries),
     )
 
 
 def _entry(source: Source, record: Record, spec: ExampleSpec) -> Entry:
     num_classes = len(source.class_names)
     kept, num_dropped = sample_cells(record, spec)
-    labels = kept.labels[kept.labels < num_classes]
+    trust = np.ones(len(kept.labels)) if kept.trust is None else kept.trust
+    labels = kept.labels[(kept.labels < num_classes) & (trust >= 0)]
     height, width = record.image.shape[:2]
     return Entry(
         (height, width),
@@ -183,6 +188,7 @@ def _entry(source: Source, record: Record, spec: ExampleSpec) -> Entry:
         num_dropped,
         np.bincount(labels, minlength=num_classes).tolist(),
         dict(source.repairs.by_image.get(record.image_id, {})),
+        int((trust < 1).sum()),
     )
 
 

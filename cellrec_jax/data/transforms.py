@@ -128,6 +128,7 @@ def select_cells(record: Record, keep: np.ndarray) -> Record:
         boxes_yxyx=None if boxes_yxyx is None else boxes_yxyx[keep],
         masks=masks,
         scores=None if record.scores is None else record.scores[keep],
+        trust=None if record.trust is None else record.trust[keep],
     )
 
 

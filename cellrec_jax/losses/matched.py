@@ -76,6 +76,7 @@ def matched_losses(
     *,
     proposal_mask: jax.Array | None = None,
     negative_scale: jax.Array | None = None,
+    trust: jax.Array | None = None,
     detection_cost: points.Cost = points.cross_entropy,
     options: PointLossOptions = PAPER_OPTIONS,
 ) -> PointLosses:
@@ -91,6 +92,8 @@ def matched_losses(
       proposal_idx: i32 [N] from `ops.matching.match`; -1 where padded or left over.
       proposal_mask: bool [M]; None takes all.
       negative_scale: [M] multiplies the detection loss without a cell; None is 1.
+      trust: [N] in [0, 1] multiplies all losses of a cell that is matched, and the
+        weight of its proposal; None is 1.
       detection_cost: in place of Eq. 4's cross entropy; see `losses.calibration`.
       options: weights and forms.
     """
@@ -115,7 +118,7 @@ def matched_losses(
         detection_cost,
         options,
     )
-    return PointLosses(
+    losses = PointLosses(
         regression=_regression(pred_yx, true_yx, pairs, options),
         detection=detection,
         detection_weight=weight,
@@ -124,6 +127,7 @@ def matched_losses(
         proposal_mask=proposal_mask,
         held=jnp.zeros(num_proposals, bool).at[pairs.proposal].set(True, mode="drop"),
     )
+    return losses if trust is None else _trusted(losses, pairs, trust)
 
 
 def total_loss(
@@ -216,6 +220,19 @@ def _detection(
     )
     weight = points.detection_weights(targets, background, negative_weight=beta)
     return jnp.where(mask, scale * loss, 0.0), jnp.where(mask, scale * weight, 0.0)
+
+
+def _trusted(losses: PointLosses, pairs: _Pairs, trust: jax.Array) -> PointLosses:
+    """The losses of matched cells times trust [N]; what they are divided by stays."""
+    chex.assert_equal_shape([trust, pairs.mask])
+    trust = jax.lax.stop_gradient(trust)
+    held = jnp.ones(len(losses.held)).at[pairs.proposal].set(trust, mode="drop")
+    return losses._replace(
+        regression=losses.regression * trust,
+        classification=losses.classification * trust,
+        detection=losses.detection * held,
+        detection_weight=losses.detection_weight * held,
+    )
 
 
 def _classification(

@@ -166,6 +166,8 @@ def given_labels(split: sets.Split, eval_set: sets.EvalSet) -> dict[str, ImageLa
     labels = {}
     for index, image_id in enumerate(split.image_ids):
         kept = np.asarray(loaded.points_mask[index])
+        if loaded.trust is not None:
+            kept = kept & (np.asarray(loaded.trust[index]) == 1)
         points_yx = np.asarray(loaded.points_yx[index])[kept]
         points_yx = points_yx / eval_set.scale_yx[index][None]
         # Rounding must not move a point over the edge.

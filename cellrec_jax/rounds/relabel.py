@@ -84,6 +84,7 @@ def with_labels(split: sets.Split, labels: Mapping[str, ImageLabels]) -> sets.Sp
             labels=np.where(background, BACKGROUND, 0).astype(np.int32),
             boxes_yxyx=label_boxes.of(record, own, split.spec.box_size),
             masks=None,
+            trust=None,
         )
 
     most = max(len(labels[image_id].origins) for image_id in split.image_ids)

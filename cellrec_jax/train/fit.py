@@ -40,6 +40,7 @@ def train(
     begin = time.monotonic()
     loaded = sets.load_train(data.train, console.track)
     seen = loaded.survey
+    loop.refuse_doubted(experiment, method, seen)
     for note in loop.notes(experiment, data, seen):
         console.line(note)
     console.line(loop.summary(experiment, data, seen))

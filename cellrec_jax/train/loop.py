@@ -11,7 +11,7 @@ import numpy as np
 
 from cellrec_jax import config as config_lib
 from cellrec_jax import errors, methods
-from cellrec_jax.config import Experiment
+from cellrec_jax.config import Experiment, limits
 from cellrec_jax.data import augment, feed, looks, sets
 from cellrec_jax.data.survey import Survey
 from cellrec_jax.evaluate import fitting
@@ -64,6 +64,7 @@ def train(  # noqa: PLR0915 - one story, read in one sitting
     parallel.check_batch_size(experiment.batch_size, jax.device_count(), parts)
     augment.check(step_lib.augment_from(experiment), experiment.data.size_hw)
     source = feed.open_feed(experiment, data.train, console.track)
+    refuse_doubted(experiment, method, source.seen)
     class_names = data.train.source.class_names
     for note in (
         *notes(experiment, data, source.seen),
@@ -270,6 +271,16 @@ def make_meta(
     }
 
 
+def refuse_doubted(experiment: Experiment, method: Method, seen: Survey) -> None:
+    """ConfigError where a method would learn as cells what nobody gave."""
+    limits.require(
+        method.traits.by_trust or not seen.num_doubted,
+        f"data.root={experiment.data.root}: {seen.num_doubted} of its cells are "
+        "predicted, or known background, which pdl1_point and ki67_bde alone tell from "
+        "given ones: train one of these",
+    )
+
+
 def notes(experiment: Experiment, data: sets.Sets, seen: Survey) -> Iterator[str]:
     """What the user should know of the images before training, one line each."""
     yield from data.notes
@@ -292,6 +303,8 @@ def summary(experiment: Experiment, data: sets.Sets, seen: Survey) -> str:
     if seen.num_kept < seen.num_total:
         share = 100.0 * seen.num_kept / seen.num_total
         labels += f" of {seen.num_total} annotated cells ({share:.0f} %)"
+    if seen.num_doubted:
+        labels += f", {seen.num_doubted} of them predicted or known background"
     return (
         f"{len(devices)} x {devices[0].device_kind}; images: "
         f"{len(data.train.image_ids)} train, {len(data.val.image_ids)} val, "

@@ -172,3 +172,22 @@ def test_scale_intensity_modes():
 def test_unknown_modes_are_refused(change, match):
     with pytest.raises(errors.ConfigError, match=match):
         example.prepare(make_record(), dataclasses.replace(SPEC, **change))
+
+
+def test_what_nobody_gave_is_trained_on_but_no_truth():
+    trust = np.array([1, 0.5, -1], np.float32)
+    record = dataclasses.replace(make_record(3), trust=trust)
+    trained = example.prepare(record, SPEC)
+    assert trained.trust.tolist() == [1, 0.5, -1] + [0] * 9
+    assert trained.points_mask.sum() == 3
+    assert trained.valid.all()
+    spec = dataclasses.replace(SPEC, training=False, size_hw=(30, 80))
+    truth = example.prepare(record, spec)
+    np.testing.assert_array_equal(truth.points_yx[0], record.points_yx[0])
+    assert truth.points_mask.sum() == 1
+    assert not truth.trust.size
+    y, x = record.points_yx[1].astype(int)
+    assert not truth.valid[y, x]  # the prediction may be right
+    y, x = record.points_yx[2].astype(int)
+    assert truth.valid[y, x]  # a detection here is wrong
+    assert not example.prepare(make_record(3), SPEC).trust.size

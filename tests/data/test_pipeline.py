@@ -10,7 +10,7 @@ import pytest
 
 from cellrec_jax import errors
 from cellrec_jax.data import arrays, example, pipeline
-from cellrec_jax.data.record import Source
+from cellrec_jax.data.record import Source, changed
 from cellrec_jax.types import Batch
 
 NUM = 5
@@ -186,3 +186,21 @@ def test_closing_stops_the_reading():
     num_read = len(read)
     time.sleep(0.1)
     assert len(read) == num_read
+
+
+def test_trust_goes_with_its_cells():
+    source = make_source()
+
+    def doubt(record):
+        trust = np.where(record.labels == 1, 0.25, 1.0).astype(np.float32)
+        return dataclasses.replace(record, trust=trust)
+
+    source, order = changed(source, doubt), arrays.Order(3, seed=0)
+    expected = first(arrays.train_batches(stack(source), order), 2)
+    batches = pipeline.train_batches(source, source.image_ids, SPEC, order)
+    for got, wanted in zip(first(batches, 2), expected, strict=True):
+        assert_equal(got, wanted)
+        cells = got.points_mask
+        np.testing.assert_array_equal(
+            got.trust[cells], np.where(got.labels[cells] == 1, 0.25, 1)
+        )

@@ -8,7 +8,7 @@ from PIL import Image
 import pytest
 
 from cellrec_jax.config import DataConfig
-from cellrec_jax.data import sets, survey
+from cellrec_jax.data import example, sets, survey
 from cellrec_jax.data.pixels import images
 from cellrec_jax.data.record import Record, Source, blank
 from cellrec_jax.data.survey import Surveyor
@@ -144,3 +144,19 @@ def test_total_by_hand():
     entries = Surveyor().look(source, source.image_ids, few)
     found = survey.total(list(entries.values()), 2, few)
     assert (found.num_kept, found.num_dropped, found.num_slots) == (4, 1, 3)
+
+
+def test_what_nobody_gave_is_counted():
+    """A predicted cell is one of its class, known background is of none."""
+    record = Record(
+        "a",
+        np.zeros((20, 20, 3), np.uint8),
+        np.array([[5, 5], [9, 9], [15, 15]], np.float32),
+        np.array([0, 1, 1], np.int32),
+        trust=np.array([1, 0.5, -1], np.float32),
+    )
+    source = Source("arrays", ("a", "b"), ("a",), lambda _: record)
+    spec = example.ExampleSpec(size_hw=(20, 20))
+    seen = survey.total([survey.Surveyor().add(source, record, spec)], 2, spec)
+    assert seen.num_per_class == (1, 1)
+    assert (seen.num_kept, seen.num_doubted) == (3, 2)

@@ -1,3 +1,4 @@
+import chex
 import jax
 import jax.numpy as jnp
 from jax.test_util import check_grads
@@ -316,3 +317,40 @@ def test_labels_out_of_range_inside_jit(case):
     logits = np.ones((PROPOSALS, CLASSES + 1), np.float32)
     joint = {**case, "objectness_logits": logits, "class_logits": None}
     assert np.flatnonzero(matched_losses(**joint).detection == 0).tolist() == [2, 4]
+
+
+def test_trust_scales_what_a_matched_cell_costs(case):
+    """Half of it at 0.5, nothing at 0; the other proposals, and counts, stay."""
+    plain = matched_losses(**case)
+    trust = np.array([0.5, 0.0, 1.0, 0.3], np.float32)
+    found = matched_losses(**case, trust=trust)
+    for name in ("regression", "classification"):
+        expected = np.asarray(getattr(plain, name)) * [0.5, 0, 1, 0]
+        np.testing.assert_allclose(getattr(found, name), expected, rtol=1e-6)
+    by_proposal = np.ones(PROPOSALS)
+    by_proposal[[7, 2, 5]] = trust[:3]
+    for name in ("detection", "detection_weight"):
+        expected = np.asarray(getattr(plain, name)) * by_proposal
+        np.testing.assert_allclose(getattr(found, name), expected, rtol=1e-6)
+    np.testing.assert_array_equal(found.cell_mask, plain.cell_mask)
+    chex.assert_trees_all_close(
+        matched_losses(**case, trust=np.ones(CELLS, np.float32)), plain
+    )
+
+
+def test_a_cell_of_trust_0_teaches_nothing_whatever_it_says(case):
+    trust = np.array([1.0, 0.0, 1.0, 1.0], np.float32)
+
+    def slopes(logits, classes, pred_yx, **changes):
+        changed = {**case, **changes, "pred_yx": pred_yx, "class_logits": classes}
+        changed["objectness_logits"] = logits
+        return total_loss(matched_losses(**changed, trust=trust))[0]
+
+    at = case["objectness_logits"], case["class_logits"], case["pred_yx"]
+    plain = jax.grad(slopes, argnums=(0, 1, 2))(*at)
+    labels, true_yx = case["labels"].copy(), case["true_yx"].copy()
+    labels[1], true_yx[1] = 2, 1e4
+    other = jax.grad(slopes, argnums=(0, 1, 2))(*at, labels=labels, true_yx=true_yx)
+    chex.assert_trees_all_equal(plain, other)
+    assert all(not np.asarray(slope)[2].any() for slope in plain)  # the proposal of it
+    assert all(np.asarray(slope)[7].any() for slope in plain)

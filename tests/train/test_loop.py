@@ -16,6 +16,7 @@ from cellrec_jax.data.record import Source
 from cellrec_jax.data.survey import Survey
 from cellrec_jax.io.console import Console
 from cellrec_jax.train import loop
+from cellrec_jax.types import Traits
 from cellrec_jax.workdir import model
 
 
@@ -103,6 +104,16 @@ def test_a_class_without_training_cells_is_said(tiny_experiment):
     assert "2 cells beyond --config.data.max_cells" in notes[1]
     assert "no training cell of class b" in notes[2]
     assert len(notes) == 3
+
+
+def test_methods_without_trust_refuse_what_nobody_gave(tiny_experiment):
+    method = methods.build(tiny_experiment, 2)
+    found = Survey(5, 5, 0, (5, 0), 8, None, 0.0, 2)
+    loop.refuse_doubted(tiny_experiment, method, found)  # it has
+    without = method._replace(traits=Traits())
+    with pytest.raises(errors.ConfigError, match=r"data.root=.*: 2 of its cells"):
+        loop.refuse_doubted(tiny_experiment, without, found)
+    loop.refuse_doubted(tiny_experiment, without, found._replace(num_doubted=0))
 
 
 class _Guarded(Console):

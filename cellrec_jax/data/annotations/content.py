@@ -38,6 +38,10 @@ class Shape(NamedTuple):
     score: float = math.nan
     is_cell: bool = False
     """Whether an area is known to be one."""
+    trust: float = 1.0
+    """As of `Record`."""
+    id: str = ""
+    """Of the object that was drawn."""
 
 
 class Annotations(NamedTuple):
@@ -58,6 +62,10 @@ class Annotations(NamedTuple):
     """Of the image, where the file says it."""
     notes: Counter[str] = Counter()  # noqa: RUF012
     """What was not read -> how often."""
+    trust: np.ndarray | None = None
+    """f64 [N], as of `Record`; None: all 1."""
+    ids: tuple[str, ...] = ()
+    """N, of objects; "" for none."""
 
 
 def point(y: Any, x: Any) -> np.ndarray:
@@ -152,9 +160,19 @@ def _joined(cells: Sequence[Shape]) -> Annotations:
         if shape.area:
             boxes_yxyx[at] = polygons.bounds(shape.area)
         at += number
-    names = tuple(s.name for s, n in zip(cells, numbers, strict=True) for _ in range(n))
-    scores = np.repeat(np.array([shape.score for shape in cells], np.float64), numbers)
-    return Annotations(points_yx, names, boxes_yxyx, scores)
+    each = [shape for s, n in zip(cells, numbers, strict=True) for shape in [s] * n]
+    scores, trust = (
+        np.array([getattr(shape, name) for shape in each], np.float64)
+        for name in ("score", "trust")
+    )
+    return Annotations(
+        points_yx,
+        tuple(shape.name for shape in each),
+        boxes_yxyx,
+        scores,
+        trust=None if (trust == 1).all() else trust,
+        ids=tuple(shape.id for shape in each),
+    )
 
 
 def _middle(shape: Shape) -> np.ndarray:

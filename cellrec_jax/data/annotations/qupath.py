@@ -40,6 +40,7 @@ TILES = "tiles and cores of tissue arrays left out"
 _DETECTED = ("detection", "cell")
 _TILES = ("tile", "tmacore", "root")
 _SCORES = ("score", "Detection probability")
+_TRUST = ("trust",)
 _NUMBERS = {"NaN": math.nan, "Inf": math.inf, "-Inf": -math.inf}
 _FARTHEST = 1e7  # px of a corner
 _FAULTS = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError)
@@ -83,7 +84,9 @@ def _objects(parsed: Any, file: Path, notes: Counter[str]) -> list[tuple[str, Sh
         try:
             properties = feature.get("properties") or {}
             name = class_name(_class_of(properties), where)
-            shape = _shape(feature["geometry"], name, _score(properties), notes)
+            shape = _shape(feature["geometry"], name, notes)
+            (score, trust), id_ = _measured(properties), str(feature.get("id") or "")
+            shape = shape and shape._replace(score=score, trust=trust, id=id_)
             kind = _kind(properties)
         except _FAULTS as error:
             raise DataError(
@@ -127,19 +130,25 @@ def _class_of(properties: dict[str, Any]) -> Any:
     return found
 
 
-def _score(properties: dict[str, Any]) -> float:
+def _measured(properties: dict[str, Any]) -> tuple[float, float]:
+    """Score of an object, NaN without one, and its trust."""
     measured = properties.get("measurements") or {}
     if isinstance(measured, list):  # before QuPath 0.4
         measured = {one["name"]: one["value"] for one in measured}
-    for key in _SCORES:
-        value = measured.get(key)
-        if value is not None:
-            return float(_NUMBERS.get(value, value))
-    return math.nan
+
+    def first(keys: Sequence[str], default: float) -> float:
+        values = [measured[key] for key in keys if measured.get(key) is not None]
+        value: Any = next(iter(values), default)
+        return float(_NUMBERS.get(value, value))
+
+    score, trust = first(_SCORES, math.nan), first(_TRUST, 1.0)
+    if not (0 <= trust <= 1 or trust == -1):
+        raise ValueError(f"a trust of {trust:g}, neither in 0..1 nor -1")
+    return score, trust
 
 
 def _shape(
-    geometry: dict[str, Any] | None, name: str, score: float, notes: Counter[str]
+    geometry: dict[str, Any] | None, name: str, notes: Counter[str]
 ) -> Shape | None:
     """What a geometry is; None for what is neither point nor area."""
     if geometry is None:
@@ -148,13 +157,13 @@ def _shape(
     coordinates: Any = geometry.get("coordinates")
     if kind in ("Point", "MultiPoint"):
         points = [coordinates] if kind == "Point" else coordinates
-        return Shape(name, _positions(points), score=score)
+        return Shape(name, _positions(points))
     if kind in ("Polygon", "MultiPolygon"):
         parts = [coordinates] if kind == "Polygon" else coordinates
         area = tuple(_polygon(part) for part in parts)
         if not area:
             raise ValueError("no outline")
-        return Shape(name, NO_POINTS, area, score)
+        return Shape(name, NO_POINTS, area)
     if not isinstance(kind, str):
         raise ValueError(f"a geometry of type {kind!r}")
     notes[LINES] += 1

@@ -100,8 +100,13 @@ def encode(
     """A record as features; its image may be one of the files `originals`.
 
     More instances than 16 bits number are a `DataError`, and so are pixels that the
-    encoding cannot hold.
+    encoding cannot hold, and cells that nobody gave.
     """
+    if record.trust is not None:
+        raise errors.DataError(
+            f"{record.image_id}: predictions are among its cells, which a prepared set "
+            "cannot tell from given ones: train on the folder itself"
+        )
     masks = record.masks
     if masks is not None and masks.max(initial=0) > _MAX_CELLS:
         raise errors.DataError(

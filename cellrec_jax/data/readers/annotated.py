@@ -30,6 +30,7 @@ class _Facts(NamedTuple):
     num_boxes: int
     extent: units.Extent
     size_hw: tuple[int, int] | None
+    has_trust: bool
 
 
 def annotated_source(
@@ -62,6 +63,7 @@ def annotated_source(
             f"{where}): mark some, as points or areas"
         )
     has_boxes = total == sum(found.num_boxes for found in facts.values())
+    has_trust = any(found.has_trust for found in facts.values())
     if pixels is None:
         units.check_set([found.extent for found in facts.values()], images, str(root))
     classes = _classes(root, facts.values(), class_names)
@@ -83,7 +85,12 @@ def annotated_source(
             has_box = np.isfinite(annotations.boxes_yxyx).all(1)
             _count(found, BOXES_AS_POINTS, int(has_box.sum()))
         record = _record(image_id, image, annotations, has_boxes)
-        return dataclasses.replace(record, labels=np.array(labels, np.int32), mpp=mpp)
+        return dataclasses.replace(
+            record,
+            labels=np.array(labels, np.int32),
+            trust=_trust(annotations) if has_trust else None,
+            mpp=mpp,
+        )
 
     return folder_source(
         name,
@@ -107,6 +114,7 @@ def _facts(annotations: Annotations) -> _Facts:
         int(has_box.sum()),
         units.extent(annotations.points_yx),
         annotations.size_hw,
+        annotations.trust is not None,
     )
 
 
@@ -145,6 +153,12 @@ def _record(
             ignore=_filled(annotations.ignore, size_hw),
             scores=scores.astype(np.float32) if np.isfinite(scores).any() else None,
         )
+
+
+def _trust(annotations: Annotations) -> np.ndarray:
+    if annotations.trust is None:
+        return np.ones(len(annotations.names), np.float32)
+    return annotations.trust.astype(np.float32)
 
 
 def _filled(

@@ -2,7 +2,8 @@
 
 a.png has a.geojson, a.geojson.gz, a.png.geojson or a.json: beside it, or in
 `annotations/`, `labels/`, `geojson/` or `json/`. Points and areas are cells; areas of
-class "Ignore*" are ignored, outside areas of class "Region*" nothing is annotated.
+class "Ignore*" are ignored, outside areas of class "Region*" nothing is annotated. The
+measurement "trust" is below 1 of predictions, -1 where somebody said that no cell is.
 """
 
 from etils.epath import Path

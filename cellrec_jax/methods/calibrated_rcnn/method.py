@@ -71,6 +71,7 @@ def make(options: Options, *, num_classes: int) -> Method:
             ),
             slots_per_class=True,
             has_boxes=True,
+            by_trust=True,
             candidates=bind(_candidates) if in_rounds else None,
         ),
         stages=(Stage("refine", "rounds", options.refine),) if in_rounds else (),
@@ -112,6 +113,8 @@ def _loss_fn(
     truth = _truth(batch)
     if options.refine.rounds:
         truth = stages.with_background(truth)
+    elif batch.trust is not None:
+        truth = stages.with_trust(truth, batch.trust)
 
     image = resnet.normalize_imagenet(batch.image)
     outputs, new_state = network.apply(variables, image, True, mutable=list(statistics))

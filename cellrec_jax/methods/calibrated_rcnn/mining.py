@@ -205,6 +205,7 @@ def extended(
     if loss.mining == "pseudo_positive":
         doubt = mined.taken.astype(jnp.float32)
         return truth._replace(doubted_yxyx=found.boxes_yxyx, doubt=doubt)
+    given = jnp.ones(len(truth.mask)) if truth.trust is None else truth.trust
     trust = jnp.full(len(mined.taken), loss.mining_weight)
     if truth.background is not None:
         none = jnp.zeros(len(mined.taken), bool)
@@ -214,7 +215,7 @@ def extended(
         boxes_yxyx=jnp.concatenate([truth.boxes_yxyx, found.boxes_yxyx]),
         labels=jnp.concatenate([truth.labels, found.labels]),
         mask=jnp.concatenate([truth.mask, mined.taken]),
-        trust=jnp.concatenate([jnp.ones(len(truth.mask)), trust]),
+        trust=jnp.concatenate([given, trust]),
         doubted_yxyx=found.boxes_yxyx,
         doubt=mined.doubt,
     )

@@ -27,9 +27,9 @@ class Truth(NamedTuple):
     mask: jax.Array
     valid: jax.Array
     background: jax.Array | None = None
-    """bool [N], boxes that are known to hold no cell; None without rounds."""
+    """bool [N], boxes that are known to hold no cell; None where there are none."""
     trust: jax.Array | None = None
-    """f32 [N] weight of what is matched to each box; None without mining."""
+    """f32 [N] weight of what is matched to each box; None is 1."""
     doubted_yxyx: jax.Array | None = None
     """f32 [M, 4] boxes that may be cells but are no labels."""
     doubt: jax.Array | None = None
@@ -66,7 +66,14 @@ class RoIs(NamedTuple):
     background: jax.Array | None = None
     """bool [S], at known background; None without rounds."""
     trust: jax.Array | None = None
-    """f32 [S] that of the annotated box; None without mining."""
+    """f32 [S] that of the annotated box; None is 1."""
+
+
+def with_trust(truth: Truth, trust: jax.Array) -> Truth:
+    """Weighs labels by `trust` [B, N]; below 0 they are known to be background."""
+    given = truth.mask & (trust >= 0.0)
+    background = truth.mask & (trust < 0.0)
+    return truth._replace(mask=given, background=background, trust=trust)
 
 
 def with_background(truth: Truth) -> Truth:

@@ -53,6 +53,7 @@ def make(options: Options, *, num_classes: int) -> Method:
             ),
             stride=_MULTIPLE,
             receptive_px=receptive.radius(options.model),
+            by_trust=True,
         ),
     )
 
@@ -109,7 +110,10 @@ def _loss_fn(
     scale = stages.negative_scale(proposals, options.loss)
     if options.loss.warmup:
         scale = unmatched.warmed(scale, options.loss.warmth(progress))
-    drawn = stages.draw_negatives(rng, proposals, batch, found, options.loss)
+    known = stages.at_background(proposals, batch)
+    if known is not None:
+        scale = jnp.where(known, 1.0, scale)
+    drawn = stages.draw_negatives(rng, proposals, batch, found, options.loss, known)
     cost = stages.detection_cost(progress, options.loss)
     losses = stages.losses(drawn, batch, found, scale, options.loss, cost)
     total, terms = matched.total_loss(losses, options=options.loss.terms())
@@ -117,6 +121,7 @@ def _loss_fn(
     metrics: Metrics = {f"loss/{name}": (value, one) for name, value in terms.items()}
     metrics |= stages.diagnostics(proposals, batch, found)
     metrics |= stages.weight_logs(drawn, batch, found, scale)
+    metrics |= stages.trust_logs(batch, found, known)
     return total, (dict(new_state), metrics)
 
 

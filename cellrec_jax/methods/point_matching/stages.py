@@ -108,6 +108,32 @@ def match(proposals: Proposals, batch: Batch, loss: LossOptions) -> matching.Mat
 
 def cell_mask(batch: Batch) -> jax.Array:
     """Cells inside the valid region of real images, bool [B, N]."""
+    slots = _slot_mask(batch)
+    return slots if batch.trust is None else slots & (batch.trust >= 0.0)
+
+
+def at_background(proposals: Proposals, batch: Batch) -> jax.Array | None:
+    """Proposals in a box where a person said that no cell is, bool [B, M].
+
+    None where nobody could have. No gradient.
+    """
+    if batch.trust is None:
+        return None
+    known = _slot_mask(batch) & (batch.trust < 0.0)
+
+    def one_image(
+        points_yx: jax.Array, boxes_yxyx: jax.Array, known: jax.Array
+    ) -> jax.Array:
+        low, high = boxes_yxyx[None, :, :2], boxes_yxyx[None, :, 2:]
+        inside = (points_yx[:, None] >= low) & (points_yx[:, None] < high)
+        return jnp.any(jnp.all(inside, axis=-1) & known[None], axis=1)
+
+    points_yx = jax.lax.stop_gradient(proposals.points_yx)
+    return jax.vmap(one_image)(points_yx, batch.boxes_yxyx, known)
+
+
+def _slot_mask(batch: Batch) -> jax.Array:
+    """Slots that are used inside the valid region of real images, bool [B, N]."""
     _, height, width = batch.valid.shape
     index = jnp.floor(jnp.where(batch.points_mask[..., None], batch.points_yx, 0.0))
     row, column = jnp.moveaxis(index.astype(jnp.int32), -1, 0)
@@ -139,18 +165,28 @@ def draw_negatives(
     batch: Batch,
     found: matching.Match,
     loss: LossOptions,
+    known: jax.Array | None = None,
 ) -> Proposals:
-    """Masks unmatched proposals but a few of each image, keyed by its example."""
+    """Masks unmatched proposals but a few of each image, keyed by its example.
+
+    Those at `known` background, bool [B, M], come first.
+    """
     if not loss.negative_ratio:
         return proposals
+    first = jnp.zeros(proposals.mask.shape) if known is None else known * 1.0
 
-    def one_image(index: jax.Array, mask: jax.Array, held: jax.Array) -> jax.Array:
+    def one_image(
+        index: jax.Array, mask: jax.Array, held: jax.Array, first: jax.Array
+    ) -> jax.Array:
         priority = jax.random.uniform(jax.random.fold_in(rng, index), mask.shape)
+        priority += first
         cells = jnp.maximum(jnp.sum(held & mask), 1)
         count = jnp.ceil(loss.negative_ratio * cells - 1e-3).astype(jnp.int32)
         return mask & (held | assign.highest(priority, mask & ~held, count))
 
-    mask = jax.vmap(one_image)(batch.example_index, proposals.mask, found.matched)
+    mask = jax.vmap(one_image)(
+        batch.example_index, proposals.mask, found.matched, first
+    )
     return proposals._replace(mask=mask)
 
 
@@ -190,6 +226,7 @@ def losses(
             idx,
             proposal_mask=proposals.mask,
             negative_scale=scale,
+            trust=batch.trust,
             detection_cost=detection_cost,
             options=options,
         )
@@ -242,6 +279,21 @@ def weight_logs(
     return {
         "negatives": (jnp.sum(negative).astype(jnp.float32), images),
         "negative_weight": masking.masked_sum_count(scale, negative),
+    }
+
+
+def trust_logs(batch: Batch, found: matching.Match, known: jax.Array | None) -> Metrics:
+    """Logs `trust`, the mean of matched cells, and `known_background`, an image.
+
+    The latter are unmatched proposals; nothing where all is given.
+    """
+    if batch.trust is None or known is None:
+        return {}
+    images = jnp.sum(batch.image_mask).astype(jnp.float32)
+    background = jnp.sum(known & ~found.matched).astype(jnp.float32)
+    return {
+        "trust": masking.masked_sum_count(batch.trust, found.proposal_idx >= 0),
+        "known_background": (background, images),
     }
 
 

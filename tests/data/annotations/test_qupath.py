@@ -178,3 +178,21 @@ def test_other_files_are_refused(text: str, tmp_path: Path) -> None:
     damaged.write_bytes(gzip.compress(b"[]")[:-5])
     with pytest.raises(DataError, match=r"a\.geojson\.gz: not readable"):
         qupath.parse(damaged)
+
+
+def test_ids_and_trust(tmp_path: Path) -> None:
+    """A cell without a trust was given; other numbers are refused."""
+    features = [
+        _feature("Point", [1, 2], measurements={"trust": 0.25, "score": 0.5}),
+        _feature("Point", [3, 4], measurements={"trust": -1}),
+        _feature("MultiPoint", [[5, 6], [7, 8]]),
+    ]
+    read = qupath.parse(_write(tmp_path, features))
+    assert read.trust is not None
+    assert read.trust.tolist() == [0.25, -1, 1, 1]
+    assert read.ids == ("PathAnnotationObject",) * 4
+    assert qupath.parse(_write(tmp_path, features[2:])).trust is None
+    for value in (1.5, -0.5):
+        wrong = _feature("Point", [1, 2], measurements={"trust": value})
+        with pytest.raises(DataError, match=r"feature 0 .*a trust of"):
+            qupath.parse(_write(tmp_path, [wrong]))

@@ -139,3 +139,21 @@ def test_patches_of_a_classifier_must_be_readable():
         methods.freeze({"method": "calibrated_rcnn", "refine": fields})
     by_score = {**fields, "rank": "score"}
     methods.freeze({"method": "calibrated_rcnn", "refine": by_score})
+
+
+def test_trust_tells_cells_predictions_and_background():
+    """A box that is trusted by half costs half; where none is counts in full."""
+    cells = LABELED._replace(
+        boxes_yxyx=jnp.array([CELL, FAR, BESIDE]),
+        labels=jnp.array([0, 1, 1]),
+        mask=jnp.ones(3, bool),
+    )
+    truth = stages.with_trust(cells, jnp.array([1.0, 0.5, -1.0]))
+    assert truth.mask.tolist() == [True, True, False]
+    assert truth.background.tolist() == [False, False, True]
+    nowhere = [48.0, 52.0, 80.0, 84.0]
+    loss = _first(truth, [CELL, BESIDE, FAR, nowhere])
+    costs = np.log(2) * np.array([0.25, 0.5, 1, 1])
+    np.testing.assert_allclose(sorted(loss.cls[loss.mask]), costs, rtol=1e-6)
+    assert loss.positive.sum() == 2
+    assert loss.background.sum() == 1

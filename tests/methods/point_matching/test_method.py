@@ -278,14 +278,28 @@ def test_overfits_one_real_image(overfit, real_image, f1_on):
     assert f1_on(method, (params, state), real_image, decode) >= 0.95
 
 
-def test_weights_of_points_warm_up(rng, tiny_batch):
+def test_weights_of_points_warm_up_but_those_of_known_background(rng, tiny_batch):
+    """Three cells are given, two predicted, one is none: a label there says nothing."""
+    trust = np.ones((4, 5), np.float32)
+    trust[0, 2], trust[3] = -1, 0.25
     loss = {"calibration": "constant", "constant_weight": 0.2, "warmup": 0.5}
     method = build(TINY, loss)
     weights = _weights(method, rng)
-    run = jit(lambda step: method.loss_fn(
-        *weights, tiny_batch, jax.random.key(0), Progress(step, 8)
-    ))  # fmt: skip
+
+    @jit
+    def run(step, labels):
+        batch = tiny_batch._replace(trust=trust, labels=labels)
+        return method.loss_fn(*weights, batch, jax.random.key(0), Progress(step, 8))
+
+    labels = tiny_batch.labels
     for step, expected in ((0, 1.0), (2, 0.6), (4, 0.2), (7, 0.2)):
-        _, (_, metrics) = run(jnp.int32(step))
+        found, (_, metrics) = run(jnp.int32(step), labels)
         total, count = metrics["negative_weight"]
-        np.testing.assert_allclose(total / count, expected, rtol=1e-4)
+        known, images = metrics["known_background"]
+        assert 0 < known < count
+        assert images == 4
+        np.testing.assert_allclose(total, expected * (count - known) + known, rtol=1e-4)
+    assert metrics["trust"] == (3 + 2 * 0.25, 5)
+    other = labels.copy()
+    other[0, 2] = 1 - other[0, 2]
+    assert run(jnp.int32(7), other)[0] == found

@@ -454,3 +454,67 @@ def test_detect_without_a_class_head(rule, kept):
     )
     np.testing.assert_allclose(found.points_yx[found.mask], points_yx[kept])
     np.testing.assert_allclose(found.scores[found.mask], [0.7, 0.6][: len(kept)])
+
+
+KNOWN = {"trust": np.array([[1.0, 0.5, -1.0]], np.float32)}
+"""Of a given cell, a predicted one, and a place that is known to hold none."""
+
+
+def _corrected():
+    boxes = [[0, 0, 4, 4], [6, 6, 10, 10], [2, 10, 8, 18]]
+    batch = _batch([[2, 2], [8, 8], [5, 14]], [0, 1, 0], **KNOWN)
+    return batch._replace(boxes_yxyx=np.array([boxes], np.float32))
+
+
+def test_a_place_without_a_cell_is_none_to_match():
+    assert cell_mask(_corrected()).tolist() == [[True, True, False]]
+    points = [[2, 2], [8, 8], [5, 14]]
+    found = match(_proposals(points, np.zeros(3), np.zeros((3, 2))), _corrected(), LOSS)
+    assert found.proposal_idx.tolist() == [[0, 1, -1]]
+
+
+def test_proposals_in_the_box_of_known_background_are_at_it():
+    points = [[2, 2], [2, 10], [7.9, 17.9], [8, 14], [8, 8]]
+    proposals = _proposals(points, np.zeros(5))
+    found = stages.at_background(proposals, _corrected())
+    assert found.tolist() == [[False, True, True, False, False]]
+    assert stages.at_background(proposals, _batch([[2, 2]], [0])) is None
+    hidden = _corrected()._replace(points_mask=np.zeros((1, 3), bool))
+    assert not stages.at_background(proposals, hidden).any()
+
+
+def test_known_background_is_drawn_first():
+    """One negative for the one cell: of eight the one that is known."""
+    loss = dataclasses.replace(LOSS, negative_ratio=1.0)
+    proposals = _proposals(np.full((9, 2), 3.0), np.zeros(9))
+    found = Match(jnp.array([[0]]), jnp.arange(9)[None] == 0)
+    known = jnp.arange(9)[None] == 6
+    batch = _batch([[2, 2]], [0])
+    for seed in range(5):
+        key = jax.random.key(seed)
+        drawn = draw_negatives(key, proposals, batch, found, loss, known)
+        assert np.flatnonzero(drawn.mask[0]).tolist() == [0, 6]
+
+
+def test_losses_are_those_of_trusted_cells():
+    """Half at 0.5, of the cell and of its proposal."""
+    points = [[2, 2], [8, 9], [5, 14]]
+    proposals = _proposals(points, np.zeros(3), np.zeros((3, 2)))
+    held = jnp.array([[True, True, False]])
+    found, scale = Match(jnp.array([[0, 1, -1]]), held), jnp.ones((1, 3))
+    plain = losses(proposals, _corrected()._replace(trust=None), found, scale, LOSS)
+    half = losses(proposals, _corrected(), found, scale, LOSS)
+    by_cell = np.array([[1, 0.5, 1]])
+    assert plain.regression.tolist() == [[0, 1, 0]]
+    for name in ("regression", "classification", "detection", "detection_weight"):
+        expected = np.asarray(getattr(plain, name)) * by_cell
+        np.testing.assert_allclose(getattr(half, name), expected, rtol=1e-6)
+
+
+def test_trust_is_logged():
+    batch, known = _corrected(), jnp.array([[False, False, True, True]])
+    held = jnp.array([[True, True, False, False]])
+    found = Match(jnp.array([[0, 1, -1]]), held)
+    logs = stages.trust_logs(batch, found, known)
+    assert [tuple(map(float, log)) for log in logs.values()] == [(1.5, 2), (2, 1)]
+    assert stages.trust_logs(batch._replace(trust=None), found, None) == {}
