@@ -48,7 +48,11 @@ def test_micrometres_that_an_image_may_have(mpp):
         ("train", ["--geometry", "box"], "--geometry: --mode train does not read it"),
         ("train", ["--input", "x"], "--input: --mode train does not read it"),
         ("predict", ["--margin", "-1"], "--margin -1: give 0 px or more"),
-        ("train", ["--output", "x"], "only check, convert, evaluate, export, predict"),
+        (
+            "train",
+            ["--output", "x"],
+            "only check, convert, corrections, evaluate, export, predict",
+        ),
         ("train", ["--mpp-trained", "1"], "only evaluate and predict"),
         ("train", ["--margin", "1"], "only predict"),
         ("export", ["--config.seed=1"], "--config.seed: --mode export reads none"),

@@ -4,7 +4,8 @@ Masks become outlines; ignored and annotated regions are of class "Ignore*" and
 "Region*".
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+import types
 from typing import Any
 
 from etils.epath import Path
@@ -19,45 +20,58 @@ from cellrec_jax.io import geojson_rules, palette
 
 HOLDS = frozenset({"points", "boxes", "masks", "classes", "scores", "regions"})
 
-_IGNORE, _REGION = "Ignore*", "Region*"
+IGNORE, REGION = "Ignore*", "Region*"
+"""Classes of areas that are no cells."""
 
 
 def write(
     folder: Path, images: Iterable[ImageCells], class_names: Sequence[str]
 ) -> None:
     """Writes annotations/ID.geojson; a class that QuPath cannot have: DataError."""
-    colors = palette.qupath_colors([*class_names, _IGNORE, _REGION])
+    colors = palette.qupath_colors([*class_names, IGNORE, REGION])
     classes: dict[str, dict[str, Any]] = {}
-    for name, color in zip((*class_names, _IGNORE, _REGION), colors, strict=True):
-        fault = geojson_rules.class_fault(name, list(color))
-        if fault is not None:
-            raise errors.DataError(f"cannot write class {name!r} for QuPath: {fault}")
-        classes[name] = {"classification": {"name": name, "color": color}}
+    for name, color in zip((*class_names, IGNORE, REGION), colors, strict=True):
+        classes[name] = kind(name, color)
     classes[UNCLASSIFIED] = {}
     for cells in images:
-        kinds = [classes[class_names[label]] for label in cells.labels]
+        scores = [None] * len(cells.labels) if cells.scores is None else cells.scores
         features = [
-            _feature(shape, kind, cells.score(index))
-            for index, (shape, kind) in enumerate(
-                zip(_shapes(cells), kinds, strict=True)
+            feature(shape, classes[class_names[label]], {"score": score})
+            for shape, label, score in zip(
+                _shapes(cells), cells.labels, scores, strict=True
             )
         ]
-        for region, name in ((cells.ignore, _IGNORE), (cells.annotated, _REGION)):
+        for region, name in ((cells.ignore, IGNORE), (cells.annotated, REGION)):
             parts = [] if region is None else polygons.outlines(region)
-            features += [_feature(_area([part]), classes[name], None) for part in parts]
+            features += [feature(area([part]), classes[name]) for part in parts]
         content = {"type": "FeatureCollection", "features": features}
         below(folder, "annotations", cells, ".geojson").write_bytes(
             orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
         )
 
 
-def _feature(
-    geometry: dict[str, Any], kind: dict[str, Any], score: float | None
+def kind(name: str, color: Sequence[int]) -> dict[str, Any]:
+    """A class as a property of an object; DataError for what QuPath cannot have."""
+    fault = geojson_rules.class_fault(name, list(color))
+    if fault is not None:
+        raise errors.DataError(f"cannot write class {name!r} for QuPath: {fault}")
+    return {"classification": {"name": name, "color": color}}
+
+
+def feature(
+    geometry: dict[str, Any],
+    kind: dict[str, Any],
+    measured: Mapping[str, float | None] = types.MappingProxyType({}),
 ) -> dict[str, Any]:
+    """An annotation; a detection where something that is a number is measured."""
+    numbers = {
+        name: round(float(value), 6)
+        for name, value in measured.items()
+        if value is not None and np.isfinite(value)
+    }
     properties = {"objectType": "annotation", **kind}
-    if score is not None:
-        measured = {"objectType": "detection", "measurements": {"score": score}}
-        properties = {**properties, **measured}
+    if numbers:
+        properties |= {"objectType": "detection", "measurements": numbers}
     return {"type": "Feature", "geometry": geometry, "properties": properties}
 
 
@@ -70,7 +84,7 @@ def _shapes(cells: ImageCells) -> list[dict[str, Any]]:
             for number, window in enumerate(windows, 1)
         ]
     if cells.boxes_yxyx is not None:
-        return [_area([polygons.rectangle(*box)]) for box in cells.boxes_yxyx.tolist()]
+        return [box(corners) for corners in cells.boxes_yxyx]
     return [
         {"type": "Point", "coordinates": [x, y]} for y, x in cells.points_yx.tolist()
     ]
@@ -81,10 +95,15 @@ def _outline(
 ) -> dict[str, Any]:
     shift = np.array([window[0].start, window[1].start], np.float64)
     parts = polygons.outlines(masks[window] == number)
-    return _area([tuple(ring + shift for ring in part) for part in parts])
+    return area([tuple(ring + shift for ring in part) for part in parts])
 
 
-def _area(parts: Sequence[polygons.Polygon]) -> dict[str, Any]:
+def box(box_yxyx: np.ndarray) -> dict[str, Any]:
+    """A box, px."""
+    return area([polygons.rectangle(*box_yxyx.tolist())])
+
+
+def area(parts: Sequence[polygons.Polygon]) -> dict[str, Any]:
     """Closed rings (x, y), the outline as RFC 7946 turns it, holes the other way."""
     rings_xy = [
         [

@@ -3,6 +3,7 @@
 from cellrec_jax.verbs import (
     check,
     convert,
+    corrections,
     doctor,
     evaluate,
     export,
@@ -24,6 +25,7 @@ VERBS: dict[str, Verb] = {
         check.VERB,
         report.VERB,
         convert.VERB,
+        corrections.VERB,
         doctor.VERB,
     )
 }

@@ -1,0 +1,153 @@
+"""Writes predictions that were corrected as a set to train on, whole or not at all."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+import os
+import shutil
+from typing import NamedTuple
+
+from etils.epath import Path
+import numpy as np
+import orjson
+
+from cellrec_jax import errors
+from cellrec_jax.convert.corrections import collection, compare
+from cellrec_jax.data.annotations import qupath
+from cellrec_jax.data.annotations.content import Annotations
+from cellrec_jax.data.record import Source
+from cellrec_jax.io import atomic
+
+IMAGES = ("link", "copy", "none")
+_ENDINGS = (".geojson", ".geojson.gz", ".json", ".json.gz")
+
+
+class Predicted(NamedTuple):
+    """An image and what was predicted in it."""
+
+    image: Path
+    geojson: Path
+
+
+class Outcome(NamedTuple):
+    """What was written."""
+
+    images: dict[str, Counter[str]]
+    """Image -> what `compare` counted."""
+    names: Counter[str]
+    """Class -> given cells."""
+
+
+def write(
+    predicted: Mapping[str, Predicted],
+    corrected: Path,
+    output: Path,
+    before: Source | None = None,
+    *,
+    radius_px: float,
+    trust: float | None,
+    images: str = IMAGES[0],
+) -> Outcome:
+    """Writes `annotations/` and `images/` of the images that were corrected.
+
+    `predicted` is by name, which may have folders; `corrected` a file, of the only
+    image or of that of its name, or a folder with a file an image: NAME.geojson with or
+    without the image's own ending, or as QuPath calls it, `.gz` or not. Others are left
+    out. Options and errors are those of `compare`; a ConfigError for an `output` that
+    has something, a DataError where no image was corrected.
+    """
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise errors.ConfigError(
+            f"--output {output}: there is something; choose a new folder"
+        )
+    found: dict[str, Counter[str]] = {}
+    names: Counter[str] = Counter()
+    with atomic.atomic_folder(output) as folder:
+        for name, file in _files(predicted, corrected):
+            one, image_id = predicted[name], Path(name).with_suffix("").as_posix()
+            try:
+                cells, found[name] = compare(
+                    qupath.parse(one.geojson),
+                    qupath.parse(file),
+                    _known(before, image_id),
+                    radius_px=radius_px,
+                    trust=trust,
+                )
+            except errors.DataError as error:
+                where = "" if str(file) in str(error) else f"{file}: "
+                raise errors.DataError(f"{where}{error}") from error
+            assert cells.trust is not None  # `compare` sets it
+            given = np.asarray(cells.names)[cells.trust == 1].tolist()
+            names.update(given)
+            content = orjson.dumps(collection(cells), option=orjson.OPT_SERIALIZE_NUMPY)
+            _place(folder / "annotations" / f"{image_id}.geojson").write_bytes(content)
+            _add_image(one.image, folder / "images" / name, images)
+    return Outcome(found, names)
+
+
+def _files(
+    predicted: Mapping[str, Predicted], corrected: Path
+) -> Iterator[tuple[str, Path]]:
+    """Names of images and what they were corrected to; none at all is a DataError."""
+    if corrected.is_file():
+        named = {name for name in predicted if corrected in _options(corrected, name)}
+        names = named or (set(predicted) if len(predicted) == 1 else set())
+        if len(names) != 1:
+            raise errors.DataError(
+                f"{corrected}: which of {len(predicted)} predicted images it is of is "
+                f"not to be told: call it as one, such as {_example(predicted)}"
+            )
+        yield names.pop(), corrected
+        return
+    num_found = 0
+    for name in predicted:
+        files = [one for one in _options(corrected / name, name) if one.is_file()]
+        if len(files) > 1:
+            raise errors.DataError(f"{files[0]} and {files[1]} are of one image")
+        if files:
+            num_found += 1
+            yield name, files[0]
+    if not num_found:
+        raise errors.DataError(
+            f"{corrected}: no corrected file of {len(predicted)} predicted images: "
+            f"export objects of each as GeoJSON, such as {_example(predicted)}"
+        )
+
+
+def _options(beside: Path, name: str) -> list[Path]:
+    """Files of an image in a folder, by what they may be called."""
+    whole = Path(name).name
+    stems = dict.fromkeys((whole, Path(whole).stem))
+    return [beside.parent / f"{stem}{ending}" for stem in stems for ending in _ENDINGS]
+
+
+def _example(predicted: Mapping[str, Predicted]) -> str:
+    return f"{next(iter(predicted), 'IMAGE.png')}.geojson"
+
+
+def _known(before: Source | None, image_id: str) -> Annotations | None:
+    """What a set holds of an image; None where it has no such image."""
+    if before is None or image_id not in before.image_ids:
+        return None
+    record = (before.annotations or before.load)(image_id)
+    number, boxes = len(record.labels), record.boxes_yxyx
+    return Annotations(
+        record.points_yx.astype(np.float64),
+        tuple(before.class_names[label] for label in record.labels),
+        np.full((number, 4), np.nan) if boxes is None else boxes.astype(np.float64),
+        np.full(number, np.nan),
+        trust=record.trust,
+    )
+
+
+def _add_image(image: Path, target: Path, how: str) -> None:
+    """The image as a file, or a link to where it is."""
+    if how == "copy":
+        shutil.copyfile(image, _place(target))
+    elif how == "link":
+        os.symlink(os.path.abspath(image), _place(target))
+
+
+def _place(file: Path) -> Path:
+    """A file whose folder is there."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return file

@@ -1,0 +1,174 @@
+"""`cellrec corrections`: predictions that were corrected, as a set to train on."""
+
+import argparse
+from collections import Counter
+from collections.abc import Mapping
+import json
+import math
+from typing import TYPE_CHECKING
+
+from etils.epath import Path
+
+from cellrec_jax import errors
+from cellrec_jax.verbs.verb import Verb, Words, flag, need, path
+
+if TYPE_CHECKING:
+    from cellrec_jax.convert.corrected import Predicted
+
+_RADIUS_PX = 8.0
+_TRUST = 0.5
+_ENDING = ".geojson"
+
+
+def run(flags: argparse.Namespace, pairs: Mapping[str, str]) -> int:
+    """Writes the set; one line of what was corrected in each image, and in all."""
+    from cellrec_jax.convert import corrected, corrections
+    from cellrec_jax.data import readers
+    from cellrec_jax.io.console import Console
+
+    del pairs  # it reads none
+    if len(flags.words) != 2:
+        raise errors.ConfigError(
+            f"{flags.called} needs FOUND, the folder of predictions, and CORRECTED, "
+            f"what was exported; here are {len(flags.words)} words"
+        )
+    need(flags, "output", "--output FOLDER")
+    found, screen = path(flags.words[0]), Console()
+    outcome = corrected.write(
+        _predicted(found, flags.images_from),
+        path(flags.words[1]),
+        flags.output,
+        readers.open_source(flags.keep, "auto") if flags.keep else None,
+        radius_px=flags.match_px or _RADIUS_PX,
+        trust=_trust(flags.trust),
+        images=flags.images or corrected.IMAGES[0],
+    )
+    for name, counts in outcome.images.items():
+        screen.line(f"{name}: {_told(counts)}")
+    total = sum(outcome.images.values(), Counter())
+    kinds = ", ".join(f"{name} {count}" for name, count in outcome.names.items())
+    screen.line(
+        f"{flags.output}: {len(outcome.images)} images, {_told(total)}; given: "
+        f"{kinds or 'none'}"
+    )
+    if not total[corrections.ADDED] + total[corrections.CHANGED]:
+        screen.line("no cell was added, moved or relabelled")
+    screen.line(
+        f"train on it: cellrec --config.data.root={flags.output} --init-from RUN "
+        f"--workdir NEW{_threshold(found)}, with the other keys of RUN"
+    )
+    return 0
+
+
+def _threshold(found: Path) -> str:
+    """The key of the threshold that predictions were made with; "" of several."""
+    from cellrec_jax.predict import provenance
+
+    try:
+        settings = json.loads((found / provenance.FILE).read_text())["settings"]
+        (value,) = set(settings["thresholds"].values())
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    return f" --config.eval.threshold={value:.3g}"
+
+
+def _told(counts: Counter[str]) -> str:
+    return ", ".join(f"{number} {what}" for what, number in counts.items())
+
+
+def _predicted(found: Path, images_from: Path | None) -> "dict[str, Predicted]":
+    """Images of a folder of predictions, by name."""
+    from cellrec_jax.convert.corrected import Predicted
+    from cellrec_jax.data.pixels.files import list_files
+    from cellrec_jax.predict import journal
+
+    done = journal.read(found)
+    images = {name: Path(one.path) for name, one in done.items()}
+    if images_from:
+        files = list_files(found, (_ENDING,), recursive=True)
+        places = (file.relative_to(found).as_posix() for file in files)
+        names = done or [place.removesuffix(_ENDING) for place in places]
+        images = {name: images_from / name for name in names}
+    if not images:
+        raise errors.DataError(
+            f"{found}: no predictions of images; name the folder that cellrec predict "
+            "wrote (of slides also --images-from, the folder of these)"
+        )
+    if lost := [str(image) for image in images.values() if not image.is_file()]:
+        raise errors.DataError(
+            f"{lost[0]}: this image was predicted and is not there any more: give "
+            "--images-from, the folder of the images"
+        )
+    return {
+        name: Predicted(image, found / f"{name}{_ENDING}")
+        for name, image in images.items()
+    }
+
+
+def _trust(text: str) -> float | None:
+    if text == "score":
+        return None
+    try:
+        trust = float(text or _TRUST)
+    except ValueError:
+        trust = math.nan
+    if not 0 <= trust < 1:
+        raise errors.ConfigError(f"--trust {text}: give 0 to below 1, or score")
+    return trust
+
+
+def _radius(text: str) -> float:
+    radius = float(text)
+    if not 0 < radius < 1e4:
+        raise errors.ConfigError(f"--match-px {text}: give px above 0")
+    return radius
+
+
+VERB = Verb(
+    "corrections",
+    "make a training set of predictions that were corrected in QuPath",
+    (
+        "cellrec corrections found corrected/ --output turn1 --keep FOLDER",
+        "cellrec corrections found a.geojson --output turn1 --trust score",
+    ),
+    run,
+    (
+        flag("--output", "a new folder", often=True, type=path, metavar="DIR"),
+        flag(
+            "--keep",
+            "the set that was trained on, or of earlier corrections: its given cells, "
+            "and known background, stay",
+            often=True,
+            type=path,
+            metavar="FOLDER",
+        ),
+        flag(
+            "--trust",
+            f"how much cells count that nobody touched: 0 to below 1 ({_TRUST}), or "
+            "score, each by its own",
+            often=True,
+            default="",
+            metavar="SHARE",
+        ),
+        flag(
+            "--match-px",
+            f"how far from a prediction a cell is still the same ({_RADIUS_PX:g})",
+            type=_radius,
+            default=0.0,
+            metavar="PX",
+        ),
+        flag(
+            "--images",
+            "put them into DIR/images: link (default), copy or none",
+            choices=("none", "copy", "link"),
+            default="",
+        ),
+        flag(
+            "--images-from",
+            "where the images are, if not where they were predicted",
+            type=path,
+            metavar="FOLDER",
+        ),
+    ),
+    Words("FOUND CORRECTED", "what `predict` wrote, and the GeoJSON files from QuPath"),
+)

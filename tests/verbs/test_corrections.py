@@ -1,0 +1,149 @@
+"""`cellrec corrections`: from what was predicted and exported to a set."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+import pytest
+
+from cellrec_jax import main
+from cellrec_jax.convert import folder
+from cellrec_jax.data.builders import features
+from cellrec_jax.data.readers import open_source
+from cellrec_jax.errors import DataError
+from cellrec_jax.io import geojson
+from cellrec_jax.predict import journal
+
+NAMES = ("Tumor: Negative", "Tumor: Positive")
+COLORS = ((90, 90, 180), (200, 50, 50))
+
+
+@pytest.fixture
+def found(tmp_path: Path) -> Path:
+    """Two images, three cells each, as `predict` leaves them."""
+    images, output = tmp_path / "images", tmp_path / "found"
+    images.mkdir()
+    output.mkdir()
+    (output / journal.TABLE).write_text("image,x,y,score,class\n")
+    for number, name in enumerate(("a.png", "b.png")):
+        Image.new("RGB", (60, 40), (number, 9, 9)).save(images / name)
+        points_yx = np.array([[10, 10], [20, 30], [30, 50]], np.float32) + number
+        geojson.write_geojson(
+            output / f"{name}.geojson",
+            points_yx,
+            np.array([0.9, 0.6, 0.7], np.float32),
+            np.array([0, 1, 1]),
+            NAMES,
+            COLORS,
+        )
+        Image.new("RGB", (2, 2)).save(output / f"{name}{journal.OVERLAY_ENDING}")
+        done = journal.stamped(name, images / name, (40, 60), 0.0)
+        journal.append(output, done._replace(counts=(1, 2)))
+        with (output / journal.TABLE).open("a") as table:
+            table.write(f"{name},1,1,0.5,x\n" * 3)
+    return output
+
+
+def _corrected(found: Path, name: str, to: Path) -> Path:
+    """The first is deleted, the second relabelled, one is drawn, as by QuPath."""
+    content = json.loads((found / f"{name}.geojson").read_text())
+    _, second, third = content["features"]
+    second["properties"]["classification"]["name"] = NAMES[0]
+    drawn = {
+        "type": "Feature",
+        "id": "0b9e6c1e-2f1c-4a57-9d0c-5f6f7c1c2a11",
+        "geometry": {"type": "MultiPoint", "coordinates": [[5.25, 35.5]]},
+        "properties": {
+            "objectType": "annotation",
+            "classification": {"name": NAMES[1], "color": COLORS[1]},
+        },
+    }
+    to.parent.mkdir(exist_ok=True)
+    to.write_text(json.dumps([second, third, drawn]))
+    return to
+
+
+def _run(*words: object) -> int:
+    return main.run(["corrections", *map(str, words)])
+
+
+def test_a_folder_of_corrections_is_a_set(found, tmp_path, capsys):
+    """Of the image that was corrected; what it is read as is what was done."""
+    corrected = _corrected(found, "a.png", tmp_path / "corrected" / "a.geojson")
+    output = tmp_path / "turn1"
+    assert _run(found, corrected.parent, "--output", output, "--trust", "0.25") == 0
+    said = capsys.readouterr().out
+    counts = "1 added, 1 deleted, 1 relabelled or moved, 1 untouched"
+    assert f"a.png: {counts}" in said
+    assert f"{output}: 1 images, {counts}; given: {NAMES[0]} 1, {NAMES[1]} 1" in said
+    source = open_source(output)
+    assert source.class_names == NAMES
+    assert source.image_ids == ("a",)
+    record = source.load("a")
+    assert record.image[0, 0].tolist() == [0, 9, 9]
+    rows = zip(*record.points_yx.T, record.labels, record.trust, strict=True)
+    assert sorted(tuple(map(float, row)) for row in rows) == [
+        (10, 10, 0, -1),
+        (20, 30, 0, 1),
+        (30, 50, 1, 0.25),
+        (35.5, 5.25, 1, 1),
+    ]
+
+
+def test_a_second_turn_keeps_the_first(found, tmp_path):
+    """Of two images; in b nothing was corrected, its predictions have their score."""
+    first, second = tmp_path / "one", tmp_path / "two"
+    mine = _corrected(found, "a.png", tmp_path / "corrected" / "a.png.geojson")
+    assert _run(found, mine, "--output", first, "--images", "copy") == 0
+    assert _run(found, found, "--output", second, "--keep", first) == 0
+    source = open_source(second)
+    trust = {name: sorted(source.load(name).trust.tolist()) for name in "ab"}
+    assert trust == {"a": [-1, 0.5, 1, 1], "b": [0.5] * 3}
+    third = tmp_path / "three"
+    assert _run(found, found, "--output", third, "--trust", "score") == 0
+    trust = open_source(third).load("b").trust
+    np.testing.assert_allclose(sorted(trust), [0.6, 0.7, 0.9], atol=1e-6)
+
+
+def test_other_formats_get_no_background_and_prepared_sets_are_refused(found, tmp_path):
+    mine = _corrected(found, "a.png", tmp_path / "corrected" / "a.geojson")
+    _run(found, mine, "--output", tmp_path / "set")
+    source = open_source(tmp_path / "set")
+    outcome = folder.write(source, "csv", tmp_path / "csv")
+    assert outcome.num_cells.total() == 3
+    with pytest.raises(DataError, match="predictions are among its cells"):
+        features.encode(source.load("a"))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("FOUND",), "needs FOUND"),
+        (("FOUND", "FOUND"), "needs --output"),
+        (("FOUND", "FOUND", "--output", "FOUND"), "there is something"),
+        (("FOUND", "FOUND", "--output", "OUT", "--trust", "1"), "--trust 1: give 0"),
+        (("FOUND", "FOUND", "--output", "OUT", "--trust", "x"), "--trust x: give 0"),
+        (("FOUND", "FOUND", "--output", "OUT", "--match-px", "0"), "--match-px 0"),
+        (("IMAGES", "FOUND", "--output", "OUT"), "no predictions of images"),
+        (("FOUND", "IMAGES", "--output", "OUT"), "no corrected file"),
+        (("FOUND", "FOUND/predict.jsonl", "--output", "OUT"), "which of 2 predicted"),
+        (("FOUND", "FOUND", "--output", "OUT", "--images-from", "OUT"), "not there"),
+    ],
+)
+def test_refused(words, message, found, tmp_path, capsys):
+    places = {"FOUND": found, "IMAGES": tmp_path / "images", "OUT": tmp_path / "out"}
+    for name, place in places.items():
+        words = [word.replace(name, str(place)) for word in words]
+    assert _run(*words) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_slides_are_found_beside_their_predictions(found, tmp_path):
+    """Without the list that `predict` keeps of images."""
+    (found / journal.FILE).unlink()
+    images = ("--images-from", tmp_path / "images")
+    assert _run(found, found, "--output", tmp_path / "set", *images) == 0
+    assert open_source(tmp_path / "set").image_ids == ("a", "b")
