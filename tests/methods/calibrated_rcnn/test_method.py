@@ -1,6 +1,7 @@
 """The detector as a method: contract, masks, devices, and that it can learn."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -120,3 +121,20 @@ def test_overfits_one_image(tiny_model, loss, overfit):
     truth = prepared.points_yx[prepared.points_mask]
     pairs = matching.match_points(points, truth, 8.0)
     assert 2 * len(pairs) / (len(points) + len(truth)) > 0.9
+
+
+def test_trust_of_a_batch_reaches_both_stages(tiny_model, tiny_batch):
+    """Where there is one, known background is counted, as in rounds."""
+    method = _build(tiny_model, {}, 2)
+    image = jax.ShapeDtypeStruct(tiny_batch.image.shape, np.float32)
+    weights = jax.eval_shape(method.init, jax.random.key(0), image)
+
+    def logged(batch):
+        key = jax.random.key(0)
+        call = functools.partial(method.loss_fn, progress=Progress(0, 10))
+        _, (_, metrics) = jax.eval_shape(call, *weights, batch, key)
+        return {name for name in metrics if name.endswith("known_background")}
+
+    doubted = tiny_batch._replace(trust=np.full((4, 5), 0.5, np.float32))
+    assert logged(doubted) == {"known_background", "rpn_known_background"}
+    assert not logged(tiny_batch)
