@@ -139,6 +139,7 @@ class _Tiling(NamedTuple):
             found.scores[cells],
             ignore,
             annotated,
+            trust=None if found.trust is None else found.trust[cells],
         )
 
 

@@ -38,6 +38,14 @@ def _cut(
     return tiles, +repairs
 
 
+def test_trust_goes_with_its_cell() -> None:
+    found = _annotations([(5, 5), (5, 50), (6, 6)])
+    tiles, _ = _cut(found._replace(trust=np.array([1.0, 0.5, -1.0])))
+    trust = {name: tile.own().trust for name, tile in tiles.items()}
+    assert sorted(map(str, trust.values())) == ["[ 1. -1.]", "[0.5]"]
+    assert all(tile.own().trust is None for tile in _cut(found)[0].values())
+
+
 def test_an_area_by_hand() -> None:
     # 40 rows need two tiles of 32, whose middle is the area's; 30 columns need one.
     area = polygons.rectangle(60, 100, 100, 130)
