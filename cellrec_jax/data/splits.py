@@ -227,7 +227,9 @@ def own_splits(
 
 
 def _by_folder(source: Source) -> dict[str, Ids]:
-    tops = {i: _SPLIT_FOLDERS.get(i.partition("/")[0]) for i in source.image_ids}
+    tops = {
+        i: _SPLIT_FOLDERS.get(i.partition("/")[0].lower()) for i in source.image_ids
+    }
     return {
         name: tuple(i for i, top in tops.items() if top == name)
         for name in ("train", "val", "test")

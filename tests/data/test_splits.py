@@ -123,10 +123,10 @@ def test_folds_partition_the_images_evenly(counts, k, seed, order):
 
 
 def test_the_folders_own_splits_are_taken():
-    ids = ("train/1", "train/2", "validation/1", "test/1", "extra/1")
+    ids = ("train/1", "train/2", "Validation/1", "test/1", "extra/1")
     source = Source("any", ("cell",), ids, lambda _: None)
     split, notes = splits.split_ids(source, DataConfig(root="x"), 0, dict)
-    assert split == [("train/1", "train/2"), ("validation/1",), ("test/1",)]
+    assert split == [("train/1", "train/2"), ("Validation/1",), ("test/1",)]
     own, where = splits.own_splits(source, DataConfig(root="x"))
     assert [own[name] for name in ("train", "val", "test")] == split
     assert where == "its folders"

@@ -1,7 +1,8 @@
 """XML of CVAT, "CVAT for images 1.1": shapes of many images in one file.
 
 Points (several in one element), boxes and ellipses (turned around their middle),
-polygons and masks are read, by their label; continuous px.
+polygons and masks are read, by their label; continuous px. Images of a project are
+named below their subset, as `images/` has them.
 
 References:
   https://docs.cvat.ai/docs/manual/advanced/xml_format
@@ -33,7 +34,10 @@ _MOST_PIXELS = 2**28  # of a mask
 
 
 def parse(file: Path) -> dict[str, Annotations]:
-    """Name of an image -> its annotations; a `DataError` names what cannot be read."""
+    """Name of an image -> its annotations; a `DataError` names what cannot be read.
+
+    Names of projects are `SUBSET/NAME`.
+    """
     tree = read_xml(file)
     if tree.tag != "annotations" or tree.find("track") is not None:
         raise DataError(
@@ -43,6 +47,8 @@ def parse(file: Path) -> dict[str, Annotations]:
     for index, image in enumerate(tree.findall("image")):
         name = image.get("name") or ""
         where = f"{file}: image {name or index}"
+        if subset := image.get("subset"):
+            name = name and f"{subset}/{name}"
         if not name or name in found:
             raise DataError(f"{where} has no name, or that of another: rename it")
         height, width = (number(image, side, where) for side in ("height", "width"))

@@ -1,7 +1,7 @@
 """CVAT: one XML "CVAT for images 1.1" in the root or in `annotations/`, and images.
 
-They lie beside it, in the root or in `images/`, under the names that it lists or, but
-for their folders, the same.
+They lie beside it, in the root or in `images/`, under the names that it lists, for
+projects below the subset, or without some of their folders.
 """
 
 from etils.epath import Path
@@ -36,7 +36,7 @@ def open_file(file: Path, root: Path) -> Source:
         if path is None or listed.id_of(path) in annotations:
             raise DataError(f"{file}: image {name!r} needs a name of its own")
         annotations[listed.id_of(path)] = found
-        names.append([path, type(path)(path.name)])
+        names.append([type(path)(*path.parts[at:]) for at in range(len(path.parts))])
     paths = listed.find(names, file, root)
     images = dict(zip(annotations, paths, strict=True))
     repairs = {listed.UNLISTED: listed.count_unlisted(images)}

@@ -64,3 +64,25 @@ def test_images_that_are_missing_or_others(tmp_path: Path) -> None:
     _write(tmp_path, "a.png", place="annotations/2.xml")
     with pytest.raises(DataError, match=r"may both be the XML of CVAT"):
         open_source(tmp_path)
+
+
+def test_projects_put_images_below_their_subset(tmp_path: Path) -> None:
+    points = '<points label="T" points="{},3.5"/></image>'
+    images = "".join(
+        f'<image name="{name}" subset="{subset}" width="40" height="30">'
+        + points.format(i)
+        for i, (subset, name) in enumerate(
+            [("Train", "a.png"), ("Validation", "a.png"), ("Train", "x/b.png")]
+        )
+    )
+    (tmp_path / "annotations.xml").write_text(f"<annotations>{images}</annotations>")
+    for name in ("Train/a.png", "Validation/a.png", "Train/x/b.png"):
+        _image(tmp_path, f"images/{name}")
+    source = open_source(tmp_path)
+    assert source.image_ids == ("Train/a", "Train/x/b", "Validation/a")
+    found = {i: source.load(i).points_yx.tolist() for i in source.image_ids}
+    assert found["Train/a"] == [[3.5, 0]]
+    assert found["Validation/a"] == [[3.5, 1]]
+    assert found["Train/x/b"] == [[3.5, 2]]
+    (tmp_path / "images/Train/x/b.png").rename(tmp_path / "b.png")
+    assert open_source(tmp_path).load("Train/x/b").points_yx.tolist() == [[3.5, 2]]
