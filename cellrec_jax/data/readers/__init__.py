@@ -88,7 +88,7 @@ def find_format(root: str | Path, *, flag: str = FLAG) -> str:
             + "; ".join(ways)
         )
     if (other := foreign.find(root)) is not None:
-        raise DataError(foreign.describe(*other))
+        raise DataError(foreign.describe(*other) + _reason(root, other[0]))
     check_ids(root)
     known = "; ".join(f"{name} ({layout})" for name, layout in LAYOUTS.items())
     raise DataError(
@@ -139,6 +139,16 @@ def _describe(root: Path, name: str) -> str:
     classes = ", ".join(source.class_names[:_NUM_SHOWN])
     more = ", ..." if len(source.class_names) > _NUM_SHOWN else ""
     return f"{LAYOUTS[name]}: {number} images, classes {classes}{more}"
+
+
+def _reason(root: Path, kind: str) -> str:
+    """What its reader says of files of a kind that does not fit there."""
+    try:
+        if kind in foreign.READ_AS:
+            _reader(foreign.READ_AS[kind]).open_source(root)
+    except DataError as error:
+        return f"; here {error}"
+    return ""
 
 
 def _unknown_format(format: str) -> str:

@@ -12,14 +12,17 @@ from cellrec_jax.data.readers import pairs
 from cellrec_jax.data.record import Source
 
 NAME = "aperio"
+_KINDS = ("Aperio ImageScope",)
 _ENDINGS = ((".xml",), (".annotations",))
 
 
 def matches(root: Path) -> bool:
     """Whether an image has XML of ImageScope of its name."""
-    return pairs.matches(root, _ENDINGS, "Aperio ImageScope")
+    return pairs.matches(root, _ENDINGS, _KINDS)
 
 
 def open_source(root: Path) -> Source:
     """Opens images with XML of ImageScope; all files are read once, for classes."""
-    return pairs.source(NAME, root, _ENDINGS, lambda file, _: aperio.parse(file))
+    return pairs.source(
+        NAME, root, _ENDINGS, _KINDS, lambda file, _: aperio.parse(file)
+    )

@@ -11,14 +11,15 @@ from cellrec_jax.data.readers import pairs
 from cellrec_jax.data.record import Source
 
 NAME = "asap"
+_KINDS = ("ASAP",)
 _ENDINGS = ((".xml",),)
 
 
 def matches(root: Path) -> bool:
     """Whether an image has XML of ASAP of its name."""
-    return pairs.matches(root, _ENDINGS, "ASAP")
+    return pairs.matches(root, _ENDINGS, _KINDS)
 
 
 def open_source(root: Path) -> Source:
     """Opens images with XML of ASAP; all files are read once, for classes."""
-    return pairs.source(NAME, root, _ENDINGS, lambda file, _: asap.parse(file))
+    return pairs.source(NAME, root, _ENDINGS, _KINDS, lambda file, _: asap.parse(file))

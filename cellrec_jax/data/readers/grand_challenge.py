@@ -19,6 +19,7 @@ from cellrec_jax.errors import DataError
 NAME = "grand_challenge"
 IN_MM = "coordinates in millimetres read by the um per px of their image"
 
+_KINDS = ("grand-challenge",)
 _ENDINGS = ((".json",),)
 _LARGEST_MPP = 20.0
 _MOST_SHARE = 1 / 40  # of an image: in mm it is at most mpp / 1000 of it
@@ -26,12 +27,12 @@ _MOST_SHARE = 1 / 40  # of an image: in mm it is at most mpp / 1000 of it
 
 def matches(root: Path) -> bool:
     """Whether an image has JSON of grand-challenge of its name."""
-    return pairs.matches(root, _ENDINGS, "grand-challenge")
+    return pairs.matches(root, _ENDINGS, _KINDS)
 
 
 def open_source(root: Path) -> Source:
     """Opens images with such JSON; all files are read once, for classes."""
-    return pairs.source(NAME, root, _ENDINGS, _in_px)
+    return pairs.source(NAME, root, _ENDINGS, _KINDS, _in_px)
 
 
 def _in_px(file: Path, image: Path) -> Annotations:

@@ -12,14 +12,17 @@ from cellrec_jax.data.readers import pairs
 from cellrec_jax.data.record import Source
 
 NAME = "imagej"
+_KINDS = ("ImageJ",)
 _ENDINGS = ((".roi", ".zip"), (".xml",))
 
 
 def matches(root: Path) -> bool:
     """Whether an image has regions of ImageJ or markers of Cell Counter."""
-    return pairs.matches(root, _ENDINGS, "ImageJ")
+    return pairs.matches(root, _ENDINGS, _KINDS)
 
 
 def open_source(root: Path) -> Source:
     """Opens images with regions or markers; all files are read once, for classes."""
-    return pairs.source(NAME, root, _ENDINGS, lambda file, _: imagej.parse(file))
+    return pairs.source(
+        NAME, root, _ENDINGS, _KINDS, lambda file, _: imagej.parse(file)
+    )

@@ -6,7 +6,7 @@
 """
 
 from collections import Counter
-from collections.abc import Container
+from collections.abc import Container, Mapping
 
 from etils.epath import Path
 import numpy as np
@@ -21,6 +21,7 @@ from cellrec_jax.errors import DataError
 
 NAME = "label_images"
 CLASS_NAMES = ("cell",)
+OTHERS = "label images in masks/ left out, those in labels/ are read"
 SEVERAL_PARTS = "ids in several parts, point in the largest"
 
 _LABEL_FOLDERS = ("labels", "masks")
@@ -79,6 +80,7 @@ def open_source(root: Path) -> Source:
         read,
         root,
         stated=lambda image_id: label_files.stated(labels[image_id], images[image_id]),
+        repairs={OTHERS: number} if (number := _count_others(root, labels)) else None,
     )
 
 
@@ -102,6 +104,16 @@ def _find_files(root: Path) -> tuple[dict[str, Path], dict[str, Path]]:
         for name in _USIIGACI
     )
     return images, labels
+
+
+def _count_others(root: Path, labels: Mapping[str, Path]) -> int:
+    """Label images of a second folder, of images that have one in the first."""
+    used = set(labels.values())
+    others = index_files(root, _LABEL_FOLDERS[-1], label_files.ENDINGS)
+    return sum(
+        _named(key, labels) in labels and file not in used
+        for key, file in others.items()
+    )
 
 
 def _named(key: str, images: Container[str]) -> str:

@@ -4,7 +4,8 @@ a.png has a.geojson, a.geojson.gz or a.png.geojson, say: beside it, or in a fold
 Cell Counter, CellCounter_a.xml.
 """
 
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+import itertools
 from pathlib import PurePosixPath
 
 from etils.epath import Path
@@ -30,10 +31,19 @@ _COUNTS = "CellCounter_"
 """Beginning of the names that Cell Counter proposes."""
 
 
+class _SeveralError(DataError):
+    """Annotations of the same kinds, of which one must go."""
+
+    def __init__(self, text: str, image: Path) -> None:
+        """`image` is one of those that they are of."""
+        super().__init__(text)
+        self.image = image
+
+
 def matches(
     root: Path,
     endings: Sequence[tuple[str, ...]],
-    *kinds: str,
+    kinds: tuple[str, ...],
     image_folders: Sequence[str] = IMAGE_FOLDERS,
     image_endings: tuple[str, ...] = IMAGE_ENDINGS,
 ) -> bool:
@@ -44,13 +54,13 @@ def matches(
     """
     of_slides = image_endings != IMAGE_ENDINGS
     try:
-        images, found = _find(root, endings, image_folders, image_endings)
-        named = [(file, images.get(_named(key, images))) for key, file in found.items()]
-        pairs = [(file, image) for file, image in named if image is not None]
+        images, found = _find(root, endings, kinds, image_folders, image_endings)
         return any(
             foreign.kind_of(file) in kinds and is_slide(image) == of_slides
-            for file, image in pairs[:_MOST_LOOKED_INTO]
+            for file, image in _first(found, images)
         )
+    except _SeveralError as error:
+        return is_slide(error.image) == of_slides
     except (OSError, DataError):
         return False
 
@@ -59,6 +69,7 @@ def source(
     name: str,
     root: Path,
     endings: Sequence[tuple[str, ...]],
+    kinds: tuple[str, ...],
     parse: Callable[[Path, Path], Annotations],
 ) -> Source:
     """The images and their files as a set; errors as `find` and `annotated_source`.
@@ -66,7 +77,7 @@ def source(
     `parse` reads an annotation file, and is given its image too; all files are read
     once here, for classes.
     """
-    found = find(root, endings)
+    found = find(root, endings, kinds)
     return annotated_source(
         name,
         root,
@@ -79,6 +90,7 @@ def source(
 def find(
     root: Path,
     endings: Sequence[tuple[str, ...]],
+    kinds: tuple[str, ...],
     *,
     all_annotated: bool = True,
     image_folders: Sequence[str] = IMAGE_FOLDERS,
@@ -87,10 +99,12 @@ def find(
 ) -> Pairs:
     """Images and the file of each; of `endings` the first group that there is counts.
 
-    A `DataError` for two files of an image, a file without image but for those called
-    as one of `no_images`, and, where `all_annotated`, an image without file.
+    Of later groups files count that have an image's name and are of a kind of
+    `foreign`. A `DataError` for two files of an image, a file without image but for
+    those called as one of `no_images`, and, where `all_annotated`, an image without
+    file.
     """
-    images, found = _find(root, endings, image_folders, image_endings)
+    images, found = _find(root, endings, kinds, image_folders, image_endings)
     files: dict[str, Path] = {}
     for key, file in found.items():
         name = _named(key, images)
@@ -98,7 +112,7 @@ def find(
             continue
         known = files.setdefault(name, file)
         if known != file:
-            raise DataError(f"{known} and {file} are of the same image: keep one")
+            raise DataError(_of_one_image(known, file))
     what = " or ".join(f"*{ending}" for group in endings for ending in group)
     if not files:
         raise DataError(
@@ -113,10 +127,11 @@ def find(
 def _find(
     root: Path,
     endings: Sequence[tuple[str, ...]],
+    kinds: tuple[str, ...],
     image_folders: Sequence[str],
     image_endings: tuple[str, ...],
 ) -> tuple[dict[str, Path], dict[str, Path]]:
-    """Images by id without drawings of cells; files of one folder and group."""
+    """Images by id without drawings of cells; files of one folder a group."""
     image_folder, images = find_images(root, image_folders, image_endings)
     images = {
         key: file
@@ -124,19 +139,52 @@ def _find(
         if not (key.endswith(_DRAWN) and _is_drawn(key, images))
     }
     folders = dict.fromkeys((*FOLDERS, image_folder))
+    index: dict[str, Path] = {}
     for group in endings:
-        found = {f: index for f in folders if (index := index_files(root, f, group))}
-        with_images = {
-            folder: index
-            for folder, index in found.items()
-            if any(_named(key, images) in images for key in index)
-        }
+        found = [files for f in folders if (files := index_files(root, f, group))]
+        with_images = [files for files in found if _first(files, images)]
+        if len(with_images) > 1 or index:
+            with_images = [
+                files
+                for files in with_images
+                if any(foreign.kind_of(f) in kinds for f, _ in _first(files, images))
+            ]
         if len(with_images) > 1:
-            names = " and ".join(str(root / folder) for folder in with_images)
-            raise DataError(f"{names} both hold annotations: keep one of the folders")
-        for index in (*with_images.values(), *found.values()):
-            return images, index
-    return images, {}
+            (first, image), (second, _) = (
+                _first(f, images)[0] for f in with_images[:2]
+            )
+            raise _SeveralError(
+                f"{first.parent} and {second.parent} both hold annotations: keep one "
+                "of the folders",
+                image,
+            )
+        if not index:
+            index = next(iter((*with_images, *found)), {})
+            continue
+        for key, file in (with_images[0] if with_images else {}).items():
+            name = _named(key, images)
+            if name not in images or foreign.kind_of(file) not in kinds:
+                continue
+            if index.setdefault(key, file) != file:
+                raise _SeveralError(_of_one_image(index[key], file), images[name])
+    return images, index
+
+
+def _of_one_image(first: Path, second: Path) -> str:
+    return f"{first} and {second} are of the same image: keep one"
+
+
+def _first(
+    files: Mapping[str, Path], images: Mapping[str, Path]
+) -> list[tuple[Path, Path]]:
+    """The first files that have an image's name, with it; empty texts say nothing."""
+    named = ((file, images.get(_named(key, images))) for key, file in files.items())
+    pairs = (
+        (file, image)
+        for file, image in named
+        if image is not None and (file.suffix.lower() != ".txt" or file.stat().length)
+    )
+    return [*itertools.islice(pairs, _MOST_LOOKED_INTO)]
 
 
 def _is_drawn(key: str, images: Iterable[str]) -> bool:

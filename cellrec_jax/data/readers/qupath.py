@@ -13,14 +13,17 @@ from cellrec_jax.data.readers import pairs
 from cellrec_jax.data.record import Source
 
 NAME = "qupath"
+_KINDS = ("GeoJSON",)
 _ENDINGS = ((".geojson", ".geojson.gz"), (".json", ".json.gz"))
 
 
 def matches(root: Path) -> bool:
     """Whether an image has GeoJSON of its name."""
-    return pairs.matches(root, _ENDINGS, "GeoJSON")
+    return pairs.matches(root, _ENDINGS, _KINDS)
 
 
 def open_source(root: Path) -> Source:
     """Opens images with GeoJSON; all files are read once, for classes."""
-    return pairs.source(NAME, root, _ENDINGS, lambda file, _: qupath.parse(file))
+    return pairs.source(
+        NAME, root, _ENDINGS, _KINDS, lambda file, _: qupath.parse(file)
+    )

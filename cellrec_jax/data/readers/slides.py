@@ -59,7 +59,7 @@ class _Place(NamedTuple):
 def matches(root: Path) -> bool:
     """Whether a slide has annotations of its name."""
     return pairs.matches(
-        root, _ENDINGS, *_KINDS, image_folders=_FOLDERS, image_endings=_SLIDES
+        root, _ENDINGS, _KINDS, image_folders=_FOLDERS, image_endings=_SLIDES
     )
 
 
@@ -76,6 +76,7 @@ def open_source(
     found = pairs.find(
         root,
         _ENDINGS,
+        _KINDS,
         all_annotated=False,
         image_folders=_FOLDERS,
         image_endings=_SLIDES,

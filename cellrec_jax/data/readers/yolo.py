@@ -19,6 +19,7 @@ from cellrec_jax.errors import DataError
 NAME = "yolo"
 WITHOUT_FILE = "images without a file of YOLO read as images without cells"
 
+_KINDS = ("YOLO",)
 _ENDINGS = ((".txt",),)
 _IMAGE_FOLDERS = ("images", "", "obj_train_data")
 _LISTS = ("classes", "train", "val", "valid", "test", "labels", "obj", "notes")
@@ -28,7 +29,7 @@ _TEXT = ("classes.txt", "obj.names", "labels/classes.txt", "obj_train_data/class
 
 def matches(root: Path) -> bool:
     """Whether images have text files of YOLO."""
-    return pairs.matches(root, _ENDINGS, "YOLO", image_folders=_IMAGE_FOLDERS)
+    return pairs.matches(root, _ENDINGS, _KINDS, image_folders=_IMAGE_FOLDERS)
 
 
 def open_source(root: Path) -> Source:
@@ -36,6 +37,7 @@ def open_source(root: Path) -> Source:
     found = pairs.find(
         root,
         _ENDINGS,
+        _KINDS,
         all_annotated=False,
         image_folders=_IMAGE_FOLDERS,
         no_images=_LISTS,

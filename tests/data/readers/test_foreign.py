@@ -59,6 +59,9 @@ def test_what_is_read_elsewhere(
     with pytest.raises(DataError, match=f"which data.format={name} reads") as error:
         open_source(tmp_path)
     assert str(tmp_path / file) in str(error.value)
+    with pytest.raises(DataError) as reason:
+        open_source(tmp_path, name)
+    assert str(error.value).endswith(f"; here {reason.value}")
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,19 @@ def test_point_in_the_largest_part(dtype: type, ending: str, tmp_path: Path) -> 
     assert source.repairs == {label_images.SEVERAL_PARTS: 1}
 
 
+def test_a_second_folder_is_told(tmp_path: Path) -> None:
+    file = _write(tmp_path, _IDS.astype(np.uint8), "png")
+    (tmp_path / "masks").mkdir()
+    Image.fromarray((_IDS > 0).astype(np.uint8)).save(tmp_path / "masks/1.png")
+    Image.fromarray((_IDS > 0).astype(np.uint8)).save(tmp_path / "masks/other.png")
+    source = label_images.open_source(tmp_path)
+    assert len(source.load("1").labels) == 2
+    assert source.repairs[label_images.OTHERS] == 1
+    file.unlink()
+    (tmp_path / "masks/other.png").unlink()
+    assert not label_images.open_source(tmp_path).repairs
+
+
 def test_palette_indices_are_the_ids(tmp_path: Path) -> None:
     file = _write(tmp_path, _IDS.astype(np.uint8), "png")
     image = Image.fromarray(_IDS.astype(np.uint8))

@@ -138,7 +138,21 @@ def test_what_does_not_fit(tmp_path: Path) -> None:
     (tmp_path / "annotations/b.geojson").unlink()
     _write(tmp_path, "images/a.geojson")
     with pytest.raises(DataError, match="both hold annotations"):
-        open_source(tmp_path, "qupath")
+        open_source(tmp_path)
+
+
+def test_json_beside_geojson(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        _image(tmp_path, f"{name}.png")
+    _write(tmp_path, "a.geojson", _feature(9, 9, "T"))
+    _write(tmp_path, "b.json", _feature(5, 4, "S"))
+    (tmp_path / "a.json").write_text('{"shapes": []}')  # of another program
+    source = open_source(tmp_path)
+    assert (source.image_ids, source.class_names) == (("a", "b"), ("S", "T"))
+    assert source.load("b").points_yx.tolist() == [[4, 5]]
+    _write(tmp_path, "a.json", _feature(7, 7, "T"))
+    with pytest.raises(DataError, match=r"a\.geojson and .*a\.json are of the same"):
+        open_source(tmp_path)
 
 
 def test_no_cell_at_all(tmp_path: Path) -> None:

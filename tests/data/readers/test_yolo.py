@@ -79,3 +79,11 @@ def test_two_files_that_name_classes(tmp_path: Path) -> None:
     (tmp_path / "data.yaml").write_text("names: [S]\n")
     with pytest.raises(DataError, match="only 1 are named"):
         open_source(tmp_path)
+
+
+def test_many_images_without_cells_come_first(tmp_path: Path) -> None:
+    for i in range(9):
+        _write(tmp_path, f"images/{i}.png", f"labels/{i}.txt", "")
+    _write(tmp_path, "images/9.png", "labels/9.txt")
+    source = open_source(tmp_path)
+    assert (source.format, len(source.image_ids)) == ("yolo", 10)
