@@ -11,7 +11,7 @@ from cellrec_jax import errors, geometry
 from cellrec_jax.data import transforms
 from cellrec_jax.data.record import Record
 
-LEAST_PX = 0.1
+LEAST_PX = 0.02
 """Least side of boxes drawn around points, at the border of an image."""
 _STEP = 0.001
 """What writers keep of a px."""
@@ -57,6 +57,8 @@ class Format(NamedTuple):
     """Into a folder, image by image; the names are those of classes."""
     holds: frozenset[str]
     """Of points, boxes, masks, classes, numbers (of classes), scores and regions."""
+    least_px: float = 0.0
+    """The least side of a box that it can say."""
 
 
 def of_record(record: Record, file: Path) -> ImageCells:
@@ -88,6 +90,22 @@ def with_boxes(cells: ImageCells, side_px: float) -> ImageCells:
     reach = np.minimum(points_yx, size - points_yx).clip(max=side_px / 2)
     boxes = np.concatenate([points_yx - reach, points_yx + reach], axis=1)
     return cells._replace(boxes_yxyx=_rounded(boxes))
+
+
+def widened(cells: ImageCells, least_px: float) -> tuple[ImageCells, int]:
+    """Boxes with sides of at least `least_px`, inside the image; how many changed."""
+    if cells.boxes_yxyx is None or not least_px:
+        return cells, 0
+    low, high = np.split(cells.boxes_yxyx, 2, axis=1)
+    is_narrow = high - low < least_px
+    limit = np.array(cells.size_hw) - least_px
+    start = np.clip((low + high - least_px) / 2, 0, limit.clip(min=0))
+    low, high = (
+        np.where(is_narrow, new, old)
+        for new, old in ((start, low), (start + least_px, high))
+    )
+    boxes = _rounded(np.concatenate([low, high], axis=1))
+    return cells._replace(boxes_yxyx=boxes), int(is_narrow.any(axis=1).sum())
 
 
 def not_whole(points_yx: np.ndarray) -> np.ndarray:

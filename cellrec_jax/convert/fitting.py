@@ -6,11 +6,18 @@ from collections.abc import Collection
 import numpy as np
 
 from cellrec_jax import errors
-from cellrec_jax.convert.cells import ImageCells, around_masks, with_boxes
+from cellrec_jax.convert.cells import (
+    Format,
+    ImageCells,
+    around_masks,
+    widened,
+    with_boxes,
+)
 
 BOXES = "boxes of cells left out, of which the middle is the point"
 MASKS = "cells without the outline that their mask has"
 AROUND = "boxes drawn around masks"
+WIDENED = "boxes narrower than the format can say, widened"
 DRAWN = "boxes drawn around points, of the side that was asked for"
 CLASSES = "cells without a class, since the format has none"
 NUMBERS = "cells whose class is a number, from 1 on"
@@ -19,14 +26,14 @@ REGIONS = "images whose ignored or annotated regions are masks beside them"
 
 
 def fit(
-    cells: ImageCells, holds: Collection[str], box_px: float, lost: Counter[str]
+    cells: ImageCells, chosen: Format, box_px: float, lost: Counter[str]
 ) -> ImageCells:
-    """The cells as a format that `holds` these can write them.
+    """The cells as a format can write them.
 
     Boxes of `box_px` are drawn around points where it is not 0 and the format has room.
     ConfigError where a format has boxes alone, or masks alone, and there are none.
     """
-    number = len(cells.labels)
+    number, holds = len(cells.labels), chosen.holds
     found: Counter[str] = Counter()
     if "scores" not in holds and cells.scores is not None:
         found[SCORES] = int(np.isfinite(cells.scores).sum())
@@ -38,6 +45,7 @@ def fit(
         cells = cells._replace(boxes_yxyx=None)
     elif "boxes" in holds:
         cells = _boxed(cells, holds, box_px, found)
+        cells, found[WIDENED] = widened(cells, chosen.least_px)
     elif cells.boxes_yxyx is not None:
         found[BOXES] = number
         cells = cells._replace(boxes_yxyx=None)

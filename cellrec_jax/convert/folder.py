@@ -72,7 +72,7 @@ def write(
             except errors.DataError as error:
                 failed.append(str(error))
                 continue
-            fitted = fitting.fit(cells, chosen.holds, box_px, lost)
+            fitted = fitting.fit(cells, chosen, box_px, lost)
             if "regions" not in chosen.holds:
                 _write_regions(folder, fitted, lost)
             if images != "none":

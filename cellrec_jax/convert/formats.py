@@ -20,7 +20,7 @@ FORMATS: dict[str, Format] = {
     "csv": Format(csv_points.write, csv_points.HOLDS),
     "table": Format(table.write, table.HOLDS),
     "coco": Format(coco.write, coco.HOLDS),
-    "voc": Format(voc.write, voc.HOLDS),
+    "voc": Format(voc.write, voc.HOLDS, voc.LEAST_PX),
     "yolo": Format(yolo.write, yolo.HOLDS),
     "cvat": Format(cvat.write, cvat.HOLDS),
     "label_studio": Format(label_studio.write, label_studio.HOLDS),

@@ -8,6 +8,8 @@ from etils.epath import Path
 from cellrec_jax.convert.cells import ImageCells, below, need_boxes, texts
 
 HOLDS = frozenset({"boxes", "classes"})
+LEAST_PX = 1.0
+"""Of a side: the first pixel of a box may be its last."""
 
 _STEP = 0.001  # what is kept of a px
 
@@ -29,7 +31,7 @@ def write(
             SubElement(row, "difficult").text = "0"
             corners = SubElement(row, "bndbox")
             y0, x0, y1, x1 = box
-            # Below 1, readers take 0 for the first pixel; equal corners for a click.
+            # Readers take equal corners for a click.
             ends = [_end(*sides) for sides in ((x0, x1), (y0, y1))]
             numbers = texts((x0 + 1, y0 + 1, *ends))
             keys = ("xmin", "ymin", "xmax", "ymax")
@@ -41,4 +43,4 @@ def write(
 
 
 def _end(start: float, end: float) -> float:
-    return max(end + _STEP * (end == start + 1), 1.0)
+    return end + _STEP * (end - start < LEAST_PX + _STEP / 2)

@@ -14,8 +14,18 @@ def _cells(points: list) -> lib.ImageCells:
 
 def test_drawn_boxes_stay_inside_and_centred() -> None:
     found = lib.with_boxes(_cells([(10, 15), (2, 15), (10, 29.5), (0, 30)]), 8)
-    expected = [[6, 11, 14, 19], [0, 11, 4, 19], [6, 29, 14, 30], [0, 29.9, 0.1, 30]]
+    expected = [[6, 11, 14, 19], [0, 11, 4, 19], [6, 29, 14, 30], [0, 29.98, 0.02, 30]]
     np.testing.assert_allclose(found.boxes_yxyx, expected)
+
+
+def test_narrow_boxes_are_widened_inside() -> None:
+    boxes = [[5, 6, 9, 6.4], [0, 3, 0.2, 9], [19.5, 29.9, 20, 30], [1, 2, 2, 4]]
+    cells = _cells([(1, 1)] * 4)._replace(boxes_yxyx=np.array(boxes))
+    found, number = lib.widened(cells, 1.0)
+    expected = [[5, 5.7, 9, 6.7], [0, 3, 1, 9], [19, 29, 20, 30], [1, 2, 2, 4]]
+    np.testing.assert_allclose(found.boxes_yxyx, expected)
+    assert number == 3
+    assert lib.widened(cells, 0.0) == (cells, 0)
 
 
 def test_boxes_around_masks() -> None:

@@ -47,6 +47,9 @@ def _record(image_id: str, kind: str) -> Record:
         return dataclasses.replace(record, boxes_yxyx=boxes)
     if kind == "whole":
         return dataclasses.replace(record, points_yx=points.round())
+    if kind == "border":
+        points[:3] = (0.2, 70.5), (H - 0.1, 30.25), (30.5, W - 0.3)
+        return dataclasses.replace(record, points_yx=points)
     if kind == "masks":
         masks = np.zeros((H, W), np.int32)
         centers = []
@@ -151,6 +154,14 @@ def test_boxes_that_are_drawn(to: str, tmp_path: Path) -> None:
     outcome = _write(tmp_path, "points", to, box_px=9)
     _check(tmp_path / "out", "points")
     assert outcome.lost == {fitting.DRAWN: outcome.num_cells.total()}
+
+
+@pytest.mark.parametrize(("to", "atol"), [("voc", 0.5), ("yolo", 0.01)])
+def test_boxes_drawn_at_the_border(to: str, atol: float, tmp_path: Path) -> None:
+    outcome = _write(tmp_path, "border", to, box_px=9)
+    _check(tmp_path / "out", "border", atol=atol)
+    lost = {fitting.DRAWN: outcome.num_cells.total()}
+    assert outcome.lost == lost | ({fitting.WIDENED: 9} if to == "voc" else {})
 
 
 @pytest.mark.parametrize("to", ["voc", "yolo"])
