@@ -2,12 +2,11 @@
 
 A column names the image; px (`x,y`, `Centroid X px`, corners) or micrometres
 (`Centroid X um`), a class and a score are read, the rest is not. Tabs, commas or
-semicolons. Whole numbers throughout are clicks on pixels, but of centroids.
+semicolons. Whole numbers throughout are clicks on pixels, but of centroids. Rows of
+several points (`Num points`), which have their middle alone, are refused.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-import csv
-import itertools
 import math
 from typing import NamedTuple
 
@@ -25,16 +24,18 @@ from cellrec_jax.data.annotations.content import (
 from cellrec_jax.data.readers.columns import (
     find_columns,
     normal_name,
+    read_rows,
     to_corners,
     um_columns,
     unguarded,
 )
-from cellrec_jax.data.text import read_text
+from cellrec_jax.data.text import decode_head, read_text
 from cellrec_jax.errors import DataError
 
 _IMAGES = ("image", "image_name", "file_name", "filename", "file", "image_id", "slide")
 _SCORES = ("score", "detection_probability", "probability", "confidence")
 _TYPES = ("object_type",)
+_NUMBERS = ("num_points",)
 _DETECTED = ("detection", "cell", "pathdetectionobject", "pathcellobject")
 _ANNOTATED = ("annotation", "pathannotationobject")
 _NO_CELLS = ("root", "root object (image)", "tile", "tma core", "tmacore", "image")
@@ -59,6 +60,7 @@ class _Places(NamedTuple):
     kind: int | None
     score: int | None
     object_type: int | None
+    num_points: int | None
 
 
 def is_table(file: Path) -> bool:
@@ -66,15 +68,16 @@ def is_table(file: Path) -> bool:
     try:
         with file.open("rb") as stream:
             head = stream.read(8192)
-        text = head.decode("utf-8-sig", "ignore")
-        return _find(next(iter(_rows(text.split("\n")[:1])), []), str(file)) is not None
-    except (OSError, DataError):
+    except OSError:
         return False
+    # What is not UTF-8 is one too, for `parse` to refuse.
+    texts = decode_head(head), head.decode("latin-1")
+    return any(_is_header(text.partition("\n")[0], str(file)) for text in texts)
 
 
 def parse(file: Path) -> Cells:
     """Reads a table; a `DataError` names the line that cannot be read."""
-    rows = _rows(read_text(file).split("\n"))
+    rows = read_rows(read_text(file).split("\n"), str(file))
     header = next(rows, [])
     places = _find(header, str(file))
     if places is None:
@@ -102,15 +105,11 @@ def parse(file: Path) -> Cells:
     return Cells(images, places.form == "um")
 
 
-def _rows(lines: Iterable[str]) -> Iterator[list[str]]:
-    """Rows of cells, by the sign that the first line has most of."""
-    lines = iter(lines)
-    first = next(lines, "")
-    delimiter = max("\t,;", key=first.count)
+def _is_header(line: str, where: str) -> bool:
     try:
-        yield from csv.reader(itertools.chain([first], lines), delimiter=delimiter)
-    except csv.Error as error:
-        raise DataError(f"no table ({error})") from error
+        return _find(next(read_rows([line], where), []), where) is not None
+    except DataError:
+        return False
 
 
 def _find(header: Sequence[str], where: str) -> _Places | None:
@@ -134,7 +133,9 @@ def _find(header: Sequence[str], where: str) -> _Places | None:
     if columns is not None:
         place, form = tuple(map(names.index, columns.place)), columns.form
         kind = first(columns.classes[:1])
-    return _Places(image, place, form, kind, first(_SCORES), first(_TYPES))
+    return _Places(
+        image, place, form, kind, first(_SCORES), first(_TYPES), first(_NUMBERS)
+    )
 
 
 def _of_cells(
@@ -182,13 +183,23 @@ def _shape(
     def cell(column: int | None) -> str:
         return row[column].strip() if column is not None and column < len(row) else ""
 
-    try:
-        score = float(cell(places.score) or "nan")
-    except ValueError:
-        score = math.nan
+    score, num_points = _number(cell(places.score)), _number(cell(places.num_points))
+    if num_points > 1:
+        raise DataError(
+            f"{where}: {num_points:g} points, of which a table has the middle alone: "
+            "export GeoJSON"
+        )
     name = class_name(unguarded(cell(places.kind)), where)
     if len(place) == 2:
         return Shape(name, place[None, ::-1].copy(), score=score)
     x0, y0, x1, y1 = place
     area = (polygons.rectangle(y0, x0, y1, x1),)
     return Shape(name, NO_POINTS, area, score, is_cell=True)
+
+
+def _number(text: str) -> float:
+    """NaN for what is no number."""
+    try:
+        return float(text or "nan")
+    except ValueError:
+        return math.nan

@@ -1,6 +1,7 @@
 """Which columns of a table, or keys of a JSON object, hold a cell's place and class."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+import csv
 import functools
 import re
 from typing import NamedTuple
@@ -35,6 +36,7 @@ _CORNERS = (
 _MICRO = "\N{MICRO SIGN}"
 _IN_UM = re.compile(rf"(^|_)x_({_MICRO}m|um|microns?|micromet\w+)$")
 _FORMULA = ("'=", "'+", "'-", "'@")
+_DECIMAL_COMMA = re.compile(r"(\s*[-+]?\d+),(\d+\s*)")
 _SIZES = (("width", "height"), ("w", "h"))
 _CLASSES = (
     *("class", "label", "label_id", "class_name", "type", "cell_type", "celltype"),
@@ -57,6 +59,20 @@ class Columns(NamedTuple):
         """The names that are not read."""
         used = {*self.place, *self.classes[:1]}
         return [name for name in names if name and normal_name(name) not in used]
+
+
+def read_rows(lines: Sequence[str], place: str) -> Iterator[list[str]]:
+    """Rows of cells, parted by the sign that the first line has most of: , ; or tab.
+
+    Where it is no comma, decimal commas become points. `DataError` names `place`.
+    """
+    first = next(filter(str.strip, lines), "")
+    delimiter = max(",;\t", key=first.count)
+    try:
+        for row in csv.reader(lines, delimiter=delimiter):
+            yield row if delimiter == "," else [*map(_with_point, row)]
+    except csv.Error as error:
+        raise DataError(f"{place} is no table ({error})") from error
 
 
 @functools.lru_cache(maxsize=1024)
@@ -85,6 +101,11 @@ def find_columns(
         if normal.count(name) > 1:
             raise DataError(f"{place}: two columns are called '{name}': rename one")
     return found
+
+
+def _with_point(cell: str) -> str:
+    match = _DECIMAL_COMMA.fullmatch(cell)
+    return f"{match[1]}.{match[2]}" if match else cell
 
 
 def _find_columns(

@@ -6,7 +6,6 @@ semicolons or tabs. A header may order the columns, and may name boxes, continuo
 are not read are named. `label_map.yaml` (lines `0: name`) may name the classes.
 """
 
-import csv
 import math
 
 from etils.epath import Path
@@ -16,6 +15,7 @@ from cellrec_jax.data.readers.columns import (
     Columns,
     find_columns,
     normal_name,
+    read_rows,
     to_corners,
     unguarded,
 )
@@ -50,13 +50,8 @@ def open_source(root: Path) -> Source:
 def read_table(path: Path) -> Table:
     """Reads one file; an empty one has no cells. Faults are a `DataError`."""
     text = read_text(path)
-    first_line = text.lstrip().partition("\n")[0]
-    delimiter = max(",;\t", key=first_line.count)
-    try:
-        rows = list(csv.reader(text.splitlines(), delimiter=delimiter))
-    except csv.Error as error:
-        raise DataError(f"{path} is no CSV file ({error})") from error
-    lines = [(i, [cell.strip() for cell in row]) for i, row in enumerate(rows, 1)]
+    rows = enumerate(read_rows(text.splitlines(), str(path)), 1)
+    lines = [(i, [cell.strip() for cell in row]) for i, row in rows]
     lines = [(i, row) for i, row in lines if any(row)]
     if not lines:
         return Table(np.zeros((0, 2)), None, [])

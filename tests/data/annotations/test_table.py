@@ -48,6 +48,37 @@ def test_measurements_of_qupath(unit: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(cells.scores, [0.5, np.nan])
 
 
+def test_decimal_commas(tmp_path: Path) -> None:
+    text = "Image;Centroid X px;Centroid Y px;Class\na.tif;10,25;1234,5;2,5\n"
+    cells = table.parse(_write(tmp_path, text)).images["a.tif"]
+    assert cells.points_yx.tolist() == [[1234.5, 10.25]]
+    quoted = 'image,x,y\na.tif,"1,234",5\n'  # perhaps of thousands
+    with pytest.raises(DataError, match="'1,234' is not a number"):
+        table.parse(_write(tmp_path, quoted))
+
+
+def test_rows_of_several_points_are_refused(tmp_path: Path) -> None:
+    head = "Image\tClass\tROI\tCentroid X px\tCentroid Y px\tNum points\n"
+    row = "a.tif\tT\tPoints\t10.5\t20\t{}\n"
+    read = table.parse(_write(tmp_path, head + row.format(1) + row.format("")))
+    assert read.images["a.tif"].points_yx.tolist() == [[20, 10.5]] * 2
+    with pytest.raises(DataError, match="line 2: 12 points"):
+        table.parse(_write(tmp_path, head + row.format(12)))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "latin-1"])
+def test_tables_are_told_in_any_encoding(encoding: str, tmp_path: Path) -> None:
+    text = "Image\tCentroid X µm\tCentroid Y µm\na.tif\t1.5\t2\n"
+    (tmp_path / "t.tsv").write_text(text, encoding=encoding)
+    assert table.is_table(tmp_path / "t.tsv")
+    if encoding == "latin-1":
+        with pytest.raises(DataError, match="save it as UTF-8"):
+            table.parse(tmp_path / "t.tsv")
+    else:
+        read = table.parse(tmp_path / "t.tsv").images["a.tif"]
+        assert read.points_yx.tolist() == [[2, 1.5]]
+
+
 def test_annotations_alone_are_cells(tmp_path: Path) -> None:
     text = (
         "Image;Object type;Class;Centroid X px;Centroid Y px\n"
