@@ -30,6 +30,7 @@ from cellrec_jax.data.annotations.content import (
 )
 from cellrec_jax.data.json_file import read_json
 from cellrec_jax.data.pixels.files import IMAGE_ENDINGS
+from cellrec_jax.data.text import composed
 from cellrec_jax.errors import DataError
 from cellrec_jax.polygons import Polygon
 
@@ -83,6 +84,16 @@ def parse(file: Path) -> Tasks:
     return Tasks(tuple(tasks), len(rows) - len(tasks))
 
 
+def stored_name(name: str) -> str:
+    """What uploading makes of a file's name, but for the signs before it.
+
+    Example:
+      >>> stored_name("a b (1).png")
+      'a_b_1.png'
+    """
+    return re.sub(r"[^-\w.]", "", composed(name).strip().replace(" ", "_"))
+
+
 def _chosen(row: dict[str, Any], notes: Counter[str]) -> list[dict[str, Any]] | None:
     """Results of the annotation that counts; None where there is none."""
     found = row.get("annotations") or row.get("completions") or []
@@ -123,7 +134,7 @@ def _place(text: str) -> str:
         local = parse_qs(url.query).get("d")
     except ValueError:
         return ""
-    return unquote(local[0] if local else url.path).lstrip("/")
+    return (local[0] if local else unquote(url.path)).lstrip("/")
 
 
 def _read(

@@ -62,7 +62,10 @@ _JSON_SIGNS = (
             r'2D bounding box)"|"points"\s*:\s*\[\s*\{[^}]*"point"\s*:\s*\['
         ),
     ),
-    ("Label Studio", re.compile(r'"(from_name|completed_by|completions)"\s*:')),
+    (
+        "Label Studio",
+        re.compile(r'"(from_name|completed_by|completions|lead_time)"\s*:'),
+    ),
     ("LabelMe", re.compile(r'"shapes"\s*:\s*\[')),
     ("VGG Image Annotator", re.compile(r'"(_via_\w+|shape_attributes|regions)"\s*:')),
 )

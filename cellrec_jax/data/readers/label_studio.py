@@ -1,7 +1,7 @@
 """Label Studio: one JSON export in the root or in `annotations/`, and the images.
 
 They lie beside it, in the root or in `images/`, under the names that tasks give, with
-or without the signs that uploading adds before them.
+or without the signs that uploading adds before them, and the spaces that it changes.
 """
 
 from etils.epath import Path
@@ -40,7 +40,8 @@ def open_file(file: Path, root: Path) -> Source:
             )
         annotations[listed.id_of(paths[0])] = task.annotations
         names.append(paths)
-    images = dict(zip(annotations, listed.find(names, file, root), strict=True))
+    paths = listed.find(names, file, root, plain=label_studio.stored_name)
+    images = dict(zip(annotations, paths, strict=True))
     if not images:
         raise DataError(f"{file}: no task is annotated")
     repairs = {

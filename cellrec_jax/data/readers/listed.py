@@ -81,20 +81,22 @@ def find(
     file: Path,
     root: Path,
     folders: Iterable[Path] = (),
+    plain: Callable[[str], str] = composed,
 ) -> list[Path]:
     """The file of each image, of which `listed` gives one name or several.
 
-    They lie beside `file`, in `root`, its `images/`, or other `folders`. A `DataError`:
-    missing ones, and one file under two names.
+    They lie beside `file`, in `root`, its `images/`, or other `folders`, under such a
+    name, or one that `plain` makes the same, of which there is one alone. A
+    `DataError`: missing ones, and one file under two names.
     """
     places = [*dict.fromkeys((file.parent, root, root / "images", *folders))]
-    composed_files = functools.lru_cache(_composed_files)
+    by_plain = functools.lru_cache(functools.partial(_by_plain, plain))
     paths, missing = [], []
     for names in listed:
         options = [folder / name for name in names for folder in places]
         path = next((p for p in options if p.is_file()), None)
-        if path is None:  # perhaps of a decomposed name
-            named = (composed_files(p.parent).get(p.name) for p in options)
+        if path is None:
+            named = (by_plain(p.parent).get(plain(p.name)) for p in options)
             path = next(filter(None, named), None)
         if path is None:
             missing.append(names[0])
@@ -133,8 +135,11 @@ def only_file(files: Sequence[Path], root: Path, what: str) -> Path:
     return files[0]
 
 
-def _composed_files(folder: Path) -> dict[str, Path]:
-    """Composed name -> file."""
-    if not folder.is_dir():
-        return {}
-    return {composed(path.name): path for path in folder.iterdir() if path.is_file()}
+def _by_plain(plain: Callable[[str], str], folder: Path) -> dict[str, Path | None]:
+    """Plain name -> file; None for several."""
+    found: dict[str, Path | None] = {}
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.is_file():
+            name = plain(path.name)
+            found[name] = None if name in found else path
+    return found

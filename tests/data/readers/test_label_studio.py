@@ -33,6 +33,8 @@ def _write(root: Path, *tasks: dict, image: str = "images/a.png") -> None:
         ("images/a.png", "/data/local-files/?d=set/a.png", "set/a"),
         ("set/a.png", "s3://bucket/set/a.png", "set/a"),
         ("a.png", "a.png", "a"),
+        ("a ü (1).png", "/data/upload/1/0123abcd-a_%C3%BC_1.png", "a_ü_1"),
+        ("a+b %41.png", "/data/local-files/?d=x/a%2Bb%20%2541.png", "x/a+b %41"),
     ],
 )
 def test_images_are_found(image: str, text: str, image_id: str, tmp_path: Path) -> None:
@@ -41,6 +43,21 @@ def test_images_are_found(image: str, text: str, image_id: str, tmp_path: Path) 
     assert (source.format, source.image_ids) == ("label_studio", (image_id,))
     assert source.load(image_id).points_yx.tolist() == [[15, 4]]
     assert not source.repairs
+
+
+def test_names_that_uploading_makes_one(tmp_path: Path) -> None:
+    _write(tmp_path, _task("/data/upload/1/0123abcd-a_b.png"), image="a b.png")
+    _write(tmp_path, _task("/data/upload/1/0123abcd-a_b.png"), image="a_(b).png")
+    with pytest.raises(DataError, match="1 of the 1 images"):
+        open_source(tmp_path)
+
+
+def test_the_smaller_export_is_named(tmp_path: Path) -> None:
+    _write(tmp_path)
+    row = {"image": "/data/upload/1/0123abcd-a.png", "id": 1, "lead_time": 3.5}
+    (tmp_path / "project-1.json").write_text(json.dumps([row]))
+    with pytest.raises(DataError, match="export it as JSON, not -MIN"):
+        open_source(tmp_path)
 
 
 def test_a_single_task_is_no_coco(tmp_path: Path) -> None:
