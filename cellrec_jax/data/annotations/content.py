@@ -1,7 +1,7 @@
 """What an annotation file says of one image: cells, and areas that are no cells.
 
-Names say what an area is, as in QuPath: "Ignore*" is left out, "Region*" was looked at
-exhaustively; other areas are cells, unless they hold several cells.
+Names say what an area is, as in QuPath: "Ignore*" is left out, "Region*" or "ROI*" was
+looked at exhaustively; other areas are cells, unless they hold several cells.
 """
 
 from collections import Counter
@@ -21,7 +21,7 @@ AREAS = "areas left out that hold cells and are named neither Ignore* nor Region
 MARKS = "points named Ignore* or Region* left out: draw areas"
 
 _IGNORE = re.compile(r"ignored?(?![a-z]).*", re.I | re.S)
-_REGION = re.compile(r"regions?(?![a-z]).*", re.I | re.S)
+_REGION = re.compile(r"(regions?|rois?)(?![a-z]).*", re.I | re.S)
 _MOST_SIGNS = 128  # of a name
 _MANY = 3  # cells that no cell holds
 
@@ -127,11 +127,11 @@ def is_ignored(name: str) -> bool:
 
 
 def is_region(name: str) -> bool:
-    """Whether a name is one of areas, not of cells: "Ignore*" or "Region*".
+    """Whether a name is one of areas, not of cells: "Ignore*", "Region*" or "ROI*".
 
     Example:
-      >>> [is_region(name) for name in ("Region 2", "ignore", "Regional node")]
-      [True, True, False]
+      >>> [is_region(name) for name in ("Region 2", "ROI", "ignore", "Regional node")]
+      [True, True, True, False]
     """
     return is_ignored(name) or _REGION.fullmatch(name) is not None
 

@@ -12,6 +12,7 @@ References:
 from collections import Counter
 from collections.abc import Iterator, Sequence
 import math
+import re
 from typing import Any
 
 from etils.epath import Path
@@ -39,6 +40,7 @@ TILES = "tiles and cores of tissue arrays left out"
 
 _DETECTED = ("detection", "cell")
 _TILES = ("tile", "tmacore", "root")
+_OBJECT = re.compile(r"Path(\w+)Object")
 _SCORES = ("score", "Detection probability")
 _TRUST = ("trust",)
 _NUMBERS = {"NaN": math.nan, "Inf": math.inf, "-Inf": -math.inf}
@@ -87,7 +89,7 @@ def _objects(parsed: Any, file: Path, notes: Counter[str]) -> list[tuple[str, Sh
             shape = _shape(feature["geometry"], name, notes)
             (score, trust), id_ = _measured(properties), str(feature.get("id") or "")
             shape = shape and shape._replace(score=score, trust=trust, id=id_)
-            kind = _kind(properties)
+            kind = _kind(feature, properties)
         except _FAULTS as error:
             raise DataError(
                 f"{where} cannot be read ({_reason(error)}): export it from QuPath as "
@@ -115,10 +117,13 @@ def _features(parsed: Any, file: Path) -> list[Any]:
     return parsed
 
 
-def _kind(properties: dict[str, Any]) -> str:
+def _kind(feature: dict[str, Any], properties: dict[str, Any]) -> str:
     """Type of an object in lower case; annotation where nothing is said."""
     keys = ("objectType", "object_type", "type")
     value = next((properties[key] for key in keys if properties.get(key)), "")
+    if not value:  # before QuPath 0.4 the id was "PathCellObject", say
+        match = _OBJECT.fullmatch(str(feature.get("id")))
+        value = match[1] if match else ""
     return str(value).lower() or "annotation"
 
 

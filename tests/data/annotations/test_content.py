@@ -61,7 +61,7 @@ def test_ignored_names(name: str) -> None:
     assert is_region(name)
 
 
-@pytest.mark.parametrize("name", ["ignorant", "Regional node", "", "my region"])
+@pytest.mark.parametrize("name", ["ignorant", "Regional node", "Roid", "my region"])
 def test_names_of_cells(name: str) -> None:
     assert not is_region(name)
 

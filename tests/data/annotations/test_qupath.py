@@ -115,6 +115,17 @@ def test_beside_detections_annotated_areas_are_no_cells(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("kind", ["Cell", "Detection"])
+def test_objects_before_qupath_0_4(kind: str, tmp_path: Path) -> None:
+    cell = _feature("Polygon", SQUARE, classification={"name": "T", "colorRGB": -1})
+    cell["id"] = f"Path{kind}Object"
+    region = _feature("Polygon", FAR_SQUARE)
+    read = qupath.parse(_write(tmp_path, [region, cell]))
+    assert read.points_yx.tolist() == [[4, 7]]
+    assert len(read.annotated) == 1
+    assert read.notes == {qupath.LOOKED_AT: 1}
+
+
 @pytest.mark.parametrize(
     ("measurements", "score"),
     [
