@@ -9,12 +9,20 @@ import numpy as np
 
 from cellrec_jax.check import prints
 from cellrec_jax.check.facts import Facts
-from cellrec_jax.check.rules import Finding, finding
+from cellrec_jax.check.rules import WARNING, Finding, finding
 
 Splits = Mapping[str, Sequence[str]]
 """Name of a split -> image ids."""
 
 _TCGA = re.compile(r"TCGA-\w\w-\w{4}", re.IGNORECASE)
+_TILE = re.compile(
+    r"""(.*\d.*?)[\s_-]*(
+        \[[^\]]*x=\d+,\s*y=\d+[^\]]*\]                  # of QuPath
+        | x[=_-]?\d+[\s_,-]+y[=_-]?\d+.*
+        | (tile|patch|roi|fov|field|crop|region)[\s_-]*\d+
+    )""",
+    re.IGNORECASE | re.VERBOSE,
+)
 
 
 def twins(images: Sequence[Facts], splits: Splits) -> Iterator[Finding]:
@@ -58,11 +66,17 @@ def _pair(
 
 
 def groups(images: Sequence[Facts], splits: Splits) -> Iterator[Finding]:
-    """Slides or patients of which several splits have images."""
-    split_of = _split_of(splits)
+    """Slides or patients of which several splits have images.
+
+    Those that names of tiles tell alone are warnings.
+    """
+    split_of, slides = _split_of(splits), slides_of([one.image_id for one in images])
     members: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    is_named = set()
     for one in images:
         group, split = group_of(one), split_of.get(one.image_id)
+        if not group and (group := slides.get(one.image_id, "")):
+            is_named.add(group)
         if group and split:
             members[group][split].append(one.image_id)
     for group, by_split in members.items():
@@ -71,7 +85,24 @@ def groups(images: Sequence[Facts], splits: Splits) -> Iterator[Finding]:
         parts = [f"{len(ids)} in {split}" for split, ids in by_split.items()]
         last = list(by_split.values())[-1][0]
         text = f"{group}: images {', '.join(parts)}, such as this one"
-        yield finding("leak-group", last, text)
+        weight = WARNING if group in is_named else ""
+        yield finding("leak-group", last, text, weight=weight)
+
+
+def slides_of(image_ids: Sequence[str]) -> dict[str, str]:
+    """Image id -> what stands before the place or number of a tile, with a digit.
+
+    Empty where it is the same for all, which tells nothing.
+
+    Example:
+      >>> slides_of(["train/S1_x0_y512", "S1 [x=0,y=512,w=9,h=9]", "S22-tile 3", "b"])
+      {'train/S1_x0_y512': 'S1', 'S1 [x=0,y=512,w=9,h=9]': 'S1', 'S22-tile 3': 'S22'}
+      >>> slides_of(["set1_tile1", "set1_tile2"]), slides_of(["img_x0_y0", "b_roi2"])
+      ({}, {})
+    """
+    matches = ((i, _TILE.fullmatch(i.rpartition("/")[2])) for i in image_ids)
+    found = {image_id: match[1] for image_id, match in matches if match}
+    return found if len(set(found.values())) > 1 else {}
 
 
 def group_of(facts: Facts) -> str:

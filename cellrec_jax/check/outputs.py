@@ -10,6 +10,7 @@ from typing import Any
 from cellrec_jax.check.estimate import Estimate
 from cellrec_jax.check.folder import Report
 from cellrec_jax.check.rules import ERROR, NOTE, RULES, WARNING, Finding
+from cellrec_jax.data.readers import listed
 from cellrec_jax.io import geojson_marks, table
 
 TABLE = "check.csv"
@@ -32,7 +33,8 @@ def write(output: str | os.PathLike[str], findings: Sequence[Finding]) -> None:
         if one.x is not None:
             by_image[one.image].append(one)
     for row in table.read_rows(folder / TABLE):
-        if (image := row.get("image")) and image not in by_image:
+        image = row.get("image") or ""
+        if image not in by_image and listed.contained(image):
             with contextlib.suppress(OSError):
                 _path(folder, image).unlink(missing_ok=True)
     for image, chosen in by_image.items():

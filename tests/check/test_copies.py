@@ -67,3 +67,12 @@ def test_patients_of_tcga_are_groups():
     (one,) = copies.groups(images, splits)
     assert one.image == names[1]
     assert one.text.startswith("TCGA-A1-A0SK:")
+
+
+def test_slides_by_names_of_tiles_are_warnings():
+    names = ("train/S1_x0_y0", "val/S1_x512_y0", "train/S2_x0_y0", "val/S3_tile4")
+    images = [fakes.facts(fakes.record(image_id=name)) for name in names]
+    splits = {"train": names[::2], "val": names[1::2]}
+    (one,) = copies.groups(images, splits)
+    assert (one.image, one.weight) == (names[1], "warning")
+    assert one.text.startswith("S1: images 1 in train, 1 in val")

@@ -54,6 +54,14 @@ def test_files_of_images_that_are_mended_go(tmp_path):
     assert len(table.read_rows(tmp_path / "check.csv")) == 2
 
 
+def test_tables_that_name_files_outside_remove_none(tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "mine.geojson").touch()
+    (tmp_path / "out/check.csv").write_text("rule,image\nnear,../../mine\n")
+    outputs.write(tmp_path / "out", FOUND)
+    assert (tmp_path / "mine.geojson").exists()
+
+
 def test_nothing_found_is_a_header(tmp_path):
     outputs.write(tmp_path, ())
     head = (tmp_path / "check.csv").read_text()
