@@ -17,8 +17,8 @@ import pytest
 
 import cellrec_jax
 from cellrec_jax import config_files, errors, main, startup
+from cellrec_jax.data.annotations import qupath
 from cellrec_jax.data.synthetic import source as synthetic
-from cellrec_jax.io import geojson
 from cellrec_jax.workdir import lock
 
 
@@ -140,7 +140,7 @@ def test_predict_writes_csv_geojson_and_overlay(trained, tmp_path, capsys):
     assert "error: 1 of 1 images failed" in capsys.readouterr().err
     lines = (out / "detections.csv").read_text().splitlines()
     assert lines[0] == "image,x,y,score,class"
-    found = geojson.read_points(out / "sub" / "a.png.geojson")
+    found = qupath.parse(out / "sub" / "a.png.geojson")
     rows = [line.split(",") for line in lines if line.startswith("sub/a.png")]
     np.testing.assert_allclose(
         found.points_yx, [[float(y), float(x)] for _, x, y, *_ in rows], atol=1e-3
@@ -173,7 +173,7 @@ def test_predict_goes_on_in_its_input_folder_and_tells_what_it_leaves(
     assert "scan.qpdata" in said
     assert "score threshold of" in said
     before = (tmp_path / "detections.csv").read_bytes()
-    polygons = geojson.read_points(tmp_path / "a.png.geojson")
+    polygons = qupath.parse(tmp_path / "a.png.geojson")
     assert len(polygons.scores) == before.count(b"\n") - 1
     assert main.run([*command, str(tmp_path / "*.png")]) == 0
     assert "predicted already" in capsys.readouterr().out

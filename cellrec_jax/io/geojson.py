@@ -1,4 +1,4 @@
-"""Cells as GeoJSON, the way QuPath writes and reads its objects.
+"""Cells as GeoJSON, the way QuPath reads its objects.
 
 (x, y) in px of the full-resolution image from the top left corner, as ours.
 
@@ -9,11 +9,8 @@ References:
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 import contextlib
-import gzip
 import os
-from pathlib import Path
-from typing import Any, NamedTuple
-import zlib
+from typing import Any
 
 import numpy as np
 import orjson
@@ -29,17 +26,6 @@ from cellrec_jax.io import (
 
 GEOMETRIES = ("point", "box", "circle")
 _BLOCK = 8192  # cells that are in memory as text
-
-
-class GeoJsonPoints(NamedTuple):
-    """Cells read from a file; one entry a point."""
-
-    points_yx: np.ndarray
-    """f32 [N, 2] px."""
-    scores: np.ndarray
-    """f32 [N]; the measurement "score", 1 where there is none."""
-    class_names: tuple[str, ...]
-    """N names; "" for unclassified objects."""
 
 
 @contextlib.contextmanager
@@ -132,52 +118,6 @@ def write_geojson(
         add(points_yx, scores, labels, boxes_yxyx)
 
 
-def read_points(
-    path: str | os.PathLike[str], *, cells_only: bool = False
-) -> GeoJsonPoints:
-    """Reads cells, in order, from a file of this program or of QuPath, `.gz` or not.
-
-    Points, each point of a multi-point and the centre of area of each polygon become
-    cells; a collection, a list of features or one feature. `cells_only` passes over
-    annotations with an area, which are regions. DataError if the file is missing,
-    damaged or holds other geometries.
-    """
-    parsed = _load(Path(path))
-    if isinstance(parsed, dict):
-        is_collection = parsed.get("type") == "FeatureCollection"
-        parsed = parsed.get("features") if is_collection else [parsed]
-    if not isinstance(parsed, list):
-        raise errors.DataError(
-            f"{path}: no list of features; export it as GeoJSON again"
-        )
-    points_xy: list[Sequence[float]] = []
-    scores: list[float] = []
-    names: list[str] = []
-    for index, feature in enumerate(parsed):
-        try:
-            properties = feature.get("properties") or {}
-            if cells_only and _is_region(feature["geometry"], properties):
-                continue
-            found_xy = _points_of(feature["geometry"])
-            name = (properties.get("classification") or {}).get("name") or ""
-            measurements = properties.get("measurements")
-            # Old versions of QuPath write a list, which never holds our score.
-            measured = measurements if isinstance(measurements, dict) else {}
-            score = float(measured.get("score", 1.0))
-        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-            raise errors.DataError(
-                f"{path}: feature {index} cannot be read as cells ({error}); "
-                "only points and polygons can"
-            ) from error
-        points_xy += found_xy
-        scores += [score] * len(found_xy)
-        names += [str(name)] * len(found_xy)
-    array_xy = np.asarray(points_xy, np.float32).reshape(-1, 2)
-    return GeoJsonPoints(
-        array_xy[:, ::-1].copy(), np.asarray(scores, np.float32), tuple(names)
-    )
-
-
 def _look(
     path: str | os.PathLike[str],
     class_names: Sequence[str],
@@ -207,49 +147,3 @@ def _look(
         (y, x),
         float(circle_px),
     )
-
-
-def _load(path: Path) -> Any:
-    try:
-        content = path.read_bytes()
-        if path.name.endswith(".gz"):
-            content = gzip.decompress(content)
-        return orjson.loads(content)
-    except (OSError, EOFError, zlib.error, orjson.JSONDecodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise errors.DataError(
-            f"{path}: cannot be read as GeoJSON ({reason}); export it again"
-        ) from error
-
-
-def _is_region(geometry: dict[str, Any], properties: dict[str, Any]) -> bool:
-    """Whether an object of QuPath is no cell; without a kind it is an annotation."""
-    is_cell = properties.get("objectType") in ("detection", "cell")
-    return not is_cell and geometry["type"] not in ("Point", "MultiPoint")
-
-
-def _points_of(geometry: dict[str, Any]) -> list[Sequence[float]]:
-    """Points (x, y) that stand for the cells of one geometry."""
-    kind, coordinates = geometry["type"], geometry["coordinates"]
-    if kind == "Point":
-        found_xy = [coordinates[:2]]
-    elif kind == "MultiPoint":
-        found_xy = [position[:2] for position in coordinates]
-    elif kind == "Polygon":
-        found_xy = [_centroid(np.asarray(coordinates[0], np.float64)[:, :2])]
-    else:
-        raise ValueError(f"geometry of type {kind!r}")
-    if not np.isfinite(np.asarray(found_xy, np.float64).reshape(-1, 2)).all():
-        raise ValueError("a coordinate is not a finite number")
-    return found_xy
-
-
-def _centroid(ring_xy: np.ndarray) -> list[float]:
-    """Centre of area of a closed outline; mean of its corners if it has no area."""
-    origin = ring_xy[0]
-    start, end = ring_xy[:-1] - origin, ring_xy[1:] - origin
-    cross = start[:, 0] * end[:, 1] - end[:, 0] * start[:, 1]
-    if abs(cross.sum()) < 1e-9:
-        return [float(value) for value in ring_xy[:-1].mean(axis=0)]
-    center = origin + (start + end).T @ cross / (3 * cross.sum())
-    return [float(value) for value in center]

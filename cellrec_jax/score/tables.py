@@ -11,10 +11,12 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from etils import epath
 import numpy as np
 
 from cellrec_jax import errors
-from cellrec_jax.io import geojson, table
+from cellrec_jax.data.annotations import qupath
+from cellrec_jax.io import table
 
 ENDINGS = (".csv", ".csv.gz", ".parquet", ".geojson", ".geojson.gz")
 _BLOCK = 2**16  # rows that are in memory as text
@@ -44,20 +46,24 @@ def read(path: Path) -> Table:
     """Reads a table; DataError if it is missing, damaged or lacks a column."""
     ending = ending_of(path)
     if ending.startswith(".geojson"):
-        found = geojson.read_points(path, cells_only=True)
-        names = np.array(found.class_names, str).reshape(-1)
-        no_names = np.full(len(names), "")
-        return Table(no_names, found.points_yx.astype(np.float64), names, 0.0)
+        found = qupath.parse(epath.Path(path), areas_are_cells=False)
+        classes = np.array(found.names, str).reshape(-1)
+        _check_finite(found.points_yx, path)
+        return Table(np.full(len(classes), ""), found.points_yx, classes, 0.0)
     columns = _parquet(path) if ending == ".parquet" else _csv(path)
     x, y = (np.asarray(columns[name], np.float64) for name in ("x", "y"))
     points_yx = np.stack([y, x], axis=1)
-    if not np.isfinite(points_yx).all():
-        raise errors.DataError(f"{path}: a cell has no finite x and y")
+    _check_finite(points_yx, path)
     kept = np.asarray(columns.get(table.KEPT, np.ones(len(x)))).astype(int) > 0
     classes = np.asarray(columns["class"], str)
     images = np.asarray(columns.get("image", np.full(len(x), "")), str)
     mpp = _mpp(points_yx, columns.get("x_um"))
     return Table(images[kept], points_yx[kept], classes[kept], mpp)
+
+
+def _check_finite(points_yx: np.ndarray, path: Path) -> None:
+    if not np.isfinite(points_yx).all():
+        raise errors.DataError(f"{path}: a cell has no finite x and y")
 
 
 def _mpp(points_yx: np.ndarray, x_um: Any) -> float:

@@ -8,7 +8,8 @@ from cellrec_jax.check import outputs
 from cellrec_jax.check.estimate import Estimate
 from cellrec_jax.check.folder import Report
 from cellrec_jax.check.rules import finding
-from cellrec_jax.io import geojson, geojson_rules, table
+from cellrec_jax.data.annotations import qupath
+from cellrec_jax.io import geojson_rules, table
 
 FOUND = (
     finding("leak", "train/b", "the pixels of a"),
@@ -38,10 +39,10 @@ def test_files(tmp_path):
     ]
     for file in files:
         geojson_rules.validate(orjson.loads(file.read_bytes()), "annotation")
-    found = geojson.read_points(files[1])
+    found = qupath.parse(files[1])
     assert found.points_yx.tolist() == [[3.25, 7.5]]
-    assert found.class_names == ("check: near",)
-    assert geojson.read_points(files[0]).points_yx.tolist() == [[3, 5]]
+    assert found.names == ("check: near",)
+    assert qupath.parse(files[0]).points_yx.tolist() == [[3, 5]]
 
 
 def test_files_of_images_that_are_mended_go(tmp_path):

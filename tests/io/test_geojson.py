@@ -1,4 +1,3 @@
-import gzip
 import json
 import os
 import uuid
@@ -7,6 +6,8 @@ import numpy as np
 import pytest
 
 from cellrec_jax import errors
+from cellrec_jax.data.annotations import qupath
+from cellrec_jax.data.json_file import read_json
 from cellrec_jax.io import geojson, geojson_parts, geojson_rules
 
 POINTS = np.array([[10.5, 20.25], [3.0, 400.125]], np.float32)
@@ -57,7 +58,7 @@ def test_boxes_become_closed_polygons(tmp_path):
         "type": "Polygon",
         "coordinates": [[[2, 1], [12, 1], [12, 5], [2, 5], [2, 1]]],
     }
-    read = geojson.read_points(tmp_path / "b.geojson")
+    read = qupath.parse(tmp_path / "b.geojson")
     np.testing.assert_allclose(read.points_yx, [[3.0, 7.0], [4.5, 6.5]])
 
 
@@ -65,10 +66,10 @@ def test_boxes_become_closed_polygons(tmp_path):
 def test_round_trip(tmp_path, name):
     write(tmp_path / name)
     assert ((tmp_path / name).read_bytes()[:2] == b"\x1f\x8b") == name.endswith(".gz")
-    read = geojson.read_points(tmp_path / name)
+    read = qupath.parse(tmp_path / name)
     np.testing.assert_array_equal(read.points_yx, POINTS)
     np.testing.assert_allclose(read.scores, SCORES)
-    assert read.class_names == ("positive", "negative")
+    assert read.names == ("positive", "negative")
 
 
 def test_equal_cells_give_equal_bytes(tmp_path):
@@ -89,13 +90,13 @@ def test_metadata_is_a_member_that_readers_pass_over(tmp_path):
     found = json.loads((tmp_path / "a.geojson").read_text())
     assert found["metadata"] == {"thresholds": {"positive": 0.5}}
     geojson_rules.validate(found)
-    assert len(geojson.read_points(tmp_path / "a.geojson").scores) == 2
+    assert len(qupath.parse(tmp_path / "a.geojson").scores) == 2
 
 
 def test_no_cells(tmp_path):
     none = np.zeros(0, np.int32)
     write(tmp_path / "a.geojson", points_yx=np.zeros((0, 2)), scores=none, labels=none)
-    assert geojson.read_points(tmp_path / "a.geojson").points_yx.shape == (0, 2)
+    assert qupath.parse(tmp_path / "a.geojson").points_yx.shape == (0, 2)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +150,7 @@ def stream(path, columns, sizes, **options):
 
 
 def features_of(path):
-    collection = geojson._load(path)
+    collection = read_json(path)
     geojson_rules.validate(collection)
     return collection["features"]
 
@@ -167,13 +168,13 @@ def test_chunks_leave_no_trace_and_qupath_reads_each_feature(
     first, second = (tmp_path / f"{name}.{ending}" for name in "ab")
     assert first.read_bytes() == second.read_bytes()
     assert len(features_of(first)) == 300
-    read = geojson.read_points(first)
+    read = qupath.parse(first)
     centers_yx = columns[0]
     if geometry == "box":
         centers_yx = (columns[3][:, :2] + columns[3][:, 2:]) / 2
     np.testing.assert_allclose(read.points_yx, centers_yx, atol=2e-3)
     np.testing.assert_allclose(read.scores, columns[1], atol=1e-6)
-    assert read.class_names == tuple(NAMES[label] for label in columns[2])
+    assert read.names == tuple(NAMES[label] for label in columns[2])
 
 
 def test_circles_are_round_and_have_the_ids_of_their_points(tmp_path):
@@ -204,9 +205,9 @@ def test_the_origin_is_taken_off(tmp_path):
     options = {"origin_yx": (40.5, 8000.0), "circle_px": 3.0}
     for geometry in geojson.GEOMETRIES:
         stream(tmp_path / "a.geojson", columns, (), geometry=geometry, **options)
-        read = geojson.read_points(tmp_path / "a.geojson")
+        read = qupath.parse(tmp_path / "a.geojson")
         stream(tmp_path / "b.geojson", columns, (), geometry=geometry, circle_px=3.0)
-        whole = geojson.read_points(tmp_path / "b.geojson")
+        whole = qupath.parse(tmp_path / "b.geojson")
         moved = whole.points_yx - [40.5, 8000.0]
         np.testing.assert_allclose(read.points_yx, moved, atol=2e-3)
 
@@ -227,7 +228,7 @@ def test_parts_have_so_many_features_each(tmp_path, monkeypatch, ending):
     assert [len(features) for features in found] == [10, 10, 5]
     joined = [feature for features in found for feature in features]
     assert joined == features_of(tmp_path / f"whole.{ending}")
-    assert all(geojson._load(part)["metadata"] == {"mpp": 0.25} for part in parts)
+    assert all(read_json(part)["metadata"] == {"mpp": 0.25} for part in parts)
 
 
 @pytest.mark.parametrize(("num", "expected"), [(0, [0]), (10, [10]), (11, [10, 1])])
@@ -287,70 +288,3 @@ def test_ids_are_those_of_the_first_release(tmp_path):
     namespace = uuid.uuid5(uuid.NAMESPACE_DNS, "cellrec-jax")
     content = "0 [20.25, 10.5] 0.8999999761581421 positive"
     assert first["id"] == str(uuid.uuid5(namespace, content))
-
-
-def test_what_qupath_exports_is_read(tmp_path):
-    """A bare list, a multi-point, an outline, a missing class."""
-    features = [
-        {
-            "type": "Feature",
-            "geometry": {"type": "MultiPoint", "coordinates": [[1, 2], [3.5, 4]]},
-            "properties": {
-                "classification": {"name": "Tumor"},
-                "measurements": [{"name": "Area", "value": 3.0}],
-            },
-        },
-        {
-            "type": "Feature",
-            "geometry": {
-                "type": "Polygon",
-                # An L of area 3; the centre of area is (5/6, 5/6) from its corner.
-                "coordinates": [
-                    [
-                        [10, 20],
-                        [12, 20],
-                        [12, 21],
-                        [11, 21],
-                        [11, 22],
-                        [10, 22],
-                        [10, 20],
-                    ]
-                ],
-            },
-            "properties": None,
-        },
-    ]
-    (tmp_path / "q.geojson").write_text(json.dumps(features))
-    read = geojson.read_points(tmp_path / "q.geojson")
-    expected = [[2, 1], [4, 3.5], [20 + 5 / 6, 10 + 5 / 6]]
-    np.testing.assert_allclose(read.points_yx, expected, rtol=1e-6)
-    assert read.class_names == ("Tumor", "Tumor", "")
-    assert read.scores.tolist() == [1.0, 1.0, 1.0]
-
-
-def test_a_polygon_without_area_has_a_centre(tmp_path):
-    flat = {"type": "Polygon", "coordinates": [[[0, 1], [2, 3], [4, 5], [0, 1]]]}
-    (tmp_path / "q.geojson").write_text(
-        json.dumps({"type": "Feature", "geometry": flat})
-    )
-    read = geojson.read_points(tmp_path / "q.geojson")
-    np.testing.assert_allclose(read.points_yx, [[3.0, 2.0]])
-
-
-LINE = {"type": "Feature", "geometry": {"type": "LineString", "coordinates": [[0, 1]]}}
-
-
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [
-        ("a.geojson", b"{"),
-        ("a.geojson", b"[3]"),
-        ("a.geojson.gz", gzip.compress(b"[]", mtime=0)[:-6]),
-        ("a.geojson", json.dumps(LINE).encode()),
-    ],
-)
-def test_damaged_files_are_named(tmp_path, name, content):
-    (tmp_path / name).write_bytes(content)
-    with pytest.raises(errors.DataError, match=r"a\.geojson") as caught:
-        geojson.read_points(tmp_path / name)
-    assert "\n" not in str(caught.value)

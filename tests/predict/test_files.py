@@ -19,7 +19,8 @@ import tifffile
 
 from cellrec_jax import errors, hosts
 from cellrec_jax.config import DataConfig, Experiment
-from cellrec_jax.io import geojson, table
+from cellrec_jax.data.annotations import qupath
+from cellrec_jax.io import table
 from cellrec_jax.io.console import Console
 from cellrec_jax.methods import heatmap_pu
 from cellrec_jax.predict import blank, files, find_inputs, journal, work
@@ -429,7 +430,7 @@ def test_all_scores_have_a_column_of_what_is_kept(predictor, tmp_path, console):
     assert found == [("a.png", 1.0, "1"), ("b.png", 0.2, "0"), ("c.png", 0.4, "0")]
     summary = read(out / "summary.csv")
     assert [row["num_predicted"] for row in summary] == ["1", "0", "0"]
-    assert len(geojson.read_points(out / "b.png.geojson").scores) == 0
+    assert len(qupath.parse(out / "b.png.geojson").scores) == 0
     with pytest.raises(errors.ConfigError, match=r"all_scores .*--output"):
         files.predict_files(predictor, paths, out, console)
 
@@ -507,7 +508,7 @@ def test_names_that_differ_by_a_slash_are_two_files(predictor, tmp_path, console
     out = tmp_path / "out"
     files.predict_files(predictor, paths, out, console)
     assert len(list(out.rglob("*.geojson"))) == len(list(out.rglob("*.png"))) == 2
-    assert len(geojson.read_points(out / "a/b.png.geojson").scores) == 1
+    assert len(qupath.parse(out / "a/b.png.geojson").scores) == 1
 
 
 def test_a_blank_result_is_explained(predictor, tmp_path, console):

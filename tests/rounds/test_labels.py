@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from cellrec_jax import errors
-from cellrec_jax.io import geojson
+from cellrec_jax.data.annotations import qupath
 from cellrec_jax.rounds import labels as round_labels
 from cellrec_jax.rounds.labels import GIVEN, NEGATIVE, POSITIVE, ImageLabels
 
@@ -68,8 +68,8 @@ def test_files_for_qupath(path):
     folder = path.with_suffix("")
     found = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*.geojson"))
     assert found == ["b.geojson", "c.geojson", "slide/a.geojson"]
-    read = geojson.read_points(folder / "slide/a.geojson")
-    assert read.class_names == (GIVEN, POSITIVE, NEGATIVE)
+    read = qupath.parse(folder / "slide/a.geojson")
+    assert read.names == (GIVEN, POSITIVE, NEGATIVE)
     np.testing.assert_allclose(read.scores, [1.0, 3.25, -0.1], rtol=1e-6)
     np.testing.assert_allclose(read.points_yx, LABELS["slide/a"].points_yx, atol=0.0006)
     feature = json.loads((folder / "c.geojson").read_text())["features"][0]
@@ -85,7 +85,7 @@ def test_images_of_sub_folders_have_files_of_their_own(tmp_path):
     }
     round_labels.write(tmp_path / "r.json", 0, labels, dict.fromkeys(labels, (9, 9)))
     for image_id, wanted in labels.items():
-        read = geojson.read_points(tmp_path / "r" / f"{image_id}.geojson")
+        read = qupath.parse(tmp_path / "r" / f"{image_id}.geojson")
         np.testing.assert_array_equal(read.points_yx, wanted.points_yx)
 
 

@@ -7,7 +7,8 @@ import os
 import numpy as np
 import pytest
 
-from cellrec_jax.io import geojson, geojson_rules
+from cellrec_jax.data.annotations import qupath
+from cellrec_jax.io import geojson_rules
 from cellrec_jax.score import definitions, measure, outputs
 from tests.score import simulated
 
@@ -74,7 +75,7 @@ def test_fields_lie_where_qupath_shows_the_cells(tmp_path):
     assert float(listed[-1]["y_um"]) == pytest.approx(low_yx[0] / 2)
     # As annotations they are no cells of a later count.
     path = tmp_path / "sub" / "a.hotspots.geojson"
-    assert len(geojson.read_points(path, cells_only=True).scores) == 0
+    assert len(qupath.parse(path, areas_are_cells=False).scores) == 0
     write(
         tmp_path,
         simulated.results_of(simulated.spotted("sub/a", 0, 0.2)._replace(area_mm2=0.5)),

@@ -82,6 +82,21 @@ def test_geojson_as_corrected_in_qupath(tmp_path):
     assert found.classes.tolist() == ["positive", "=neg", "=neg", *["positive"] * 3]
 
 
+@pytest.mark.parametrize("kind", ["positive", {"names": ["positive"]}])
+def test_geojson_with_classes_as_qupath_writes_them(tmp_path, kind):
+    point = {"type": "Point", "coordinates": [7.5, None]}
+    one = {"type": "Feature", "geometry": point}
+    one["properties"] = {"classification": kind}
+    (tmp_path / "s.geojson").write_text(json.dumps(one))
+    with pytest.raises(errors.DataError, match="no finite x and y"):
+        tables.read(tmp_path / "s.geojson")
+    point["coordinates"] = [7.5, 3]
+    (tmp_path / "s.geojson").write_text("\ufeff" + json.dumps(one))
+    found = tables.read(tmp_path / "s.geojson")
+    assert found.points_yx.tolist() == [[3, 7.5]]
+    assert found.classes.tolist() == ["positive"]
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

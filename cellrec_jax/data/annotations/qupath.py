@@ -48,15 +48,23 @@ _FARTHEST = 1e7  # px of a corner
 _FAULTS = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError)
 
 
-def parse(file: Path, origin_yx: Sequence[float] = (0.0, 0.0)) -> Annotations:
+def parse(
+    file: Path,
+    origin_yx: Sequence[float] = (0.0, 0.0),
+    *,
+    areas_are_cells: bool = True,
+) -> Annotations:
     """Reads a file; `origin_yx`, px of level 0, is added to all that it holds.
 
     Not so where it says that it counts from the corner of the slide, as predictions
-    may. A `DataError` names the first feature that cannot be read.
+    may. Where `areas_are_cells` is False annotated areas are none, as beside
+    detections. A `DataError` names the first feature that cannot be read.
     """
     parsed = read_json(file)
     notes: Counter[str] = Counter()
-    shapes = _without_parents(_objects(parsed, file, notes), notes)
+    found = _objects(parsed, file, notes)
+    areas_are_cells &= not any(kind in _DETECTED for kind, _ in found)
+    shapes = _without_parents(found, areas_are_cells, notes)
     notes += Counter()  # drops zeros
     read = collect(shapes, notes=notes)
     return read if _is_whole(parsed) else mapped(read, shift_yx=origin_yx)
@@ -191,14 +199,13 @@ def _polygon(rings: Sequence[Sequence[Sequence[float]]]) -> Polygon:
 
 
 def _without_parents(
-    found: Sequence[tuple[str, Shape]], notes: Counter[str]
+    found: Sequence[tuple[str, Shape]], areas_are_cells: bool, notes: Counter[str]
 ) -> Iterator[Shape]:
-    """Shapes; beside detections annotated areas are no cells."""
-    has_detections = any(kind in _DETECTED for kind, _ in found)
+    """Shapes that are cells or regions; annotated areas may be cells, or none."""
     for kind, shape in found:
         if kind in _DETECTED:
             yield shape._replace(is_cell=True)
-        elif not has_detections or not shape.area or is_region(shape.name):
+        elif areas_are_cells or not shape.area or is_region(shape.name):
             yield shape
         elif shape.name:
             notes[AREAS] += 1
