@@ -17,7 +17,8 @@ from cellrec_jax.errors import DataError
 _ITEM = re.compile(
     r"""\s*(?:(\d+)\s*:\s*)?("(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|[^,"'\]\}]+)\s*(?:,|$)"""
 )
-_COMMENT = re.compile(r"(^|\s)#.*")
+_COMMENT = re.compile(r"""("(?:[^"\\]|\\.)*"|'[^']*')|(?:^|\s)#.*""")
+"""Or a name in quotes, which may hold such a sign."""
 
 
 class Names(NamedTuple):
@@ -32,7 +33,7 @@ def read(file: Path) -> Names:
     lines = read_text(file).split("\n")
     if file.suffix.lower() not in (".yaml", ".yml"):
         return Names(tuple(_checked(file, (line for line in lines if line.strip()))))
-    lines = [_COMMENT.sub("", line).rstrip() for line in lines]
+    lines = [_COMMENT.sub(r"\1", line).rstrip() for line in lines]
     items = dict(_yaml_items(lines, file))
     if sorted(items) != list(range(len(items))):
         raise DataError(f"{file}: names of classes are not numbered from 0 on")

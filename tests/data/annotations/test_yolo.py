@@ -84,6 +84,14 @@ def test_names_in_yaml(text: str, tmp_path: Path) -> None:
     assert yolo_names.is_of_yolo(tmp_path / "data.yaml")
 
 
+def test_names_with_the_sign_of_comments(tmp_path: Path) -> None:
+    file = tmp_path / "data.yaml"
+    file.write_text(
+        "names:\n  0: \"cell #5\"  # x\n  1: 'a # b'\n  2: c # d\n  3: e#\n"
+    )
+    assert yolo_names.read(file).names == ("cell #5", "a # b", "c", "e#")
+
+
 def test_names_in_text_and_key_points(tmp_path: Path) -> None:
     read = yolo_names.read(_write(tmp_path, "T cell\n\nS\n", "obj.names"))
     assert read.names == ("T cell", "S")
