@@ -276,8 +276,8 @@ def refuse_doubted(experiment: Experiment, method: Method, seen: Survey) -> None
     limits.require(
         method.traits.by_trust or not seen.num_doubted,
         f"data.root={experiment.data.root}: {seen.num_doubted} of its cells are "
-        "predicted, or known background, which pdl1_point and ki67_bde alone tell from "
-        "given ones: train one of these",
+        "predicted, or known background, which pdl1_point and ki67_bde alone, without "
+        "rounds, tell from given ones: train one of these, --config.refine.rounds=0",
     )
 
 

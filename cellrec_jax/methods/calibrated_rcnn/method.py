@@ -71,7 +71,7 @@ def make(options: Options, *, num_classes: int) -> Method:
             ),
             slots_per_class=True,
             has_boxes=True,
-            by_trust=True,
+            by_trust=not in_rounds,
             candidates=bind(_candidates) if in_rounds else None,
         ),
         stages=(Stage("refine", "rounds", options.refine),) if in_rounds else (),
