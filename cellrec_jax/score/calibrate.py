@@ -97,7 +97,6 @@ def at_settings(model: model_lib.Model, used: Mapping[str, Any]) -> model_lib.Mo
 def lines(mistakes: Mistakes, class_names: Sequence[str]) -> list[str]:
     """What was found of the annotated cells of each class, in words."""
     total = mistakes.counts.sum(axis=0)
-    names = (*class_names, "no cell")
     found = [f"{mistakes.num_fields} annotated fields; {mistakes.what} are drawn again"]
     for row, name in zip(total, class_names, strict=False):
         parts = [
@@ -108,12 +107,13 @@ def lines(mistakes: Mistakes, class_names: Sequence[str]) -> list[str]:
         found.append(
             f"of {row.sum():.0f} cells of {name} {', '.join([*parts, missed])}"
         )
-    detected = total[:, :-1].sum()
     false = [
-        f"{number / max(detected, 1):.1%} are {name} at {names[-1]}"
-        for number, name in zip(total[-1], class_names, strict=False)
+        f"{number / max(detected, 1):.1%} of {detected:.0f} detections of {name}"
+        for name, number, detected in zip(
+            class_names, total[-1], total[:, :-1].sum(axis=0), strict=False
+        )
     ]
-    found.append(f"of {detected:.0f} detections {', '.join(false)}")
+    found.append(f"at no cell are {', '.join(false)}")
     if mistakes.num_fields < units.LEAST_IMAGES:
         found.append(
             f"warning: {mistakes.num_fields} fields do not tell how fields differ: the "

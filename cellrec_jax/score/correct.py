@@ -1,18 +1,24 @@
 """Counts of cells corrected by what a model gets wrong in annotated fields.
 
 Fields of the same laboratory say which share of the cells of class k is found as class
-j, R[k, j], and how many detections of class j beside no cell there are for a detection,
-f[j]. What is found of n cells is then m = R^T n + f sum(m), which is solved for n >= 0
-(least squares where n would be negative). The share of positive cells may differ
-between fields and slide: R does not depend on it, as predictive values would.
+j, R[k, j], and which share of the detections of class j is at no cell, f[j]. What is
+found of n cells is then m, with (1 - f[j]) m[j] = sum_k n[k] R[k, j], which is solved
+for n >= 0 (least squares where n would be negative). The share of positive cells may
+differ between fields and slide: R does not depend on it, as predictive values would.
 
 It holds where cells are as hard to find in the slide as in the fields, whatever their
-share, and where there is as much there that is mistaken for a cell, as a part of what
-is found.
+share, and where as large a part of what is found of a class is no cell. False
+detections go with those of their class: over seven images of BCData and six models
+their numbers correlate by 0.84 and 0.85, with detections of the other class by 0.05 and
+-0.34. Four of these images that correct the three others, in all ways, leave a mean
+error of the index of 0.025 and a bias of -0.002; uncorrected these are 0.023 and
+-0.018. Were false detections a part of those of all classes, they would be 0.031 and
+-0.003, and the bias 0.034 where images of few positive cells correct those of many,
+-0.054 the other way (here -0.022 and 0.012).
 
 Of 200 simulated slides (0.24 of the cells positive, seen as 0.16) 95 % intervals held
-the truth in 0.94 with 8 fields, 0.95 with 20; where what is found of positive cells
-varies between fields, by 0.1, in 0.94 and 0.97, with 4 fields cut into squares in 0.88.
+the truth in 0.92 with 8 fields and with 20; where what is found of positive cells
+varies between fields, by 0.1, in 0.94 and 0.95, with 4 fields cut into squares in 0.93.
 
 References:
   Rogan and Gladen, Estimating prevalence from the results of a screening test, American
@@ -136,7 +142,7 @@ class Solver(NamedTuple):
     inverse: np.ndarray
     """Its pseudo-inverse; a draw may lack what tells two classes apart."""
     false: np.ndarray
-    """f64 [S, K], false detections of each class, as a part of all detections."""
+    """f64 [S, K], false detections of each class, as a part of its detections."""
 
 
 def solver(mistakes: np.ndarray) -> Solver:
@@ -148,7 +154,7 @@ def solver(mistakes: np.ndarray) -> Solver:
     defined = np.isfinite(shares).all(axis=(1, 2))
     inverse = np.full_like(shares, np.nan)
     inverse[defined] = np.linalg.pinv(shares[defined])
-    detected = mistakes[:, :, :-1].sum(axis=(1, 2))[:, None]
+    detected = mistakes[:, :, :-1].sum(axis=1)
     return Solver(shares, inverse, mistakes[:, -1, :-1] / np.maximum(detected, 1))
 
 
@@ -162,7 +168,7 @@ def corrected(found: np.ndarray, by: Solver) -> np.ndarray:
       >>> corrected(np.array([[40.0, 90.0]]), solver(seen)).round(6).tolist()
       [[100.0, 100.0]]
     """
-    right = found - by.false * found.sum(axis=1, keepdims=True)
+    right = found * (1 - by.false)
     out = (by.inverse @ right[:, :, None])[..., 0]
     shares = np.broadcast_to(by.shares, (len(out), *by.shares.shape[1:]))
     least = -_ROUNDING * found.sum(axis=1, keepdims=True)

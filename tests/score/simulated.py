@@ -25,10 +25,10 @@ class Detector(NamedTuple):
     found_as: np.ndarray
     """f64 [2, 2], share of the cells of a class (row) that is found as each."""
     false: np.ndarray
-    """f64 [2], false detections of each class per cell."""
+    """f64 [2], false detections of each class per cell that is found as it."""
 
 
-LABORATORY = Detector(np.array([[0.5, 0.35], [0.02, 0.88]]), np.array([0.02, 0.05]))
+LABORATORY = Detector(np.array([[0.5, 0.35], [0.02, 0.88]]), np.array([0.15, 0.06]))
 """Misses a part of the positive cells and takes many for negative ones."""
 
 
@@ -63,7 +63,7 @@ def detect(rng, points_yx, labels, free_yx, by):
     chance = np.cumsum(by.found_as, axis=1)[labels]
     found_as = (rng.random(len(labels))[:, None] >= chance).sum(axis=1)
     seen = found_as < 2
-    numbers = rng.poisson(by.false * len(labels))
+    numbers = rng.poisson(by.false * np.bincount(found_as[seen], minlength=2))
     chosen = rng.choice(len(free_yx), min(numbers.sum(), len(free_yx)), replace=False)
     found_yx = np.concatenate([points_yx[seen] + 1.0, free_yx[chosen]])
     kinds = np.repeat([0, 1], numbers)[: len(chosen)]
@@ -91,7 +91,7 @@ def field(rng, by, index, side=16, length=2.5, name="field"):
 def plain_index(by, index):
     """What a detector's own index is to be expected, of a share of positive cells."""
     cells_of = np.array([index, 1 - index])
-    counts = cells_of @ by.found_as + by.false
+    counts = cells_of @ by.found_as * (1 + by.false)
     return float(counts[0] / counts.sum())
 
 

@@ -60,14 +60,11 @@ def test_counts_are_solved_back():
     cells = np.array([500.0, 300.0, 200.0])
     fields[0, :3, :3] = cells[:, None] * shares
     fields[0, :3, 3] = cells * (1 - shares.sum(axis=1))
-    right = cells @ shares
-    false = np.array([30.0, 10.0, 60.0])
-    fields[0, 3, :3] = false
-    rate = false / (right + false).sum()
+    # A tenth, a half and none of what is found of a class are no cells.
+    false = np.array([0.1, 0.5, 0.0])
+    fields[0, 3, :3] = cells @ shares * false / (1 - false)
     slide = np.array([40.0, 900.0, 10.0])
-    # m = shares^T n + rate sum(m): the rest of sum(m) is right.
-    total = (slide @ shares).sum() / (1 - rate.sum())
-    predicted = slide @ shares + rate * total
+    predicted = slide @ shares / (1 - false)
     by = correct.solver(fields)
     np.testing.assert_allclose(correct.corrected(predicted[None], by), slide[None])
     twice = correct.corrected(np.stack([predicted, 2 * predicted]), by)
