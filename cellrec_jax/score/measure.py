@@ -49,7 +49,7 @@ def rows(
     """All scores: of all together where there are several images, then of each.
 
     Fields are squares of `hot_spot_mm2` for shares of cells, of `MITOSES_MM2` for
-    mitoses, where an image has their area.
+    mitoses, where an image, or the frame of its cells, is larger.
     """
     found = []
     if len(results.sheets) > 1:
@@ -69,7 +69,7 @@ def _of_field(
     if not (score.is_share or score.name == "mitoses_per_mm2"):
         return []
     size = hot_spot_mm2 if score.is_share else MITOSES_MM2
-    if not sheet.mpp or (sheet.area_mm2 or 0.0) <= size:
+    if not sheet.mpp or sheet.area_px() * sheet.mpp**2 / 1e6 <= size:
         return []
     points_yx = sheet.points_yx * sheet.mpp / 1000
     field = windows.highest(points_yx, sheet.labels, score, size, LEAST_CELLS)

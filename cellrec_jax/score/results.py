@@ -172,18 +172,34 @@ def _by_image(found: tables.Table, own: str = "") -> dict[str, tables.Table]:
 def _class_names(
     model: dict[str, Any], parts: Any, rows: Sequence[dict[str, str]]
 ) -> tuple[str, ...]:
-    """Those of the model, in its order; of other tables all that they have."""
+    """Those of the model, in its order, then others that tables have.
+
+    Upper and lower case are one class: QuPath's own are Positive and Negative.
+    """
     known = list(model.get("settings", {}).get("thresholds", {}))
     if not known and rows:
         begin = "threshold/"
         known = [name[len(begin) :] for name in rows[0] if name.startswith(begin)]
     own = {str(name) for part in parts for name in np.unique(part.classes)}
     own = {name or _UNCLASSIFIED for name in own if not _is_ignored(name)}
-    return (*known, *sorted(own - set(known), key=natural_key))
+    spelled = {name.casefold(): name for name in sorted(own, reverse=True)}
+    spelled |= {name.casefold(): name for name in known}
+    return (*known, *sorted(set(spelled.values()) - set(known), key=natural_key))
 
 
 def _is_ignored(name: str) -> bool:
     return name.lower().startswith(_IGNORED)
+
+
+def _label(kind: str, class_names: Sequence[str]) -> int:
+    """The class of a cell, -1 of one that is ignored."""
+    if _is_ignored(kind):
+        return -1
+    name = kind or _UNCLASSIFIED
+    if name not in class_names:
+        class_names = [one.casefold() for one in class_names]
+        name = name.casefold()
+    return class_names.index(name)
 
 
 def _sheet(
@@ -196,10 +212,7 @@ def _sheet(
     points_yx, labels, own_mpp = np.zeros((0, 2)), np.zeros(0, np.int64), 0.0
     if part is not None:
         kinds, number = np.unique(part.classes, return_inverse=True)
-        ids = [
-            -1 if _is_ignored(kind) else class_names.index(kind or _UNCLASSIFIED)
-            for kind in kinds.tolist()
-        ]
+        ids = [_label(kind, class_names) for kind in kinds.tolist()]
         labels = np.array(ids, np.int64)[number]
         points_yx, labels = part.points_yx[labels >= 0], labels[labels >= 0]
         own_mpp = part.mpp

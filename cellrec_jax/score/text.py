@@ -52,6 +52,11 @@ def lines(
         for score in scores
         if not score.name.startswith("per_mm2/")
     ]
+    if not any(row.corrected for row in rows):
+        found.append(
+            "intervals are of other tissue of this kind, not of what the model gets "
+            "wrong: --calibrate FOLDER measures that"
+        )
     return [*found, f"{USE}: not for diagnosis"]
 
 
@@ -78,11 +83,11 @@ def _of_row(row: Row) -> Iterator[str]:
     if row.plain.value is None and not row.score.is_density:
         yield f"{title(row)}: undefined, no such cells"
         return
-    yield f"{title(row)}: {_said(row.score, row.plain)}, interval of {row.units}"
+    between = "" if row.plain.low is None else f", 95 % interval of {row.units}"
+    yield f"{title(row)}: {_said(row.score, row.plain)}{between}"
     if row.corrected is not None:
-        said = "undefined"
-        if row.corrected.value is not None:
-            said = _said(row.score, row.corrected)
+        is_known = row.corrected.value is not None or row.score.is_density
+        said = _said(row.score, row.corrected) if is_known else "undefined"
         yield f"  corrected: {said}"
 
 
@@ -91,8 +96,9 @@ def _said(score: Score, one: Measured) -> str:
     if one.value is None:
         return f"{one.numerator:.0f} cells"
     factor, sign = (100, " %") if score.is_share else (1, "")
+    digits = ".4g" if score.is_density else ".1f"
     value, *ends = (
-        None if number is None else f"{number * factor:.4g}"
+        None if number is None else f"{number * factor:{digits}}"
         for number in (one.value, one.low, one.high)
     )
     between = " [no interval]" if None in ends else f" [{ends[0]}, {ends[1]}]"

@@ -148,6 +148,11 @@ def test_a_hot_spot_and_the_rest_of_a_slide():
     assert (found[0].tiles_left_out, found[0].where) == (2, measure.ALL)
     small = measure.rows(results(slide._replace(area_mm2=0.9)), SCORES)
     assert all(row.field is None for row in small)
+    # A table by itself: the frame of its cells is large enough.
+    alone = measure.rows(results(slide._replace(area_mm2=None)), SCORES)
+    (again,) = (row for row in alone if row.where == measure.HOT_SPOT)
+    assert again.field.corner_yx == field.field.corner_yx
+    assert again.plain.value == field.plain.value
 
 
 def test_most_mitoses_of_2_mm2():

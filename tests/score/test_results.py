@@ -132,6 +132,18 @@ def test_corrected_cells_of_a_slide(slides):
     assert found.sheets[0].labels.tolist() == [2]
 
 
+def test_classes_are_the_models_in_upper_or_lower_case(slides):
+    """A cell that is added in QuPath has a class of QuPath's own, Positive."""
+    path = slides / "s.svs.csv"
+    path.write_text("x,y,class\n1,1,negative\n2,2,Positive\n3,3,Other\n4,4,OTHER\n")
+    found = results.read([str(path)])
+    assert found.class_names == (*NAMES, "OTHER")
+    assert found.sheets[0].labels.tolist() == [1, 0, 2, 2]
+    alone = slides.parent / "alone.csv"
+    alone.write_text("x,y,class\n1,1,negative\n2,2,Negative\n3,3,positive\n")
+    assert results.read([str(alone)]).class_names == ("Negative", "positive")
+
+
 def test_tables_alone(tmp_path):
     rows = cells("a", [[1, 2]], [1]) + cells("b", [[1, 2]], [0])
     table.write_detections(tmp_path / "x.csv", rows)

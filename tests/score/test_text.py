@@ -15,11 +15,11 @@ def test_what_is_said_of_one_slide():
     rows = measure.rows(found, SCORES, 1.0, simulated.correction())
     said = text.lines(found, SCORES, rows)
     index = rows[0].plain
-    share = f"positive index: {100 * index.value:.4g} % ["
+    share = f"positive index: {100 * index.value:.1f} % ["
     assert said[0].startswith(share)
     assert f"{index.numerator:.0f} of 1300 cells" in said[0]
-    assert said[0].endswith(f"interval of {rows[0].units}")
-    assert said[1].startswith(f"  corrected: {100 * rows[0].corrected.value:.4g} % [")
+    assert said[0].endswith(f", 95 % interval of {rows[0].units}")
+    assert said[1].startswith(f"  corrected: {100 * rows[0].corrected.value:.1f} % [")
     assert any("hot spot of 1 mm2" in line for line in said)
     assert "1 slide, 16 mm2 analysed, 0.5 um per px (--mpp), 3 tiles left out" in said
     assert said[-1] == "research use only: not for diagnosis"
@@ -41,10 +41,24 @@ def test_what_is_said_without_pixel_size_or_cells():
     found = Results((nothing,), simulated.NAMES, "images", {}, {})
     said = text.lines(found, SCORES, measure.rows(found, SCORES))
     assert said[0] == "positive index: undefined, no such cells"
-    assert said[1].startswith("per mm2, positive: 0 cells, interval of")
+    assert said[1] == "per mm2, positive: 0 cells"
     assert any("pixel size unknown" in line for line in said)
     assert any(line.startswith("no hot spot") for line in said)
     assert any("0 cells, fewer than the 500" in line for line in said)
+    assert any("not of what the model gets wrong" in line for line in said)
+
+
+def test_corrected_counts_without_pixel_size():
+    """A fifth of 100 positive cells is missed, so that 100 found stand for 125."""
+    labels = np.repeat([0, 1], [100, 20])
+    points_yx = np.random.default_rng(0).uniform(0, 99, (120, 2))
+    found = Results(
+        (Sheet("a", points_yx, labels, (99, 99)),), simulated.NAMES, "images", {}, {}
+    )
+    rows = measure.rows(found, SCORES, 1.0, simulated.correction())
+    said = text.lines(found, SCORES, rows)
+    assert said[2:4] == ["per mm2, positive: 100 cells", "  corrected: 125 cells"]
+    assert not any("--calibrate" in line for line in said)
 
 
 @pytest.mark.parametrize(
