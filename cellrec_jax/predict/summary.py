@@ -81,11 +81,11 @@ def score_line(done: Iterable[Done], class_names: Sequence[str]) -> str | None:
     counts = [sum(part) for part in zip(*(one.counts for one in done), strict=True)]
     if not counts:
         return None
-    share, low, high = proportion.with_interval(definition, counts).values()
+    share, *_ = proportion.with_interval(definition, counts).values()
     if share is None:
         return None
     name = definition.name.replace("_", " ")
-    return f"{name} of all cells: {share:.3f} [{low:.3f}, {high:.3f}]"
+    return f"{name} of all cells: {share:.3f}; cellrec score tells its interval"
 
 
 def _row(one: Done, class_names: Sequence[str]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from cellrec_jax.io.console import Console
 from cellrec_jax.predict import provenance
 from cellrec_jax.score import correct, units
 from cellrec_jax.score.correct import Mistakes
-from cellrec_jax.workdir import directory
+from cellrec_jax.workdir import directory, image_files
 from cellrec_jax.workdir import model as model_lib
 
 
@@ -24,6 +24,8 @@ def measure(
     experiment: Experiment,
     used: Mapping[str, Any],
     console: Console,
+    *,
+    is_scaled: bool = False,
 ) -> tuple[Mistakes, tuple[str, ...]]:
     """What a model gets wrong in the annotated images of a folder, and its classes.
 
@@ -32,10 +34,12 @@ def measure(
       experiment: its configuration, with the folder as `data.root`.
       used: settings of the results' predict.json; empty where they are not known.
       console: tells what was repaired, and how many cells there are.
+      is_scaled: whether the pixel size of the results is known, so that they were
+        predicted at that of the training where this one is known, too.
 
     Raises:
-      ConfigError: another model made the results, or the fields are of its training, or
-        annotated in part.
+      ConfigError: another model made the results, or the fields are of its training,
+        annotated in part, or of a pixel size that is not known.
       DataError: other classes, or too few cells (`correct.refuse`).
     """
     if experiment.data.marked_share != 1:
@@ -51,6 +55,13 @@ def measure(
     )
     if own == trained_on:
         directory.refuse_training_images(workdir, split.image_ids)
+    copied = image_files.copies(workdir, directory.trained_on(workdir), split)
+    if copied:
+        raise errors.ConfigError(
+            f"{experiment.data.root}: {len(copied)} of these images trained this run "
+            f"({', '.join(copied[:3])}), their files are the same; name others by "
+            "--config.data.test_ids"
+        )
     evaluation.check_classes(model, split)
     config = experiment.eval
     predictor, frame = evaluation.ready(model, config, split, experiment.predict.batch)
@@ -60,6 +71,11 @@ def measure(
         results.append(predictions.to_result(scene.key, found))
         seen.append(predictions.seen(scene))
         sizes_hw.append(scene.native_hw)
+    if is_scaled and model.meta["mpp"] and not all(one.mpp for one in seen):
+        raise errors.ConfigError(
+            f"{experiment.data.root}: the pixel size of these fields is not known, "
+            "that of the results and of the training is: give --config.data.mpp=UM"
+        )
     radius_px = fitting.radius_px(config, predictions.common_mpp(seen))
     for line in (
         *predictions.dropped_lines(predictions.dropped(split), results),
@@ -89,8 +105,15 @@ def at_settings(model: model_lib.Model, used: Mapping[str, Any]) -> model_lib.Mo
             f"{used.get('weights')} there, {own['weights']} here): give its work "
             "directory"
         )
+    before = used.get("mpp_trained", own["mpp_trained"])
+    if before != own["mpp_trained"]:
+        raise errors.ConfigError(
+            f"--workdir {model.workdir}: its pixel size was {before:g} um when the "
+            f"results were made and is {own['mpp_trained']:g} now: predict again"
+        )
     cuts = [float(used["thresholds"][name]) for name in model.class_names]
-    decode = {**model.meta["decode"], "thresholds": cuts}
+    distance = used.get("min_distance_px", own["min_distance_px"])
+    decode = {**model.meta["decode"], "thresholds": cuts, "min_distance": distance}
     return dataclasses.replace(model, meta={**model.meta, "decode": decode})
 
 

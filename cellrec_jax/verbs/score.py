@@ -80,17 +80,19 @@ def _mistakes(
     startup.keep_compiled(flags.cache)
     startup.check_devices()
     root = str(flags.calibrate.absolute())
-    own = {"data.format": "auto", "data.mpp": "0", "data.test_ids": ""}
+    settings: Any = found.model.get("settings", {})
+    mpp = str(settings.get("mpp") or 0)  # the --mpp that predict was given
+    own = {"data.format": "auto", "data.mpp": mpp, "data.test_ids": ""}
     own |= {"data.ignore_classes": "", "data.marked_share": "1"}
     experiment = config_files.stored(flags.workdir, {**own, **pairs, "data.root": root})
-    settings: Any = found.model.get("settings", {})
     if not settings:
         screen.line(
             "warning: no predict.json says which model made the tables: --workdir is "
             "taken to be it"
         )
+    is_scaled = not flags.mpp and all(one.mpp for one in found.sheets)
     mistakes, class_names = calibrate.measure(
-        flags.workdir, experiment, settings, screen
+        flags.workdir, experiment, settings, screen, is_scaled=is_scaled
     )
     if class_names != found.class_names:
         raise errors.DataError(

@@ -4,7 +4,7 @@ Bytes and a checksum of each file: what was merely copied or touched has not cha
 Files whose size and time are known are not read again.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 import zlib
@@ -13,7 +13,7 @@ from etils import epath
 
 from cellrec_jax import hosts
 from cellrec_jax.data import sets
-from cellrec_jax.data.pixels.files import stamp
+from cellrec_jax.data.pixels.files import IMAGE_ENDINGS, stamp
 from cellrec_jax.workdir import writer
 
 FILE = "files.json"
@@ -57,6 +57,43 @@ def changed_lines(workdir: epath.Path, data: sets.Sets) -> list[str]:
         f"run began ({names}): it goes on with what they hold now; for a run on one "
         "set give them back, or choose another --workdir"
     ]
+
+
+def copies(
+    workdir: epath.Path, trained_on: Collection[str], split: sets.Split
+) -> list[str]:
+    """Ids of a split's images whose file is that of an image of the training.
+
+    Whatever they are called now; `trained_on` are ids. None where it is not known.
+    """
+    known = writer.read_json(workdir / FILE)
+    if not isinstance(known, dict) or not split.source.files:
+        return []
+    seen = {
+        (size, checksum)
+        for name, (size, _, checksum) in known.items()
+        if _is_image(Path(name)) and _is_of(Path(name), trained_on)
+    }
+    sizes_seen = {size for size, _ in seen}
+    found = []
+    for image_id in split.image_ids:
+        files = filter(_is_image, split.source.files(image_id))
+        looked = ((stamp(file)[1], file) for file in files)
+        same = ((size, _checksum(file)) for size, file in looked if size in sizes_seen)
+        if not seen.isdisjoint(same):
+            found.append(image_id)
+    return found
+
+
+def _is_of(file: Path, image_ids: Collection[str]) -> bool:
+    """Whether a file's path ends in one of some ids."""
+    path = f"/{file.with_suffix('').as_posix()}"
+    return any(path.endswith(f"/{image_id}") for image_id in image_ids)
+
+
+def _is_image(file: Path) -> bool:
+    """Not a file of annotations, of which those without cells are alike."""
+    return file.suffix.lower() in IMAGE_ENDINGS
 
 
 def _files(data: sets.Sets) -> Iterator[Path]:

@@ -12,6 +12,7 @@ from cellrec_jax.io.console import Console
 from cellrec_jax.predict import provenance
 from cellrec_jax.score import calibrate, correct
 from cellrec_jax.types import Detections, Method, Traits
+from cellrec_jax.workdir import image_files
 from cellrec_jax.workdir import model as model_lib
 
 POINTS = np.array([[10.5, 20.5], [30.5, 50.5]], np.float32)
@@ -67,13 +68,14 @@ def used(model, cut=0.5):
     return {**settings, "thresholds": {"positive": cut, "negative": 0.5}}
 
 
+HERE = epath.Path("here")
 QUIET = Console(quiet=True)
 
 
 @pytest.mark.parametrize(("cut", "false"), [(0.5, 0), (0.3, 2)])
 def test_mistakes_at_the_thresholds_of_the_results(fields, cut, false):
     model, config = fields
-    found, names = calibrate.measure("here", config, used(model, cut), QUIET)
+    found, names = calibrate.measure(HERE, config, used(model, cut), QUIET)
     total = [[2, 1, 0], [0, 1, 0], [false, 0, 0]]
     assert found.counts.sum(axis=0).tolist() == total
     assert (names, found.num_fields) == (model.class_names, 2)
@@ -90,8 +92,8 @@ def test_results_of_another_model_are_refused(fields):
     model, config = fields
     other = {**used(model), "weights": "0123"}
     with pytest.raises(errors.ConfigError, match="another model made the results"):
-        calibrate.measure("here", config, other, QUIET)
-    unknown, _ = calibrate.measure("here", config, {}, QUIET)
+        calibrate.measure(HERE, config, other, QUIET)
+    unknown, _ = calibrate.measure(HERE, config, {}, QUIET)
     assert unknown.counts.sum() == 4
 
 
@@ -99,7 +101,7 @@ def test_fields_annotated_in_part_are_refused(fields):
     model, config = fields
     config = methods.changed(config, {"data.marked_share": 0.1})
     with pytest.raises(errors.ConfigError, match="all cells are annotated"):
-        calibrate.measure("here", config, used(model), QUIET)
+        calibrate.measure(HERE, config, used(model), QUIET)
 
 
 def test_images_of_the_training_are_refused(fields, tmp_path):
@@ -114,4 +116,29 @@ def test_too_few_cells_are_refused(fields, monkeypatch):
     model, config = fields
     monkeypatch.setattr(correct, "LEAST_CELLS", 3)
     with pytest.raises(errors.DataError, match="1 annotated cells of negative"):
-        calibrate.measure("here", config, used(model), QUIET)
+        calibrate.measure(HERE, config, used(model), QUIET)
+
+
+def test_the_least_distance_is_that_of_the_results(fields):
+    model, _ = fields
+    changed = calibrate.at_settings(model, {**used(model), "min_distance_px": 7.0})
+    assert changed.meta["decode"]["min_distance"] == 7
+
+
+def test_fields_of_another_scale_are_refused(fields):
+    """Results were brought to the model's pixel size, the fields' own is unknown."""
+    model, config = fields
+    before = used(model)
+    model.meta["mpp"] = 0.5
+    with pytest.raises(errors.ConfigError, match=r"was 0 um .* and is 0.5 now"):
+        calibrate.measure(HERE, config, before, QUIET)
+    with pytest.raises(errors.ConfigError, match="pixel size of these fields is not"):
+        calibrate.measure(HERE, config, used(model), QUIET, is_scaled=True)
+    assert calibrate.measure(HERE, config, used(model), QUIET)[0].num_fields == 2
+
+
+def test_copies_of_training_images_are_refused(fields, monkeypatch):
+    model, config = fields
+    monkeypatch.setattr(image_files, "copies", lambda *_: ["b"])
+    with pytest.raises(errors.ConfigError, match=r"1 of these images trained .*\(b\)"):
+        calibrate.measure(HERE, config, used(model), QUIET)

@@ -71,7 +71,7 @@ def test_corrected_scores_beside_the_plain_ones(
     """Half of the cells are found, a fifth of the detections are none."""
     counts = np.array([[[50.0, 50], [12.5, 0]]] * 6)
     seen = correct.Mistakes(counts, 6, "6 fields"), ("tumour",)
-    monkeypatch.setattr(calibrate, "measure", lambda *_: seen)
+    monkeypatch.setattr(calibrate, "measure", lambda *_, **__: seen)
     command = ["score", str(found), "--workdir", str(trained), "--calibrate", "fields"]
     assert main.run([*command, "--output", str(tmp_path)]) == 0
     said = capsys.readouterr().out

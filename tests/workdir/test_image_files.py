@@ -155,3 +155,20 @@ def test_images_in_memory_have_no_files(tiny_experiment, tmp_path):
     image_files.remember(epath.Path(tmp_path), data, begun=False)
     assert not image_files.changed_lines(epath.Path(tmp_path), data)
     assert not list(tmp_path.iterdir())
+
+
+def test_copies_of_training_images_are_known_by_their_bytes(experiment, root, tmp_path):
+    """Of images 0 to 3 that trained: copied, one changed by a byte; 5 was a test's."""
+    workdir = tmp_path / "run"
+    workdir.mkdir()
+    _started(experiment, workdir)
+    other = shutil.copytree(root, tmp_path / "copied")
+    changed = other / "images" / "2.png"
+    changed.write_bytes(changed.read_bytes() + b"x")
+    moved = methods.changed(experiment, {"data.root": str(other)})
+    data, place = sets.open_sets(moved.data, 0), epath.Path(workdir)
+    ids = directory.trained_on(place)
+    assert image_files.copies(place, ids, data.train) == ["0", "1", "3"]
+    assert not image_files.copies(place, ids, data.test)
+    (workdir / image_files.FILE).unlink()
+    assert not image_files.copies(place, ids, data.train)
