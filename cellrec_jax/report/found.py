@@ -11,6 +11,7 @@ from etils import epath
 from cellrec_jax import errors, methods
 from cellrec_jax.config import Experiment
 from cellrec_jax.rounds.files import RoundFiles
+from cellrec_jax.score import outputs
 from cellrec_jax.workdir import checkpoint, model, writer
 
 _LOG = "log.txt"
@@ -27,6 +28,8 @@ class Predicted(NamedTuple):
     """predict.json; empty where it cannot be read."""
     rows: list[dict[str, str]]
     """summary.csv."""
+    scores: Mapping[str, Any]
+    """scores.json of `cellrec score`; empty where there is none."""
 
 
 class Found(NamedTuple):
@@ -150,7 +153,8 @@ def _predicted(folder: epath.Path) -> Predicted | None:
         facts = _mapping(json.loads((folder / "predict.json").read_bytes()))
     except (OSError, ValueError):
         facts = {}
-    return Predicted(folder, facts, rows) if rows or facts else None
+    scores = _mapping(writer.read_json(folder / outputs.JSON))
+    return Predicted(folder, facts, rows, scores) if rows or facts else None
 
 
 def _table(path: epath.Path) -> list[dict[str, str]]:

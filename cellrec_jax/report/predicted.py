@@ -82,14 +82,11 @@ def _all_together(rows: Sequence[Mapping[str, str]], classes: Sequence[str]) -> 
         sum(int(one.get(f"num_predicted/{name}") or 0) for one in rows)
         for name in classes
     ]
-    share, low, high = proportion.with_interval(definition, counts).values()
+    share, *_ = proportion.with_interval(definition, counts).values()
     if share is None:
         return f"{text}."
     name = scores.spoken(definition.name)
-    return (
-        f"{text}; {name} of all of them {share:.3f} ({low:.3f} to {high:.3f}, of cells "
-        "as independent draws)."
-    )
+    return f"{text}; {name} of all of them {share:.3f}."
 
 
 def _pictures(
@@ -141,6 +138,5 @@ def _table(
 def _share(one: Mapping[str, str], name: str) -> Cell:
     if not one[name]:
         return Cell("")
-    low, high = (float(one[f"{name}_{side}"]) for side in ("low", "high"))
     share = float(one[name])
-    return Cell(f"{share:.3f}", f"{low:.3f} to {high:.3f}", share)
+    return Cell(f"{share:.3f}", share=share)

@@ -101,6 +101,8 @@ def _index(found: Found) -> list[Tile]:
     )
     value = scores.number(predicted.get("value"))
     sub = f"annotated {scores.number(annotated.get('value'))}"
+    if between := _between(predicted, name):
+        sub = f"{between}; {sub}"
     return [Tile(scores.spoken(name), value, sub)]
 
 

@@ -138,6 +138,24 @@ def _meta(stored):
     }
 
 
+def add_scores(folder):
+    """Of two images together and of a slide's hot spot, corrected by two fields."""
+    plain = {"value": 0.25, "low": 0.125, "high": 0.5}
+    counts = {"numerator": 3, "denominator": 12, "per": "cells"}
+    fixed = {"corrected": 0.5, "corrected_low": 0.25, "corrected_high": 0.75}
+    seen = {"analysed_mm2": 1.5, "mpp": 0.25, "mpp_source": "TIFF tags"}
+    seen |= {"tiles_left_out": 2, "interval_of": "16 squares", "side_um": None}
+    index = {"score": "positive_index", "field": "all", "warning": "3 cells, fewer"}
+    index |= {"image": "", **plain, **counts, **fixed, **seen}
+    spot = index | {"image": "seen.png", "field": "hot spot", "side_um": 500.0}
+    dense = index | {"score": "per_mm2/neg<b>", "value": 2345.6, "corrected": None}
+    dense |= {"per": "mm2", "denominator": 1.5, "low": None, "high": None}
+    calibration = {"folder": "/scans/ward7", "num_fields": 2}
+    content = {"scores": [index, dense, spot], "calibration": calibration}
+    content |= {"definitions": {"positive_index": "a / (a + b)"}, "left_out": {"c": ""}}
+    _json(folder / "predict" / "scores.json", {**content, "model": {"settings": 1}})
+
+
 def _predicted(folder):
     rows = [
         {

@@ -93,6 +93,29 @@ def test_the_share_that_classes_stand_for(workdir):
 
 
 @quick
+def test_scores_of_what_was_predicted(workdir):
+    assert "cellrec score WORKDIR/predict makes them" in page.render(workdir)
+    made.add_scores(workdir)
+    found = Page(page.render(workdir))
+    whole, spot = (one for one in found.tables if one[0][-1] == "counted")
+    values = ["0.25 | 0.125 to 0.5", "0.5 | 0.25 to 0.75", "3 / 12 cells"]
+    assert whole[1:] == [
+        ["positive index | a / (a + b)", *values],
+        ["per mm², neg<b>", "2,346", "undefined", "3 / 1.5 mm²"],
+    ]
+    assert spot[1:] == [
+        ["seen.png", "positive index | hot spot, 0.25 mm²", *values],
+    ]
+    assert "1.5 mm² was looked at, 0.25 µm per px (TIFF tags); 2 tiles" in found.text
+    assert "in 2 annotated fields of /scans/ward7" in found.text
+    assert "3 cells, fewer" in found.text
+    assert "the prediction has changed since" in found.text
+    hidden = page.render(workdir, anonymize=True)
+    assert "seen.png" not in hidden
+    assert "ward7" not in hidden
+
+
+@quick
 def test_only_what_differs_from_the_defaults(workdir):
     found = Page(page.render(workdir))
     changed = next(one for one in found.tables if one[0][:3] == HEADS)
@@ -202,6 +225,7 @@ WHERE = {
     "predictions/per_image.csv": "per_image.csv is missing",
     "predict/summary.csv": "0 cells in 0 images",
     "predict/predict.json": "predict.json is missing",
+    "predict/scores.json": "cellrec score WORKDIR/predict makes them",
     "checkpoints/40/meta/metadata": "no checkpoint can be read",
     "rounds/0/summary.json": "",
     "figures/overlay_slide77.png": "2 of 3 images have no picture",
@@ -213,6 +237,7 @@ WHERE = {
 def test_what_is_missing_or_damaged_is_told(name, workdir):
     """Whatever a file holds the page is made; what others say stays."""
     made.add_rounds(workdir)
+    made.add_scores(workdir)
     path = workdir / name
     whole = path.read_bytes()
     path.unlink()
