@@ -51,9 +51,15 @@ def _blocks(told: Mapping[str, Any], predicted: Predicted, names: Names) -> list
         blocks.append(_table(whole, told, names))
     blocks += shown(_table(parts, told, names), _MOST_ROWS, _MOST_FOLDED, "scores")
     warned = dict.fromkeys(one["warning"] for one in whole or parts if one["warning"])
-    lines = (*_odd(told, predicted), *warned)
+    lines = [*_odd(told, predicted), *warned]
+    few = {one["image"] for one in parts if one["warning"]}
+    if whole and few:
+        lines.append(
+            f"{len(few)} images are below the usual least numbers by themselves: "
+            "scores.csv says how far"
+        )
     if lines:
-        blocks.insert(0, Notes(lines, warn=True))
+        blocks.insert(0, Notes(tuple(lines), warn=True))
     return blocks
 
 
@@ -112,7 +118,9 @@ def _value(one: Row, begin: str, name: str) -> Cell:
 
 
 def _short(value: float) -> str:
-    """To three digits, or whole."""
+    """Shares to a thousandth, others to three digits or whole."""
+    if value <= 1:
+        return f"{value:.3f}"
     return f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
 
 

@@ -98,7 +98,7 @@ def test_scores_of_what_was_predicted(workdir):
     made.add_scores(workdir)
     found = Page(page.render(workdir))
     whole, spot = (one for one in found.tables if one[0][-1] == "counted")
-    values = ["0.25 | 0.125 to 0.5", "0.5 | 0.25 to 0.75", "3 / 12 cells"]
+    values = ["0.250 | 0.125 to 0.500", "0.500 | 0.250 to 0.750", "3 / 12 cells"]
     assert whole[1:] == [
         ["positive index | a / (a + b)", *values],
         ["per mm², neg<b>", "2,346", "undefined", "3 / 1.5 mm²"],
@@ -109,6 +109,7 @@ def test_scores_of_what_was_predicted(workdir):
     assert "1.5 mm² was looked at, 0.25 µm per px (TIFF tags); 2 tiles" in found.text
     assert "in 2 annotated fields of /scans/ward7" in found.text
     assert "3 cells, fewer" in found.text
+    assert "1 images are below the usual least numbers by themselves" in found.text
     assert "the prediction has changed since" in found.text
     hidden = page.render(workdir, anonymize=True)
     assert "seen.png" not in hidden
