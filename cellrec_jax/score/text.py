@@ -43,6 +43,11 @@ def lines(
             f"no hot spot: of no image a field of {hot_spot_mm2:g} mm2 with "
             f"{measure.LEAST_CELLS} cells was looked at"
         )
+    if any(row.field for row in rows):
+        found.append(
+            "fields were chosen as the highest of many, which are high by chance, too: "
+            "their intervals do not know that"
+        )
     found.append(_looked_at(results, shown[0]))
     found += _left_out(results)
     warned = dict.fromkeys(text for row in shown for text in row.warnings)

@@ -21,6 +21,7 @@ def test_what_is_said_of_one_slide():
     assert said[0].endswith(f", 95 % interval of {rows[0].units}")
     assert said[1].startswith(f"  corrected: {100 * rows[0].corrected.value:.1f} % [")
     assert any("hot spot of 1 mm2" in line for line in said)
+    assert any("the highest of many" in line for line in said)
     assert "1 slide, 16 mm2 analysed, 0.5 um per px (--mpp), 3 tiles left out" in said
     assert said[-1] == "research use only: not for diagnosis"
 
@@ -44,6 +45,7 @@ def test_what_is_said_without_pixel_size_or_cells():
     assert said[1] == "per mm2, positive: 0 cells"
     assert any("pixel size unknown" in line for line in said)
     assert any(line.startswith("no hot spot") for line in said)
+    assert not any("the highest of many" in line for line in said)
     assert any("0 cells, fewer than the 500" in line for line in said)
     assert any("not of what the model gets wrong" in line for line in said)
 
