@@ -1,7 +1,7 @@
 """Writes predictions that were corrected as a set to train on, whole or not at all."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 import os
 import shutil
 from typing import NamedTuple
@@ -14,6 +14,7 @@ from cellrec_jax import errors
 from cellrec_jax.convert.corrections import collection, compare
 from cellrec_jax.data.annotations import qupath
 from cellrec_jax.data.annotations.content import Annotations
+from cellrec_jax.data.readers.point_tables import LABEL_MAP
 from cellrec_jax.data.record import Source
 from cellrec_jax.io import atomic
 
@@ -46,8 +47,12 @@ def write(
     radius_px: float,
     trust: float | None,
     images: str = IMAGES[0],
+    class_names: Sequence[str] = (),
 ) -> Outcome:
     """Writes `annotations/` and `images/` of the images that were corrected.
+
+    And `label_map.yaml`: `class_names`, which should be the model's, so that training
+    on keeps what it knows of each, then the others.
 
     `predicted` is by name, which may have folders; `corrected` a file, of the only
     image or of that of its name, or a folder with a file an image: NAME.geojson with or
@@ -61,6 +66,7 @@ def write(
         )
     found: dict[str, Counter[str]] = {}
     names: Counter[str] = Counter()
+    kinds = dict.fromkeys(class_names)
     with atomic.atomic_folder(output) as folder:
         for name, file in _files(predicted, corrected):
             one, image_id = predicted[name], Path(name).with_suffix("").as_posix()
@@ -78,9 +84,13 @@ def write(
             assert cells.trust is not None  # `compare` sets it
             given = np.asarray(cells.names)[cells.trust == 1].tolist()
             names.update(given)
+            kinds |= dict.fromkeys(sorted(set(cells.names)))
             content = orjson.dumps(collection(cells), option=orjson.OPT_SERIALIZE_NUMPY)
             _place(folder / "annotations" / f"{image_id}.geojson").write_bytes(content)
             _add_image(one.image, folder / "images" / name, images)
+        lines = [f"{number}: '{kind}'\n" for number, kind in enumerate(kinds)]
+        if class_names and "" not in kinds:
+            (folder / LABEL_MAP).write_text("".join(lines))
     return Outcome(found, names)
 
 

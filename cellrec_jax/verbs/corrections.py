@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Mapping
 import json
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from etils.epath import Path
 
@@ -42,6 +42,7 @@ def run(flags: argparse.Namespace, pairs: Mapping[str, str]) -> int:
         radius_px=flags.match_px or _RADIUS_PX,
         trust=_trust(flags.trust),
         images=flags.images or corrected.IMAGES[0],
+        class_names=_about(found).get("model", {}).get("classes", ()),
     )
     for name, counts in outcome.images.items():
         screen.line(f"{name}: {_told(counts)}")
@@ -62,14 +63,22 @@ def run(flags: argparse.Namespace, pairs: Mapping[str, str]) -> int:
 
 def _threshold(found: Path) -> str:
     """The key of the threshold that predictions were made with; "" of several."""
+    try:
+        (value,) = set(_about(found)["settings"]["thresholds"].values())
+    except (ValueError, KeyError, TypeError):
+        return ""
+    return f" --config.eval.threshold={value:.3g}"
+
+
+def _about(found: Path) -> dict[str, Any]:
+    """What predictions say of themselves; nothing where they do not."""
     from cellrec_jax.predict import provenance
 
     try:
-        settings = json.loads((found / provenance.FILE).read_text())["settings"]
-        (value,) = set(settings["thresholds"].values())
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
-    return f" --config.eval.threshold={value:.3g}"
+        about = json.loads((found / provenance.FILE).read_text())
+    except (OSError, ValueError):
+        return {}
+    return about if isinstance(about, dict) else {}
 
 
 def _told(counts: Counter[str]) -> str:

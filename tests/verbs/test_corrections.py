@@ -13,7 +13,7 @@ from cellrec_jax.data.builders import features
 from cellrec_jax.data.readers import open_source
 from cellrec_jax.errors import DataError
 from cellrec_jax.io import geojson
-from cellrec_jax.predict import journal
+from cellrec_jax.predict import journal, provenance
 
 NAMES = ("Tumor: Negative", "Tumor: Positive")
 COLORS = ((90, 90, 180), (200, 50, 50))
@@ -89,6 +89,17 @@ def test_a_folder_of_corrections_is_a_set(found, tmp_path, capsys):
         (30, 50, 1, 0.25),
         (35.5, 5.25, 1, 1),
     ]
+
+
+def test_classes_keep_the_order_of_the_model(found, tmp_path):
+    """So that training on keeps its weights of each; one it lacks comes last."""
+    about = {"model": {"classes": [NAMES[1], "none here"]}}
+    (found / provenance.FILE).write_text(json.dumps(about))
+    mine = _corrected(found, "a.png", tmp_path / "corrected" / "a.geojson")
+    assert _run(found, mine, "--output", tmp_path / "turn1") == 0
+    source = open_source(tmp_path / "turn1")
+    assert source.class_names == (NAMES[1], "none here", NAMES[0])
+    assert sorted(source.load("a").labels.tolist()) == [0, 0, 2, 2]
 
 
 def test_a_second_turn_keeps_the_first(found, tmp_path):
