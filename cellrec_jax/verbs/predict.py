@@ -8,6 +8,9 @@ from cellrec_jax import errors
 from cellrec_jax.verbs import failures, slide_flags, trained
 from cellrec_jax.verbs.verb import Verb, Words, console, flag, micrometres, need, path
 
+_SIGNAL = 128
+"""Exit codes from here on are of signals, which end all."""
+
 
 def run(flags: argparse.Namespace, pairs: Mapping[str, str]) -> int:
     """Predicts, or goes on; 1 where some images failed, 2 where all did."""
@@ -56,10 +59,11 @@ def run(flags: argparse.Namespace, pairs: Mapping[str, str]) -> int:
                 flags.geometry or "point",
                 all_scores=flags.all_scores,
             )
-        if outcome.exit_code:
+        if outcome.exit_code >= _SIGNAL:
             return outcome.exit_code
         table = place / summary.FILE
-        codes.append(failures.tell(outcome.failed, len(paths), kind, table))
+        told = failures.tell(outcome.failed, len(paths), kind, table)
+        codes.append(max(told, outcome.exit_code))
     return codes[0] if len(set(codes)) == 1 else errors.RunError.exit_code
 
 

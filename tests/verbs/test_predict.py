@@ -73,6 +73,23 @@ def test_slides_and_images_go_to_folders_of_their_own(calls, tmp_path):
     ]
 
 
+@pytest.mark.parametrize(("exit_code", "kinds"), [(1, 2), (130, 1)])
+def test_damaged_slides_stop_no_images(
+    calls, tmp_path, monkeypatch, capsys, exit_code, kinds
+):
+    outcome = files.Outcome(("a.svs: damaged",), exit_code)
+
+    def predict_slides(*_):
+        calls.append("slides")
+        return outcome
+
+    monkeypatch.setattr(many, "predict_slides", predict_slides)
+    words = ["predict", str(tmp_path), "--workdir", "w", "--output", "out"]
+    assert main.run([*words, "--geometry", "box"]) == exit_code
+    assert len(calls) == kinds
+    assert ("a.svs: damaged" in capsys.readouterr().err) is (kinds == 2)
+
+
 def test_what_one_kind_reads_is_given_for_both(calls, tmp_path):
     words = ["predict", str(tmp_path), "--workdir", "w", "--output", "out", "--gz"]
     main.run([*words, "--margin", "9", "--geometry", "box"])
