@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import functools
 from pathlib import Path
+from typing import Any
 import uuid
 
 from etils import epath
@@ -18,7 +19,7 @@ from cellrec_jax.predict import journal, provenance
 from cellrec_jax.predict import summary as image_summary
 from cellrec_jax.predict.predictor import Predictor
 from cellrec_jax.predict.slide import files, naming, network, rows, summary
-from cellrec_jax.predict.slide.journal import FOLDER, Journal
+from cellrec_jax.predict.slide.journal import FOLDER, PLAN, Journal
 from cellrec_jax.predict.slide.options import SlideOptions
 from cellrec_jax.predict.slide.work import Work
 from cellrec_jax.workdir import interrupt
@@ -54,6 +55,12 @@ def predict_slides(
     provenance.require_same(output, settings, (output / FOLDER).exists())
     names = naming.names_of(paths, Path(output))
     naming.check_free(Path(output), names.values())
+    # From here on the folder is of these settings, also where this call is killed.
+    state = {"images": len(_done(output)), "finished": False}
+    hosts.by_first(
+        lambda: provenance.write(output, predictor.model, settings, state),
+        "predict: begun",
+    )
     if options.roi is not None and options.roi.note:
         console.line(options.roi.note)
     if len(names) < len(paths):
@@ -172,21 +179,25 @@ def _check(output: epath.Path, options: SlideOptions) -> SlideOptions:
     return dataclasses.replace(options, shard=shard)
 
 
+def _done(output: epath.Path) -> dict[str, dict[str, Any]]:
+    """Name -> how it was written out, of all slides of the folder that were."""
+    folder = Path(output / FOLDER)
+    places = sorted(path.parent for path in folder.rglob(PLAN))
+    states = {place.relative_to(folder): Journal(place).done() for place in places}
+    return {name.as_posix(): one for name, one in states.items() if one is not None}
+
+
 def _summarize(
     work: Work, failed: dict[str, str], waiting: Sequence[Task], exit_code: int
 ) -> None:
     """Writes what is of all slides, and says how it ended."""
-    model, folder = work.predictor.model, work.output / FOLDER
-    done = {}
-    for place in sorted(Path(folder).rglob("plan.json")):
-        state = Journal(place.parent).done()
-        name = place.parent.relative_to(Path(folder)).as_posix()
-        if state is not None and name not in failed:
-            done[name] = state["summary"]
+    model = work.predictor.model
     thresholds = model.meta["decode"]["thresholds"]
     sources = provenance.thresholds_from(model)
     cuts = image_summary.cuts_of(work.predictor.class_names, thresholds, sources)
-    summary.write(work.output, done, failed, cuts)
+    done = {k: one for k, one in _done(work.output).items() if k not in failed}
+    summaries = {name: one["summary"] for name, one in done.items()}
+    summary.write(work.output, summaries, failed, cuts)
     state = {
         "images": len(done),
         "failed": failed,
@@ -202,5 +213,5 @@ def _summarize(
     if exit_code:
         work.console.line("stopped; the same command goes on at the next row of tiles")
         return
-    cells = sum(row["num_predicted"] for row in done.values())
+    cells = sum(row["num_predicted"] for row in summaries.values())
     work.console.line(f"{cells} cells in {len(done)} slides; results: {work.output}")

@@ -192,6 +192,28 @@ def test_a_stopped_call_ends_with_the_same_bytes(
     assert _contents(tmp_path) == _contents(straight)
 
 
+def test_what_was_found_before_a_call_was_killed_is_of_its_settings(
+    predictor, folder, tmp_path, monkeypatch
+):
+    """Between summary.csv and predict.json, say: another model cannot add to it."""
+    real = many.summary.write
+
+    def killed(*args):
+        real(*args)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(many.summary, "write", killed)
+        with pytest.raises(KeyboardInterrupt):
+            _predict(predictor, folder, tmp_path, names=["a.tif"])
+    assert json.loads((tmp_path / "predict.json").read_text())["finished"] is False
+    other = dataclasses.replace(predictor, model=predictor.model.at_threshold(0.6))
+    with pytest.raises(errors.ConfigError, match="results of other settings"):
+        _predict(other, folder, tmp_path, names=["b.tif"])
+    assert _predict(predictor, folder, tmp_path, names=["a.tif"]) == ((), 0)
+    assert json.loads((tmp_path / "predict.json").read_text())["finished"] is True
+
+
 def test_parts_end_with_the_same_bytes(straight, predictor, folder, tmp_path):
     """Whichever part ends last writes a slide out."""
     for index in (2, 0):
