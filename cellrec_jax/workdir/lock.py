@@ -38,11 +38,7 @@ def hold(
     try:
         yield
     finally:
-        if number is not None:
-            # Before it is released: else this removes the file of the next one.
-            with contextlib.suppress(OSError):
-                (workdir / FILE).unlink(missing_ok=True)
-            os.close(number)
+        _release(workdir, number)
 
 
 @contextlib.contextmanager
@@ -56,13 +52,32 @@ def try_hold(folder: epath.Path) -> Iterator[bool]:
     try:
         yield not refused
     finally:
-        if number is not None:
-            with contextlib.suppress(OSError):
-                (folder / FILE).unlink(missing_ok=True)
-            os.close(number)
+        _release(folder, number)
 
 
-def _open(workdir: epath.Path) -> tuple[int | None, str]:
+@contextlib.contextmanager
+def wait_for(folder: epath.Path) -> Iterator[None]:
+    """Keeps a folder from other processes that ask for it, once those have left it.
+
+    As `try_hold` for the rest.
+    """
+    directory.make(folder)
+    number, _ = _open(folder, waits=True)
+    try:
+        yield
+    finally:
+        _release(folder, number)
+
+
+def _release(folder: epath.Path, number: int | None) -> None:
+    if number is not None:
+        # Before it is released: else this removes the file of the next one.
+        with contextlib.suppress(OSError):
+            (folder / FILE).unlink(missing_ok=True)
+        os.close(number)
+
+
+def _open(workdir: epath.Path, *, waits: bool = False) -> tuple[int | None, str]:
     """The descriptor of a locked file, None where it cannot be; who else has it."""
     try:
         import fcntl
@@ -79,7 +94,7 @@ def _open(workdir: epath.Path) -> tuple[int | None, str]:
         try:
             # Some file systems lock for one alone only what can be written.
             how = fcntl.LOCK_EX if is_own else fcntl.LOCK_SH
-            fcntl.flock(number, how | fcntl.LOCK_NB)
+            fcntl.flock(number, how if waits else how | fcntl.LOCK_NB)
         except OSError as error:
             holder = _holder(number)
             os.close(number)

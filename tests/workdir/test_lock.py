@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 
 from etils import epath
 import pytest
@@ -54,6 +55,23 @@ def test_it_is_held_once_and_given_back_after_an_error(tmp_path):
         lock.hold(folder, "give another --output"),
     ):
         pass
+    assert not list(tmp_path.iterdir())
+
+
+def test_who_waits_comes_next(tmp_path):
+    folder, order = epath.Path(tmp_path), []
+
+    def follow():
+        with lock.wait_for(folder):
+            order.append("second")
+
+    with lock.wait_for(folder):
+        thread = threading.Thread(target=follow)
+        thread.start()
+        thread.join(0.1)
+        order.append("first")
+    thread.join()
+    assert order == ["first", "second"]
     assert not list(tmp_path.iterdir())
 
 

@@ -22,7 +22,7 @@ from cellrec_jax.predict.slide import files, naming, network, rows, summary
 from cellrec_jax.predict.slide.journal import FOLDER, PLAN, Journal
 from cellrec_jax.predict.slide.options import SlideOptions
 from cellrec_jax.predict.slide.work import Work
-from cellrec_jax.workdir import interrupt
+from cellrec_jax.workdir import interrupt, lock
 
 Task = tuple[Path, str, int]
 """A slide, its name among the results, and its number."""
@@ -190,20 +190,27 @@ def _done(output: epath.Path) -> dict[str, dict[str, Any]]:
 def _summarize(
     work: Work, failed: dict[str, str], waiting: Sequence[Task], exit_code: int
 ) -> None:
-    """Writes what is of all slides, and says how it ended."""
-    model = work.predictor.model
+    """Writes what is of all slides, and says how it ended.
+
+    `waiting` was so when this part left it: others may have written it out meanwhile.
+    """
+    model, form = work.predictor.model, work.options.form()
     thresholds = model.meta["decode"]["thresholds"]
     sources = provenance.thresholds_from(model)
     cuts = image_summary.cuts_of(work.predictor.class_names, thresholds, sources)
-    done = {k: one for k, one in _done(work.output).items() if k not in failed}
-    summaries = {name: one["summary"] for name, one in done.items()}
-    summary.write(work.output, summaries, failed, cuts)
-    state = {
-        "images": len(done),
-        "failed": failed,
-        "finished": not (exit_code or failed or waiting),
-    }
-    provenance.write(work.output, model, work.settings, state)
+    with lock.wait_for(work.output / FOLDER):  # parts may end together
+        done = {k: one for k, one in _done(work.output).items() if k not in failed}
+        waiting = [
+            task for task in waiting if done.get(task[1], {}).get("form") != form
+        ]
+        summaries = {name: one["summary"] for name, one in done.items()}
+        summary.write(work.output, summaries, failed, cuts)
+        state = {
+            "images": len(done),
+            "failed": failed,
+            "finished": not (exit_code or failed or waiting),
+        }
+        provenance.write(work.output, model, work.settings, state)
     atomic.remove_left(work.output, below=True)
     for _, name, _ in waiting:
         work.console.line(
