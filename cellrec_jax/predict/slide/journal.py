@@ -16,6 +16,7 @@ import numpy as np
 from cellrec_jax import errors
 from cellrec_jax.cells import Cells
 from cellrec_jax.io import atomic
+from cellrec_jax.workdir import lock
 
 FOLDER = ".slides"
 """In an output folder: a folder a slide, below."""
@@ -53,8 +54,13 @@ class Journal:
     def begin(self, plan: Mapping[str, Any]) -> str:
         """Keeps what rows are made with; why rows that were there are not used, or "".
 
-        ConfigError where they were made of the same file with other settings.
+        ConfigError where they were made of the same file with other settings. Waits for
+        others who begin or write the slide out: the first one clears rows for all.
         """
+        with lock.wait_for(self.folder):
+            return self._begin(plan)
+
+    def _begin(self, plan: Mapping[str, Any]) -> str:
         plan, before = json.loads(json.dumps(plan)), self._json(PLAN)
         why = ""
         if before is not None:

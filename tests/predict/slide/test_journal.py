@@ -1,3 +1,5 @@
+import threading
+
 import numpy as np
 import pytest
 
@@ -53,6 +55,30 @@ def test_other_settings_are_refused_and_a_changed_file_begins_anew(tmp_path):
     assert "has changed" in journal.begin({"file": ["a", 2], "mpp": 0.5})
     assert journal.rows() == set()
     assert journal.done() is None
+
+
+def test_parts_that_begin_together_keep_each_others_rows(tmp_path, monkeypatch):
+    """Both after the file has changed."""
+    journal = Journal(tmp_path / "a")
+    journal.begin({"file": ["a", 1]})
+    real, threads = Journal._json, []
+
+    def second():
+        journal.begin({"file": ["a", 2]})
+        journal.write(3, _row())
+
+    def read(*given):
+        found = real(*given)
+        if not threads:
+            threads.append(threading.Thread(target=second))
+            threads[0].start()
+            threads[0].join(0.2)
+        return found
+
+    monkeypatch.setattr(Journal, "_json", read)
+    assert "has changed" in journal.begin({"file": ["a", 2]})
+    threads[0].join()
+    assert journal.rows() == {3}
 
 
 def test_a_damaged_row_is_told(tmp_path):
