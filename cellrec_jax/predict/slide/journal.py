@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import json
 import os
 from typing import Any, NamedTuple
+import zipfile
 
 from etils import epath
 import numpy as np
@@ -90,10 +91,14 @@ class Journal:
         return why
 
     def rows(self) -> set[int]:
-        """The rows that are there."""
+        """The rows that are there; a file that was cut off is none."""
         folder = self.folder / _ROWS
-        names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-        return {int(name[:-4]) for name in names if name[:-4].isdigit()}
+        paths = [*folder.iterdir()] if folder.is_dir() else []
+        return {
+            int(path.stem)
+            for path in paths
+            if path.stem.isdigit() and zipfile.is_zipfile(path)
+        }
 
     def write(self, number: int, row: Row) -> None:
         """Adds a row; RunError if it cannot be written."""
@@ -117,7 +122,7 @@ class Journal:
             np.savez_compressed(file, **arrays)
 
     def read(self, number: int) -> Row:
-        """A row that is there; RunError if it is damaged."""
+        """A row that is there; DataError if it is damaged, which is the end of it."""
         path = self._path(number)
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
@@ -133,9 +138,11 @@ class Journal:
             faults = zip(columns.tolist(), texts.tolist(), strict=True)
             return Row(cells, arrays["tiles"], tuple(faults), int(arrays["full"]))
         except Exception as error:  # a damaged file can raise many kinds
-            raise errors.RunError(
-                f"{path} cannot be read ({error}): delete it and start again, which "
-                "finds that row anew"
+            with atomic.naming(path):
+                path.unlink(missing_ok=True)
+            raise errors.DataError(
+                f"{path} could not be read ({error}), and is deleted: start again, "
+                "which finds that row anew"
             ) from error
 
     def done(self) -> dict[str, Any] | None:

@@ -81,14 +81,21 @@ def test_parts_that_begin_together_keep_each_others_rows(tmp_path, monkeypatch):
     assert journal.rows() == {3}
 
 
-def test_a_damaged_row_is_told(tmp_path):
+def test_rows_that_are_cut_off_or_damaged_are_found_again(tmp_path):
     journal = Journal(tmp_path / "a")
     journal.begin({"file": ["a", 1]})
+    paths = [tmp_path / "a" / "rows" / f"00000{number}.npz" for number in range(3)]
+    for number in range(3):
+        journal.write(number, _row())
+    content = paths[0].read_bytes()
+    paths[0].write_bytes(content[: len(content) // 2])
+    assert journal.rows() == {1, 2}
+    paths[1].write_bytes(bytes(60) + content[60:])
+    with pytest.raises(errors.DataError, match="finds that row anew"):
+        journal.read(1)
+    assert journal.rows() == {2}
     journal.write(0, _row())
-    path = tmp_path / "a" / "rows" / "000000.npz"
-    path.write_bytes(path.read_bytes()[:50])
-    with pytest.raises(errors.RunError, match="delete it and start again"):
-        journal.read(0)
+    assert journal.rows() == {0, 2}
 
 
 def test_regions_that_differ_are_told_by_their_files(tmp_path):
