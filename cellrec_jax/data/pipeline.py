@@ -8,7 +8,6 @@ import atexit
 from collections.abc import Callable, Generator, Sequence
 import contextlib
 import functools
-import os
 from typing import Any, ParamSpec, TypeVar
 import weakref
 
@@ -16,6 +15,7 @@ import numpy as np
 
 from cellrec_jax import errors
 from cellrec_jax.data import arrays
+from cellrec_jax.data.cores import num_cores
 from cellrec_jax.data.example import Example, ExampleSpec, prepare
 from cellrec_jax.data.record import Source
 from cellrec_jax.types import Batch
@@ -92,13 +92,6 @@ def index_dataset(num: int, order: arrays.Order, start_step: int) -> Any:
 
     steps = tf.data.Dataset.range(start_step, np.iinfo(np.int64).max)
     return _map(tf, steps, local_indices, tf.int64, 1).unbatch()
-
-
-def num_cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # not on macOS
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 class _Preparer:

@@ -16,6 +16,7 @@ import numpy as np
 from cellrec_jax import errors
 from cellrec_jax.data import arrays, pipeline, transforms
 from cellrec_jax.data.cell_table import CellTable
+from cellrec_jax.data.cores import num_cores
 from cellrec_jax.data.example import ExampleSpec
 from cellrec_jax.data.record import Source
 from cellrec_jax.data.shards import Shards, read_in_graph
@@ -66,7 +67,7 @@ def train_batches(
         pipeline.index_dataset(len(image_ids), order, start_step)
         .map(
             read,
-            num_parallel_calls=num_parallel or pipeline.num_cores(),
+            num_parallel_calls=num_parallel or num_cores(),
             deterministic=True,
         )
         .batch(len(positions), drop_remainder=True)

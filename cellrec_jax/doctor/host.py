@@ -1,4 +1,4 @@
-"""Cores, memory and disk of this machine, or what a container may use of them."""
+"""Memory and disk of this machine, or what a container may use of them."""
 
 import os
 from pathlib import Path
@@ -37,17 +37,6 @@ def memory() -> Memory:
             left = max(limit - used, 0)
             total, free = limit, min(free or left, left)
     return Memory(total, free)
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    count = os.cpu_count() or 1
-    if hasattr(os, "sched_getaffinity"):  # not on macOS
-        count = len(os.sched_getaffinity(0))
-    quota, _, period = _text(_CGROUP / "cpu.max").partition(" ")
-    if _number(quota) and _number(period):  # else "max", or no container
-        count = min(count, max(_number(quota) // _number(period), 1))
-    return count
 
 
 def free_disk(folder: Path) -> int:

@@ -9,6 +9,7 @@ import platform
 from typing import Any
 
 from cellrec_jax import __version__, startup
+from cellrec_jax.data import cores
 from cellrec_jax.data.pixels import files as pixel_files
 from cellrec_jax.data.pixels import slides
 from cellrec_jax.doctor import host
@@ -48,7 +49,7 @@ def facts(cache: str = "") -> dict[str, Any]:
         "platform": platform.platform(),
         "devices": found,
         "devices_error": why,
-        "cores": host.cores(),
+        "cores": cores.num_cores(),
         "memory": {"total": memory.total, "free": memory.free},
         "disk": {"folder": str(here), "free": host.free_disk(here)},
         "compiled": _compiled(cache),

@@ -1,4 +1,4 @@
-"""Memory and cores of a machine, and of a container with less."""
+"""Memory of a machine, and of a container with less."""
 
 import os
 
@@ -55,17 +55,6 @@ def test_what_is_not_known_is_0(machine, monkeypatch):
     monkeypatch.delattr(os, "sysconf")
     assert host.memory() == (0, 0)
     assert host.free_disk(machine / "none") == 0
-
-
-@pytest.mark.parametrize(
-    ("quota", "expected"),
-    [("max 100000", 4), ("250000 100000", 2), ("50000 100000", 1), ("", 4)],
-)
-def test_cores_that_may_be_used(machine, monkeypatch, quota, expected):
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 2, 4, 6}, raising=False)
-    if quota:
-        (machine / "cpu.max").write_text(f"{quota}\n")
-    assert host.cores() == expected
 
 
 def test_size_of_a_folder(tmp_path):

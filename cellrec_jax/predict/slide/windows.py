@@ -3,15 +3,15 @@
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent import futures
-import os
 from typing import NamedTuple
 
 import numpy as np
 
+from cellrec_jax.data.cores import num_cores
 from cellrec_jax.data.pixels import slide_scale, slides
 from cellrec_jax.predict.slide.grid import Grid
 
-THREADS = max(os.cpu_count() or 1, 2)
+THREADS = min(max(num_cores(), 2), 8)
 _AHEAD = THREADS + 2  # windows that are read or wait for the network, beside a batch
 
 

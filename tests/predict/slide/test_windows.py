@@ -1,5 +1,7 @@
 """Windows of a slide: the same px whatever the tiles, at every scale."""
 
+import time
+
 import numpy as np
 import pytest
 
@@ -81,3 +83,16 @@ def test_windows_come_in_order_and_damage_is_told(rng):
     assert found[4].image is None
     assert "y 32, x 32 cannot be read: damaged" in found[4].fault
     np.testing.assert_array_equal(found[5].image, image[32:64, 64:])
+
+
+def test_few_windows_are_held_at_a_time(monkeypatch):
+    """Read or being read, and not taken yet, whatever the number of tiles."""
+    begun, most = [], windows.THREADS + 2
+    assert windows.THREADS <= 8
+    monkeypatch.setattr(windows, "pixels", lambda *given: begun.append(given))
+    tiles = [(0, column) for column in range(3 * most)]
+    for taken, one in enumerate(windows.read(None, None, tiles)):
+        assert one.column == taken
+        time.sleep(0.001)  # others could be read
+        assert len(begun) - taken <= most
+    assert len(begun) == len(tiles)
