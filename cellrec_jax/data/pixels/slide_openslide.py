@@ -7,8 +7,10 @@ opens another. https://openslide.org/formats
 from collections import deque
 from collections.abc import Iterator, Mapping
 import contextlib
+import errno
 import itertools
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,8 @@ from cellrec_jax.data.pixels.slide_reader import (
 from cellrec_jax.errors import DataError
 
 NAME = "openslide"
-_NOT_READ = "I/O error"  # what OpenSlide says where a file is there and fails
+_NOT_READ = ("I/O error", os.strerror(errno.EMFILE))
+"""What OpenSlide says where a file is there and fails."""
 _BLOCK = 256  # px of a level that are blended alike
 _CENTER = tuple(f"hamamatsu.{axis}OffsetFromSlideCentre" for axis in "YX")
 _BLENDED = 1 / 512  # px: what cairo does not take for a fraction
@@ -138,19 +141,19 @@ class _Slide:
         """OpenSlide's level `number` at a place of level 0; OSError if it is lost."""
         import openslide
 
+        handle = self._borrow()
         try:
-            handle = self._borrow()
-            try:
-                image = handle.read_region(place_yx[::-1], number, size_hw[::-1])
-            except BaseException:
-                handle.close()
-                raise
+            image = handle.read_region(place_yx[::-1], number, size_hw[::-1])
         except openslide.OpenSlideError as error:
+            handle.close()
             text = f"OpenSlide says: {one_line(error)}"
-            if _NOT_READ in text:
+            if any(words in text for words in _NOT_READ):
                 raise OSError(text) from error
             self._path.stat()  # an OSError where the file is lost
             raise BadRegion(text) from error
+        except BaseException:
+            handle.close()
+            raise
         self._free.append(handle)
         if self._closed:
             self.close()
@@ -164,11 +167,17 @@ class _Slide:
                 self._free.pop().close()
 
     def _borrow(self) -> Any:
+        """A handle; OSError where none can be opened, for once one could."""
         import openslide
 
         with contextlib.suppress(IndexError):
             return self._free.pop()
-        handle = openslide.OpenSlide(self._path)
+        try:
+            handle = openslide.OpenSlide(self._path)
+        except openslide.OpenSlideError as error:
+            with self._path.open("rb") as file:  # which may say why
+                file.read(1)
+            raise OSError(f"OpenSlide says: {one_line(error)}") from error
         handle.set_cache(self._cache)
         return handle
 

@@ -102,6 +102,28 @@ def test_a_handle_that_met_a_bad_tile_is_replaced(
     assert all(handle.is_closed for handle in handles)
 
 
+@pytest.mark.parametrize("where", ["opening", "reading"])
+def test_too_many_open_files_are_no_damage(
+    tmp_path: Path,
+    handles: list[openslide.OpenSlide],
+    monkeypatch: pytest.MonkeyPatch,
+    where: str,
+) -> None:
+    def failing(*_: object) -> None:
+        raise openslide.OpenSlideError("Couldn't open a.tif: Too many open files")
+
+    path = _damaged(tmp_path / "a.tif")
+    with contextlib.closing(slide_openslide.open_reader(path)) as reader:
+        if where == "opening":
+            with pytest.raises(BadRegion):  # which costs the handle
+                reader.read(0, (64, 64), (64, 64))
+            monkeypatch.setattr(openslide, "OpenSlide", failing)
+        else:
+            monkeypatch.setattr(handles[0], "read_region", failing)
+        with pytest.raises(OSError, match="Too many open files"):
+            reader.read(0, (0, 0), (64, 64))
+
+
 def test_a_handle_that_is_lent_is_closed_when_it_comes_back(
     tmp_path: Path,
     handles: list[openslide.OpenSlide],
