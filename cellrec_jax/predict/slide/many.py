@@ -64,8 +64,8 @@ def predict_slides(
     if options.roi is not None and options.roi.note:
         console.line(options.roi.note)
     if len(names) < len(paths):
-        num_doubled = len(paths) - len(names)
-        console.line(f"{num_doubled} slides are given twice: each is predicted once")
+        more = len(paths) - len(names)
+        console.line(f"{more} files are of slides given before: each is predicted once")
     tasks = [(path, name, number) for number, (path, name) in enumerate(names.items())]
     with interrupt.throughout(console.line), _stopping(output) as stop:
         work = Work(

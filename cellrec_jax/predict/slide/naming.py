@@ -23,21 +23,31 @@ _ENDINGS = (
 """Of all that may be written of a slide, in any form."""
 _LISTS = (".vms", ".vmu", ".ndpis")
 """Endings of slides that are lists of files beside them."""
-_MOST_LISTED = 2**20  # bytes of such a list
+_MOST_LISTED = 2**20  # bytes of such a list, or of what is known of a DICOM file
+_SERIES = re.compile(
+    rb"\x20\x00\x0d\x00UI..[0-9.\x00]*\x20\x00\x0e\x00UI..([0-9.]+)", re.DOTALL
+)
+"""Numbers of study and series of a DICOM file, one after the other; in what it says of
+other files the latter stands alone."""
 
 
 def names_of(paths: Sequence[Path], output: Path) -> dict[Path, str]:
     """Slide -> its name in all that is written, each slide once, in order.
 
-    New names are relative to the folder that all slides share. ConfigError where two
-    slides, of this call or of `output`, would have one name.
+    The first of several files of a DICOM series stands for the slide. New names are
+    relative to the folder that all slides share. ConfigError where two slides, of this
+    call or of `output`, would have one name.
     """
     folder = output / journal.FOLDER
     known = {place: name for name, place in _places(folder)}
     taken = {name: place for place, name in known.items()}
     first: dict[str, Path] = {}
+    series: dict[tuple[str, bytes], str] = {}
     for path in paths:
-        first.setdefault(os.path.realpath(path), path)
+        place = os.path.realpath(path)
+        if number := _series(path):
+            place = series.setdefault((os.path.dirname(place), number), place)
+        first.setdefault(place, path)
     fresh = image_journal.names_of([Path(os.path.abspath(p)) for p in first.values()])
     found = {}
     for (place, path), new in zip(first.items(), fresh.values(), strict=True):
@@ -80,6 +90,18 @@ def stamp(path: Path) -> list[int]:
     """Bytes, and latest time in ns, of all files of a slide."""
     stamps = [pixel_files.stamp(one) for one in (path, *_companions(path))]
     return [sum(size for _, size, _ in stamps), max(time for _, _, time in stamps)]
+
+
+def _series(path: Path) -> bytes:
+    """The number of the DICOM series that a file is of; empty for others."""
+    if path.suffix.lower() != ".dcm":
+        return b""
+    try:
+        with path.open("rb") as file:
+            found = _SERIES.search(file.read(_MOST_LISTED))
+    except OSError:  # told when it is read
+        return b""
+    return found[1] if found else b""
 
 
 def _companions(path: Path) -> Iterator[Path]:

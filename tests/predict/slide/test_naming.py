@@ -52,6 +52,40 @@ def test_two_slides_of_one_name_are_refused(tmp_path):
         naming.names_of([other], tmp_path / "out")
 
 
+def _dicom(path: Path, series: str, other: str = "9.9") -> Path:
+    """The head of a file of a series, which says of another one before."""
+
+    def element(group: int, number: int, text: str) -> bytes:
+        tag = group.to_bytes(2, "little") + number.to_bytes(2, "little")
+        value = text.encode() + b"\0" * (len(text) % 2)
+        return tag + b"UI" + len(value).to_bytes(2, "little") + value
+
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(
+        bytes(128)
+        + b"DICM"
+        + element(0x0020, 0x000E, other)
+        + element(0x0008, 0x0018, f"1.2.{path.stem}")
+        + element(0x0020, 0x000D, "1.2.3")
+        + element(0x0020, 0x000E, series)
+        + bytes(50)
+    )
+    return path
+
+
+def test_a_dicom_series_is_one_slide(tmp_path):
+    """Its files lie in one folder, maybe beside those of another."""
+    here = tmp_path / "in"
+    first = [_dicom(here / f"{number}.dcm", "1.2.3.40") for number in (0, 1)]
+    second = [_dicom(here / f"{number}.dcm", "1.2.3.4") for number in (2, 3)]
+    elsewhere = _dicom(tmp_path / "copy" / "0.dcm", "1.2.3.40")
+    unknown = [_slide(here / f"{name}.dcm") for name in "ab"]
+    given = [*first, *second, elsewhere, *unknown]
+    found = naming.names_of(given, tmp_path / "out")
+    assert list(found) == [first[0], second[0], elsewhere, *unknown]
+    assert found[first[0]] == "in/0.dcm"
+
+
 def test_files_of_others_are_not_replaced(tmp_path):
     for name in ("a.svs.geojson.txt", "a.svs2.csv", "b.svs.geojson", "a.geojson"):
         (tmp_path / name).touch()
