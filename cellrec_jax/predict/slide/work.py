@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from etils import epath
 import numpy as np
 
+from cellrec_jax import geometry
 from cellrec_jax.data.pixels import slides
 from cellrec_jax.io.console import Console
 from cellrec_jax.predict.predictor import Predictor
@@ -48,7 +49,8 @@ class Place(NamedTuple):
 
     def holds(self, points_yx: np.ndarray) -> np.ndarray:
         """Whether cells at points [M, 2], px of level 0, count; bool [M]."""
-        held = self.mask.holds(points_yx)
+        held = geometry.inside(points_yx, self.description.levels[0].size_hw)
+        held &= self.mask.holds(points_yx)
         if self.regions is not None:
             held[held] = roi.within(self.regions, points_yx[held])
         return held
