@@ -5,6 +5,7 @@ import contextlib
 import functools
 import hashlib
 import json
+import math
 import os
 from pathlib import Path
 import time
@@ -32,6 +33,7 @@ from cellrec_jax.workdir import interrupt, lock
 
 _COARSER = 1.5
 """Times that a slide's px may be as large as those of the training, unwarned."""
+_MOST_BINS = 2**24  # of a density map
 
 
 def predict_slide(work: Work, path: Path, name: str, number: int) -> bool:
@@ -93,6 +95,15 @@ def _check_sizes(work: Work, path: Path, description: slides.Description) -> Non
         raise errors.ConfigError(
             "the pixel size of the training images is not known: give it once by "
             "--mpp-trained UM"
+        )
+    size_hw, bin_um = description.levels[0].size_hw, work.options.density_um
+    if math.prod(math.ceil(side * description.mpp / bin_um) for side in size_hw) > (
+        _MOST_BINS
+    ):
+        least_um = int(description.mpp * math.sqrt(math.prod(size_hw) / _MOST_BINS)) + 1
+        raise errors.DataError(
+            f"{path}: --density-um {bin_um:g} gives a density map of "
+            f"more than {_MOST_BINS:,} bins: give {least_um} um or more"
         )
 
 

@@ -402,6 +402,19 @@ def test_sizes_that_are_not_known_are_asked_for(predictor, folder, tmp_path):
         _predict(unknown, folder, tmp_path)
 
 
+def test_density_maps_have_a_largest_size(predictor, folder, tmp_path, monkeypatch):
+    """350 x 450 um in bins of 10."""
+    monkeypatch.setattr(files, "_find", None)
+    monkeypatch.setattr(files, "_MOST_BINS", 35 * 45 - 1)
+    given = {"names": ["a.tif"], "density_um": 10.0}
+    (failed,) = _predict(predictor, folder, tmp_path, **given).failed
+    assert "--density-um 10 gives" in failed
+    assert "give 11 um or more" in failed
+    monkeypatch.setattr(files, "_MOST_BINS", 35 * 45)
+    with pytest.raises(TypeError):  # looked at
+        _predict(predictor, folder, tmp_path, **given)
+
+
 def test_boxes_of_points_are_refused_and_nothing_is_lost(predictor, folder, tmp_path):
     _predict(predictor, folder, tmp_path, names=["a.tif"])
     before = _contents(tmp_path)
