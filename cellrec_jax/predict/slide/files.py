@@ -191,10 +191,10 @@ def _lines(work: Work, place: Place, todo: rows.Tiles) -> Iterator[str]:
             "blurred, and may be missed"
         )
     if not work.looker.is_exact:
-        yield (
-            "this model's norm or method pools over what it sees: a cell near a "
-            "threshold may depend on where tiles lie (model.norm=sync_batch does not)"
-        )
+        why = "how far this model's method looks is not known"
+        if work.predictor.model.experiment.method == "point_matching":
+            why = "this model's norm pools over what it sees (sync_batch does not)"
+        yield f"{why}: a cell near a threshold may depend on where tiles lie"
 
 
 def _find(work: Work, place: Place, slide: slides.Slide, todo: rows.Tiles) -> None:
