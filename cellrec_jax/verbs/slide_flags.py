@@ -129,6 +129,11 @@ def options(flags: argparse.Namespace, *, alone: bool = True) -> SlideOptions:
             raise errors.ConfigError(
                 f"--{key.replace('_', '-')}: slides do not read it; leave it out"
             )
+    if flags.circle_um and flags.geometry != "circle":
+        raise errors.ConfigError(
+            "--circle-um: is the radius of --geometry circle: give that too, or leave "
+            "it out"
+        )
     given = {
         "mpp": flags.mpp,
         "tissue": flags.tissue != "off",

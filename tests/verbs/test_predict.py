@@ -18,6 +18,7 @@ from cellrec_jax.verbs import predict, slide_flags
     [
         *(["--split", "-1"], ["--split", "0"], ["--shard", "5/3"], ["--mpp", "7"]),
         *(["--overlay-px", "7"], ["--density-um", "-3"], ["--circle-um", "0"]),
+        ["--circle-um", "5"],
     ],
 )
 def test_values_that_cannot_be_name_the_flag(given):
