@@ -1,9 +1,10 @@
 """Cells of a slide as a table that is written while they are found: CSV or Parquet.
 
-The columns are those of a table of detections, and more. (x, y) in px of the slide as
-given: the centre of the first pixel is (0.5, 0.5). CSV is for spreadsheets: numbers are
-rounded, and a text that they would take for a formula gets an apostrophe. Parquet keeps
-numbers as they are, and what is known of the slide.
+The columns are those of a table of detections, and more. (x, y) in px of the slide from
+where the caller has its (0, 0): the centre of the px that begins there is (0.5, 0.5).
+CSV is for spreadsheets: numbers are rounded, and a text that they would take for a
+formula gets an apostrophe. Parquet keeps numbers as they are, and what is known of the
+slide.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

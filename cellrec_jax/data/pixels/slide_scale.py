@@ -36,7 +36,8 @@ def choose(
     """The scale next to `native_yx`, px of level 0 per px.
 
     Reads the coarsest level that is no coarser than that, or level 0. DataError, with
-    `advice`, for scales outside of 1/16 to 4, which no pixel size that is right gives.
+    `advice`, for scales that no right pixel size gives: more than 4 px per px of level
+    0, or less than 1/16 per px of the coarsest level.
     """
     native_yx = np.asarray(native_yx, np.float64)
     most = _GREATEST_STEP * max(max(one.downsample_yx) for one in levels)
