@@ -27,7 +27,7 @@ from cellrec_jax.predict.slide import (
     tissue,
     writing,
 )
-from cellrec_jax.predict.slide.journal import FOLDER, Journal
+from cellrec_jax.predict.slide.journal import FOLDER, LOOKED_AT, Journal
 from cellrec_jax.predict.slide.work import Place, Work
 from cellrec_jax.workdir import interrupt, lock
 
@@ -61,13 +61,14 @@ def _predict_slide(
     """As `predict_slide`, by the only call at work on this part of it."""
     description = slides.describe(path, work.options.mpp)
     _check_sizes(work, path, description)
+    plan = _plan(work, path, description)
+    if journal.has_begun(plan) and writing.is_written(work, name, description, journal):
+        work.console.line(f"{name}: is predicted already")
+        return True
     with slides.opened(path) as slide:
         place = _place(work, name, slide, description, journal)
-        if note := journal.begin(_plan(work, place)):
+        if note := journal.begin({**plan, LOOKED_AT: _digest(place.tiles)}):
             work.console.line(f"{name}: {note}")
-        if writing.is_written(work, place):
-            work.console.line(f"{name}: is predicted already")
-            return True
         mine = _own_rows(place.tiles, work.options.shard, number)
         here = journal.rows()
         todo = {row: place.tiles[row] for row in mine if row not in here}
@@ -78,7 +79,7 @@ def _predict_slide(
         if place.tiles.keys() - journal.rows():
             return False
         with lock.try_hold(journal.folder) as is_ours:  # else another part writes it
-            if is_ours and not writing.is_written(work, place):
+            if is_ours and not writing.is_written(work, name, description, journal):
                 small = tissue.drawn(slide, work.options.overlay_px)
                 writing.write(work, place, small)
     return is_ours
@@ -107,18 +108,21 @@ def _check_sizes(work: Work, path: Path, description: slides.Description) -> Non
         )
 
 
-def _plan(work: Work, place: Place) -> dict[str, Any]:
-    """What decides a slide's rows; JSON."""
-    looker = work.looker
-    tiles = json.dumps(sorted(place.tiles.items())).encode()
+def _plan(work: Work, path: Path, description: slides.Description) -> dict[str, Any]:
+    """What decides a slide's rows, but for what is looked at; JSON."""
     return {
         **work.settings,
         **work.options.looks(),
-        "mpp": place.description.mpp,
-        "looked_at": hashlib.blake2b(tiles, digest_size=8).hexdigest(),
-        "tile": [looker.own_px, looker.margin_px],
-        "file": [os.path.abspath(place.path), *naming.stamp(place.path)],
+        "mpp": description.mpp,
+        "tile": [work.looker.own_px, work.looker.margin_px],
+        "file": [os.path.abspath(path), *naming.stamp(path)],
     }
+
+
+def _digest(tiles: rows.Tiles) -> str:
+    """Short hash of the tiles that are looked at."""
+    text = json.dumps(sorted(tiles.items())).encode()
+    return hashlib.blake2b(text, digest_size=8).hexdigest()
 
 
 def _place(

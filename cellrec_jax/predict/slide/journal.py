@@ -29,7 +29,8 @@ _FLAGS = {
     **{"mpp": "--mpp", "tissue": "--tissue", "roi": "--roi"},
     **{"origin": "--origin", "tile": "size and margin of tiles"},
 }
-_LOOKED_AT = "looked_at"
+LOOKED_AT = "looked_at"
+"""Key of a plan: which tiles touch tissue."""
 
 
 class Row(NamedTuple):
@@ -61,12 +62,23 @@ class Journal:
         with lock.wait_for(self.folder):
             return self._begin(plan)
 
+    def has_begun(self, plan: Mapping[str, Any]) -> bool:
+        """Whether rows are made so; `plan` need not say what is looked at."""
+        plan, before = self._plans(plan)
+        return before is not None and _differing(before, plan) in ([], [LOOKED_AT])
+
+    def _plans(self, plan: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
+        """A plan as JSON has it, and the one that is there, or None."""
+        now, before = json.loads(json.dumps(plan)), self._json(PLAN)
+        for one in (now, before):  # earlier versions kept links
+            if one is not None:
+                one["file"][0] = os.path.realpath(one["file"][0])
+        return now, before
+
     def _begin(self, plan: Mapping[str, Any]) -> str:
-        plan, before = json.loads(json.dumps(plan)), self._json(PLAN)
+        plan, before = self._plans(plan)
         why = ""
         if before is not None:
-            for one in (before, plan):  # earlier versions kept links
-                one["file"][0] = os.path.realpath(one["file"][0])
             differing = _differing(before, plan)
             if not differing:
                 return ""
@@ -190,7 +202,7 @@ def _told(
             yield "the weights of the model"
         elif there == now:
             yield f"{_FLAGS.get(key, key)} ({now} has changed since)"
-        elif key != _LOOKED_AT:  # which follows from the others
+        elif key != LOOKED_AT:  # which follows from the others
             yield f"{_FLAGS.get(key, key)} ({there} there, {now} now)"
         elif len(differing) == 1:
             yield "where tissue lies (found by another version of this program)"

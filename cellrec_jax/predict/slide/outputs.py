@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 import contextlib
-import itertools
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,6 +35,7 @@ class Sheet(NamedTuple):
     metadata: Mapping[str, Any]
     """Of model and settings, JSON."""
     options: SlideOptions
+    has_boxes: bool
 
 
 def files_of(output: epath.Path, sheet: Sheet) -> dict[str, epath.Path]:
@@ -53,12 +53,15 @@ def files_of(output: epath.Path, sheet: Sheet) -> dict[str, epath.Path]:
     }
 
 
-def are_there(output: epath.Path, sheet: Sheet) -> bool:
-    """Whether all of them are; of GeoJSON in parts the first."""
+def written(output: epath.Path, sheet: Sheet, num_cells: int) -> set[Path]:
+    """All files of a slide of so many cells; of GeoJSON in parts each part."""
     files = files_of(output, sheet)
-    if sheet.options.split:
-        files["geojson"] = geojson_parts.part_path(files["geojson"], 1)
-    return all(file.exists() for file in files.values())
+    found = set(map(Path, files.values()))
+    if split := sheet.options.split:
+        found.remove(Path(files["geojson"]))
+        parts = range(1, max(-(-num_cells // split), 1) + 1)
+        found |= {Path(geojson_parts.part_path(files["geojson"], n)) for n in parts}
+    return found
 
 
 def origin_of(description: slides.Description, options: SlideOptions) -> np.ndarray:
@@ -92,9 +95,6 @@ def write(
     density = density_map.new_counts(sheet.description.levels[0].size_hw, bin_px)
     canvas = small.image.copy()
     inside_yx = drawing.add_outline(canvas, analysed, small.native_px)
-    parts = iter(found)
-    first = list(itertools.islice(parts, 1))
-    boxed = any(part.boxes_yxyx is not None for part in first)
     counts = np.zeros(len(names), np.int64)
     with contextlib.ExitStack() as opened:
         add_rows = opened.enter_context(
@@ -103,7 +103,7 @@ def write(
                 sheet.name,
                 names,
                 mpp=mpp,
-                boxes=boxed,
+                boxes=sheet.has_boxes,
                 metadata=sheet.metadata,
             )
         )
@@ -119,7 +119,7 @@ def write(
                 circle_px=options.circle_um / mpp,
             )
         )
-        for part in itertools.chain(first, parts):
+        for part in found:
             moved = part.points_yx - origin_yx.astype(np.float32)
             boxes = part.boxes_yxyx
             own = None if boxes is None else boxes - np.tile(origin_yx, 2)
@@ -142,13 +142,8 @@ def write(
 
 def _remove_others(output: epath.Path, sheet: Sheet, num_cells: int) -> None:
     """Deletes what was written of the slide in other forms, or in more parts."""
-    files = files_of(output, sheet)
-    written = set(map(Path, files.values()))
-    if split := sheet.options.split:
-        written.remove(Path(files["geojson"]))
-        parts = range(1, max(-(-num_cells // split), 1) + 1)
-        written |= {Path(geojson_parts.part_path(files["geojson"], n)) for n in parts}
+    own = written(output, sheet, num_cells)
     with atomic.naming(output):
         for path in naming.own_files(Path(output), sheet.name):
-            if path not in written:
+            if path not in own:
                 path.unlink()

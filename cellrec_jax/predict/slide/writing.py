@@ -1,32 +1,46 @@
 """What is found of a slide, written out, and what is to be told of it."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
+from cellrec_jax.data.pixels import slides
 from cellrec_jax.predict import provenance
 from cellrec_jax.predict.slide import outputs, roi, rows, summary, tissue
+from cellrec_jax.predict.slide.journal import Journal
 from cellrec_jax.predict.slide.work import Place, Work
 
 
-def is_written(work: Work, place: Place) -> bool:
+def is_written(
+    work: Work, name: str, description: slides.Description, journal: Journal
+) -> bool:
     """Whether a slide's cells are written out in the form that is asked for."""
-    done = place.journal.done()
+    done = journal.done()
     if done is None or done["form"] != work.options.form():
         return False
-    return outputs.are_there(work.output, _sheet(work, place))
+    sheet = _sheet(work, name, description)
+    number = done["summary"]["num_predicted"]
+    return all(map(Path.exists, outputs.written(work.output, sheet, number)))
 
 
-def _sheet(work: Work, place: Place) -> outputs.Sheet:
+def _sheet(work: Work, name: str, description: slides.Description) -> outputs.Sheet:
     """What all outputs of a slide are told."""
+    model = work.predictor.model
     metadata = {
-        **provenance.metadata(work.predictor.model, place.description.mpp),
-        "mpp_source": place.description.mpp_source,
+        **provenance.metadata(model, description.mpp),
+        "mpp_source": description.mpp_source,
         "origin": work.options.origin,
-        "origin_yx": outputs.origin_of(place.description, work.options).tolist(),
+        "origin_yx": outputs.origin_of(description, work.options).tolist(),
     }
-    names = work.predictor.class_names
-    return outputs.Sheet(place.name, names, place.description, metadata, work.options)
+    return outputs.Sheet(
+        name,
+        work.predictor.class_names,
+        description,
+        metadata,
+        work.options,
+        model.method.traits.has_boxes,
+    )
 
 
 def write(work: Work, place: Place, small: tissue.Thumbnail) -> None:
@@ -39,7 +53,8 @@ def write(work: Work, place: Place, small: tissue.Thumbnail) -> None:
         work.looker, place.grid, place.journal, numbers, place.holds, trouble
     )
     analysed = _analysed(work, place)
-    counts = outputs.write(work.output, _sheet(work, place), small, analysed, settled)
+    sheet = _sheet(work, place.name, place.description)
+    counts = outputs.write(work.output, sheet, small, analysed, settled)
     faults = trouble.faults
     if full := sum(trouble.full):
         work.console.line(

@@ -5,6 +5,7 @@ import dataclasses
 import json
 from pathlib import Path
 import re
+from types import SimpleNamespace
 
 import numpy as np
 from PIL import Image
@@ -196,22 +197,25 @@ def test_what_was_found_before_a_call_was_killed_is_of_its_settings(
     predictor, folder, tmp_path, monkeypatch
 ):
     """Between summary.csv and predict.json, say: another model cannot add to it."""
-    real = many.summary.write
 
-    def killed(*args):
-        real(*args)
+    def killed(*_):
+        (tmp_path / ".slides").mkdir()
+        (tmp_path / "summary.csv").touch()
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch:
-        patch.setattr(many.summary, "write", killed)
-        with pytest.raises(KeyboardInterrupt):
-            _predict(predictor, folder, tmp_path, names=["a.tif"])
-    assert json.loads((tmp_path / "predict.json").read_text())["finished"] is False
+    def is_finished():
+        return json.loads((tmp_path / "predict.json").read_text())["finished"]
+
+    monkeypatch.setattr(files, "predict_slide", killed)
+    with pytest.raises(KeyboardInterrupt):
+        _predict(predictor, folder, tmp_path)
+    assert not is_finished()
     other = dataclasses.replace(predictor, model=predictor.model.at_threshold(0.6))
     with pytest.raises(errors.ConfigError, match="results of other settings"):
-        _predict(other, folder, tmp_path, names=["b.tif"])
-    assert _predict(predictor, folder, tmp_path, names=["a.tif"]) == ((), 0)
-    assert json.loads((tmp_path / "predict.json").read_text())["finished"] is True
+        _predict(other, folder, tmp_path)
+    monkeypatch.setattr(files, "predict_slide", lambda *_: True)
+    assert _predict(predictor, folder, tmp_path) == ((), 0)
+    assert is_finished()
 
 
 def test_parts_end_with_the_same_bytes(
@@ -430,6 +434,9 @@ def test_other_forms_go_when_the_new_ones_are_there(
     parts = sorted(one.name for one in tmp_path.glob("*.geojson"))
     number = len(_rows(tmp_path))
     assert parts == sorted(f"a.tif-{n + 1}.geojson" for n in range(-(-number // 100)))
+    (tmp_path / parts[-1]).unlink()
+    _predict(predictor, folder, tmp_path, names=["a.tif"], split=100)
+    assert (tmp_path / parts[-1]).exists()
     (tmp_path / "a.tif-99.geojson").touch()  # as of a call that was killed
 
     def failing(*_):
@@ -486,9 +493,34 @@ def test_where_nothing_is_looked_at_there_is_a_note(
     assert float(row["analysed_mm2"]) == 0
 
 
-def test_two_calls_at_once_do_nothing_twice(predictor, folder, tmp_path):
+def test_two_calls_do_nothing_twice(predictor, folder, tmp_path, monkeypatch):
+    """Neither at once, nor one after the other, which does not look at the slide."""
     with lock.try_hold(tmp_path / ".slides/a.tif/part-0-of-1") as is_ours:
         assert is_ours
         with pytest.raises(errors.RunError, match="another call is at work on it"):
             _predict(predictor, folder, tmp_path, names=["a.tif"])
     assert _predict(predictor, folder, tmp_path, names=["a.tif"]).failed == ()
+    monkeypatch.setattr(files.slides, "opened", None)
+    assert _predict(predictor, folder, tmp_path, names=["a.tif"]) == ((), 0)
+
+
+def test_what_will_be_done_is_said_before(tmp_path):
+    """Of a slide of 1 um a px, twice as coarse as the training."""
+    path = tmp_path / "a.tif"
+    fakes.write_slide(path, np.zeros((600, 900, 3), np.uint8), 1.0)
+    described = files.slides.describe(path)
+    place = SimpleNamespace(
+        description=described,
+        grid=grid.plan(described.levels, (2.0, 2.0), 320, 32),
+        tiles={0: [0, 1], 3: [2]},
+    )
+    work = SimpleNamespace(
+        predictor=SimpleNamespace(frame=SimpleNamespace(mpp=0.5)),
+        looker=SimpleNamespace(is_exact=True),
+    )
+    first, second = files._lines(work, place, {3: [2]})
+    size = f"{path.stat().st_size / 1e6:.4g} MB"
+    assert first.startswith(f"600 x 900 px of 1 um (OpenSlide (generic-tiff)), {size}")
+    assert "level 0, resampled by 2 to 0.5 um of the training" in first
+    assert first.endswith("3 of 24 tiles of 384 px to look at, 1 to go")
+    assert second.startswith("warning: the slide is 2 times coarser")
