@@ -25,6 +25,7 @@ def _copies(what: str, benchmark: str, **where: Any) -> Iterator[Goal]:
         yield Goal(f"{what}, {direction}", "copies", 1.5, benchmark, columns, "ratio")
 
 
+_SLIDE = {"way": "slide to files", "image_px": "20000x20000"}
 GOALS = (
     Goal("density of 8,000 boxes", "ms", 0.05, "density", {"boxes": 8000}, "median_ms"),
     *_copies("GCE of 10^7 rows", "points", loss="gce", rows=10**7, contestant="fused"),
@@ -41,6 +42,8 @@ GOALS = (
         *("10,000 steps of two images of ki67_bde", "h", 2.5 / 60, "steps"),
         *({"dtype": "bfloat16", "image_px": "800x800", "batch": 2}, "paper_hours"),
     ),
+    Goal("a slide to files", "s/mm2", 0.3, "slide", _SLIDE, "s_per_mm2"),
+    Goal("a slide: the device idles", "of 1", 0.1, "slide", _SLIDE, "idle_share"),
 )
 MATCHING_MS = 1.0
 """What matching may add to a step."""
@@ -75,7 +78,7 @@ def _rows(results: Mapping[str, Mapping[str, Any]], name: str) -> Sequence[Row]:
 
 def _least(rows: Sequence[Row], goal: Goal) -> float | None:
     figures = [
-        row[goal.column]
+        row.get(goal.column)
         for row in rows
         if all(row.get(key) == value for key, value in goal.where.items())
         if not str(row.get("contestant")).startswith("torch")

@@ -6,10 +6,11 @@ repeated. Rows:
 slide to files: `predict.slide`: tissue, tiles, cells joined, all that is written.
 OpenSlide loop: the same tiles read by OpenSlide, predicted, fetched and cut to what
 each owns, one after the other; writes nothing.
-network alone: one tile that is on the device already, again and again.
+network alone: a batch as slides have it, on the device already, again and again.
 
-Pixels are those of the slide, of the last row those of the tile. `network_share` is the
-part of a way's time that its tiles take the network alone: what a device works.
+Pixels are those of the slide, of the last row those of the batch. `network_share` is
+the part of a way's time that its tiles take the network alone: what a device works;
+`idle_share` is the rest. Tiles are those with tissue.
 A peak is that of all rows until then; with `--presets ROW` it is the row's own.
 """
 
@@ -45,7 +46,7 @@ def run(settings: Settings, say: Say) -> Report:
         for size_hw in settings.sizes_hw or (SIZE_HW,):
             say(f"slide: writing {size_hw[0]} x {size_hw[1]} px")
             file = write_slide(Path(folder) / "slide.tif", size_hw)
-            ways, tile_px, tiles = _ways(file, Path(folder), settings.batch_size)
+            ways, tile_px, tiles, batch = _ways(file, Path(folder), settings.batch_size)
             asked = settings.presets or tuple(ways)
             ways = {name: way for name, way in ways.items() if name in asked}
             say(f"slide: {tiles} tiles of {tile_px} px")
@@ -58,7 +59,7 @@ def run(settings: Settings, say: Say) -> Report:
             alone = found.get("network alone")
             for name, timed in found.items():
                 is_alone = name == "network alone"
-                pixels = tile_px**2 if is_alone else np.prod(size_hw)
+                pixels = batch * tile_px**2 if is_alone else np.prod(size_hw)
                 row: dict[str, Any] = {
                     "way": name,
                     "image_px": f"{size_hw[0]}x{size_hw[1]}",
@@ -69,7 +70,8 @@ def run(settings: Settings, say: Say) -> Report:
                     "peak_mib": peak[name],
                 }
                 if alone is not None and not is_alone:
-                    row["network_share"] = tiles * alone.median_s / timed.median_s
+                    share = tiles * alone.median_s / batch / timed.median_s
+                    row |= {"network_share": share, "idle_share": 1 - share}
                 rows.append(row)
     return Report(tuple(rows), ())
 
@@ -117,16 +119,16 @@ def _tiles(image: np.ndarray, height: int, width: int) -> Iterator[np.ndarray]:
 
 def _ways(
     file: Path, folder: Path, batch: int
-) -> tuple[dict[str, Callable[[], Any]], int, int]:
-    """Name -> what is timed; the side of tiles and how many there are."""
+) -> tuple[dict[str, Callable[[], Any]], int, int, int]:
+    """Name -> what is timed; the side of tiles, how many there are, and in a batch."""
     import openslide
 
     from cellrec_jax import cells
     from cellrec_jax.data.pixels import slides
     from cellrec_jax.io.console import Console
-    from cellrec_jax.predict import compiled, predictor
+    from cellrec_jax.predict import compiled, predictor, stream
     from cellrec_jax.predict.slide import grid as grids
-    from cellrec_jax.predict.slide import many, network
+    from cellrec_jax.predict.slide import many, network, tissue
     from cellrec_jax.predict.slide.options import SlideOptions
     from cellrec_jax.workdir import model as model_lib
 
@@ -147,6 +149,11 @@ def _ways(
     description = slides.describe(file)
     grid = grids.plan(description.levels, (1, 1), looker.own_px, looker.margin_px)
     side = grid.tile_px
+    size = looker.network.batch or stream.batch_size((side, side))
+    with slides.opened(file) as opened:
+        small_px = tissue.side_of(description.levels[0].size_hw, MPP)
+        mask = tissue.find(tissue.thumbnail(opened, small_px))
+    tiles = np.argwhere(tissue.touched(mask, grid)).tolist()
     number = 0
 
     def slide_to_files() -> None:
@@ -155,24 +162,25 @@ def _ways(
         output = epath.Path(folder) / f"out{number}"
         many.predict_slides(ready, [file], output, Console(quiet=True), SlideOptions())
 
-    def one(image: np.ndarray) -> compiled.Windows:
-        whole = np.array([[side, side]], np.int32)
-        return compiled.Windows(image[None], whole, np.ones(1, bool))
+    def windows(images: np.ndarray) -> compiled.Windows:
+        whole = np.full((len(images), 2), side, np.int32)
+        return compiled.Windows(images, whole, np.ones(len(images), bool))
 
     def openslide_loop() -> None:
         with openslide.OpenSlide(os.fspath(file)) as slide:
-            for row in range(grid.num_rows):
-                for column in range(grid.num_columns):
-                    y, x = grid.origin_yx(row, column)
-                    image = slide.read_region((x, y), 0, (side, side)).convert("RGB")
-                    found = jax.device_get(
-                        looker.network.predict(params, state, one(np.asarray(image)))
+            for row, column in tiles:
+                y, x = grid.origin_yx(row, column)
+                image = slide.read_region((x, y), 0, (side, side)).convert("RGB")
+                found = jax.device_get(
+                    looker.network.predict(
+                        params, state, windows(np.asarray(image)[None])
                     )
-                    part = cells.shift(cells.cells_of(found, 0), (y, x))
-                    owned = grid.owns(row, column, part.points_yx)
-                    cells.select(part, owned & (part.scores >= looker.thresholds.min()))
+                )
+                part = cells.shift(cells.cells_of(found, 0), (y, x))
+                owned = grid.owns(row, column, part.points_yx)
+                cells.select(part, owned & (part.scores >= looker.thresholds.min()))
 
-    resident = jax.device_put(one(np.zeros((side, side, 3), np.uint8)))
+    resident = jax.device_put(windows(np.zeros((size, side, side, 3), np.uint8)))
 
     def network_alone() -> Any:
         return jax.block_until_ready(looker.network.predict(params, state, resident))
@@ -182,4 +190,4 @@ def _ways(
         "OpenSlide loop": openslide_loop,
         "network alone": network_alone,
     }
-    return ways, side, grid.num_rows * grid.num_columns
+    return ways, side, len(tiles), size

@@ -46,7 +46,14 @@ def test_measured_figures_are_set_against_goals():
             ]
         },
     }
+    whole = {"way": "slide to files", "image_px": "20000x20000"}
+    shares = {"s_per_mm2": 0.25, "idle_share": 0.2}
+    small = {**whole, **shares, "image_px": "600x600", "idle_share": 0.05}
+    loop = {**whole, "way": "OpenSlide loop", "s_per_mm2": 0.1}  # not ours
+    results["slide"] = {"rows": [{**whole, **shares}, small, loop]}
     found = {goal["goal"]: goal for goal in goals.table(results)}
+    assert found["a slide to files"]["measured"] == 0.25
+    assert found["a slide: the device idles"]["reached"] is False
     boxes = found["density of 8,000 boxes"]
     assert (boxes["measured"], boxes["reached"]) == (0.04, True)
     gradient = found[f"GCE of 10^7 rows, {BOTH}"]

@@ -18,6 +18,8 @@ def test_all_ways_are_timed_on_a_slide_that_can_be_read(tmp_path):
     ways = ["slide to files", "OpenSlide loop", "network alone"]
     assert [row["way"] for row in rows] == ways
     assert {row["windows"] for row in rows} == {1}
+    for row in rows[:2]:
+        assert row["network_share"] == pytest.approx(1 - row["idle_share"])
     seconds = [row["median_ms"] / 1e3 for row in rows]
     for row, took in zip(rows[:2], seconds, strict=False):
         assert row["mpx_per_s"] == pytest.approx(0.54 / took)
