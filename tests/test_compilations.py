@@ -25,14 +25,18 @@ _SMALL = {
 @pytest.mark.parametrize(
     ("demo", "networks", "own"),
     [
-        ("ki67_bde", 1, {}),
-        ("pdl1_point", 1, {}),
-        ("cytoplasm_multitask", 2, {"prior.steps": 2}),  # the prior's, then the whole
+        ("ki67_bde:demo_paper", 1, {}),
+        ("pdl1_point:demo", 1, {}),
+        (
+            "cytoplasm_multitask:demo",
+            2,
+            {"prior.steps": 2},
+        ),  # the prior's, then the whole
     ],
 )
 def test_a_demo_compiles_each_program_once(demo, networks, own, tmp_path):
     """In a process of its own, which keeps nothing from other tests or runs."""
-    command = [sys.executable, "-m", "cellrec_jax.main", "--config", f"{demo}:demo"]
+    command = [sys.executable, "-m", "cellrec_jax.main", "--config", demo]
     command += ["--workdir", str(tmp_path), "--cache", "off"]
     command += [f"--config.{key}={value}" for key, value in {**_SMALL, **own}.items()]
     environment = {**os.environ, "JAX_LOG_COMPILES": "1"}

@@ -112,7 +112,7 @@ def test_prints(figures, capsys):
 def test_results_of_the_package_can_be_read(capsys):
     table.run([])
     out = capsys.readouterr().out
-    assert out.count("**1 x cpu (cpu), 2 cores") == 9
+    assert out.count("**1 x cpu (cpu), 2 cores") == 10
     assert out.count("**4 x cpu (cpu), 2 cores") == 2  # collectives
 
 
