@@ -12,7 +12,7 @@ __version__ = "0.1.0"
 def load(
     workdir: str | os.PathLike[str], which: str = "last", threshold: float = 0.0
 ) -> "Predictor":
-    """Loads a trained work directory; see `cellrec_jax.predict.load`.
+    """Loads a trained work directory or shipped model; see `cellrec_jax.predict.load`.
 
     Example:
       model = cellrec_jax.load("runs/ki67")

@@ -64,13 +64,16 @@ def experiment(flag: str, pairs: Mapping[str, str]) -> config.Experiment:
 
 
 def stored(workdir: epath.Path, pairs: Mapping[str, str]) -> config.Experiment:
-    """The configuration of a trained work directory, with overrides.
+    """The configuration of a trained work directory or model file, with overrides.
 
-    CheckpointError where the directory has none.
+    CheckpointError where it has none.
     """
-    from cellrec_jax.workdir import writer
+    from cellrec_jax.workdir import model_file, writer
 
-    found = writer.read_json(workdir / "config.json")
+    if model_file.is_one(workdir):
+        found = model_file.read_card(workdir)["meta"]["config"]
+    else:
+        found = writer.read_json(workdir / "config.json")
     if not isinstance(found, dict):
         raise errors.CheckpointError(
             f"--workdir {workdir}: holds no config.json; train there first"

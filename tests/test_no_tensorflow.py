@@ -40,7 +40,7 @@ import cellrec_jax
 PARTS = (
     "data", "io", "losses", "ops", "nn", "methods", "metrics", "workdir", "predict",
     "evaluate", "train", "rounds", "pseudo_masks", "study", "bench", "verbs", "doctor",
-    "report", "score", "check",
+    "report", "score", "check", "models",
 )
 SKIPPED = (
     # TFDS classes, for `tfds build` alone.

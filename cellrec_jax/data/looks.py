@@ -1,11 +1,13 @@
 """The colour of training images, to tell an image that is unlike them."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from cellrec_jax.data import example
+
+T = TypeVar("T")
 
 NUM_IMAGES = 16
 """Training images that are looked at."""
@@ -23,11 +25,11 @@ class Look(NamedTuple):
     """Standard deviation of the images' mean colours."""
 
 
-def sample(image_ids: Sequence[str]) -> tuple[str, ...]:
-    """At most `NUM_IMAGES` ids, evenly spaced."""
-    number = min(NUM_IMAGES, len(image_ids))
-    places = np.linspace(0, len(image_ids) - 1, number).round().astype(int)
-    return tuple(image_ids[place] for place in places)
+def sample(items: Sequence[T], most: int = NUM_IMAGES) -> tuple[T, ...]:
+    """At most so many ids or files, evenly spaced."""
+    number = min(most, len(items))
+    places = np.linspace(0, len(items) - 1, number).round().astype(int)
+    return tuple(items[place] for place in places)
 
 
 def mean_rgb(image: np.ndarray, intensity: str = "auto") -> np.ndarray:

@@ -39,13 +39,15 @@ def predict_files(
     geometry: str = "point",
     *,
     all_scores: bool = False,
+    scale: float = 0.0,
 ) -> Outcome:
     """Predicts files; goes on where a call of the same settings was stopped.
 
     A GeoJSON and an overlay an image, in sub-folders of `output` as the images are;
     detections.csv, added to image by image; summary.csv (`summary.write`), predict.json
     (`provenance.write`) and predict.jsonl, which remembers what is done. `mpp`: um per
-    px, 0 is what files say; `margin_px` of `Predictor.predict`; cells are points or
+    px, 0 is what files say, and where they do not `scale` px of the training images are
+    one px, if it is not 0; `margin_px` of `Predictor.predict`; cells are points or
     boxes; with `all_scores` the table has what is no cell too, and says which are. An
     image that cannot be read costs only itself; Ctrl-C and SIGTERM end after
     the tiles at work. Of several processes each predicts a part of the images; a signal
@@ -61,7 +63,15 @@ def predict_files(
         )
     with lock.hold(output, "give another --output"):
         return _predict_files(
-            predictor, paths, output, console, mpp, margin_px, geometry, all_scores
+            predictor,
+            paths,
+            output,
+            console,
+            mpp,
+            margin_px,
+            geometry,
+            all_scores,
+            scale,
         )
 
 
@@ -74,10 +84,11 @@ def _predict_files(
     margin_px: int,
     geometry: str,
     all_scores: bool,
+    scale: float,
 ) -> Outcome:
     """As `predict_files`, by the only call at work in `output`."""
     model = predictor.model
-    used = provenance.settings(model, mpp, margin_px, geometry, all_scores)
+    used = provenance.settings(model, mpp, margin_px, geometry, all_scores, scale)
     hosts.by_first(lambda: journal.take_parts(output), "predict: tables")
     known = journal.read(output)
     known = known if provenance.require_same(output, used, bool(known)) else {}
@@ -105,6 +116,7 @@ def _predict_files(
         geometry,
         metadata,
         all_scores,
+        scale,
     )
     own = plan._replace(todo=tuple(hosts.own(plan.todo)))
     failed, exit_code = work_lib.predict_all(work, own)

@@ -11,7 +11,7 @@ from typing import Any
 from etils import epath
 import numpy as np
 
-from cellrec_jax import cells, errors
+from cellrec_jax import cells, errors, models
 from cellrec_jax.cells import Cells
 from cellrec_jax.config import limits
 from cellrec_jax.metrics import suppression
@@ -153,13 +153,15 @@ def load(
     batch: int = 0,
     threshold: float = 0.0,
 ) -> Predictor:
-    """Loads a trained work directory, alone; `which` is "last" or "best" on validation.
+    """Loads a trained work directory, a model file, or a shipped model by its name.
 
+    Of a work directory, which wins over a name, `which` is "last" or "best" on
+    validation.
     `batch` windows go through the network at a time; 0 is chosen by the device.
     `threshold` of all classes replaces the stored ones; 0 keeps them. CheckpointError
     if it holds no readable checkpoint.
     """
-    model = model_lib.restore(epath.Path(workdir).expanduser(), which)
+    model = model_lib.restore(models.find(workdir), which)
     return of(model.at_threshold(threshold), batch)
 
 

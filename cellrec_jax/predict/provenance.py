@@ -21,7 +21,12 @@ _PACKAGES = ("jax", "jaxlib", "numpy")
 
 
 def settings(
-    model: Model, mpp: float, margin_px: int, geometry: str, all_scores: bool
+    model: Model,
+    mpp: float,
+    margin_px: int,
+    geometry: str,
+    all_scores: bool,
+    scale: float = 0.0,
 ) -> dict[str, Any]:
     """What decides the cells of an image, and their form: JSON.
 
@@ -33,6 +38,7 @@ def settings(
         "margin_px": margin_px,
         "geometry": geometry,
         **({"all_scores": True} if all_scores else {}),  # earlier folders know it not
+        **({"scale": scale} if scale else {}),
     }
 
 
@@ -135,6 +141,15 @@ def _differing(key: str, there: Any, now: Any, model: Any) -> str:
         return f"{key} ({there} there, {now} now)"
     there = f"{model.get('workdir')} at step {model.get('step')}"
     return f"weights (of {there} there, others now)"
+
+
+def scale_of(output: epath.Path) -> float:
+    """The scale that was chosen for images that are in a folder; 0 for none."""
+    try:
+        stored = json.loads((output / FILE).read_bytes())
+        return float(stored["settings"].get("scale", 0.0))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return 0.0
 
 
 def _digest(weights: Any) -> str:

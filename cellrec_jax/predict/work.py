@@ -17,7 +17,7 @@ from cellrec_jax.cells import Cells
 from cellrec_jax.data.pixels import images
 from cellrec_jax.io import table
 from cellrec_jax.io.console import Console
-from cellrec_jax.predict import blank, journal, outputs
+from cellrec_jax.predict import blank, choice, journal, outputs
 from cellrec_jax.predict import frame as frames
 from cellrec_jax.predict import predictor as predictor_lib
 from cellrec_jax.predict.inputs import unread_format
@@ -28,6 +28,9 @@ MOST_EXPLAINED = 3  # lines about images without cells
 _SAME_MPP = 0.02  # difference of pixel sizes that are one
 _OTHER_MPP = "images whose file says another pixel size than --mpp, which counts"
 _16_BITS = "images of 16 bits, scaled as data.intensity of the training says"
+_UNLIKE = (
+    "images that look unlike what the model knows; how: column note of summary.csv"
+)
 _MOST_SCORED = 20  # such images that are predicted once more, for their highest score
 _OF_ONE_FILE = (
     *(errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL),
@@ -46,6 +49,10 @@ class _Item(NamedTuple):
     """What its file is told of; see `images.Header`."""
     mpp: float
     """Micrometres per px; 0 is unknown."""
+    seen_mpp: float
+    """The same, as it was brought to the network's scale."""
+    unlike: str
+    """That it is unlike training images; see `choice.difference`."""
 
 
 @dataclasses.dataclass
@@ -62,6 +69,8 @@ class Work:
     geometry: str
     metadata: dict[str, Any]
     all_scores: bool = False
+    scale: float = 0.0
+    """Px of the training images per px, where the pixel size is unknown; 0 for none."""
     num_blank: int = 0
     num_scored: int = 0
     notes: Counter[str] = dataclasses.field(default_factory=Counter)
@@ -143,7 +152,9 @@ def _predict_group(
         tiled = scene.placement.how == frames.TILED
         if warning and tiled and all(one.how != frames.TILED for one in work.seen):
             work.console.line(warning)
-        work.seen.append(frames.Seen(scene.placement.how, scene.native_hw, item.mpp))
+        work.seen.append(
+            frames.Seen(scene.placement.how, scene.native_hw, item.seen_mpp)
+        )
         try:
             plan.done[item.name] = _write_one(work, item, found, scene)
         except Exception as error:
@@ -157,6 +168,7 @@ def _scenes(
     fail: Callable[[Path, Exception], None],
 ) -> Iterator[frames.Scene]:
     """Reads images, one ahead of what is predicted; errors go to `fail`."""
+    known = choice.known(work.predictor.model.meta)
     for path in paths:
         try:
             picture = _load(path)
@@ -166,8 +178,13 @@ def _scenes(
                 notes += (_OTHER_MPP,) if picture.header.mpp else ()
             if picture.pixels.dtype != np.uint8:
                 notes += (_16_BITS,)
-            item = _Item(path, plan.names[path], picture.pixels, notes, mpp)
-            scene = work.predictor.scene(picture.pixels, mpp, work.margin_px, item)
+            unlike = choice.difference(known, [picture.pixels])
+            notes += (_UNLIKE,) if unlike else ()
+            seen_mpp = mpp or work.scale * work.predictor.frame.mpp
+            item = _Item(
+                path, plan.names[path], picture.pixels, notes, mpp, seen_mpp, unlike
+            )
+            scene = work.predictor.scene(picture.pixels, seen_mpp, work.margin_px, item)
         except Exception as error:
             fail(path, error)
         else:
@@ -198,6 +215,7 @@ def _write_one(
     class_names = work.predictor.class_names
     counts = np.bincount(found.labels, minlength=len(class_names)).tolist()
     note = "" if len(found) else _explain(work, item, tiled)
+    note = "; ".join(filter(None, (item.unlike, note)))
     work.notes.update(item.notes)
     outputs.write(
         journal.files_of(work.output, item.name),
@@ -236,10 +254,10 @@ def _explain(work: Work, item: _Item, tiled: bool) -> str:
     """Why an image has no cells; told of the first few."""
     note = "no peak above the threshold"
     if work.num_scored < (1 if tiled else _MOST_SCORED):  # which takes as long again
-        best = blank.highest(work.predictor, item.pixels, item.mpp, work.margin_px)
+        best = blank.highest(work.predictor, item.pixels, item.seen_mpp, work.margin_px)
         note = blank.score_text(work.predictor, best)
         work.num_scored += 1
-    note = f"{note}; {blank.unlike(work.predictor, item.pixels, item.mpp)}"
+    note = f"{note}; {blank.unlike(work.predictor, item.pixels, item.seen_mpp)}"
     work.num_blank += 1
     if work.num_blank <= MOST_EXPLAINED:
         work.console.line(f"{item.name}: no cells: {note}")

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Mapping
 import json
 from typing import Any
 
+from etils import epath
+
 from cellrec_jax import errors
 from cellrec_jax.verbs import trained
 from cellrec_jax.verbs.verb import Verb, Words, flag, micrometres, need, path
@@ -25,12 +27,12 @@ def run(flags: argparse.Namespace, pairs: Mapping[str, str]) -> int:
     if flags.least_cells:
         limits = limits._replace(least_cells=flags.least_cells)
     screen = Console(quiet=flags.json)
-    told, notes = None, ()
+    workdir, told, notes = trained.place(flags), None, ()
     with opened.opened(config.root, config.format, flags.mpp) as found:
         source = folder.of_classes(found.source, config)
         report = folder.check(source, config, limits, found.findings, screen.track)
-        if flags.workdir:
-            asked = _ask(flags, source, report, screen.track)
+        if workdir:
+            asked = _ask(flags, workdir, source, report, screen.track)
             told, notes = asked.estimate, asked.notes
             findings = folder.ordered([*report.findings, *asked.findings])
             report = report._replace(findings=findings)
@@ -65,6 +67,7 @@ def _config(word: str, pairs: Mapping[str, str]) -> Any:
 
 def _ask(
     flags: argparse.Namespace,
+    workdir: epath.Path,
     source: Any,
     report: Any,
     track: Callable[[Iterable[Any], str], Iterable[Any]],
@@ -77,7 +80,7 @@ def _ask(
     startup.check_devices()
     ids = [one.image_id for one in report.images]
     return by_model.ask(
-        flags.workdir, source, ids, report.root, flags.mpp, flags.threshold, track
+        workdir, source, ids, report.root, flags.mpp, flags.threshold, track
     )
 
 
@@ -111,6 +114,7 @@ VERB = Verb(
             metavar="DIR",
         ),
         trained.WORKDIR,
+        trained.MODEL,
         trained.THRESHOLD,
         flag(
             "--radius-px",

@@ -6,8 +6,9 @@ import contextlib
 
 from etils import epath
 
+from cellrec_jax import errors
 from cellrec_jax.verbs import trained
-from cellrec_jax.verbs.verb import Verb, console, flag, need, path
+from cellrec_jax.verbs.verb import Verb, console, flag, path
 
 _SCALE = (
     "the network keeps the scale that it was trained at; leave it out, or use "
@@ -21,37 +22,41 @@ def run(flags: argparse.Namespace, pairs: Mapping[str, str]) -> int:
     from cellrec_jax.data import sets, survey
     from cellrec_jax.evaluate import outputs
     from cellrec_jax.evaluate import workdir as evaluation
-    from cellrec_jax.workdir import directory, interrupt
+    from cellrec_jax.workdir import directory, interrupt, model_file
 
-    need(flags, "workdir", "--workdir DIR")
-    trained.keep_pixel_size(flags)
+    workdir = trained.need_place(flags)
+    trained.keep_pixel_size(flags, workdir)
     whole, output = "data.root" in pairs, flags.output
+    is_file = model_file.is_one(workdir)
+    if is_file and not whole:
+        raise errors.ConfigError(
+            f"{flags.called} needs --config.data.root FOLDER with --model"
+        )
     if whole:  # another folder: the stored choices do not fit it
         pairs = {"data.format": "auto", "data.mpp": "0", **pairs}
         pairs = {"data.test_ids": "", "data.ignore_classes": "", **pairs}
         pairs = {"data.marked_share": "1", **pairs}
-    experiment = config_files.stored(flags.workdir, pairs)
+    experiment = config_files.stored(workdir, pairs)
     root = ""
     if experiment.data.root != "synthetic":
         root = str(epath.Path(experiment.data.root).expanduser().absolute())
     threshold = flags.threshold
     if output is None and (whole or threshold):
-        output = outputs.folder_for(
-            flags.workdir, root, whole=whole, threshold=threshold
-        )
+        place = epath.Path() if is_file else workdir
+        output = outputs.folder_for(place, root, whole=whole, threshold=threshold)
     screen = console(experiment)
     chosen = sets.open_for_evaluation(
         experiment.data,
         experiment.seed,
         whole=whole,
-        survey_file=flags.workdir / survey.FILE,
+        survey_file=workdir / survey.FILE,
     )
     if not whole:
-        directory.refuse_training_images(flags.workdir, chosen.image_ids)
+        directory.refuse_training_images(workdir, chosen.image_ids)
     try:
-        with _own_results(flags.workdir, output):
+        with _own_results(workdir, output):
             evaluation.evaluate_workdir(
-                flags.workdir,
+                workdir,
                 chosen,
                 screen,
                 experiment.eval,
@@ -87,6 +92,7 @@ VERB = Verb(
     run,
     (
         trained.WORKDIR,
+        trained.MODEL,
         flag(
             "--config.data.root",
             "another folder of images with annotations; without it the test images of "
@@ -98,7 +104,7 @@ VERB = Verb(
         flag(
             "--output",
             "default WORKDIR, for another folder WORKDIR/evaluate-FOLDER, for a "
-            "--threshold WORKDIR/evaluate-at-SCORE",
+            "--threshold WORKDIR/evaluate-at-SCORE; of a --model evaluate-FOLDER",
             type=path,
             metavar="DIR",
         ),

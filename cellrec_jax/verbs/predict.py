@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cellrec_jax import errors
-from cellrec_jax.verbs import failures, slide_flags, trained
+from cellrec_jax.verbs import chosen, failures, slide_flags, trained
 from cellrec_jax.verbs.verb import Verb, Words, console, flag, micrometres, need, path
 
 _SIGNAL = 128
@@ -19,15 +19,15 @@ def run(flags: argparse.Namespace, pairs: Mapping[str, str]) -> int:
     from cellrec_jax.predict import files, inputs, predictor, summary
     from cellrec_jax.predict.slide import many
 
-    need(flags, "workdir", "--workdir DIR")
     words = [*flags.words, *filter(None, [flags.input])]
     if not words:
         need(flags, "words", "--input FILE|FOLDER|GLOB, or such words")
-    output = flags.output or flags.workdir / "predict"
-    trained.keep_pixel_size(flags)
-    experiment = config_files.stored(flags.workdir, pairs)
-    screen = console(experiment)
     found = inputs.look(*words)
+    place, lines = chosen.model(flags, found.paths)
+    output = flags.output or chosen.folder(place)
+    trained.keep_pixel_size(flags, place)
+    experiment = config_files.stored(place, pairs)
+    screen = console(experiment)
     parts: dict[str, list[Path]] = {"slides": [], "images": []}
     for one in found.paths:
         parts["slides" if slides.is_slide(one) else "images"].append(one)
@@ -37,31 +37,32 @@ def run(flags: argparse.Namespace, pairs: Mapping[str, str]) -> int:
     if parts["images"]:
         slide_flags.refuse(flags, alone=not is_mixed)
     model = predictor.load(
-        flags.workdir, batch=experiment.predict.batch, threshold=flags.threshold
+        place, batch=experiment.predict.batch, threshold=flags.threshold
     )
-    for line in (*found.notes, *model.model.threshold_lines()):
+    for line in (*found.notes, *lines, *model.model.threshold_lines()):
         screen.line(line)
     codes = []
     for kind, paths in parts.items():
-        place = output / kind if is_mixed else output
+        folder = output / kind if is_mixed else output
         if not paths:
             continue
         if kind == "slides":
-            outcome = many.predict_slides(model, paths, place, screen, wanted)
+            outcome = many.predict_slides(model, paths, folder, screen, wanted)
         else:
             outcome = files.predict_files(
                 model,
                 paths,
-                place,
+                folder,
                 screen,
                 flags.mpp,
                 flags.margin,
                 flags.geometry or "point",
                 all_scores=flags.all_scores,
+                scale=chosen.scale(flags, model, paths, folder, screen),
             )
         if outcome.exit_code >= _SIGNAL:
             return outcome.exit_code
-        table = place / summary.FILE
+        table = folder / summary.FILE
         told = failures.tell(outcome.failed, len(paths), kind, table)
         codes.append(max(told, outcome.exit_code))
     return codes[0] if len(set(codes)) == 1 else errors.RunError.exit_code
@@ -76,10 +77,11 @@ def _margin(text: str) -> int:
 
 _FLAGS = (
     trained.WORKDIR,
+    trained.MODEL,
     flag("--input", "the same as the words", often=True, metavar="FILE|FOLDER|GLOB"),
     flag(
         "--output",
-        "result folder, default WORKDIR/predict",
+        "result folder, default WORKDIR/predict, without --workdir predict",
         often=True,
         type=path,
         metavar="DIR",
@@ -122,6 +124,7 @@ VERB = Verb(
     "predict",
     "find the cells of images or slides: tables, GeoJSON for QuPath, overlays",
     (
+        "cellrec predict IMAGE.png",
         "cellrec predict IMAGE.png FOLDER --workdir runs/demo --output found",
         "cellrec predict 'images/**/*.tif' --workdir runs/demo --mpp 0.25",
         "cellrec predict SLIDE.svs --workdir runs/demo --output found --gz",

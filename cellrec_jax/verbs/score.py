@@ -59,9 +59,11 @@ def run(flags: argparse.Namespace, pairs: Mapping[str, str]) -> int:
 def _check_calibration(flags: argparse.Namespace, pairs: Mapping[str, str]) -> None:
     """What goes together and what does not."""
     if flags.calibrate:
-        need(flags, "workdir", "--workdir DIR with --calibrate, of the results' model")
-    elif flags.workdir or pairs:
-        what = "--workdir" if flags.workdir else f"--config.{next(iter(pairs))}"
+        trained.need_place(flags, ", of the results, with --calibrate")
+    elif flags.workdir or flags.model or pairs:
+        what = f"--config.{next(iter(pairs), '')}"
+        what = "--model" if flags.model else what
+        what = "--workdir" if flags.workdir else what
         raise errors.ConfigError(
             f"{what}: is read with --calibrate alone; leave it out"
         )
@@ -84,15 +86,16 @@ def _mistakes(
     mpp = str(settings.get("mpp") or 0)  # the --mpp that predict was given
     own = {"data.format": "auto", "data.mpp": mpp, "data.test_ids": ""}
     own |= {"data.ignore_classes": "", "data.marked_share": "1"}
-    experiment = config_files.stored(flags.workdir, {**own, **pairs, "data.root": root})
+    workdir = trained.need_place(flags)
+    experiment = config_files.stored(workdir, {**own, **pairs, "data.root": root})
     if not settings:
         screen.line(
-            "warning: no predict.json says which model made the tables: --workdir is "
-            "taken to be it"
+            "warning: no predict.json says which model made the tables: that of "
+            "--workdir or --model is taken to be it"
         )
     is_scaled = not flags.mpp and all(one.mpp for one in found.sheets)
     mistakes, class_names = calibrate.measure(
-        flags.workdir, experiment, settings, screen, is_scaled=is_scaled
+        workdir, experiment, settings, screen, is_scaled=is_scaled
     )
     if class_names != found.class_names:
         raise errors.DataError(
@@ -130,6 +133,7 @@ VERB = Verb(
             metavar="FOLDER",
         ),
         trained.WORKDIR,
+        trained.MODEL,
         flag(
             "--output",
             "for scores.json, scores.csv and hot spots; default the folder of the "

@@ -11,8 +11,9 @@ from cellrec_jax.verbs.verb import Verb, console, flag, need, path
 
 def run(flags: argparse.Namespace, pairs: Mapping[str, str]) -> int:
     """Trains, or goes on, and evaluates."""
-    from cellrec_jax import config_files
+    from cellrec_jax import config_files, models
     from cellrec_jax import run as run_lib
+    from cellrec_jax.workdir import model_file
 
     need(flags, "config", "--config FILE")
     experiment = config_files.experiment(flags.config, pairs)
@@ -21,7 +22,13 @@ def run(flags: argparse.Namespace, pairs: Mapping[str, str]) -> int:
         name, _, preset = flags.config.partition(":")
         workdir = epath.Path("runs") / "-".join(filter(None, (Path(name).stem, preset)))
     screen = console(experiment)
-    return run_lib.train_and_evaluate(experiment, workdir, screen, flags.init_from)
+    init_from = flags.init_from and models.find(flags.init_from)
+    if str(flags.init_from) in models.shipped() and not model_file.is_one(init_from):
+        screen.line(
+            f"--init-from {flags.init_from}: the folder of that name, not the model "
+            "that comes with the package"
+        )
+    return run_lib.train_and_evaluate(experiment, workdir, screen, init_from)
 
 
 VERB = Verb(
@@ -53,7 +60,13 @@ VERB = Verb(
             type=path,
             metavar="DIR",
         ),
-        flag("--init-from", "start from its weights", type=path, metavar="WORKDIR"),
+        flag(
+            "--init-from",
+            "start from the weights of a work directory, of a file that cellrec export "
+            "wrote, or of a model that comes with the package (cellrec models)",
+            type=path,
+            metavar="WORKDIR|FILE|NAME",
+        ),
     ),
     keys=("",),
     has_several=True,

@@ -2,6 +2,8 @@
 
 import argparse
 
+from etils import epath
+
 from cellrec_jax import errors
 from cellrec_jax.verbs.verb import flag, micrometres, path
 
@@ -16,6 +18,13 @@ def _score(text: str) -> float:
 
 
 WORKDIR = flag("--workdir", "of a trained model", often=True, type=path, metavar="DIR")
+MODEL = flag(
+    "--model",
+    "one that comes with the package (cellrec models), or a file that cellrec export "
+    "wrote, instead of --workdir",
+    often=True,
+    metavar="NAME|FILE.safetensors",
+)
 THRESHOLD = flag(
     "--threshold",
     "least score of a cell, instead of the fitted one",
@@ -34,18 +43,48 @@ MPP_TRAINED = flag(
 )
 
 
-def keep_pixel_size(flags: argparse.Namespace) -> None:
+def place(flags: argparse.Namespace) -> epath.Path | None:
+    """The work directory or model file that is asked for, if one is.
+
+    ConfigError for both, a model that there is not, or its name as a work directory.
+    """
+    from cellrec_jax import models
+
+    if not flags.model:
+        name = str(flags.workdir or "")
+        if name in models.shipped() and not flags.workdir.exists():
+            raise errors.ConfigError(
+                f"--workdir {name}: there is no such folder; the model that comes with "
+                f"the package is --model {name}"
+            )
+        return flags.workdir
+    if flags.workdir:
+        raise errors.ConfigError("--workdir, or --model: give one of them")
+    return models.named(flags.model)
+
+
+def need_place(flags: argparse.Namespace, why: str = "") -> epath.Path:
+    """As `place`; ConfigError, with `why` it is needed, where none is given."""
+    found = place(flags)
+    if found is None:
+        raise errors.ConfigError(
+            f"{flags.called} needs --workdir DIR or --model NAME{why}"
+        )
+    return found
+
+
+def keep_pixel_size(flags: argparse.Namespace, workdir: epath.Path) -> None:
     """Keeps `--mpp-trained` in the work directory."""
     from cellrec_jax import hosts
     from cellrec_jax.workdir import model, pixel_size
 
     if not flags.mpp_trained:
         return
-    trained = model.stored_meta(flags.workdir)["mpp"]
+    trained = model.stored_meta(workdir)["mpp"]
     hosts.wait("the pixel size is read")  # before the first process changes it
-    pixel_size.keep(flags.workdir, flags.mpp_trained, trained)
+    pixel_size.keep(workdir, flags.mpp_trained, trained)
     if hosts.is_first():
         print(  # noqa: T201
-            f"{flags.workdir / pixel_size.FILE} keeps {flags.mpp_trained:g} um per px "
+            f"{workdir / pixel_size.FILE} keeps {flags.mpp_trained:g} um per px "
             "of the training images; delete it to take that back"
         )

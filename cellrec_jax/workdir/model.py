@@ -13,10 +13,18 @@ from cellrec_jax import errors, methods
 from cellrec_jax.config import Experiment
 from cellrec_jax.data import transforms
 from cellrec_jax.types import Decode, Method
-from cellrec_jax.workdir import checkpoint, operating_point, pixel_size, thresholds
+from cellrec_jax.workdir import (
+    checkpoint,
+    model_file,
+    operating_point,
+    pixel_size,
+    thresholds,
+)
 
 EXPORTED = "exported"
 """Key of metadata: the weights are those that prediction reads, see `export`."""
+APPEARANCE = "appearance"
+"""Key of metadata: what training images look like, fields of `Appearance`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,17 +127,17 @@ def restore(
     """Restores a run's weights alone, on the device; CheckpointError if unreadable.
 
     Of these what prediction reads (`Traits.predicts`), or all (`whole`). `which` is
-    "last", "best" by validation score (the last if none was scored), or a step.
+    "last", "best" by validation score (the last if none was scored), or a step; a model
+    file, in place of the work directory, has one.
     """
+    if model_file.is_one(workdir):
+        return _of_file(workdir, whole=whole)
     with _open(workdir) as manager:
         step, meta = _read_meta(manager, workdir, which)
         experiment = methods.from_json(meta["config"])
         method = methods.build(experiment, len(meta["class_names"]))
         if whole and meta.get(EXPORTED):
-            raise errors.CheckpointError(
-                f"{workdir}: was exported, it holds only what prediction reads; give "
-                "the work directory of the training"
-            )
+            raise _is_part(workdir)
         names = ["params", "model_state"]
         known = checkpoint.fields(manager, step) if experiment.optim.ema else ()
         if "ema_params" in known:  # not of exports
@@ -145,8 +153,32 @@ def restore(
     return Model(experiment, method, params, model_state, meta, step, workdir)
 
 
+def _of_file(path: epath.Path, *, whole: bool) -> Model:
+    """The model of a file, on the device."""
+    if whole:
+        raise _is_part(path)
+    card = model_file.read_card(path)
+    meta = card["meta"]
+    experiment = methods.from_json(meta["config"])
+    method = methods.build(experiment, len(meta["class_names"]))
+    params, model_state = read_by_predict(method, *weights_spec(method))
+    spec = {"params": params, "model_state": model_state}
+    found = jax.device_put(model_file.read(path, card, spec))
+    params, model_state = found["params"], found["model_state"]
+    return Model(experiment, method, params, model_state, meta, card["step"], path)
+
+
+def _is_part(workdir: epath.Path) -> errors.CheckpointError:
+    return errors.CheckpointError(
+        f"{workdir}: was exported, it holds only what prediction reads; give the work "
+        "directory of the training"
+    )
+
+
 def stored_meta(workdir: epath.Path, which: str = "last") -> dict[str, Any]:
     """What a work directory's model holds besides weights; arguments as `restore`."""
+    if model_file.is_one(workdir):
+        return dict(model_file.read_card(workdir)["meta"])
     with _open(workdir) as manager:
         return _read_meta(manager, workdir, which)[1]
 

@@ -50,7 +50,7 @@ def calls(monkeypatch, tmp_path):
         assert rest[3] == "box"
         return files.Outcome(("b.png: damaged",))
 
-    lines = SimpleNamespace(model=SimpleNamespace(threshold_lines=list))
+    lines = SimpleNamespace(model=SimpleNamespace(threshold_lines=list, meta={}))
     monkeypatch.setattr(predictor, "load", lambda *_, **__: lines)
     monkeypatch.setattr(many, "predict_slides", predict_slides)
     monkeypatch.setattr(files, "predict_files", predict_files)

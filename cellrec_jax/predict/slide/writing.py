@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from cellrec_jax.data.pixels import slides
-from cellrec_jax.predict import provenance
+from cellrec_jax.predict import choice, provenance
 from cellrec_jax.predict.slide import outputs, roi, rows, summary, tissue
 from cellrec_jax.predict.slide.journal import Journal
 from cellrec_jax.predict.slide.work import Place, Work
@@ -62,7 +62,7 @@ def write(work: Work, place: Place, small: tissue.Thumbnail) -> None:
             "keeps of one (model.max_detections of the training, by area): the least "
             "sure ones are lost"
         )
-    note = _why_nothing(place, analysed)
+    note = _why_nothing(place, analysed) or _unlike(work, place)
     if note:
         work.console.line(f"{place.name}: warning: {note}")
     seen, lost = _areas(place, analysed, faults)
@@ -92,6 +92,14 @@ def _why_nothing(place: Place, analysed: tissue.Mask) -> str:
     if not place.mask.inside.any():
         return "no tissue was found (--tissue off looks at everything)"
     return "--roi has nothing of its tissue: is it of this slide, and of this --origin?"
+
+
+def _unlike(work: Work, place: Place) -> str:
+    """What to tell of a slide that is unlike the training images; else ""."""
+    if (known := choice.known(work.predictor.model.meta)) is None:
+        return ""
+    places = choice.pictures([place.path])
+    return choice.difference(known, [one.pixels for one in places])
 
 
 def _areas(

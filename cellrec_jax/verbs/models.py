@@ -1,0 +1,58 @@
+"""`cellrec models`: the trained models that the package has."""
+
+import argparse
+from collections.abc import Mapping
+import json
+from typing import Any
+
+from cellrec_jax import errors
+from cellrec_jax.verbs.verb import Verb, Words, flag
+
+
+def run(flags: argparse.Namespace, pairs: Mapping[str, str]) -> int:
+    """Lists them, or prints a card."""
+    from cellrec_jax import models
+    from cellrec_jax.workdir import model_file
+
+    del pairs  # it reads none
+    if len(flags.words) > 1:
+        raise errors.ConfigError(
+            f"{flags.called} takes one NAME, not {len(flags.words)}: call it for each"
+        )
+    if flags.words:
+        card = model_file.read_card(models.named(flags.words[0]))
+        text = json.dumps(card, indent=None if flags.json else 2)
+    else:
+        cards = [model_file.read_card(path) for path in models.shipped().values()]
+        text = json.dumps(cards) if flags.json else "\n".join(lines(cards))
+    print(text)  # noqa: T201
+    return 0
+
+
+def lines(cards: list[dict[str, Any]]) -> list[str]:
+    """What to tell of models, two lines each."""
+    found = [line for card in cards for line in _of_card(card)]
+    return found or ["no models are shipped; train one: cellrec train --help"]
+
+
+def _of_card(card: Mapping[str, Any]) -> tuple[str, str]:
+    scores = ", ".join(f"{name} {value:g}" for name, value in card["scores"].items())
+    licences = dict.fromkeys(one["licence"] for one in card["data"])
+    facts = [
+        ", ".join(card["classes"]),
+        f"{card['meta']['mpp']:g} um per px",
+        scores,
+        f"trained on data under {', '.join(licences)}",
+        f"{card['weights']['bytes'] / 2**20:.2f} MiB",
+    ]
+    return f"{card['name']}: {card['what']}", f"  {'; '.join(facts)}"
+
+
+VERB = Verb(
+    "models",
+    "list the trained models that come with the package, or print the card of one",
+    ("cellrec models", "cellrec models ki67", "cellrec models --json"),
+    run,
+    (flag("--json", "print JSON, on one line", action="store_true"),),
+    Words("NAME", "of a model, or a file that cellrec export wrote: prints its card"),
+)

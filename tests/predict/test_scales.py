@@ -1,0 +1,96 @@
+"""The scale at which a model is surest, of numbers and of a network that likes one."""
+
+import dataclasses
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cellrec_jax.config import DataConfig, Experiment
+from cellrec_jax.data import transforms
+from cellrec_jax.methods import heatmap_pu
+from cellrec_jax.predict import scales
+from cellrec_jax.predict.predictor import Predictor
+from cellrec_jax.types import Detections, Method
+from cellrec_jax.workdir.model import Model
+
+
+@pytest.mark.parametrize(
+    ("excess", "best"),
+    [
+        ({0.5: [0.4], 1: [0.5, 0.4], 2: [0.3] * 5}, 1),  # 0.8, 0.9, 0.75
+        ({0.5: [0.4], 1: [0.2, 0.4], 2: [0.3] * 5}, 0.5),
+        ({0.5: [0.4], 1: [0.2, 0.4], 2: [0.3] * 6}, 2),
+        ({0.5: [0.1], 1: [0.2], 2: [0.4]}, 1),  # all alike
+        ({0.5: [], 1: [], 2: []}, 1),
+    ],
+)
+def test_best_scale_by_hand(excess, best):
+    assert scales.best_scale({k: np.array(v) for k, v in excess.items()}) == best
+
+
+def _runs_of_8(params, model_state, windows):
+    """Cells in dark runs of a row's px, surest of those that are 8 px long."""
+    del params, model_state
+    points = np.zeros((len(windows.image), 400, 2), np.float32)
+    scores = np.zeros(points.shape[:2], np.float32)
+    for index, image in enumerate(np.asarray(windows.image)[..., 0]):
+        dark = np.pad(image < 128, ((0, 0), (1, 1)))
+        change = np.diff(dark.astype(int), axis=1)
+        rows, starts = np.nonzero(change == 1)
+        ends = np.nonzero(change == -1)[1]
+        is_first = ~dark[np.maximum(rows - 1, 0), starts + 1] | (rows == 0)
+        rows, starts, ends = (one[is_first][:400] for one in (rows, starts, ends))
+        points[index, : len(rows)] = np.stack([rows, starts], axis=1) + 0.5
+        scores[index, : len(rows)] = np.exp(-np.abs(np.log2((ends - starts) / 8)))
+    labels = np.zeros(scores.shape, np.int32)
+    return Detections(
+        points, scores, labels, scores[..., None], jnp.asarray(scores > 0), None
+    )
+
+
+@pytest.fixture
+def predictor():
+    meta = {
+        "class_names": ["cell"],
+        "native_hw": [256, 256],
+        "mpp": 0.5,
+        "decode": {"thresholds": [0.3], "min_distance": 0.0},
+    }
+    experiment = Experiment(
+        "heatmap_pu", heatmap_pu.Options(), data=DataConfig(size_hw=(256, 256))
+    )
+    model = Model(experiment, Method(None, None, None), {}, {}, meta, 1)
+    return Predictor(model, _runs_of_8)
+
+
+def _squares(size_px):
+    """An image of 9 dark squares 8 px, resized to `size_px`."""
+    image = np.full((120, 120, 3), 255, np.uint8)
+    for top in range(20, 120, 40):
+        for left in range(20, 120, 40):
+            image[top : top + 8, left : left + 8] = 0
+    side = 120 * size_px // 8
+    return transforms.resize_image(image, (side, side))
+
+
+@pytest.mark.parametrize(("size_px", "scale"), [(4, 2), (8, 1), (16, 0.5)])
+def test_images_are_seen_as_the_training_images(predictor, size_px, scale):
+    image = _squares(size_px)
+    assert scales.find(predictor, [image]) == scale
+    assert scales.find(predictor, [image, np.full_like(image, 255)]) == scale
+
+
+def test_the_middle_of_an_image_decides(predictor, monkeypatch):
+    """Squares of 8 px there, larger ones around."""
+    monkeypatch.setattr(scales, "_SIDE_PX", 120)
+    image = np.tile(_squares(16), (2, 2, 1))
+    image[180:300, 180:300] = _squares(8)
+    assert scales.find(predictor, [image]) == 1
+
+
+def test_without_an_own_pixel_size_nothing_is_chosen(predictor):
+    meta = {**predictor.model.meta, "mpp": 0.0}
+    model = dataclasses.replace(predictor.model, meta=meta)
+    unknown = dataclasses.replace(predictor, model=model)
+    assert scales.find(unknown, [_squares(4)]) == 1
