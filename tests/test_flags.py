@@ -102,7 +102,10 @@ def test_a_verb_is_the_mode_and_its_words_may_stand_anywhere():
             ["doctor", "--workdir", "w"],
             "only check, evaluate, export, predict, score and train",
         ),
-        (["predict", "--json"], "--json: predict does not read it, only check, doctor and"),
+        (
+            ["predict", "--json"],
+            "--json: predict does not read it, only check, doctor and",
+        ),
         (["doctor", "--config.seed=1"], "--config.seed: doctor reads none; leave it"),
         (["predict", "--config.seed=1"], "predict reads only predict.*; the rest is"),
     ],

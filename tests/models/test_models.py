@@ -19,12 +19,12 @@ def folder(monkeypatch, tmp_path):
     return tmp_path / "weights"
 
 
-def test_models_are_found_by_name(folder, tmp_path):
+def test_models_are_found_by_name(folder):
     assert list(models.shipped()) == ["blood", "ki67"]
     assert models.named("ki67") == folder / "ki67.safetensors"
     assert models.find("ki67") == folder / "ki67.safetensors"
     assert str(models.find("runs/ki67")) == "runs/ki67"
-    with pytest.raises(errors.ConfigError, match="--model ki6: .*blood, ki67"):
+    with pytest.raises(errors.ConfigError, match=r"--model ki6: .*blood, ki67"):
         models.named("ki6")
 
 
@@ -34,7 +34,8 @@ def test_what_is_there_by_a_name_wins(folder, tmp_path):
     assert models.named("ki67") == folder / "ki67.safetensors"
 
 
-def test_files_are_models(folder, tmp_path):
+def test_files_are_models(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "own.safetensors").touch()
     assert str(models.named("own.safetensors")) == "own.safetensors"
     with pytest.raises(errors.ConfigError, match="no such file"):

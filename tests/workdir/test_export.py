@@ -11,8 +11,11 @@ import orbax.checkpoint as ocp
 import pytest
 
 from cellrec_jax import config, config_files, errors, main, methods
+from cellrec_jax.data import appearance
+from cellrec_jax.data.pixels import images
 from cellrec_jax.train import start
-from cellrec_jax.workdir import checkpoint, export, model
+from cellrec_jax.workdir import checkpoint, export, model, model_file
+from tests import shipped
 
 DECODE = {"thresholds": [0.25, 0.5], "min_distance": 3.0, "num_labels": [1, 2]}
 
@@ -172,3 +175,60 @@ def test_what_is_not_trained_is_not_exported(tmp_path, capsys):
     assert "no config.json; train there first" in first
     assert f"train first with --workdir {tmp_path}" in second
     assert not (tmp_path / "out").exists()
+
+
+def test_a_file_is_as_the_run(
+    trained, bcdata_folder, tiny_experiment, tmp_path, capsys
+):
+    """Within float16; with what its training images look like, and no folders."""
+    run, out = tmp_path / "run", tmp_path / "tiny.safetensors"
+    shutil.copytree(trained, run)
+    (tmp_path / "told.json").write_text(json.dumps(shipped.TOLD))
+    words = ["export", "--workdir", str(run), "--output", str(out)]
+    words += ["--card", str(tmp_path / "told.json")]
+    assert main.run(words) == 2
+    assert "--mpp-trained" in capsys.readouterr().err
+    assert main.run([*words, "--mpp-trained", "0.5"]) == 0
+    found, before = (model.restore(epath.Path(one)) for one in (out, run))
+    chex.assert_trees_all_close(found.params, before.params, rtol=1e-3, atol=1e-6)
+    chex.assert_trees_all_equal(found.model_state, before.model_state)
+    kept = ("class_names", "native_hw", "mpp", "look", "decode")
+    assert all(found.meta[key] == before.meta[key] for key in kept)
+    assert found.meta["mpp"] == 0.5
+    card = model_file.card_of(epath.Path(out)).read_text()
+    assert str(bcdata_folder.parent) not in card
+    assert json.loads(card)["classes"] == {"tumour": "#00c83c"}
+    known = appearance.Appearance(**found.meta[model.APPEARANCE])
+    tiles = appearance.features(images.load(bcdata_folder / "images" / "0.png").pixels)
+    assert not appearance.difference(known, tiles)
+    method = methods.build(tiny_experiment, 1)
+    state = start.make_state(tiny_experiment, method)
+    merged = start.start_from(
+        epath.Path(out), state.params, state.model_state, ("tumour",)
+    )
+    chex.assert_trees_all_equal(merged[0], found.params)
+    with pytest.raises(errors.CheckpointError, match="was exported"):
+        model.restore(epath.Path(out), whole=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"scores": {}}, "lacks scores"),
+        ({"data": [{"source": "drawn"}]}, "source and licence"),
+        ({"data": {"source": "drawn", "licence": "CC0"}}, "a list"),
+    ],
+)
+def test_what_is_told_is_whole(tmp_path, change, message):
+    file = epath.Path(tmp_path / "told.json")
+    file.write_text(json.dumps(shipped.TOLD | change))
+    with pytest.raises(errors.ConfigError, match=message):
+        export.read_told(file)
+
+
+def test_cards_are_of_files(tmp_path, capsys):
+    words = ["export", "--workdir", str(tmp_path), "--output"]
+    assert main.run([*words, str(tmp_path / "out"), "--card", "a.json"]) == 2
+    assert "--card: is of one file" in capsys.readouterr().err
+    assert main.run([*words, str(tmp_path / "m.safetensors")]) == 2
+    assert "--card FILE.json" in capsys.readouterr().err
