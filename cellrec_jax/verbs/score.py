@@ -83,8 +83,10 @@ def _mistakes(
     startup.check_devices()
     root = str(flags.calibrate.absolute())
     settings: Any = found.model.get("settings", {})
-    mpp = str(settings.get("mpp") or 0)  # the --mpp that predict was given
-    own = {"data.format": "auto", "data.mpp": mpp, "data.test_ids": ""}
+    mpp = settings.get("mpp", 0)  # the --mpp that predict was given
+    if not any(one.mpp for one in found.sheets):  # or that it chose
+        mpp = settings.get("scale", 0) * settings.get("mpp_trained", 0)
+    own = {"data.format": "auto", "data.mpp": str(mpp), "data.test_ids": ""}
     own |= {"data.ignore_classes": "", "data.marked_share": "1"}
     workdir = trained.need_place(flags)
     experiment = config_files.stored(workdir, {**own, **pairs, "data.root": root})

@@ -132,3 +132,17 @@ def test_without_models_one_is_asked_for(monkeypatch, here, capsys):
     assert "--model FILE" in capsys.readouterr().err
     assert main.run(["models"]) == 0
     assert "no models are shipped" in capsys.readouterr().out
+
+
+def test_training_starts_from_a_name_or_the_folder_of_it(here, monkeypatch, capsys):
+    started = []
+    monkeypatch.setattr(
+        "cellrec_jax.run.train_and_evaluate", lambda *given: started.append(given[3])
+    )
+    words = ["train", "--config", "pdl1_point:small", "--init-from"]
+    main.run([*words, "blue"])
+    assert "the folder of that name" not in capsys.readouterr().out
+    (here / "blue").mkdir()
+    main.run([*words, "blue"])
+    assert "the folder of that name" in capsys.readouterr().out
+    assert started == [models.FOLDER / "blue.safetensors", epath.Path("blue")]
