@@ -9,6 +9,7 @@ import pytest
 
 import cellrec_jax
 from cellrec_jax import config_files, errors, flags, main, models
+from cellrec_jax.score import calibrate
 from cellrec_jax.verbs import trained
 from tests import shipped
 
@@ -146,3 +147,19 @@ def test_training_starts_from_a_name_or_the_folder_of_it(here, monkeypatch, caps
     main.run([*words, "blue"])
     assert "the folder of that name" in capsys.readouterr().out
     assert started == [models.FOLDER / "blue.safetensors", epath.Path("blue")]
+
+
+def test_fields_are_seen_at_the_scale_that_was_chosen(monkeypatch):
+    """Of images that say no um per px; --calibrate reads fields that do not either."""
+    monkeypatch.setattr("cellrec_jax.predict.scales.find", lambda *_: 2.0)
+    _predict(_save("a.png", shipped.dots(99, shipped.BLUE)))
+    seen = []
+
+    def measure(_, experiment, *__, **___):
+        seen.append(experiment.data.mpp)
+        raise errors.DataError("enough")
+
+    monkeypatch.setattr(calibrate, "measure", measure)
+    words = ["score", "predict", "--model", "blue", "--calibrate", "fields"]
+    assert main.run(words) == 2
+    assert seen == [1.0]

@@ -91,7 +91,7 @@ def test_corrected_scores_beside_the_plain_ones(
         (["nowhere"], "nowhere: there is no such folder or file"),
         (["nowhere", "--workdir", "w"], "--workdir: is read with --calibrate alone"),
         (["nowhere", "--config.data.mpp=1"], "--config.data.mpp: is read with --cal"),
-        (["nowhere", "--calibrate", "f"], "needs --workdir DIR with --calibrate"),
+        (["nowhere", "--calibrate", "f"], "needs --workdir DIR or --model NAME, of"),
         (["nowhere", "--hotspot-mm2", "0"], "--hotspot-mm2 0: give 0.01 to 100 mm2"),
     ],
 )
