@@ -161,6 +161,7 @@ def test_predictions_are_read_back(
             description,
             {"origin": origin},
             SlideOptions(origin=origin),
+            has_boxes=False,
         ),
         small,
         tissue.everything(small),
