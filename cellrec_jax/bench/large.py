@@ -10,25 +10,30 @@ network alone: one window that is on the device already, again and again.
 Its pixels are those of windows, that of the others of the image: windows overlap.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 import itertools
 from pathlib import Path
 import tempfile
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from cellrec_jax import methods
-from cellrec_jax.bench import contestants, experiments, machine, timing, torch_points
+from cellrec_jax.bench import (
+    contestants,
+    experiments,
+    machine,
+    timing,
+    torch_points,
+    untrained,
+)
 from cellrec_jax.bench.report import Report, Row, Say, Settings
 
 SIZE_HW = (4000, 4000)
 """px, where `--sizes` does not say."""
 CONFIG = "pdl1_point:small_group"
 
-_NUM_CLASSES = 4
+_CLASSES = ("a", "b", "c", "d")
 _REPEATS = 3
 _MPP = 0.25
 
@@ -101,20 +106,10 @@ def _ways(
 ) -> tuple[dict[str, Callable[[], Any]], tuple[int, int], int]:
     """Name -> what is timed; the size of windows and how many there are."""
     from cellrec_jax.data.pixels import images  # late: needs Pillow
-    from cellrec_jax.predict import compiled, predictor
-    from cellrec_jax.workdir import model as model_lib
+    from cellrec_jax.predict import compiled
 
-    experiment = experiments.load(CONFIG)
-    method = methods.build(experiment, _NUM_CLASSES)
-    params, state = jax.jit(method.init)(jax.random.key(0), jnp.zeros((1, 64, 64, 3)))
-    meta: Mapping[str, Any] = {
-        "class_names": ["a", "b", "c", "d"],
-        "native_hw": experiment.data.size_hw,
-        "mpp": _MPP,
-        "decode": {"thresholds": [0.5] * _NUM_CLASSES, "min_distance": 6.0},
-    }
-    model = model_lib.Model(experiment, method, params, state, meta, 0)
-    ready = predictor.of(model, batch)
+    ready = untrained.predictor(experiments.load(CONFIG), _CLASSES, _MPP, batch)
+    params, state = ready.model.params, ready.model.model_state
 
     def file_to_cells() -> Any:
         return ready.predict(images.load_image(file), _MPP)
@@ -132,7 +127,7 @@ def _ways(
             jax.device_get(ready.compiled(params, state, one(image)))
 
     def torch_loop() -> None:
-        predict = torch_points.predictor(_NUM_CLASSES)
+        predict = torch_points.predictor(len(_CLASSES))
         for image in windows():
             predict(image)
 

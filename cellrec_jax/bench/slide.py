@@ -22,11 +22,9 @@ from typing import Any
 
 from etils import epath
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from cellrec_jax import methods
-from cellrec_jax.bench import experiments, machine, timing
+from cellrec_jax.bench import experiments, machine, timing, untrained
 from cellrec_jax.bench.report import Report, Row, Say, Settings
 
 SIZE_HW = (4096, 4096)
@@ -126,25 +124,13 @@ def _ways(
     from cellrec_jax import cells
     from cellrec_jax.data.pixels import slides
     from cellrec_jax.io.console import Console
-    from cellrec_jax.predict import compiled, predictor, stream
+    from cellrec_jax.predict import compiled, stream
     from cellrec_jax.predict.slide import grid as grids
     from cellrec_jax.predict.slide import many, network, tissue
     from cellrec_jax.predict.slide.options import SlideOptions
-    from cellrec_jax.workdir import model as model_lib
 
-    experiment = experiments.load(CONFIG)
-    method = methods.build(experiment, len(_CLASSES))
-    params, state = jax.jit(method.init)(jax.random.key(0), jnp.zeros((1, 64, 64, 3)))
-    decode = {
-        **{"thresholds": [0.5] * len(_CLASSES), "min_distance": 6.0},
-        **{"scope": "default", "rule": "", "withheld": False, "num_labels": [0, 0]},
-    }
-    meta = {
-        **{"class_names": list(_CLASSES), "native_hw": experiment.data.size_hw},
-        **{"mpp": MPP, "decode": decode},
-    }
-    model = model_lib.Model(experiment, method, params, state, meta, 0)
-    ready = predictor.of(model, batch)
+    ready = untrained.predictor(experiments.load(CONFIG), _CLASSES, MPP, batch)
+    params, state = ready.model.params, ready.model.model_state
     looker = network.make(ready)
     description = slides.describe(file)
     grid = grids.plan(description.levels, (1, 1), looker.own_px, looker.margin_px)
