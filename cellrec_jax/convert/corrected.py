@@ -88,8 +88,8 @@ def write(
             content = orjson.dumps(collection(cells), option=orjson.OPT_SERIALIZE_NUMPY)
             _place(folder / "annotations" / f"{image_id}.geojson").write_bytes(content)
             _add_image(one.image, folder / "images" / name, images)
-        lines = [f"{number}: '{kind}'\n" for number, kind in enumerate(kinds)]
         if class_names and "" not in kinds:
+            lines = [f"{number}: '{kind}'\n" for number, kind in enumerate(kinds)]
             (folder / LABEL_MAP).write_text("".join(lines))
     return Outcome(found, names)
 

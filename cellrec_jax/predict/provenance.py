@@ -146,10 +146,18 @@ def _differing(key: str, there: Any, now: Any, model: Any) -> str:
 def scale_of(output: epath.Path) -> float:
     """The scale that was chosen for images that are in a folder; 0 for none."""
     try:
-        stored = json.loads((output / FILE).read_bytes())
-        return float(stored["settings"].get("scale", 0.0))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return float(told(output)["settings"].get("scale", 0.0))
+    except (ValueError, TypeError, KeyError, AttributeError):
         return 0.0
+
+
+def told(output: epath.Path) -> dict[str, Any]:
+    """What results say of themselves; nothing where they do not."""
+    try:
+        stored = json.loads((output / FILE).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return stored if isinstance(stored, dict) else {}
 
 
 def _digest(weights: Any) -> str:

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 import csv
 import io
-import json
 from typing import Any, NamedTuple
 
 from etils import epath
 
 from cellrec_jax import errors, methods
 from cellrec_jax.config import Experiment
+from cellrec_jax.predict import provenance
 from cellrec_jax.rounds.files import RoundFiles
 from cellrec_jax.score import outputs
 from cellrec_jax.workdir import checkpoint, model, writer
@@ -149,10 +149,7 @@ def _rounds(workdir: epath.Path) -> list[dict[str, Any]]:
 
 def _predicted(folder: epath.Path) -> Predicted | None:
     rows = _table(folder / "summary.csv")
-    try:  # orjson refuses names that are not UTF-8
-        facts = _mapping(json.loads((folder / "predict.json").read_bytes()))
-    except (OSError, ValueError):
-        facts = {}
+    facts = provenance.told(folder)
     scores = _mapping(writer.read_json(folder / outputs.JSON))
     return Predicted(folder, facts, rows, scores) if rows or facts else None
 

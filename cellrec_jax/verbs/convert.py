@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from cellrec_jax import errors
 from cellrec_jax.verbs import failures
-from cellrec_jax.verbs.verb import Verb, Words, flag, need, path
+from cellrec_jax.verbs.verb import Verb, Words, above_0, flag, need, path
 
 
 def run(flags: argparse.Namespace, pairs: Mapping[str, str]) -> int:
@@ -50,13 +50,6 @@ def run(flags: argparse.Namespace, pairs: Mapping[str, str]) -> int:
     )
 
 
-def _side(text: str) -> float:
-    side = float(text)
-    if not 0 < side < 1e5:
-        raise errors.ConfigError(f"--box {text}: give px above 0")
-    return side
-
-
 VERB = Verb(
     "convert",
     "write annotations, and predictions, in the format of another program",
@@ -92,7 +85,7 @@ VERB = Verb(
         flag(
             "--box",
             "draw boxes of this side around points",
-            type=_side,
+            type=above_0("box", "px"),
             default=0.0,
             metavar="PX",
         ),

@@ -3,14 +3,13 @@
 import argparse
 from collections import Counter
 from collections.abc import Mapping
-import json
 import math
 from typing import TYPE_CHECKING, Any
 
 from etils.epath import Path
 
 from cellrec_jax import errors
-from cellrec_jax.verbs.verb import Verb, Words, flag, need, path
+from cellrec_jax.verbs.verb import Verb, Words, above_0, flag, need, path
 
 if TYPE_CHECKING:
     from cellrec_jax.convert.corrected import Predicted
@@ -25,6 +24,7 @@ def run(flags: argparse.Namespace, pairs: Mapping[str, str]) -> int:
     from cellrec_jax.convert import corrected, corrections
     from cellrec_jax.data import readers
     from cellrec_jax.io.console import Console
+    from cellrec_jax.predict import provenance
 
     del pairs  # it reads none
     if len(flags.words) != 2:
@@ -34,6 +34,7 @@ def run(flags: argparse.Namespace, pairs: Mapping[str, str]) -> int:
         )
     need(flags, "output", "--output FOLDER")
     found, screen = path(flags.words[0]), Console()
+    about = provenance.told(found)
     outcome = corrected.write(
         _predicted(found, flags.images_from),
         path(flags.words[1]),
@@ -42,7 +43,7 @@ def run(flags: argparse.Namespace, pairs: Mapping[str, str]) -> int:
         radius_px=flags.match_px or _RADIUS_PX,
         trust=_trust(flags.trust),
         images=flags.images or corrected.IMAGES[0],
-        class_names=_about(found).get("model", {}).get("classes", ()),
+        class_names=about.get("model", {}).get("classes", ()),
     )
     for name, counts in outcome.images.items():
         screen.line(f"{name}: {_told(counts)}")
@@ -56,29 +57,18 @@ def run(flags: argparse.Namespace, pairs: Mapping[str, str]) -> int:
         screen.line("no cell was added, moved or relabelled")
     screen.line(
         f"train on it: cellrec --config.data.root={flags.output} --init-from RUN "
-        f"--workdir NEW{_threshold(found)}, with the other keys of RUN"
+        f"--workdir NEW{_threshold(about)}, with the other keys of RUN"
     )
     return 0
 
 
-def _threshold(found: Path) -> str:
+def _threshold(about: Mapping[str, Any]) -> str:
     """The key of the threshold that predictions were made with; "" of several."""
     try:
-        (value,) = set(_about(found)["settings"]["thresholds"].values())
+        (value,) = set(about["settings"]["thresholds"].values())
     except (ValueError, KeyError, TypeError):
         return ""
     return f" --config.eval.threshold={value:.3g}"
-
-
-def _about(found: Path) -> dict[str, Any]:
-    """What predictions say of themselves; nothing where they do not."""
-    from cellrec_jax.predict import provenance
-
-    try:
-        about = json.loads((found / provenance.FILE).read_text())
-    except (OSError, ValueError):
-        return {}
-    return about if isinstance(about, dict) else {}
 
 
 def _told(counts: Counter[str]) -> str:
@@ -126,13 +116,6 @@ def _trust(text: str) -> float | None:
     return trust
 
 
-def _radius(text: str) -> float:
-    radius = float(text)
-    if not 0 < radius < 1e4:
-        raise errors.ConfigError(f"--match-px {text}: give px above 0")
-    return radius
-
-
 VERB = Verb(
     "corrections",
     "make a training set of predictions that were corrected in QuPath",
@@ -162,7 +145,7 @@ VERB = Verb(
         flag(
             "--match-px",
             f"how far from a prediction a cell is still the same ({_RADIUS_PX:g})",
-            type=_radius,
+            type=above_0("match-px", "px", 1e4),
             default=0.0,
             metavar="PX",
         ),

@@ -1,12 +1,12 @@
 """Flags of `cellrec predict` that are of whole slides."""
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from cellrec_jax import errors
 from cellrec_jax.predict.slide.options import ORIGINS, TABLES, SlideOptions
-from cellrec_jax.verbs.verb import flag
+from cellrec_jax.verbs.verb import above_0, flag
 
 _OF_IMAGES = ("all_scores", "margin")
 """Flags that slides do not read: their tiles belong to the model."""
@@ -30,18 +30,6 @@ def _split(text: str) -> int:
     if not text.isdecimal() or not int(text):
         raise errors.ConfigError(f"--split {text}: give 1 cell or more")
     return int(text)
-
-
-def _above_0(name: str) -> Callable[[str], float]:
-    """Type of a flag of this name."""
-
-    def number(text: str) -> float:
-        value = float(text)
-        if not 0 < value < 1e5:
-            raise errors.ConfigError(f"--{name} {text}: give a number above 0")
-        return value
-
-    return number
 
 
 FLAGS = (
@@ -87,14 +75,14 @@ FLAGS = (
     flag(
         "--circle-um",
         "slides: radius of --geometry circle, default 4 um",
-        type=_above_0("circle-um"),
+        type=above_0("circle-um"),
         default=0.0,
         metavar="UM",
     ),
     flag(
         "--density-um",
         "slides: side of a bin of the density map, default 50 um",
-        type=_above_0("density-um"),
+        type=above_0("density-um"),
         default=0.0,
         metavar="UM",
     ),
@@ -149,11 +137,7 @@ def options(flags: argparse.Namespace, *, alone: bool = True) -> SlideOptions:
         "shard": flags.shard,
     }
     return SlideOptions(
-        **{
-            name: value
-            for name, value in given.items()
-            if (value is not None and value not in ("", 0, 0.0)) or name == "tissue"
-        }
+        **{name: value for name, value in given.items() if value or name == "tissue"}
     )
 
 

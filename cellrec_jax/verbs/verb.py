@@ -97,3 +97,17 @@ def micrometres(name: str) -> Callable[[str], float]:
         return mpp
 
     return number
+
+
+def above_0(
+    name: str, unit: str = "a number", below: float = 1e5
+) -> Callable[[str], float]:
+    """Type of a flag of this name: above 0, and `below` what cannot be meant."""
+
+    def number(text: str) -> float:
+        value = float(text)
+        if not 0 < value < below:
+            raise errors.ConfigError(f"--{name} {text}: give {unit} above 0")
+        return value
+
+    return number
