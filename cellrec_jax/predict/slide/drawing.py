@@ -8,10 +8,10 @@ from scipy import ndimage
 
 from cellrec_jax.cells import Cells
 from cellrec_jax.io import overlay
+from cellrec_jax.predict.slide import tissue
 from cellrec_jax.predict.slide.tissue import Mask
 
 _CELL_UM = 2.0  # half the side of a square that a cell is, at least a px
-_DARK_SLIDE = 80  # median grey value of slides on dark ground
 _DARK, _LIGHT = (20, 20, 20), (235, 235, 235)
 _LINE_PX = 2
 
@@ -51,7 +51,7 @@ def add_outline(
     )
     inside = analysed.inside[np.ix_(rows, columns)]
     inner = ndimage.binary_erosion(inside, np.ones((3, 3)), _LINE_PX, border_value=1)
-    is_dark = np.median(canvas[::8, ::8]) < _DARK_SLIDE
+    is_dark = np.median(canvas[::8, ::8]) < tissue.DARK
     canvas[inside & ~inner] = _LIGHT if is_dark else _DARK
     return np.argwhere(inside[::8, ::8]) * 8
 

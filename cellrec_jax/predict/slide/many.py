@@ -41,8 +41,8 @@ def predict_slides(
     same cells whatever the order, batch, number of parts (`options.shard`) or
     processes, and however often it was stopped. A part that finds all rows of a slide
     there writes it out. A slide that cannot be read costs only itself, a damaged tile
-    its cells, which gives the exit code 1. ConfigError
-    where `output` holds results of other settings, RunError where it cannot be written.
+    its cells, which gives the exit code 1. ConfigError where `output` holds results of
+    other settings, RunError where it cannot be written.
     """
     output = epath.Path(output)
     options = _check(output, options)

@@ -20,7 +20,8 @@ LEAST_DENSITY = 0.04
 """Mean optical density over that of glass: 9 % darker."""
 LEAST_CHROMA = 18
 """Difference of the largest and the smallest of three channels, of 255, over glass."""
-_DARK = 80  # median grey value of slides on dark ground
+DARK = 80
+"""Grey value that the median of slides on dark ground (fluorescence) is below."""
 _LEAST_GLASS, _GLASS_CHROMA = 225, 8  # else all of it may be tissue
 _BRIGHTER = (4.0, 10.0)  # least and most grey values over a dark ground
 _LEAST_PX = 12  # thumbnail px of a piece that is no dust: a speck is 9, smoothed
@@ -73,10 +74,7 @@ def side_of(size_hw: Sequence[int], mpp: float) -> int:
 
 def thumbnail(slide: slides.Slide, side_px: int) -> Thumbnail:
     """Means of squares of the coarsest level that has `side_px`, read in strips."""
-    levels = slide.levels
-    level = max(
-        i for i, one in enumerate(levels) if i == 0 or max(one.size_hw) >= side_px
-    )
+    levels, level = slide.levels, _level_of(slide, side_px)
     height, width = levels[level].size_hw
     square = max(-(-max(height, width) // side_px), 1)
     rows, columns = -(-height // square), -(-width // square)
@@ -105,10 +103,7 @@ def drawn(slide: slides.Slide, side_px: int) -> Thumbnail:
 
     Means of whatever part of the next finer level a px covers, read in strips.
     """
-    levels = slide.levels
-    level = max(
-        i for i, one in enumerate(levels) if i == 0 or max(one.size_hw) >= side_px
-    )
+    levels, level = slide.levels, _level_of(slide, side_px)
     height, width = levels[level].size_hw
     ratio = max(max(height, width) / side_px, 1.0)
     rows, columns = (max(round(side / ratio), 1) for side in (height, width))
@@ -133,6 +128,12 @@ def drawn(slide: slides.Slide, side_px: int) -> Thumbnail:
     return Thumbnail(image, seen, (float(native_hw[0]), float(native_hw[1])))
 
 
+def _level_of(slide: slides.Slide, side_px: int) -> int:
+    """The coarsest level whose longer side is `side_px` or more; else the finest."""
+    sides = [max(level.size_hw) for level in slide.levels]
+    return max(i for i, side in enumerate(sides) if i == 0 or side >= side_px)
+
+
 def find(small: Thumbnail, margin_px: int = _MARGIN_PX) -> Mask:
     """The tissue of a thumbnail; what cannot be seen counts as tissue."""
     return Mask(inside(small.image, margin_px) | ~small.seen, small.native_px)
@@ -141,7 +142,7 @@ def find(small: Thumbnail, margin_px: int = _MARGIN_PX) -> Mask:
 def inside(image: np.ndarray, margin_px: int = _MARGIN_PX) -> np.ndarray:
     """The tissue of a small image [h, w, 3] in 0..255, and a margin: bool [h, w]."""
     values = ndimage.uniform_filter(image.astype(np.float32), (3, 3, 0))
-    if np.median(values) < _DARK:
+    if np.median(values) < DARK:
         grey = values.mean(-1)
         ground = np.percentile(grey, 5)  # most of it may be tissue
         low = grey[grey <= np.median(grey)]
