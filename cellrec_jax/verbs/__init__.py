@@ -1,6 +1,7 @@
 """The verbs of the command line, a file each; this table is the only registry."""
 
 from cellrec_jax.verbs import (
+    adapt,
     check,
     convert,
     corrections,
@@ -23,6 +24,7 @@ VERBS: dict[str, Verb] = {
         predict.VERB,
         score.VERB,
         models.VERB,
+        adapt.VERB,
         export.VERB,
         check.VERB,
         report.VERB,

@@ -1,0 +1,118 @@
+"""`cellrec adapt`: a trained model learns from pictures that nobody annotated."""
+
+import argparse
+from collections.abc import Callable, Mapping
+
+from cellrec_jax import errors
+from cellrec_jax.verbs import trained
+from cellrec_jax.verbs.verb import (
+    Verb,
+    Words,
+    console,
+    flag,
+    micrometres,
+    need,
+    path,
+)
+
+
+def run(flags: argparse.Namespace, pairs: Mapping[str, str]) -> int:
+    """Rounds of finding cells and training on them, or goes on."""
+    from cellrec_jax import config_files
+    from cellrec_jax.adapt import rounds
+    from cellrec_jax.data.pixels import slides
+    from cellrec_jax.predict import inputs, predictor
+
+    need(flags, "words", "FILE, FOLDER or a quoted pattern of pictures")
+    place = trained.need_place(flags)
+    need(flags, "output", "--output DIR")
+    found = inputs.look(*flags.words)
+    pictures = [one for one in found.paths if not slides.is_slide(one)]
+    if not pictures:
+        raise errors.DataError(
+            f"{found.paths[0]}: a slide; export regions of it as images and give these"
+        )
+    screen = console(config_files.stored(place, pairs))
+    lines = list(found.notes)
+    if left := len(found.paths) - len(pictures):
+        lines.append(f"passed over, slides (export regions as images): {left}")
+    for line in lines:
+        screen.line(line)
+    usual = rounds.Options()
+    options = rounds.Options(
+        rounds=flags.rounds or usual.rounds,
+        steps=flags.steps or usual.steps,
+        most_tiles=flags.tiles or usual.most_tiles,
+        mpp=flags.mpp,
+    )
+    model = predictor.load(place, threshold=flags.threshold)
+    return rounds.adapt(model, place, pictures, flags.output, screen, options)
+
+
+def _count(name: str, most: int) -> Callable[[str], int]:
+    """Type of a flag: a whole number from 1 on."""
+
+    def number(text: str) -> int:
+        value = int(text)
+        if not 1 <= value <= most:
+            raise errors.ConfigError(f"--{name} {text}: give 1 to {most}")
+        return value
+
+    return number
+
+
+VERB = Verb(
+    "adapt",
+    "let a trained model learn from pictures that nobody annotated",
+    (
+        "cellrec adapt FOLDER --model ki67 --output adapted",
+        "cellrec adapt 'images/*.png' --workdir runs/demo --output adapted --rounds 1",
+    ),
+    run,
+    (
+        trained.WORKDIR,
+        trained.MODEL,
+        flag(
+            "--output",
+            "a folder; round_N in it are work directories, the last is the result",
+            often=True,
+            type=path,
+            metavar="DIR",
+        ),
+        flag(
+            "--rounds",
+            "of finding cells and training on them (2)",
+            often=True,
+            type=_count("rounds", 20),
+            default=0,
+            metavar="N",
+        ),
+        flag(
+            "--steps",
+            "of training in a round (200)",
+            often=True,
+            type=_count("steps", 100_000),
+            default=0,
+            metavar="N",
+        ),
+        flag(
+            "--tiles",
+            "of the size of the training images that are learnt from at most; more are "
+            "drawn from (64)",
+            type=_count("tiles", 10_000),
+            default=0,
+            metavar="N",
+        ),
+        trained.THRESHOLD,
+        flag(
+            "--mpp",
+            "um per px of the images, instead of what files say",
+            type=micrometres("mpp"),
+            default=0.0,
+            metavar="UM",
+        ),
+    ),
+    Words("FILE|FOLDER|GLOB", "pictures, folders, or quoted patterns"),
+    keys=(),
+    has_devices=True,
+)
