@@ -3,9 +3,10 @@
     python launch/loop.py --workdir runs/loop --seeds 0 1
 
 A slide is stitched of generated images: regions with a tenth of their cells marked,
-one that chooses the threshold, two that are held out. In each turn the most evident
+two that choose the threshold, eight that are held out. In each turn the most evident
 mistakes of the first are corrected in the GeoJSON that `predict` wrote, as in QuPath;
-the control is given as many more labels at random. With --slide FILE --run RUN a turn
+cells that nobody touched count by a trust, one arm for each that --trust names. The
+control is given as many more labels at random. With --slide FILE --run RUN a turn
 is played on an image that nobody annotated, to see that it goes through. Repeat the
 command to go on after an interruption.
 """
@@ -40,7 +41,8 @@ METRICS = {
     "recall": "detection_recall@12px",
 }
 FIELDS = ("arm", "seed", "turn", "given", *METRICS)
-ARMS = {"corrections": "tab:red", "random": "tab:blue"}
+RANDOM = "random"
+COLORS = ("tab:red", "tab:orange", "tab:green", "tab:purple")
 
 
 def main() -> None:
@@ -55,37 +57,38 @@ def main() -> None:
 
 
 def play(flags: argparse.Namespace, seed: int) -> None:
-    """Both arms of a seed, from the same first run."""
+    """All arms of a seed, from the same first run."""
     folder = flags.workdir / f"seed{seed}"
     cells = make_slide(folder, seed)
     everything = [(region, cell) for region in TRAIN for cell in cells[region]]
     order = np.random.default_rng(seed).permutation(len(everything)).tolist()
     given = round(len(order) * flags.share)
-    last = dict.fromkeys(ARMS, folder / "run_0")
-    known = folder / "set_0"
-    write_set(folder, known, [everything[i] for i in order[:given]], cells)
-    train(known, last["random"], FIRST_STEPS, seed)
-    for arm in ARMS:
-        report(flags.csv, last[arm], arm, seed, 0, given)
-    for turn in range(1, flags.turns + 1):
-        given += flags.number
-        roots = {arm: folder / f"{arm}_set_{turn}" for arm in ARMS}
-        if not roots["corrections"].exists():
-            found = predict(last["corrections"], folder / "slide", f"found_{turn}")
-            mine = folder / f"corrected_{turn}"
-            truth = {region: cells[region] for region in TRAIN}
-            correct(found, mine, truth, flags.number, seed * 100 + turn)
-            words = [found, mine, "--output", roots["corrections"], "--keep", known]
-            cellrec("corrections", *words, "--trust", flags.trust)
-            add_regions(folder, roots["corrections"], cells)
-        known = roots["corrections"]
-        marked = [everything[i] for i in order[:given]]
-        write_set(folder, roots["random"], marked, cells)
-        for arm in ARMS:
-            run = folder / f"{arm}_{turn}"
-            train(roots[arm], run, TURN_STEPS, seed, last[arm])
-            report(flags.csv, run, arm, seed, turn, given)
-            last[arm] = run
+    first = folder / "set_0"
+    write_set(folder, first, [everything[i] for i in order[:given]], cells)
+    train(first, folder / "run_0", FIRST_STEPS, seed)
+    trusts = {f"corrections, trust {trust}": trust for trust in flags.trust}
+    for arm in (*trusts, RANDOM):
+        last, known = folder / "run_0", first
+        report(flags.csv, last, arm, seed, 0, given)
+        for turn in range(1, flags.turns + 1):
+            name, now = arm.replace(", ", "_").replace(" ", "_"), given
+            now += turn * flags.number
+            root, before = folder / f"{name}_set_{turn}", known
+            if arm == RANDOM:
+                marked = [everything[i] for i in order[:now]]
+                write_set(folder, root, marked, cells)
+            elif not root.exists():
+                found = predict(last, folder / "slide", f"{name}_found_{turn}")
+                mine = folder / f"{name}_corrected_{turn}"
+                truth = {region: cells[region] for region in TRAIN}
+                correct(found, mine, truth, flags.number, seed * 100 + turn)
+                words = [found, mine, "--output", root, "--keep", before]
+                cellrec("corrections", *words, "--trust", trusts[arm])
+                add_regions(folder, root, cells)
+            run = folder / f"{name}_{turn}"
+            train(root, run, TURN_STEPS, seed, last)
+            report(flags.csv, run, arm, seed, turn, now)
+            last, known = run, root
 
 
 def play_slide(flags: argparse.Namespace) -> None:
@@ -143,7 +146,7 @@ def train(
     if threshold:
         keys |= {"eval.threshold": threshold, "eval.min_distances": 8}
     else:
-        keys |= {"data.val_ids": "val", "data.test_ids": "test_*"}
+        keys |= {"data.val_ids": "val_*", "data.test_ids": "test_*"}
     words = [f"--config.{key}={value}" for key, value in keys.items()]
     if before:
         words += ["--init-from", before, f"--config.optim.learning_rate={TURN_RATE}"]
@@ -194,7 +197,8 @@ def draw(path: Path) -> None:
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
     titles = {"f1": "detection", "class_f1": "mean of classes"}
     for axis, (field, title) in zip(axes, titles.items(), strict=True):
-        for arm, color in ARMS.items():
+        arms = dict.fromkeys(row["arm"] for row in rows)
+        for arm, color in zip(arms, COLORS, strict=False):
             own = [row for row in rows if row["arm"] == arm]
             turns = sorted({int(row["turn"]) for row in own})
             for seed in sorted({row["seed"] for row in own}):
@@ -222,7 +226,9 @@ def _flags() -> argparse.Namespace:
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--number", type=int, default=30, help="corrections a turn")
     parser.add_argument("--share", type=float, default=0.1, help="marked at first")
-    parser.add_argument("--trust", default="0.5", help="of cells that nobody touched")
+    parser.add_argument(
+        "--trust", nargs="+", default=["0.5", "0"], help="of cells that nobody touched"
+    )
     parser.add_argument("--csv", type=Path, default=Path("configs/results/loop.csv"))
     parser.add_argument("--slide", help="an image to play one turn on")
     parser.add_argument("--run", type=Path, help="what predicts in it at first")

@@ -9,7 +9,8 @@ from PIL import Image
 from cellrec_jax.data.synthetic import source
 from cellrec_jax.metrics.matching import match_points
 
-TRAIN, VAL, TEST = ("train_0", "train_1", "train_2"), ("val",), ("test_0", "test_1")
+TRAIN, VAL = ("train_0", "train_1", "train_2"), ("val_0", "val_1")
+TEST = tuple(f"test_{number}" for number in range(8))
 REGIONS = (*TRAIN, *VAL, *TEST)
 SIDE, PART = 640, 320
 """px of a region, and of the generated images that it is stitched of."""
