@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Iterable, Mapping, Sequence
 import difflib
+import re
 import sys
 
 from cellrec_jax import __version__, errors
@@ -46,6 +47,14 @@ _WITHOUT_VERB = (
     flag("--help", "show this, or behind a VERB its flags", action="store_true"),
     flag("--version", "show the version", action="version", version=__version__),
 )
+_NO_VALUE = re.compile(
+    r"argument (?P<flag>\S+): invalid (?P<type>\w+) value: '(?P<value>.*)'"
+)
+_NO_CHOICE = re.compile(
+    r"argument (?P<flag>\S+): invalid choice: '(?P<value>.*)' "
+    r"\(choose from (?P<choices>.*)\)"
+)
+"""Messages of argparse."""
 _ALL_KEYS = """\
 Every key of the configuration is a flag: --config.total_steps=500,
 --config.loss.calibration=plain; cellrec --list --config NAME tells all."""
@@ -54,7 +63,18 @@ _SOME_KEYS = "Of the configuration it reads these keys, which are flags:\n--conf
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> None:  # type: ignore[override]
-        raise errors.ConfigError(f"{message}; see --help")
+        raise errors.ConfigError(f"{_plain(message)}; see --help")
+
+
+def _plain(message: str) -> str:
+    """What argparse says, without its names of types and kinds."""
+    if found := _NO_VALUE.fullmatch(message):
+        kind = "whole number" if found["type"] == "int" else "number"
+        return f"{found['flag']} {found['value']}: give a {kind}"
+    if found := _NO_CHOICE.fullmatch(message):
+        choices = found["choices"].replace("'", "")
+        return f"{found['flag']} {found['value']}: choose from {choices}"
+    return message.removeprefix("argument ")
 
 
 def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, dict[str, str]]:

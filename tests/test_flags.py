@@ -160,3 +160,18 @@ def test_nothing_at_all_is_answered_with_help(capsys):
         flags.parse([])
     assert ended.value.code == 2
     assert capsys.readouterr().err == flags.help_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--density-um", "x"], "--density-um x: give a number"),
+        (["--tissue", "no"], "--tissue no: choose from on, off"),
+        (["--margin", "1.5"], "--margin 1.5: give whole px"),
+        (["--overlay-px", "0"], "--overlay-px 0: give 64"),
+    ],
+)
+def test_values_of_another_kind_are_told_in_words(words, told):
+    with pytest.raises(errors.ConfigError) as error:
+        flags.parse(["predict", "a.svs", *words])
+    assert str(error.value).startswith(told)

@@ -138,9 +138,23 @@ def require_same(output: epath.Path, used: Mapping[str, Any], begun: bool) -> bo
 def _differing(key: str, there: Any, now: Any, model: Any) -> str:
     """What to tell of a setting; of weights, which are a hash, whose they were."""
     if key != "weights" or not isinstance(model, dict):
-        return f"{key} ({there} there, {now} now)"
+        return f"{key} ({word(there)} there, {word(now)} now)"
     there = f"{model.get('workdir')} at step {model.get('step')}"
     return f"weights (of {there} there, others now)"
+
+
+def word(value: Any) -> str:
+    """A setting as a person reads it.
+
+    Example:
+      >>> word({"a": 0.3, "b": None}), word([640, 480])
+      ('a 0.3, b off', '640 x 480')
+    """
+    if value is None or isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {word(one)}" for key, one in value.items())
+    return " x ".join(map(word, value)) if isinstance(value, list) else str(value)
 
 
 def scale_of(output: epath.Path) -> float:

@@ -2,10 +2,9 @@
 
 import argparse
 from collections.abc import Mapping
-from pathlib import Path
 
 from cellrec_jax import errors
-from cellrec_jax.verbs import chosen, failures, slide_flags, trained
+from cellrec_jax.verbs import chosen, failures, kinds, slide_flags, trained
 from cellrec_jax.verbs.verb import Verb, Words, console, flag, micrometres, need, path
 
 _SIGNAL = 128
@@ -15,22 +14,20 @@ _SIGNAL = 128
 def run(flags: argparse.Namespace, pairs: Mapping[str, str]) -> int:
     """Predicts, or goes on; 1 where some images failed, 2 where all did."""
     from cellrec_jax import config_files
-    from cellrec_jax.data.pixels import slides
     from cellrec_jax.predict import files, inputs, predictor, summary
-    from cellrec_jax.predict.slide import many
+    from cellrec_jax.predict.slide import many, naming
 
     words = [*flags.words, *filter(None, [flags.input])]
     if not words:
         need(flags, "words", "--input FILE|FOLDER|GLOB, or such words")
     found = inputs.look(*words)
-    place, lines = chosen.model(flags, found.paths)
+    every, notes = naming.without_parts(found.paths)
+    place, lines = chosen.model(flags, every)
     output = flags.output or chosen.folder(place)
     trained.keep_pixel_size(flags, place)
     experiment = config_files.stored(place, pairs)
     screen = console(experiment)
-    parts: dict[str, list[Path]] = {"slides": [], "images": []}
-    for one in found.paths:
-        parts["slides" if slides.is_slide(one) else "images"].append(one)
+    parts, unsure = kinds.split(every, every_tiff=flags.slides == "all")
     is_mixed = all(parts.values())
     if parts["slides"]:
         wanted = slide_flags.options(flags, alone=not is_mixed)
@@ -39,7 +36,10 @@ def run(flags: argparse.Namespace, pairs: Mapping[str, str]) -> int:
     model = predictor.load(
         place, batch=experiment.predict.batch, threshold=flags.threshold
     )
-    for line in (*found.notes, *lines, *model.model.threshold_lines()):
+    told = (*found.notes, *notes, *unsure)
+    if is_mixed:
+        told += slide_flags.unread(flags, *map(len, parts.values()))
+    for line in (*told, *lines, *model.model.threshold_lines()):
         screen.line(line)
     codes = []
     for kind, paths in parts.items():
@@ -63,16 +63,15 @@ def run(flags: argparse.Namespace, pairs: Mapping[str, str]) -> int:
         if outcome.exit_code >= _SIGNAL:
             return outcome.exit_code
         table = folder / summary.FILE
-        told = failures.tell(outcome.failed, len(paths), kind, table)
-        codes.append(max(told, outcome.exit_code))
+        code = failures.tell(outcome.failed, len(paths), kind, table)
+        codes.append(max(code, outcome.exit_code))
     return codes[0] if len(set(codes)) == 1 else errors.RunError.exit_code
 
 
 def _margin(text: str) -> int:
-    margin = int(text)
-    if margin < 0:
-        raise errors.ConfigError(f"--margin {margin}: give 0 px or more")
-    return margin
+    if not text.isdecimal():
+        raise errors.ConfigError(f"--margin {text}: give whole px, 0 or more")
+    return int(text)
 
 
 _FLAGS = (
@@ -117,6 +116,7 @@ _FLAGS = (
         metavar="UM",
     ),
     trained.MPP_TRAINED,
+    kinds.SLIDES,
     *slide_flags.FLAGS,
 )
 
@@ -128,6 +128,11 @@ VERB = Verb(
         "cellrec predict IMAGE.png FOLDER --workdir runs/demo --output found",
         "cellrec predict 'images/**/*.tif' --workdir runs/demo --mpp 0.25",
         "cellrec predict SLIDE.svs --workdir runs/demo --output found --gz",
+        "cellrec predict SLIDE.svs --workdir runs/demo --roi SLIDE.geojson",
+        "cellrec predict 'slides/*.svs' --workdir runs/demo --roi FOLDER",
+        "cellrec predict SLIDE.svs --workdir runs/demo --density-um 100 --tissue off",
+        "cellrec predict REGION.ome.tif --workdir runs/demo --slides all --mpp 0.25",
+        "cellrec predict 'slides/*.svs' --workdir runs/demo --output found --shard 0/4",
     ),
     run,
     _FLAGS,

@@ -19,10 +19,10 @@ def _shard(text: str) -> tuple[int, int]:
     return int(index), int(number)
 
 
-def _file(text: str) -> Path:
+def _place(text: str) -> Path:
     place = Path(text).expanduser()
-    if not place.is_file():
-        raise errors.ConfigError(f"--roi {text}: there is no such file")
+    if not text or not place.exists():
+        raise errors.ConfigError(f"--roi {text}: there is no such file or folder")
     return place
 
 
@@ -32,14 +32,21 @@ def _split(text: str) -> int:
     return int(text)
 
 
+def _px(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise errors.ConfigError(f"--overlay-px {text}: give 64 to 8192 px")
+    return int(text)
+
+
 FLAGS = (
     flag(
         "--roi",
         "slides: GeoJSON (.gz or not) of areas to look at; those of class Ignore are "
-        "not looked at",
-        type=_file,
+        "not looked at; of several slides a folder with SLIDE.svs.geojson or "
+        "SLIDE.geojson of each",
+        type=_place,
         default=None,
-        metavar="FILE",
+        metavar="FILE|FOLDER",
     ),
     flag(
         "--tissue",
@@ -89,7 +96,7 @@ FLAGS = (
     flag(
         "--overlay-px",
         "slides: longer side of the overlay, at most; default 2048",
-        type=int,
+        type=_px,
         default=0,
         metavar="PX",
     ),
@@ -125,7 +132,8 @@ def options(flags: argparse.Namespace, *, alone: bool = True) -> SlideOptions:
     given = {
         "mpp": flags.mpp,
         "tissue": flags.tissue != "off",
-        "roi": flags.roi and roi.read(flags.roi),
+        "roi": flags.roi and flags.roi.is_file() and roi.read(flags.roi),
+        "roi_folder": flags.roi and flags.roi.is_dir() and flags.roi,
         "table": flags.table,
         "geometry": flags.geometry,
         "circle_um": flags.circle_um,
@@ -143,12 +151,32 @@ def options(flags: argparse.Namespace, *, alone: bool = True) -> SlideOptions:
 
 def refuse(flags: argparse.Namespace, *, alone: bool = True) -> None:
     """ConfigError for what images do not read; `alone` they do not those of slides."""
-    given: Sequence[str] = [one.name for one in FLAGS if getattr(flags, one.key)]
+    given = _given(flags)
     if flags.geometry == "circle":
         raise errors.ConfigError(
             "--geometry circle: is of whole slides, and here are images; leave it out"
         )
     if given and alone:
         raise errors.ConfigError(
-            f"{given[0]}: is of whole slides, and there is none; leave it out"
+            f"{given[0]}: is of whole slides, and there is none; leave it out, or give "
+            "--slides all, which takes every TIFF as one"
         )
+
+
+def unread(flags: argparse.Namespace, slides: int, images: int) -> tuple[str, ...]:
+    """Lines of flags that only one of both kinds reads, where there are both."""
+    of_images = [
+        f"--{key.replace('_', '-')}" for key in _OF_IMAGES if getattr(flags, key)
+    ]
+    lines = []
+    if given := _given(flags):
+        lines.append(f"{', '.join(given)}: of slides, not read of the {images} images")
+    if of_images:
+        lines.append(
+            f"{', '.join(of_images)}: of images, not read of the {slides} slides"
+        )
+    return tuple(lines)
+
+
+def _given(flags: argparse.Namespace) -> Sequence[str]:
+    return [one.name for one in FLAGS if getattr(flags, one.key)]

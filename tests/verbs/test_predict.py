@@ -5,12 +5,13 @@ from types import SimpleNamespace
 import numpy as np
 from PIL import Image
 import pytest
+import tifffile
 
 from cellrec_jax import errors, flags, main
 from cellrec_jax.predict import files, predictor
 from cellrec_jax.predict.slide import many
 from cellrec_jax.predict.slide.options import SlideOptions
-from cellrec_jax.verbs import predict, slide_flags
+from cellrec_jax.verbs import kinds, predict, slide_flags
 
 
 @pytest.mark.parametrize(
@@ -100,3 +101,22 @@ def test_what_one_kind_reads_is_given_for_both(calls, tmp_path):
     alone = ["predict", str(tmp_path / "b.png"), "--workdir", "w", "--gz"]
     assert main.run(alone) == errors.ConfigError.exit_code
     assert len(calls) == 2
+
+
+def test_every_tiff_is_a_slide_where_that_is_asked(tmp_path):
+    flat = tmp_path / "b.tif"
+    tifffile.imwrite(flat, np.zeros((32, 32, 3), np.uint8), tile=(16, 16))
+    parts, lines = kinds.split([tmp_path / "a.png", flat], every_tiff=False)
+    assert parts["images"] == [tmp_path / "a.png", flat]
+    assert len(lines) == 1
+    assert "b.tif" in lines[0]
+    assert "--slides all" in lines[0]
+    parts, lines = kinds.split([tmp_path / "a.png", flat], every_tiff=True)
+    assert parts == {"slides": [flat], "images": [tmp_path / "a.png"]}
+    assert lines == []
+
+
+def test_what_one_kind_does_not_read_is_told():
+    words = ["predict", "a.svs", "b.png", "--gz", "--margin", "9", "--roi", "."]
+    found = slide_flags.unread(flags.parse(words)[0], 1, 2)
+    assert [line.partition(":")[0] for line in found] == ["--roi, --gz", "--margin"]

@@ -41,6 +41,7 @@ TILES = "tiles and cores of tissue arrays left out"
 _DETECTED = ("detection", "cell")
 _TILES = ("tile", "tmacore", "root")
 _OBJECT = re.compile(r"Path(\w+)Object")
+_GEOMETRIES = ("Point", "MultiPoint", "Polygon", "MultiPolygon")
 _SCORES = ("score", "Detection probability")
 _TRUST = ("trust",)
 _NUMBERS = {"NaN": math.nan, "Inf": math.inf, "-Inf": -math.inf}
@@ -118,6 +119,8 @@ def _is_whole(parsed: Any) -> bool:
 
 def _features(parsed: Any, file: Path) -> list[Any]:
     if isinstance(parsed, dict):
+        if parsed.get("type") in _GEOMETRIES:  # one alone is GeoJSON too
+            parsed = {"geometry": parsed}
         is_collection = parsed.get("type") == "FeatureCollection"
         parsed = parsed.get("features") if is_collection else [parsed]
     if not isinstance(parsed, list):

@@ -92,13 +92,19 @@ def is_tiled(path: Path) -> bool:
 
     False too for files that are damaged, or not read as slides.
     """
-    try:
-        with tiff.opened(epath.Path(path)) as file:
-            _, first, *others = _image_and_pages(path, file)
-            large = first.imagelength * first.imagewidth > _MANY_PX
-            return bool(first.is_tiled and (others or large))
-    except Exception:  # damaged files raise any
-        return False
+    with contextlib.suppress(Exception), tiff.opened(epath.Path(path)) as file:
+        _, first, *others = _image_and_pages(path, file)
+        large = first.imagelength * first.imagewidth > _MANY_PX
+        return bool(first.is_tiled and (others or large))
+    return False  # damaged files raise any
+
+
+def is_as_of_scanners(path: Path) -> bool:
+    """Whether a TIFF is tiled or OME-TIFF, of any size, and can be read as a slide."""
+    with contextlib.suppress(Exception), tiff.opened(epath.Path(path)) as file:
+        _, first, *_ = _image_and_pages(path, file)
+        return bool(first.is_tiled or file.is_ome)
+    return False  # damaged files raise any
 
 
 def _open(path: Path) -> _Found:

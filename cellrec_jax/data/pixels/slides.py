@@ -27,6 +27,7 @@ __all__ = [
     "Slide",
     "describe",
     "is_slide",
+    "may_be_slide",
     "opened",
     "read_region",
 ]
@@ -93,6 +94,15 @@ def is_slide(path: str | PurePath) -> bool:
     if ending in ENDINGS_OF["TIFF"]:
         return slide_tiff.is_tiled(Path(path))
     return ending in SLIDE_ENDINGS
+
+
+def may_be_slide(path: str | PurePath) -> bool:
+    """Whether a file is no slide by `is_slide`, but as those who have slides write it.
+
+    A small or flat TIFF that is tiled or OME-TIFF, and can be read as a slide.
+    """
+    is_tiff = PurePath(path).suffix.lower() in ENDINGS_OF["TIFF"]
+    return is_tiff and not is_slide(path) and slide_tiff.is_as_of_scanners(Path(path))
 
 
 def describe(path: str | PurePath, mpp: float = 0.0) -> Description:

@@ -44,6 +44,7 @@ def predict_slide(work: Work, path: Path, name: str, number: int) -> bool:
     or whose pixel size is not known, RunError where another call is at work on it,
     `interrupt.Interrupted` after a signal.
     """
+    work = work.of(path)
     journal = Journal(work.output / FOLDER / name)
     index, parts = work.options.shard
     with lock.try_hold(journal.folder / f"part-{index}-of-{parts}") as is_alone:

@@ -17,6 +17,7 @@ import numpy as np
 from cellrec_jax import errors
 from cellrec_jax.cells import Cells
 from cellrec_jax.io import atomic
+from cellrec_jax.predict import provenance
 from cellrec_jax.workdir import lock
 
 FOLDER = ".slides"
@@ -27,7 +28,7 @@ _NAMED = {"roi": "roi_file"}
 """Keys of a plan that are hashes -> what is told of them, and decides nothing."""
 _FLAGS = {
     **{"mpp": "--mpp", "tissue": "--tissue", "roi": "--roi"},
-    **{"origin": "--origin", "tile": "size and margin of tiles"},
+    **{"origin": "--origin", "tile": "size and margin of tiles, px"},
 }
 LOOKED_AT = "looked_at"
 """Key of a plan: which tiles touch tissue."""
@@ -197,7 +198,8 @@ def _told(
 ) -> Iterator[str]:
     """What differs, with both values, as they were given."""
     for key in differing:
-        there, now = (_word(one.get(_NAMED.get(key, key))) for one in (before, plan))
+        name = _NAMED.get(key, key)
+        there, now = (provenance.word(one.get(name)) for one in (before, plan))
         if key == "weights":
             yield "the weights of the model"
         elif there == now:
@@ -206,9 +208,3 @@ def _told(
             yield f"{_FLAGS.get(key, key)} ({there} there, {now} now)"
         elif len(differing) == 1:
             yield "where tissue lies (found by another version of this program)"
-
-
-def _word(value: Any) -> str:
-    if value is None or isinstance(value, bool):
-        return "on" if value else "off"
-    return str(value)

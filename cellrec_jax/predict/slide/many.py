@@ -18,7 +18,7 @@ from cellrec_jax.predict import files as image_files
 from cellrec_jax.predict import journal, provenance
 from cellrec_jax.predict import summary as image_summary
 from cellrec_jax.predict.predictor import Predictor
-from cellrec_jax.predict.slide import files, naming, network, rows, summary
+from cellrec_jax.predict.slide import files, naming, network, roi, rows, summary
 from cellrec_jax.predict.slide.journal import FOLDER, PLAN, Journal
 from cellrec_jax.predict.slide.options import SlideOptions
 from cellrec_jax.predict.slide.work import Work
@@ -55,14 +55,16 @@ def predict_slides(
     provenance.require_same(output, settings, (output / FOLDER).exists())
     names = naming.names_of(paths, Path(output))
     naming.check_free(Path(output), names.values())
+    regions = _regions(options, list(names))
     # From here on the folder is of these settings, also where this call is killed.
     state = {"images": len(_done(output)), "finished": False}
     hosts.by_first(
         lambda: provenance.write(output, predictor.model, settings, state),
         "predict: begun",
     )
-    if options.roi is not None and options.roi.note:
-        console.line(options.roi.note)
+    for one in filter(None, (options.roi, *regions.values())):
+        if one.note:
+            console.line(one.note)
     if len(names) < len(paths):
         more = len(paths) - len(names)
         console.line(f"{more} files are of slides given before: each is predicted once")
@@ -77,6 +79,7 @@ def predict_slides(
             settings,
             functools.cache(lambda: rows.seconds_each(looker)),
             stop,
+            regions,
         )
         waiting, failed, exit_code = _predict(work, tasks)
         if jax.process_count() > 1:
@@ -177,6 +180,16 @@ def _check(output: epath.Path, options: SlideOptions) -> SlideOptions:
         raise errors.ConfigError("--shard: processes share the work by themselves")
     shard = jax.process_index(), jax.process_count()
     return dataclasses.replace(options, shard=shard)
+
+
+def _regions(options: SlideOptions, paths: Sequence[Path]) -> dict[Path, roi.Regions]:
+    """Those of `--roi FOLDER`; ConfigError for one file of several slides."""
+    if options.roi is not None and len(paths) > 1:
+        raise errors.ConfigError(
+            f"--roi {options.roi.file}: is of one slide, and here are {len(paths)}: "
+            "give a folder that has SLIDE.geojson of each, or one slide a call"
+        )
+    return roi.of_each(options.roi_folder, paths) if options.roi_folder else {}
 
 
 def _done(output: epath.Path) -> dict[str, dict[str, Any]]:

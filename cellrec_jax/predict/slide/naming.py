@@ -5,6 +5,7 @@ all files of that name are its own from then on.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -59,6 +60,32 @@ def names_of(paths: Sequence[Path], output: Path) -> dict[Path, str]:
             )
         found[path] = name
     return found
+
+
+def without_parts(paths: Sequence[Path]) -> tuple[tuple[Path, ...], tuple[str, ...]]:
+    """Inputs but for what others of them hold, and a line of what is passed over.
+
+    Files that a .vms or .vmu lists are its pixels. A .ndpis lists slides, which stand
+    for it where all of them are there.
+    """
+    places = {os.path.realpath(path): path for path in paths}
+    left: dict[Path, None] = {}
+    for path in paths:
+        if path.suffix.lower() not in _LISTS:
+            continue
+        with contextlib.suppress(OSError):  # told when it is read
+            listed = [os.path.realpath(one) for one in _companions(path)]
+            if path.suffix.lower() != ".ndpis":
+                left |= {places[one]: None for one in listed if one in places}
+                continue
+            listed = [one for one in listed if one.lower().endswith(".ndpi")]
+            if listed and all(one in places for one in listed):
+                left[path] = None
+    if not left:
+        return tuple(paths), ()
+    shown = ", ".join(path.name for path in list(left)[:3]) + " ..." * (len(left) > 3)
+    note = f"passed over, parts or lists of slides that are given too: {shown}"
+    return tuple(path for path in paths if path not in left), (note,)
 
 
 def check_free(output: Path, names: Iterable[str]) -> None:

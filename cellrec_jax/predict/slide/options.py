@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.util
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cellrec_jax import errors
@@ -25,6 +26,8 @@ class SlideOptions:
     """Look at tissue alone."""
     roi: "Regions | None" = None
     """To look at, or not to; px of a slide from its `origin` on."""
+    roi_folder: "Path | None" = None
+    """Where each slide has a file of its own `roi`."""
     table: str = "csv"
     """Of `TABLES`."""
     geometry: str = "point"

@@ -19,6 +19,7 @@ from cellrec_jax.data.annotations.content import is_ignored
 from cellrec_jax.polygons import Polygon
 from cellrec_jax.predict.slide.tissue import Mask
 
+_ENDINGS = (".geojson", ".geojson.gz")
 _HOW = "draw regions as polygons, rectangles or brushed areas, and export these"
 
 
@@ -58,6 +59,31 @@ def read(path: Path) -> Regions:
     note = f"--roi {path}: {told}" if told else ""
     digest = _digest(include, exclude)
     return Regions(tuple(include), tuple(exclude), str(path), digest, note)
+
+
+def of_each(folder: Path, slides: Sequence[Path]) -> dict[Path, Regions]:
+    """Reads each slide's file of a folder: NAME.svs.geojson or NAME.geojson, or `.gz`.
+
+    ConfigError where a slide has none, or two slides have one, and as `read`.
+    """
+    found: dict[Path, Path] = {}
+    for slide in slides:
+        names = dict.fromkeys((slide.name, slide.stem))
+        files = [folder / f"{name}{end}" for name in names for end in _ENDINGS]
+        there = [file for file in files if file.is_file()]
+        if not there:
+            raise errors.ConfigError(
+                f"--roi {folder}: has no {' or '.join(f'{n}.geojson' for n in names)}: "
+                f"draw regions of {slide.name}, or leave that slide out"
+            )
+        found[slide] = there[0]
+    for file, count in Counter(found.values()).items():
+        if count > 1:
+            raise errors.ConfigError(
+                f"--roi {file}: is of {count} slides of that name: name it as one of "
+                "them with its ending, such as a.svs.geojson"
+            )
+    return {slide: read(file) for slide, file in found.items()}
 
 
 def moved(regions: Regions, origin_yx: Sequence[float] | np.ndarray) -> Regions:

@@ -1,7 +1,9 @@
 """What functions on slides are told: of a call, and of one slide."""
 
 from collections.abc import Callable, Mapping
+import dataclasses
 from pathlib import Path
+import types
 from typing import Any, NamedTuple
 
 from etils import epath
@@ -32,6 +34,13 @@ class Work(NamedTuple):
     """Of a tile; tried once a call, when it is first asked for."""
     stop: Callable[[interrupt.Interrupt], None]
     """Raises `interrupt.Interrupted` after a signal, here or at another process."""
+    regions: Mapping[Path, roi.Regions] = types.MappingProxyType({})
+    """Of slides that have their own `options.roi`."""
+
+    def of(self, path: Path) -> "Work":
+        """The same with the regions of one slide."""
+        regions = self.regions.get(path, self.options.roi)
+        return self._replace(options=dataclasses.replace(self.options, roi=regions))
 
 
 class Place(NamedTuple):

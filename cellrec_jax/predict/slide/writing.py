@@ -62,7 +62,8 @@ def write(work: Work, place: Place, small: tissue.Thumbnail) -> None:
             "keeps of one (model.max_detections of the training, by area): the least "
             "sure ones are lost"
         )
-    note = _why_nothing(place, analysed) or _unlike(work, place)
+    is_all = not work.options.tissue
+    note = _why_nothing(place, analysed, is_all=is_all) or _unlike(work, place)
     if note:
         work.console.line(f"{place.name}: warning: {note}")
     seen, lost = _areas(place, analysed, faults)
@@ -85,13 +86,18 @@ def _analysed(work: Work, place: Place) -> tissue.Mask:
     return mask if place.regions is None else roi.cut(mask, place.regions)
 
 
-def _why_nothing(place: Place, analysed: tissue.Mask) -> str:
+def _why_nothing(place: Place, analysed: tissue.Mask, *, is_all: bool) -> str:
     """What to tell of a slide of which nothing was looked at; else ""."""
     if analysed.inside.any() or place.tiles:
         return ""
     if not place.mask.inside.any():
         return "no tissue was found (--tissue off looks at everything)"
-    return "--roi has nothing of its tissue: is it of this slide, and of this --origin?"
+    if is_all:
+        return "--roi has nothing of it: is it of this slide, and of this --origin?"
+    return (
+        "--roi has nothing of its tissue: is it of this slide, and of this --origin? "
+        "(--tissue off looks at all of it)"
+    )
 
 
 def _unlike(work: Work, place: Place) -> str:

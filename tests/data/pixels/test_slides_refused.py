@@ -149,14 +149,21 @@ def test_which_files_are_slides(
     assert slides.is_slide(path)
     write_pyramid(tmp_path / "A.OME.TIF", ome=True)
     assert slides.is_slide(tmp_path / "A.OME.TIF")
+    assert not slides.may_be_slide(path)  # it is one
     write_one(path)  # one level
     assert not slides.is_slide(path)
+    assert slides.may_be_slide(path)
+    tifffile.imwrite(tmp_path / "flat.ome.tif", RGB, photometric="rgb")  # no tiles
+    assert slides.may_be_slide(tmp_path / "flat.ome.tif")
+    tifffile.imwrite(tmp_path / "flat.tif", RGB, photometric="rgb")
+    assert not slides.may_be_slide(tmp_path / "flat.tif")
     monkeypatch.setattr(slide_tiff, "_MANY_PX", H * W - 1)
     assert slides.is_slide(path)
     write_one(path, tile=None)
     assert not slides.is_slide(path)
     path.write_bytes(b"II*\0")
     assert not slides.is_slide(path)
+    assert not slides.may_be_slide(path)
     assert not slides.is_slide(tmp_path / "none.tif")
     assert not slides.is_slide(tmp_path / "a.png")
     assert slides.is_slide(tmp_path / "none.NDPI")

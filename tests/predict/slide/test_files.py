@@ -307,6 +307,21 @@ def test_regions_are_looked_at_alone(predictor, folder, tmp_path):
     assert float(line[6]) == pytest.approx(200 * 150 * 0.25 / 1e6, rel=0.02)
 
 
+def test_slides_of_a_call_have_regions_of_their_own(predictor, folder, tmp_path):
+    regions = roi.read(_region(tmp_path / "a.geojson", [100, 100], [300, 250]))
+    with pytest.raises(errors.ConfigError, match=r"--roi .*is of one slide.* 2"):
+        _predict(predictor, folder, tmp_path / "out", roi=regions)
+    _region(tmp_path / "b.tif.geojson", [50, 300], [200, 500])
+    _predict(predictor, folder, tmp_path / "out", roi_folder=tmp_path)
+    for name, low, high in (
+        ("a.tif", [100, 100], [300, 250]),
+        ("b.tif", [50, 300], [200, 500]),
+    ):
+        points_xy = _points(tmp_path / "out", name)
+        assert len(points_xy) > 20
+        assert np.all((points_xy >= low) & (points_xy <= high))
+
+
 def test_points_are_counted_from_the_corner_of_what_was_scanned(
     straight, predictor, folder, tmp_path, monkeypatch
 ):

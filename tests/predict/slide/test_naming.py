@@ -120,3 +120,22 @@ def test_stamps_cover_all_files_of_a_slide(tmp_path):
         assert naming.stamp(whole) == [before[0], 10**19]
         changed.write_bytes(changed.read_bytes() + b"+")
         assert naming.stamp(whole)[0] == before[0] + 1
+
+
+def test_parts_of_slides_are_no_inputs_of_their_own(tmp_path):
+    for name in ("s.jpg", "other.jpg", "1.ndpi", "2.ndpi"):
+        _slide(tmp_path / name)
+    vms, ndpis = tmp_path / "s.vms", tmp_path / "s.ndpis"
+    vms.write_text("[Virtual Microscope Specimen]\nImageFile=s.jpg\n")
+    ndpis.write_text("[Set]\nNoImages=2\nImage0=1.ndpi\nImage1=2.ndpi\n")
+
+    def kept(*names):
+        paths, notes = naming.without_parts([tmp_path / name for name in names])
+        return [path.name for path in paths], notes
+
+    assert kept("other.jpg", "s.jpg") == (["other.jpg", "s.jpg"], ())
+    names, (note,) = kept("other.jpg", "s.jpg", "s.vms")
+    assert names == ["other.jpg", "s.vms"]
+    assert "s.jpg" in note
+    assert kept("1.ndpi", "s.ndpis")[0] == ["1.ndpi", "s.ndpis"]  # not all are there
+    assert kept("1.ndpi", "2.ndpi", "s.ndpis")[0] == ["1.ndpi", "2.ndpi"]

@@ -117,3 +117,24 @@ def test_what_is_no_region_is_refused(tmp_path, content, message):
         roi.read(path)
     assert str(told.value).startswith(f"--roi {path}")
     assert "\n" not in str(told.value)
+
+
+def test_a_geometry_alone_is_a_region(tmp_path):
+    alone = {"type": "Polygon", "coordinates": [_square(0, 10)]}
+    points_yx = np.array([[5.0, 5.0], [15.0, 5.0]])
+    regions = roi.read(_file(tmp_path, alone))
+    assert roi.within(regions, points_yx).tolist() == [True, False]
+
+
+def test_each_slide_has_its_file_in_a_folder(tmp_path):
+    for name, side in (("a", 10), ("b.svs", 20), ("b", 30)):
+        text = json.dumps(_feature([_square(0, side)]))
+        (tmp_path / f"{name}.geojson").write_text(text)
+    first, second = tmp_path / "in" / "a.svs", tmp_path / "in" / "b.svs"
+    found = roi.of_each(tmp_path, [first, second])
+    assert found[first].include[0][0].max() == 10
+    assert found[second].include[0][0].max() == 20  # the fuller name
+    with pytest.raises(errors.ConfigError, match=r"--roi .* c\.svs\.geojson or c\."):
+        roi.of_each(tmp_path, [first, tmp_path / "c.svs"])
+    with pytest.raises(errors.ConfigError, match=r"a\.geojson: is of 2 slides"):
+        roi.of_each(tmp_path, [first, tmp_path / "in" / "a.ndpi"])
