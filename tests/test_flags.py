@@ -39,7 +39,7 @@ def test_micrometres_that_an_image_may_have(mpp):
         ("predict", ["--mpp", "inf"], "--mpp=inf"),
         ("predict", ["--mpp", "250"], "if that is nm, --mpp=0.25"),
         ("predict", ["--mpp", "0.01"], "--mpp=0.01"),
-        ("predict", ["--geometry", "ring"], "'point', 'box'"),
+        ("predict", ["--geometry", "ring"], "point, box"),
         ("predict", ["--threshold", "1"], "--threshold 1: give a score between 0 and"),
         ("evaluate", ["--threshold", "-0.1"], "--threshold -0.1"),
         ("evaluate", ["--threshold", "nan"], "--threshold nan"),
@@ -167,7 +167,7 @@ def test_nothing_at_all_is_answered_with_help(capsys):
     [
         (["--density-um", "x"], "--density-um x: give a number"),
         (["--tissue", "no"], "--tissue no: choose from on, off"),
-        (["--margin", "1.5"], "--margin 1.5: give whole px"),
+        (["--margin", "1.5"], "--margin 1.5: give 0 px or more"),
         (["--overlay-px", "0"], "--overlay-px 0: give 64"),
     ],
 )

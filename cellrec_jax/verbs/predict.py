@@ -70,7 +70,7 @@ def run(flags: argparse.Namespace, pairs: Mapping[str, str]) -> int:
 
 def _margin(text: str) -> int:
     if not text.isdecimal():
-        raise errors.ConfigError(f"--margin {text}: give whole px, 0 or more")
+        raise errors.ConfigError(f"--margin {text}: give 0 px or more")
     return int(text)
 
 

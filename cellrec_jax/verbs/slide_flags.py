@@ -20,10 +20,9 @@ def _shard(text: str) -> tuple[int, int]:
 
 
 def _place(text: str) -> Path:
-    place = Path(text).expanduser()
-    if not text or not place.exists():
-        raise errors.ConfigError(f"--roi {text}: there is no such file or folder")
-    return place
+    if not text:
+        raise errors.ConfigError("--roi: give a file or folder")
+    return Path(text).expanduser()
 
 
 def _split(text: str) -> int:
@@ -124,6 +123,8 @@ def options(flags: argparse.Namespace, *, alone: bool = True) -> SlideOptions:
             raise errors.ConfigError(
                 f"--{key.replace('_', '-')}: slides do not read it; leave it out"
             )
+    if flags.roi and not flags.roi.exists():
+        raise errors.ConfigError(f"--roi {flags.roi}: there is no such file or folder")
     if flags.circle_um and flags.geometry != "circle":
         raise errors.ConfigError(
             "--circle-um: is the radius of --geometry circle: give that too, or leave "
