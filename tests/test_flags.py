@@ -51,7 +51,7 @@ def test_micrometres_that_an_image_may_have(mpp):
         (
             "train",
             ["--output", "x"],
-            "only check, convert, corrections, evaluate, export, predict",
+            "only adapt, check, convert, corrections, evaluate, export, predict",
         ),
         ("train", ["--mpp-trained", "1"], "only evaluate, export and predict"),
         ("train", ["--margin", "1"], "only predict"),
@@ -100,7 +100,7 @@ def test_a_verb_is_the_mode_and_its_words_may_stand_anywhere():
         (["doctor", "--bogus"], "unrecognized arguments: --bogus"),
         (
             ["doctor", "--workdir", "w"],
-            "only check, evaluate, export, predict, score and train",
+            "only adapt, check, evaluate, export, predict, score and train",
         ),
         (
             ["predict", "--json"],

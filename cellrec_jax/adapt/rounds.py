@@ -40,7 +40,7 @@ class Options(NamedTuple):
     """Of each round."""
     rate: float = 0.3
     """Of the learning rate that the model was trained with."""
-    doubt: float = 0.5
+    doubt: float = 1.0
     """See `labels.of`."""
     most_tiles: int = 64
     """Tiles drawn at random where pictures give more; they are held in memory."""
