@@ -86,7 +86,7 @@ class Console:
         def report(done: float, note: str) -> None:
             nonlocal due
             if time.monotonic() > due:
-                self.line(f"{what}: {int(done)}/{total}  {note}".rstrip())
+                self.line(f"{what}: {int(done)}/{total} {note}".rstrip())
                 due = time.monotonic() + self._seconds
 
         yield report

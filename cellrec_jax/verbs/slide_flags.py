@@ -10,6 +10,10 @@ from cellrec_jax.verbs.verb import above_0, flag
 
 _OF_IMAGES = ("all_scores", "margin")
 """Flags that slides do not read: their tiles belong to the model."""
+_LEAST_SPLIT = 100
+"""Cells of a file: fewer make more files than a folder should have."""
+
+
 
 
 def _shard(text: str) -> tuple[int, int]:
@@ -26,8 +30,11 @@ def _place(text: str) -> Path:
 
 
 def _split(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise errors.ConfigError(f"--split {text}: give 1 cell or more")
+    if not text.isdecimal() or int(text) < _LEAST_SPLIT:
+        raise errors.ConfigError(
+            f"--split {text}: give {_LEAST_SPLIT:,} cells a file or more, or leave it "
+            "out for one file"
+        )
     return int(text)
 
 
@@ -35,6 +42,15 @@ def _px(text: str) -> int:
     if not text.isdecimal() or not int(text):
         raise errors.ConfigError(f"--overlay-px {text}: give 64 to 8192 px")
     return int(text)
+
+
+def _least_um(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise errors.ConfigError(
+            f"--min-distance-um {text}: give um, such as 2, or 0"
+        ) from error
 
 
 FLAGS = (
@@ -93,6 +109,22 @@ FLAGS = (
         metavar="UM",
     ),
     flag(
+        "--density-max",
+        "slides: cells per mm2 from which on the density map is darkest, default "
+        "10,000: the same for all slides",
+        type=above_0("density-max", "cells per mm2", 1e6),
+        default=0.0,
+        metavar="N",
+    ),
+    flag(
+        "--min-distance-um",
+        "slides: cells nearer than this are one, whatever their class; default 2 um, "
+        "or the model's own least distance where that is more; 0 takes the model's",
+        type=_least_um,
+        default=None,
+        metavar="UM",
+    ),
+    flag(
         "--overlay-px",
         "slides: longer side of the overlay, at most; default 2048",
         type=_px,
@@ -143,11 +175,13 @@ def options(flags: argparse.Namespace, *, alone: bool = True) -> SlideOptions:
         "origin": flags.origin,
         "overlay_px": flags.overlay_px,
         "density_um": flags.density_um,
+        "density_max": flags.density_max,
         "shard": flags.shard,
     }
-    return SlideOptions(
-        **{name: value for name, value in given.items() if value or name == "tissue"}
-    )
+    given = {name: value for name, value in given.items() if value or name == "tissue"}
+    if flags.min_distance_um is not None:
+        given["least_um"] = flags.min_distance_um
+    return SlideOptions(**given)
 
 
 def refuse(flags: argparse.Namespace, *, alone: bool = True) -> None:

@@ -184,7 +184,7 @@ def _lines(work: Work, place: Place, todo: rows.Tiles) -> Iterator[str]:
     )
     yield (
         f"{height} x {width} px of {description.mpp:.4g} um "
-        f"({description.mpp_source}), {description.num_bytes / 1e6:.4g} MB, read by "
+        f"({description.mpp_source}), {description.num_bytes / 2**20:.4g} MiB, read by "
         f"{description.reader} at level {grid.level}, {how} to {frame.mpp:.4g} um of "
         f"the training: {found} of {grid.num_rows * grid.num_columns} tiles of "
         f"{grid.tile_px} px to look at, {left} to go"

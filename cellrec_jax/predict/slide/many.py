@@ -67,7 +67,8 @@ def predict_slides(
             console.line(one.note)
     if len(names) < len(paths):
         more = len(paths) - len(names)
-        console.line(f"{more} files are of slides given before: each is predicted once")
+        what = "1 file is of a slide" if more == 1 else f"{more} files are of slides"
+        console.line(f"{what} given before: each is predicted once")
     tasks = [(path, name, number) for number, (path, name) in enumerate(names.items())]
     with interrupt.throughout(console.line), _stopping(output) as stop:
         work = Work(
@@ -234,4 +235,5 @@ def _summarize(
         work.console.line("stopped; the same command goes on at the next row of tiles")
         return
     cells = sum(row["num_predicted"] for row in summaries.values())
-    work.console.line(f"{cells} cells in {len(done)} slides; results: {work.output}")
+    slides = "1 slide" if len(done) == 1 else f"{len(done)} slides"
+    work.console.line(f"{cells} cells in {slides}; results: {work.output}")

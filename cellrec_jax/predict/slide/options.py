@@ -45,6 +45,10 @@ class SlideOptions:
     """Longer side of the overlay, at most."""
     density_um: float = 50.0
     """Side of a bin of the density map."""
+    density_max: float = 10_000.0
+    """Cells per mm2 from which on that map is darkest, so that maps compare."""
+    least_um: float = 2.0
+    """Cells nearer than this are one, whatever their class; 0 asks the model alone."""
     shard: tuple[int, int] = (0, 1)
     """(i, n): do the i-th of n parts of the work, from 0."""
 
@@ -66,6 +70,14 @@ class SlideOptions:
         _require(
             1 <= self.density_um <= 1e4,
             f"--density-um {self.density_um:g}: give 1 to 10,000 um",
+        )
+        _require(
+            1 <= self.density_max <= 1e6,
+            f"--density-max {self.density_max:g}: give 1 to 1,000,000 cells per mm2",
+        )
+        _require(
+            0 <= self.least_um <= 20,
+            f"--min-distance-um {self.least_um:g}: give 0 to 20 um",
         )
         _require(
             0.5 <= self.circle_um <= 100,
@@ -96,9 +108,8 @@ class SlideOptions:
     def form(self) -> dict[str, Any]:
         """What decides how they are written: JSON."""
         names = ("table", "geometry", "circle_um", "split", "zipped", "origin")
-        return {
-            name: getattr(self, name) for name in (*names, "overlay_px", "density_um")
-        }
+        names += ("overlay_px", "density_um", "density_max", "least_um")
+        return {name: getattr(self, name) for name in names}
 
 
 def _require(ok: bool, message: str) -> None:

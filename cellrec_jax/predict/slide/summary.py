@@ -34,10 +34,10 @@ def row_of(
         "mpp": description.mpp,
         "mpp_source": description.mpp_source,
         "reader": description.reader,
-        "analysed_mm2": round(area_mm2, 4),
+        "analysed_mm2": _digits(area_mm2),
         "bad_tiles": len(faults),
         "num_predicted": sum(counts),
-        "per_mm2": round(sum(counts) / area_mm2, 2) if area_mm2 else None,
+        "per_mm2": _digits(sum(counts) / area_mm2) if area_mm2 else None,
         "origin_x": int(origin_yx[1]),
         "origin_y": int(origin_yx[0]),
         **image_summary.by_class(class_names, counts),
@@ -47,6 +47,11 @@ def row_of(
         tiles = "1 tile" if len(faults) == 1 else f"{len(faults)} tiles"
         row["note"] = f"{tiles} ({lost_mm2:.3g} mm2) could not be read"
     return row
+
+
+def _digits(value: float) -> float:
+    """To six digits, however small."""
+    return float(f"{value:.6g}")
 
 
 def write(

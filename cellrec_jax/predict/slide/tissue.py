@@ -23,8 +23,9 @@ LEAST_CHROMA = 18
 DARK = 80
 """Grey value that the median of slides on dark ground (fluorescence) is below."""
 _LEAST_GLASS, _GLASS_CHROMA = 225, 8  # else all of it may be tissue
-_BRIGHTER = (4.0, 10.0)  # least and most grey values over a dark ground
+_BRIGHTER = (4.0, 10.0)  # least and most values over a dark ground
 _LEAST_PX = 12  # thumbnail px of a piece that is no dust: a speck is 9, smoothed
+_LEAST_LIT_PX = 4  # the same on a dark ground, where one nucleus is all there is
 _MARGIN_PX = 2  # thumbnail px around tissue
 _UM = 8.0  # of a px of the thumbnail that tissue is looked for in
 _SIDES_PX = (256, 3072)  # of that
@@ -44,16 +45,6 @@ class Mask(NamedTuple):
         places = np.floor(points_yx / np.asarray(self.native_px)).astype(np.int64)
         y, x = np.clip(places, 0, np.subtract(self.inside.shape, 1)).T
         return self.inside[y, x]
-
-    def area_px(self, size_hw: Sequence[int]) -> float:
-        """Of what is inside, and in a slide of this size: px of level 0."""
-        heights, widths = (
-            np.clip(size - np.arange(number) * side, 0, side)
-            for size, number, side in zip(
-                size_hw, self.inside.shape, self.native_px, strict=True
-            )
-        )
-        return float(heights @ self.inside @ widths)
 
 
 class Thumbnail(NamedTuple):
@@ -142,12 +133,14 @@ def find(small: Thumbnail, margin_px: int = _MARGIN_PX) -> Mask:
 def inside(image: np.ndarray, margin_px: int = _MARGIN_PX) -> np.ndarray:
     """The tissue of a small image [h, w, 3] in 0..255, and a margin: bool [h, w]."""
     values = ndimage.uniform_filter(image.astype(np.float32), (3, 3, 0))
+    least_px = _LEAST_PX
     if np.median(values) < DARK:
-        grey = values.mean(-1)
-        ground = np.percentile(grey, 5)  # most of it may be tissue
-        low = grey[grey <= np.median(grey)]
+        light = values.max(-1)  # of the brightest stain: a mean of channels dims it
+        ground = np.percentile(light, 5)  # most of it may be tissue
+        low = light[light <= np.median(light)]
         spread = np.median(np.abs(low - ground))
-        found = grey > ground + np.clip(6 * spread, *_BRIGHTER)
+        found = light > ground + np.clip(6 * spread, *_BRIGHTER)
+        least_px = _LEAST_LIT_PX
     else:
         glass = np.percentile(values.reshape(-1, 3), 98, axis=0)
         if glass.min() < _LEAST_GLASS or np.ptp(glass) > _GLASS_CHROMA:
@@ -158,7 +151,7 @@ def inside(image: np.ndarray, margin_px: int = _MARGIN_PX) -> np.ndarray:
         found = (density > LEAST_DENSITY) | (chroma > LEAST_CHROMA)
     pieces, number = ndimage.label(found, np.ones((3, 3)))
     sizes = np.bincount(pieces.ravel(), minlength=number + 1)
-    found &= sizes[pieces] >= _LEAST_PX
+    found &= sizes[pieces] >= least_px
     if margin_px:  # 0 would be as far as it goes
         found = ndimage.binary_dilation(found, np.ones((3, 3)), margin_px)
     return found

@@ -7,7 +7,7 @@ import numpy as np
 
 from cellrec_jax.data.pixels import slides
 from cellrec_jax.predict import choice, provenance
-from cellrec_jax.predict.slide import outputs, roi, rows, summary, tissue
+from cellrec_jax.predict.slide import areas, outputs, roi, rows, summary, tissue
 from cellrec_jax.predict.slide.journal import Journal
 from cellrec_jax.predict.slide.work import Place, Work
 
@@ -49,10 +49,16 @@ def write(work: Work, place: Place, small: tissue.Thumbnail) -> None:
     place.journal.reopen()
     numbers = sorted(place.tiles)
     trouble = rows.Trouble([], [])
+    um_a_px = place.description.mpp * max(place.grid.native_yx)  # of the network
+    apart_px = max(work.looker.min_distance, work.options.least_um / um_a_px)
+    looker = work.looker._replace(min_distance=apart_px)
     settled = rows.settled(
-        work.looker, place.grid, place.journal, numbers, place.holds, trouble
+        looker, place.grid, place.journal, numbers, place.holds, trouble
     )
-    analysed = _analysed(work, place)
+    measured = _measured(work, place)
+    analysed = measured
+    if place.regions is not None:
+        analysed = roi.cut(measured, place.regions)
     sheet = _sheet(work, place.name, place.description)
     counts = outputs.write(work.output, sheet, small, analysed, settled)
     faults = trouble.faults
@@ -62,11 +68,11 @@ def write(work: Work, place: Place, small: tissue.Thumbnail) -> None:
             "keeps of one (model.max_detections of the training, by area): the least "
             "sure ones are lost"
         )
+    seen, lost = _areas(place, measured, faults)
     is_all = not work.options.tissue
-    note = _why_nothing(place, analysed, is_all=is_all) or _unlike(work, place)
+    note = _why_nothing(place, seen + lost, is_all=is_all) or _unlike(work, place)
     if note:
         work.console.line(f"{place.name}: warning: {note}")
-    seen, lost = _areas(place, analysed, faults)
     origin_yx = outputs.origin_of(place.description, work.options)
     row = summary.row_of(
         place.description, names, counts, seen, faults, lost, origin_yx, note
@@ -79,19 +85,21 @@ def write(work: Work, place: Place, small: tissue.Thumbnail) -> None:
     place.journal.finish({"form": work.options.form(), "summary": row})
 
 
-def _analysed(work: Work, place: Place) -> tissue.Mask:
-    """The tissue that is looked at, without the margin that is looked at with it."""
-    is_all = not work.options.tissue
-    mask = place.mask if is_all else tissue.find(place.small, margin_px=0)
-    return mask if place.regions is None else roi.cut(mask, place.regions)
+def _measured(work: Work, place: Place) -> tissue.Mask:
+    """The tissue, in regions or not, without the margin that is looked at with it."""
+    return tissue.find(place.small, margin_px=0) if work.options.tissue else place.mask
 
 
-def _why_nothing(place: Place, analysed: tissue.Mask, *, is_all: bool) -> str:
+def _why_nothing(place: Place, area_mm2: float, *, is_all: bool) -> str:
     """What to tell of a slide of which nothing was looked at; else ""."""
-    if analysed.inside.any() or place.tiles:
+    if area_mm2:
         return ""
     if not place.mask.inside.any():
         return "no tissue was found (--tissue off looks at everything)"
+    if place.tiles:
+        return (
+            "--roi has no tissue but its margin: 0 mm2 (--tissue off takes all of it)"
+        )
     if is_all:
         return "--roi has nothing of it: is it of this slide, and of this --origin?"
     return (
@@ -109,19 +117,12 @@ def _unlike(work: Work, place: Place) -> str:
 
 
 def _areas(
-    place: Place, analysed: tissue.Mask, faults: Sequence[tuple[int, int, str]]
+    place: Place, measured: tissue.Mask, faults: Sequence[tuple[int, int, str]]
 ) -> tuple[float, float]:
     """What of the mask was looked at, and what was not, in tiles that are bad; mm2."""
-    inside = analysed.inside.copy()
-    own_px = np.asarray(place.grid.native_yx) * place.grid.own_px
-    for row, column, _ in faults:
-        low = np.array([row, column]) * own_px / analysed.native_px
-        high = low + own_px / analysed.native_px
-        top, left = low.astype(int)
-        bottom, right = np.ceil(high).astype(int)
-        inside[top:bottom, left:right] = False
+    own_px = np.tile(np.asarray(place.grid.native_yx) * place.grid.own_px, 2)
+    boxes = [own_px * (row, column, row + 1, column + 1) for row, column, _ in faults]
     size_hw = place.description.levels[0].size_hw
-    seen = analysed._replace(inside=inside).area_px(size_hw)
-    every = analysed.area_px(size_hw)
+    every, lost = areas.measure(measured, place.regions, size_hw, boxes)
     mm2 = place.description.mpp**2 / 1e6
-    return seen * mm2, (every - seen) * mm2
+    return (every - lost) * mm2, lost * mm2

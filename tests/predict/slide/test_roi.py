@@ -51,7 +51,6 @@ def test_a_mask_is_cut_by_the_middles_of_its_px(tmp_path):
     expected = np.zeros((5, 4), bool)
     expected[1:3, 1:3] = True
     np.testing.assert_array_equal(cut.inside, expected)
-    assert cut.area_px((50, 40)) == 400
 
 
 def test_a_region_between_the_middles_is_touched(tmp_path):

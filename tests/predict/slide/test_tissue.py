@@ -27,7 +27,7 @@ def _agrees(ground, shade):
     inside = mask.inside.repeat(3, 0)[:400].repeat(3, 1)
     assert inside[disc].all()
     assert not inside[390, 590]
-    assert disc.sum() < mask.area_px(image.shape[:2]) < 1.4 * disc.sum()
+    assert disc.sum() < inside.sum() < 1.4 * disc.sum()
 
 
 def test_pale_coloured_and_fluorescent_tissue_is_found():
@@ -70,13 +70,6 @@ def test_tiles_that_own_tissue_are_touched():
     assert tissue.touched(mask._replace(inside=~mask.inside | mask.inside), grid).all()
 
 
-def test_the_area_ends_where_the_slide_does():
-    """Of 25 x 18 px in px of 10: whole ones, and the rest of the last ones."""
-    inside = np.ones((3, 2), bool)
-    inside[0, 0] = False
-    assert tissue.Mask(inside, (10.0, 10.0)).area_px((25, 18)) == 25 * 18 - 100
-
-
 @pytest.mark.parametrize("strip_px", [2**24, 900])
 def test_a_drawn_slide_has_the_size_that_is_asked(monkeypatch, strip_px):
     """Each px is the mean of what it covers, whatever is read at a time."""
@@ -101,3 +94,15 @@ def test_what_cannot_be_read_is_left_white_in_a_drawn_slide(monkeypatch):
     assert small.seen[-1].all()
     assert np.all(small.image[0] == 255)
     assert np.all(small.image[-1] == 7)
+
+
+def test_single_nuclei_on_dark_ground_are_looked_at():
+    """In one stain of three, each smaller than a px of the thumbnail, 8 px."""
+    image = np.full((1600, 2400, 3), 2, np.uint8)
+    y, x = np.mgrid[:1600, :2400]
+    places = [(400, 500), (900, 1501), (1203, 404)]
+    for at_y, at_x in places:
+        image[np.hypot(y - at_y, x - at_x) < 14] = (2, 2, 120)
+    mask = tissue.find(tissue.thumbnail(fakes.slide(image), 300))
+    assert mask.holds(np.array(places)).all()
+    assert mask.inside.mean() < 0.01
