@@ -16,7 +16,7 @@ from cellrec_jax.data.annotations import qupath
 from cellrec_jax.data.annotations.content import Annotations
 from cellrec_jax.data.readers.point_tables import LABEL_MAP
 from cellrec_jax.data.record import Source
-from cellrec_jax.io import atomic
+from cellrec_jax.io import atomic, qupath_names
 
 IMAGES = ("link", "copy", "none")
 _ENDINGS = (".geojson", ".geojson.gz", ".json", ".json.gz")
@@ -52,7 +52,8 @@ def write(
     """Writes `annotations/` and `images/` of the images that were corrected.
 
     And `label_map.yaml`: `class_names`, which should be the model's, so that training
-    on keeps what it knows of each, then the others.
+    on keeps what it knows of each, then the others. Where QuPath calls one of these
+    otherwise (Positive), it is the model's.
 
     `predicted` is by name, which may have folders; `corrected` a file, of the only
     image or of that of its name, or a folder with a file an image: NAME.geojson with or
@@ -73,7 +74,7 @@ def write(
             try:
                 cells, found[name] = compare(
                     qupath.parse(one.geojson),
-                    qupath.parse(file),
+                    _renamed(qupath.parse(file), class_names),
                     _known(before, image_id),
                     radius_px=radius_px,
                     trust=trust,
@@ -92,6 +93,12 @@ def write(
             lines = [f"{number}: '{kind}'\n" for number, kind in enumerate(kinds)]
             (folder / LABEL_MAP).write_text("".join(lines))
     return Outcome(found, names)
+
+
+def _renamed(read: Annotations, class_names: Sequence[str]) -> Annotations:
+    """With the model's names of classes."""
+    own = qupath_names.own_names(class_names)
+    return read._replace(names=qupath_names.restored(read.names, own))
 
 
 def _files(

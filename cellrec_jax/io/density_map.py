@@ -39,24 +39,28 @@ def write_density_map(
     counts: np.ndarray,
     bin_um: float | None = None,
     *,
-    maximum: int | None = None,
+    maximum: float | None = None,
     metadata: Mapping[str, Any] | None = None,
 ) -> None:
     """Draws counts [h, w] as a tiled pyramid of RGB TIFF, a pixel a bin.
 
     White is no cell; from pale to dark up to `maximum` (the largest count if None), in
-    steps of a 255th of it. Levels are halved, means of counts, until their longer side
-    has 512 px or less, so that OpenSlide and QuPath open it. `bin_um`, the side of a
-    bin in um, is the pixel size, unknown if None. The description is JSON: the scale
-    and `metadata`. RunError if the file cannot be written.
+    steps of a 255th of it; what is above has its colour. Levels are halved, means of
+    counts, until their longer side has 512 px or less, so that OpenSlide and QuPath
+    open it. `bin_um`, the side of a bin in um, is the pixel size, unknown if None. The
+    description is JSON: the scale and `metadata`. RunError if the file cannot be
+    written.
     """
     import tifffile
 
-    maximum = int(counts.max(initial=0)) if maximum is None else maximum
+    largest = int(counts.max(initial=0))
+    maximum = largest if maximum is None else maximum
     scale = {
         "content": "cells a bin",
         "maximum": maximum,
+        "largest": largest,
         "bin_um": bin_um,
+        **_per_mm2(bin_um, maximum, largest),
         "colors": f"white, then {_COLORS} of matplotlib",
     }
     description = json.dumps({**scale, **(metadata or {})})
@@ -66,7 +70,7 @@ def write_density_map(
         tifffile.TiffWriter(temporary) as file,
     ):
         for level, density in enumerate(_levels(counts)):
-            shades = np.minimum(np.ceil(density * 255 / max(maximum, 1)), 255)
+            shades = np.minimum(np.ceil(density * 255 / (maximum or 1)), 255)
             file.write(
                 colors[shades.astype(np.uint8)],
                 photometric="rgb",
@@ -78,6 +82,15 @@ def write_density_map(
                 software="cellrec_jax",
                 **_resolution(bin_um, 2**level),
             )
+
+
+def _per_mm2(bin_um: float | None, maximum: float, largest: int) -> dict[str, float]:
+    """The scale in cells per mm2; nothing where the size of a bin is unknown."""
+    if bin_um is None:
+        return {}
+    per_mm2 = 1e6 / bin_um**2
+    names = {"maximum_per_mm2": maximum, "largest_per_mm2": largest}
+    return {name: float(f"{count * per_mm2:.6g}") for name, count in names.items()}
 
 
 def write_counts(

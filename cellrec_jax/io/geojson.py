@@ -39,12 +39,15 @@ def open_geojson(
     split: int = 0,
     origin_yx: Sequence[float] = (0.0, 0.0),
     circle_px: float = 0.0,
+    class_probs: bool = False,
 ) -> Iterator[Callable[..., None]]:
-    """Gives `add(points_yx, scores, labels, boxes_yxyx=None)`; a detection a cell.
+    """Gives `add(points_yx, scores, labels, boxes_yxyx=None, class_probs=None)`.
 
-    Cells come in chunks of any size: points [N, 2] in px, scores [N], class ids 0..K-1
-    [N], boxes [N, 4] in px for the geometry "box". The file is there, whole, when the
-    block ends well, and not at all after an error; equal cells give equal bytes.
+    A detection a cell. Cells come in chunks of any size: points [N, 2] in px, scores
+    [N], class ids 0..K-1 [N], boxes [N, 4] in px for the geometry "box", probabilities
+    [N, K] where there are to be `class_probs`, as measurements "p CLASS". The file is
+    there, whole, when the block ends well, and not at all after an error; equal cells
+    give equal bytes.
 
     Args:
       path: compressed if it ends in `.gz`.
@@ -55,6 +58,7 @@ def open_geojson(
       split: most cells of a file, named by `geojson_parts.part_path`; 0: one file.
       origin_yx: px of the image that become (0, 0), as where QuPath crops a slide.
       circle_px: radius of circles in px, at least 0.1.
+      class_probs: write probabilities, too.
 
     Raises:
       ConfigError: the geometry is unknown, or lacks its radius or its boxes.
@@ -62,6 +66,7 @@ def open_geojson(
       RunError: a file cannot be written.
     """
     look = _look(path, class_names, class_colors, geometry, origin_yx, circle_px)
+    look = look._replace(has_probs=class_probs)
     head = b'{"type":"FeatureCollection",'
     if metadata is not None:
         head += b'"metadata":' + orjson.dumps(dict(metadata)) + b","
@@ -82,6 +87,7 @@ def open_geojson(
             scores: np.ndarray,
             labels: np.ndarray,
             boxes_yxyx: np.ndarray | None = None,
+            class_probs: np.ndarray | None = None,
         ) -> None:
             nonlocal num_added
             if geometry == "box" and boxes_yxyx is None:
@@ -90,7 +96,12 @@ def open_geojson(
                 )
             boxes = boxes_yxyx if geometry == "box" else None
             cells = cell_columns.columns(
-                num_added, points_yx, scores, labels, boxes_yxyx=boxes
+                num_added,
+                points_yx,
+                scores,
+                labels,
+                boxes_yxyx=boxes,
+                class_probs=class_probs if look.has_probs else None,
             )
             if (fault := cell_columns.fault(cells, len(look.class_names))) is not None:
                 raise errors.DataError(f"cannot write {path}: feature {fault}")
@@ -109,13 +120,19 @@ def write_geojson(
     class_colors: Sequence[Sequence[int]],
     boxes_yxyx: np.ndarray | None = None,
     metadata: Mapping[str, Any] | None = None,
+    class_probs: np.ndarray | None = None,
 ) -> None:
     """Writes cells as `open_geojson` does; boxes where there are any, else points."""
     geometry = "point" if boxes_yxyx is None else "box"
     with open_geojson(
-        path, class_names, class_colors, geometry=geometry, metadata=metadata
+        path,
+        class_names,
+        class_colors,
+        geometry=geometry,
+        metadata=metadata,
+        class_probs=class_probs is not None,
     ) as add:
-        add(points_yx, scores, labels, boxes_yxyx)
+        add(points_yx, scores, labels, boxes_yxyx, class_probs)
 
 
 def _look(

@@ -11,8 +11,9 @@ import orjson
 from cellrec_jax.io.cell_columns import CellColumns
 
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "cellrec-jax")
-_DECIMALS = 3
-"""Digits of coordinates: a thousandth of a px."""
+_DECIMALS = 2
+"""Digits of coordinates: a hundredth of a px, as QuPath itself writes them."""
+_SCORE_DECIMALS, _PROB_DECIMALS = 6, 4
 LEAST_PX = 0.1
 """Least sides of boxes and radii of circles: QuPath keeps two digits of outlines."""
 _CORNERS = 16
@@ -30,6 +31,8 @@ class Look(NamedTuple):
     """Px of the image that become (0, 0) of the file."""
     circle_px: float
     """Radius of circles."""
+    has_probs: bool = False
+    """Whether each class's probability is a measurement, "p CLASS"."""
 
 
 def encode(look: Look, cells: CellColumns) -> list[str]:
@@ -50,7 +53,17 @@ def encode(look: Look, cells: CellColumns) -> list[str]:
     # The id of a circle is that of its point.
     places = shapes if look.geometry == "box" else places
     ids = _ids(cells, places, look.class_names)
-    measured = _texts(np.round(cells.scores, 6), 0)
+    measured = _texts(np.round(cells.scores, _SCORE_DECIMALS), 0)
+    if look.has_probs:
+        keys = [orjson.dumps(f"p {name}").decode() for name in look.class_names]
+        columns = [
+            _texts(np.round(column.astype(np.float64), _PROB_DECIMALS), 0)
+            for column in cells.class_probs.T
+        ]
+        measured = [
+            ",".join([score, *(f"{k}:{v}" for k, v in zip(keys, probs, strict=True))])
+            for score, *probs in zip(measured, *columns, strict=True)
+        ]
     heads = [
         _head(name, color)
         for name, color in zip(look.class_names, look.class_colors, strict=True)

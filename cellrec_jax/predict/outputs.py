@@ -9,7 +9,7 @@ import numpy as np
 from cellrec_jax import errors
 from cellrec_jax.cells import Cells
 from cellrec_jax.data import example
-from cellrec_jax.io import geojson, overlay, palette
+from cellrec_jax.io import geojson, overlay, palette, qupath_names
 from cellrec_jax.metrics import proportion
 
 
@@ -43,7 +43,8 @@ def write(
 ) -> None:
     """Writes GeoJSON and overlay, `files`, of an image uint8 or uint16 [H, W, 3].
 
-    `lines` are the legend's. ConfigError where boxes are wanted of points.
+    Classes have QuPath's names in GeoJSON, and `metadata` tells ours. `lines` are the
+    legend's. ConfigError where boxes are wanted of points.
     """
     if geometry == "box" and found.boxes_yxyx is None:
         raise errors.ConfigError(
@@ -55,10 +56,11 @@ def write(
         found.points_yx,
         found.scores,
         found.labels,
-        found.class_names,
+        qupath_names.qupath_names(found.class_names),
         colors,
         found.boxes_yxyx if geometry == "box" else None,
-        metadata,
+        {**metadata, **qupath_names.metadata(found.class_names)},
+        found.class_probs if len(found.class_names) > 1 else None,
     )
     drawn = overlay.draw_overlay(
         example.to_uint8(image),

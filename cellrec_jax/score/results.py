@@ -10,7 +10,7 @@ import numpy as np
 
 from cellrec_jax import errors
 from cellrec_jax.data.pixels.files import natural_key
-from cellrec_jax.io import table
+from cellrec_jax.io import qupath_names, table
 from cellrec_jax.score import tables
 from cellrec_jax.score.sheets import Results, Sheet
 
@@ -174,7 +174,7 @@ def _class_names(
 ) -> tuple[str, ...]:
     """Those of the model, in its order, then others that tables have.
 
-    Upper and lower case are one class: QuPath's own are Positive and Negative.
+    Upper and lower case are one class, and so are a class and its name in QuPath.
     """
     known = list(model.get("settings", {}).get("thresholds", {}))
     if not known and rows:
@@ -182,9 +182,19 @@ def _class_names(
         known = [name[len(begin) :] for name in rows[0] if name.startswith(begin)]
     own = {str(name) for part in parts for name in np.unique(part.classes)}
     own = {name or _UNCLASSIFIED for name in own if not _is_ignored(name)}
-    spelled = {name.casefold(): name for name in sorted(own, reverse=True)}
-    spelled |= {name.casefold(): name for name in known}
-    return (*known, *sorted(set(spelled.values()) - set(known), key=natural_key))
+    there = _spelled(known)
+    fresh = {name.casefold(): name for name in sorted(own, reverse=True)}
+    others = [name for key, name in fresh.items() if key not in there]
+    return (*known, *sorted(others, key=natural_key))
+
+
+def _spelled(class_names: Sequence[str]) -> dict[str, str]:
+    """Class by what it may be called, in QuPath too, in lower case."""
+    in_qupath = qupath_names.own_names(class_names)
+    return {
+        **{name.casefold(): own for name, own in in_qupath.items()},
+        **{name.casefold(): name for name in class_names},
+    }
 
 
 def _is_ignored(name: str) -> bool:
@@ -197,8 +207,7 @@ def _label(kind: str, class_names: Sequence[str]) -> int:
         return -1
     name = kind or _UNCLASSIFIED
     if name not in class_names:
-        class_names = [one.casefold() for one in class_names]
-        name = name.casefold()
+        name = _spelled(class_names)[name.casefold()]
     return class_names.index(name)
 
 

@@ -10,7 +10,7 @@ from cellrec_jax.data.annotations import qupath
 from cellrec_jax.data.json_file import read_json
 from cellrec_jax.io import geojson, geojson_parts, geojson_rules
 
-POINTS = np.array([[10.5, 20.25], [3.0, 400.125]], np.float32)
+POINTS = np.array([[10.5, 20.25], [3.0, 400.25]], np.float32)
 SCORES = np.array([0.9, 0.25], np.float32)
 LABELS = np.array([1, 0])
 BOXES = np.array([[1.0, 2.0, 5.0, 12.0], [3.0, 4.0, 6.0, 9.0]])
@@ -172,7 +172,7 @@ def test_chunks_leave_no_trace_and_qupath_reads_each_feature(
     centers_yx = columns[0]
     if geometry == "box":
         centers_yx = (columns[3][:, :2] + columns[3][:, 2:]) / 2
-    np.testing.assert_allclose(read.points_yx, centers_yx, atol=2e-3)
+    np.testing.assert_allclose(read.points_yx, centers_yx, atol=0.011)
     np.testing.assert_allclose(read.scores, columns[1], atol=1e-6)
     assert read.names == tuple(NAMES[label] for label in columns[2])
 
@@ -187,7 +187,7 @@ def test_circles_are_round_and_have_the_ids_of_their_points(tmp_path):
         (ring_xy,) = feature["geometry"]["coordinates"]
         assert len(ring_xy) == 17
         distances = np.hypot(*(np.array(ring_xy) - (x, y)).T)
-        np.testing.assert_allclose(distances, 7, atol=2e-3)
+        np.testing.assert_allclose(distances, 7, atol=0.011)
 
 
 def test_boxes_too_narrow_for_an_outline_are_widened(tmp_path):
@@ -209,7 +209,7 @@ def test_the_origin_is_taken_off(tmp_path):
         stream(tmp_path / "b.geojson", columns, (), geometry=geometry, circle_px=3.0)
         whole = qupath.parse(tmp_path / "b.geojson")
         moved = whole.points_yx - [40.5, 8000.0]
-        np.testing.assert_allclose(read.points_yx, moved, atol=2e-3)
+        np.testing.assert_allclose(read.points_yx, moved, atol=0.011)
 
 
 @pytest.mark.parametrize("ending", ["geojson", "geojson.gz"])

@@ -9,7 +9,7 @@ from cellrec_jax import errors
 from cellrec_jax.io import cell_table, table
 from cellrec_jax.predict import journal, summary
 from cellrec_jax.predict.slide import summary as slide_summary
-from cellrec_jax.score import results
+from cellrec_jax.score import results, tables
 
 NAMES = ("positive", "negative")
 
@@ -59,6 +59,13 @@ def slides(tmp_path):
     slide_summary.write(tmp_path, rows, {"u.svs": "damaged"}, {})
     model(tmp_path, finished=False)
     return tmp_path
+
+
+def tables_of(*classes):
+    number = len(classes)
+    return tables.Table(
+        np.full(number, ""), np.ones((number, 2)), np.array(classes), 0.0
+    )
 
 
 def test_a_folder_of_images(images):
@@ -167,3 +174,31 @@ def test_what_is_refused(images, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(errors.DataError, match=r"no summary\.csv there"):
         results.read([str(tmp_path / "empty")])
+
+
+def test_names_of_qupath_are_the_models(images):
+    """As of cells that were corrected there, without what our files tell."""
+    names = ("Positive", "negative", "Ignore*")
+    features = [
+        {
+            "type": "Feature",
+            "geometry": {"type": "Point", "coordinates": [3, 4]},
+            "properties": {"classification": {"name": name, "color": [1, 2, 3]}},
+        }
+        for name in names
+    ]
+    (images / "b.png.geojson").write_text(json.dumps(features))
+    found = results.read([str(images / "b.png.geojson")])
+    assert found.class_names == NAMES
+    assert found.sheets[0].labels.tolist() == [0, 1]
+
+
+def test_tumour_cells_of_qupath_are_the_models():
+    own = ("tumour_pos", "tumour_neg")
+    parts = [tables_of("Tumor: Positive", "TUMOUR_NEG", "Stroma")]
+    names = results._class_names(
+        {"settings": {"thresholds": dict.fromkeys(own)}}, parts, []
+    )
+    assert names == (*own, "Stroma")
+    labels = [results._label(kind, names) for kind in parts[0].classes]
+    assert labels == [0, 1, 2]

@@ -158,3 +158,29 @@ def test_slides_are_found_beside_their_predictions(found, tmp_path):
     images = ("--images-from", tmp_path / "images")
     assert _run(found, found, "--output", tmp_path / "set", *images) == 0
     assert open_source(tmp_path / "set").image_ids == ("a", "b")
+
+
+def test_names_of_qupath_are_the_models(found, tmp_path, capsys):
+    """Predicted as negative and positive, exported as Negative and Positive."""
+    own = {"Negative": "negative", "Positive": "positive"}
+    about = {"model": {"classes": list(own.values())}}
+    (found / provenance.FILE).write_text(json.dumps(about))
+    mine = _corrected(found, "a.png", tmp_path / "corrected" / "a.geojson")
+    mine.write_text(mine.read_text().replace("Tumor: ", ""))
+    path = found / "a.png.geojson"
+    content = json.loads(path.read_text().replace("Tumor: ", ""))
+    path.write_text(json.dumps(content | {"metadata": {"class_names": own}}))
+    assert _run(found, mine, "--output", tmp_path / "turn1") == 0
+    said = capsys.readouterr().out
+    assert "1 added, 1 deleted, 1 relabelled or moved, 1 untouched" in said
+    assert "given: negative 1, positive 1" in said
+    source = open_source(tmp_path / "turn1")
+    assert source.class_names == ("negative", "positive")
+    record = source.load("a")
+    rows = zip(*record.points_yx.T, record.labels, record.trust, strict=True)
+    assert sorted(tuple(map(float, row)) for row in rows) == [
+        (10, 10, 0, -1),
+        (20, 30, 0, 1),
+        (30, 50, 1, 0.5),
+        (35.5, 5.25, 1, 1),
+    ]

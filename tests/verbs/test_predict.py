@@ -17,7 +17,14 @@ from cellrec_jax.verbs import kinds, predict, slide_flags
 @pytest.mark.parametrize(
     "given",
     [
-        *(["--split", "-1"], ["--split", "0"], ["--shard", "5/3"], ["--mpp", "7"]),
+        *(["--split", "1"], ["--split", "0"], ["--overlay-px", "0"]),
+        *(["--min-distance-um", "x"], ["--min-distance-um", "-1"], ["--split", "-1"]),
+        *(
+            ["--min-distance-um", "nan"],
+            ["--density-max", "0"],
+            ["--shard", "5/3"],
+            ["--mpp", "7"],
+        ),
         *(["--overlay-px", "7"], ["--density-um", "-3"], ["--circle-um", "0"]),
         ["--circle-um", "5"],
     ],

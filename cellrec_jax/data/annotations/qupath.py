@@ -58,8 +58,9 @@ def parse(
     """Reads a file; `origin_yx`, px of level 0, is added to all that it holds.
 
     Not so where it says that it counts from the corner of the slide, as predictions
-    may. Where `areas_are_cells` is False annotated areas are none, as beside
-    detections. A `DataError` names the first feature that cannot be read.
+    may, which also tell what the model calls classes that have QuPath's names. Where
+    `areas_are_cells` is False annotated areas are none, as beside detections. A
+    `DataError` names the first feature that cannot be read.
     """
     parsed = read_json(file)
     notes: Counter[str] = Counter()
@@ -68,7 +69,14 @@ def parse(
     shapes = _without_parents(found, areas_are_cells, notes)
     notes += Counter()  # drops zeros
     read = collect(shapes, notes=notes)
-    return read if _is_whole(parsed) else mapped(read, shift_yx=origin_yx)
+    about = _about(parsed)
+    own = about.get("class_names")  # as `io.qupath_names` tells it
+    if isinstance(own, dict):
+        names = tuple(str(own.get(name, name)) for name in read.names)
+        read = read._replace(names=names)
+    # Px that count from the corner of the whole slide, not of what was scanned.
+    is_whole = about.get("origin") == "openslide"
+    return read if is_whole else mapped(read, shift_yx=origin_yx)
 
 
 def areas(file: Path, notes: Counter[str]) -> list[tuple[str, tuple[Polygon, ...]]]:
@@ -111,10 +119,10 @@ def _objects(parsed: Any, file: Path, notes: Counter[str]) -> list[tuple[str, Sh
     return found
 
 
-def _is_whole(parsed: Any) -> bool:
-    """Whether px count from the corner of the whole slide, not of what was scanned."""
+def _about(parsed: Any) -> dict[str, Any]:
+    """What a collection says of itself."""
     about = parsed.get("metadata") if isinstance(parsed, dict) else None
-    return isinstance(about, dict) and about.get("origin") == "openslide"
+    return about if isinstance(about, dict) else {}
 
 
 def _features(parsed: Any, file: Path) -> list[Any]:

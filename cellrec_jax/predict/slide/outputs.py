@@ -18,6 +18,7 @@ from cellrec_jax.io import (
     geojson_parts,
     overlay,
     palette,
+    qupath_names,
 )
 from cellrec_jax.predict import inputs, outputs
 from cellrec_jax.predict.slide import drawing, naming
@@ -90,7 +91,8 @@ def write(
     files = files_of(output, sheet)
     origin_yx = origin_of(sheet.description, options)
     mpp = sheet.description.mpp
-    colors = palette.qupath_colors(names, outputs.colors_of(names))
+    in_qupath = qupath_names.qupath_names(names)
+    colors = palette.qupath_colors(in_qupath, outputs.colors_of(names))
     bin_px = options.density_um / mpp
     density = density_map.new_counts(sheet.description.levels[0].size_hw, bin_px)
     canvas = small.image.copy()
@@ -110,13 +112,14 @@ def write(
         add_features = opened.enter_context(
             geojson.open_geojson(
                 files["geojson"],
-                names,
+                in_qupath,
                 colors,
                 geometry=options.geometry,
-                metadata=sheet.metadata,
+                metadata={**sheet.metadata, **qupath_names.metadata(names)},
                 split=options.split,
                 origin_yx=origin_yx.tolist(),
                 circle_px=options.circle_um / mpp,
+                class_probs=len(names) > 1,
             )
         )
         for part in found:
@@ -125,13 +128,19 @@ def write(
             own = None if boxes is None else boxes - np.tile(origin_yx, 2)
             add_rows(moved, part.scores, part.labels, part.class_probs, own)
             drawn = boxes if options.geometry == "box" else None
-            add_features(part.points_yx, part.scores, part.labels, drawn)
+            add_features(
+                part.points_yx, part.scores, part.labels, drawn, part.class_probs
+            )
             density_map.add_counts(density, part.points_yx, bin_px)
             drawing.add_cells(canvas, part, colors, small.native_px, mpp)
             counts += np.bincount(part.labels, minlength=len(names))
     whole = {**sheet.metadata, "origin": "openslide", "origin_yx": [0.0, 0.0]}
     density_map.write_density_map(
-        files["density"], density, options.density_um, metadata=whole
+        files["density"],
+        density,
+        options.density_um,
+        maximum=options.density_max * options.density_um**2 / 1e6,
+        metadata=whole,
     )
     numbers = [int(count) for count in counts]
     picture = drawing.with_legend(canvas, names, numbers, colors, inside_yx)

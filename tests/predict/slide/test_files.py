@@ -85,7 +85,7 @@ def _region(path: Path, low_xy, high_xy) -> Path:
 def _assert_same(points, expected) -> None:
     assert len(points) == len(expected)
     away, _ = spatial.cKDTree(expected).query(points)
-    assert away.max() < 0.01
+    assert away.max() < 0.02  # of two decimals
 
 
 def test_each_slide_has_its_files_and_a_line(straight):
@@ -338,7 +338,7 @@ def test_points_are_counted_from_the_corner_of_what_was_scanned(
     _assert_same(np.array([50, 100]) + _points(tmp_path / "q", "a.tif"), expected)
     row = (tmp_path / "q" / "a.tif.csv").read_text().splitlines()[1].split(",")
     x, y = float(row[1]), float(row[2])
-    assert np.abs(_points(tmp_path / "q", "a.tif") - [x, y]).max(1).min() < 1e-3
+    assert np.abs(_points(tmp_path / "q", "a.tif") - [x, y]).max(1).min() < 0.006
     _predict(predictor, folder, tmp_path / "o", names=["a.tif"], origin="openslide")
     _assert_same(_points(tmp_path / "o", "a.tif"), expected)
     region = _region(tmp_path / "roi.geojson", [0, 0], [200, 150])
@@ -534,7 +534,7 @@ def test_what_will_be_done_is_said_before(tmp_path):
         looker=SimpleNamespace(is_exact=True),
     )
     first, second = files._lines(work, place, {3: [2]})
-    size = f"{path.stat().st_size / 1e6:.4g} MB"
+    size = f"{path.stat().st_size / 2**20:.4g} MiB"
     assert first.startswith(f"600 x 900 px of 1 um (OpenSlide (generic-tiff)), {size}")
     assert "level 0, resampled by 2 to 0.5 um of the training" in first
     assert first.endswith("3 of 24 tiles of 384 px to look at, 1 to go")
