@@ -14,8 +14,6 @@ _LEAST_SPLIT = 100
 """Cells of a file: fewer make more files than a folder should have."""
 
 
-
-
 def _shard(text: str) -> tuple[int, int]:
     index, _, number = text.partition("/")
     if not (index.isdecimal() and number.isdecimal()):
