@@ -1,7 +1,6 @@
 """What a file or folder is, and what is known of it without its pixels."""
 
 import glob
-import logging
 import struct
 from typing import Any
 
@@ -9,7 +8,7 @@ from etils import epath
 import numpy as np
 
 from cellrec_jax import errors
-from cellrec_jax.data.pixels import slides
+from cellrec_jax.data.pixels import slides, tiff
 
 
 def look(word: str) -> dict[str, Any]:
@@ -20,7 +19,6 @@ def look(word: str) -> dict[str, Any]:
     ends the look at others: what it raises is its `error`.
     """
     path = epath.Path(word).expanduser()
-    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # `_cut_off` tells
     try:
         if not path.exists() and glob.has_magic(word):
             return {"path": word, **_several("pattern", word)}
@@ -89,13 +87,11 @@ def _image(path: epath.Path) -> dict[str, Any]:
 
 def _cut_off(path: epath.Path) -> str:
     """What to tell of a TIFF that ends before its pixels do; else ""."""
-    import tifffile
-
     if path.is_dir():
         return ""
     num, lost, size = 0, 0, path.stat().length
     try:
-        with tifffile.TiffFile(path) as file:
+        with tiff.opened(path) as file:
             pages = [page for one in file.pages for page in (one, *(one.pages or ()))]
             for page in pages:
                 tiles = page.aspage()

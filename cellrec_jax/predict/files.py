@@ -27,6 +27,8 @@ class Outcome(NamedTuple):
     exit_code: int = 0
     """130 or 143 when stopped by a signal, with what is finished kept; 1 where a part
     of a slide could not be read; else 0."""
+    damaged: tuple[str, ...] = ()
+    """A text a slide, its name and how much of it could not be read."""
 
 
 def predict_files(
@@ -40,21 +42,23 @@ def predict_files(
     *,
     all_scores: bool = False,
     scale: float = 0.0,
+    mpp_for_all: bool = False,
+    overwrite: bool = False,
 ) -> Outcome:
     """Predicts files; goes on where a call of the same settings was stopped.
 
     A GeoJSON and an overlay an image, in sub-folders of `output` as the images are;
     detections.csv, added to image by image; summary.csv (`summary.write`), predict.json
     (`provenance.write`) and predict.jsonl, which remembers what is done. `mpp`: um per
-    px, 0 is what files say, and where they do not `scale` px of the training images are
-    one px, if it is not 0; `margin_px` of `Predictor.predict`; cells are points or
-    boxes; with `all_scores` the table has what is no cell too, and says which are. An
-    image that cannot be read costs only itself; Ctrl-C and SIGTERM end after
-    the tiles at work. Of several processes each predicts a part of the images; a signal
-    at one ends all when the others have done theirs.
-    ConfigError where `output` holds results of other settings or
-    images, or another program's, RunError where it cannot be written, or another call
-    is at work there.
+    px of files that do not say it, or, `mpp_for_all`, of all; where it is 0 `scale` px
+    of the training images are one px, if it is not 0; `margin_px` of
+    `Predictor.predict`; cells are points or boxes; with `all_scores` the table has what
+    is no cell too, and says which are. An image that cannot be read costs only itself;
+    Ctrl-C and SIGTERM end after the tiles at work. Of several processes each predicts a
+    part of the images; a signal at one ends all when the others have done theirs.
+    ConfigError where `output` holds results of other settings or images, or another
+    program's, or, without `overwrite`, a GeoJSON to be replaced was changed since it
+    was written; RunError where it cannot be written, or another call is at work there.
     """
     output = epath.Path(output)
     if "://" in str(output):
@@ -72,6 +76,8 @@ def predict_files(
             geometry,
             all_scores,
             scale,
+            mpp_for_all,
+            overwrite,
         )
 
 
@@ -85,15 +91,20 @@ def _predict_files(
     geometry: str,
     all_scores: bool,
     scale: float,
+    mpp_for_all: bool,
+    overwrite: bool,
 ) -> Outcome:
     """As `predict_files`, by the only call at work in `output`."""
     model = predictor.model
     used = provenance.settings(model, mpp, margin_px, geometry, all_scores, scale)
+    used |= {"mpp_all": True} if mpp_for_all else {}
     hosts.by_first(lambda: journal.take_parts(output), "predict: tables")
     known = journal.read(output)
     known = known if provenance.require_same(output, used, bool(known)) else {}
     plan = journal.of_first(journal.plan(paths, known, output))
     hosts.check_shared(output, "--output")
+    if not overwrite:
+        journal.refuse_changed(output, [plan.names[path] for path in plan.todo])
 
     def begin() -> None:
         atomic.remove_left(output, below=True)
@@ -117,6 +128,7 @@ def _predict_files(
         metadata,
         all_scores,
         scale,
+        mpp_for_all,
     )
     own = plan._replace(todo=tuple(hosts.own(plan.todo)))
     failed, exit_code = work_lib.predict_all(work, own)

@@ -16,6 +16,7 @@ import jax
 from cellrec_jax import errors, hosts
 from cellrec_jax.data.pixels import files as pixel_files
 from cellrec_jax.io import atomic, table
+from cellrec_jax.predict import kept
 from cellrec_jax.predict.inputs import OVERLAY_ENDING
 
 FILE = "predict.jsonl"
@@ -42,6 +43,8 @@ class Done(NamedTuple):
     """Why there is no cell, where there is none."""
     num_rows: int = -1
     """Rows of the table, where these are not the cells alone; -1 where they are."""
+    geojson: kept.Stamp | tuple[()] = ()
+    """Its GeoJSON as it was written; earlier versions did not keep it."""
 
 
 class Plan(NamedTuple):
@@ -77,14 +80,8 @@ def read(output: epath.Path, tables: epath.Path | None = None) -> dict[str, Done
 
     `tables` is the folder of its lines and rows, if it is another one.
     """
-    found = {}
     tables = tables or output
-    for line in _lines(tables):
-        try:
-            one = Done(**json.loads(line))
-        except (ValueError, TypeError):
-            continue  # half a line, of a call that was killed
-        found[one.image] = one
+    found = _known(tables)
     rows = table.count_by_image(tables / TABLE) or Counter()
     return {
         name: one
@@ -92,6 +89,15 @@ def read(output: epath.Path, tables: epath.Path | None = None) -> dict[str, Done
         if rows[name] == (sum(one.counts) if one.num_rows < 0 else one.num_rows)
         and all(file.exists() for file in files_of(output, name))
     }
+
+
+def refuse_changed(output: epath.Path, names: Iterable[str]) -> None:
+    """ConfigError where the GeoJSON of one of the images is not as it was written."""
+    known = _known(output)
+    for name in names:
+        if name in known and (stamp := known[name].geojson):
+            path = Path(files_of(output, name)[0])
+            kept.refuse_changed([path], {path.name: stamp})
 
 
 def files_of(output: epath.Path, name: str) -> tuple[epath.Path, epath.Path]:
@@ -187,6 +193,18 @@ def stamped(name: str, path: Path, size_hw: Sequence[int], mpp: float) -> Done:
     return Done(
         name, place, *pixel_files.stamp(path)[1:], size_hw[0], size_hw[1], mpp, ()
     )
+
+
+def _known(tables: epath.Path) -> dict[str, Done]:
+    """Name -> the last whole line of an image."""
+    found = {}
+    for line in _lines(tables):
+        try:
+            one = Done(**json.loads(line))
+        except (ValueError, TypeError):
+            continue  # half a line, of a call that was killed
+        found[one.image] = one
+    return found
 
 
 def _line(one: Done) -> bytes:

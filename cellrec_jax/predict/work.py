@@ -17,7 +17,7 @@ from cellrec_jax.cells import Cells
 from cellrec_jax.data.pixels import images
 from cellrec_jax.io import table
 from cellrec_jax.io.console import Console
-from cellrec_jax.predict import blank, choice, journal, outputs
+from cellrec_jax.predict import blank, choice, journal, kept, outputs
 from cellrec_jax.predict import frame as frames
 from cellrec_jax.predict import predictor as predictor_lib
 from cellrec_jax.predict.inputs import unread_format
@@ -26,7 +26,12 @@ from cellrec_jax.workdir import interrupt
 
 MOST_EXPLAINED = 3  # lines about images without cells
 _SAME_MPP = 0.02  # difference of pixel sizes that are one
-_OTHER_MPP = "images whose file says another pixel size than --mpp, which counts"
+_OTHER_MPP = {
+    True: "images whose file says another pixel size than --mpp-all, which counts",
+    False: "images whose file says another pixel size than --mpp, and counts: --mpp is "
+    "of files that do not say it, --mpp-all of all",
+}
+"""By whether the latter is given."""
 _16_BITS = "images of 16 bits, scaled as data.intensity of the training says"
 _UNLIKE = (
     "images that look unlike what the model knows; how: column note of summary.csv"
@@ -71,6 +76,8 @@ class Work:
     all_scores: bool = False
     scale: float = 0.0
     """Px of the training images per px, where the pixel size is unknown; 0 for none."""
+    mpp_for_all: bool = False
+    """Whether `mpp` counts where files say it, too."""
     num_blank: int = 0
     num_scored: int = 0
     notes: Counter[str] = dataclasses.field(default_factory=Counter)
@@ -172,10 +179,11 @@ def _scenes(
     for path in paths:
         try:
             picture = _load(path)
-            mpp = work.mpp or picture.header.mpp
+            own_mpp = picture.header.mpp
+            mpp = (not work.mpp_for_all and own_mpp) or work.mpp or own_mpp
             notes = picture.header.notes
-            if work.mpp and abs(picture.header.mpp / work.mpp - 1) > _SAME_MPP:
-                notes += (_OTHER_MPP,) if picture.header.mpp else ()
+            if work.mpp and own_mpp and abs(own_mpp / work.mpp - 1) > _SAME_MPP:
+                notes += (_OTHER_MPP[work.mpp_for_all],)
             if picture.pixels.dtype != np.uint8:
                 notes += (_16_BITS,)
             unlike = choice.difference(known, [picture.pixels])
@@ -229,7 +237,13 @@ def _write_one(
     table.append_rows(work.tables / journal.TABLE, rows, columns)
     one = journal.stamped(item.name, item.path, item.pixels.shape, item.mpp)
     num_rows = len(rows) if work.all_scores else -1
-    one = one._replace(counts=counts, note=note, num_rows=num_rows)
+    geojson, _ = journal.files_of(work.output, item.name)
+    one = one._replace(
+        counts=counts,
+        note=note,
+        num_rows=num_rows,
+        geojson=kept.stamp(Path(geojson)),
+    )
     journal.append(work.tables, one)
     return one
 

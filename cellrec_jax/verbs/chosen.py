@@ -67,7 +67,7 @@ def scale(
     from cellrec_jax.data import looks
     from cellrec_jax.predict import choice, provenance, scales
 
-    if flags.mpp or choice.known(model.model.meta) is None:
+    if flags.mpp or flags.mpp_all or choice.known(model.model.meta) is None:
         return 0.0
     found = provenance.scale_of(output)
     if not found:

@@ -1,4 +1,4 @@
-"""What is said of inputs that failed, where the others did not."""
+"""What is said of inputs that failed or are damaged, where the others are not."""
 
 from collections.abc import Sequence
 import os
@@ -8,6 +8,7 @@ from cellrec_jax import errors
 
 MOST_SHOWN = 20
 """Lines, of as many inputs."""
+_MOST_IN_LINE = 3
 
 
 def tell(
@@ -31,3 +32,22 @@ def tell(
     if len(failed) >= num_asked:
         return errors.DataError.exit_code
     return errors.RunError.exit_code
+
+
+def tell_damage(
+    damaged: Sequence[str], num_asked: int, file: os.PathLike | str
+) -> None:
+    """Says on standard error, in a line, what of slides could not be read.
+
+    `damaged` holds a text each, name and how much; beyond a few they are in `file`.
+    """
+    from cellrec_jax import hosts
+
+    if damaged and hosts.is_first():
+        shown = "; ".join(damaged[:_MOST_IN_LINE])
+        more = len(damaged) - _MOST_IN_LINE
+        print(  # noqa: T201
+            f"error: {len(damaged)} of {num_asked} slides are damaged, all else of "
+            f"them is there (see {file}): {shown}{f'; and {more} more' * (more > 0)}",
+            file=sys.stderr,
+        )

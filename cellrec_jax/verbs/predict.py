@@ -20,6 +20,7 @@ def run(flags: argparse.Namespace, pairs: Mapping[str, str]) -> int:
     words = [*flags.words, *filter(None, [flags.input])]
     if not words:
         need(flags, "words", "--input FILE|FOLDER|GLOB, or such words")
+    mpp = _mpp(flags)
     found = inputs.look(*words)
     every, notes = naming.without_parts(found.paths)
     place, lines = chosen.model(flags, every)
@@ -54,18 +55,28 @@ def run(flags: argparse.Namespace, pairs: Mapping[str, str]) -> int:
                 paths,
                 folder,
                 screen,
-                flags.mpp,
+                mpp,
                 flags.margin,
                 flags.geometry or "point",
                 all_scores=flags.all_scores,
+                mpp_for_all=bool(flags.mpp_all),
+                overwrite=flags.overwrite,
                 scale=chosen.scale(flags, model, paths, folder, screen),
             )
         if outcome.exit_code >= _SIGNAL:
             return outcome.exit_code
         table = folder / summary.FILE
+        failures.tell_damage(outcome.damaged, len(paths), table)
         code = failures.tell(outcome.failed, len(paths), kind, table)
         codes.append(max(code, outcome.exit_code))
     return codes[0] if len(set(codes)) == 1 else errors.RunError.exit_code
+
+
+def _mpp(flags: argparse.Namespace) -> float:
+    """Um per px that is given, in one of two ways."""
+    if flags.mpp and flags.mpp_all:
+        raise errors.ConfigError("--mpp, or --mpp-all: give one of them")
+    return float(flags.mpp or flags.mpp_all)
 
 
 def _margin(text: str) -> int:
@@ -110,10 +121,23 @@ _FLAGS = (
     ),
     flag(
         "--mpp",
-        "um per px of the images, instead of what files say",
+        "um per px of images and slides whose files do not say it",
         type=micrometres("mpp"),
         default=0.0,
         metavar="UM",
+    ),
+    flag(
+        "--mpp-all",
+        "um per px of all images and slides, instead of what files say",
+        type=micrometres("mpp-all"),
+        default=0.0,
+        metavar="UM",
+    ),
+    flag(
+        "--overwrite",
+        "replace files in --output that were changed after they were written, as by "
+        "corrections, and what was found of slides with other settings",
+        action="store_true",
     ),
     trained.MPP_TRAINED,
     kinds.SLIDES,

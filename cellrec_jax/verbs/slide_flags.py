@@ -162,6 +162,8 @@ def options(flags: argparse.Namespace, *, alone: bool = True) -> SlideOptions:
         )
     given = {
         "mpp": flags.mpp,
+        "mpp_all": flags.mpp_all,
+        "overwrite": flags.overwrite,
         "tissue": flags.tissue != "off",
         "roi": flags.roi and flags.roi.is_file() and roi.read(flags.roi),
         "roi_folder": flags.roi and flags.roi.is_dir() and flags.roi,

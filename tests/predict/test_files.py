@@ -391,9 +391,42 @@ def test_other_images_of_a_folder_stay_and_are_told(predictor, tmp_path, console
     assert len(read(out / "detections.csv")) == 2
 
 
+def test_corrections_in_place_stay(predictor, tmp_path, console):
+    path, out = save(tmp_path / "a.png"), tmp_path / "out"
+    files.predict_files(predictor, [path], out, console)
+    written = (out / "a.png.geojson").read_bytes()
+    (out / "a.png.geojson").write_text("{}")
+    (out / "a.png.overlay.png").unlink()  # so that it is predicted again
+    with pytest.raises(errors.ConfigError, match=r"a\.png\.geojson was changed"):
+        files.predict_files(predictor, [path], out, console)
+    assert (out / "a.png.geojson").read_text() == "{}"
+    files.predict_files(predictor, [path], out, console, overwrite=True)
+    assert (out / "a.png.geojson").read_bytes() == written
+    (out / "a.png.overlay.png").unlink()
+    files.predict_files(predictor, [path], out, console)
+
+
+def test_a_pixel_size_is_of_files_that_do_not_say_it_or_of_all(
+    predictor, tmp_path, console
+):
+    tifffile = pytest.importorskip("tifffile")
+    told = {"resolution": (20_000, 20_000), "resolutionunit": "CENTIMETER"}
+    pixels = np.zeros((64, 96, 3), np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="rgb", **told)
+    paths = [tmp_path / "a.tif", save(tmp_path / "b.png")]
+    for for_all, expected in ((False, ["0.5", "0.25"]), (True, ["0.25", "0.25"])):
+        out = tmp_path / str(for_all)
+        given = {"mpp": 0.25, "mpp_for_all": for_all}
+        files.predict_files(predictor, paths, out, console, **given)
+        assert [row["mpp"] for row in read(out / "summary.csv")] == expected
+        assert any("--mpp-all" in line for line in console.lines)
+        console.lines.clear()
+
+
 @pytest.mark.parametrize(
     ("arguments", "cuts", "named"),
     [
+        ({"mpp_for_all": True}, 0.5, "mpp_all"),
         ({"mpp": 0.5}, 0.5, "mpp"),
         ({"margin_px": 9}, 0.5, "margin_px"),
         ({"geometry": "box"}, 0.5, "geometry"),

@@ -23,7 +23,7 @@ from cellrec_jax.verbs import kinds, predict, slide_flags
             ["--min-distance-um", "nan"],
             ["--density-max", "0"],
             ["--shard", "5/3"],
-            ["--mpp", "7"],
+            ["--mpp", "30"],
         ),
         *(["--overlay-px", "7"], ["--density-um", "-3"], ["--circle-um", "0"]),
         ["--circle-um", "5"],
@@ -97,6 +97,24 @@ def test_damaged_slides_stop_no_images(
     assert main.run([*words, "--geometry", "box"]) == exit_code
     assert len(calls) == kinds
     assert ("a.svs: damaged" in capsys.readouterr().err) is (kinds == 2)
+
+
+def test_damage_is_told_in_a_line(calls, tmp_path, monkeypatch, capsys):
+    damaged = tuple(f"{name}.svs: 3 tiles" for name in "abcd")
+    outcome = files.Outcome((), 1, damaged)
+    monkeypatch.setattr(many, "predict_slides", lambda *_: outcome)
+    words = ["predict", str(tmp_path / "a.svs"), "--workdir", "w", "--output", "out"]
+    assert main.run(words) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "out/summary.csv" in line
+    assert line.endswith("a.svs: 3 tiles; b.svs: 3 tiles; c.svs: 3 tiles; and 1 more")
+    assert calls == []
+
+
+def test_one_pixel_size_is_given(calls, tmp_path):
+    words = ["predict", str(tmp_path), "--workdir", "w", "--mpp", "0.5"]
+    assert main.run([*words, "--mpp-all", "0.5"]) == errors.ConfigError.exit_code
+    assert calls == []
 
 
 def test_what_one_kind_reads_is_given_for_both(calls, tmp_path):

@@ -9,7 +9,7 @@ from cellrec_jax.data.pixels.pixel_size import SAME
 
 LEAST_MPP, GREATEST_MPP = 0.1, 4.0
 """Sizes of a px that slide scanners have, um: 72 dpi, which says nothing, is 352.8."""
-GIVEN = "--mpp"
+GIVEN, GIVEN_FOR_ALL = "--mpp", "--mpp-all"
 
 _FAR = 0.1  # difference of what is given to what the slide says that is warned of
 _OF_OBJECTIVE = 10.0  # um times magnification: 0.5 at 20x, 0.25 at 40x
@@ -27,14 +27,19 @@ class SlideMpp(NamedTuple):
 
 
 def choose(
-    given: float, stated: Sequence[tuple[str, tuple[float, float]]], objective: float
+    given: float,
+    stated: Sequence[tuple[str, tuple[float, float]]],
+    objective: float,
+    *,
+    for_all: bool = False,
 ) -> SlideMpp:
     """The size that is used, of all that are said.
 
     Args:
-      given: um per px by the user, who is always right; 0 is not given.
+      given: um per px by the user, of slides that do not say it; 0 is not given.
       stated: places and what they say, um per px (y, x), the better place first.
-      objective: magnification, a last resort; 0 unknown.
+      objective: magnification, where no place says it; 0 unknown.
+      for_all: whether what is given is also of slides that do say it.
     """
     notes, found, passed = [], (0.0, ""), [0.0]
     for source, (size_y, size_x) in stated:
@@ -59,15 +64,23 @@ def choose(
         if size:
             found = size, source
             notes.append(f"{text} um per px is guessed of the {source}")
-    if given:
-        if found[0] and not _alike(given, found[0]):
-            is_far = not math.isclose(given, found[0], rel_tol=_FAR)
-            notes.append(
-                f"{'warning: ' * is_far}{found[1]} says {found[0]:.4g} um per px, "
-                f"{GIVEN} {given:g}, which counts"
-            )
-        found = given, GIVEN
+    if given and found[0] and not _alike(given, found[0]):
+        notes.append(_told(found, given, for_all))
+    if given and (for_all or not found[0]):
+        found = given, GIVEN_FOR_ALL if for_all else GIVEN
     return SlideMpp(*found, tuple(notes))
+
+
+def _told(found: tuple[float, str], given: float, for_all: bool) -> str:
+    """Which of two sizes counts, the slide's or the user's."""
+    is_far = not math.isclose(given, found[0], rel_tol=_FAR)
+    says = f"{'warning: ' * is_far}{found[1]} says {found[0]:.4g} um per px"
+    if for_all:
+        return f"{says}, {GIVEN_FOR_ALL} {given:g}, which counts"
+    return (
+        f"{says}, which counts: {GIVEN} {given:g} is of slides that do not say it, "
+        f"{GIVEN_FOR_ALL} of all"
+    )
 
 
 def _alike(size: float, other: float) -> bool:

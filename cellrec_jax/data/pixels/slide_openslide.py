@@ -31,6 +31,7 @@ NAME = "openslide"
 _NOT_READ = ("I/O error", os.strerror(errno.EMFILE))
 """What OpenSlide says where a file is there and fails."""
 _BLOCK = 256  # px of a level that are blended alike
+_MOST_BLOCK = 2048  # px of a side, of which a part is as good
 _CENTER = tuple(f"hamamatsu.{axis}OffsetFromSlideCentre" for axis in "YX")
 _BLENDED = 1 / 512  # px: what cairo does not take for a fraction
 
@@ -90,6 +91,7 @@ def open_reader(path: Path) -> Reader:
         _bounds(properties, levels[0].size_hw),
         _center(properties),
         _notes([downsamples[number] for number in numbers]),
+        tuple(_block_hw(properties, number) for number in numbers),
     )
 
 
@@ -188,6 +190,14 @@ def _to_rgb(pixels: np.ndarray) -> np.ndarray:
     if alpha.size and alpha.min() < 255:
         return over_white(color, alpha)
     return np.ascontiguousarray(color)
+
+
+def _block_hw(properties: Mapping[str, str], number: int) -> tuple[int, int]:
+    """Height and width of the tiles of OpenSlide's level `number`, px."""
+    names = (f"openslide.level[{number}].tile-{side}" for side in ("height", "width"))
+    height, width = (int(_number(properties.get(name, ""))) for name in names)
+    is_sane = min(height, width) > 0 and max(height, width) <= _MOST_BLOCK
+    return (height, width) if is_sane else (_BLOCK, _BLOCK)
 
 
 def _number(text: str) -> float:

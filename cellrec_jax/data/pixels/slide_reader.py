@@ -24,6 +24,14 @@ class Level(NamedTuple):
     """Px of level 0 per px of this level, by axis: see `find_levels`."""
 
 
+class BadBlock(NamedTuple):
+    """A part of a level that is damaged; the least that is lost is a tile of a file."""
+
+    yxyx: tuple[int, int, int, int]
+    """(y0, x0, y1, x1), px of the level."""
+    why: str
+
+
 class BadRegion(DataError):  # noqa: N818, it names what is met, not a failure
     """A part of a slide is damaged; all other parts can still be read."""
 
@@ -52,6 +60,8 @@ class Reader(NamedTuple):
     center_nm_yx: tuple[float, float] | None = None
     """Middle of level 0 from that of the glass, nm, as Hamamatsu's slides say it."""
     notes: tuple[str, ...] = ()
+    blocks_hw: tuple[tuple[int, int], ...] = ()
+    """Height and width of the file's tiles, px, of each level; empty for unknown."""
 
 
 def find_levels(path: Path, sizes_hw: Sequence[tuple[int, int]]) -> dict[int, Level]:

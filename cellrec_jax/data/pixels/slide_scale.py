@@ -61,15 +61,17 @@ def read(
     step_yx: tuple[float, float],
     origin_yx: Sequence[int],
     size_hw: tuple[int, int],
+    bad: list[slides.BadBlock] | None = None,
 ) -> np.ndarray:
     """Reads a part, its origin and size in px of the scale; white beyond the slide.
 
     uint8 [h, w, 3]. Bilinear, antialiased, as training images are resized: each px is
     the same sum of the same px of the level in all parts that hold it. Errors as
-    `slides.read_region`.
+    `slides.read_region`; where `bad` is given, damaged blocks are white and added to it
+    instead.
     """
     if step_yx == (1.0, 1.0):
-        return slides.read_region(slide, level, origin_yx, size_hw)
+        return _region(slide, level, origin_yx, size_hw, bad)
     step_y, step_x = step_yx
     height, width = size_hw
     left, extent = origin_yx[1] * step_x, width * step_x  # exact, in 64ths
@@ -79,8 +81,23 @@ def read(
         part = whole[top : top + rows]
         corner_yx = (origin_yx[0] + top) * step_y, left
         part_hw = len(part) * step_y, extent
-        part[:] = _resampled(slide, level, step_yx, corner_yx, part_hw, part.shape)
+        part[:] = _resampled(slide, level, step_yx, corner_yx, part_hw, part.shape, bad)
     return whole
+
+
+def _region(
+    slide: slides.Slide,
+    level: int,
+    origin_yx: Sequence[int],
+    size_hw: Sequence[int],
+    bad: list[slides.BadBlock] | None,
+) -> np.ndarray:
+    """A part of a level."""
+    if bad is None:
+        return slides.read_region(slide, level, origin_yx, size_hw)
+    region, blocks = slides.read_around(slide, level, origin_yx, size_hw)
+    bad += blocks
+    return region
 
 
 def _resampled(
@@ -90,6 +107,7 @@ def _resampled(
     corner_yx: tuple[float, float],
     size_hw: tuple[float, float],
     shape: tuple[int, ...],
+    bad: list[slides.BadBlock] | None,
 ) -> np.ndarray:
     """A part of a level, of whose px corner and size are, made `shape`."""
     from PIL import Image
@@ -98,7 +116,7 @@ def _resampled(
     first_yx = np.floor(corner_yx).astype(int) - reach_yx
     last_yx = np.ceil(np.add(corner_yx, size_hw)).astype(int) + reach_yx
     read_hw = (last_yx - first_yx).tolist()
-    region = slides.read_region(slide, level, first_yx.tolist(), read_hw)
+    region = _region(slide, level, first_yx.tolist(), read_hw, bad)
     top, left = np.subtract(corner_yx, first_yx).tolist()
     height, width = size_hw
     # Each axis by itself: Pillow would choose their order, and so rounding, by sizes.

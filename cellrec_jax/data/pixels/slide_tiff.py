@@ -146,6 +146,7 @@ def _found(path: Path, file: Any, stack: contextlib.ExitStack) -> _Found:
         stated,
         objective,
         notes=notes if turned else (),
+        blocks_hw=tuple(slide_tiles.tile_size(page) for page in tiles.pages),
     )
     return _Found(reader, tiles, turned)
 

@@ -13,13 +13,20 @@ import numpy as np
 
 from cellrec_jax.data.pixels import slide_mpp, slide_openslide, slide_tiff
 from cellrec_jax.data.pixels.files import ENDINGS_OF
-from cellrec_jax.data.pixels.slide_reader import BadRegion, ForeignError, Level, Reader
+from cellrec_jax.data.pixels.slide_reader import (
+    BadBlock,
+    BadRegion,
+    ForeignError,
+    Level,
+    Reader,
+)
 from cellrec_jax.errors import DataError
 
 __all__ = [
     "PROJECT_ENDINGS",
     "SLIDE_ENDINGS",
     "UNREAD_ENDINGS",
+    "BadBlock",
     "BadRegion",
     "Description",
     "Glass",
@@ -29,6 +36,7 @@ __all__ = [
     "is_slide",
     "may_be_slide",
     "opened",
+    "read_around",
     "read_region",
 ]
 
@@ -44,6 +52,7 @@ PROJECT_ENDINGS = (".qpdata", ".qpproj")
 
 _READERS = (slide_openslide.open_reader, slide_tiff.open_reader)
 """Tried in turn."""
+_BLOCK_HW = (256, 256)  # where a file does not say how large its tiles are
 
 
 class Description(NamedTuple):
@@ -105,19 +114,25 @@ def may_be_slide(path: str | PurePath) -> bool:
     return is_tiff and not is_slide(path) and slide_tiff.is_as_of_scanners(Path(path))
 
 
-def describe(path: str | PurePath, mpp: float = 0.0) -> Description:
+def describe(
+    path: str | PurePath, mpp: float = 0.0, *, for_all: bool = False
+) -> Description:
     """Opens a slide to tell its levels, pixel size and bounds.
 
     Args:
       path: a local file.
-      mpp: um per px that the user gave, which wins over the file; 0 is not given.
+      mpp: um per px that the user gave for a file that does not say it; 0 is not
+        given.
+      for_all: whether it wins over the file.
 
     Raises:
       DataError: the file is missing, damaged, or no slide that can be read.
     """
     path = Path(path)
     with contextlib.closing(_open(path)) as reader:
-        size = slide_mpp.choose(mpp, reader.stated_mpp, reader.objective)
+        size = slide_mpp.choose(
+            mpp, reader.stated_mpp, reader.objective, for_all=for_all
+        )
         return Description(
             path,
             reader.name,
@@ -178,6 +193,54 @@ def read_region(
         y, x = top - origin_yx[0], left - origin_yx[1]
         region[y : y + height, x : x + width] = part
     return region
+
+
+def read_around(
+    slide: Slide, level: int, origin_yx: Sequence[int], size_hw: Sequence[int]
+) -> tuple[np.ndarray, tuple[BadBlock, ...]]:
+    """As `read_region`, but what is damaged is white, and told.
+
+    Blocks are the tiles of the file, so they do not depend on what is asked for.
+
+    Raises:
+      OSError, MemoryError: as `read_region`.
+    """
+    try:
+        return read_region(slide, level, origin_yx, size_hw), ()
+    except BadRegion:
+        pass
+    region, bad = np.full((*size_hw, 3), 255, np.uint8), []
+    for top, left, bottom, right in _blocks(slide, level, origin_yx, size_hw):
+        block_hw = bottom - top, right - left
+        try:
+            block = read_region(slide, level, (top, left), block_hw)
+        except BadRegion as error:
+            bad.append(BadBlock((top, left, bottom, right), str(error)))
+            continue
+        y, x = top - origin_yx[0], left - origin_yx[1]
+        target = region[max(y, 0) : y + block_hw[0], max(x, 0) : x + block_hw[1]]
+        part = block[max(-y, 0) :, max(-x, 0) :]
+        target[:] = part[: target.shape[0], : target.shape[1]]
+    return region, tuple(bad)
+
+
+def _blocks(
+    slide: Slide, level: int, origin_yx: Sequence[int], size_hw: Sequence[int]
+) -> Iterator[tuple[int, int, int, int]]:
+    """The blocks (y0, x0, y1, x1) of a level that a part of it touches."""
+    limits_hw = slide.levels[level].size_hw
+    blocks_hw = slide.reader.blocks_hw
+    block_h, block_w = blocks_hw[level] if blocks_hw else _BLOCK_HW
+    low = np.clip(origin_yx, 0, limits_hw)
+    high = np.clip(np.add(origin_yx, size_hw), low, limits_hw)
+    (top, left), (bottom, right) = low.tolist(), high.tolist()
+    for y in range(top // block_h * block_h, bottom, block_h):
+        for x in range(left // block_w * block_w, right, block_w):
+            end_y, end_x = (
+                min(y + block_h, limits_hw[0]),
+                min(x + block_w, limits_hw[1]),
+            )
+            yield y, x, end_y, end_x
 
 
 def _open(path: Path) -> Reader:

@@ -6,6 +6,7 @@ is refused: nobody can know which one was annotated.
 
 from collections.abc import Iterator
 import contextlib
+import logging
 import math
 from typing import Any, NamedTuple
 
@@ -63,6 +64,8 @@ def opened(path: Path) -> Iterator[Any]:
     """Opens a `tifffile.TiffFile`."""
     import tifffile
 
+    # Its own lines, many for one fault: who reads tells of damage.
+    tifffile.logger().setLevel(logging.CRITICAL)
     with path.open("rb") as stream, tifffile.TiffFile(stream) as file:
         yield file
 

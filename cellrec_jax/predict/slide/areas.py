@@ -33,33 +33,23 @@ def measure(
     mask: Mask,
     regions: Regions | None,
     size_hw: Sequence[int],
-    boxes_yxyx: np.ndarray | Sequence[Sequence[float]] = (),
-) -> tuple[float, float]:
+) -> float:
     """Px of level 0 of a mask that lie in regions and in the slide, H x W px.
 
-    Also how many of these lie in boxes [B, 4] that do not overlap. Regions that overlap
-    count once, what is excluded does not count.
+    Regions that overlap count once, what is excluded does not count.
     """
     height, width = (float(side) for side in size_hw)
-    boxes = np.asarray(boxes_yxyx, np.float64).reshape(-1, 4)
     include = regions.include if regions is not None else ()
     include = include or (polygons.rectangle(0, 0, height, width),)
     exclude = regions.exclude if regions is not None else ()
-    edges_y = _edges(mask, (*include, *exclude), include, height, boxes)
+    edges_y = _edges(mask, (*include, *exclude), include, height)
     if len(edges_y) < 2:
-        return 0.0, 0.0
+        return 0.0
     middle_y, strips = (edges_y[1:] + edges_y[:-1]) / 2, np.diff(edges_y)
     parts = _parts(include, exclude, middle_y)
     ends_x = parts.ends_x.clip(0, width)
     held = _Held(mask, middle_y)
-    every = float(held.lengths(parts.line, ends_x) @ strips[parts.line])
-    lost = 0.0
-    for y0, x0, y1, x1 in boxes:
-        first, last = np.searchsorted(middle_y, (y0, y1))
-        here = slice(*np.searchsorted(parts.line, (first, last)))
-        line = parts.line[here]
-        lost += float(held.lengths(line, ends_x[here].clip(x0, x1)) @ strips[line])
-    return every, lost
+    return float(held.lengths(parts.line, ends_x) @ strips[parts.line])
 
 
 class _Held:
@@ -89,7 +79,6 @@ def _edges(
     areas: Sequence[Polygon],
     include: Sequence[Polygon],
     height: float,
-    boxes: np.ndarray,
 ) -> np.ndarray:
     """Edges of strips in the rows that regions have, rising."""
     y0, _, y1, _ = polygons.bounds(include)
@@ -100,7 +89,6 @@ def _edges(
         [
             np.linspace(top, bottom, _LEAST_STRIPS + 1),
             np.arange(len(mask.inside) + 1) * mask.native_px[0],
-            boxes[:, [0, 2]].ravel(),
             *(ring[:, 0] for area in areas for ring in area),
         ]
     )

@@ -60,15 +60,19 @@ def _predict_slide(
     work: Work, path: Path, name: str, number: int, journal: Journal
 ) -> bool:
     """As `predict_slide`, by the only call at work on this part of it."""
-    description = slides.describe(path, work.options.mpp)
+    options = work.options
+    given = options.mpp_all or options.mpp
+    description = slides.describe(path, given, for_all=bool(options.mpp_all))
     _check_sizes(work, path, description)
     plan = _plan(work, path, description)
     if journal.has_begun(plan) and writing.is_written(work, name, description, journal):
         work.console.line(f"{name}: is predicted already")
         return True
+    writing.refuse_changed(work, name, journal)
     with slides.opened(path) as slide:
         place = _place(work, name, slide, description, journal)
-        if note := journal.begin({**plan, LOOKED_AT: _digest(place.tiles)}):
+        plan |= {LOOKED_AT: _digest(place.tiles)}
+        if note := journal.begin(plan, overwrite=options.overwrite):
             work.console.line(f"{name}: {note}")
         mine = _own_rows(place.tiles, work.options.shard, number)
         here = journal.rows()
@@ -77,7 +81,11 @@ def _predict_slide(
             work.console.line(f"{name}: {line}")
         if todo:
             _find(work, place, slide, todo)
-        if place.tiles.keys() - journal.rows():
+        if missing := len(place.tiles.keys() - journal.rows()):
+            work.console.line(
+                f"{name}: {missing} of {len(place.tiles)} rows of tiles are missing, "
+                "which other parts find"
+            )
             return False
         with lock.try_hold(journal.folder) as is_ours:  # else another part writes it
             if is_ours and not writing.is_written(work, name, description, journal):
@@ -92,11 +100,6 @@ def _check_sizes(work: Work, path: Path, description: slides.Description) -> Non
         raise errors.DataError(
             f"{path}: its pixel size is not known{f' ({told})' if told else ''}: give "
             "it by --mpp UM"
-        )
-    if not work.predictor.frame.mpp:
-        raise errors.ConfigError(
-            "the pixel size of the training images is not known: give it once by "
-            "--mpp-trained UM"
         )
     size_hw, bin_um = description.levels[0].size_hw, work.options.density_um
     if math.prod(math.ceil(side * description.mpp / bin_um) for side in size_hw) > (

@@ -60,6 +60,17 @@ class Grid(NamedTuple):
         high = np.minimum(low + self.own_px, self.size_hw)
         return np.all((points_yx >= low) & (points_yx < high), axis=1)
 
+    def near(
+        self, points_yx: np.ndarray, block_yxyx: Sequence[int], reach_px: float
+    ) -> np.ndarray:
+        """Whether points [M, 2] lie in a block of the level, or less than that beside.
+
+        `reach_px` is of the network, along each axis; bool [M].
+        """
+        ends = np.reshape(block_yxyx, (2, 2)) / self.step_yx
+        low, high = ends[0] - reach_px, ends[1] + reach_px
+        return np.all((points_yx >= low) & (points_yx < high), axis=1)
+
 
 def plan(
     levels: Sequence[slides.Level],
@@ -75,8 +86,8 @@ def plan(
     scale = slide_scale.choose(
         levels,
         native_yx,
-        f"its px are {1 / native_yx.max():.3g} px of the network: give the right --mpp "
-        "or --mpp-trained",
+        f"its px are {1 / native_yx.max():.3g} px of the network: give the right "
+        "--mpp-all or --mpp-trained",
     )
     size_hw = np.ceil(np.divide(levels[scale.level].size_hw, scale.step_yx)).astype(int)
     return Grid(*scale, (int(size_hw[0]), int(size_hw[1])), own_px, margin_px)

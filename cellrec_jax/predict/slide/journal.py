@@ -1,8 +1,8 @@
 """What is found of a slide, kept row of tiles by row of tiles.
 
 A folder a slide: `plan.json` says what its rows were made with, `rows/N.npz` holds what
-was found in a row, `done.json` how it was written out. A row is there as a whole or not
-at all, so a killed call loses the row at work.
+was found in a row, `done.json` how it was written out, `files.json` as what. A row is
+there as a whole or not at all, so a killed call loses the row at work.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,14 +16,15 @@ import numpy as np
 
 from cellrec_jax import errors
 from cellrec_jax.cells import Cells
+from cellrec_jax.data.pixels import slides
 from cellrec_jax.io import atomic
-from cellrec_jax.predict import provenance
+from cellrec_jax.predict import kept, provenance
 from cellrec_jax.workdir import lock
 
 FOLDER = ".slides"
 """In an output folder: a folder a slide, below."""
 PLAN = "plan.json"
-_DONE, _ROWS = "done.json", "rows"
+_DONE, _ROWS, _FILES = "done.json", "rows", "files.json"
 _NAMED = {"roi": "roi_file"}
 """Keys of a plan that are hashes -> what is told of them, and decides nothing."""
 _FLAGS = {
@@ -41,8 +42,8 @@ class Row(NamedTuple):
     """All from the least threshold on, px of the network."""
     tiles: np.ndarray
     """i32 [M], the column of the tile that found each."""
-    faults: tuple[tuple[int, str], ...] = ()
-    """Columns of tiles that could not be read, and why."""
+    bad: tuple[slides.BadBlock, ...] = ()
+    """What of the level could not be read."""
     full: int = 0
     """Tiles with as many cells as the model keeps: there may be more."""
 
@@ -54,14 +55,15 @@ class Journal:
         """The folder need not be there."""
         self.folder = epath.Path(folder)
 
-    def begin(self, plan: Mapping[str, Any]) -> str:
+    def begin(self, plan: Mapping[str, Any], *, overwrite: bool = False) -> str:
         """Keeps what rows are made with; why rows that were there are not used, or "".
 
-        ConfigError where they were made of the same file with other settings. Waits for
+        ConfigError where they were made of the same file with other settings, which
+        `overwrite` forgets. Waits for
         others who begin or write the slide out: the first one clears rows for all.
         """
         with lock.wait_for(self.folder):
-            return self._begin(plan)
+            return self._begin(plan, overwrite)
 
     def has_begun(self, plan: Mapping[str, Any]) -> bool:
         """Whether rows are made so; `plan` need not say what is looked at."""
@@ -76,7 +78,7 @@ class Journal:
                 one["file"][0] = os.path.realpath(one["file"][0])
         return now, before
 
-    def _begin(self, plan: Mapping[str, Any]) -> str:
+    def _begin(self, plan: Mapping[str, Any], overwrite: bool) -> str:
         plan, before = self._plans(plan)
         why = ""
         if before is not None:
@@ -88,13 +90,16 @@ class Journal:
                     f"{self.folder} holds what was found of another slide of that "
                     f"name ({before['file'][0]}): choose another --output"
                 )
-            if before["file"][1:] == plan["file"][1:]:
-                raise errors.ConfigError(
-                    f"{self.folder} holds what was found with other settings: "
-                    f"{'; '.join(_told(before, plan, differing))}; choose another "
-                    "--output, or delete that folder"
-                )
             why = "the file has changed since: it is predicted again"
+            if before["file"][1:] == plan["file"][1:]:
+                other = "; ".join(_told(before, plan, differing))
+                why = f"other settings before ({other}): it is predicted again"
+                if not overwrite:
+                    raise errors.ConfigError(
+                        f"{self.folder} holds what was found with other settings: "
+                        f"{other}; choose another --output, or give --overwrite, which "
+                        "finds its cells anew"
+                    )
         with atomic.naming(self.folder):
             if why:
                 (self.folder / _ROWS).rmtree(missing_ok=True)
@@ -123,8 +128,8 @@ class Journal:
             "class_probs": found.class_probs,
             "tiles": row.tiles,
             "full": np.int32(row.full),
-            "fault_columns": np.array([one for one, _ in row.faults], np.int32),
-            "fault_texts": np.array([text for _, text in row.faults], np.str_),
+            "bad_yxyx": np.array([one.yxyx for one in row.bad], np.int64),
+            "fault_texts": np.array([one.why for one in row.bad], np.str_),
         }
         if found.boxes_yxyx is not None:
             arrays["boxes_yxyx"] = found.boxes_yxyx
@@ -147,9 +152,14 @@ class Journal:
                 arrays["class_probs"],
                 arrays.get("boxes_yxyx"),
             )
-            columns, texts = arrays["fault_columns"], arrays["fault_texts"]
-            faults = zip(columns.tolist(), texts.tolist(), strict=True)
-            return Row(cells, arrays["tiles"], tuple(faults), int(arrays["full"]))
+            # Earlier versions lost whole tiles: such rows are found anew.
+            places = arrays.get("bad_yxyx", np.zeros((0, 4))).tolist()
+            texts = arrays["fault_texts"].tolist()
+            bad = tuple(
+                slides.BadBlock((y0, x0, y1, x1), text)
+                for (y0, x0, y1, x1), text in zip(places, texts, strict=True)
+            )
+            return Row(cells, arrays["tiles"], bad, int(arrays["full"]))
         except Exception as error:  # a damaged file can raise many kinds
             with atomic.naming(path):
                 path.unlink(missing_ok=True)
@@ -162,13 +172,25 @@ class Journal:
         """How the slide was written out; None where it was not."""
         return self._json(_DONE)
 
-    def finish(self, state: Mapping[str, Any]) -> None:
-        """Keeps that all is written out."""
+    def stamps(self) -> dict[str, kept.Stamp] | None:
+        """Name -> stamp of each file as it was written; None while they are not."""
+        return self._json(_FILES)
+
+    def finish(
+        self, state: Mapping[str, Any], stamps: Mapping[str, kept.Stamp]
+    ) -> None:
+        """Keeps that all is written out, and as what."""
+        atomic.write_bytes(self.folder / _FILES, json.dumps(stamps).encode() + b"\n")
         atomic.write_bytes(self.folder / _DONE, json.dumps(state).encode() + b"\n")
 
     def reopen(self) -> None:
-        """Forgets that it was written out."""
+        """Forgets that it was written out, not as what."""
         (self.folder / _DONE).unlink(missing_ok=True)
+
+    def rewrite(self) -> None:
+        """Forgets how it was written out: its files are about to be replaced."""
+        self.reopen()
+        (self.folder / _FILES).unlink(missing_ok=True)
 
     def _path(self, number: int) -> epath.Path:
         return self.folder / _ROWS / f"{number:06d}.npz"
@@ -180,7 +202,8 @@ class Journal:
             return None
         except (OSError, ValueError) as error:
             raise errors.ConfigError(
-                f"{self.folder / name} cannot be read ({error}): delete that folder"
+                f"{self.folder / name} cannot be read ({error}): delete that "
+                "folder, then give --overwrite"
             ) from error
 
 

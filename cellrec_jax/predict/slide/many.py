@@ -47,14 +47,21 @@ def predict_slides(
     output = epath.Path(output)
     options = _check(output, options)
     options.check_method(predictor.model.method.traits)
+    if not predictor.frame.mpp:  # before anything is written of these settings
+        raise errors.ConfigError(
+            "the pixel size of the training images is not known: give it once by "
+            "--mpp-trained UM"
+        )
     with atomic.naming(output):
         output.mkdir(parents=True, exist_ok=True)
     hosts.check_shared(output, "--output")
     looker = network.make(predictor)
     settings = {"kind": "slides", **provenance.of_model(predictor.model)}
-    provenance.require_same(output, settings, (output / FOLDER).exists())
+    begun = any(Path(output / FOLDER).rglob(PLAN))
+    provenance.require_same(output, settings, begun)
     names = naming.names_of(paths, Path(output))
-    naming.check_free(Path(output), names.values())
+    if not options.overwrite:
+        naming.check_free(Path(output), names.values())
     regions = _regions(options, list(names))
     # From here on the folder is of these settings, also where this call is killed.
     state = {"images": len(_done(output)), "finished": False}
@@ -88,9 +95,9 @@ def predict_slides(
         hosts.by_first(
             lambda: _summarize(work, failed, waiting, exit_code), "predict: finished"
         )
-        damaged = hosts.first_json(any(_is_damaged(work, name) for _, name, _ in tasks))
+        damaged = hosts.first_json(_damage(work, [name for _, name, _ in tasks]))
     code = exit_code or (errors.RunError.exit_code if damaged else 0)
-    return image_files.Outcome(tuple(failed.values()), code)
+    return image_files.Outcome(tuple(failed.values()), code, tuple(damaged))
 
 
 def _predict(
@@ -161,10 +168,11 @@ def _stopping(
             note.unlink(missing_ok=True)
 
 
-def _is_damaged(work: Work, name: str) -> bool:
-    """Whether tiles of a slide that is written out could not be read."""
-    state = Journal(work.output / FOLDER / name).done()
-    return state is not None and state["summary"]["bad_tiles"] > 0
+def _damage(work: Work, names: Iterable[str]) -> list[str]:
+    """A line for each slide that is written out and of which not all could be read."""
+    states = {name: Journal(work.output / FOLDER / name).done() for name in names}
+    told = {k: summary.damage(one["summary"]) for k, one in states.items() if one}
+    return [f"{name}: {text}" for name, text in told.items() if text]
 
 
 def _check(output: epath.Path, options: SlideOptions) -> SlideOptions:

@@ -100,7 +100,7 @@ def check_free(output: Path, names: Iterable[str]) -> None:
     if others:
         raise errors.ConfigError(
             f"{others[0]} is there and was not written by this program: choose another "
-            "--output, or move it away"
+            "--output, move it away, or give --overwrite, which replaces it"
         )
 
 

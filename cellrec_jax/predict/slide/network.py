@@ -34,6 +34,8 @@ class Looker(NamedTuple):
     is_exact: bool
     """Whether what is found does not depend on where tiles lie."""
     by_highest: bool
+    reach_px: float
+    """Half of a cell's box: a cell nearer than this to what is damaged is lost."""
     intensity: str
     """See `example.scale_intensity`."""
 
@@ -69,6 +71,7 @@ def make(predictor: Predictor) -> Looker:
         np.asarray(decode["thresholds"], np.float64),
         is_exact,
         traits.by_highest,
+        least / 2,
         frame.intensity,
     )
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cellrec_jax import errors
-from cellrec_jax.data.pixels.slide_mpp import GREATEST_MPP, LEAST_MPP
 
 if TYPE_CHECKING:
     from cellrec_jax.predict.slide.roi import Regions
@@ -21,7 +20,11 @@ class SlideOptions:
     """Choices of a call, of all its slides; ConfigError for what cannot be meant."""
 
     mpp: float = 0.0
-    """Micrometres per px of level 0, instead of what files say; 0 asks them."""
+    """Micrometres per px of level 0 of slides that do not say it; 0 for unknown."""
+    mpp_all: float = 0.0
+    """The same of all slides, whatever they say; 0 asks them."""
+    overwrite: bool = False
+    """Replace results of other settings, and files that were changed since."""
     tissue: bool = True
     """Look at tissue alone."""
     roi: "Regions | None" = None
@@ -53,11 +56,6 @@ class SlideOptions:
     """(i, n): do the i-th of n parts of the work, from 0."""
 
     def __post_init__(self) -> None:
-        _require(
-            not self.mpp or LEAST_MPP <= self.mpp <= GREATEST_MPP,
-            f"--mpp {self.mpp:g}: slides have {LEAST_MPP:g} to {GREATEST_MPP:g} um a "
-            "px, such as 0.25 for a scan at 40x",
-        )
         index, number = self.shard
         _require(
             0 <= index < number,

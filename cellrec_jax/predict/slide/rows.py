@@ -39,27 +39,25 @@ def find(
     asked = [(row, column) for row in sorted(tiles) for column in tiles[row]]
     left = {row: len(columns) for row, columns in tiles.items()}
     parts: dict[int, list[tuple[int, Cells]]] = {row: [] for row in tiles}
-    faults: dict[int, list[tuple[int, str]]] = {row: [] for row in tiles}
+    bad: dict[int, list[slides.BadBlock]] = {row: [] for row in tiles}
     full = dict.fromkeys(tiles, 0)
     for views, found in stream.run(
         looker.network, _batches(looker, slide, grid, asked, highest, prepare)
     ):
         done: dict[int, Row] = {}
         for place, view in enumerate(views):
-            if view.fault:
-                faults[view.row].append((view.column, view.fault))
-            else:
-                part = cell_lib.cells_of(found, place)
-                sure = part.scores >= looker.thresholds.min()
-                full[view.row] += bool(np.all(found.mask[place]) and np.all(sure))
-                origin_yx = grid.origin_yx(view.row, view.column)
-                part = cell_lib.shift(part, origin_yx)
-                owned = grid.owns(view.row, view.column, part.points_yx)
-                part = cell_lib.select(part, owned & sure)
-                parts[view.row].append((view.column, part))
+            part = cell_lib.cells_of(found, place)
+            sure = part.scores >= looker.thresholds.min()
+            full[view.row] += bool(np.all(found.mask[place]) and np.all(sure))
+            part = cell_lib.shift(part, grid.origin_yx(view.row, view.column))
+            kept = sure & grid.owns(view.row, view.column, part.points_yx)
+            for block in view.bad:
+                kept &= ~grid.near(part.points_yx, block.yxyx, looker.reach_px)
+            parts[view.row].append((view.column, cell_lib.select(part, kept)))
+            bad[view.row] += view.bad
             left[view.row] -= 1
             if not left[view.row]:
-                row = _row(parts.pop(view.row), faults.pop(view.row), found)
+                row = _row(parts.pop(view.row), bad.pop(view.row), found)
                 done[view.row] = row._replace(full=full[view.row])
         yield done, len(views)
 
@@ -89,7 +87,7 @@ def seconds_to_read(slide: slides.Slide, grid: Grid, tiles: Tiles) -> float:
 
 
 def _row(
-    parts: Sequence[tuple[int, Cells]], faults: Sequence[tuple[int, str]], found: Any
+    parts: Sequence[tuple[int, Cells]], bad: Sequence[slides.BadBlock], found: Any
 ) -> Row:
     """The cells of a row's tiles together."""
     none = cell_lib.select(cell_lib.cells_of(found, 0), np.zeros(0, np.int64))
@@ -97,7 +95,7 @@ def _row(
     columns = np.repeat(
         [column for column, _ in parts], [len(part) for _, part in parts]
     )
-    return Row(all_cells, columns.astype(np.int32), tuple(faults))
+    return Row(all_cells, columns.astype(np.int32), tuple(sorted(set(bad))))
 
 
 def _batches(
@@ -108,7 +106,7 @@ def _batches(
     highest: float | None,
     prepare: Callable[[np.ndarray], np.ndarray],
 ) -> Iterator[tuple[list[Window], Windows]]:
-    """Windows in batches of one size; what cannot be read is blank, and told."""
+    """Windows in batches of one size."""
     side = grid.tile_px
     size = looker.network.batch or stream.batch_size((side, side))
     blank = prepare(np.full((side, side, 3), 255, np.uint8))
@@ -116,7 +114,7 @@ def _batches(
     while views := list(itertools.islice(read, size)):
         images = [blank if v.image is None else prepare(v.image) for v in views]
         images += [blank] * (size - len(views))
-        real = np.array([not v.fault for v in views] + [False] * (size - len(views)))
+        real = np.arange(size) < len(views)
         yield [v._replace(image=None) for v in views], _windows(images, real, highest)
 
 
@@ -133,8 +131,8 @@ def _windows(
 class Trouble(NamedTuple):
     """What is to be told of the rows of a slide; filled while they are read."""
 
-    faults: list[tuple[int, int, str]]
-    """Row and column of tiles that could not be read, and why."""
+    bad: dict[tuple[int, int, int, int], str]
+    """Blocks of the level that could not be read, and why."""
     full: list[int]
     """Of each row, its full tiles: see `Row.full`."""
 
@@ -158,7 +156,7 @@ def settled(
     last = len(numbers) - 1
     for index, number in enumerate(numbers):
         row = journal.read(number)
-        trouble.faults.extend((number, column, why) for column, why in row.faults)
+        trouble.bad.update({block.yxyx: block.why for block in row.bad})
         trouble.full.append(row.full)
         counts = holds(row.cells.points_yx * scale_yx)
         found = cell_lib.select(row.cells, counts)

@@ -15,16 +15,16 @@ def row_of(
     class_names: Sequence[str],
     counts: Sequence[int],
     area_mm2: float,
-    faults: Sequence[tuple[int, int, str]],
+    num_bad: int,
     lost_mm2: float,
     origin_yx: Sequence[float] | np.ndarray = (0.0, 0.0),
     note: str = "",
 ) -> dict[str, Any]:
     """A slide's row, JSON: all of `write`'s columns but its name.
 
-    `counts` are K numbers of cells, `area_mm2` what was looked at, `faults` the row,
-    column and reason of tiles that could not be read, with `lost_mm2` of what was to be
-    looked at, `origin_yx` the px of level 0 that are (0, 0) in its files, `note` what
+    `counts` are K numbers of cells, `area_mm2` what was looked at, `num_bad` the
+    tiles of the file that could not be read, with `lost_mm2` of what was to be looked
+    at, `origin_yx` the px of level 0 that are (0, 0) in its files, `note` what
     else is to be told.
     """
     height, width = description.levels[0].size_hw
@@ -35,7 +35,8 @@ def row_of(
         "mpp_source": description.mpp_source,
         "reader": description.reader,
         "analysed_mm2": _digits(area_mm2),
-        "bad_tiles": len(faults),
+        "bad_tiles": num_bad,
+        "damaged_mm2": _digits(lost_mm2),
         "num_predicted": sum(counts),
         "per_mm2": _digits(sum(counts) / area_mm2) if area_mm2 else None,
         "origin_x": int(origin_yx[1]),
@@ -43,15 +44,27 @@ def row_of(
         **image_summary.by_class(class_names, counts),
         "note": note,
     }
-    if faults:
-        tiles = "1 tile" if len(faults) == 1 else f"{len(faults)} tiles"
-        row["note"] = f"{tiles} ({lost_mm2:.3g} mm2) could not be read"
+    if num_bad:
+        row["note"] = "; ".join(filter(None, (damage(row), note)))
     return row
 
 
 def _digits(value: float) -> float:
     """To six digits, however small."""
     return float(f"{value:.6g}")
+
+
+def damage(row: Mapping[str, Any]) -> str:
+    """What of a slide could not be read, of its row; "" for nothing."""
+    if not (number := row["bad_tiles"]):
+        return ""
+    lost = row.get("damaged_mm2")  # earlier versions did not keep it
+    area = "" if lost is None else f" ({lost:.3g} of {_all_mm2(row):.3g} mm2)"
+    return f"{number} {'tile' if number == 1 else 'tiles'}{area} could not be read"
+
+
+def _all_mm2(row: Mapping[str, Any]) -> float:
+    return float(row["analysed_mm2"] + row["damaged_mm2"])
 
 
 def write(

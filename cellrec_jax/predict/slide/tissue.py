@@ -75,11 +75,8 @@ def thumbnail(slide: slides.Slide, side_px: int) -> Thumbnail:
     for top in range(0, rows, strip):
         here = slice(top, min(top + strip, rows))
         size_hw = ((here.stop - top) * square, columns * square)
-        try:
-            region = slides.read_region(slide, level, (top * square, 0), size_hw)
-        except slides.BadRegion:
-            seen[here] = False
-            continue
+        region, bad = slides.read_around(slide, level, (top * square, 0), size_hw)
+        _hide(seen, bad, (square, square))
         last = min(height - top * square, size_hw[0])  # beyond the slide it is white
         region[last:] = region[last - 1]
         region[:, width:] = region[:, width - 1 : width]
@@ -106,17 +103,24 @@ def drawn(slide: slides.Slide, side_px: int) -> Thumbnail:
         low, high = (end * height / rows for end in (top, bottom))
         first = int(low)
         size_hw = (min(math.ceil(high), height) - first, width)
-        try:
-            region = slides.read_region(slide, level, (first, 0), size_hw)
-        except slides.BadRegion:
-            seen[top:bottom] = False
-            continue
+        region, bad = slides.read_around(slide, level, (first, 0), size_hw)
+        _hide(seen, bad, (height / rows, width / columns))
         box = (0, low - first, width, min(high - first, size_hw[0]))
         shape = (columns, bottom - top)
         small = Image.fromarray(region).resize(shape, Image.Resampling.BOX, box)
         image[top:bottom] = np.asarray(small)
     native_hw = np.asarray(levels[0].size_hw) / (rows, columns)
     return Thumbnail(image, seen, (float(native_hw[0]), float(native_hw[1])))
+
+
+def _hide(
+    seen: np.ndarray, bad: Sequence[slides.BadBlock], level_px: Sequence[float]
+) -> None:
+    """Marks px of a thumbnail that damaged blocks touch; it has `level_px` a px."""
+    for block in bad:
+        ends = np.reshape(block.yxyx, (2, 2)) / level_px
+        (top, left), (bottom, right) = np.floor(ends[0]), np.ceil(ends[1])
+        seen[int(top) : int(bottom), int(left) : int(right)] = False
 
 
 def _level_of(slide: slides.Slide, side_px: int) -> int:

@@ -21,17 +21,18 @@ class Window(NamedTuple):
     row: int
     column: int
     image: np.ndarray | None
-    """uint8 [tile_px, tile_px, 3]; None where a part of it cannot be read."""
-    fault: str = ""
-    """Why it cannot."""
+    """uint8 [tile_px, tile_px, 3], white where it cannot be read; None once it is
+    passed on."""
+    bad: tuple[slides.BadBlock, ...] = ()
+    """What cannot be read, px of the level."""
 
 
 def read(
     slide: slides.Slide, grid: Grid, tiles: Iterable[tuple[int, int]]
 ) -> Iterator[Window]:
-    """The windows of tiles (row, column), in order; faults of the file are told.
+    """The windows of tiles (row, column), in order; what is damaged is told.
 
-    Only a damaged part of the file is a fault; what else fails is raised.
+    Only damage of the file is told; what else fails is raised.
     """
     waiting: deque[futures.Future[Window]] = deque()
     with futures.ThreadPoolExecutor(THREADS) as pool:
@@ -48,13 +49,18 @@ def read(
 
 
 def _window(slide: slides.Slide, grid: Grid, row: int, column: int) -> Window:
-    try:
-        return Window(row, column, pixels(slide, grid, row, column))
-    except slides.BadRegion as fault:
-        return Window(row, column, None, str(fault))
+    bad: list[slides.BadBlock] = []
+    image = pixels(slide, grid, row, column, bad)
+    return Window(row, column, image, tuple(dict.fromkeys(bad)))
 
 
-def pixels(slide: slides.Slide, grid: Grid, row: int, column: int) -> np.ndarray:
+def pixels(
+    slide: slides.Slide,
+    grid: Grid,
+    row: int,
+    column: int,
+    bad: list[slides.BadBlock] | None = None,
+) -> np.ndarray:
     """A window's pixels, uint8 [tile_px, tile_px, 3]; see `slide_scale.read`."""
-    origin_yx, side = grid.origin_yx(row, column), grid.tile_px
-    return slide_scale.read(slide, grid.level, grid.step_yx, origin_yx, (side, side))
+    origin_yx, hw = grid.origin_yx(row, column), (grid.tile_px, grid.tile_px)
+    return slide_scale.read(slide, grid.level, grid.step_yx, origin_yx, hw, bad)

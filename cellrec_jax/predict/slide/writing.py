@@ -1,13 +1,22 @@
 """What is found of a slide, written out, and what is to be told of it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from cellrec_jax import polygons
 from cellrec_jax.data.pixels import slides
-from cellrec_jax.predict import choice, provenance
-from cellrec_jax.predict.slide import areas, outputs, roi, rows, summary, tissue
+from cellrec_jax.predict import choice, kept, provenance
+from cellrec_jax.predict.slide import (
+    areas,
+    naming,
+    outputs,
+    roi,
+    rows,
+    summary,
+    tissue,
+)
 from cellrec_jax.predict.slide.journal import Journal
 from cellrec_jax.predict.slide.work import Place, Work
 
@@ -22,6 +31,13 @@ def is_written(
     sheet = _sheet(work, name, description)
     number = done["summary"]["num_predicted"]
     return all(map(Path.exists, outputs.written(work.output, sheet, number)))
+
+
+def refuse_changed(work: Work, name: str, journal: Journal) -> None:
+    """ConfigError where a slide's files are not as they were written."""
+    stamps = journal.stamps()
+    if stamps is not None and not work.options.overwrite:
+        kept.refuse_changed(naming.own_files(Path(work.output), name), stamps)
 
 
 def _sheet(work: Work, name: str, description: slides.Description) -> outputs.Sheet:
@@ -46,9 +62,10 @@ def _sheet(work: Work, name: str, description: slides.Description) -> outputs.Sh
 def write(work: Work, place: Place, small: tissue.Thumbnail) -> None:
     """Writes a slide's cells out, and its line of the summary; `small` is drawn on."""
     names = work.predictor.class_names
-    place.journal.reopen()
+    refuse_changed(work, place.name, place.journal)
+    place.journal.rewrite()
     numbers = sorted(place.tiles)
-    trouble = rows.Trouble([], [])
+    trouble = rows.Trouble({}, [])
     um_a_px = place.description.mpp * max(place.grid.native_yx)  # of the network
     apart_px = max(work.looker.min_distance, work.options.least_um / um_a_px)
     looker = work.looker._replace(min_distance=apart_px)
@@ -61,28 +78,29 @@ def write(work: Work, place: Place, small: tissue.Thumbnail) -> None:
         analysed = roi.cut(measured, place.regions)
     sheet = _sheet(work, place.name, place.description)
     counts = outputs.write(work.output, sheet, small, analysed, settled)
-    faults = trouble.faults
     if full := sum(trouble.full):
         work.console.line(
             f"{place.name}: warning: {full} tiles have as many cells as the model "
             "keeps of one (model.max_detections of the training, by area): the least "
             "sure ones are lost"
         )
-    seen, lost = _areas(place, measured, faults)
+    seen, lost = _areas(place, measured, trouble.bad, work.looker.reach_px)
     is_all = not work.options.tissue
     note = _why_nothing(place, seen + lost, is_all=is_all) or _unlike(work, place)
     if note:
         work.console.line(f"{place.name}: warning: {note}")
     origin_yx = outputs.origin_of(place.description, work.options)
     row = summary.row_of(
-        place.description, names, counts, seen, faults, lost, origin_yx, note
+        place.description, names, counts, seen, len(trouble.bad), lost, origin_yx, note
     )
-    if faults:
+    if trouble.bad:
         work.console.line(
-            f"{place.name}: warning: {row['note']}, the first at row {faults[0][0]}, "
-            f"column {faults[0][1]}: {faults[0][2]}"
+            f"{place.name}: warning: {summary.damage(row)}, so cells in and at these "
+            f"are lost; the first: {next(iter(trouble.bad.values()))}"
         )
-    place.journal.finish({"form": work.options.form(), "summary": row})
+    files = sorted(outputs.written(work.output, sheet, sum(counts)))
+    stamps = {path.name: kept.stamp(path) for path in files}
+    place.journal.finish({"form": work.options.form(), "summary": row}, stamps)
 
 
 def _measured(work: Work, place: Place) -> tissue.Mask:
@@ -117,12 +135,25 @@ def _unlike(work: Work, place: Place) -> str:
 
 
 def _areas(
-    place: Place, measured: tissue.Mask, faults: Sequence[tuple[int, int, str]]
+    place: Place,
+    measured: tissue.Mask,
+    blocks: Iterable[Sequence[int]],
+    reach_px: float,
 ) -> tuple[float, float]:
-    """What of the mask was looked at, and what was not, in tiles that are bad; mm2."""
-    own_px = np.tile(np.asarray(place.grid.native_yx) * place.grid.own_px, 2)
-    boxes = [own_px * (row, column, row + 1, column + 1) for row, column, _ in faults]
+    """What of the mask was looked at, and what is damaged or at such blocks; mm2.
+
+    Of blocks (y0, x0, y1, x1), px of the level.
+    """
+    native_yx = np.asarray(place.grid.native_yx)
+    damaged = []
+    for block in blocks:
+        ends = np.reshape(block, (2, 2)) / place.grid.step_yx
+        ends = (ends + [[-reach_px], [reach_px]]) * native_yx
+        damaged.append(polygons.rectangle(*ends.ravel().tolist()))
     size_hw = place.description.levels[0].size_hw
-    every, lost = areas.measure(measured, place.regions, size_hw, boxes)
+    regions = place.regions or roi.Regions((), ())
+    every = areas.measure(measured, regions, size_hw)
+    whole = regions._replace(exclude=(*regions.exclude, *damaged))
+    seen = areas.measure(measured, whole, size_hw) if damaged else every
     mm2 = place.description.mpp**2 / 1e6
-    return (every - lost) * mm2, lost * mm2
+    return seen * mm2, (every - seen) * mm2

@@ -29,8 +29,9 @@ A, B, C = ("A", (0.5, 0.502)), ("B", (352.8, 352.8)), ("C", (0.25, 0.25))
         (0, [("D", (4.0, 4.0))], 0, (4.0, "D"), []),
         (0, [("D", (4.01, 4.01))], 0, (0, ""), ["0.1 to 4"]),
         (0.3, [], 0, (0.3, "--mpp"), []),
-        (0.5, [A], 20, (0.5, "--mpp"), []),
-        (0.3, [A], 0, (0.3, "--mpp"), ["warning: A says 0.501 um per px, --mpp 0.3"]),
+        (0.5, [A], 20, (0.501, "A"), []),
+        (0.3, [A], 0, (0.501, "A"), ["warning: A says 0.501 um per px, which counts"]),
+        (0.3, [], 20, (0.5, "objective 20x"), ["guessed", "20x says 0.5 um per px"]),
         (8, [B], 0, (8, "--mpp"), ["B says 352.8"]),
     ],
 )
@@ -45,6 +46,14 @@ def test_the_first_sane_size_wins(
     assert (found.mpp, found.source) == expected
     assert len(found.notes) == len(told)
     assert all(text in note for text, note in zip(told, found.notes, strict=True))
+
+
+def test_what_is_of_all_counts() -> None:
+    found = choose(0.3, [A], 0, for_all=True)
+    assert (found.mpp, found.source) == (0.3, "--mpp-all")
+    (note,) = found.notes
+    assert note == "warning: A says 0.501 um per px, --mpp-all 0.3, which counts"
+    assert choose(0.5, [A], 20, for_all=True) == (0.5, "--mpp-all", ())
 
 
 def _write(path: Path, **options: object) -> None:
@@ -88,8 +97,11 @@ def test_places_in_files(
     found = slides.describe(path)
     assert (found.mpp, found.mpp_source) == (pytest.approx(mpp, rel=1e-3), source)
     assert len(found.notes) == told
-    assert slides.describe(path, 0.75).mpp == 0.75
-    assert slides.describe(path, 0.75).mpp_source == "--mpp"
+    given, forced = (slides.describe(path, 0.75, for_all=how) for how in (False, True))
+    assert (forced.mpp, forced.mpp_source) == (0.75, "--mpp-all")
+    assert (given.mpp, given.mpp_source) == (
+        (found.mpp, source) if mpp else (0.75, "--mpp")
+    )
 
 
 def test_entities_are_not_expanded(tmp_path: Path) -> None:

@@ -13,8 +13,13 @@ from cellrec_jax.train import start
 from cellrec_jax.workdir import model
 
 
-def slide(image: np.ndarray, num_levels: int = 1, bad_yxyx=None) -> slides.Slide:
-    """A slide of an image uint8 [H, W, 3], halved by means; level 0 bad in a part."""
+def slide(
+    image: np.ndarray, num_levels: int = 1, bad_yxyx=None, block_hw=(16, 16)
+) -> slides.Slide:
+    """A slide of an image uint8 [H, W, 3], halved by means; level 0 bad in a part.
+
+    Its file has tiles of `block_hw`.
+    """
     images = [image]
     for _ in range(num_levels - 1):
         height, width = (side // 2 * 2 for side in images[-1].shape[:2])
@@ -30,7 +35,10 @@ def slide(image: np.ndarray, num_levels: int = 1, bad_yxyx=None) -> slides.Slide
                 raise BadRegion("damaged")
         return images[level][top : top + height, left : left + width]
 
-    reader = Reader("array", "", tuple(levels.values()), read, lambda: None)
+    blocks = (block_hw,) * num_levels
+    reader = Reader(
+        "array", "", tuple(levels.values()), read, lambda: None, blocks_hw=blocks
+    )
     return slides.Slide(Path("array"), reader.levels, reader)
 
 

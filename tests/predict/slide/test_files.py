@@ -1,10 +1,9 @@
 """Slides to files of cells: the same, however they were cut, shared or stopped."""
 
-import csv
 import dataclasses
 import json
 from pathlib import Path
-import re
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,6 +12,7 @@ import pytest
 from scipy import spatial
 
 from cellrec_jax import errors, methods
+from cellrec_jax.data.pixels import slide_tiff
 from cellrec_jax.io import table
 from cellrec_jax.io.console import Console
 from cellrec_jax.predict import predictor as predict_one
@@ -98,7 +98,7 @@ def test_each_slide_has_its_files_and_a_line(straight):
     assert lines[1].startswith("a.tif,700,900,0.5,OpenSlide (generic-tiff),tifffile,")
     area = float(lines[1].split(",")[6])
     assert area == pytest.approx(0.0875, rel=0.03)  # 700 x 500 px, no margin
-    assert int(lines[1].split(",")[8]) == len(points_xy)
+    assert int(lines[1].split(",")[9]) == len(points_xy)
 
 
 def _found_in(predictor, wide):
@@ -214,7 +214,7 @@ def test_what_was_found_before_a_call_was_killed_is_of_its_settings(
     with pytest.raises(errors.ConfigError, match="results of other settings"):
         _predict(other, folder, tmp_path)
     monkeypatch.setattr(files, "predict_slide", lambda *_: True)
-    assert _predict(predictor, folder, tmp_path) == ((), 0)
+    assert _predict(predictor, folder, tmp_path)[:2] == ((), 0)
     assert is_finished()
 
 
@@ -331,7 +331,7 @@ def test_points_are_counted_from_the_corner_of_what_was_scanned(
     monkeypatch.setattr(
         files.slides,
         "describe",
-        lambda *given: describe(*given)._replace(bounds_yxyx=bounds),
+        lambda *given, **how: describe(*given, **how)._replace(bounds_yxyx=bounds),
     )
     expected = _points(straight, "a.tif")
     _predict(predictor, folder, tmp_path / "q", names=["a.tif"])
@@ -366,30 +366,84 @@ def test_a_slide_that_cannot_be_read_costs_only_itself(predictor, folder, tmp_pa
     assert sorted(names) == ["a.tif.csv", "summary.csv"]
 
 
-def test_damage_is_told(straight, predictor, folder, tmp_path):
-    """Of a slide that is done: its note, and the exit code."""
+@pytest.mark.parametrize("reader", ["tifffile", "openslide"])
+def test_only_cells_at_damage_are_lost(
+    straight, predictor, folder, tmp_path, monkeypatch, reader
+):
+    """A tile of 128 px of the file; told by every call, also where nothing is left."""
+    if reader == "openslide":
+        pytest.importorskip("openslide")
+        monkeypatch.setattr(slide_tiff, "instead_of", lambda slide, _: slide)
     bad = tmp_path / "a.tif"
     bad.write_bytes((folder / "a.tif").read_bytes())
     with tifffile.TiffFile(bad) as tiff:
-        place = tiff.pages[0].dataoffsets[17]  # px 256 to 384 of y, 384 to 512 of x
+        place = tiff.pages[0].dataoffsets[17]  # px 256 to 384 of y, 128 to 256 of x
     with bad.open("r+b") as file:
         file.seek(place)
         file.write(bytes(20))
-    paths = [bad, folder / "b.tif"]
-    for _ in range(2):  # also where nothing is left to do
-        outcome = many.predict_slides(
-            predictor, paths, tmp_path / "out", QUIET, SlideOptions()
-        )
-        assert outcome == ((), 1)
-    with (tmp_path / "out" / "summary.csv").open(newline="") as file:
-        rows_of = {row["image"][-5:]: row for row in csv.DictReader(file)}
-    first, second = rows_of["a.tif"], rows_of["b.tif"]
-    assert second["note"] == ""
-    lost = float(re.fullmatch(r"(\d) tiles \((.*) mm2\).*", first["note"])[2])
-    assert int(first["bad_tiles"]) == int(first["note"][0]) > 1
-    with (straight / "summary.csv").open(newline="") as file:
-        whole = float(next(csv.DictReader(file))["analysed_mm2"])
-    assert lost + float(first["analysed_mm2"]) == pytest.approx(whole, abs=1e-3)
+    out = tmp_path / "out"
+    for _ in range(2):
+        outcome = _predict(predictor, tmp_path, out, names=["a.tif"])
+        assert outcome[:2] == ((), 1)
+        (told,) = outcome.damaged
+        assert told.startswith("a.tif: 1 tile (0.00")
+    first, whole = (next(table.read_rows(o / "summary.csv")) for o in (out, straight))
+    assert (first["reader"], first["bad_tiles"]) == (reader, "1")
+    # 128 px, and half a cell's box at each side, of 0.5 um; in px of 8 um.
+    side_mm = (128 + predictor.frame.box_size) * 0.5e-3
+    lost = float(first["damaged_mm2"])
+    assert lost == pytest.approx(side_mm**2, rel=0.2)
+    assert f"({lost:.3g} of" in first["note"]
+    every = lost + float(first["analysed_mm2"])
+    assert every == pytest.approx(float(whole["analysed_mm2"]), abs=1e-3)
+    expected, found = _points(straight, "a.tif"), _points(out, "a.tif")
+    assert _beside(found).min() >= predictor.frame.box_size / 2
+    far = predictor.model.method.traits.receptive_px
+    kept = found[_beside(found) > far]
+    assert len(kept) > 100
+    _assert_same(kept, expected[_beside(expected) > far])
+
+
+def _beside(points_xy: np.ndarray) -> np.ndarray:
+    """How far points [M, 2] lie from the damaged tile, along the farther axis, px."""
+    away = np.maximum([128, 256] - points_xy, points_xy - [256, 384])
+    return np.maximum(away, 0).max(axis=1)
+
+
+def test_corrections_in_place_stay(predictor, folder, tmp_path):
+    """Another form, other settings, and a slide that has changed would replace them."""
+    slide = tmp_path / "in" / "a.tif"
+    slide.parent.mkdir()
+    slide.write_bytes((folder / "a.tif").read_bytes())
+    out, names = tmp_path / "out", ["a.tif"]
+    _predict(predictor, slide.parent, out, names=names)
+    mine = out / "a.tif.geojson"
+    written = mine.read_bytes()
+    mine.write_bytes(written)  # later, and the same
+    _predict(predictor, slide.parent, out, names=names, split=100)
+    assert not mine.exists()
+    mine.write_text("{}")  # as QuPath exports it
+    slide.write_bytes(slide.read_bytes() + b" ")
+    for options in ({}, {"split": 50}, {"zipped": True}, {"split": 100}):
+        with pytest.raises(errors.ConfigError, match=r"a\.tif\.geojson was changed"):
+            _predict(predictor, slide.parent, out, names=names, **options)
+    assert mine.read_text() == "{}"
+    _predict(predictor, slide.parent, out, names=names, overwrite=True)
+    assert mine.read_bytes() == written
+
+
+def test_what_errors_advise_leads_out(predictor, folder, tmp_path):
+    out, names = tmp_path / "out", ["a.tif"]
+    _predict(predictor, folder, out, names=names)
+    with pytest.raises(errors.ConfigError, match=r"--tissue.* give --overwrite"):
+        _predict(predictor, folder, out, names=names, tissue=False)
+    again = {"names": names, "tissue": False, "overwrite": True}
+    assert _predict(predictor, folder, out, **again)[:2] == ((), 0)
+    (out / ".slides/a.tif/plan.json").write_text("{")
+    with pytest.raises(errors.ConfigError, match="delete that folder"):
+        _predict(predictor, folder, out, **again)
+    shutil.rmtree(out / ".slides/a.tif")
+    assert _predict(predictor, folder, out, **again)[:2] == ((), 0)
 
 
 def test_what_is_no_damage_ends_a_slide_and_the_next_call_goes_on(
@@ -397,10 +451,10 @@ def test_what_is_no_damage_ends_a_slide_and_the_next_call_goes_on(
 ):
     real = windows.pixels
 
-    def failing(slide, grid, row, column):
+    def failing(slide, grid, row, column, bad):
         if slide.path.name == "a.tif" and row == 1:
             raise MemoryError
-        return real(slide, grid, row, column)
+        return real(slide, grid, row, column, bad)
 
     monkeypatch.setattr(windows, "pixels", failing)
     (failed,) = _predict(predictor, folder, tmp_path).failed
@@ -408,7 +462,7 @@ def test_what_is_no_damage_ends_a_slide_and_the_next_call_goes_on(
     assert (tmp_path / "b.tif.csv").exists()
     assert not (tmp_path / "a.tif.csv").exists()
     monkeypatch.setattr(windows, "pixels", real)
-    assert _predict(predictor, folder, tmp_path) == ((), 0)
+    assert _predict(predictor, folder, tmp_path)[:2] == ((), 0)
     assert _contents(tmp_path) == _contents(straight)
 
 
@@ -452,7 +506,8 @@ def test_other_forms_go_when_the_new_ones_are_there(
     (tmp_path / parts[-1]).unlink()
     _predict(predictor, folder, tmp_path, names=["a.tif"], split=100)
     assert (tmp_path / parts[-1]).exists()
-    (tmp_path / "a.tif-99.geojson").touch()  # as of a call that was killed
+    (tmp_path / ".slides/a.tif/files.json").unlink()  # as by a call that was killed
+    (tmp_path / "a.tif-99.geojson").touch()
 
     def failing(*_):
         raise errors.RunError("a full disk")
@@ -516,7 +571,7 @@ def test_two_calls_do_nothing_twice(predictor, folder, tmp_path, monkeypatch):
             _predict(predictor, folder, tmp_path, names=["a.tif"])
     assert _predict(predictor, folder, tmp_path, names=["a.tif"]).failed == ()
     monkeypatch.setattr(files.slides, "opened", None)
-    assert _predict(predictor, folder, tmp_path, names=["a.tif"]) == ((), 0)
+    assert _predict(predictor, folder, tmp_path, names=["a.tif"])[:2] == ((), 0)
 
 
 def test_what_will_be_done_is_said_before(tmp_path):

@@ -5,6 +5,7 @@ import pytest
 
 from cellrec_jax import errors
 from cellrec_jax.cells import Cells
+from cellrec_jax.data.pixels.slide_reader import BadBlock
 from cellrec_jax.predict.slide.journal import Journal, Row
 
 
@@ -18,7 +19,7 @@ def _row(number=2, *, boxes=False):
             np.ones((number, 4), np.float32) if boxes else None,
         ),
         np.arange(number, dtype=np.int32),
-        ((4, "damaged"),),
+        (BadBlock((0, 256, 128, 300), "damaged"),),
         full=3,
     )
 
@@ -37,7 +38,7 @@ def test_rows_come_back(tmp_path, boxes, number):
         expected = getattr(row.cells, name)
         np.testing.assert_array_equal(getattr(found.cells, name), expected)
     assert (found.cells.boxes_yxyx is None) is not boxes
-    assert (found.faults, found.full) == (((4, "damaged"),), 3)
+    assert (found.bad, found.full) == (row.bad, 3)
     assert journal.begin({"file": ["a", 1], "mpp": 0.5}) == ""
     assert journal.rows() == {7}
 
@@ -46,7 +47,7 @@ def test_other_settings_are_refused_and_a_changed_file_begins_anew(tmp_path):
     journal = Journal(tmp_path / "a")
     journal.begin({"file": ["a", 1], "mpp": 0.5})
     journal.write(0, _row())
-    journal.finish({"form": {}})
+    journal.finish({"form": {}}, {"a.csv": (3, "12ab")})
     with pytest.raises(errors.ConfigError, match=r"mpp \(0.5 there, 0.25 now\)"):
         journal.begin({"file": ["a", 1], "mpp": 0.25})
     with pytest.raises(errors.ConfigError, match="another slide of that name"):
@@ -55,6 +56,19 @@ def test_other_settings_are_refused_and_a_changed_file_begins_anew(tmp_path):
     assert "has changed" in journal.begin({"file": ["a", 2], "mpp": 0.5})
     assert journal.rows() == set()
     assert journal.done() is None
+    assert journal.stamps() == {"a.csv": [3, "12ab"]}  # until it is written anew
+
+
+def test_other_settings_begin_anew_where_that_is_asked_for(tmp_path):
+    journal = Journal(tmp_path / "a")
+    journal.begin({"file": ["a", 1], "mpp": 0.5})
+    journal.write(0, _row())
+    why = journal.begin({"file": ["a", 1], "mpp": 0.25}, overwrite=True)
+    assert "(--mpp (0.5 there, 0.25 now))" in why
+    assert journal.rows() == set()
+    journal.write(1, _row())
+    assert journal.begin({"file": ["a", 1], "mpp": 0.25}, overwrite=True) == ""
+    assert journal.rows() == {1}
 
 
 def test_parts_that_begin_together_keep_each_others_rows(tmp_path, monkeypatch):

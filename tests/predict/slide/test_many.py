@@ -41,16 +41,16 @@ def stopped(*args):
         yield found
 
 if jax.process_count() == 1:
-    assert predict("one") == ((), 0)
+    assert predict("one")[:2] == ((), 0)
 else:
     files._place = cut
-    assert predict("two") == (("lost",), 0)
+    assert predict("two")[:2] == (("lost",), 0)
     files._place = place
     rows.find = stopped
-    assert predict("stopped") == ((), 143)
+    assert predict("stopped")[:2] == ((), 143)
     rows.find = find
     for name in ("two", "stopped"):
-        assert predict(name) == ((), 0)
+        assert predict(name)[:2] == ((), 0)
     multihost.leave(0)
 """
 

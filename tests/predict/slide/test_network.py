@@ -11,7 +11,7 @@ from tests.predict.slide import fakes
 def _looker(predict=None, **changed):
     net = stream.Network(predict, {}, {}, 1)
     least = np.array([0.4])
-    return network.Looker(net, 32, 0, 0, 0, least, True, False, "auto")._replace(
+    return network.Looker(net, 32, 0, 0, 0, least, True, False, 0, "auto")._replace(
         **changed
     )
 

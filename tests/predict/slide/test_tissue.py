@@ -52,8 +52,11 @@ def test_what_cannot_be_seen_counts_as_tissue():
     image, _ = _scene((240, 240, 242), (240, 240, 242))
     slide = fakes.slide(image, bad_yxyx=(0, 0, 1, 1))
     small = tissue.thumbnail(slide, 200)
-    assert not small.seen.any()  # read as one strip
-    assert tissue.find(small).inside.all()
+    up, left = np.divide(16, small.native_px)  # a tile of the file
+    hidden = np.zeros_like(small.seen)
+    hidden[: int(np.ceil(up)), : int(np.ceil(left))] = True
+    np.testing.assert_array_equal(~small.seen, hidden)
+    np.testing.assert_array_equal(tissue.find(small).inside, hidden)
 
 
 def test_tiles_that_own_tissue_are_touched():
@@ -89,11 +92,12 @@ def test_a_drawn_slide_has_the_size_that_is_asked(monkeypatch, strip_px):
 def test_what_cannot_be_read_is_left_white_in_a_drawn_slide(monkeypatch):
     monkeypatch.setattr(tissue, "_BLOCK_PX", 1200)
     image = np.full((90, 120, 3), 7, np.uint8)
-    small = tissue.drawn(fakes.slide(image, bad_yxyx=(0, 0, 5, 5)), 60)
-    assert not small.seen[0].any()
-    assert small.seen[-1].all()
-    assert np.all(small.image[0] == 255)
-    assert np.all(small.image[-1] == 7)
+    small = tissue.drawn(fakes.slide(image, bad_yxyx=(0, 0, 16, 16)), 60)
+    hidden = np.zeros((45, 60), bool)
+    hidden[:8, :8] = True  # the file's tile of 16 px
+    np.testing.assert_array_equal(small.seen, ~hidden)
+    assert np.all(small.image[hidden] == 255)
+    assert np.all(small.image[~hidden] == 7)
 
 
 def test_single_nuclei_on_dark_ground_are_looked_at():

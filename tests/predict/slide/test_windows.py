@@ -74,15 +74,58 @@ def test_a_level_far_finer_than_the_network_is_read_in_strips(rng, monkeypatch):
 
 def test_windows_come_in_order_and_damage_is_told(rng):
     image = rng.integers(0, 256, (96, 96, 3)).astype(np.uint8)
-    slide = fakes.slide(image, bad_yxyx=(40, 40, 41, 41))
+    slide = fakes.slide(image, bad_yxyx=(40, 40, 41, 41), block_hw=(8, 16))
     grid = grids.plan(slide.levels, (1.0, 1.0), 32, 0)
     tiles = [(row, column) for row in range(3) for column in range(3)]
     found = list(windows.read(slide, grid, tiles))
     assert [(one.row, one.column) for one in found] == tiles
-    assert [bool(one.fault) for one in found] == [i == 4 for i in range(9)]
-    assert found[4].image is None
-    assert "y 32, x 32 cannot be read: damaged" in found[4].fault
+    assert [bool(one.bad) for one in found] == [i == 4 for i in range(9)]
+    (block,) = found[4].bad
+    assert block.yxyx == (40, 32, 48, 48)  # of tiles of 8 x 16 px
+    assert "y 40, x 32 cannot be read: damaged" in block.why
+    expected = image[32:64, 32:64].copy()
+    expected[8:16, :16] = 255
+    np.testing.assert_array_equal(found[4].image, expected)
     np.testing.assert_array_equal(found[5].image, image[32:64, 64:])
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.77])
+def test_windows_agree_on_what_is_damaged(rng, scale):
+    """White is the same part of all, also where they go beyond the slide."""
+    image = rng.integers(0, 255, (203, 310, 3)).astype(np.uint8)
+    white = image.copy()
+    white[80:88, 0:16] = white[200:, 304:] = 255
+    bad = fakes.slide(image, bad_yxyx=(80, 0, 88, 16), block_hw=(8, 16))
+    other = fakes.slide(white)
+    bad = bad._replace(reader=bad.reader._replace(read=_bad_twice(bad.reader.read)))
+    for sizes in ((32, 32), (64, 8)):
+        grid = grids.plan(bad.levels, (scale, scale), *sizes)
+        for row, column in np.ndindex(grid.num_rows, grid.num_columns):
+            blocks = []
+            found = windows.pixels(bad, grid, row, column, blocks)
+            expected = windows.pixels(other, grid, row, column)
+            np.testing.assert_array_equal(found, expected)
+            known = {(80, 0, 88, 16), (200, 304, 203, 310)}
+            assert {one.yxyx for one in blocks} <= known
+
+
+def _bad_twice(read):
+    """Also the last tile of the file."""
+
+    def both(level, origin_yx, size_hw):
+        if np.all(np.add(origin_yx, size_hw) > (200, 304)):
+            raise windows.slides.BadRegion("damaged")
+        return read(level, origin_yx, size_hw)
+
+    return both
+
+
+def test_cells_nearer_than_half_a_box_to_damage_are_lost():
+    """A block of a level that is read at 2 px a px of the network: 20 to 30 there."""
+    grid = grids.Grid(1, (2.0, 2.0), (4.0, 4.0), (100, 100), 32, 8)
+    points = np.array([[14.9, 25.0], [15.0, 25.0], [25.0, 34.9], [25.0, 35.0]])
+    near = grid.near(points, (40, 40, 60, 60), 5.0)
+    assert near.tolist() == [False, True, True, False]
 
 
 def test_few_windows_are_held_at_a_time(monkeypatch):
