@@ -43,7 +43,7 @@ class Done(NamedTuple):
     """Why there is no cell, where there is none."""
     num_rows: int = -1
     """Rows of the table, where these are not the cells alone; -1 where they are."""
-    geojson: kept.Stamp | tuple[()] = ()
+    geojson: kept.Stamp | None = None
     """Its GeoJSON as it was written; earlier versions did not keep it."""
 
 

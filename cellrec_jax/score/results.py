@@ -234,7 +234,7 @@ def _sheet(
         size_hw = (int(row["height"]), int(row["width"]))
         area = float(np.prod(size_hw)) * mpp**2 / 1e6 if mpp else None
         given = model.get("settings", {}).get("mpp")
-        source = "" if not mpp else (_GIVEN if given else "the image file")
+        source = "" if not mpp else (_GIVEN if given == mpp else "the image file")
     return Sheet(
         row["image"],
         points_yx,
