@@ -17,7 +17,7 @@ def test_parts_of_items_are_progress(capsys):
         show(0.5, "a.png: tile 1/2")
         show(2, "")
     assert capsys.readouterr().out.splitlines() == [
-        "images: 0/2  a.png: tile 1/2",
+        "images: 0/2 a.png: tile 1/2",
         "images: 2/2",
     ]
 

@@ -40,7 +40,8 @@ def _one_cell(params, model_state, windows):
     kept = score >= 0
     label = np.zeros((1, 1), np.int32)
     boxes_yxyx = np.array([[[10, 48, 14, 56]]], np.float32)
-    return Detections(points_yx, score, label, score[..., None], kept, boxes_yxyx)
+    probs = np.array([[[0.6, 0.3, 0.1]]], np.float32)
+    return Detections(points_yx, score, label, probs, kept, boxes_yxyx)
 
 
 @pytest.fixture

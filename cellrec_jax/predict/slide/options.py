@@ -105,8 +105,10 @@ class SlideOptions:
 
     def form(self) -> dict[str, Any]:
         """What decides how they are written: JSON."""
-        names = ("table", "geometry", "circle_um", "split", "zipped", "origin")
-        names += ("overlay_px", "density_um", "density_max", "least_um")
+        names = (
+            *("table", "geometry", "circle_um", "split", "zipped", "origin"),
+            *("overlay_px", "density_um", "density_max", "least_um"),
+        )
         return {name: getattr(self, name) for name in names}
 
 

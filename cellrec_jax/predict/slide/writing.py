@@ -148,7 +148,7 @@ def _areas(
     damaged = []
     for block in blocks:
         ends = np.reshape(block, (2, 2)) / place.grid.step_yx
-        ends = (ends + [[-reach_px], [reach_px]]) * native_yx
+        ends = np.add(ends, [[-reach_px], [reach_px]]) * native_yx
         damaged.append(polygons.rectangle(*ends.ravel().tolist()))
     size_hw = place.description.levels[0].size_hw
     regions = place.regions or roi.Regions((), ())
