@@ -57,6 +57,8 @@ def scenes(
 
 
 def _truth(record: Record, spec: example.ExampleSpec) -> Truth:
+    """What a person gave; what is predicted is ignored, deleted cells are none."""
+    record = classes.only_given(record, spec.box_size)
     everywhere = record.annotated is None and record.ignore is None
     return Truth(
         record.image_id,

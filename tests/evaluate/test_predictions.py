@@ -6,7 +6,9 @@ import dataclasses
 import numpy as np
 import pytest
 
+from cellrec_jax.cells import Cells
 from cellrec_jax.data import classes
+from cellrec_jax.data.record import Record, Source
 from cellrec_jax.evaluate import predictions
 from cellrec_jax.predict.frame import Frame
 
@@ -62,6 +64,26 @@ def test_much_that_is_dropped_is_warned_of(results):
 
 def test_cells_in_ignored_regions_are_counted(scenes):
     assert [predictions.num_ignored(scene.key) for scene in scenes] == [1, 0]
+
+
+def test_predicted_cells_are_ignored_and_deleted_ones_are_none(split):
+    """Of a set of corrections: one is given, then a prediction and a deleted one."""
+    points_yx = np.array([[10.5, 10.5], [20.5, 30.5], [30.5, 50.5]], np.float32)
+    image, labels = np.zeros((40, 60, 3), np.uint8), np.zeros(3, np.int32)
+    trust = np.array([1, 0.5, -1], np.float32)
+    record = Record("a", image, points_yx, labels, mpp=0.25, trust=trust)
+    source = Source("arrays", ("cell",), ("a",), {"a": record}.__getitem__)
+    frame = Frame((40, 60), 0.25, (80, 90), "squeeze", 8.0, 1, "auto")
+    of_one = split._replace(source=source, image_ids=("a",))
+    (scene,) = predictions.scenes(of_one, frame)
+    assert scene.key.points_yx.tolist() == [[10.5, 10.5]]
+    assert scene.key.boxes_yxyx.tolist() == [[6.5, 6.5, 14.5, 14.5]]
+    found = Cells(points_yx, np.ones(3), labels, np.ones((3, 1)))
+    result = predictions.to_result(scene.key, found)
+    assert result.pred_ignored.tolist() == [False, True, False]
+    assert result.true_points_yx.tolist() == [[10.5, 10.5]]
+    # A disc of `box_size` 8 px around the middle of pixel (20, 30).
+    assert np.flatnonzero(~scene.key.valid[20]).tolist() == [*range(26, 35)]
 
 
 def test_a_given_pixel_size_is_before_that_of_the_file(split):
