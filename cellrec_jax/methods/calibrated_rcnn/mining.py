@@ -187,9 +187,13 @@ def mine(
 ) -> Mined:
     """Takes boxes from the score `least` on, where there is no annotated cell.
 
-    Nothing unless `sure`; `in_valid` bool [M] tells which lie where anything counts.
+    Nor where known background is, which is not doubted either. Nothing unless `sure`;
+    `in_valid` bool [M] tells which lie where anything counts.
     """
-    free = found.mask & in_valid & ~jnp.any(same_place(found, truth), axis=1)
+    known = truth
+    if truth.background is not None:
+        known = truth._replace(mask=truth.mask | truth.background)
+    free = found.mask & in_valid & ~jnp.any(same_place(found, known), axis=1)
     taken = free & (found.scores >= least) & sure
     doubt = jnp.where(free & ~taken & sure, found.scores / least, 0.0)
     return Mined(taken, jax.lax.stop_gradient(doubt))

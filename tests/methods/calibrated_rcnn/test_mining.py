@@ -224,6 +224,18 @@ def test_nothing_is_taken_in_burn_in_or_outside_of_the_region():
     assert not outside.doubt.any()
 
 
+def test_known_background_is_not_mined():
+    """What somebody deleted neither is a pseudo label nor is doubted."""
+    boxes = jnp.array([_square(0, 3), _square(0, 52)], jnp.float32)
+    truth = TRUTH._replace(boxes_yxyx=boxes, background=jnp.array([False, True]))
+    mined = mining.mine(FOUND, truth, jnp.float32(0.4), SURE, jnp.ones(5, bool))
+    assert mined.taken.tolist() == [False, False, True, False, False]
+    doubted = mining.mine(FOUND, truth, jnp.float32(0.9), SURE, jnp.ones(5, bool))
+    np.testing.assert_allclose(
+        doubted.doubt, [0, 0, 0.4 / 0.9, 0.1 / 0.9, 0], rtol=1e-5
+    )
+
+
 def test_pseudo_labels_come_after_the_annotations():
     loss = LossOptions(mining="teacher", mining_weight=0.5)
     truth = mining.extended(TRUTH, FOUND, _mine(), loss)
