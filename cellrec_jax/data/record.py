@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import types
-from typing import Any
+from typing import Any, NamedTuple
 
 from etils.epath import Path
 import numpy as np
@@ -47,6 +47,23 @@ class Record:
     inverted, outside or not finite; of points both corners are the point."""
 
 
+class Part(NamedTuple):
+    """Where an image lies on a slide, in px of level 0 from where QuPath crops it."""
+
+    slide: str
+    """Its id, as of an image."""
+    origin_yx: tuple[float, float]
+    """The image's corner."""
+    scale_yx: tuple[float, float]
+    """Px of the slide per px of the image."""
+
+    def on_slide(self, places_yx: np.ndarray) -> np.ndarray:
+        """Points [..., 2], or boxes [..., 4], of the image in px of the slide: f64."""
+        times = places_yx.shape[-1] // 2
+        moved: np.ndarray = places_yx * np.tile(np.float64(self.scale_yx), times)
+        return moved + np.tile(np.float64(self.origin_yx), times)
+
+
 class Repairs(Counter[str]):
     """Description -> how often; what is found again in an image counts once."""
 
@@ -81,6 +98,8 @@ class Source:
     """As `load`, but with a `blank` image of its size; None where it saves nothing."""
     files: Callable[[str], Sequence[Path]] | None = None
     """image_id -> files that `annotations` reads; None: not of files."""
+    parts: Mapping[str, Part] = dataclasses.field(default_factory=dict)
+    """image_id -> where on its slide, of tiles of slides."""
     shards: Shards | None = None
     """Where TensorFlow finds the pixels of `load` by itself; None: it cannot."""
 

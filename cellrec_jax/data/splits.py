@@ -196,10 +196,11 @@ def split_ids(source: Source, config: DataConfig, seed: int, count: Count) -> Ch
     named = (config.train_ids, config.val_ids, config.test_ids)
     if any(named):
         keys = ("data.train_ids", "data.val_ids", "data.test_ids")
-        return [
+        chosen = [
             select_ids(ids, spec, key=key) if spec else ()
             for spec, key in zip(named, keys, strict=True)
-        ], ()
+        ]
+        return chosen, _shared(source, chosen)
     if config.num_folds:
         return _folds(source, config, seed, count)
     if config.root == "synthetic":
@@ -208,6 +209,26 @@ def split_ids(source: Source, config: DataConfig, seed: int, count: Count) -> Ch
         return [ids[:first], ids[first:second], ids[second:]], ()
     own = own_splits(source, config)
     return _random(source, config, seed) if own is None else _own(source, config, *own)
+
+
+def _shared(source: Source, chosen: Sequence[Ids]) -> tuple[str, ...]:
+    """What to tell where several splits have tiles of one slide."""
+    if source.format != SLIDES:
+        return ()
+    slides = [{source.groups[i] for i in ids} for ids in chosen]
+    shared = [
+        slide
+        for slide in sorted(set[str]().union(*slides))
+        if sum(slide in one for one in slides) > 1
+    ]
+    if not shared:
+        return ()
+    more = ", ..." if len(shared) > _NUM_SHOWN else ""
+    return (
+        "warning: several splits have tiles of "
+        f"{', '.join(shared[:_NUM_SHOWN])}{more}: results on these say little of other "
+        "slides",
+    )
 
 
 def own_splits(

@@ -9,6 +9,7 @@ unknown: see `slide_tiles`.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+import dataclasses
 from pathlib import Path as LocalPath
 from typing import NamedTuple
 
@@ -24,7 +25,7 @@ from cellrec_jax.data.readers import foreign, pairs
 from cellrec_jax.data.readers.annotated import annotated_source
 from cellrec_jax.data.readers.folder import Pixels
 from cellrec_jax.data.readers.slide_tiles import Tile, cut
-from cellrec_jax.data.record import Source
+from cellrec_jax.data.record import Part, Source
 from cellrec_jax.errors import DataError
 
 NAME = "slides"
@@ -98,7 +99,7 @@ def open_source(
         raise DataError(
             f"{root}: no cells and no Region* areas on its {len(known)} slides"
         )
-    return annotated_source(
+    source = annotated_source(
         NAME,
         root,
         {name: found.images[place.slide_id] for name, place in places.items()},
@@ -109,6 +110,20 @@ def open_source(
         repairs=+repairs,
         pixels=_pixels(known, places, tile_hw, mpp),
     )
+    parts = {name: _part(one, known[one.slide_id]) for name, one in places.items()}
+    return dataclasses.replace(source, parts=parts)
+
+
+def _part(place: _Place, slide: slides.Description) -> Part:
+    """Where a tile lies, as QuPath counts."""
+    native_yx = place.scale.native_yx
+    y, x = np.multiply(place.tile.origin_yx, native_yx) - _corner(slide)
+    return Part(place.slide_id, (float(y), float(x)), native_yx)
+
+
+def _corner(slide: slides.Description) -> tuple[int, ...]:
+    """Where QuPath crops a slide, (y, x) px of level 0."""
+    return (slide.bounds_yxyx or (0, 0))[:2]
 
 
 def _coarsest(known: Mapping[str, slides.Description]) -> float:
@@ -127,7 +142,7 @@ def _parse(file: Path, slide: slides.Description) -> Annotations:
     """A file's annotations in px of level 0."""
     kind = foreign.kind_of(file)
     if kind == "GeoJSON":
-        return qupath.parse(file, (slide.bounds_yxyx or (0, 0))[:2])
+        return qupath.parse(file, _corner(slide))
     if kind == "ASAP":
         return asap.parse(file)
     if kind == "Aperio ImageScope":

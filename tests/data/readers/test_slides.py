@@ -219,6 +219,40 @@ def test_splits_keep_slides_together(tmp_path: Path) -> None:
     assert stacked.image.shape[1:] == (128, 128, 3)
 
 
+def test_splits_that_share_a_slide_are_told(tmp_path: Path) -> None:
+    for name in "ab":
+        write_slide(tmp_path / f"{name}.tif")
+        write_geojson(tmp_path / f"{name}.geojson", [(9, 9)], ("Region*", 0, 0, 150))
+    config = DataConfig(root=str(tmp_path), size_hw=(128, 128), train_ids="a/1/0-*")
+    apart = dataclasses.replace(config, test_ids="b/*")
+    assert not any("several splits" in one for one in sets.open_sets(apart, 0).notes)
+    shared = dataclasses.replace(config, val_ids="b/*", test_ids="a/1/1-0")
+    (told,) = [one for one in sets.open_sets(shared, 0).notes if "splits" in one]
+    assert told.startswith("warning: several splits have tiles of a: ")
+
+
+def test_where_tiles_lie_on_their_slide(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Px of level 0 from where QuPath crops: what its GeoJSON says."""
+    write_slide(tmp_path / "a.tif")
+    places_xy = [(101, 41), (120.25, 60.5), (241, 190)]
+    write_geojson(tmp_path / "a.geojson", places_xy, ("Region*", 90, 30, 170))
+    _described(monkeypatch, bounds_yxyx=(20, 30, 280, 400))
+    source = readers.open_source(tmp_path, mpp=1.0, tile_hw=TILE)
+    assert len(source.parts) == 2  # 85 px of 64 x 96
+    found = [
+        part.on_slide(source.annotations(name).points_yx)
+        for name, part in source.parts.items()
+    ]
+    np.testing.assert_allclose(np.concatenate(found)[:, ::-1], places_xy, atol=1e-4)
+    # From y (50 + 50 + 170) / 2 = 135 - 64, x (120 + 290) / 2 / 2 - 48 on, px of 1 um.
+    part = source.parts["a/1/0-0"]
+    assert (part.slide, part.scale_yx) == ("a", (2, 2))
+    box = part.on_slide(np.array([0, 0, 10, 20]))
+    np.testing.assert_allclose(box - np.tile(part.origin_yx, 2), [0, 0, 20, 40])
+
+
 def test_what_is_told_of_damage(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
