@@ -1,10 +1,10 @@
 """Writes predictions that were corrected as a set to train on, whole or not at all."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 import os
 import shutil
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from etils.epath import Path
 import numpy as np
@@ -13,9 +13,11 @@ import orjson
 from cellrec_jax import errors
 from cellrec_jax.convert.corrections import collection, compare
 from cellrec_jax.data.annotations import qupath
-from cellrec_jax.data.annotations.content import Annotations
+from cellrec_jax.data.annotations.content import Annotations, mapped
+from cellrec_jax.data.pixels import slides
 from cellrec_jax.data.readers.point_tables import LABEL_MAP
 from cellrec_jax.data.record import Source
+from cellrec_jax.data.text import composed
 from cellrec_jax.io import atomic, qupath_names
 
 IMAGES = ("link", "copy", "none")
@@ -36,6 +38,8 @@ class Outcome(NamedTuple):
     """Image -> what `compare` counted."""
     names: Counter[str]
     """Class -> given cells."""
+    notes: Counter[str]
+    """What of the corrected files was not read -> how often."""
 
 
 def write(
@@ -66,33 +70,33 @@ def write(
             f"--output {output}: there is something; choose a new folder"
         )
     found: dict[str, Counter[str]] = {}
-    names: Counter[str] = Counter()
+    names, notes = Counter[str](), Counter[str]()
     kinds = dict.fromkeys(class_names)
     with atomic.atomic_folder(output) as folder:
         for name, file in _files(predicted, corrected):
             one, image_id = predicted[name], Path(name).with_suffix("").as_posix()
-            try:
-                cells, found[name] = compare(
-                    qupath.parse(one.geojson),
-                    _renamed(qupath.parse(file), class_names),
-                    _known(before, image_id),
-                    radius_px=radius_px,
-                    trust=trust,
+            place = _place(folder / "annotations" / f"{image_id}.geojson")
+            if place.exists():
+                raise errors.DataError(
+                    f"{one.image}: another image there has that name, too, with "
+                    "another ending: rename one and predict it anew"
                 )
-            except errors.DataError as error:
-                where = "" if str(file) in str(error) else f"{file}: "
-                raise errors.DataError(f"{where}{error}") from error
+            known = _known(before, composed(image_id))
+            cells, found[name] = _compared(
+                one, file, known, class_names, radius_px=radius_px, trust=trust
+            )
             assert cells.trust is not None  # `compare` sets it
             given = np.asarray(cells.names)[cells.trust == 1].tolist()
             names.update(given)
+            notes.update(cells.notes)
             kinds |= dict.fromkeys(sorted(set(cells.names)))
             content = orjson.dumps(collection(cells), option=orjson.OPT_SERIALIZE_NUMPY)
-            _place(folder / "annotations" / f"{image_id}.geojson").write_bytes(content)
+            place.write_bytes(content)
             _add_image(one.image, folder / "images" / name, images)
         if class_names and "" not in kinds:
             lines = [f"{number}: '{kind}'\n" for number, kind in enumerate(kinds)]
             (folder / LABEL_MAP).write_text("".join(lines))
-    return Outcome(found, names)
+    return Outcome(found, names, notes)
 
 
 def _renamed(read: Annotations, class_names: Sequence[str]) -> Annotations:
@@ -141,16 +145,76 @@ def _example(predicted: Mapping[str, Predicted]) -> str:
     return f"{next(iter(predicted), 'IMAGE.png')}.geojson"
 
 
+def _compared(
+    one: Predicted,
+    file: Path,
+    known: Annotations | None,
+    class_names: Sequence[str],
+    **options: Any,
+) -> tuple[Annotations, Counter[str]]:
+    """What `compare` says of an image; errors name a file of it."""
+    corner_yx = _corner(one.image)
+    old = _parsed(one.geojson, corner_yx)
+    called = qupath_names.qupath_names(class_names)
+    new = _parsed(file, corner_yx, {*class_names, *called, *old.names} - {""})
+    try:
+        return compare(old, _renamed(new, class_names), known, **options)
+    except errors.DataError as error:
+        raise errors.DataError(f"{file}: {error}") from error
+
+
+def _corner(image: Path) -> tuple[int, ...]:
+    """Where QuPath crops a slide, (y, x) px of level 0; (0, 0) of an image."""
+    if not slides.is_slide(image):
+        return 0, 0
+    return (slides.describe(image).bounds_yxyx or (0, 0))[:2]
+
+
+def _parsed(
+    file: Path, corner_yx: tuple[int, ...], cell_names: Container[str] = ()
+) -> Annotations:
+    """A file in px as QuPath counts, also if it counts from the slide's own corner."""
+    read = qupath.parse(file, corner_yx, cell_names=cell_names)
+    return mapped(read, shift_yx=np.negative(corner_yx)) if any(corner_yx) else read
+
+
 def _known(before: Source | None, image_id: str) -> Annotations | None:
-    """What a set holds of an image; None where it has no such image."""
-    if before is None or image_id not in before.image_ids:
+    """What a set holds of an image, or in tiles of a slide; None where it has none."""
+    if before is None:
         return None
-    record = (before.annotations or before.load)(image_id)
-    number, boxes = len(record.labels), record.boxes_yxyx
+    whole = {
+        one: before.parts[one].slide if one in before.parts else one
+        for one in before.image_ids
+    }
+    parts = [_of(before, one) for one, of in whole.items() if of == image_id]
+    if not parts:
+        return None
+    trust = [np.ones(len(p.names)) if p.trust is None else p.trust for p in parts]
     return Annotations(
-        record.points_yx.astype(np.float64),
+        np.concatenate([part.points_yx for part in parts]),
+        tuple(name for part in parts for name in part.names),
+        np.concatenate([part.boxes_yxyx for part in parts]),
+        np.concatenate([part.scores for part in parts]),
+        trust=np.concatenate(trust),
+    )
+
+
+def _of(before: Source, image_id: str) -> Annotations:
+    """Cells of an image; boxes that the border of a tile cuts are left out."""
+    record = (before.annotations or before.load)(image_id)
+    number, part = len(record.labels), before.parts.get(image_id)
+    points_yx, boxes = record.points_yx.astype(np.float64), np.full((number, 4), np.nan)
+    if record.boxes_yxyx is not None:
+        boxes = record.boxes_yxyx.astype(np.float64)
+    if part is not None:
+        low, high = np.split(boxes, 2, axis=1)
+        is_cut = ((low <= 0) | (high >= record.image.shape[:2])).any(1)
+        boxes = part.on_slide(np.where(is_cut[:, None], np.nan, boxes))
+        points_yx = part.on_slide(points_yx)
+    return Annotations(
+        points_yx,
         tuple(before.class_names[label] for label in record.labels),
-        np.full((number, 4), np.nan) if boxes is None else boxes.astype(np.float64),
+        boxes,
         np.full(number, np.nan),
         trust=record.trust,
     )

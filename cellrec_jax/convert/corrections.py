@@ -75,7 +75,7 @@ def compare(
     read = corrected._replace(
         points_yx=found.points_yx,
         names=tuple(found.names.tolist()),
-        boxes_yxyx=_with_boxes(found),
+        boxes_yxyx=_with_boxes(found, predicted, before),
         scores=found.scores,
         trust=found.trust,
         ids=tuple(found.ids.tolist()),
@@ -212,8 +212,16 @@ def _trusted(cells: _Cells, trust: float | np.ndarray) -> _Cells:
     return cells._replace(trust=np.broadcast_to(trust, len(cells.ids)))
 
 
-def _with_boxes(cells: _Cells) -> np.ndarray:
-    """Boxes of predictions; those of cells that were drawn as points are as large."""
+def _with_boxes(
+    cells: _Cells, predicted: Annotations, before: Annotations | None
+) -> np.ndarray:
+    """Boxes of predictions; those of cells that were drawn as points are as large.
+
+    None of areas that were drawn where all else is points.
+    """
+    others = [one for one in (predicted, before) if one is not None and len(one.names)]
+    if others and not any(np.isfinite(one.boxes_yxyx).any() for one in others):
+        return np.full_like(cells.boxes_yxyx, np.nan)
     has_box = np.isfinite(cells.boxes_yxyx).all(1)
     if not has_box.any():
         return cells.boxes_yxyx

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _RADIUS_PX = 8.0
 _TRUST = 0.5
-_ENDING = ".geojson"
+_ENDINGS = (".geojson", ".geojson.gz")
 
 
 def run(flags: argparse.Namespace, pairs: Mapping[str, str]) -> int:
@@ -53,6 +53,8 @@ def run(flags: argparse.Namespace, pairs: Mapping[str, str]) -> int:
         f"{flags.output}: {len(outcome.images)} images, {_told(total)}; given: "
         f"{kinds or 'none'}"
     )
+    for what, number in outcome.notes.items():
+        screen.line(f"not read: {number} {what}")
     if not total[corrections.ADDED] + total[corrections.CHANGED]:
         screen.line("no cell was added, moved or relabelled")
     screen.line(
@@ -80,14 +82,19 @@ def _predicted(found: Path, images_from: Path | None) -> "dict[str, Predicted]":
     from cellrec_jax.convert.corrected import Predicted
     from cellrec_jax.data.pixels.files import list_files
     from cellrec_jax.predict import journal
+    from cellrec_jax.predict.inputs import FIELDS_ENDING
 
     done = journal.read(found)
+    files = {name: found / f"{name}{_ENDINGS[0]}" for name in done}
     images = {name: Path(one.path) for name, one in done.items()}
     if images_from:
-        files = list_files(found, (_ENDING,), recursive=True)
-        places = (file.relative_to(found).as_posix() for file in files)
-        names = done or [place.removesuffix(_ENDING) for place in places]
-        images = {name: images_from / name for name in names}
+        if not done:
+            files = {
+                _named(file.relative_to(found).as_posix()): file
+                for file in list_files(found, _ENDINGS, recursive=True)
+                if not file.name.endswith(FIELDS_ENDING)
+            }
+        images = {name: images_from / name for name in files}
     if not images:
         raise errors.DataError(
             f"{found}: no predictions of images; name the folder that cellrec predict "
@@ -98,10 +105,12 @@ def _predicted(found: Path, images_from: Path | None) -> "dict[str, Predicted]":
             f"{lost[0]}: this image was predicted and is not there any more: give "
             "--images-from, the folder of the images"
         )
-    return {
-        name: Predicted(image, found / f"{name}{_ENDING}")
-        for name, image in images.items()
-    }
+    return {name: Predicted(image, files[name]) for name, image in images.items()}
+
+
+def _named(place: str) -> str:
+    """An image by the name of its predictions."""
+    return place.removesuffix(".gz").removesuffix(_ENDINGS[0])
 
 
 def _trust(text: str) -> float | None:

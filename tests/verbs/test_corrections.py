@@ -1,7 +1,9 @@
 """`cellrec corrections`: from what was predicted and exported to a set."""
 
+import gzip
 import json
 from pathlib import Path
+import shutil
 
 import numpy as np
 from PIL import Image
@@ -9,11 +11,14 @@ import pytest
 
 from cellrec_jax import main
 from cellrec_jax.convert import folder
+from cellrec_jax.data.annotations import qupath
 from cellrec_jax.data.builders import features
+from cellrec_jax.data.pixels import slides
 from cellrec_jax.data.readers import open_source
 from cellrec_jax.errors import DataError
 from cellrec_jax.io import geojson
 from cellrec_jax.predict import journal, provenance
+from tests.data.readers.slide_files import write_slide
 
 NAMES = ("Tumor: Negative", "Tumor: Positive")
 COLORS = ((90, 90, 180), (200, 50, 50))
@@ -184,3 +189,91 @@ def test_names_of_qupath_are_the_models(found, tmp_path, capsys):
         (30, 50, 1, 0.5),
         (35.5, 5.25, 1, 1),
     ]
+
+
+def test_images_of_one_name_are_refused(found, tmp_path, capsys):
+    """Else the cells of one would be those of the other."""
+    (found / journal.FILE).unlink()
+    shutil.copy(found / "a.png.geojson", found / "a.jpg.geojson")
+    shutil.copy(tmp_path / "images" / "a.png", tmp_path / "images" / "a.jpg")
+    images = ("--images-from", tmp_path / "images")
+    assert _run(found, found, "--output", tmp_path / "set", *images) == 2
+    assert "rename one" in capsys.readouterr().err
+    assert not (tmp_path / "set").exists()
+
+
+def _object(kind: str, place: list, name: str, **properties: object) -> dict:
+    return {
+        "type": "Feature",
+        "geometry": {"type": kind, "coordinates": place},
+        "properties": {"classification": {"name": name}, **properties},
+    }
+
+
+def _square(x: float, y: float, side: float) -> list:
+    return [[[x, y], [x + side, y], [x + side, y + side], [x, y + side], [x, y]]]
+
+
+def test_an_area_drawn_beside_predictions_is_a_cell(found, tmp_path, capsys):
+    """If it is of their classes; the set has points alone, as predictions have."""
+    features = json.loads((found / "a.png.geojson").read_text())["features"]
+    for name, x in ((NAMES[0], 4), ("Tissue", 40)):
+        features.append(
+            _object("Polygon", _square(x, 30, 6), name, objectType="annotation")
+        )
+    (tmp_path / "a.geojson").write_text(json.dumps(features))
+    assert _run(found, tmp_path / "a.geojson", "--output", tmp_path / "set") == 0
+    said = capsys.readouterr().out
+    assert "a.png: 1 added, 0 deleted" in said
+    assert "not read: 1 areas left out" in said
+    record = open_source(tmp_path / "set").load("a")
+    assert record.points_yx[record.trust == 1].tolist() == [[33, 7]]
+    assert record.boxes_yxyx is None
+
+
+def test_a_second_turn_on_slides_keeps_the_first(tmp_path, monkeypatch):
+    """Tiles of other px and from another corner than QuPath's, where all is written."""
+    describe = slides.describe
+    monkeypatch.setattr(
+        slides,
+        "describe",
+        lambda p: describe(p)._replace(bounds_yxyx=(20, 30, 280, 400)),
+    )
+    keep, found = tmp_path / "keep", tmp_path / "found"
+    found.mkdir()
+    for name, mpp in (("a", 0.25), ("b", 0.5)):
+        write_slide(keep / f"{name}.tif", mpp)
+    region = _object("Polygon", _square(0, 0, 200), "Region*")
+    before = [
+        _object("Point", [60, 30], "A"),
+        _object("Point", [40.5, 90.25], "B"),
+        _object("Point", [100, 80], "A", measurements={"trust": -1}),
+        region,
+    ]
+    for name in "ab":
+        (keep / f"{name}.geojson").write_text(json.dumps(before))
+    rows = (("p1", [62, 30], "A"), ("p2", [150, 100], "B"), ("p3", [100, 80], "A"))
+    predicted = [
+        {**_object("Point", place, name, objectType="detection"), "id": key}
+        for key, place, name in rows
+    ]
+    packed = gzip.compress(json.dumps(predicted).encode())
+    (found / "a.tif.geojson.gz").write_bytes(packed)
+    (found / "a.tif.hotspots.geojson").write_text("[]")
+    (tmp_path / "a.geojson").write_text(json.dumps([*predicted, region]))
+    words = [found, tmp_path / "a.geojson", "--output", tmp_path / "set"]
+    assert _run(*words, "--keep", keep, "--images-from", keep) == 0
+    read = qupath.parse(Path(tmp_path / "set/annotations/a.geojson"))
+    cells = zip(*read.points_yx[:, ::-1].tolist(), strict=True)
+    (x, y), names, trust = map(list, cells), read.names, read.trust.tolist()
+    assert sorted(zip(np.round(x, 3), np.round(y, 3), names, trust, strict=True)) == [
+        (40.5, 90.25, "B", 1),
+        (60, 30, "A", 1),
+        (100, 80, "A", -1),
+        (150, 100, "B", 0.5),
+    ]
+    assert len(read.annotated) == 1
+    source = open_source(tmp_path / "set", mpp=0.5)
+    assert source.format == "slides"
+    trust = [source.annotations(one).trust for one in source.image_ids]
+    assert sorted(np.concatenate(trust).tolist()) == [-1, 0.5, 1, 1]

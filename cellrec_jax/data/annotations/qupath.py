@@ -10,7 +10,7 @@ References:
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 import math
 import re
 from typing import Any
@@ -54,19 +54,21 @@ def parse(
     origin_yx: Sequence[float] = (0.0, 0.0),
     *,
     areas_are_cells: bool = True,
+    cell_names: Container[str] = (),
 ) -> Annotations:
     """Reads a file; `origin_yx`, px of level 0, is added to all that it holds.
 
     Not so where it says that it counts from the corner of the slide, as predictions
     may, which also tell what the model calls classes that have QuPath's names. Where
-    `areas_are_cells` is False annotated areas are none, as beside detections. A
-    `DataError` names the first feature that cannot be read.
+    `areas_are_cells` is False annotated areas are none, as beside detections, but for
+    those of the classes `cell_names`. A `DataError` names the first feature that cannot
+    be read.
     """
     parsed = read_json(file)
     notes: Counter[str] = Counter()
     found = _objects(parsed, file, notes)
     areas_are_cells &= not any(kind in _DETECTED for kind, _ in found)
-    shapes = _without_parents(found, areas_are_cells, notes)
+    shapes = _without_parents(found, areas_are_cells, cell_names, notes)
     notes += Counter()  # drops zeros
     read = collect(shapes, notes=notes)
     about = _about(parsed)
@@ -210,13 +212,21 @@ def _polygon(rings: Sequence[Sequence[Sequence[float]]]) -> Polygon:
 
 
 def _without_parents(
-    found: Sequence[tuple[str, Shape]], areas_are_cells: bool, notes: Counter[str]
+    found: Sequence[tuple[str, Shape]],
+    areas_are_cells: bool,
+    cell_names: Container[str],
+    notes: Counter[str],
 ) -> Iterator[Shape]:
     """Shapes that are cells or regions; annotated areas may be cells, or none."""
     for kind, shape in found:
         if kind in _DETECTED:
             yield shape._replace(is_cell=True)
-        elif areas_are_cells or not shape.area or is_region(shape.name):
+        elif (
+            areas_are_cells
+            or not shape.area
+            or is_region(shape.name)
+            or shape.name in cell_names
+        ):
             yield shape
         elif shape.name:
             notes[AREAS] += 1
