@@ -39,6 +39,8 @@ class Facts(NamedTuple):
     """A hash of all pixels, equal where they are."""
     look: np.ndarray
     """i8 `prints.LENGTH`, see there."""
+    given: np.ndarray | None = None
+    """bool [N], those that a person gave; None: all."""
 
 
 def small_of(image: np.ndarray, side_px: int = _SMALL_PX) -> tuple[np.ndarray, int]:
@@ -79,6 +81,7 @@ def facts_of(record: Record, small: np.ndarray, group: str = "") -> Facts:
         (red, green, blue),
         digest.digest(),
         prints.look_of(small),
+        None if record.trust is None else np.asarray(record.trust) == 1,
     )
 
 

@@ -14,7 +14,11 @@ from cellrec_jax.check.rules import RULES, Finding, finding
 from cellrec_jax.config import DataConfig
 from cellrec_jax.data import splits
 from cellrec_jax.data.classes import merge_classes
-from cellrec_jax.data.record import Source
+from cellrec_jax.data.record import Record, Source
+from cellrec_jax.data.transforms import select_cells
+
+PREDICTED = "predicted cells, of a trust below 1, not counted as given"
+BACKGROUND = "places of known background, which are no cells"
 
 Track = Callable[[Iterable[str], str], Iterable[str]]
 """Shows progress over ids: (ids, what is done)."""
@@ -39,7 +43,7 @@ class Report(NamedTuple):
     images: tuple[Facts, ...]
     """Of those that could be read."""
     class_counts: Mapping[str, int]
-    """Class name -> cells."""
+    """Class name -> given cells."""
     splits: Mapping[str, tuple[str, ...]]
     """Name of a split -> image ids; empty without splits."""
     size_px: float
@@ -75,7 +79,9 @@ def check(
         )
     size_px = _size_of(images, config)
     radius_px = limits.radius_px or cells.NEAR_SHARE * size_px
-    labels = np.concatenate([one.labels for one in images])
+    labels = np.concatenate(
+        [one.labels if one.given is None else one.labels[one.given] for one in images]
+    )
     numbers = np.bincount(labels, minlength=len(names)).tolist()
     for one in images:
         found += cells.near(one, radius_px, names)
@@ -115,6 +121,7 @@ def _read(
         except errors.DataError as error:
             found.append(finding("unreadable", image_id, str(error)))
             continue
+        record = _cells_of(record, source)
         small, square = small_of(record.image)
         one = facts_of(record, small, source.groups.get(image_id, ""))
         images.append(one)
@@ -122,6 +129,19 @@ def _read(
         found += cells.repaired(record, source.repairs.by_image.get(image_id, {}))
         found += cells.parts(record)
     return images, found
+
+
+def _cells_of(record: Record, source: Source) -> Record:
+    """The record without known background; it and predicted cells are counted."""
+    if record.trust is None:
+        return record
+    is_cell = np.asarray(record.trust) >= 0
+    numbers = {
+        PREDICTED: int((is_cell & (np.asarray(record.trust) < 1)).sum()),
+        BACKGROUND: int((~is_cell).sum()),
+    }
+    source.repairs.count(record.image_id, {k: n for k, n in numbers.items() if n})
+    return select_cells(record, is_cell)
 
 
 def _of_reader(notes: Mapping[str, int]) -> Iterator[Finding]:

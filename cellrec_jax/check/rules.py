@@ -4,10 +4,12 @@ Errors are certain and cost data or spoil results; warnings are mistakes in most
 notes are worth a look.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+
+from cellrec_jax.data.record import Part
 
 ERROR, WARNING, NOTE = WEIGHTS = ("error", "warning", "note")
 
@@ -148,7 +150,7 @@ class Finding(NamedTuple):
     rule: str
     """Of `RULES`."""
     image: str
-    """Its id, or a file in the folder; "" is the whole set."""
+    """Its id, of a slide or a tile of it, or a file in the folder; "" is the set."""
     y: float | None
     """Place in px of the image, half-pixel; None where it has none."""
     x: float | None
@@ -180,6 +182,24 @@ def finding(
     if point_yx is not None and np.isfinite(point_yx).all():
         y, x = (float(value) for value in point_yx)
     return Finding(rule, image, y, x, text, weight or RULES[rule].weight, box)
+
+
+def on_slides(
+    findings: Sequence[Finding], parts: Mapping[str, Part]
+) -> tuple[Finding, ...]:
+    """Findings whose places are on tiles, told of their slides; see `Part`."""
+    return tuple(_on_slide(one, parts.get(one.image)) for one in findings)
+
+
+def _on_slide(one: Finding, part: Part | None) -> Finding:
+    if part is None or one.y is None or one.x is None:
+        return one
+    y, x = part.on_slide(np.array([one.y, one.x])).tolist()
+    box = None
+    if one.box_yxyx is not None:
+        y0, x0, y1, x1 = part.on_slide(np.array(one.box_yxyx)).tolist()
+        box = y0, x0, y1, x1
+    return one._replace(image=part.slide, y=y, x=x, box_yxyx=box)
 
 
 def worst(findings: Sequence[Finding]) -> str | None:

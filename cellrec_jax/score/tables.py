@@ -1,7 +1,8 @@
 """Tables of cells, by column names: CSV, Parquet or GeoJSON, of this program or QuPath.
 
 A table has columns x, y (px) and class, and maybe image, x_um and `kept`; rows that are
-not kept are no cells. In GeoJSON an annotation with an area is a region, not a cell.
+not kept are no cells. In GeoJSON an annotation with an area is a region, not a cell,
+and so is no point of a `trust` of -1, as `cellrec corrections` writes known background.
 """
 
 from collections.abc import Iterator, Sequence
@@ -47,9 +48,12 @@ def read(path: Path) -> Table:
     ending = ending_of(path)
     if ending.startswith(".geojson"):
         found = qupath.parse(epath.Path(path), areas_are_cells=False)
-        classes = np.array(found.names, str).reshape(-1)
-        _check_finite(found.points_yx, path)
-        return Table(np.full(len(classes), ""), found.points_yx, classes, 0.0)
+        classes, points_yx = np.array(found.names, str).reshape(-1), found.points_yx
+        if found.trust is not None:
+            is_cell = found.trust >= 0
+            classes, points_yx = classes[is_cell], points_yx[is_cell]
+        _check_finite(points_yx, path)
+        return Table(np.full(len(classes), ""), points_yx, classes, 0.0)
     columns = _parquet(path) if ending == ".parquet" else _csv(path)
     x, y = (np.asarray(columns[name], np.float64) for name in ("x", "y"))
     points_yx = np.stack([y, x], axis=1)

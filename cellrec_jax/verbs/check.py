@@ -36,6 +36,8 @@ def run(flags: argparse.Namespace, pairs: Mapping[str, str]) -> int:
             told, notes = asked.estimate, asked.notes
             findings = folder.ordered([*report.findings, *asked.findings])
             report = report._replace(findings=findings)
+        findings = rules.on_slides(report.findings, source.parts)
+        report = report._replace(findings=findings)
     if flags.output:
         outputs.write(flags.output, report.findings)
     if flags.json:

@@ -1,6 +1,7 @@
 """All rules on small sets: a good one is silent, and each fault is found."""
 
 import dataclasses
+import json
 
 import numpy as np
 from PIL import Image
@@ -60,6 +61,32 @@ def test_faults_of_cells(rule, tmp_path):
     assert own
     others = {one.rule for one in found} - {rule, "class-rare"}
     assert not others
+
+
+def test_predicted_cells_are_not_given_and_known_background_is_no_cell(tmp_path):
+    """Of a set of corrections: 20 cells, of which 5 are predicted, and 2 deleted."""
+    fakes.write_image(tmp_path, "a", fakes.picture(0))
+    trust = [1.0] * 15 + [0.5] * 5 + [-1.0] * 2
+    places_xy = [*fakes.grid_xy(20), (9, 8), (25, 8)]  # deleted ones are 1 px off
+    features = [
+        {
+            "type": "Feature",
+            "geometry": {"type": "Point", "coordinates": list(map(float, place))},
+            "properties": {
+                "classification": {"name": "AB"[number % 2]},
+                "measurements": {"trust": value},
+            },
+        }
+        for number, (place, value) in enumerate(zip(places_xy, trust, strict=True))
+    ]
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations/a.geojson").write_text(json.dumps(features))
+    report = _check(tmp_path, folder.Limits(least_cells=1))
+    assert report.class_counts == {"A": 8, "B": 7}
+    assert sorted(one.text for one in report.findings) == [
+        f"2 {folder.BACKGROUND}",
+        f"5 {folder.PREDICTED}",
+    ]
 
 
 def test_classes_that_are_left_out_are_told(tmp_path):

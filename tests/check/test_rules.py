@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from cellrec_jax.check.rules import NOTE, RULES, WEIGHTS, finding, worst
+from cellrec_jax.check.rules import NOTE, RULES, WEIGHTS, finding, on_slides, worst
+from cellrec_jax.data.record import Part
 from cellrec_jax.io.geojson_rules import class_fault
 
 
@@ -29,6 +30,20 @@ def test_what_is_not_finite_is_no_place():
     one = finding("box-empty", "a", "text", box_yxyx=(0, 0, np.inf, 3))
     assert one.box_yxyx is None
     assert one.x is None
+
+
+def test_places_on_tiles_become_places_on_their_slide():
+    part = Part("s", (100.0, 40.0), (2.0, 4.0))
+    found = (
+        finding("near", "s/1/0-0", "2 px", (3.25, 7.5)),
+        finding("box-twice", "s/1/0-0", "overlaps", box_yxyx=(1, 2, 5, 8)),
+        finding("alike", "s/1/0-0", "as another"),
+        finding("near", "other", "2 px", (3.25, 7.5)),
+    )
+    near, box, *rest = on_slides(found, {"s/1/0-0": part})
+    assert (near.image, near.y, near.x) == ("s", 106.5, 70)
+    assert (box.y, box.x, box.box_yxyx) == (106, 60, (102, 48, 110, 72))
+    assert rest == [*found[2:]]
 
 
 def test_the_worst_weight_counts():

@@ -45,6 +45,24 @@ def test_blocks_leave_no_trace(tmp_path, monkeypatch):
     assert whole.mpp == 0
 
 
+def test_known_background_of_corrections_is_no_cell(tmp_path):
+    features = [
+        {
+            "type": "Feature",
+            "geometry": {"type": "Point", "coordinates": [5, 6 + trust]},
+            "properties": {
+                "classification": {"name": "positive"},
+                "measurements": {"trust": trust},
+            },
+        }
+        for trust in (1, 0.5, -1)
+    ]
+    (tmp_path / "a.geojson").write_text(json.dumps(features))
+    found = tables.read(tmp_path / "a.geojson")
+    assert found.points_yx.tolist() == [[7, 5], [6.5, 5]]
+    assert found.classes.tolist() == found.classes[:1].tolist() * 2 == ["positive"] * 2
+
+
 def test_what_is_not_kept_is_no_cell(tmp_path):
     kept = np.array([True, False, True])
     rows = table.detection_rows("a.png", POINTS, SCORES, LABELS, NAMES, kept)

@@ -2,13 +2,17 @@
 
 import json
 
+from etils import epath
 import pytest
 
 from cellrec_jax import main
 from cellrec_jax.check import by_model
 from cellrec_jax.check.estimate import Estimate
 from cellrec_jax.check.rules import finding
+from cellrec_jax.data.annotations import qupath
+from cellrec_jax.io import table
 from tests.check import fakes
+from tests.data.readers import slide_files
 
 
 @pytest.fixture
@@ -33,6 +37,25 @@ def test_faults_cost_1_and_notes_do_not(root, tmp_path, capsys):
     assert main.run(arguments) == 1
     assert f"{output} has check.csv" in capsys.readouterr().out
     assert len(list((output / "check").glob("*.geojson"))) == 10
+
+
+def test_places_on_slides_are_those_of_the_slide(tmp_path, capsys):
+    """0.25 um a px, in tiles of 0.5: what QuPath shows over the slide."""
+    root, output = tmp_path / "slides", tmp_path / "out"
+    slide_files.write_slide(root / "a.tif", 0.25)
+    region = ("Region*", 100, 40, 150)
+    slide_files.write_geojson(root / "a.geojson", [(201, 141), (203, 141)], region)
+    words = ["check", str(root), "--output", str(output), "--mpp", "0.5"]
+    assert main.run([*words, "--radius-px", "2"]) == 1
+    capsys.readouterr()
+    (file,) = (output / "check").rglob("*.geojson")
+    assert file == output / "check" / "a.geojson"
+    read = qupath.parse(epath.Path(file))
+    places = dict(zip(read.names, read.points_yx.tolist(), strict=True))
+    assert places["check: near"] == pytest.approx([141, 203], abs=1e-3)
+    rows = table.read_rows(output / "check.csv")
+    (near,) = [row for row in rows if row["rule"] == "near"]
+    assert (near["image"], near["x"], near["y"]) == ("a", "203.0", "141.0")
 
 
 def test_json_is_one_line(root, capsys):
