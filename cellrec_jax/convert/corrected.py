@@ -208,7 +208,7 @@ def _of(before: Source, image_id: str) -> Annotations:
         boxes = record.boxes_yxyx.astype(np.float64)
     if part is not None:
         low, high = np.split(boxes, 2, axis=1)
-        is_cut = ((low <= 0) | (high >= record.image.shape[:2])).any(1)
+        is_cut = np.any((low <= 0) | (high >= record.image.shape[:2]), axis=1)
         boxes = part.on_slide(np.where(is_cut[:, None], np.nan, boxes))
         points_yx = part.on_slide(points_yx)
     return Annotations(

@@ -22,6 +22,8 @@ DRAWN = "boxes drawn around points, of the side that was asked for"
 CLASSES = "cells without a class, since the format has none"
 NUMBERS = "cells whose class is a number, from 1 on"
 SCORES = "scores of cells left out"
+PREDICTED = "predicted cells, of a trust below 1, read as given ones"
+BACKGROUND = "places of known background, of a trust of -1"
 REGIONS = "images whose ignored or annotated regions are masks beside them"
 
 

@@ -68,7 +68,7 @@ def write(
         nonlocal num_images
         for image_id in track(source.image_ids, "images"):
             try:
-                cells = _read(source, image_id)
+                cells = _read(source, image_id, lost)
             except errors.DataError as error:
                 failed.append(str(error))
                 continue
@@ -86,19 +86,24 @@ def write(
         if not num_images:
             raise errors.DataError(failed[0] if failed else "there is no image")
         cells = dict(zip(source.class_names, counts.tolist(), strict=True))
-        outcome = Outcome(num_images, Counter(cells), lost, tuple(failed))
+        outcome = Outcome(num_images, Counter(cells), +lost, tuple(failed))
         about = {"format": to, "read_as": source.format, **outcome._asdict()}
         text = json.dumps(about, indent=1, ensure_ascii=False)
         (folder / FILE).write_text(f"{text}\n", encoding="utf-8")
     return outcome
 
 
-def _read(source: Source, image_id: str) -> ImageCells:
+def _read(source: Source, image_id: str, lost: Counter[str]) -> ImageCells:
     record = (source.annotations or source.load)(image_id)
     if source.files is None or source.format == SLIDES:
         raise errors.ConfigError(
             f"{source.format}: its images are no files of their own, as is needed here"
         )
+    if record.trust is not None:
+        trust = np.asarray(record.trust)
+        predicted, background = (trust >= 0) & (trust < 1), trust < 0
+        lost[fitting.PREDICTED] += int(predicted.sum())
+        lost[fitting.BACKGROUND] += int(background.sum())
     return of_record(record, Path(source.files(image_id)[0]))
 
 

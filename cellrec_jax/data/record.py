@@ -60,8 +60,9 @@ class Part(NamedTuple):
     def on_slide(self, places_yx: np.ndarray) -> np.ndarray:
         """Points [..., 2], or boxes [..., 4], of the image in px of the slide: f64."""
         times = places_yx.shape[-1] // 2
-        moved: np.ndarray = places_yx * np.tile(np.float64(self.scale_yx), times)
-        return moved + np.tile(np.float64(self.origin_yx), times)
+        scale, origin = (np.tile(one, times) for one in (self.scale_yx, self.origin_yx))
+        moved: np.ndarray = places_yx.astype(np.float64) * scale + origin
+        return moved
 
 
 class Repairs(Counter[str]):

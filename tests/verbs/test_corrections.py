@@ -10,7 +10,7 @@ from PIL import Image
 import pytest
 
 from cellrec_jax import main
-from cellrec_jax.convert import folder
+from cellrec_jax.convert import fitting, folder
 from cellrec_jax.data.annotations import qupath
 from cellrec_jax.data.builders import features
 from cellrec_jax.data.pixels import slides
@@ -128,6 +128,7 @@ def test_other_formats_get_no_background_and_prepared_sets_are_refused(found, tm
     source = open_source(tmp_path / "set")
     outcome = folder.write(source, "csv", tmp_path / "csv")
     assert outcome.num_cells.total() == 3
+    assert outcome.lost[fitting.PREDICTED] == outcome.lost[fitting.BACKGROUND] == 1
     with pytest.raises(DataError, match="predictions are among its cells"):
         features.encode(source.load("a"))
 
