@@ -199,7 +199,8 @@ def test_what_was_found_before_a_call_was_killed_is_of_its_settings(
     """Between summary.csv and predict.json, say: another model cannot add to it."""
 
     def killed(*_):
-        (tmp_path / ".slides").mkdir()
+        (tmp_path / ".slides" / "a.tif").mkdir(parents=True)
+        (tmp_path / ".slides" / "a.tif" / "plan.json").touch()
         (tmp_path / "summary.csv").touch()
         raise KeyboardInterrupt
 
