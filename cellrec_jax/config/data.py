@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from cellrec_jax.config import domain
 from cellrec_jax.config.limits import (
     check,
     option,
@@ -118,6 +119,10 @@ class DataConfig:
     cytoplasm (brown tumour cells and look-alikes, seven), mitosis (H&E, one class: few
     among many nuclei), or phase contrast with one class: c2c12 (elongated cells), hsc
     (round and dark) or hsc_bright (the same by negative contrast)."""
+    synthetic_domain: str = ""
+    """What of generated nuclei varies more than in one lab's slides: "all", or
+    "all,-NAME", or names by commas: stains, scanner, scale, shapes, crowding, focus,
+    stroma, lookalikes."""
     synthetic_train: int = option(16, above=0)
     """Generated training images."""
     synthetic_val: int = option(4, least=0)
@@ -129,6 +134,8 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         check("data", self)
+        if domain.knobs(self.synthetic_domain):
+            domain.require_nuclei(self.synthetic_kind, self.synthetic_domain)
         if self.mpp:
             require_pixel_size("config.data.mpp", self.mpp)
         for key, least in (("size_hw", 1), ("crop_hw", 0), ("synthetic_hw", 32)):

@@ -88,6 +88,7 @@ def open_source(config: DataConfig) -> Source:
             config.synthetic_hw,
             config.synthetic_seed,
             kind=config.synthetic_kind,
+            domain=config.synthetic_domain,
         )
     elif prepared.is_prepared(config.root):
         source = prepared.open_prepared(config.root)

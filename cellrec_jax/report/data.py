@@ -54,7 +54,9 @@ def _source(found: Found, names: Names) -> str:
     config = found.config.get("data", {})
     root = config.get("root", "")
     if root == "synthetic":
-        return f"Generated images, {config.get('synthetic_kind')}."
+        wide = config.get("synthetic_domain", "")
+        wide = f", varied by {wide}" if wide else ""
+        return f"Generated images, {config.get('synthetic_kind')}{wide}."
     text = f"From {names.of(root, 'folder')}, read as {config.get('format')}."
     if (rate := config.get("keep_rate", 1.0)) != 1:
         text += f" {rate:.0%} of each training image's labels were used."

@@ -27,6 +27,7 @@ class Nucleus(NamedTuple):
     grain: float  # contrast of the chromatin, 0 (even) to about 1
     rim: float  # how much darker the membrane is than the inside, as a share
     edge_px: float  # width of the outline's fall-off; large when out of focus
+    hollow: float = 0.0  # how much paler the middle is, as a share
 
 
 class Kind(NamedTuple):
@@ -93,7 +94,7 @@ def plan(rng: np.random.Generator, size_hw: tuple[int, int], mpp: float) -> Layo
     strengths = np.exp(rng.normal(0, (0.25, 0.25)))  # of the two stains in this image
     focus = rng.choice([0.04, 0.12, 0.25])
     cells = [
-        _tumour_nucleus(rng, center, radius, label, strengths, focus)
+        tumour_nucleus(rng, center, radius, label, strengths, focus)
         for center, radius, label in zip(centers_yx, radii, labels, strict=True)
     ]
     angle = rng.uniform(0, np.pi)
@@ -142,7 +143,7 @@ def _label(
     return (mixed > rng.normal(0.0, 0.6)).astype(np.int32)
 
 
-def _tumour_nucleus(
+def tumour_nucleus(
     rng: np.random.Generator,
     center_yx: np.ndarray,
     radius: float,

@@ -192,7 +192,11 @@ def _texture(
     chromatin = nucleus.grain * sharpness * grain[np.ix_(y, x)]
     rim_px = 0.15 * nucleus.radii[1]
     membrane = nucleus.rim * np.exp(-((depth_px / rim_px - 1) ** 2))
-    return np.clip(1 + chromatin + membrane - nucleus.rim / 2, 0.15, 2.5)
+    relative = np.clip(1 + chromatin + membrane - nucleus.rim / 2, 0.15, 2.5)
+    if nucleus.hollow:
+        inside = np.clip(depth_px / nucleus.radii[1], 0, 0.6) / 0.6
+        relative *= 1 - nucleus.hollow * inside * inside
+    return relative
 
 
 def draw_bodies(

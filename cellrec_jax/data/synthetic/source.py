@@ -8,8 +8,10 @@ from collections.abc import Callable
 import functools
 
 from cellrec_jax import errors
+from cellrec_jax.config import domain as domain_config
 from cellrec_jax.data import record
 from cellrec_jax.data.synthetic import cytoplasm as synthetic_cytoplasm
+from cellrec_jax.data.synthetic import domain as synthetic_domain
 from cellrec_jax.data.synthetic import layout as synthetic_layout
 from cellrec_jax.data.synthetic import membrane as synthetic_membrane
 from cellrec_jax.data.synthetic import mitosis as synthetic_mitosis
@@ -45,11 +47,17 @@ def make_image(
 
 
 def open_source(
-    num_images: int, size_hw: tuple[int, int], seed: int, *, kind: str = "nuclei"
+    num_images: int,
+    size_hw: tuple[int, int],
+    seed: int,
+    *,
+    kind: str = "nuclei",
+    domain: str = "",
 ) -> record.Source:
     """A set of synthetic images "0", "1", ..., each made when it is loaded.
 
     At least 1 image, 32 px a side, `seed` >= 0, `kind` of `KINDS`, else `ConfigError`.
+    `domain` widens nuclei alone, see `config.domain`.
     """
     if kind not in KINDS:
         raise errors.ConfigError(
@@ -65,17 +73,7 @@ def open_source(
             f"synthetic images: size {size_hw[0]}x{size_hw[1]} px is too small; "
             f"give at least {MIN_SIZE_PX} px each way"
         )
-    make: Callable[..., record.Record] = make_image
-    names: tuple[str, ...] = CLASS_NAMES
-    if kind == "membrane":
-        make, names = synthetic_membrane.make_image, synthetic_membrane.CLASS_NAMES
-    elif kind == "cytoplasm":
-        make, names = synthetic_cytoplasm.make_image, synthetic_cytoplasm.CLASS_NAMES
-    elif kind == "mitosis":
-        make, names = synthetic_mitosis.make_image, synthetic_mitosis.CLASS_NAMES
-    elif kind in synthetic_phase.KINDS:
-        make = functools.partial(synthetic_phase.make_image, kind=kind)
-        names = synthetic_phase.CLASS_NAMES
+    make, names = _maker(kind, domain)
     image_ids = tuple(str(index) for index in range(num_images))
 
     def load(image_id: str) -> record.Record:
@@ -86,3 +84,22 @@ def open_source(
         return make(seed, int(image_id), size_hw=size_hw)
 
     return record.Source("synthetic", names, image_ids, load)
+
+
+def _maker(
+    kind: str, domain: str
+) -> tuple[Callable[..., record.Record], tuple[str, ...]]:
+    """What makes an image of a kind, and its classes."""
+    if knobs := domain_config.knobs(domain):
+        domain_config.require_nuclei(kind, domain)
+        make = functools.partial(synthetic_domain.make_image, knobs=knobs)
+        return make, CLASS_NAMES
+    if kind in synthetic_phase.KINDS:
+        make = functools.partial(synthetic_phase.make_image, kind=kind)
+        return make, synthetic_phase.CLASS_NAMES
+    return {
+        "nuclei": (make_image, CLASS_NAMES),
+        "membrane": (synthetic_membrane.make_image, synthetic_membrane.CLASS_NAMES),
+        "cytoplasm": (synthetic_cytoplasm.make_image, synthetic_cytoplasm.CLASS_NAMES),
+        "mitosis": (synthetic_mitosis.make_image, synthetic_mitosis.CLASS_NAMES),
+    }[kind]

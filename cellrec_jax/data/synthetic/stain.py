@@ -17,7 +17,7 @@ HAEMATOXYLIN_RGB = np.array([0.650, 0.704, 0.286])
 """Optical density of haematoxylin in red, green, blue; unit length."""
 DAB_RGB = np.array([0.268, 0.570, 0.776])
 """Optical density of DAB in red, green, blue; unit length."""
-_TINTS = np.array([[0.17, -0.15, -0.13], [-0.02, -0.13, 0.09]])
+TINTS = np.array([[0.17, -0.15, -0.13], [-0.02, -0.13, 0.09]])
 """Ki-67 slides are bluer and of a yellower brown than the table; its share varies."""
 
 
@@ -38,7 +38,7 @@ class Scanner(NamedTuple):
 def draw_scanner(rng: np.random.Generator, mpp: float) -> Scanner:
     """Draws how one image was stained and scanned; `mpp` in um per px."""
     stains = np.stack([HAEMATOXYLIN_RGB, DAB_RGB])
-    stains += rng.uniform(0.2, 1.1, (2, 1)) * _TINTS + rng.normal(0, 0.025, (2, 3))
+    stains += rng.uniform(0.2, 1.1, (2, 1)) * TINTS + rng.normal(0, 0.025, (2, 3))
     stains /= np.linalg.norm(stains, axis=1, keepdims=True)
     white = np.array([0.89, 0.875, 0.82]) + rng.normal(0, 0.025)
     return Scanner(
@@ -87,12 +87,18 @@ def fibre_field(
 
 
 def scan(
-    rng: np.random.Generator, canvas: synthetic_nuclei.Canvas, scanner: Scanner
+    rng: np.random.Generator,
+    canvas: synthetic_nuclei.Canvas,
+    scanner: Scanner,
+    extra: np.ndarray | float = 0.0,
 ) -> np.ndarray:
-    """Takes the picture: mixes stains, blurs, sharpens, adds noise. uint8 [H, W, 3]."""
+    """Takes the picture: mixes stains, blurs, sharpens, adds noise. uint8 [H, W, 3].
+
+    `extra` is the optical density of what is of other colours, f32 [H, W, 3].
+    """
     densities = np.stack([canvas.haematoxylin, canvas.dab], axis=-1)
     stains = scanner.stains_rgb.astype(np.float32)
-    light = np.exp(-np.log(10) * (densities @ stains), dtype=np.float32)
+    light = np.exp(-np.log(10) * (densities @ stains + extra), dtype=np.float32)
     light *= scanner.white_rgb.astype(np.float32)
     sigma = (scanner.blur_px, scanner.blur_px, 0)
     light = ndimage.gaussian_filter(light, sigma, mode="nearest", truncate=3.0)
