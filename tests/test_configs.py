@@ -27,6 +27,7 @@ PRESETS = [
         "mitos_bde:small",
     ),
     *(f"pdl1_point:{name}" for name in ("demo", "small", "p2pnet", "p2pnet_small")),
+    "pdl1_point:ki67",
     *(
         "c2c12_vicar:published",
         "c2c12_vicar:demo",
