@@ -10,6 +10,7 @@ The default is the paper's setting (ResNet-50, 1920 x 1080 px): for a GPU. Prese
     :small_group   the same with GroupNorm in place of batch norm
     :p2pnet, :p2pnet_small   P2PNet, the baseline that the method descends from
     :ki67   Ki-67 nuclei without an annotated image: generated ones of many labs
+    :nuclei, :blood, :phase   one kind of real images, small networks as :ki67
 
 Expect of :small, 26 images of BCData, all cells of two classes marked: F1@12px of
 detection 0.790 +- 0.016, by class 0.774 +- 0.018 (three seeds, 95 % t interval,
@@ -35,6 +36,14 @@ PRESETS = {
     "p2pnet": "P2PNet, the baseline that the method descends from, for a GPU",
     "p2pnet_small": "the same with a small network, for a CPU",
     "ki67": "Ki-67 nuclei, learnt from generated images of many labs alone",
+    "nuclei": "nuclei of H&E and other bright-field stains, of launch/model_sets.py",
+    "blood": "red and white cells and platelets of smears, a part of them marked",
+    "phase": "cells in phase contrast, at half resolution",
+}
+_REAL = {
+    "nuclei": {"size_hw": (256, 320), "resize": "pad", "box_size": 24.0, "mpp": 0.4},
+    "blood": {"size_hw": (240, 320), "box_size": 90.0},
+    "phase": {"size_hw": (512, 512), "box_size": 60.0, "hed_jitter": 0.0},
 }
 
 
@@ -61,9 +70,9 @@ def get_config(preset: str = "") -> ConfigDict:
         "The paper's setting is for a GPU. On a CPU use "
         "--config configs/pdl1_point.py:small for real images, or :demo for a trial."
     )
-    if preset in ("demo", "small", "small_group", "p2pnet_small", "ki67"):
+    if preset in ("demo", "small", "small_group", "p2pnet_small", "ki67", *_REAL):
         _small(config)
-    if preset in ("small", "ki67"):
+    if preset in ("small", "ki67", *_REAL):
         config.model.norm = "sync_batch"  # the same in a slide wherever tiles lie
         # One nucleus has one point: neighbours of BCData are 14 px apart, or more.
         config.eval.min_distances = (4.0, 6.0, 8.0)
@@ -81,6 +90,8 @@ def get_config(preset: str = "") -> ConfigDict:
         _demo(config)
     if preset == "ki67":
         _ki67(config)
+    if preset in _REAL:
+        _real(config, preset)
     return config
 
 
@@ -143,3 +154,22 @@ def _ki67(config: ConfigDict) -> None:
     config.data.scale_jitter = 0.25
     config.data.hed_jitter = 0.1
     config.model.channels = 96
+
+
+def _real(config: ConfigDict, preset: str) -> None:
+    """Real images of one kind; --config.data.root is a folder of them."""
+    config.total_steps = 1_500
+    config.data.crop_hw = (192, 192)
+    config.data.scale_jitter = 0.25
+    config.data.hed_jitter = 0.1
+    config.data.brightness = 0.1
+    config.data.contrast = 0.1
+    config.data.update(_REAL[preset])
+    config.model.channels = 96
+    if preset == "nuclei":
+        config.model.anchors = "2x2"  # one in 8 x 8 px, as nuclei are 13 px wide
+    if preset == "blood":
+        config.eval.radius_px = 30.0
+        config.loss.normalizer = "each"  # a part of the cells is marked
+    if preset == "phase":
+        config.eval.radius_px = 15.0
