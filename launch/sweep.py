@@ -5,7 +5,10 @@
 Repeat the command to go on after an interruption; see --help.
 """
 
+import os
 import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # of runs, too; JAX sets 1
 
 import jax
 
