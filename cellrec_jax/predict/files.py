@@ -100,7 +100,9 @@ def _predict_files(
     used |= {"mpp_all": True} if mpp_for_all else {}
     hosts.by_first(lambda: journal.take_parts(output), "predict: tables")
     known = journal.read(output)
-    known = known if provenance.require_same(output, used, bool(known)) else {}
+    of_files = not mpp_for_all and all(one.says_mpp for one in known.values())
+    free = ("mpp",) if of_files else ()  # --mpp was of none of these images
+    known = known if provenance.require_same(output, used, bool(known), free) else {}
     plan = journal.of_first(journal.plan(paths, known, output))
     hosts.check_shared(output, "--output")
     if not overwrite:

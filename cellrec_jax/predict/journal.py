@@ -45,6 +45,8 @@ class Done(NamedTuple):
     """Rows of the table, where these are not the cells alone; -1 where they are."""
     geojson: kept.Stamp | None = None
     """Its GeoJSON as it was written; earlier versions did not keep it."""
+    says_mpp: bool = False
+    """Whether its file says a pixel size; earlier versions did not keep it."""
 
 
 class Plan(NamedTuple):

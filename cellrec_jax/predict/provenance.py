@@ -1,6 +1,6 @@
 """What results were made with: kept beside them, and compared before adding to them."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 import hashlib
 import importlib.metadata
 import json
@@ -103,9 +103,15 @@ def write(
     atomic.write_bytes(output / FILE, text.encode("ascii") + b"\n")
 
 
-def require_same(output: epath.Path, used: Mapping[str, Any], begun: bool) -> bool:
+def require_same(
+    output: epath.Path,
+    used: Mapping[str, Any],
+    begun: bool,
+    free: Collection[str] = (),
+) -> bool:
     """Whether a folder's results are known to be of the settings `used`.
 
+    Those of the names `free` decided nothing of these results, and may be others.
     ConfigError if it has `begun` with others, or if its predict.json is another
     program's or cannot be read.
     """
@@ -124,7 +130,7 @@ def require_same(output: epath.Path, used: Mapping[str, Any], begun: bool) -> bo
     before, now = stored.get("settings", {}), json.loads(json.dumps(used))
     differing = [
         _differing(key, before.get(key), now.get(key), stored.get("model"))
-        for key in sorted(before.keys() | now.keys())
+        for key in sorted((before.keys() | now.keys()) - set(free))
         if before.get(key) != now.get(key)
     ]
     if differing and begun:

@@ -54,6 +54,8 @@ class _Item(NamedTuple):
     """What its file is told of; see `images.Header`."""
     mpp: float
     """Micrometres per px; 0 is unknown."""
+    says_mpp: bool
+    """Whether its file says it."""
     seen_mpp: float
     """The same, as it was brought to the network's scale."""
     unlike: str
@@ -190,7 +192,14 @@ def _scenes(
             notes += (_UNLIKE,) if unlike else ()
             seen_mpp = mpp or work.scale * work.predictor.frame.mpp
             item = _Item(
-                path, plan.names[path], picture.pixels, notes, mpp, seen_mpp, unlike
+                path,
+                plan.names[path],
+                picture.pixels,
+                notes,
+                mpp,
+                bool(own_mpp),
+                seen_mpp,
+                unlike,
             )
             scene = work.predictor.scene(picture.pixels, seen_mpp, work.margin_px, item)
         except Exception as error:
@@ -243,6 +252,7 @@ def _write_one(
         note=note,
         num_rows=num_rows,
         geojson=kept.stamp(Path(geojson)),
+        says_mpp=item.says_mpp,
     )
     journal.append(work.tables, one)
     return one

@@ -424,6 +424,24 @@ def test_a_pixel_size_is_of_files_that_do_not_say_it_or_of_all(
         console.lines.clear()
 
 
+def test_a_pixel_size_may_follow_where_the_files_that_are_done_say_theirs(
+    predictor, tmp_path, console
+):
+    tifffile = pytest.importorskip("tifffile")
+    told = {"resolution": (20_000, 20_000), "resolutionunit": "CENTIMETER"}
+    pixels = np.zeros((64, 96, 3), np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="rgb", **told)
+    paths, out = [tmp_path / "a.tif", save(tmp_path / "b.png")], tmp_path / "out"
+    files.predict_files(predictor, paths[:1], out, console)
+    files.predict_files(predictor, paths, out, console, mpp=0.25)
+    assert [row["mpp"] for row in read(out / "summary.csv")] == ["0.5", "0.25"]
+    assert any("1 of 2 images were predicted before" in one for one in console.lines)
+    with pytest.raises(errors.ConfigError, match=r"mpp \(0\.25 there, 1\.0 now"):
+        files.predict_files(predictor, paths, out, console, mpp=1.0)
+    with pytest.raises(errors.ConfigError, match="mpp_all"):
+        files.predict_files(predictor, paths, out, console, mpp=0.25, mpp_for_all=True)
+
+
 @pytest.mark.parametrize(
     ("arguments", "cuts", "named"),
     [
