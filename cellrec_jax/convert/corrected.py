@@ -156,6 +156,13 @@ def _compared(
     corner_yx = _corner(one.image)
     old = _parsed(one.geojson, corner_yx)
     called = qupath_names.qupath_names(class_names)
+    # What is written of predictions says what these were called; exports do not.
+    if set(old.names) & (set(called) - set(class_names)):
+        raise errors.DataError(
+            f"{one.geojson}: is not as it was predicted, but exported from QuPath over "
+            "it: move it to another folder, the corrected one, and predict the image "
+            "anew"
+        )
     new = _parsed(file, corner_yx, {*class_names, *called, *old.names} - {""})
     try:
         return compare(old, _renamed(new, class_names), known, **options)

@@ -192,6 +192,18 @@ def test_names_of_qupath_are_the_models(found, tmp_path, capsys):
     ]
 
 
+def test_predictions_that_were_exported_over_are_refused(found, tmp_path, capsys):
+    """Else each of their cells, which have QuPath's names, would be corrected."""
+    about = {"model": {"classes": ["negative", "positive"]}}
+    (found / provenance.FILE).write_text(json.dumps(about))
+    path = found / "a.png.geojson"
+    path.write_text(path.read_text().replace("Tumor: ", ""))
+    mine = shutil.copy(path, tmp_path / "a.geojson")
+    assert _run(found, mine, "--output", tmp_path / "set") != 0
+    assert f"{path}: is not as it was predicted" in capsys.readouterr().err
+    assert not (tmp_path / "set").exists()
+
+
 def test_images_of_one_name_are_refused(found, tmp_path, capsys):
     """Else the cells of one would be those of the other."""
     (found / journal.FILE).unlink()
