@@ -106,8 +106,10 @@ def _objects(parsed: Any, file: Path, notes: Counter[str]) -> list[tuple[str, Sh
             properties = feature.get("properties") or {}
             name = class_name(_class_of(properties), where)
             shape = _shape(feature["geometry"], name, notes)
-            (score, trust), id_ = _measured(properties), str(feature.get("id") or "")
-            shape = shape and shape._replace(score=score, trust=trust, id=id_)
+            score, trust = _measured(properties)
+            if shape is not None:
+                id_ = _id(feature, shape)
+                shape = shape._replace(score=score, trust=trust, id=id_)
             kind = _kind(feature, properties)
         except _FAULTS as error:
             raise DataError(
@@ -146,6 +148,12 @@ def _kind(feature: dict[str, Any], properties: dict[str, Any]) -> str:
         match = _OBJECT.fullmatch(str(feature.get("id")))
         value = match[1] if match else ""
     return str(value).lower() or "annotation"
+
+
+def _id(feature: dict[str, Any], shape: Shape) -> str:
+    """What tells a cell from all others: "" of several points, and before QuPath 0.4."""
+    found = str(feature.get("id") or "")
+    return "" if len(shape.points_yx) > 1 or _OBJECT.fullmatch(found) else found
 
 
 def _class_of(properties: dict[str, Any]) -> Any:

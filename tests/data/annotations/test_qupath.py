@@ -191,6 +191,17 @@ def test_other_files_are_refused(text: str, tmp_path: Path) -> None:
         qupath.parse(damaged)
 
 
+def test_the_points_of_one_object_share_no_id(tmp_path: Path) -> None:
+    """QuPath's points tool puts all points of a class into one object."""
+    features = [
+        {**_feature("MultiPoint", [[5, 6], [7, 8]]), "id": "many"},
+        {**_feature("MultiPoint", [[9, 10]]), "id": "one"},
+        {**_feature("Point", [11, 12]), "id": "alone"},
+    ]
+    read = qupath.parse(_write(tmp_path, features))
+    assert read.ids == ("", "", "one", "alone")
+
+
 def test_ids_and_trust(tmp_path: Path) -> None:
     """A cell without a trust was given; other numbers are refused."""
     features = [
@@ -201,7 +212,7 @@ def test_ids_and_trust(tmp_path: Path) -> None:
     read = qupath.parse(_write(tmp_path, features))
     assert read.trust is not None
     assert read.trust.tolist() == [0.25, -1, 1, 1]
-    assert read.ids == ("PathAnnotationObject",) * 4
+    assert read.ids == ("",) * 4  # of QuPath 0.3, which gives all the same
     assert qupath.parse(_write(tmp_path, features[2:])).trust is None
     for value in (1.5, -0.5):
         wrong = _feature("Point", [1, 2], measurements={"trust": value})
