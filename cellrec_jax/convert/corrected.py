@@ -10,7 +10,7 @@ from etils.epath import Path
 import numpy as np
 import orjson
 
-from cellrec_jax import errors
+from cellrec_jax import errors, polygons
 from cellrec_jax.convert.corrections import collection, compare
 from cellrec_jax.data.annotations import qupath
 from cellrec_jax.data.annotations.content import Annotations, mapped
@@ -22,6 +22,10 @@ from cellrec_jax.io import atomic, qupath_names
 
 IMAGES = ("link", "copy", "none")
 _ENDINGS = (".geojson", ".geojson.gz", ".json", ".json.gz")
+OUTSIDE = (
+    "given cells, and known background, outside of the areas Region* in the corrected "
+    "files: nothing is learnt of them; draw areas there, too, before you export"
+)
 
 
 class Predicted(NamedTuple):
@@ -89,6 +93,8 @@ def write(
             given = np.asarray(cells.names)[cells.trust == 1].tolist()
             names.update(given)
             notes.update(cells.notes)
+            if outside := _num_outside(cells):
+                notes[OUTSIDE] += outside
             kinds |= dict.fromkeys(sorted(set(cells.names)))
             content = orjson.dumps(collection(cells), option=orjson.OPT_SERIALIZE_NUMPY)
             place.write_bytes(content)
@@ -97,6 +103,16 @@ def write(
             lines = [f"{number}: '{kind}'\n" for number, kind in enumerate(kinds)]
             (folder / LABEL_MAP).write_text("".join(lines))
     return Outcome(found, names, notes)
+
+
+def _num_outside(cells: Annotations) -> int:
+    """Given cells, and known background, beyond all areas that were looked at."""
+    if not cells.annotated:
+        return 0
+    assert cells.trust is not None  # `compare` sets it
+    sure = cells.points_yx[np.abs(cells.trust) == 1]
+    is_inside = [polygons.inside(one, sure) for one in cells.annotated]
+    return len(sure) - int(np.any(is_inside, axis=0).sum())
 
 
 def _renamed(read: Annotations, class_names: Sequence[str]) -> Annotations:

@@ -58,8 +58,10 @@ def run(flags: argparse.Namespace, pairs: Mapping[str, str]) -> int:
     if not total[corrections.ADDED] + total[corrections.CHANGED]:
         screen.line("no cell was added, moved or relabelled")
     screen.line(
-        f"train on it: cellrec --config.data.root={flags.output} --init-from RUN "
-        f"--workdir NEW{_threshold(about)}, with the other keys of RUN"
+        f"train on it: cellrec --config.data.root={flags.output} "
+        "--config.data.train_ids='*' --init-from RUN --workdir NEW"
+        f"{_threshold(about)}, with the other keys of RUN but data.format, val_ids and "
+        "test_ids"
     )
     return 0
 

@@ -244,6 +244,19 @@ def test_an_area_drawn_beside_predictions_is_a_cell(found, tmp_path, capsys):
     assert record.boxes_yxyx is None
 
 
+def test_given_cells_outside_of_the_areas_are_told(found, tmp_path, capsys):
+    """Two of one object are added, a prediction deleted; one of the first is inside."""
+    drawn = _object("MultiPoint", [[22, 5], [50, 5]], NAMES[1])
+    features = json.loads((found / "a.png.geojson").read_text())["features"][:2]
+    features += [drawn, _object("Polygon", _square(0, 0, 25), "Region*")]
+    (tmp_path / "a.geojson").write_text(json.dumps(features))
+    words = (found, tmp_path / "a.geojson", "--output", tmp_path / "set")
+    assert _run(*words) == 0
+    said = capsys.readouterr().out
+    assert "a.png: 2 added, 1 deleted, 0 relabelled or moved, 2 untouched" in said
+    assert "not read: 2 given cells, and known background, outside" in said
+
+
 def test_a_second_turn_on_slides_keeps_the_first(tmp_path, monkeypatch):
     """Tiles of other px and from another corner than QuPath's, where all is written."""
     describe = slides.describe

@@ -151,7 +151,7 @@ def _kind(feature: dict[str, Any], properties: dict[str, Any]) -> str:
 
 
 def _id(feature: dict[str, Any], shape: Shape) -> str:
-    """What tells a cell from all others: "" of several points, and before QuPath 0.4."""
+    """What tells a cell from others: "" of several points, and before QuPath 0.4."""
     found = str(feature.get("id") or "")
     return "" if len(shape.points_yx) > 1 or _OBJECT.fullmatch(found) else found
 
