@@ -13,21 +13,18 @@ from cellrec_jax.data.annotations.content import Annotations
 from cellrec_jax.metrics import suppression
 from cellrec_jax.metrics.matching import match_points
 
-UNKNOWN = 0.0
-"""Trust of a cell that counts neither as one nor as background."""
 _SUREST = 0.99  # trust of a score of 1: 1 is what a person gave
 
 
-def of(found: Cells, decode: Mapping[str, Any], doubt: float) -> Annotations:
-    """Cells of an image above their class's threshold, by score, and unknown ones.
+def of(found: Cells, decode: Mapping[str, Any]) -> Annotations:
+    """Cells of an image from their class's threshold on; their trust is their score.
 
-    Unknown are those from `doubt`, a share in (0, 1] of the threshold, up to it. As in
-    prediction a cell drops lesser ones nearer than the fitted least distance. `found`
-    has all scores, in px of the training images.
+    All else is background. As in prediction a cell drops lesser ones nearer than the
+    fitted least distance. `found` has all scores, in px of the training images.
     """
     cuts = np.asarray(decode["thresholds"])[found.labels]
     apart = suppression.suppress(found.points_yx, found.scores, decode["min_distance"])
-    kept = apart & (found.scores >= doubt * cuts)
+    kept = apart & (found.scores >= cuts)
     scores = found.scores[kept].astype(np.float64)
     number, boxes = int(kept.sum()), found.boxes_yxyx
     return Annotations(
@@ -35,28 +32,22 @@ def of(found: Cells, decode: Mapping[str, Any], doubt: float) -> Annotations:
         tuple(found.class_names[label] for label in found.labels[kept]),
         np.full((number, 4), np.nan) if boxes is None else boxes[kept].astype(float),
         scores,
-        trust=np.where(scores >= cuts[kept], scores.clip(0, _SUREST), UNKNOWN),
+        trust=scores.clip(0, _SUREST),
     )
 
 
 def agreement(
     some: Sequence[Annotations], others: Sequence[Annotations], radius_px: float
 ) -> float:
-    """F1 of the sure cells of some images, of any class, against others of the same.
+    """F1 of the cells of some images, of any class, against others of the same.
 
     In [0, 1]; 1 where neither has a cell.
     """
     numbers, pairs = 0, 0
     for one, other in zip(some, others, strict=True):
-        first_yx, second_yx = _sure(one), _sure(other)
-        numbers += len(first_yx) + len(second_yx)
-        pairs += len(match_points(first_yx, second_yx, radius_px))
+        numbers += len(one.names) + len(other.names)
+        pairs += len(match_points(one.points_yx, other.points_yx, radius_px))
     return 2 * pairs / numbers if numbers else 1.0
-
-
-def num_sure(some: Sequence[Annotations]) -> int:
-    """How many cells are labels."""
-    return sum(len(_sure(one)) for one in some)
 
 
 def write(folder: epath.Path, name: str, cells: Annotations) -> None:
@@ -65,8 +56,3 @@ def write(folder: epath.Path, name: str, cells: Annotations) -> None:
         corrections.collection(cells), option=orjson.OPT_SERIALIZE_NUMPY
     )
     (folder / f"{name}.geojson").write_bytes(content)
-
-
-def _sure(cells: Annotations) -> np.ndarray:
-    assert cells.trust is not None  # `of` sets it
-    return cells.points_yx[cells.trust > UNKNOWN]

@@ -40,8 +40,6 @@ class Options(NamedTuple):
     """Of each round."""
     rate: float = 0.3
     """Of the learning rate that the model was trained with."""
-    doubt: float = 1.0
-    """See `labels.of`."""
     most_tiles: int = 64
     """Tiles drawn at random where pictures give more; they are held in memory."""
     mpp: float = 0.0
@@ -65,14 +63,14 @@ def adapt(
     """
     if not model.model.method.traits.by_trust:
         raise errors.ConfigError(
-            f"adapt: {model.model.experiment.method} cannot leave cells open that the "
-            "model is not sure of; take a model of point_matching or calibrated_rcnn"
+            f"adapt: {model.model.experiment.method} cannot weigh labels by how sure "
+            "the model is of them; take a model of point_matching or calibrated_rcnn"
         )
     _write_tiles(model, paths, output, console, options)
     before: list[Annotations] | None = None
     for number in range(1, options.rounds + 1):
-        found = _label(model, output, number, options.doubt)
-        told = f"round {number}: {labels.num_sure(found)} cells as labels"
+        found = _label(model, output, number)
+        told = f"round {number}: {sum(len(one.names) for one in found)} cells as labels"
         if before is not None:
             radius_px = model.model.experiment.eval.radius_px
             share = labels.agreement(found, before, radius_px)
@@ -144,9 +142,7 @@ def _write_tiles(
     tiles.write(chosen, mpps, output / TILES, model.frame)
 
 
-def _label(
-    model: Predictor, output: epath.Path, number: int, doubt: float
-) -> list[Annotations]:
+def _label(model: Predictor, output: epath.Path, number: int) -> list[Annotations]:
     """What is found in all tiles; written as a set unless that is there."""
     files = sorted((output / TILES).glob("*.png"))
     scenes = (
@@ -155,7 +151,7 @@ def _label(
     )
     decode = model.model.meta["decode"]
     found = {
-        scene.key: labels.of(cells, decode, doubt)
+        scene.key: labels.of(cells, decode)
         for scene, cells in model.predict_many(scenes, all_scores=True)
     }
     if (output / SET.format(number)).exists():
