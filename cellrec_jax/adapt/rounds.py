@@ -8,11 +8,11 @@ from etils import epath
 import numpy as np
 
 from cellrec_jax import errors, methods, run
-from cellrec_jax.adapt import labels, tiles
+from cellrec_jax.adapt import kept, labels, tiles
 from cellrec_jax.config import Experiment
 from cellrec_jax.data import looks
 from cellrec_jax.data.annotations.content import Annotations
-from cellrec_jax.data.pixels import images
+from cellrec_jax.data.pixels import images, pixel_size
 from cellrec_jax.data.readers.point_tables import LABEL_MAP
 from cellrec_jax.io import atomic
 from cellrec_jax.io.console import Console
@@ -43,7 +43,9 @@ class Options(NamedTuple):
     most_tiles: int = 64
     """Tiles drawn at random where pictures give more; they are held in memory."""
     mpp: float = 0.0
-    """Um per px of all pictures; 0 is what files say."""
+    """Um per px of pictures whose files do not say it; 0 is not given."""
+    mpp_for_all: bool = False
+    """Whether it is of all, instead of what files say."""
     seed: int = 0
 
 
@@ -59,13 +61,15 @@ def adapt(
 
     The last round's folder in `output` is a work directory like any other. What is done
     already stays: the same call goes on. DataError for a picture that cannot be read,
-    ConfigError for a method that does not weigh labels by trust.
+    ConfigError for a method that does not weigh labels by trust, or an `output` that
+    was begun with other pictures, another model, or other options than `rounds`.
     """
     if not model.model.method.traits.by_trust:
         raise errors.ConfigError(
             f"adapt: {model.model.experiment.method} cannot weigh labels by how sure "
             "the model is of them; take a model of point_matching or calibrated_rcnn"
         )
+    kept.require_same(output, kept.made_with(model.model, paths, options))
     _write_tiles(model, paths, output, console, options)
     before: list[Annotations] | None = None
     for number in range(1, options.rounds + 1):
@@ -124,7 +128,12 @@ def _write_tiles(
 ) -> None:
     if (output / TILES).exists():
         return
-    mpps = {path: options.mpp or images.mpp(path) for path in paths}
+    mpps = {
+        path: pixel_size.chosen(
+            images.mpp(path), options.mpp, for_all=options.mpp_for_all
+        )
+        for path in paths
+    }
     unknown = [path for path, mpp in mpps.items() if not mpp]
     if unknown and model.frame.mpp:
         some = looks.sample(unknown, scales.NUM_IMAGES)

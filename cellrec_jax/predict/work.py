@@ -14,7 +14,7 @@ import numpy as np
 
 from cellrec_jax import cells, errors, hosts
 from cellrec_jax.cells import Cells
-from cellrec_jax.data.pixels import images
+from cellrec_jax.data.pixels import images, pixel_size
 from cellrec_jax.io import table
 from cellrec_jax.io.console import Console
 from cellrec_jax.predict import blank, choice, journal, kept, outputs
@@ -182,7 +182,7 @@ def _scenes(
         try:
             picture = _load(path)
             own_mpp = picture.header.mpp
-            mpp = (not work.mpp_for_all and own_mpp) or work.mpp or own_mpp
+            mpp = pixel_size.chosen(own_mpp, work.mpp, for_all=work.mpp_for_all)
             notes = picture.header.notes
             if work.mpp and own_mpp and abs(own_mpp / work.mpp - 1) > _SAME_MPP:
                 notes += (_OTHER_MPP[work.mpp_for_all],)

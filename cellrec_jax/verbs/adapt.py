@@ -5,15 +5,7 @@ from collections.abc import Callable, Mapping
 
 from cellrec_jax import errors
 from cellrec_jax.verbs import trained
-from cellrec_jax.verbs.verb import (
-    Verb,
-    Words,
-    console,
-    flag,
-    micrometres,
-    need,
-    path,
-)
+from cellrec_jax.verbs.verb import Verb, Words, console, flag, need, path
 
 
 def run(flags: argparse.Namespace, pairs: Mapping[str, str]) -> int:
@@ -26,6 +18,7 @@ def run(flags: argparse.Namespace, pairs: Mapping[str, str]) -> int:
     need(flags, "words", "FILE, FOLDER or a quoted pattern of pictures")
     place = trained.need_place(flags)
     need(flags, "output", "--output DIR")
+    mpp = trained.mpp(flags)
     found = inputs.look(*flags.words)
     pictures = [one for one in found.paths if not slides.is_slide(one)]
     if not pictures:
@@ -43,7 +36,8 @@ def run(flags: argparse.Namespace, pairs: Mapping[str, str]) -> int:
         rounds=flags.rounds or usual.rounds,
         steps=flags.steps or usual.steps,
         most_tiles=flags.tiles or usual.most_tiles,
-        mpp=flags.mpp,
+        mpp=mpp,
+        mpp_for_all=bool(flags.mpp_all),
     )
     model = predictor.load(place, threshold=flags.threshold)
     return rounds.adapt(model, place, pictures, flags.output, screen, options)
@@ -97,20 +91,15 @@ VERB = Verb(
         ),
         flag(
             "--tiles",
-            "of the size of the training images that are learnt from at most; more are "
-            "drawn from (64)",
+            "at most, each of the size of the training images; drawn at random where "
+            "pictures give more (64)",
             type=_count("tiles", 10_000),
             default=0,
             metavar="N",
         ),
         trained.THRESHOLD,
-        flag(
-            "--mpp",
-            "um per px of the images, instead of what files say",
-            type=micrometres("mpp"),
-            default=0.0,
-            metavar="UM",
-        ),
+        trained.MPP,
+        trained.MPP_ALL,
     ),
     Words("FILE|FOLDER|GLOB", "pictures, folders, or quoted patterns"),
     keys=(),

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from cellrec_jax import errors
 from cellrec_jax.verbs import chosen, failures, kinds, slide_flags, trained
-from cellrec_jax.verbs.verb import Verb, Words, console, flag, micrometres, need, path
+from cellrec_jax.verbs.verb import Verb, Words, console, flag, need, path
 
 _SIGNAL = 128
 """Exit codes from here on are of signals, which end all."""
@@ -20,7 +20,7 @@ def run(flags: argparse.Namespace, pairs: Mapping[str, str]) -> int:
     words = [*flags.words, *filter(None, [flags.input])]
     if not words:
         need(flags, "words", "--input FILE|FOLDER|GLOB, or such words")
-    mpp = _mpp(flags)
+    mpp = trained.mpp(flags)
     found = inputs.look(*words)
     every, notes = naming.without_parts(found.paths)
     place, lines = chosen.model(flags, every)
@@ -72,13 +72,6 @@ def run(flags: argparse.Namespace, pairs: Mapping[str, str]) -> int:
     return codes[0] if len(set(codes)) == 1 else errors.RunError.exit_code
 
 
-def _mpp(flags: argparse.Namespace) -> float:
-    """Um per px that is given, in one of two ways."""
-    if flags.mpp and flags.mpp_all:
-        raise errors.ConfigError("--mpp, or --mpp-all: give one of them")
-    return float(flags.mpp or flags.mpp_all)
-
-
 def _margin(text: str) -> int:
     if not text.isdecimal():
         raise errors.ConfigError(f"--margin {text}: give 0 px or more")
@@ -119,20 +112,8 @@ _FLAGS = (
         default=0,
         metavar="PX",
     ),
-    flag(
-        "--mpp",
-        "um per px of images and slides whose files do not say it",
-        type=micrometres("mpp"),
-        default=0.0,
-        metavar="UM",
-    ),
-    flag(
-        "--mpp-all",
-        "um per px of all images and slides, instead of what files say",
-        type=micrometres("mpp-all"),
-        default=0.0,
-        metavar="UM",
-    ),
+    trained.MPP,
+    trained.MPP_ALL,
     flag(
         "--overwrite",
         "replace files in --output that were changed after they were written, as by "

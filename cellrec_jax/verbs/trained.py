@@ -33,6 +33,20 @@ THRESHOLD = flag(
     default=0.0,
     metavar="SCORE",
 )
+MPP = flag(
+    "--mpp",
+    "um per px of files that do not say it",
+    type=micrometres("mpp"),
+    default=0.0,
+    metavar="UM",
+)
+MPP_ALL = flag(
+    "--mpp-all",
+    "um per px of all files, instead of what they say",
+    type=micrometres("mpp-all"),
+    default=0.0,
+    metavar="UM",
+)
 MPP_TRAINED = flag(
     "--mpp-trained",
     "um per px of the images that --workdir was trained on, where these did not say; "
@@ -41,6 +55,13 @@ MPP_TRAINED = flag(
     default=0.0,
     metavar="UM",
 )
+
+
+def mpp(flags: argparse.Namespace) -> float:
+    """Um per px that `MPP` or `MPP_ALL` gives, 0 for none; ConfigError for both."""
+    if flags.mpp and flags.mpp_all:
+        raise errors.ConfigError("--mpp, or --mpp-all: give one of them")
+    return float(flags.mpp or flags.mpp_all)
 
 
 def place(flags: argparse.Namespace) -> epath.Path | None:

@@ -1,13 +1,15 @@
 """`cellrec adapt` from a model file: labels, runs, and going on."""
 
+from etils import epath
 import jax
 import numpy as np
 from PIL import Image
 import pytest
 
 import cellrec_jax
-from cellrec_jax import main
+from cellrec_jax import errors, main
 from cellrec_jax.adapt import rounds
+from cellrec_jax.io.console import Console
 from cellrec_jax.predict import predictor
 from tests import shipped
 
@@ -47,6 +49,12 @@ def test_a_model_learns_from_pictures_and_goes_on(place, tmp_path, capsys):
     assert "which agree with those before to F1" in capsys.readouterr().out
     for one, other in zip(_weights(output / "round_1"), first, strict=True):
         np.testing.assert_array_equal(one, other)
+    with pytest.raises(errors.ConfigError, match=r"tiles \(3 there, 2 now\)"):
+        rounds.adapt(
+            predictor.load(place, threshold=0.3),
+            *(epath.Path(place), sorted(pictures.iterdir()), epath.Path(output)),
+            *(Console(quiet=True), rounds.Options(steps=2, most_tiles=2, mpp=0.5)),
+        )
     second = _weights(output / "round_2")
     assert any((a != b).any() for a, b in zip(first, second, strict=True))
     assert (

@@ -36,6 +36,14 @@ class PixelSize(NamedTuple):
     """Which place says it, the best of several."""
 
 
+def chosen(own_mpp: float, given: float, *, for_all: bool) -> float:
+    """Um per px of an image whose file says `own_mpp`; 0 is unknown, or not given.
+
+    What the user gave is of files that do not say it, or, `for_all`, of all.
+    """
+    return given if given and (for_all or not own_mpp) else own_mpp
+
+
 def pixel_size(file: Any, page: Any, image_number: int) -> PixelSize:
     """Of a page of a `tifffile.TiffFile`; `image_number` of OME-XML."""
     notes, sizes = [], {}

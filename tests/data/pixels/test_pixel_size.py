@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from cellrec_jax.data.pixels import images
+from cellrec_jax.data.pixels import images, pixel_size
 
 PIXELS = np.zeros((5, 7), np.uint8)
 
@@ -93,6 +93,22 @@ def test_other_sizes_are_passed_over_and_told(
     assert found.mpp == expected
     assert len(found.notes) == len(told)
     assert all(text in note for text, note in zip(told, found.notes, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("own", "given", "for_all", "expected"),
+    [
+        (0.5, 0.25, False, 0.5),
+        (0.0, 0.25, False, 0.25),
+        (0.5, 0.25, True, 0.25),
+        (0.5, 0.0, True, 0.5),
+        (0.0, 0.0, False, 0.0),
+    ],
+)
+def test_what_the_user_gives_is_of_files_that_say_none_or_of_all(
+    own: float, given: float, for_all: bool, expected: float
+) -> None:
+    assert pixel_size.chosen(own, given, for_all=for_all) == expected
 
 
 def test_damaged_xml_costs_only_the_size(tmp_path: Path) -> None:
