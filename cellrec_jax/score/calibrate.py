@@ -9,6 +9,7 @@ from etils import epath
 from cellrec_jax import errors
 from cellrec_jax.config import Experiment
 from cellrec_jax.data import sets
+from cellrec_jax.data.record import Record, Source
 from cellrec_jax.evaluate import fitting, predictions
 from cellrec_jax.evaluate import workdir as evaluation
 from cellrec_jax.io.console import Console
@@ -26,6 +27,7 @@ def measure(
     console: Console,
     *,
     is_scaled: bool = False,
+    mpp: float = 0.0,
 ) -> tuple[Mistakes, tuple[str, ...]]:
     """What a model gets wrong in the annotated images of a folder, and its classes.
 
@@ -36,6 +38,7 @@ def measure(
       console: tells what was repaired, and how many cells there are.
       is_scaled: whether the pixel size of the results is known, so that they were
         predicted at that of the training where this one is known, too.
+      mpp: um per px of fields whose files do not say it; 0 is unknown.
 
     Raises:
       ConfigError: another model made the results, or the fields are of its training,
@@ -65,6 +68,7 @@ def measure(
     evaluation.check_classes(model, split)
     config = experiment.eval
     predictor, frame = evaluation.ready(model, config, split, experiment.predict.batch)
+    split = split._replace(source=_of_unknown(split.source, mpp))
     scenes = predictions.scenes(split, frame, console.track, "annotated fields")
     results, seen, sizes_hw = [], [], []
     for scene, found in predictor.predict_many(scenes):
@@ -94,11 +98,21 @@ def measure(
     return mistakes, model.class_names
 
 
+def _of_unknown(source: Source, mpp: float) -> Source:
+    """The set with a pixel size of images that do not say it."""
+
+    def load(image_id: str) -> Record:
+        record = source.load(image_id)
+        return dataclasses.replace(record, mpp=record.mpp or mpp)
+
+    return dataclasses.replace(source, load=load)
+
+
 def at_settings(model: model_lib.Model, used: Mapping[str, Any]) -> model_lib.Model:
     """The model at the thresholds of results; ConfigError if another one made them."""
     if not used:
         return model
-    own = provenance.settings(model, 0.0, 0, "", False)
+    own = provenance.of_model(model)
     if used.get("weights") != own["weights"]:
         raise errors.ConfigError(
             f"--workdir {model.workdir}: another model made the results (weights "

@@ -83,10 +83,11 @@ def _mistakes(
     startup.check_devices()
     root = str(flags.calibrate.absolute())
     settings: Any = found.model.get("settings", {})
-    mpp = settings.get("mpp", 0)  # the --mpp that predict was given
+    mpp = settings.get("mpp", 0)  # the --mpp or --mpp-all that predict was given
     if not any(one.mpp for one in found.sheets):  # or that it chose
         mpp = settings.get("scale", 0) * settings.get("mpp_trained", 0)
-    own = {"data.format": "auto", "data.mpp": str(mpp), "data.test_ids": ""}
+    of_all = mpp if settings.get("mpp_all") else 0
+    own = {"data.format": "auto", "data.mpp": str(of_all), "data.test_ids": ""}
     own |= {"data.ignore_classes": "", "data.marked_share": "1"}
     workdir = trained.need_place(flags)
     experiment = config_files.stored(workdir, {**own, **pairs, "data.root": root})
@@ -97,7 +98,7 @@ def _mistakes(
         )
     is_scaled = not flags.mpp and all(one.mpp for one in found.sheets)
     mistakes, class_names = calibrate.measure(
-        workdir, experiment, settings, screen, is_scaled=is_scaled
+        workdir, experiment, settings, screen, is_scaled=is_scaled, mpp=mpp
     )
     if class_names != found.class_names:
         raise errors.DataError(

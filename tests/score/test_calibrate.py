@@ -1,5 +1,7 @@
 """A model that finds one cell too many in annotated fields."""
 
+import dataclasses
+
 from etils import epath
 import jax.numpy as jnp
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 from cellrec_jax import errors, methods
 from cellrec_jax.data import example, sets
 from cellrec_jax.data.record import Record, Source
+from cellrec_jax.evaluate import predictions
 from cellrec_jax.io.console import Console
 from cellrec_jax.predict import provenance
 from cellrec_jax.score import calibrate, correct
@@ -64,8 +67,10 @@ def fields(tiny_experiment, monkeypatch):
 
 def used(model, cut=0.5):
     """What predict.json says of results at a threshold of class 0."""
-    settings = provenance.settings(model, 0.0, 0, "", False)
-    return {**settings, "thresholds": {"positive": cut, "negative": 0.5}}
+    return {
+        **provenance.of_model(model),
+        "thresholds": {"positive": cut, "negative": 0.5},
+    }
 
 
 HERE = epath.Path("here")
@@ -135,6 +140,22 @@ def test_fields_of_another_scale_are_refused(fields):
     with pytest.raises(errors.ConfigError, match="pixel size of these fields is not"):
         calibrate.measure(HERE, config, used(model), QUIET, is_scaled=True)
     assert calibrate.measure(HERE, config, used(model), QUIET)[0].num_fields == 2
+
+
+def test_a_pixel_size_is_of_fields_that_do_not_say_it(fields, monkeypatch):
+    model, config = fields
+    seen = []
+    monkeypatch.setattr(predictions, "common_mpp", lambda all_: seen.extend(all_) or 0)
+    before = sets.open_for_evaluation()
+    told = {"a": 0.25, "b": 0.0}
+
+    def load(name):
+        return dataclasses.replace(before.source.load(name), mpp=told[name])
+
+    split = before._replace(source=dataclasses.replace(before.source, load=load))
+    monkeypatch.setattr(sets, "open_for_evaluation", lambda *_, **__: split)
+    calibrate.measure(HERE, config, used(model), QUIET, mpp=0.5)
+    assert [one.mpp for one in seen] == [0.25, 0.5]
 
 
 def test_copies_of_training_images_are_refused(fields, monkeypatch):
