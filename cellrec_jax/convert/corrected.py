@@ -186,15 +186,15 @@ def _compared(
         raise errors.DataError(f"{file}: {error}") from error
 
 
-def _corner(image: Path) -> tuple[int, ...]:
+def _corner(image: Path) -> tuple[int, int]:
     """Where QuPath crops a slide, (y, x) px of level 0; (0, 0) of an image."""
     if not slides.is_slide(image):
         return 0, 0
-    return (slides.describe(image).bounds_yxyx or (0, 0))[:2]
+    return slides.describe(image).corner_yx
 
 
 def _parsed(
-    file: Path, corner_yx: tuple[int, ...], cell_names: Container[str] = ()
+    file: Path, corner_yx: tuple[int, int], cell_names: Container[str] = ()
 ) -> Annotations:
     """A file in px as QuPath counts, also if it counts from the slide's own corner."""
     read = qupath.parse(file, corner_yx, cell_names=cell_names)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cellrec_jax import errors
 from cellrec_jax.predict.slide.options import ORIGINS, TABLES, SlideOptions
+from cellrec_jax.verbs import trained
 from cellrec_jax.verbs.verb import above_0, flag
 
 _OF_IMAGES = ("all_scores", "margin")
@@ -161,8 +162,8 @@ def options(flags: argparse.Namespace, *, alone: bool = True) -> SlideOptions:
             "it out"
         )
     given = {
-        "mpp": flags.mpp,
-        "mpp_all": flags.mpp_all,
+        "mpp": trained.mpp(flags),
+        "mpp_for_all": bool(flags.mpp_all),
         "overwrite": flags.overwrite,
         "tissue": flags.tissue != "off",
         "roi": flags.roi and flags.roi.is_file() and roi.read(flags.roi),
@@ -214,4 +215,9 @@ def unread(flags: argparse.Namespace, slides: int, images: int) -> tuple[str, ..
 
 
 def _given(flags: argparse.Namespace) -> Sequence[str]:
-    return [one.name for one in FLAGS if getattr(flags, one.key)]
+    """Names of those that are not as they are by default."""
+    return [
+        one.name
+        for one in FLAGS
+        if getattr(flags, one.key) != one.options.get("default", False)
+    ]

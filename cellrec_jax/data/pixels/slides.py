@@ -75,6 +75,12 @@ class Description(NamedTuple):
     glass: "Glass | None" = None
     """Of Hamamatsu's slides."""
 
+    @property
+    def corner_yx(self) -> tuple[int, int]:
+        """Where QuPath crops it, px of level 0; (0, 0) where nothing is cropped."""
+        top, left, _, _ = self.bounds_yxyx or (0, 0, 0, 0)
+        return top, left
+
 
 class Glass(NamedTuple):
     """Where level 0 lies on the glass, as files count that know no px."""

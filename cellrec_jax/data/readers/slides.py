@@ -117,13 +117,8 @@ def open_source(
 def _part(place: _Place, slide: slides.Description) -> Part:
     """Where a tile lies, as QuPath counts."""
     native_yx = place.scale.native_yx
-    y, x = np.multiply(place.tile.origin_yx, native_yx) - _corner(slide)
+    y, x = np.multiply(place.tile.origin_yx, native_yx) - slide.corner_yx
     return Part(place.slide_id, (float(y), float(x)), native_yx)
-
-
-def _corner(slide: slides.Description) -> tuple[int, ...]:
-    """Where QuPath crops a slide, (y, x) px of level 0."""
-    return (slide.bounds_yxyx or (0, 0))[:2]
 
 
 def _coarsest(known: Mapping[str, slides.Description]) -> float:
@@ -142,7 +137,7 @@ def _parse(file: Path, slide: slides.Description) -> Annotations:
     """A file's annotations in px of level 0."""
     kind = foreign.kind_of(file)
     if kind == "GeoJSON":
-        return qupath.parse(file, _corner(slide))
+        return qupath.parse(file, slide.corner_yx)
     if kind == "ASAP":
         return asap.parse(file)
     if kind == "Aperio ImageScope":

@@ -29,19 +29,15 @@ class _Parts(NamedTuple):
     """f64 [P, 2] px of level 0."""
 
 
-def measure(
-    mask: Mask,
-    regions: Regions | None,
-    size_hw: Sequence[int],
-) -> float:
+def measure(mask: Mask, regions: Regions, size_hw: Sequence[int]) -> float:
     """Px of level 0 of a mask that lie in regions and in the slide, H x W px.
 
-    Regions that overlap count once, what is excluded does not count.
+    Regions that overlap count once, what is excluded does not count; where none is to
+    be looked at, all of the slide is.
     """
     height, width = (float(side) for side in size_hw)
-    include = regions.include if regions is not None else ()
-    include = include or (polygons.rectangle(0, 0, height, width),)
-    exclude = regions.exclude if regions is not None else ()
+    include = regions.include or (polygons.rectangle(0, 0, height, width),)
+    exclude = regions.exclude
     edges_y = _edges(mask, (*include, *exclude), include, height)
     if len(edges_y) < 2:
         return 0.0

@@ -61,8 +61,7 @@ def _predict_slide(
 ) -> bool:
     """As `predict_slide`, by the only call at work on this part of it."""
     options = work.options
-    given = options.mpp_all or options.mpp
-    description = slides.describe(path, given, for_all=bool(options.mpp_all))
+    description = slides.describe(path, options.mpp, for_all=options.mpp_for_all)
     _check_sizes(work, path, description)
     plan = _plan(work, path, description)
     if journal.has_begun(plan) and writing.is_written(work, name, description, journal):

@@ -21,8 +21,8 @@ class SlideOptions:
 
     mpp: float = 0.0
     """Micrometres per px of level 0 of slides that do not say it; 0 for unknown."""
-    mpp_all: float = 0.0
-    """The same of all slides, whatever they say; 0 asks them."""
+    mpp_for_all: bool = False
+    """Whether it is of all slides, whatever they say."""
     overwrite: bool = False
     """Replace results of other settings, and files that were changed since."""
     tissue: bool = True

@@ -67,10 +67,8 @@ def written(output: epath.Path, sheet: Sheet, num_cells: int) -> set[Path]:
 
 def origin_of(description: slides.Description, options: SlideOptions) -> np.ndarray:
     """Px of level 0 that are (0, 0) in what is written, f64 [2]."""
-    bounds = description.bounds_yxyx
-    if bounds is None or options.origin == "openslide":
-        return np.zeros(2)
-    return np.asarray(bounds[:2], np.float64)
+    is_whole = options.origin == "openslide"
+    return np.zeros(2) if is_whole else np.array(description.corner_yx, np.float64)
 
 
 def write(

@@ -81,7 +81,8 @@ def of_each(folder: Path, slides: Sequence[Path]) -> dict[Path, Regions]:
         if count > 1:
             raise errors.ConfigError(
                 f"--roi {file}: is of {count} slides of that name: name it as one of "
-                "them with its ending, such as a.svs.geojson"
+                "them with its ending, such as a.svs.geojson, or give slides of equal "
+                "names one a call"
             )
     return {slide: read(file) for slide, file in found.items()}
 
