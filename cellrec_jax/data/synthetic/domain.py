@@ -157,23 +157,25 @@ def plan(
         cells = chromatin.restyle(own_rng, layout.cells, layout.labels, style, flow)
         grains = chromatin.nucleoli(own_rng, cells, style)
         layout = layout._replace(cells=cells)
-    return _add_others(
-        rngs, Scene(layout, glass, [], grains, _none(layout)), knobs, mpp
-    )
+    layout, doubtful, doubt = _with_others(rngs, layout, glass, knobs, mpp)
+    return Scene(layout, glass, doubtful, grains, doubt)
 
 
-def _none(layout: layout_lib.Layout) -> np.ndarray:
-    """Bool [N], no cell."""
-    return np.zeros(len(layout.cells), bool)
+def _with_others(
+    rngs: Rngs,
+    layout: layout_lib.Layout,
+    glass: np.ndarray,
+    knobs: Collection[str],
+    mpp: float,
+) -> tuple[layout_lib.Layout, list[layout_lib.Nucleus], np.ndarray]:
+    """Adds what is not tumour, and puts nuclei out of focus.
 
-
-def _add_others(rngs: Rngs, scene: Scene, knobs: Collection[str], mpp: float) -> Scene:
-    """Adds what is not tumour, and puts nuclei out of focus."""
-    layout, glass, doubtful, grains, doubt = scene
+    The layout, and `doubtful` and `doubt` of its `Scene`.
+    """
     room = (1 - layout.nests) * (1 - glass)
     cells_yx = np.array([cell.center_yx for cell in layout.cells], np.float32)
     cells, labels = layout.cells, layout.labels
-    others = layout.distractors
+    others, doubtful = layout.distractors, []
     if "crowding" in knobs or not set(knobs).isdisjoint(_REPLACED.values()):
         kinds = {
             name: kind
@@ -186,20 +188,20 @@ def _add_others(rngs: Rngs, scene: Scene, knobs: Collection[str], mpp: float) ->
     size_hw = (glass.shape[0], glass.shape[1])
     if "stroma" in knobs:
         found = stroma_lib.plan(rngs["stroma"], room, cells_yx, layout.fibre_angle, mpp)
-        cells, doubtful = [*cells, *found.negative], [*doubtful, *found.doubtful]
+        cells, doubtful = [*cells, *found.negative], found.doubtful
         others = [*others, *found.unmarked]
         new = np.ones(len(found.negative), np.int32)
         labels = np.concatenate([labels, new])
         cells_yx = np.array([cell.center_yx for cell in cells], np.float32)
-        doubt = np.append(doubt, new == 0)
     if "lookalikes" in knobs:
         others = [*others, *lookalikes.debris(rngs["lookalikes"], size_hw, mpp)]
+    doubt = np.zeros(len(cells), bool)
     if "focus" in knobs:
-        faint, unsure = focus.ghosts(rngs["focus"], cells_yx, 1 - glass, mpp)
-        others, doubtful = [*others, *faint], [*doubtful, *unsure]
+        pale, unsure = focus.ghosts(rngs["focus"], cells_yx, 1 - glass, mpp)
+        others, doubtful = [*others, *pale], [*doubtful, *unsure]
         cells, doubt = focus.defocus(rngs["focus"], cells)
     layout = layout._replace(cells=cells, labels=labels, distractors=others)
-    return Scene(layout, glass, doubtful, grains, doubt)
+    return layout, doubtful, doubt
 
 
 def _draw_behind(
