@@ -15,6 +15,7 @@ from cellrec_jax.io.console import Console
 from cellrec_jax.predict import frame as frames
 from cellrec_jax.predict import journal, provenance, summary
 from cellrec_jax.predict import work as work_lib
+from cellrec_jax.predict.options import USUAL, ImageOptions
 from cellrec_jax.predict.predictor import Predictor
 from cellrec_jax.workdir import lock
 
@@ -36,29 +37,19 @@ def predict_files(
     paths: Sequence[Path],
     output: epath.Path,
     console: Console,
-    mpp: float = 0.0,
-    margin_px: int = 0,
-    geometry: str = "point",
-    *,
-    all_scores: bool = False,
-    scale: float = 0.0,
-    mpp_for_all: bool = False,
-    overwrite: bool = False,
+    options: ImageOptions = USUAL,
 ) -> Outcome:
     """Predicts files; goes on where a call of the same settings was stopped.
 
     A GeoJSON and an overlay an image, in sub-folders of `output` as the images are;
     detections.csv, added to image by image; summary.csv (`summary.write`), predict.json
-    (`provenance.write`) and predict.jsonl, which remembers what is done. `mpp`: um per
-    px of files that do not say it, or, `mpp_for_all`, of all; where it is 0 `scale` px
-    of the training images are one px, if it is not 0; `margin_px` of
-    `Predictor.predict`; cells are points or boxes; with `all_scores` the table has what
-    is no cell too, and says which are. An image that cannot be read costs only itself;
-    Ctrl-C and SIGTERM end after the tiles at work. Of several processes each predicts a
-    part of the images; a signal at one ends all when the others have done theirs.
-    ConfigError where `output` holds results of other settings or images, or another
-    program's, or, without `overwrite`, a GeoJSON to be replaced was changed since it
-    was written; RunError where it cannot be written, or another call is at work there.
+    (`provenance.write`) and predict.jsonl, which remembers what is done. An image that
+    cannot be read costs only itself; Ctrl-C and SIGTERM end after the tiles at work. Of
+    several processes each predicts a part of the images; a signal at one ends all when
+    the others have done theirs. ConfigError where `output` holds results of other
+    settings or images, or another program's, or, without `overwrite`, a GeoJSON to be
+    replaced was changed since it was written; RunError where it cannot be written, or
+    another call is at work there.
     """
     output = epath.Path(output)
     if "://" in str(output):
@@ -66,19 +57,7 @@ def predict_files(
             f"--output {output}: give a local folder, to which rows can be added"
         )
     with lock.hold(output, "give another --output"):
-        return _predict_files(
-            predictor,
-            paths,
-            output,
-            console,
-            mpp,
-            margin_px,
-            geometry,
-            all_scores,
-            scale,
-            mpp_for_all,
-            overwrite,
-        )
+        return _predict_files(predictor, paths, output, console, options)
 
 
 def _predict_files(
@@ -86,18 +65,11 @@ def _predict_files(
     paths: Sequence[Path],
     output: epath.Path,
     console: Console,
-    mpp: float,
-    margin_px: int,
-    geometry: str,
-    all_scores: bool,
-    scale: float,
-    mpp_for_all: bool,
-    overwrite: bool,
+    options: ImageOptions,
 ) -> Outcome:
     """As `predict_files`, by the only call at work in `output`."""
     model = predictor.model
-    used = provenance.settings(model, mpp, margin_px, geometry, all_scores, scale)
-    used |= {"mpp_all": True} if mpp_for_all else {}
+    used = provenance.settings(model, options)
     hosts.by_first(lambda: journal.take_parts(output), "predict: tables")
     known = journal.read(output)
     of_files = not mpp_for_all and all(one.says_mpp for one in known.values())
@@ -105,33 +77,22 @@ def _predict_files(
     known = known if provenance.require_same(output, used, bool(known), free) else {}
     plan = journal.of_first(journal.plan(paths, known, output))
     hosts.check_shared(output, "--output")
-    if not overwrite:
+    if not options.overwrite:
         journal.refuse_changed(output, [plan.names[path] for path in plan.todo])
 
     def begin() -> None:
         atomic.remove_left(output, below=True)
-        num_lost = journal.begin(output, plan.done, table.columns_of(kept=all_scores))
+        columns = table.columns_of(kept=options.all_scores)
+        num_lost = journal.begin(output, plan.done, columns)
         for line in _start_lines(plan, output, num_lost):
             console.line(line)
         state = {"images": len(plan.done), "finished": False}
         provenance.write(output, model, used, state)
 
     hosts.by_first(begin, "predict: begun")
-    metadata = provenance.metadata(model, mpp)
+    metadata = provenance.metadata(model, options.mpp)
     tables = journal.own_tables(output)
-    work = work_lib.Work(
-        predictor,
-        output,
-        tables,
-        console,
-        mpp,
-        margin_px,
-        geometry,
-        metadata,
-        all_scores,
-        scale,
-        mpp_for_all,
-    )
+    work = work_lib.Work(predictor, output, tables, console, options, metadata)
     own = plan._replace(todo=tuple(hosts.own(plan.todo)))
     failed, exit_code = work_lib.predict_all(work, own)
     if jax.process_count() > 1:

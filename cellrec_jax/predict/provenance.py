@@ -13,6 +13,7 @@ import numpy as np
 
 from cellrec_jax import __version__, errors
 from cellrec_jax.io import atomic
+from cellrec_jax.predict.options import ImageOptions
 from cellrec_jax.workdir.model import Model
 
 FILE = "predict.json"
@@ -20,25 +21,20 @@ _MADE_BY = "cellrec_jax"
 _PACKAGES = ("jax", "jaxlib", "numpy")
 
 
-def settings(
-    model: Model,
-    mpp: float,
-    margin_px: int,
-    geometry: str,
-    all_scores: bool,
-    scale: float = 0.0,
-) -> dict[str, Any]:
+def settings(model: Model, options: ImageOptions) -> dict[str, Any]:
     """What decides the cells of an image, and their form: JSON.
 
     Results of two such settings do not belong into one folder.
     """
     return {
         **of_model(model),
-        "mpp": mpp,
-        "margin_px": margin_px,
-        "geometry": geometry,
-        **({"all_scores": True} if all_scores else {}),  # earlier folders know it not
-        **({"scale": scale} if scale else {}),
+        "mpp": options.mpp,
+        "margin_px": options.margin_px,
+        "geometry": options.geometry,
+        # Earlier folders do not know these.
+        **({"mpp_all": True} if options.mpp_for_all else {}),
+        **({"all_scores": True} if options.all_scores else {}),
+        **({"scale": options.scale} if options.scale else {}),
     }
 
 

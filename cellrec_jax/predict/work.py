@@ -21,6 +21,7 @@ from cellrec_jax.predict import blank, choice, journal, kept, outputs
 from cellrec_jax.predict import frame as frames
 from cellrec_jax.predict import predictor as predictor_lib
 from cellrec_jax.predict.inputs import unread_format
+from cellrec_jax.predict.options import ImageOptions
 from cellrec_jax.predict.predictor import Predictor
 from cellrec_jax.workdir import interrupt
 
@@ -71,15 +72,8 @@ class Work:
     tables: epath.Path
     """Folder of table and journal."""
     console: Console
-    mpp: float
-    margin_px: int
-    geometry: str
+    options: ImageOptions
     metadata: dict[str, Any]
-    all_scores: bool = False
-    scale: float = 0.0
-    """Px of the training images per px, where the pixel size is unknown; 0 for none."""
-    mpp_for_all: bool = False
-    """Whether `mpp` counts where files say it, too."""
     num_blank: int = 0
     num_scored: int = 0
     notes: Counter[str] = dataclasses.field(default_factory=Counter)
@@ -153,7 +147,7 @@ def _predict_group(
     scenes = _scenes(work, plan, paths, fail)
     warning = work.predictor.model.method.traits.tile_warning
     for scene, found in work.predictor.predict_many(
-        scenes, on_windows, all_scores=work.all_scores
+        scenes, on_windows, all_scores=work.options.all_scores
     ):
         item: _Item = scene.key
         work.waiting.popleft()
@@ -177,20 +171,20 @@ def _scenes(
     fail: Callable[[Path, Exception], None],
 ) -> Iterator[frames.Scene]:
     """Reads images, one ahead of what is predicted; errors go to `fail`."""
-    known = choice.known(work.predictor.model.meta)
+    known, options = choice.known(work.predictor.model.meta), work.options
     for path in paths:
         try:
             picture = _load(path)
             own_mpp = picture.header.mpp
-            mpp = pixel_size.chosen(own_mpp, work.mpp, for_all=work.mpp_for_all)
+            mpp = pixel_size.chosen(own_mpp, options.mpp, for_all=options.mpp_for_all)
             notes = picture.header.notes
-            if work.mpp and own_mpp and abs(own_mpp / work.mpp - 1) > _SAME_MPP:
-                notes += (_OTHER_MPP[work.mpp_for_all],)
+            if options.mpp and own_mpp and abs(own_mpp / options.mpp - 1) > _SAME_MPP:
+                notes += (_OTHER_MPP[options.mpp_for_all],)
             if picture.pixels.dtype != np.uint8:
                 notes += (_16_BITS,)
             unlike = choice.difference(known, [picture.pixels])
             notes += (_UNLIKE,) if unlike else ()
-            seen_mpp = mpp or work.scale * work.predictor.frame.mpp
+            seen_mpp = mpp or options.scale * work.predictor.frame.mpp
             item = _Item(
                 path,
                 plan.names[path],
@@ -201,7 +195,9 @@ def _scenes(
                 seen_mpp,
                 unlike,
             )
-            scene = work.predictor.scene(picture.pixels, seen_mpp, work.margin_px, item)
+            scene = work.predictor.scene(
+                picture.pixels, seen_mpp, options.margin_px, item
+            )
         except Exception as error:
             fail(path, error)
         else:
@@ -226,7 +222,7 @@ def _write_one(
 ) -> journal.Done:
     """Writes all that belongs to an image, the journal last."""
     rows = _rows(work, item, found, scene.ratio)
-    if work.all_scores:
+    if work.options.all_scores:
         found = cells.select(found, np.array([row[table.KEPT] for row in rows], bool))
     tiled = scene.placement.how == frames.TILED
     class_names = work.predictor.class_names
@@ -239,13 +235,13 @@ def _write_one(
         item.pixels,
         found,
         outputs.legend(class_names, counts, list(work.metadata["thresholds"].values())),
-        work.geometry,
+        work.options.geometry,
         {**work.metadata, "mpp": item.mpp},
     )
-    columns = table.columns_of(kept=work.all_scores)
+    columns = table.columns_of(kept=work.options.all_scores)
     table.append_rows(work.tables / journal.TABLE, rows, columns)
     one = journal.stamped(item.name, item.path, item.pixels.shape, item.mpp)
-    num_rows = len(rows) if work.all_scores else -1
+    num_rows = len(rows) if work.options.all_scores else -1
     geojson, _ = journal.files_of(work.output, item.name)
     one = one._replace(
         counts=counts,
@@ -261,7 +257,7 @@ def _write_one(
 def _rows(work: Work, item: _Item, found: Cells, ratio: float) -> list[dict[str, Any]]:
     """An image's rows of the table."""
     kept = None
-    if work.all_scores:
+    if work.options.all_scores:
         decode = work.predictor.model.meta["decode"]
         kept = predictor_lib.kept_cells(found, decode, ratio)
     return table.detection_rows(
@@ -278,7 +274,9 @@ def _explain(work: Work, item: _Item, tiled: bool) -> str:
     """Why an image has no cells; told of the first few."""
     note = "no peak above the threshold"
     if work.num_scored < (1 if tiled else _MOST_SCORED):  # which takes as long again
-        best = blank.highest(work.predictor, item.pixels, item.seen_mpp, work.margin_px)
+        best = blank.highest(
+            work.predictor, item.pixels, item.seen_mpp, work.options.margin_px
+        )
         note = blank.score_text(work.predictor, best)
         work.num_scored += 1
     note = f"{note}; {blank.unlike(work.predictor, item.pixels, item.seen_mpp)}"

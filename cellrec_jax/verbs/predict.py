@@ -15,6 +15,7 @@ def run(flags: argparse.Namespace, pairs: Mapping[str, str]) -> int:
     """Predicts, or goes on; 1 where some images failed, 2 where all did."""
     from cellrec_jax import config_files
     from cellrec_jax.predict import files, inputs, predictor, summary
+    from cellrec_jax.predict.options import ImageOptions
     from cellrec_jax.predict.slide import many, naming
 
     words = [*flags.words, *filter(None, [flags.input])]
@@ -55,13 +56,15 @@ def run(flags: argparse.Namespace, pairs: Mapping[str, str]) -> int:
                 paths,
                 folder,
                 screen,
-                mpp,
-                flags.margin,
-                flags.geometry or "point",
-                all_scores=flags.all_scores,
-                mpp_for_all=bool(flags.mpp_all),
-                overwrite=flags.overwrite,
-                scale=chosen.scale(flags, model, paths, folder, screen),
+                ImageOptions(
+                    mpp,
+                    mpp_for_all=bool(flags.mpp_all),
+                    margin_px=flags.margin,
+                    geometry=flags.geometry or "point",
+                    all_scores=flags.all_scores,
+                    scale=chosen.scale(flags, model, paths, folder, screen),
+                    overwrite=flags.overwrite,
+                ),
             )
         if outcome.exit_code >= _SIGNAL:
             return outcome.exit_code
@@ -116,8 +119,8 @@ _FLAGS = (
     trained.MPP_ALL,
     flag(
         "--overwrite",
-        "replace files in --output that were changed after they were written, as by "
-        "corrections, and what was found of slides with other settings",
+        "where files in --output are written anew, replace those too that were changed "
+        "since, as by corrections; find slides anew that have other settings there",
         action="store_true",
     ),
     trained.MPP_TRAINED,

@@ -24,6 +24,7 @@ from cellrec_jax.io import table
 from cellrec_jax.io.console import Console
 from cellrec_jax.methods import heatmap_pu
 from cellrec_jax.predict import blank, files, find_inputs, journal, work
+from cellrec_jax.predict.options import ImageOptions
 from cellrec_jax.predict.predictor import Predictor
 from cellrec_jax.types import Detections, Method
 from cellrec_jax.workdir import lock
@@ -103,7 +104,9 @@ def count(predictor):
 
 def test_every_output_says_how_cells_were_cut(predictor, tmp_path, console):
     path, out = save(tmp_path / "a.png"), tmp_path / "out"
-    outcome = files.predict_files(predictor, [path], out, console, 0.25)
+    outcome = files.predict_files(
+        predictor, [path], out, console, ImageOptions(mpp=0.25)
+    )
     assert outcome == files.Outcome()
     assert (out / "detections.csv").read_text().splitlines() == [
         "image,x,y,score,class",
@@ -131,7 +134,9 @@ def test_every_output_says_how_cells_were_cut(predictor, tmp_path, console):
 
 def test_boxes_as_polygons(predictor, tmp_path, console):
     path = save(tmp_path / "a.png")
-    files.predict_files(predictor, [path], tmp_path / "out", console, geometry="box")
+    files.predict_files(
+        predictor, [path], tmp_path / "out", console, ImageOptions(geometry="box")
+    )
     collection = json.loads((tmp_path / "out/a.png.geojson").read_text())
     ring_xy = collection["features"][0]["geometry"]["coordinates"][0]
     assert ring_xy == [[48, 10], [56, 10], [56, 14], [48, 14], [48, 10]]
@@ -144,7 +149,7 @@ def test_boxes_of_points_are_refused_and_nothing_is_begun(predictor, tmp_path, c
     pointed = dataclasses.replace(predictor, compiled=no_boxes)
     path, out = save(tmp_path / "a.png"), tmp_path / "out"
     with pytest.raises(errors.ConfigError, match="--geometry box"):
-        files.predict_files(pointed, [path], out, console, geometry="box")
+        files.predict_files(pointed, [path], out, console, ImageOptions(geometry="box"))
     assert files.predict_files(pointed, [path], out, console) == files.Outcome()
 
 
@@ -401,7 +406,7 @@ def test_corrections_in_place_stay(predictor, tmp_path, console):
     with pytest.raises(errors.ConfigError, match=r"a\.png\.geojson was changed"):
         files.predict_files(predictor, [path], out, console)
     assert (out / "a.png.geojson").read_text() == "{}"
-    files.predict_files(predictor, [path], out, console, overwrite=True)
+    files.predict_files(predictor, [path], out, console, ImageOptions(overwrite=True))
     assert (out / "a.png.geojson").read_bytes() == written
     (out / "a.png.overlay.png").unlink()
     files.predict_files(predictor, [path], out, console)
@@ -418,7 +423,7 @@ def test_a_pixel_size_is_of_files_that_do_not_say_it_or_of_all(
     for for_all, expected in ((False, ["0.5", "0.25"]), (True, ["0.25", "0.25"])):
         out = tmp_path / str(for_all)
         given = {"mpp": 0.25, "mpp_for_all": for_all}
-        files.predict_files(predictor, paths, out, console, **given)
+        files.predict_files(predictor, paths, out, console, ImageOptions(**given))
         assert [row["mpp"] for row in read(out / "summary.csv")] == expected
         assert any("--mpp-all" in line for line in console.lines)
         console.lines.clear()
@@ -463,7 +468,7 @@ def test_other_settings_in_one_folder_are_refused(
     model = dataclasses.replace(model, meta={**model.meta, "decode": decode})
     other = dataclasses.replace(predictor, model=model)
     with pytest.raises(errors.ConfigError, match=rf"{named} .*--output"):
-        files.predict_files(other, [path], out, console, **arguments)
+        files.predict_files(other, [path], out, console, ImageOptions(**arguments))
     assert (out / "detections.csv").read_bytes() == before
 
 
@@ -473,9 +478,11 @@ def test_all_scores_have_a_column_of_what_is_kept(predictor, tmp_path, console):
     paths = [save(tmp_path / "in" / name, level) for name, level in levels.items()]
     out = tmp_path / "out"
     for given in (paths[:2], paths):
-        files.predict_files(predictor, given, out, console, all_scores=True)
+        files.predict_files(
+            predictor, given, out, console, ImageOptions(all_scores=True)
+        )
     counted, seen = count(predictor)
-    files.predict_files(counted, paths, out, console, all_scores=True)
+    files.predict_files(counted, paths, out, console, ImageOptions(all_scores=True))
     assert not seen  # an image without cells is done, too
     rows = read(out / "detections.csv")
     found = [(row["image"], float(row["score"]), row["kept"]) for row in rows]

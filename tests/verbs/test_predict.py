@@ -53,9 +53,9 @@ def calls(monkeypatch, tmp_path):
         assert rest[1].geometry == "box"
         return files.Outcome()
 
-    def predict_files(_, paths, output, *rest, **__):
+    def predict_files(_, paths, output, *rest):
         found.append(("images", [path.name for path in paths], output.name))
-        assert rest[3] == "box"
+        assert rest[1].geometry == "box"
         return files.Outcome(("b.png: damaged",))
 
     lines = SimpleNamespace(model=SimpleNamespace(threshold_lines=list, meta={}))
@@ -125,6 +125,8 @@ def test_what_one_kind_reads_is_given_for_both(calls, tmp_path):
     assert main.run(alone) == errors.ConfigError.exit_code
     alone = ["predict", str(tmp_path / "b.png"), "--workdir", "w", "--gz"]
     assert main.run(alone) == errors.ConfigError.exit_code
+    alone = ["predict", str(tmp_path / "b.png"), "--workdir", "w"]
+    assert main.run([*alone, "--min-distance-um", "0"]) == errors.ConfigError.exit_code
     assert len(calls) == 2
 
 

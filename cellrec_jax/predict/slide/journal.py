@@ -58,9 +58,9 @@ class Journal:
     def begin(self, plan: Mapping[str, Any], *, overwrite: bool = False) -> str:
         """Keeps what rows are made with; why rows that were there are not used, or "".
 
-        ConfigError where they were made of the same file with other settings, which
-        `overwrite` forgets. Waits for
-        others who begin or write the slide out: the first one clears rows for all.
+        ConfigError where they were made of the same file with other settings; with
+        `overwrite` such rows are forgotten. Waits for others who begin or write the
+        slide out: the first one clears rows for all.
         """
         with lock.wait_for(self.folder):
             return self._begin(plan, overwrite)
