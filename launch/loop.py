@@ -68,26 +68,26 @@ def play(flags: argparse.Namespace, seed: int) -> None:
     train(first, folder / "run_0", FIRST_STEPS, seed)
     trusts = {f"corrections, trust {trust}": trust for trust in flags.trust}
     for arm in (*trusts, RANDOM):
+        name = arm.replace(", ", "_").replace(" ", "_")
         last, known = folder / "run_0", first
         report(flags.csv, last, arm, seed, 0, given)
         for turn in range(1, flags.turns + 1):
-            name, now = arm.replace(", ", "_").replace(" ", "_"), given
-            now += turn * flags.number
-            root, before = folder / f"{name}_set_{turn}", known
+            number = given + turn * flags.number
+            root = folder / f"{name}_set_{turn}"
             if arm == RANDOM:
-                marked = [everything[i] for i in order[:now]]
+                marked = [everything[i] for i in order[:number]]
                 write_set(folder, root, marked, cells)
             elif not root.exists():
                 found = predict(last, folder / "slide", f"{name}_found_{turn}")
                 mine = folder / f"{name}_corrected_{turn}"
                 truth = {region: cells[region] for region in TRAIN}
                 correct(found, mine, truth, flags.number, seed * 100 + turn)
-                words = [found, mine, "--output", root, "--keep", before]
+                words = [found, mine, "--output", root, "--keep", known]
                 cellrec("corrections", *words, "--trust", trusts[arm])
                 add_regions(folder, root, cells)
             run = folder / f"{name}_{turn}"
             train(root, run, TURN_STEPS, seed, last)
-            report(flags.csv, run, arm, seed, turn, now)
+            report(flags.csv, run, arm, seed, turn, number)
             last, known = run, root
 
 

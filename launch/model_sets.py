@@ -71,7 +71,9 @@ def _unpacked(place: str, scratch: Path) -> epath.Path:
 def _flags() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--nucls", required=True, help="folder with train/ and test/")
-    parser.add_argument("--dsb", required=True, help="folder of ID/images, or its tar")
+    parser.add_argument(
+        "--dsb", required=True, help="folder of purple images, ID/images, or its tar"
+    )
     parser.add_argument("--output", type=epath.Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()
