@@ -135,9 +135,10 @@ def _cells_of(record: Record, source: Source) -> Record:
     """The record without known background; it and predicted cells are counted."""
     if record.trust is None:
         return record
-    is_cell = np.asarray(record.trust) >= 0
+    trust = np.asarray(record.trust)
+    is_cell = trust >= 0
     numbers = {
-        PREDICTED: int((is_cell & (np.asarray(record.trust) < 1)).sum()),
+        PREDICTED: int((is_cell & (trust < 1)).sum()),
         BACKGROUND: int((~is_cell).sum()),
     }
     source.repairs.count(record.image_id, {k: n for k, n in numbers.items() if n})

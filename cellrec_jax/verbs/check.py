@@ -31,13 +31,12 @@ def run(flags: argparse.Namespace, pairs: Mapping[str, str]) -> int:
     with opened.opened(config.root, config.format, flags.mpp) as found:
         source = folder.of_classes(found.source, config)
         report = folder.check(source, config, limits, found.findings, screen.track)
+        findings = report.findings
         if workdir:
             asked = _ask(flags, workdir, source, report, screen.track)
             told, notes = asked.estimate, asked.notes
-            findings = folder.ordered([*report.findings, *asked.findings])
-            report = report._replace(findings=findings)
-        findings = rules.on_slides(report.findings, source.parts)
-        report = report._replace(findings=findings)
+            findings = folder.ordered([*findings, *asked.findings])
+        report = report._replace(findings=rules.on_slides(findings, source.parts))
     if flags.output:
         outputs.write(flags.output, report.findings)
     if flags.json:

@@ -242,11 +242,7 @@ def _blocks(
     (top, left), (bottom, right) = low.tolist(), high.tolist()
     for y in range(top // block_h * block_h, bottom, block_h):
         for x in range(left // block_w * block_w, right, block_w):
-            end_y, end_x = (
-                min(y + block_h, limits_hw[0]),
-                min(x + block_w, limits_hw[1]),
-            )
-            yield y, x, end_y, end_x
+            yield y, x, min(y + block_h, limits_hw[0]), min(x + block_w, limits_hw[1])
 
 
 def _open(path: Path) -> Reader:
