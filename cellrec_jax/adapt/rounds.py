@@ -14,6 +14,7 @@ from cellrec_jax.data import looks
 from cellrec_jax.data.annotations.content import Annotations
 from cellrec_jax.data.pixels import images, pixel_size
 from cellrec_jax.data.readers.point_tables import LABEL_MAP
+from cellrec_jax.evaluate import fitting
 from cellrec_jax.io import atomic
 from cellrec_jax.io.console import Console
 from cellrec_jax.predict import predictor, scales
@@ -76,7 +77,7 @@ def adapt(
         found = _label(model, output, number)
         told = f"round {number}: {sum(len(one.names) for one in found)} cells as labels"
         if before is not None:
-            radius_px = model.model.experiment.eval.radius_px
+            radius_px = fitting.radius_px(model.model.experiment.eval, model.frame.mpp)
             share = labels.agreement(found, before, radius_px)
             told += f", which agree with those before to F1 {share:.3f}"
         console.line(told)
@@ -138,12 +139,9 @@ def _write_tiles(
     if unknown and model.frame.mpp:
         some = looks.sample(unknown, scales.NUM_IMAGES)
         scale = scales.find(model, [images.load(path).pixels for path in some])
-        console.line(
-            "pictures that say no um per px are seen as of "
-            f"{scale * model.frame.mpp:.2g}, where the model is surest of most cells; "
-            "--mpp sets it"
-        )
-        mpps |= dict.fromkeys(unknown, scale * model.frame.mpp)
+        mpp = scale * model.frame.mpp
+        console.line(scales.line(mpp))
+        mpps |= dict.fromkeys(unknown, mpp)
     there = tiles.places(mpps, model.frame)
     chosen = tiles.draw(there, options.most_tiles, options.seed)
     drawn = f" drawn of {len(there)} (--tiles)" if len(chosen) < len(there) else ""

@@ -46,6 +46,14 @@ def find(predictor: Predictor, images: Sequence[np.ndarray]) -> float:
     return best_scale(excess)
 
 
+def line(mpp: float) -> str:
+    """What to tell of images that are seen as of `mpp` um per px, which was found."""
+    return (
+        f"images that say no um per px are seen as of {mpp:.2g}, where the model is "
+        "surest of most cells; --mpp sets it"
+    )
+
+
 def _middle(image: np.ndarray) -> np.ndarray:
     top, left = (max(side - _SIDE_PX, 0) // 2 for side in image.shape[:2])
     return image[top : top + _SIDE_PX, left : left + _SIDE_PX]

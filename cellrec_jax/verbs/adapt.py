@@ -1,11 +1,11 @@
 """`cellrec adapt`: a trained model learns from pictures that nobody annotated."""
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from cellrec_jax import errors
 from cellrec_jax.verbs import trained
-from cellrec_jax.verbs.verb import Verb, Words, console, flag, need, path
+from cellrec_jax.verbs.verb import Flag, Verb, Words, console, flag, need, path
 
 
 def run(flags: argparse.Namespace, pairs: Mapping[str, str]) -> int:
@@ -43,16 +43,15 @@ def run(flags: argparse.Namespace, pairs: Mapping[str, str]) -> int:
     return rounds.adapt(model, place, pictures, flags.output, screen, options)
 
 
-def _count(name: str, most: int) -> Callable[[str], int]:
-    """Type of a flag: a whole number from 1 on."""
+def _count(name: str, help: str, most: int, *, often: bool = True) -> Flag:
+    """A flag: a whole number from 1 on, 0 where it is not given."""
 
     def number(text: str) -> int:
-        value = int(text)
-        if not 1 <= value <= most:
-            raise errors.ConfigError(f"--{name} {text}: give 1 to {most}")
-        return value
+        if not text.isdecimal() or not 1 <= int(text) <= most:
+            raise errors.ConfigError(f"{name} {text}: give 1 to {most}")
+        return int(text)
 
-    return number
+    return flag(name, help, often=often, type=number, default=0, metavar="N")
 
 
 VERB = Verb(
@@ -73,29 +72,14 @@ VERB = Verb(
             type=path,
             metavar="DIR",
         ),
-        flag(
-            "--rounds",
-            "of finding cells and training on them (2)",
-            often=True,
-            type=_count("rounds", 20),
-            default=0,
-            metavar="N",
-        ),
-        flag(
-            "--steps",
-            "of training in a round (200)",
-            often=True,
-            type=_count("steps", 100_000),
-            default=0,
-            metavar="N",
-        ),
-        flag(
+        _count("--rounds", "of finding cells and training on them (2)", 20),
+        _count("--steps", "of training in a round (200)", 100_000),
+        _count(
             "--tiles",
             "at most, each of the size of the training images; drawn at random where "
             "pictures give more (64)",
-            type=_count("tiles", 10_000),
-            default=0,
-            metavar="N",
+            10_000,
+            often=False,
         ),
         trained.THRESHOLD,
         trained.MPP,

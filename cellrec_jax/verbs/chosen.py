@@ -76,8 +76,5 @@ def scale(
             return 0.0
         some = looks.sample(unknown, scales.NUM_IMAGES)
         found = hosts.first_json(scales.find(model, some))
-    screen.line(
-        f"images that say no um per px are seen as of {found * model.frame.mpp:.2g}, "
-        "where the model is surest of most cells; --mpp sets it"
-    )
+    screen.line(scales.line(found * model.frame.mpp))
     return found
