@@ -72,9 +72,11 @@ def _predict_files(
     used = provenance.settings(model, options)
     hosts.by_first(lambda: journal.take_parts(output), "predict: tables")
     known = journal.read(output)
-    of_files = not mpp_for_all and all(one.says_mpp for one in known.values())
+    of_files = not options.mpp_for_all and all(one.says_mpp for one in known.values())
     free = ("mpp",) if of_files else ()  # --mpp was of none of these images
     known = known if provenance.require_same(output, used, bool(known), free) else {}
+    if options.overwrite:
+        known = journal.without_changed(output, known)
     plan = journal.of_first(journal.plan(paths, known, output))
     hosts.check_shared(output, "--output")
     if not options.overwrite:

@@ -102,6 +102,19 @@ def refuse_changed(output: epath.Path, names: Iterable[str]) -> None:
             kept.refuse_changed([path], {path.name: stamp})
 
 
+def without_changed(output: epath.Path, known: Mapping[str, Done]) -> dict[str, Done]:
+    """With images whose GeoJSON is not as it was written as if they had changed."""
+
+    def is_changed(name: str, one: Done) -> bool:
+        path = Path(files_of(output, name)[0])
+        return bool(one.geojson and any(kept.changed([path], {path.name: one.geojson})))
+
+    return {
+        name: one._replace(mtime_ns=-1) if is_changed(name, one) else one
+        for name, one in known.items()
+    }
+
+
 def files_of(output: epath.Path, name: str) -> tuple[epath.Path, epath.Path]:
     """GeoJSON and overlay of an image."""
     place = output / name

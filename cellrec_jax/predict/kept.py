@@ -1,6 +1,6 @@
 """Whether files are still as they were written: people correct cells in place."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 import hashlib
 from pathlib import Path
 
@@ -17,17 +17,23 @@ def stamp(path: Path) -> Stamp:
         return file.tell(), digest.hexdigest()
 
 
-def refuse_changed(paths: Iterable[Path], stamps: Mapping[str, Stamp]) -> None:
-    """ConfigError for the first file that is there and not as it was written.
+def changed(paths: Iterable[Path], stamps: Mapping[str, Stamp]) -> Iterator[Path]:
+    """Files that are there and not as they were written.
 
     `stamps`: name in its folder -> as it was written; others were not written here.
     """
     for path in paths:
         if path.exists() and not _is_same(path, stamps.get(path.name)):
-            raise errors.ConfigError(
-                f"{path} was changed after it was written here, and may hold "
-                "corrections: move it away, or give --overwrite, which replaces it"
-            )
+            yield path
+
+
+def refuse_changed(paths: Iterable[Path], stamps: Mapping[str, Stamp]) -> None:
+    """ConfigError for the first of `changed`."""
+    for path in changed(paths, stamps):
+        raise errors.ConfigError(
+            f"{path} was changed after it was written here, and may hold corrections: "
+            "move it away, or give --overwrite, which replaces it"
+        )
 
 
 def _is_same(path: Path, before: Stamp | None) -> bool:

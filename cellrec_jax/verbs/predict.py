@@ -119,8 +119,8 @@ _FLAGS = (
     trained.MPP_ALL,
     flag(
         "--overwrite",
-        "where files in --output are written anew, replace those too that were changed "
-        "since, as by corrections; find slides anew that have other settings there",
+        "replace files in --output that were changed after they were written, as by "
+        "corrections, and what was found of slides with other settings",
         action="store_true",
     ),
     trained.MPP_TRAINED,

@@ -408,6 +408,9 @@ def test_corrections_in_place_stay(predictor, tmp_path, console):
     assert (out / "a.png.geojson").read_text() == "{}"
     files.predict_files(predictor, [path], out, console, ImageOptions(overwrite=True))
     assert (out / "a.png.geojson").read_bytes() == written
+    (out / "a.png.geojson").write_text("[]")  # and nothing else asks for it
+    files.predict_files(predictor, [path], out, console, ImageOptions(overwrite=True))
+    assert (out / "a.png.geojson").read_bytes() == written
     (out / "a.png.overlay.png").unlink()
     files.predict_files(predictor, [path], out, console)
 
@@ -438,13 +441,13 @@ def test_a_pixel_size_may_follow_where_the_files_that_are_done_say_theirs(
     tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="rgb", **told)
     paths, out = [tmp_path / "a.tif", save(tmp_path / "b.png")], tmp_path / "out"
     files.predict_files(predictor, paths[:1], out, console)
-    files.predict_files(predictor, paths, out, console, mpp=0.25)
+    files.predict_files(predictor, paths, out, console, ImageOptions(mpp=0.25))
     assert [row["mpp"] for row in read(out / "summary.csv")] == ["0.5", "0.25"]
     assert any("1 of 2 images were predicted before" in one for one in console.lines)
     with pytest.raises(errors.ConfigError, match=r"mpp \(0\.25 there, 1\.0 now"):
-        files.predict_files(predictor, paths, out, console, mpp=1.0)
+        files.predict_files(predictor, paths, out, console, ImageOptions(mpp=1.0))
     with pytest.raises(errors.ConfigError, match="mpp_all"):
-        files.predict_files(predictor, paths, out, console, mpp=0.25, mpp_for_all=True)
+        files.predict_files(predictor, paths, out, console, ImageOptions(0.25, True))
 
 
 @pytest.mark.parametrize(

@@ -55,10 +55,11 @@ def _digits(value: float) -> float:
 
 
 def damage(row: Mapping[str, Any]) -> str:
-    """What of a slide could not be read, of its row; "" for nothing."""
-    if not (number := row["bad_tiles"]):
-        return ""
+    """What of a slide could not be read, of its row; "" where it cost nothing."""
+    number = row["bad_tiles"]
     lost = row.get("damaged_mm2")  # earlier versions did not keep it
+    if not number or lost == 0:
+        return ""
     area = "" if lost is None else f" ({lost:.3g} of {_all_mm2(row):.3g} mm2)"
     return f"{number} {'tile' if number == 1 else 'tiles'}{area} could not be read"
 

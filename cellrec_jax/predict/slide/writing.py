@@ -28,6 +28,9 @@ def is_written(
     done = journal.done()
     if done is None or done["form"] != work.options.form():
         return False
+    stamps = journal.stamps() if work.options.overwrite else None
+    if stamps is not None and any(kept.changed(_own_files(work, name), stamps)):
+        return False
     sheet = _sheet(work, name, description)
     number = done["summary"]["num_predicted"]
     return all(map(Path.exists, outputs.written(work.output, sheet, number)))
@@ -37,7 +40,11 @@ def refuse_changed(work: Work, name: str, journal: Journal) -> None:
     """ConfigError where a slide's files are not as they were written."""
     stamps = journal.stamps()
     if stamps is not None and not work.options.overwrite:
-        kept.refuse_changed(naming.own_files(Path(work.output), name), stamps)
+        kept.refuse_changed(_own_files(work, name), stamps)
+
+
+def _own_files(work: Work, name: str) -> Iterable[Path]:
+    return naming.own_files(Path(work.output), name)
 
 
 def _sheet(work: Work, name: str, description: slides.Description) -> outputs.Sheet:
@@ -93,9 +100,9 @@ def write(work: Work, place: Place, small: tissue.Thumbnail) -> None:
     row = summary.row_of(
         place.description, names, counts, seen, len(trouble.bad), lost, origin_yx, note
     )
-    if trouble.bad:
+    if damage := summary.damage(row):
         work.console.line(
-            f"{place.name}: warning: {summary.damage(row)}, so cells in and at these "
+            f"{place.name}: warning: {damage}, so cells in and at these "
             f"are lost; the first: {next(iter(trouble.bad.values()))}"
         )
     files = sorted(outputs.written(work.output, sheet, sum(counts)))

@@ -431,6 +431,11 @@ def test_corrections_in_place_stay(predictor, folder, tmp_path):
     assert mine.read_text() == "{}"
     _predict(predictor, slide.parent, out, names=names, overwrite=True)
     assert mine.read_bytes() == written
+    mine.write_text("[]")  # and nothing else asks for it
+    _predict(predictor, slide.parent, out, names=names)
+    assert mine.read_text() == "[]"
+    _predict(predictor, slide.parent, out, names=names, overwrite=True)
+    assert mine.read_bytes() == written
 
 
 def test_what_errors_advise_leads_out(predictor, folder, tmp_path):
