@@ -1,7 +1,7 @@
 """Writes predictions that were corrected as a set to train on, whole or not at all."""
 
 from collections import Counter
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 import os
 import shutil
 from typing import Any, NamedTuple
@@ -25,6 +25,10 @@ _ENDINGS = (".geojson", ".geojson.gz", ".json", ".json.gz")
 OUTSIDE = (
     "given cells, and known background, outside of the areas Region* in the corrected "
     "files: nothing is learnt of them; draw areas there, too, before you export"
+)
+LEFT = (
+    "images of --keep that were not predicted and exported: they are not in the set; "
+    "predict and export these, too"
 )
 
 
@@ -99,10 +103,20 @@ def write(
             content = orjson.dumps(collection(cells), option=orjson.OPT_SERIALIZE_NUMPY)
             place.write_bytes(content)
             _add_image(one.image, folder / "images" / name, images)
+        if before is not None and (left := _num_left(before, found)):
+            notes[LEFT] += left
         if class_names and "" not in kinds:
             lines = [f"{number}: '{kind}'\n" for number, kind in enumerate(kinds)]
             (folder / LABEL_MAP).write_text("".join(lines))
     return Outcome(found, names, notes)
+
+
+def _num_left(before: Source, names: Iterable[str]) -> int:
+    """Images of a set that are none of these; of slides, whose tiles it has, none."""
+    if before.parts:
+        return 0
+    done = {composed(Path(name).with_suffix("").as_posix()) for name in names}
+    return len(set(before.image_ids) - done)
 
 
 def _num_outside(cells: Annotations) -> int:

@@ -107,7 +107,7 @@ def test_classes_keep_the_order_of_the_model(found, tmp_path):
     assert sorted(source.load("a").labels.tolist()) == [0, 0, 2, 2]
 
 
-def test_a_second_turn_keeps_the_first(found, tmp_path):
+def test_a_second_turn_keeps_the_first(found, tmp_path, capsys):
     """Of two images; in b nothing was corrected, its predictions have their score."""
     first, second = tmp_path / "one", tmp_path / "two"
     mine = _corrected(found, "a.png", tmp_path / "corrected" / "a.png.geojson")
@@ -116,6 +116,9 @@ def test_a_second_turn_keeps_the_first(found, tmp_path):
     source = open_source(second)
     trust = {name: sorted(source.load(name).trust.tolist()) for name in "ab"}
     assert trust == {"a": [-1, 0.5, 1, 1], "b": [0.5] * 3}
+    assert "not read" not in capsys.readouterr().out
+    assert _run(found, mine, "--output", tmp_path / "a", "--keep", second) == 0
+    assert "not read: 1 images of --keep" in capsys.readouterr().out
     third = tmp_path / "three"
     assert _run(found, found, "--output", third, "--trust", "score") == 0
     trust = open_source(third).load("b").trust
