@@ -94,7 +94,7 @@ def read(output: epath.Path, tables: epath.Path | None = None) -> dict[str, Done
 
 
 def refuse_changed(output: epath.Path, names: Iterable[str]) -> None:
-    """ConfigError where the GeoJSON of one of the images is not as it was written."""
+    """DataError where the GeoJSON of one of the images is not as it was written."""
     known = _known(output)
     for name in names:
         if name in known and (stamp := known[name].geojson):

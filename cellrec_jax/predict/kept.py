@@ -28,9 +28,9 @@ def changed(paths: Iterable[Path], stamps: Mapping[str, Stamp]) -> Iterator[Path
 
 
 def refuse_changed(paths: Iterable[Path], stamps: Mapping[str, Stamp]) -> None:
-    """ConfigError for the first of `changed`."""
+    """DataError for the first of `changed`."""
     for path in changed(paths, stamps):
-        raise errors.ConfigError(
+        raise errors.DataError(
             f"{path} was changed after it was written here, and may hold corrections: "
             "move it away, or give --overwrite, which replaces it"
         )

@@ -403,7 +403,7 @@ def test_corrections_in_place_stay(predictor, tmp_path, console):
     written = (out / "a.png.geojson").read_bytes()
     (out / "a.png.geojson").write_text("{}")
     (out / "a.png.overlay.png").unlink()  # so that it is predicted again
-    with pytest.raises(errors.ConfigError, match=r"a\.png\.geojson was changed"):
+    with pytest.raises(errors.DataError, match=r"a\.png\.geojson was changed"):
         files.predict_files(predictor, [path], out, console)
     assert (out / "a.png.geojson").read_text() == "{}"
     files.predict_files(predictor, [path], out, console, ImageOptions(overwrite=True))

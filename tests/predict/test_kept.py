@@ -23,7 +23,7 @@ def test_what_is_not_as_it_was_is_refused(tmp_path, content):
     stamps = {"a": [*kept.stamp(path)]}  # as JSON gives them back
     kept.refuse_changed([path, tmp_path / "gone"], stamps)
     path.write_bytes(content)
-    with pytest.raises(errors.ConfigError, match=r"a was changed .* --overwrite"):
+    with pytest.raises(errors.DataError, match=r"a was changed .* --overwrite"):
         kept.refuse_changed([path], stamps)
-    with pytest.raises(errors.ConfigError):
+    with pytest.raises(errors.DataError):
         kept.refuse_changed([path], {})

@@ -37,7 +37,7 @@ def is_written(
 
 
 def refuse_changed(work: Work, name: str, journal: Journal) -> None:
-    """ConfigError where a slide's files are not as they were written."""
+    """DataError where a slide's files are not as they were written."""
     stamps = journal.stamps()
     if stamps is not None and not work.options.overwrite:
         kept.refuse_changed(_own_files(work, name), stamps)
