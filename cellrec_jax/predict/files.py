@@ -48,8 +48,8 @@ def predict_files(
     several processes each predicts a part of the images; a signal at one ends all when
     the others have done theirs. ConfigError where `output` holds results of other
     settings or images, or another program's, DataError where, without `overwrite`, a
-    GeoJSON to be replaced was changed since it was written; RunError where it cannot be written, or
-    another call is at work there.
+    GeoJSON to be replaced was changed since it was written; RunError where it cannot be
+    written, or another call is at work there.
     """
     output = epath.Path(output)
     if "://" in str(output):
