@@ -78,9 +78,10 @@ def drawn(y: float, x: float, label: int) -> dict:
 
 
 def place_of(feature: dict) -> tuple[float, float, int]:
-    """(y, x) and class of a point."""
+    """(y, x) and class of a point; predictions have QuPath's names, "Positive"."""
     x, y = feature["geometry"]["coordinates"]
-    return y, x, NAMES.index(feature["properties"]["classification"]["name"])
+    name = feature["properties"]["classification"]["name"]
+    return y, x, NAMES.index(name.lower())
 
 
 def correct(
