@@ -3,7 +3,6 @@
 import io
 
 import numpy as np
-from PIL import Image
 
 from cellrec_jax.data.synthetic import stain
 
@@ -48,6 +47,8 @@ def uneven_light(rng: np.random.Generator, size_hw: tuple[int, int]) -> np.ndarr
 
 def jpeg(image: np.ndarray, quality: int, *, coarse: bool) -> np.ndarray:
     """An image uint8 [H, W, 3] after JPEG; `coarse` halves the resolution of colour."""
+    from PIL import Image  # the rest works without Pillow
+
     kept = io.BytesIO()
     Image.fromarray(image).save(
         kept, "JPEG", quality=quality, subsampling=2 if coarse else 0
