@@ -155,11 +155,11 @@ def test_fields_are_seen_at_the_scale_that_was_chosen(monkeypatch):
     _predict(_save("a.png", shipped.dots(99, shipped.BLUE)))
     seen = []
 
-    def measure(_, experiment, *__, **___):
-        seen.append(experiment.data.mpp)
+    def measure(_, experiment, *__, mpp, **___):
+        seen.append((experiment.data.mpp, mpp))  # of all, and of those that say none
         raise errors.DataError("enough")
 
     monkeypatch.setattr(calibrate, "measure", measure)
     words = ["score", "predict", "--model", "blue", "--calibrate", "fields"]
     assert main.run(words) == 2
-    assert seen == [1.0]
+    assert seen == [(0.0, 1.0)]
