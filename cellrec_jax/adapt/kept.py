@@ -35,20 +35,13 @@ def made_with(
 def require_same(output: epath.Path, settings: Mapping[str, Any]) -> None:
     """Keeps `settings`; ConfigError where the folder was begun with others."""
     file = output / FILE
-    now = json.loads(json.dumps(settings))
     if not file.exists():
         with atomic.naming(output):
             output.mkdir(parents=True, exist_ok=True)
-        atomic.write_bytes(file, json.dumps(now, indent=2).encode() + b"\n")
+        atomic.write_bytes(file, json.dumps(dict(settings), indent=2).encode() + b"\n")
         return
     try:
-        before = json.loads(file.read_bytes())
-        differing = [
-            f"{key} ({provenance.word(before.get(key))} there, "
-            f"{provenance.word(now.get(key))} now)"
-            for key in sorted(before.keys() | now.keys())
-            if before.get(key) != now.get(key)
-        ]
+        differing = provenance.differences(json.loads(file.read_bytes()), settings)
     except (OSError, ValueError, AttributeError) as error:
         raise errors.ConfigError(
             f"{file} cannot be read ({error}): choose another --output"

@@ -5,13 +5,12 @@ from typing import Any
 
 from etils import epath
 import numpy as np
-import orjson
 
 from cellrec_jax.cells import Cells
 from cellrec_jax.convert import corrections
 from cellrec_jax.data.annotations.content import Annotations
-from cellrec_jax.metrics import suppression
 from cellrec_jax.metrics.matching import match_points
+from cellrec_jax.predict import predictor
 
 _SUREST = 0.99  # trust of a score of 1: 1 is what a person gave
 
@@ -22,15 +21,12 @@ def of(found: Cells, decode: Mapping[str, Any]) -> Annotations:
     All else is background. As in prediction a cell drops lesser ones nearer than the
     fitted least distance. `found` has all scores, in px of the training images.
     """
-    cuts = np.asarray(decode["thresholds"])[found.labels]
-    apart = suppression.suppress(found.points_yx, found.scores, decode["min_distance"])
-    kept = apart & (found.scores >= cuts)
-    scores = found.scores[kept].astype(np.float64)
-    number, boxes = int(kept.sum()), found.boxes_yxyx
+    found = predictor.at_operating_point(found, decode)
+    scores, boxes = found.scores.astype(np.float64), found.boxes_yxyx
     return Annotations(
-        found.points_yx[kept].astype(np.float64),
-        tuple(found.class_names[label] for label in found.labels[kept]),
-        np.full((number, 4), np.nan) if boxes is None else boxes[kept].astype(float),
+        found.points_yx.astype(np.float64),
+        tuple(found.class_names[label] for label in found.labels),
+        np.full((len(found), 4), np.nan) if boxes is None else boxes.astype(float),
         scores,
         trust=scores.clip(0, _SUREST),
     )
@@ -52,7 +48,4 @@ def agreement(
 
 def write(folder: epath.Path, name: str, cells: Annotations) -> None:
     """NAME.geojson, as the reader of QuPath's files reads it."""
-    content = orjson.dumps(
-        corrections.collection(cells), option=orjson.OPT_SERIALIZE_NUMPY
-    )
-    (folder / f"{name}.geojson").write_bytes(content)
+    (folder / f"{name}.geojson").write_bytes(corrections.encode(cells))

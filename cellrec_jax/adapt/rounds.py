@@ -12,6 +12,7 @@ from cellrec_jax.adapt import kept, labels, tiles
 from cellrec_jax.config import Experiment
 from cellrec_jax.data import looks
 from cellrec_jax.data.annotations.content import Annotations
+from cellrec_jax.data.classes import label_map
 from cellrec_jax.data.pixels import images, pixel_size
 from cellrec_jax.data.readers.point_tables import LABEL_MAP
 from cellrec_jax.evaluate import fitting
@@ -169,6 +170,5 @@ def _label(model: Predictor, output: epath.Path, number: int) -> list[Annotation
         for file in files:
             labels.write(folder / "annotations", file.stem, found[file.stem])
             (folder / "images" / file.name).write_bytes(file.read_bytes())
-        lines = [f"{n}: '{name}'\n" for n, name in enumerate(model.class_names)]
-        (folder / LABEL_MAP).write_text("".join(lines))
+        (folder / LABEL_MAP).write_text(label_map(model.class_names))
     return list(found.values())

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 
 from etils.epath import Path
 import numpy as np
-import orjson
 
 from cellrec_jax import errors, polygons
-from cellrec_jax.convert.corrections import collection, compare
+from cellrec_jax.convert.corrections import compare, encode
 from cellrec_jax.data.annotations import qupath
 from cellrec_jax.data.annotations.content import Annotations, mapped
+from cellrec_jax.data.classes import label_map
 from cellrec_jax.data.pixels import slides
 from cellrec_jax.data.readers.point_tables import LABEL_MAP
 from cellrec_jax.data.record import Source
@@ -100,14 +100,12 @@ def write(
             if outside := _num_outside(cells):
                 notes[OUTSIDE] += outside
             kinds |= dict.fromkeys(sorted(set(cells.names)))
-            content = orjson.dumps(collection(cells), option=orjson.OPT_SERIALIZE_NUMPY)
-            place.write_bytes(content)
+            place.write_bytes(encode(cells))
             _add_image(one.image, folder / "images" / name, images)
         if before is not None and (left := _num_left(before, found)):
             notes[LEFT] += left
         if class_names and "" not in kinds:
-            lines = [f"{number}: '{kind}'\n" for number, kind in enumerate(kinds)]
-            (folder / LABEL_MAP).write_text("".join(lines))
+            (folder / LABEL_MAP).write_text(label_map(kinds))
     return Outcome(found, names, notes)
 
 

@@ -8,6 +8,7 @@ from collections import Counter
 from typing import Any, NamedTuple
 
 import numpy as np
+import orjson
 from scipy import spatial
 
 from cellrec_jax.convert import qupath
@@ -103,6 +104,11 @@ def collection(cells: Annotations) -> dict[str, Any]:
     ):
         features += [qupath.feature(qupath.area([one]), kinds[name]) for one in areas]
     return {"type": "FeatureCollection", "features": features}
+
+
+def encode(cells: Annotations) -> bytes:
+    """The text of `collection`."""
+    return orjson.dumps(collection(cells), option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def _cells(read: Annotations) -> _Cells:

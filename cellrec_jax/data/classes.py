@@ -46,6 +46,11 @@ def classes_from_values(values: Iterable[str]) -> Classes:
     return Classes(names, {name: i for i, name in enumerate(names)})
 
 
+def label_map(names: Iterable[str]) -> str:
+    """The text that `read_label_map` reads, of names in order."""
+    return "".join(f"{number}: '{name}'\n" for number, name in enumerate(names))
+
+
 def read_label_map(path: Path) -> Classes:
     """Reads lines `0: name`, with quotes, blank lines and # comments allowed.
 

@@ -123,18 +123,34 @@ def require_same(
         raise errors.ConfigError(
             f"{output / FILE} is of another program: choose another --output"
         )
-    before, now = stored.get("settings", {}), json.loads(json.dumps(used))
-    differing = [
-        _differing(key, before.get(key), now.get(key), stored.get("model"))
-        for key in sorted((before.keys() | now.keys()) - set(free))
-        if before.get(key) != now.get(key)
-    ]
+    differing = differences(
+        stored.get("settings", {}), used, free=free, model=stored.get("model")
+    )
     if differing and begun:
         raise errors.ConfigError(
             f"{output} holds results of other settings: {'; '.join(differing)}; choose "
             "another --output, or delete that folder"
         )
     return not differing
+
+
+def differences(
+    before: Mapping[str, Any],
+    used: Mapping[str, Any],
+    *,
+    free: Collection[str] = (),
+    model: Any = None,
+) -> list[str]:
+    """What to tell of each setting that is another; `free` as of `require_same`.
+
+    `model` is what predict.json says of the one that weights were of before, if known.
+    """
+    now = json.loads(json.dumps(used))
+    return [
+        _differing(key, before.get(key), now.get(key), model)
+        for key in sorted((before.keys() | now.keys()) - set(free))
+        if before.get(key) != now.get(key)
+    ]
 
 
 def _differing(key: str, there: Any, now: Any, model: Any) -> str:

@@ -60,6 +60,11 @@ class Grid(NamedTuple):
         high = np.minimum(low + self.own_px, self.size_hw)
         return np.all((points_yx >= low) & (points_yx < high), axis=1)
 
+    def around(self, block_yxyx: Sequence[int], reach_px: float) -> np.ndarray:
+        """A block of the level and `reach_px` beside it: its ends, f64 [2, 2] px."""
+        ends = np.reshape(block_yxyx, (2, 2)) / self.step_yx
+        return np.add(ends, [[-reach_px], [reach_px]])
+
     def near(
         self, points_yx: np.ndarray, block_yxyx: Sequence[int], reach_px: float
     ) -> np.ndarray:
@@ -67,8 +72,7 @@ class Grid(NamedTuple):
 
         `reach_px` is of the network, along each axis; bool [M].
         """
-        ends = np.reshape(block_yxyx, (2, 2)) / self.step_yx
-        low, high = ends[0] - reach_px, ends[1] + reach_px
+        low, high = self.around(block_yxyx, reach_px)
         return np.all((points_yx >= low) & (points_yx < high), axis=1)
 
 

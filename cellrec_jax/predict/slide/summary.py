@@ -42,10 +42,8 @@ def row_of(
         "origin_x": int(origin_yx[1]),
         "origin_y": int(origin_yx[0]),
         **image_summary.by_class(class_names, counts),
-        "note": note,
     }
-    if num_bad:
-        row["note"] = "; ".join(filter(None, (damage(row), note)))
+    row["note"] = "; ".join(filter(None, (damage(row), note)))
     return row
 
 

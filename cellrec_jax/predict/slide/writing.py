@@ -154,8 +154,7 @@ def _areas(
     native_yx = np.asarray(place.grid.native_yx)
     damaged = []
     for block in blocks:
-        ends = np.reshape(block, (2, 2)) / place.grid.step_yx
-        ends = np.add(ends, [[-reach_px], [reach_px]]) * native_yx
+        ends = place.grid.around(block, reach_px) * native_yx
         damaged.append(polygons.rectangle(*ends.ravel().tolist()))
     size_hw = place.description.levels[0].size_hw
     regions = place.regions or roi.Regions((), ())
