@@ -6,6 +6,8 @@ from cellrec_jax.config.limits import check, option, require, text
 
 PROTOCOLS = ("max", "hungarian", "nearest", "greedy_score")
 """Of matching, see `metrics.matching`."""
+VIEWS = (1, 2, 4, 8)
+"""Numbers of views, see `predict.views`."""
 RULES = ("auto", "f1", "lee_liu", "known_share")
 """Of thresholds, see `metrics.partial`."""
 
@@ -35,6 +37,11 @@ class EvalConfig:
     the image on disk; 0 keeps all."""
     min_distances_um: tuple[float, ...] = option((), least=0)
     """The same in micrometres, instead of min_distances; none is off."""
+    views: int = option(1, choices=VIEWS)
+    """As how many images each is seen, turned and mirrored, whose cells are joined:
+    takes as many times as long, of each of view_scales. Whole slides are seen once."""
+    view_scales: tuple[float, ...] = option((1.0,), above=0)
+    """Px of these images per px of the image as the network usually sees it."""
     protocol: str = option("max", choices=PROTOCOLS)
     """Which pairs within the radius count: max (as many as can be), hungarian (by least
     distance, then the radius), nearest or greedy_score; see `metrics.matching`."""
@@ -74,4 +81,8 @@ class EvalConfig:
         require(
             len(self.min_distances) > 0,
             "eval.min_distances is empty: 0 alone keeps all detections",
+        )
+        require(
+            len(self.view_scales) > 0,
+            "eval.view_scales is empty: 1 alone sees images as they are",
         )

@@ -168,11 +168,19 @@ def fit_on(
     config: EvalConfig,
     labels: Labels = ALL,
 ) -> tuple[list[ImageResult], counting.OperatingPoint]:
-    """Predicts the images that choose and fits the operating point on them."""
+    """Predicts the images that choose and fits the operating point on them.
+
+    Where they are seen in several views, one of images that are seen once, too.
+    """
     found = saved.gather(predictions.predict_set(network, hosts.own(images)))
     mpp = predictions.common_mpp(scene.key for scene in images)
     ratios = [scene.ratio for scene in images]
-    return found, fit(found, class_names, config, mpp, ratios, labels)
+    fitted = fit(found, class_names, config, mpp, ratios, labels)
+    if any(scene.looks for scene in images):
+        plain = [scene._replace(looks=()) for scene in images]
+        _, once = fit_on(plain, network, class_names, config, labels)
+        fitted = fitted._replace(once=once)
+    return found, fitted
 
 
 def to_json(fitted: counting.OperatingPoint) -> dict[str, Any]:
@@ -180,7 +188,9 @@ def to_json(fitted: counting.OperatingPoint) -> dict[str, Any]:
     between = fitted.intervals
     if between is None:
         between = np.full((len(fitted.thresholds), 2), np.nan)
+    once = {} if fitted.once is None else {"once": to_json(fitted.once)}
     return {
+        **once,
         "thresholds": [float(t) for t in fitted.thresholds],
         "intervals": [[samples.number(end) for end in ends] for ends in between],
         "num_labels": [int(n) for n in fitted.num_labels],

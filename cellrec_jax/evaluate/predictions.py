@@ -173,7 +173,7 @@ def radius_lines(results: Sequence[ImageResult], radius_px: float) -> list[str]:
 def seconds_per_image(network: stream.Network, scene: Scene) -> float:
     """Median seconds from an image on the host to its cells, without compiling."""
     seconds = []
-    repeats = max(1, _TIMED // len(scene.placement.tiles))
+    repeats = max(1, _TIMED // scene.num_windows())
     for _ in range(repeats + 1):
         begin = time.perf_counter()
         list(stream.predict_scenes(network, [scene]))

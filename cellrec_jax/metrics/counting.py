@@ -133,6 +133,8 @@ class OperatingPoint(NamedTuple):
     """Whether labels of training images chose, which training has not seen."""
     intervals: np.ndarray | None = None
     """f32 [K, 2] 95 % intervals of the thresholds; NaN and None are unknown."""
+    once: "OperatingPoint | None" = None
+    """Of images that are seen once, where this one is of several views."""
 
 
 def scope(num_labels: np.ndarray, shared: bool = False) -> str:

@@ -1,6 +1,6 @@
 """The px of a network, and how images of any size are brought to them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 import dataclasses
 from typing import Any, NamedTuple
 
@@ -9,6 +9,8 @@ import numpy as np
 from cellrec_jax.config import Experiment
 from cellrec_jax.data import example, transforms
 from cellrec_jax.predict import tiles
+from cellrec_jax.predict import views as views_lib
+from cellrec_jax.predict.views import View
 from cellrec_jax.types import Traits
 
 _SAME_SIZE = 0.05  # difference to the training images' size that resizing may hide
@@ -18,6 +20,8 @@ _SAME_SIZE = 0.05  # difference to the training images' size that resizing may h
 # image does.
 TWINS_PX = 2.2  # px of the network, so that two pixels apart is one cell
 
+_NEAR = 1 / 8
+"""Of the side of a cell: how far views may place one cell apart, see `views.join`."""
 _ROWS = 256
 RESIZED, WIDENED, TILED = "resized", "widened", "tiled"
 
@@ -50,6 +54,40 @@ class Scene(NamedTuple):
     """Px of the training images per px of the file."""
     highest: float | None = None
     """Highest grey value, in [0, 1], for methods that ask for it."""
+    looks: tuple["Look", ...] = ()
+    """The views that are joined; none is the image itself."""
+    near_px: float = 0.0
+    """Of `views.join`, px of the file."""
+    is_view: bool = False
+    """Whether it is one of several views."""
+
+    def parts(self) -> Iterator["Scene"]:
+        """What the network sees, made one by one: itself, or its `looks`."""
+        if not self.looks:
+            yield self
+        for view, placement in self.looks:
+            turned = views_lib.turn(self.image, view)
+            yield Scene(
+                self.key,
+                transforms.resize_image(turned, placement.scaled_hw),
+                views_lib.turned_hw(self.native_hw, view),
+                placement,
+                self.ratio,
+                self.highest,
+                is_view=True,
+            )
+
+    def num_windows(self) -> int:
+        """How many windows go through the network."""
+        places = [look.placement for look in self.looks] or [self.placement]
+        return sum(len(place.tiles) for place in places)
+
+
+class Look(NamedTuple):
+    """A view of a scene, and where that is looked at."""
+
+    view: View
+    placement: Placement
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,6 +118,8 @@ class Frame:
     """Resize images of any size as the training images, so that cells change size."""
     by_highest: bool = False
     """See `Traits.by_highest`."""
+    views: tuple[View, ...] = ()
+    """How each image is seen; fewer than two is as it is."""
 
     def scene(
         self, image: np.ndarray, mpp: float = 0.0, margin_px: int = 0, key: Any = None
@@ -92,7 +132,21 @@ class Frame:
         placement = self.place((height, width), mpp, margin_px)
         scaled = transforms.resize_image(image, placement.scaled_hw)
         highest = _highest(scaled) if self.by_highest else None
-        return Scene(key, scaled, (height, width), placement, self.ratio(mpp), highest)
+        ratio, views = self.ratio(mpp), self.views if len(self.views) > 1 else ()
+        looks = tuple(Look(view, self._seen(placement, view)) for view in views)
+        near_px = _NEAR * self.box_size / ratio
+        native_hw = (height, width)
+        return Scene(key, scaled, native_hw, placement, ratio, highest, looks, near_px)
+
+    def _seen(self, usual: Placement, view: View) -> Placement:
+        """Where a view of an image is looked at, that has a usual placement."""
+        turned_hw = views_lib.turned_hw(usual.scaled_hw, view)
+        if view.scale == 1 and turned_hw == usual.scaled_hw:
+            return usual
+        height, width = np.maximum(1, np.round(np.multiply(turned_hw, view.scale)))
+        scaled_hw = int(height), int(width)
+        cut = self._cut(scaled_hw, 0)
+        return Placement(TILED if len(cut) > 1 else WIDENED, scaled_hw, cut, TWINS_PX)
 
     def place(
         self, image_hw: Sequence[int], mpp: float = 0.0, margin_px: int = 0
@@ -216,6 +270,7 @@ def of(experiment: Experiment, meta: Mapping[str, Any], traits: Traits) -> Frame
         data.intensity,
         experiment.eval.resize == "squeeze",
         traits.by_highest,
+        views_lib.of(experiment.eval.views, experiment.eval.view_scales),
     )
 
 

@@ -54,6 +54,10 @@ class Predictor:
             self.compiled, model.params, model.model_state, self.batch
         )
 
+    def once(self) -> "Predictor":
+        """One that sees each image once, whatever `eval.views` of the model."""
+        return dataclasses.replace(self, model=self.model.once())
+
     def predict(
         self,
         image: np.ndarray,
@@ -152,16 +156,20 @@ def load(
     which: str = "last",
     batch: int = 0,
     threshold: float = 0.0,
+    *,
+    quick: bool = False,
 ) -> Predictor:
     """Loads a trained work directory, a model file, or a shipped model by its name.
 
     Of a work directory, which wins over a name, `which` is "last" or "best" on
     validation.
     `batch` windows go through the network at a time; 0 is chosen by the device.
-    `threshold` of all classes replaces the stored ones; 0 keeps them. CheckpointError
-    if it holds no readable checkpoint.
+    `threshold` of all classes replaces the stored ones; 0 keeps them. `quick` sees each
+    image once, whatever `eval.views` of the model. CheckpointError if it holds no
+    readable checkpoint.
     """
     model = model_lib.restore(models.find(workdir), which)
+    model = model.once() if quick else model
     return of(model.at_threshold(threshold), batch)
 
 

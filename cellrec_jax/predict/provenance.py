@@ -48,7 +48,15 @@ def of_model(model: Model) -> dict[str, Any]:
         "min_distance_px": decode["min_distance"],
         "native_hw": [int(side) for side in model.meta["native_hw"]],
         "mpp_trained": model.meta["mpp"],
+        **_views(model),  # earlier folders do not know them
     }
+
+
+def _views(model: Model) -> dict[str, Any]:
+    config = model.experiment.eval
+    if model.once() is model:
+        return {}
+    return {"views": config.views, "view_scales": list(config.view_scales)}
 
 
 def thresholds_from(model: Model) -> dict[str, str]:

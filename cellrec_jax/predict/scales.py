@@ -33,6 +33,7 @@ def find(predictor: Predictor, images: Sequence[np.ndarray]) -> float:
 
     1 where the model does not know its own pixel size.
     """
+    predictor = predictor.once()
     mpp, cuts = predictor.frame.mpp, predictor.model.meta["decode"]["thresholds"]
     if not mpp:
         return 1.0

@@ -4,6 +4,7 @@ Windows of all scenes go through one compiled function in batches. The next batc
 read and cut in a thread while the network runs; each batch's results are fetched once.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent import futures
 from typing import Any, NamedTuple, TypeVar
@@ -13,6 +14,7 @@ import numpy as np
 
 from cellrec_jax import cells, geometry
 from cellrec_jax.cells import Cells
+from cellrec_jax.predict import views as views_lib
 from cellrec_jax.predict.compiled import Predict, Windows
 from cellrec_jax.predict.frame import RESIZED, Scene
 from cellrec_jax.predict.tiles import Tile
@@ -35,7 +37,7 @@ class Network(NamedTuple):
     """Windows at a time; 0 is chosen by the device."""
 
 
-class _View(NamedTuple):
+class _Window(NamedTuple):
     """A window of a scene."""
 
     scene: Scene
@@ -53,18 +55,48 @@ def predict_scenes(
     """Yields each scene and its cells, best first, in px of its file.
 
     All cells inside of the image of at least `least_score`, however near to each other;
-    only twins across seams are joined. `on_windows` is told how many windows are done.
+    only twins across seams are joined, and what the views of a scene find. `on_windows`
+    is told how many windows are done.
     """
+    waiting: deque[Scene] = deque()
+
+    def parts() -> Iterator[Scene]:
+        for scene in scenes:
+            waiting.append(scene)
+            yield from scene.parts()
+
+    looks: list[Cells] = []
+    for found in _predict_each(network, parts(), least_score, on_windows):
+        scene = waiting[0]
+        if not scene.looks:
+            yield waiting.popleft(), found
+            continue
+        view = scene.looks[len(looks)].view
+        looks.append(views_lib.back(found, view, scene.native_hw))
+        if len(looks) == len(scene.looks):
+            joined = views_lib.join(looks, scene.near_px)
+            looks = []
+            yield waiting.popleft(), cells.select(joined, joined.scores >= least_score)
+
+
+def _predict_each(
+    network: Network,
+    scenes: Iterable[Scene],
+    least_score: float,
+    on_windows: Callable[[int], None] | None,
+) -> Iterator[Cells]:
+    """Cells of each scene or view; of a view whatever their score."""
     parts: list[Cells] = []
     done = 0
     for views, found in run(network, _batches(scenes, network.batch)):
         for row, (scene, tile, _) in enumerate(views):
             part = cells.cells_of(found, row)
-            part = cells.select(part, part.scores >= least_score)
+            if not scene.is_view:
+                part = cells.select(part, part.scores >= least_score)
             part = cells.shift(part, tile.origin_yx)
             parts.append(cells.select(part, tile.owns(part.points_yx)))
             if len(parts) == len(scene.placement.tiles):
-                yield scene, _joined(scene, parts)
+                yield _joined(scene, parts)
                 parts = []
         done += len(views)
         if on_windows:
@@ -113,9 +145,9 @@ def _ahead(items: Iterator[T]) -> Iterator[T]:
 
 def _batches(
     scenes: Iterable[Scene], size: int
-) -> Iterator[tuple[list[_View], Windows]]:
+) -> Iterator[tuple[list[_Window], Windows]]:
     """Windows of one shape in batches of one size; a lone one goes alone."""
-    views: list[_View] = []
+    views: list[_Window] = []
     most, filled = 1, False
     for scene in scenes:
         mirror = scene.placement.how != RESIZED
@@ -125,7 +157,7 @@ def _batches(
                 yield views, _stack(views, most if filled or len(views) > 1 else 1)
                 views, filled = [], False
             most = size or batch_size(image.shape[:2])
-            views.append(_View(scene, tile, image))
+            views.append(_Window(scene, tile, image))
             if len(views) == most:
                 yield views, _stack(views, most)
                 views, filled = [], True
@@ -137,7 +169,7 @@ def _kind(image: np.ndarray) -> tuple[Any, ...]:
     return image.shape, image.dtype
 
 
-def _stack(views: Sequence[_View], size: int) -> Windows:
+def _stack(views: Sequence[_Window], size: int) -> Windows:
     """A batch of `size`, with fillers after the views."""
     rows = np.minimum(np.arange(size), len(views) - 1)
     content_hw = [

@@ -151,7 +151,7 @@ def _predict_group(
     ):
         item: _Item = scene.key
         work.waiting.popleft()
-        work.passed += len(scene.placement.tiles)
+        work.passed += scene.num_windows()
         tiled = scene.placement.how == frames.TILED
         if warning and tiled and all(one.how != frames.TILED for one in work.seen):
             work.console.line(warning)
@@ -201,7 +201,7 @@ def _scenes(
         except Exception as error:
             fail(path, error)
         else:
-            work.waiting.append((item.name, len(scene.placement.tiles)))
+            work.waiting.append((item.name, scene.num_windows()))
             yield scene
 
 

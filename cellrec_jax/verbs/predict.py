@@ -36,7 +36,10 @@ def run(flags: argparse.Namespace, pairs: Mapping[str, str]) -> int:
     if parts["images"]:
         slide_flags.refuse(flags, alone=not is_mixed)
     model = predictor.load(
-        place, batch=experiment.predict.batch, threshold=flags.threshold
+        place,
+        batch=experiment.predict.batch,
+        threshold=flags.threshold,
+        quick=flags.quick,
     )
     told = (*found.notes, *notes, *unsure)
     if is_mixed:
@@ -117,6 +120,12 @@ _FLAGS = (
     ),
     trained.MPP,
     trained.MPP_ALL,
+    flag(
+        "--quick",
+        "see each image once, not in the several views of eval.views of the model; as "
+        "slides are in any case",
+        action="store_true",
+    ),
     flag(
         "--overwrite",
         "replace files in --output that were changed after they were written, as by "

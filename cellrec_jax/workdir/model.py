@@ -78,6 +78,17 @@ class Model:
         decode = thresholds.fixed(self.meta["decode"], threshold)
         return dataclasses.replace(self, meta={**self.meta, "decode": decode})
 
+    def once(self) -> "Model":
+        """The model as it sees an image once, at the operating point of that."""
+        config = self.experiment.eval
+        if config.views == 1 and config.view_scales == (1.0,):
+            return self
+        seen = dataclasses.replace(config, views=1, view_scales=(1.0,))
+        experiment = dataclasses.replace(self.experiment, eval=seen)
+        decode = self.meta["decode"]
+        meta = {**self.meta, "decode": decode.get("once", decode)}
+        return dataclasses.replace(self, experiment=experiment, meta=meta)
+
     def threshold_sources(self) -> list[str]:
         """Where each class's score threshold comes from, in words."""
         default = (

@@ -13,7 +13,7 @@ from cellrec_jax.config import EvalConfig
 
 FILE = "operating_point.json"
 _CUTS: tuple[str, ...] = ("threshold", "threshold_rule", "shared_threshold")
-_CUTS += ("min_distances", "min_distances_um")
+_CUTS += ("min_distances", "min_distances_um", "views", "view_scales")
 _RULE = (*_CUTS, "radius_px", "radius_um", "strict", "resize")
 
 

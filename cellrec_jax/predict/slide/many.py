@@ -40,11 +40,13 @@ def predict_slides(
     Of each slide a table, GeoJSON, overlay and density map; summary.csv of all. The
     same cells whatever the order, batch, number of parts (`options.shard`) or
     processes, and however often it was stopped. A part that finds all rows of a slide
-    there writes it out. A slide that cannot be read costs only itself, a damaged tile
-    its cells, which gives the exit code 1. ConfigError where `output` holds results of
-    other settings, RunError where it cannot be written.
+    there writes it out. Slides are seen once, whatever `eval.views`. A slide that
+    cannot be read costs only itself, a damaged tile its cells, which gives the exit
+    code 1. ConfigError where `output` holds results of other settings, RunError where
+    it cannot be written.
     """
     output = epath.Path(output)
+    predictor = predictor.once()
     options = _check(output, options)
     options.check_method(predictor.model.method.traits)
     if not predictor.frame.mpp:  # before anything is written of these settings
