@@ -43,3 +43,9 @@ def find(place: str | os.PathLike[str]) -> epath.Path:
     """
     path = epath.Path(place).expanduser()
     return path if path.exists() else shipped().get(os.fspath(place), path)
+
+
+def shadowed(place: str | os.PathLike[str]) -> bool:
+    """Whether a place is a shipped model's name, but `find` takes what is there."""
+    known = shipped().get(os.fspath(place))
+    return known is not None and find(place) != known

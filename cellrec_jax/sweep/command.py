@@ -18,6 +18,7 @@ from cellrec_jax.sweep import (
     plan,
     published,
     runner,
+    starts,
     state,
     table,
 )
@@ -164,7 +165,8 @@ def _run_one(flags: argparse.Namespace, sweep: plan.Sweep) -> int:
     if flags.run is not None:
         selected = (plan.pick(selected, flags.run),)
     chosen = {one.name for one in selected}
-    jobs = [state.prepare(one, folder) for one in runs]
+    weights = starts.find(sweep.rows, _note)
+    jobs = [state.prepare(one, folder, weights[one.init_from]) for one in runs]
     if flags.publish is not None:
         published.require_all(
             flags.publish,
@@ -176,6 +178,8 @@ def _run_one(flags: argparse.Namespace, sweep: plan.Sweep) -> int:
     done = {*before, *(job.run.name for job in jobs if state.results(job) is not None)}
     missing = [job for job in jobs if job.run.name in chosen - done]
     num_before = len(chosen) - len(missing)
+    for job in () if flags.table_only else missing:
+        starts.require(job.workdir, job.run.init_from, job.start)
     if flags.dry_run:
         ahead = [numbers[job.run.name] for job in missing]
         for number, job in zip(ahead, missing, strict=True):

@@ -17,11 +17,14 @@
 
     [axes.split.choices]                    # an axis that sets several keys at once
     first = { data.train_ids = "0-15", data.test_ids = "19-25" }
+                                            # of numbers, if all names are numbers
 
     [rows.bde]
     config = "ki67_bde:small"               # as for --config
     label = "BDE"                           # in the table; the row's name
     set.loss.calibration = "bde"            # overrides of the row
+    init_from = "ki67"                      # start from these weights, as --init-from:
+                                            # a shipped model, a file, a work directory
     axes = ["kept"]                         # axes that it is crossed with; all
     paper = { "F1@12px" = 0.8 }             # printed beside the row's results; a list
                                             # has one for each value of its only axis
@@ -46,6 +49,7 @@ from cellrec_jax.sweep import plan
 from cellrec_jax.sweep.plan import Axis, Pair, Row, Sweep
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")  # names become folders
+_NUMBER = re.compile(r"\d+(\.\d+)?")
 _RESERVED = ("seed", "fold")
 
 # Key -> type of its value; [type] is a list of different ones.
@@ -53,7 +57,10 @@ _FILE: dict[str, Any] = {
     **{"title": str, "x": str, "folds": int, "seeds": [int], "seed_keys": [str]},
     **{"metrics": [str], "set": dict, "axes": dict, "rows": dict, "pairs": list},
 }
-_ROW = {"config": str, "label": str, "set": dict, "axes": [str], "paper": dict}
+_ROW: dict[str, Any] = {
+    **{"config": str, "label": str, "set": dict, "axes": [str], "paper": dict},
+    "init_from": str,
+}
 _PAIR = {"row": str, "against": str, "metric": str}
 _AXIS: dict[str, Any] = {"key": object, "values": list, "choices": dict}
 _WANTED: dict[Any, str] = {
@@ -137,6 +144,8 @@ def _row(
     for axis in crossed:
         _require_known(axis, axes, f"{where}.axes")
     printed = fields.get("paper", {})
+    start = fields.get("init_from")
+    _require(start != "", f"{where}.init_from is empty: leave it out for fresh weights")
     return Row(
         config=fields["config"],
         label=fields.get("label", name),
@@ -146,6 +155,7 @@ def _row(
             key: _printed(one, f"{where}.paper.{key}", [axes[axis] for axis in crossed])
             for key, one in printed.items()
         },
+        init_from=start or "",
     )
 
 
@@ -175,6 +185,8 @@ def _axis(name: str, fields: Any) -> Axis:
         for key, one in fields["choices"].items():
             _require_type(one, dict, f"{where}.choices.{key}")
         choices = {key: _texts(one) for key, one in fields["choices"].items()}
+        if all(_NUMBER.fullmatch(key) for key in choices):
+            numbers = tuple(map(float, choices))
     else:
         keys, values = fields["key"], fields["values"]
         keys = [keys] if isinstance(keys, str) else keys

@@ -29,6 +29,8 @@ class Row:
     axes: tuple[str, ...]
     paper: Mapping[str, float | tuple[float, ...]]
     """Metric -> the paper's value, or one for each value of the row's only axis."""
+    init_from: str = ""
+    """Weights that its runs start from, as for --init-from; "" if from fresh ones."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,6 +72,8 @@ class Run:
     seed: int
     fold: int | None
     overrides: Mapping[str, str]
+    init_from: str = ""
+    """As of its row."""
 
     @property
     def name(self) -> str:
@@ -186,7 +190,8 @@ def _run(
         settings |= sweep.axes[axis].choices[value]
     settings |= {key: str(seed) for key in sweep.seed_keys}
     settings |= {} if fold is None else _fold(sweep, fold)
-    return Run(name, row.config, chosen, seed, fold, {**settings, **extra})
+    settings |= extra
+    return Run(name, row.config, chosen, seed, fold, settings, row.init_from)
 
 
 def _fold(sweep: Sweep, fold: int) -> dict[str, str]:

@@ -9,6 +9,7 @@ import sys
 import time
 from typing import NamedTuple
 
+from cellrec_jax.sweep import starts
 from cellrec_jax.sweep.state import Job
 from cellrec_jax.workdir import interrupt
 
@@ -30,6 +31,8 @@ class Ended(NamedTuple):
 def command(job: Job) -> list[str]:
     """The command line of a run."""
     flags = [f"--config.{key}={text}" for key, text in job.run.overrides.items()]
+    if job.run.init_from:
+        flags.append(f"--init-from={starts.place(job.run.init_from)}")
     return [*MAIN, "--config", job.run.config, "--workdir", str(job.workdir), *flags]
 
 
@@ -73,6 +76,7 @@ def run_all(
 
 def _start(job: Job) -> subprocess.Popen:
     job.workdir.mkdir(parents=True, exist_ok=True)
+    starts.remember(job.workdir, job.run.init_from, job.start)
     with (job.workdir / LOG).open("ab") as log:
         return subprocess.Popen(
             command(job),

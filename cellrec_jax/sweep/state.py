@@ -11,6 +11,7 @@ from cellrec_jax import config_files, errors, methods, prior
 from cellrec_jax import run as run_lib
 from cellrec_jax.config import overrides
 from cellrec_jax.rounds import directory as round_directory
+from cellrec_jax.sweep import starts
 from cellrec_jax.sweep.plan import Run
 from cellrec_jax.workdir import writer
 
@@ -30,10 +31,15 @@ class Job(NamedTuple):
     """Of the settings, see `digest`."""
     of_folder: str = ""
     """The same of images in a folder, where none is given but their format is."""
+    start: str = ""
+    """`starts.identity` of the weights that it starts from; "" of fresh ones."""
 
 
-def prepare(run: Run, folder: Path) -> Job:
-    """Resolves a run's configuration before any run; UserError names it if refused."""
+def prepare(run: Run, folder: Path, start: str = "") -> Job:
+    """Resolves a run's configuration before any run; UserError names it if refused.
+
+    `start`: see `Job`.
+    """
     try:
         settings = config_files.load(run.config)
         for key, text in run.overrides.items():
@@ -46,16 +52,19 @@ def prepare(run: Run, folder: Path) -> Job:
     plain = methods.flatten(methods.freeze({"method": experiment.method}))
     elsewhere = ""
     if settings["data.root"] == "synthetic" and settings["data.format"] != "auto":
-        elsewhere = digest({**settings, "data.root": ""}, plain)
-    return Job(run, folder / run.name, settings, digest(settings, plain), elsewhere)
+        elsewhere = digest({**settings, "data.root": ""}, plain, start)
+    own = digest(settings, plain, start)
+    return Job(run, folder / run.name, settings, own, elsewhere, start)
 
 
-def digest(settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> str:
+def digest(
+    settings: Mapping[str, Any], defaults: Mapping[str, Any], start: str = ""
+) -> str:
     """Twelve hexadecimal digits that runs of one configuration share.
 
     Of what changes results and is not at its default (of an experiment that sets
-    nothing), so that later keys keep it. Left out: `data.root` and, with it,
-    generation.
+    nothing), so that later keys keep it; and of the weights it starts from, if any.
+    Left out: `data.root` and, with it, generation.
     """
     no_matter = (*_no_matter(settings), "data.root")
     matters = {
@@ -63,18 +72,21 @@ def digest(settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> str:
         for key, value in sorted(settings.items())
         if value != defaults.get(key) and not key.startswith(no_matter)
     }
-    text = json.dumps([settings["method"], matters])
+    text = json.dumps([settings["method"], matters, *([start] if start else [])])
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def results(job: Job, ignored: Sequence[str] = ()) -> Mapping[str, Any] | None:
     """Content of results.json, if it is there and is of the job's configuration.
 
+    Also of its weights at the start, as `starts.remember` left them there.
     Keys in `ignored` may differ; those an older version lacked count as their defaults.
     """
     found = writer.read_json(job.workdir / "results.json")
     stored = writer.read_json(job.workdir / "config.json")
     if not isinstance(found, dict) or not isinstance(stored, dict):
+        return None
+    if starts.remembered(job.workdir) != job.start:
         return None
     try:
         before = methods.flatten(methods.from_json(stored))

@@ -13,7 +13,6 @@ def run(flags: argparse.Namespace, pairs: Mapping[str, str]) -> int:
     """Trains, or goes on, and evaluates."""
     from cellrec_jax import config_files, models
     from cellrec_jax import run as run_lib
-    from cellrec_jax.workdir import model_file
 
     need(flags, "config", "--config FILE")
     experiment = config_files.experiment(flags.config, pairs)
@@ -23,7 +22,7 @@ def run(flags: argparse.Namespace, pairs: Mapping[str, str]) -> int:
         workdir = epath.Path("runs") / "-".join(filter(None, (Path(name).stem, preset)))
     screen = console(experiment)
     init_from = flags.init_from and models.find(flags.init_from)
-    if str(flags.init_from) in models.shipped() and not model_file.is_one(init_from):
+    if flags.init_from and models.shadowed(flags.init_from):
         screen.line(
             f"--init-from {flags.init_from}: the folder of that name, not the model "
             "that comes with the package"

@@ -7,6 +7,7 @@ import pytest
 
 from cellrec_jax import config, config_files, methods
 from cellrec_jax.sweep import runner
+from tests import shipped
 
 FAKE = """
 import json, os, pathlib, signal, sys, time
@@ -14,6 +15,8 @@ import json, os, pathlib, signal, sys, time
 flags = dict(word.removeprefix("--config.").split("=", 1) for word in sys.argv[5:])
 workdir = pathlib.Path(sys.argv[4])
 base = pathlib.Path(__file__).parent
+if started := flags.pop("--init-from", ""):
+    (base / "started").write_text(started)
 with (base / "order").open("a") as file:
     print(workdir, file=file)
 print("training", flush=True)
@@ -81,6 +84,14 @@ def sweep_file(tmp_path):
     path = tmp_path / "trial.toml"
     path.write_text(SWEEP)
     return path
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory):
+    """A folder of two model files, blue and green."""
+    folder = tmp_path_factory.mktemp("weights")
+    shipped.write(folder)
+    return folder
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The whole sweep with a stand-in for training."""
 
+import hashlib
 import json
 from pathlib import Path
 import shutil
@@ -303,6 +304,63 @@ def _write_overlay(workdir):
 def test_mistakes_show_before_anything_runs(sweep, order, capsys, words, message):
     assert sweep(*words) == 2
     assert message in capsys.readouterr().err
+    assert order() == []
+
+
+@pytest.fixture
+def tuned(sweep_file, tmp_path, weights):
+    """The row bde starts from this model file, which a test may replace."""
+    _copy(weights, "blue", tmp_path / "start")
+    path = tmp_path / "start.safetensors"
+    text = sweep_file.read_text()
+    sweep_file.write_text(f'{text}init_from = "{path}"\n')
+    return path
+
+
+def _copy(weights, name, stem):
+    for suffix in (".safetensors", ".json"):
+        shutil.copy(weights / f"{name}{suffix}", f"{stem}{suffix}")
+
+
+@pytest.mark.usefixtures("no_figure")
+def test_runs_start_from_weights_and_are_done_with_these_alone(
+    sweep, order, tuned, folder, tmp_path, capsys
+):
+    """Weights that change under their name are other ones."""
+    words = ["--only", "seed=0", "--publish", str(folder)]
+    assert sweep(*words) == 0
+    assert len(order()) == 3
+    assert (tmp_path / "started").read_text() == str(tuned)
+    assert sweep(*words) == 0
+    assert order() == []
+    _change(tuned)
+    (tmp_path / "out/trial/bde/seed0/checkpoints/9").mkdir(parents=True)
+    assert sweep("--only", "seed=0") == 2
+    assert "bde/seed0: a run there began with other weights" in capsys.readouterr().err
+    assert order() == []
+    shutil.rmtree(tmp_path / "out")
+    assert sweep("--only", "seed=0", "--published", str(folder)) == 0
+    assert order() == ["bde/seed0"]
+    assert "2 runs are published; 1 of other" in capsys.readouterr().err
+
+
+def _change(path):
+    """A model file and its card with one bit of a weight turned."""
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    card = json.loads(path.with_suffix(".json").read_text())
+    card["weights"]["sha256"] = hashlib.sha256(content).hexdigest()
+    path.with_suffix(".json").write_text(json.dumps(card))
+
+
+@pytest.mark.parametrize("more", [[], ["--dry-run"], ["--only", "plain"]])
+def test_weights_that_are_not_there_show_first(sweep, order, tuned, capsys, more):
+    tuned.unlink()
+    assert sweep(*more) == 2
+    said = capsys.readouterr()
+    assert said.err.startswith(f"error: rows.bde.init_from: {tuned}: no such model")
+    assert said.err.count("\n") == 1
     assert order() == []
 
 

@@ -66,6 +66,37 @@ def test_pairs(tmp_path):
         parse.read(path)
 
 
+def test_weights_to_start_from(tmp_path):
+    path = tmp_path / "trial.toml"
+    path.write_text(
+        """
+        metrics = ["F1"]
+        rows.a = { config = "c" }
+        rows.b = { config = "c", init_from = "ki67" }
+        """
+    )
+    found = [run.init_from for run in plan.expand(parse.read(path), {})]
+    assert found == ["", "ki67"]
+
+
+def test_choices_named_by_numbers_are_an_axis_of_numbers(tmp_path):
+    path = tmp_path / "trial.toml"
+    path.write_text(
+        """
+        metrics = ["F1"]
+        rows.a = { config = "c" }
+        [axes.images.choices]
+        1 = { ids = "0" }
+        16 = { ids = "0-15" }
+        """
+    )
+    sweep = parse.read(path)
+    assert (sweep.x, sweep.axes["images"].numbers) == ("images", (1.0, 16.0))
+    assert sweep.axes["images"].choices["16"] == {"ids": "0-15"}
+    path.write_text(path.read_text().replace("16 =", "all ="))
+    assert parse.read(path).axes["images"].numbers == ()
+
+
 def test_rows_that_share_no_axis_have_no_common_x(tmp_path):
     """An axis of several keys has numbers, too."""
     path = tmp_path / "trial.toml"
@@ -113,6 +144,10 @@ def test_mistakes_name_the_file(tmp_path, text, message):
         ("axes.q = { values = [1] }", "axes.q lacks 'key'"),
         ('axes.q = { key = "a", values = "ab" }', "axes.q.values = 'ab': give a list"),
         ('axes.q = { key = "a", values = [1, 1] }', "axes.q.values has '1' twice"),
+        (
+            'rows.a = { config = "c", init_from = "" }',
+            "rows.a.init_from is empty: leave it out",
+        ),
         (
             'rows.a = { config = "c", paper.F1 = "1" }',
             "rows.a.paper.F1 = '1': give a number",

@@ -120,7 +120,9 @@ def test_groups():
 def test_shipped_sweeps_have_distinct_runs(path):
     runs = plan.expand(parse.read(path), {})
     assert len({run.name for run in runs}) == len(runs)
-    settings = {(run.config, *sorted(run.overrides.items())) for run in runs}
+    settings = {
+        (run.config, run.init_from, *sorted(run.overrides.items())) for run in runs
+    }
     assert len(settings) == len(runs)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cellrec_jax import errors
-from cellrec_jax.sweep import parse, plan, state
+from cellrec_jax.sweep import parse, plan, starts, state
 
 SHIPPED = sorted((Path(__file__).parents[2] / "launch" / "sweeps").glob("*.toml"))
 
@@ -86,6 +86,17 @@ def test_how_images_would_be_generated_does_not_matter(tmp_path):
     assert state.results(generated) is None
 
 
+def test_results_of_other_weights_at_the_start_are_not_taken(tmp_path):
+    fresh = job_of(tmp_path)
+    tuned = state.prepare(fresh.run, tmp_path, "weights a")
+    leave(fresh, {})
+    assert state.results(tuned) is None
+    starts.remember(tuned.workdir, "a", "weights a")
+    assert state.results(tuned) == {}
+    assert state.results(fresh) is None
+    assert state.results(tuned._replace(start="weights b")) is None
+
+
 def test_half_written_results_are_none(tmp_path):
     job = job_of(tmp_path)
     leave(job, {}, found='{"metrics"')
@@ -118,6 +129,8 @@ def test_keys_at_their_defaults_leave_the_digest_as_it_is():
     assert after == state.digest(before, defaults)
     assert state.digest(before | {"later": 4}, defaults | later) != after
     assert state.digest(before | {"method": "b"}, defaults) != after
+    assert state.digest(before, defaults, "") == after
+    assert len({after, *(state.digest(before, defaults, one) for one in "ab")}) == 3
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
