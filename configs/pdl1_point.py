@@ -154,6 +154,9 @@ def _ki67(config: ConfigDict) -> None:
     config.data.scale_jitter = 0.25
     config.data.hed_jitter = 0.1
     config.model.channels = 96
+    config.model.anchors = "2x2"  # one in 8 x 8 px, as nuclei are 10 px apart or more
+    config.eval.views = 4
+    config.eval.view_scales = (2**-0.5, 1.0, 2**0.5)
 
 
 def _real(config: ConfigDict, preset: str) -> None:
