@@ -160,8 +160,9 @@ def _ki67(config: ConfigDict) -> None:
 
 
 def _real(config: ConfigDict, preset: str) -> None:
-    """Real images of one kind; --config.data.root is a folder of them."""
-    config.total_steps = 1_500
+    """Real images of one kind, of --config.data.root, with --init-from ki67."""
+    config.total_steps = 600
+    config.optim.learning_rate = 2e-3
     config.data.crop_hw = (192, 192)
     config.data.scale_jitter = 0.25
     config.data.hed_jitter = 0.1
@@ -169,8 +170,8 @@ def _real(config: ConfigDict, preset: str) -> None:
     config.data.contrast = 0.1
     config.data.update(_REAL[preset])
     config.model.channels = 96
-    if preset == "nuclei":
-        config.model.anchors = "2x2"  # one in 8 x 8 px, as nuclei are 13 px wide
+    config.model.anchors = "2x2"  # as ki67
+    config.eval.views = 8
     if preset == "blood":
         config.eval.radius_px = 30.0
         config.loss.normalizer = "each"  # a part of the cells is marked
