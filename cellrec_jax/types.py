@@ -105,10 +105,7 @@ class Fit(Protocol):
 
     def __call__(
         self,
-        images: Any,
-        points_yx: Any,
-        points_mask: Any,
-        valid: Any,
+        batch: Batch,
         radius_px: float,
         track: Callable[..., Any],
         /,
@@ -116,10 +113,8 @@ class Fit(Protocol):
         """Finds parameters; also returns a line for the user.
 
         Args:
-          images: f32 [I, H, W, C] in [0, 1].
-          points_yx: f32 [I, N, 2] cell centres, px of these images.
-          points_mask: bool [I, N].
-          valid: bool [I, H, W]; outside of it nothing matters.
+          batch: all training images, f32 in [0, 1], of NumPy arrays; outside `valid`
+            nothing matters.
           radius_px: a match is nearer, px of these images.
           track: passes items through and shows how far it is, as `Console.track`.
         """

@@ -60,8 +60,9 @@ def renew_operating_points(
 def _fit_operating_point(
     model: model_lib.Model, config: EvalConfig, split: sets.Split, console: Console
 ) -> counting.OperatingPoint:
-    """As training does: methods that are not trained look at no validation images."""
-    if model.method.traits.fit or not split.image_ids:
+    """As training does: with a `fit` and a threshold there is nothing to choose."""
+    given = model.method.traits.fit is not None and config.threshold > 0
+    if given or not split.image_ids:
         return fitting.fit([], model.class_names, config, model.meta["mpp"])
     console.line("choosing the thresholds again, by the labels that chose them")
     predictor, frame = ready(model, config, split)

@@ -62,34 +62,29 @@ def _loss_fn(*args: Any, **kwargs: Any) -> Any:
 
 
 def fit(
-    images: np.ndarray,
-    points_yx: np.ndarray,
-    points_masks: np.ndarray,
-    valid: np.ndarray,
+    batch: Batch,
     radius_px: float,
     track: vicar_search.Track = lambda items, _: items,
     *,
     model: ModelOptions,
 ) -> tuple[Params, str]:
-    """Searches the four values on training images; also returns a line for the user.
+    """Searches the four values on training images, see `types.Fit`.
 
-    Images f32 [B, H, W, C] in [0, 1], points [B, N, 2] px and masks; outside `valid`
-    [B, H, W] nothing matters. A match is nearer than the radius. `track` shows
-    progress. Too few annotated cells are a `DataError`.
+    Too few annotated cells are a `DataError`.
     """
     given = [
         np.asarray(points)[np.asarray(mask)]
-        for points, mask in zip(points_yx, points_masks, strict=True)
+        for points, mask in zip(batch.points_yx, batch.points_mask, strict=True)
     ]
     try:
         found = vicar_search.search(
-            _grey(images),
+            _grey(batch.image),
             given,
             radius_px,
             model.grid(),
             options=model.optics(),
             labels=model.search_labels,
-            valid=list(np.asarray(valid)),
+            valid=list(np.asarray(batch.valid)),
             track=track,
         )
     except ValueError as error:

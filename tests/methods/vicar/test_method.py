@@ -34,14 +34,15 @@ def images(rng):
     return np.repeat(both[..., None], 3, axis=-1).astype(np.float32)
 
 
-def _batch(images):
+def _batch(images, points_yx=None, masks=None):
     empty = np.zeros((len(images), 0), np.float32)
+    points_yx = np.zeros((len(images), 0, 2)) if points_yx is None else points_yx
     return Batch(
         image=images,
         image_mask=np.ones(len(images), bool),
-        points_yx=np.zeros((len(images), 0, 2), np.float32),
+        points_yx=points_yx.astype(np.float32),
         labels=empty.astype(np.int32),
-        points_mask=empty.astype(bool),
+        points_mask=empty.astype(bool) if masks is None else masks,
         boxes_yxyx=np.zeros((len(images), 0, 4), np.float32),
         valid=_valid(images),
         example_index=np.arange(len(images), dtype=np.int32),
@@ -62,7 +63,7 @@ def test_fit_and_predict(images, labels):
     method = vicar.make(options, num_classes=1)
     points_yx = np.stack([np.vstack([CELLS_YX, [[1e9, -3]]])] * 2)
     masks = np.array([[True, True, True, False], [False] * 4])
-    params, line = method.traits.fit(images, points_yx, masks, _valid(images), 4.0)
+    params, line = method.traits.fit(_batch(images, points_yx, masks), 4.0)
     assert "2 combinations on 2 images: threshold 0.05" in line
     assert "chosen by F1" not in line
     found = method.predict(params, {}, _batch(images), _decode(0.5))
@@ -77,7 +78,7 @@ def test_fit_and_predict(images, labels):
 def test_fit_says_when_another_rule_chose(images):
     points_yx = np.array([[[10.5, 13.0], [33.0, 45.0]]] * 2, np.float32)
     masks = np.array([[True, True], [False, False]])
-    params, line = METHOD.traits.fit(images, points_yx, masks, _valid(images), 4.0)
+    params, line = METHOD.traits.fit(_batch(images, points_yx, masks), 4.0)
     assert params["threshold"] == np.float32(0.05)
     assert "chosen by F1, since no combination finds two of the points" in line
 
@@ -100,7 +101,9 @@ def test_garbage_outside_of_the_valid_region_changes_nothing(images, rng):
     ]
     fills[1][:, SIZE_HW[0] :, :, :] = rng.random((2, 12, SIZE_HW[1] + 8, 3))
     points_yx, masks = np.stack([CELLS_YX] * 2), np.array([[True] * 3, [False] * 3])
-    found = [METHOD.traits.fit(fill, points_yx, masks, valid, 4.0) for fill in fills]
+    annotated = [_batch(fill, points_yx, masks) for fill in fills]
+    annotated = [batch._replace(valid=valid) for batch in annotated]
+    found = [METHOD.traits.fit(batch, 4.0) for batch in annotated]
     assert found[0] == found[1]
     assert "F1 1.000" in found[0][1]
     batches = [_batch(fill)._replace(valid=valid) for fill in fills]
