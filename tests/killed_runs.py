@@ -14,7 +14,7 @@ _CHANGES = {
     "estimate_mask": ("detector/round_0/checkpoints/20", "masks/*.npz"),
 }
 """Method -> files that are there when a stage has ended."""
-_FITS = ("vicar",)
+_FITS = ("blob_filter", "vicar")
 """Methods without training steps."""
 _SIZE_HW = (384, 448)
 _NUM_IMAGES = 12

@@ -23,6 +23,7 @@ _STAGES = {
     "heatmap_pu": {"total_steps": "20", "data.synthetic_val": "1"},
     "multitask": {"prior.steps": "20"},
     "estimate_mask": {"detector.steps": "20"},
+    "blob_filter": {"total_steps": "1", "eval.every": "0"},
     "vicar": {"total_steps": "1", "eval.every": "0"},
 }
 """Method -> keys of longer stages than `tests.layouts` has."""

@@ -78,6 +78,7 @@ RUNS: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "heatmap_pu": ("c2c12_pseudo:demo", {**_WHOLE, **_ROUNDS}),
     "multitask": ("cytoplasm_multitask:demo", _DECODERS),
     "estimate_mask": ("cytoplasm_multitask:estimate_mask", _MASKS),
+    "blob_filter": ("blob_filter:demo", {**_WHOLE, "total_steps": "1"}),
     "vicar": ("c2c12_vicar", {**_WHOLE, **_ONE_CLASS, "total_steps": "1"}),
 }
 """Method -> configuration and keys of a run of seconds, with all of its stages."""

@@ -29,6 +29,7 @@ PRESETS = [
     *(f"pdl1_point:{name}" for name in ("demo", "small", "p2pnet", "p2pnet_small")),
     "pdl1_point:ki67",
     *(
+        *(f"blob_filter:{name}" for name in ("demo", "nuclei", "blood", "phase")),
         "c2c12_vicar:published",
         "c2c12_vicar:demo",
         "c2c12_pseudo:demo",
@@ -86,7 +87,7 @@ def test_config_builds_and_survives_json(name):
 @pytest.mark.parametrize("name", PRESETS)
 def test_those_for_a_gpu_compute_in_half_precision_there(name):
     experiment = methods.freeze(config_files.load(name))
-    if experiment.method != "vicar":
+    if experiment.method not in ("blob_filter", "vicar"):
         expected = "auto" if "for a GPU" in experiment.note else "float32"
         assert experiment.options.compute.dtype == expected
 

@@ -134,7 +134,7 @@ def presets(named: str) -> Iterator[str]:
         yield from named.split(",")
         return
     for flag in config_files.shipped():
-        trained = not flag.startswith("c2c12_vicar")
+        trained = not flag.startswith(("blob_filter", "c2c12_vicar"))
         if trained and (named == "all" or flag.endswith(":demo")):
             yield flag
 

@@ -14,6 +14,7 @@ from cellrec_jax.config import Experiment, overrides
 from cellrec_jax.methods import gone
 
 METHODS = {
+    "blob_filter": "cellrec_jax.methods.blob_filter",
     "calibrated_rcnn": "cellrec_jax.methods.calibrated_rcnn",
     "density_map": "cellrec_jax.methods.density_map",
     "estimate_mask": "cellrec_jax.methods.estimate_mask",

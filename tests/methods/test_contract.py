@@ -118,7 +118,7 @@ CASES = {
         1,
     ),
 }
-WITHOUT_GRADIENTS = {"vicar"}
+WITHOUT_GRADIENTS = {"blob_filter", "vicar"}
 
 
 class Built(NamedTuple):

@@ -1,6 +1,7 @@
 """Methods without gradients: fitted, saved, restored and evaluated like the others."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from cellrec_jax import config as config_lib
 from cellrec_jax import errors, methods, run
 from cellrec_jax.data import arrays, sets
 from cellrec_jax.io.console import Console
-from cellrec_jax.methods import vicar
+from cellrec_jax.methods import blob_filter, vicar
 from cellrec_jax.train import fit
 from cellrec_jax.workdir import model as model_lib
 
@@ -105,3 +106,42 @@ def test_there_are_no_weights_to_start_from(tmp_path):
             Console(quiet=True),
             tmp_path,
         )
+
+
+def _discs(light: int) -> tuple[np.ndarray, np.ndarray]:
+    """24 dark discs in rows; [H, W, 3] uint8 and their centres."""
+    centers = np.mgrid[12:84:24, 12:192:24].reshape(2, -1).T + 0.5
+    y, x = np.mgrid[:84, :204] + 0.5
+    image = np.full((84, 204, 3), 230, np.uint8)
+    for cy, cx in centers:
+        image[np.hypot(y - cy, x - cx) <= 6] = light
+    return image, centers.astype(np.float32)
+
+
+def test_a_threshold_of_0_is_fitted_on_validation_images(tmp_path):
+    """Cells of training images are darker, so that by its default none is found."""
+    dark, faint = _discs(60), _discs(180)
+    source = arrays.from_arrays([dark[0], faint[0]], [dark[1], faint[1]])
+    experiment = config_lib.Experiment(
+        "blob_filter",
+        blob_filter.Options(),
+        total_steps=1,
+        data=config_lib.DataConfig(size_hw=(84, 204), box_size=12.0),
+        eval=config_lib.EvalConfig(radius_px=6.0, bootstrap=10, threshold=0.0),
+    )
+    spec = sets.evaluation_spec(experiment.data)
+    first, second = source.image_ids
+    train = sets.Split(source, (first,), dataclasses.replace(spec, training=True))
+    other = sets.Split(source, (second,), spec)
+    data = sets.Sets(train, other, other, ())
+    assert run.train_and_evaluate(experiment, tmp_path, data=data) == 0
+    decode = model_lib.restore(tmp_path).meta["decode"]
+    assert decode["num_labels"] == [24]
+    assert 0 < decode["thresholds"][0] < 0.5
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert results["metrics"]["F1@6px"]["value"] == 1.0
+    # A threshold that is given needs no validation, also afterwards.
+    given = methods.changed(experiment, {"eval.threshold": 0.5})
+    assert run.train_and_evaluate(given, tmp_path, data=data) == 0
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert results["metrics"]["recall@6px"]["value"] == 0.0

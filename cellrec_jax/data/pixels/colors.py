@@ -140,6 +140,20 @@ def scale_stains(image: jax.Array, scale: jax.Array, shift: jax.Array) -> jax.Ar
     return jnp.exp(-sum(planes) - offset.reshape(1, 1, 3))
 
 
+def optical_density(image: np.ndarray) -> np.ndarray:
+    """-log10 of light [...] in [0, 1], taken for at least 1/255: f32, at least 0."""
+    return -np.log10(np.clip(image, 1 / 255, 1), dtype=np.float32)
+
+
+def stains(image: np.ndarray) -> np.ndarray:
+    """Amounts of haematoxylin, eosin and DAB, f32 [..., 3], of RGB [..., 3] in [0, 1].
+
+    1 of a stain has its published optical density; what others than these three left
+    may be below 0.
+    """
+    return optical_density(image) @ _HED_FROM_RGB.astype(np.float32)
+
+
 def to_unit(image: jax.Array) -> jax.Array:
     """Scales uint8 [...] to f32 in [0, 1]; floats, in [0, 1] already, become f32."""
     if image.dtype == jnp.uint8:

@@ -9,6 +9,8 @@ from cellrec_jax.data.pixels.colors import (
     STRETCHED,
     cmyk_to_rgb,
     composite_on_white,
+    optical_density,
+    stains,
     to_channels,
     to_unsigned,
 )
@@ -101,3 +103,12 @@ def test_channels() -> None:
     assert to_channels(grey, 1).tolist() == grey.tolist()
     # 0.299 * 100 + 0.587 * 200 + 0.114 * 50 = 153
     assert to_channels(np.array([[[100, 200, 50]]], np.uint8), 1).tolist() == [[[153]]]
+
+
+def test_stains_are_amounts_of_the_published_densities() -> None:
+    """0.3 of haematoxylin and 0.2 of eosin; white has none, black is 1/255."""
+    density = 0.3 * np.array([0.65, 0.70, 0.29]) + 0.2 * np.array([0.07, 0.99, 0.11])
+    image = np.stack([10.0**-density, np.ones(3)]).astype(np.float32)
+    np.testing.assert_allclose(stains(image), [[0.3, 0.2, 0], [0, 0, 0]], atol=1e-6)
+    found = optical_density(np.array([0.0, 0.01, 1.0, 1.5]))
+    np.testing.assert_allclose(found, [np.log10(255), 2, 0, 0], rtol=1e-6)
