@@ -1,31 +1,39 @@
-"""The scale of images whose pixel size is not known, by a model's own scores."""
+"""The scale of images that say no pixel size, by a model's agreement with itself.
 
-from collections.abc import Mapping, Sequence
+Where cells have about the size that a model knows, it finds the same ones in an image a
+little larger and a little smaller; elsewhere it does not.
+"""
+
+from collections.abc import Sequence
 
 import numpy as np
 
+from cellrec_jax.metrics.matching import match_points
 from cellrec_jax.predict.predictor import Predictor
 
 SCALES = (0.5, 2**-0.5, 1.0, 2**0.5, 2.0)
 """Px of the training images per px of an image."""
 NUM_IMAGES = 4
-_SIDE_PX = 1024  # of the middle of an image, which is looked at
+_LADDER = (SCALES[0] / 2**0.5, *SCALES, SCALES[-1] * 2**0.5)
+_SIDE_PX = 512  # of the middle of an image, which is looked at
+_NEAR = 1 / 4  # of the side of a cell: places that agree
 
 
-def best_scale(excess: Mapping[float, np.ndarray]) -> float:
-    """The scale at which a model is surest of most cells; 1 where it finds none.
+def best_scale(agreement: Sequence[float]) -> float:
+    """The scale of `SCALES` at which a model agrees best; the nearest to 1 of several.
 
-    `excess`: scale -> by how much the score of each cell that was found there is above
-    its threshold, of the same images. Their sum over the scale decides: the mean of how
-    sure the model is of an image, which favours magnification, for that finds cells in
-    parts of cells, and of a px, which favours the opposite (geometric mean).
+    `agreement`: F1 of what is found at one scale against what is found at the next, of
+    the scales and one more at either end. The mean of the two of a scale decides.
 
     Example:
-      >>> best_scale({1.0: np.array([0.5, 0.5, 0.1]), 2.0: np.array([0.3] * 6)})
+      >>> best_scale([0.3, 0.6, 0.8, 0.9, 0.7, 0.4])
       1.0
     """
-    sure = {scale: float(np.sum(found)) / scale for scale, found in excess.items()}
-    return max(sure, key=lambda scale: (sure[scale], -abs(np.log(scale))))
+    means = (np.array(agreement[:-1]) + np.array(agreement[1:])) / 2
+    ranked = sorted(
+        zip(means, SCALES, strict=True), key=lambda one: abs(np.log(one[1]))
+    )
+    return max(ranked, key=lambda one: one[0])[1]
 
 
 def find(predictor: Predictor, images: Sequence[np.ndarray]) -> float:
@@ -33,26 +41,38 @@ def find(predictor: Predictor, images: Sequence[np.ndarray]) -> float:
 
     1 where the model does not know its own pixel size.
     """
-    predictor = predictor.once()
-    mpp, cuts = predictor.frame.mpp, predictor.model.meta["decode"]["thresholds"]
+    predictor, mpp = predictor.once(), predictor.frame.mpp
     if not mpp:
         return 1.0
-    excess = {}
-    for scale in SCALES:
+    places = []
+    for scale in _LADDER:
         scenes = (predictor.scene(_middle(one), scale * mpp) for one in images)
-        cells = [found for _, found in predictor.predict_many(scenes)]
-        excess[scale] = np.concatenate(
-            [one.scores - np.asarray(cuts)[one.labels] for one in cells]
-        )
-    return best_scale(excess)
+        places.append([found.points_yx for _, found in predictor.predict_many(scenes)])
+    agreement = []
+    for step in range(len(SCALES) + 1):
+        between = float(np.sqrt(_LADDER[step] * _LADDER[step + 1]))
+        radius_px = _NEAR * predictor.frame.box_size / between
+        agreement.append(_agreement(places[step], places[step + 1], radius_px))
+    return best_scale(agreement)
 
 
 def line(mpp: float) -> str:
     """What to tell of images that are seen as of `mpp` um per px, which was found."""
     return (
-        f"images that say no um per px are seen as of {mpp:.2g}, where the model is "
-        "surest of most cells; --mpp sets it"
+        f"images that say no um per px are seen as of {mpp:.2g}, where the model finds "
+        "the same cells a little larger and smaller; --mpp sets it"
     )
+
+
+def _agreement(
+    some: Sequence[np.ndarray], others: Sequence[np.ndarray], radius_px: float
+) -> float:
+    """F1 of points of images against others of the same; 0 where there are none."""
+    pairs = sum(
+        len(match_points(one, other, radius_px))
+        for one, other in zip(some, others, strict=True)
+    )
+    return 2 * pairs / max(sum(map(len, (*some, *others))), 1)
 
 
 def _middle(image: np.ndarray) -> np.ndarray:
