@@ -42,7 +42,7 @@ PRESETS = {
 }
 _REAL = {
     "nuclei": {"size_hw": (256, 320), "resize": "pad", "box_size": 24.0, "mpp": 0.4},
-    "blood": {"size_hw": (240, 320), "box_size": 90.0},
+    "blood": {"size_hw": (144, 192), "crop_hw": (128, 160), "box_size": 90.0},
     "phase": {"size_hw": (512, 512), "box_size": 60.0, "hed_jitter": 0.0},
 }
 
@@ -173,7 +173,9 @@ def _real(config: ConfigDict, preset: str) -> None:
     config.model.anchors = "2x2"  # as ki67
     config.eval.views = 8
     if preset == "blood":
+        config.total_steps = 900
         config.eval.radius_px = 30.0
+        config.eval.min_distances = (10.0, 20.0, 30.0)  # lobes of one nucleus
         config.loss.normalizer = "each"  # a part of the cells is marked
     if preset == "phase":
         config.eval.radius_px = 15.0
