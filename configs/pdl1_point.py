@@ -42,7 +42,7 @@ PRESETS = {
 }
 _REAL = {
     "nuclei": {"size_hw": (256, 320), "resize": "pad", "box_size": 24.0, "mpp": 0.4},
-    "blood": {"size_hw": (144, 192), "crop_hw": (128, 160), "box_size": 90.0},
+    "blood": {"size_hw": (144, 192), "crop_hw": (128, 128), "box_size": 90.0},
     "phase": {"size_hw": (512, 512), "box_size": 60.0, "hed_jitter": 0.0},
 }
 
