@@ -319,6 +319,7 @@ def jax_setting(monkeypatch):
     names += ("persistent_cache_min_compile_time_secs",)
     before = {f"jax_{name}": getattr(jax.config, f"jax_{name}") for name in names}
     monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")
+    jax.config.update("jax_enable_compilation_cache", True)  # a test may have ended it
     yield lambda name: getattr(jax.config, f"jax_{name}")
     for name, value in before.items():
         jax.config.update(name, value)

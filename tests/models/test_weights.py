@@ -27,7 +27,7 @@ def test_these_are_shipped():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_they_load_and_tell_of_their_data(name):
-    """Loading checks the bytes; thresholds of one view are there beside those of all."""
+    """Loading checks the bytes; the threshold of one view is beside that of all."""
     model = predictor.load(name).model
     card = model_file.read_card(models.named(name))
     assert all(one["source"] and one["licence"] for one in card["data"])
