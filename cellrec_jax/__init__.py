@@ -10,7 +10,11 @@ __version__ = "0.1.0"
 
 
 def load(
-    workdir: str | os.PathLike[str], which: str = "last", threshold: float = 0.0
+    workdir: str | os.PathLike[str],
+    which: str = "last",
+    threshold: float = 0.0,
+    *,
+    quick: bool = False,
 ) -> "Predictor":
     """Loads a trained work directory or shipped model; see `cellrec_jax.predict.load`.
 
@@ -20,4 +24,4 @@ def load(
     """
     from cellrec_jax.predict import predictor as predict
 
-    return predict.load(workdir, which, threshold=threshold)
+    return predict.load(workdir, which, threshold=threshold, quick=quick)

@@ -10,15 +10,15 @@ The default is the paper's setting (ResNet-50, 1920 x 1080 px): for a GPU. Prese
     :small_group   the same with GroupNorm in place of batch norm
     :p2pnet, :p2pnet_small   P2PNet, the baseline that the method descends from
     :ki67   Ki-67 nuclei without an annotated image: generated ones of many labs
-    :nuclei, :blood, :phase   one kind of real images, small networks as :ki67
+    :nuclei, :blood, :phase   one kind of real images, with --init-from ki67
 
 Expect of :small, 26 images of BCData, all cells of two classes marked: F1@12px of
 detection 0.790 +- 0.016, by class 0.774 +- 0.018 (three seeds, 95 % t interval,
 2026-12-01), without a least distance of cells, which adds about 0.01 (one seed); of
 :small_group 0.796 +- 0.020, 0.782 +- 0.024, 137 s on two CPU cores; of :p2pnet_small
 0.783 +- 0.008, 0.774 +- 0.004, 751 s; of :demo 0.94, 0.89 (one seed), 72 s; 2026-11-22.
-Of :ki67, in twelve views, F1 0.815 on 26 images of BCData, 15 minutes of a core (one seed);
-:nuclei 0.81, :phase 0.85 and :blood 0.75, from the weights of :ki67, 3 to 6 minutes.
+Of :ki67, in twelve views, F1 0.815 on 26 images of BCData, 20 minutes of a core, one
+seed; of :nuclei 0.81, :phase 0.85, :blood 0.75, from its weights, 3 minutes.
 With a tenth of the points :small_group has 0.55 by default and 0.68 where each side is
 divided by its number (loss.normalizer=each; 600 steps, three seeds), :p2pnet_small 0.14
 (one seed, 300 steps). Settings were tried on the same test images. Published sizes were
@@ -38,9 +38,9 @@ PRESETS = {
     "p2pnet": "P2PNet, the baseline that the method descends from, for a GPU",
     "p2pnet_small": "the same with a small network, for a CPU",
     "ki67": "Ki-67 nuclei, learnt from generated images of many labs alone",
-    "nuclei": "nuclei of H&E and other bright-field stains, of launch/model_sets.py",
-    "blood": "red and white cells and platelets of smears, a part of them marked",
-    "phase": "cells in phase contrast, at half resolution",
+    "nuclei": "nuclei of H&E, of launch/model_sets.py, with --init-from ki67",
+    "blood": "cells of smears, a part of them marked, with --init-from ki67",
+    "phase": "cells in phase contrast, at half resolution, with --init-from ki67",
 }
 _REAL = {
     "nuclei": {"size_hw": (256, 320), "resize": "pad", "box_size": 24.0, "mpp": 0.4},

@@ -20,6 +20,8 @@ from cellrec_jax.io import atomic
 from cellrec_jax.io.console import Console
 from cellrec_jax.predict import predictor, scales
 from cellrec_jax.predict.predictor import Predictor
+from cellrec_jax.workdir import model as model_lib
+from cellrec_jax.workdir import operating_point
 
 TILES, SET, RUN = "tiles", "labels_{}", "round_{}"
 """Folders in that of `adapt`."""
@@ -92,12 +94,32 @@ def adapt(
         )
         if code:
             return code
+        keep_once(model, folder)
         model, start = predictor.load(folder), folder
     console.line(
         f"adapted: cellrec predict IMAGES --workdir {start}; whether it is better "
         "annotated pictures alone tell: cellrec evaluate"
     )
     return 0
+
+
+def keep_once(before: Predictor, folder: epath.Path) -> None:
+    """Gives a round's model the threshold by which the one before sees images once."""
+    once = before.model.meta["decode"].get("once")
+    if once is None:
+        return
+    model = model_lib.restore(folder)
+    decode, config = model.meta["decode"], model.experiment.eval
+    cut = float(np.mean(once["thresholds"]))
+    kept_once = {
+        **decode,
+        "thresholds": [cut] * len(model.class_names),
+        "min_distance": once["min_distance"],
+    }
+    chosen = operating_point.Chosen(
+        operating_point.rule(config), {**decode, "once": kept_once}
+    )
+    operating_point.save(folder, model.step, chosen)
 
 
 def experiment(model: Predictor, root: epath.Path, options: Options) -> Experiment:

@@ -59,9 +59,13 @@ def require(ok: bool, message: str) -> None:
         raise errors.ConfigError(f"--config.{message}")
 
 
+PIXEL_SIZES = (0.02, 20.0)
+"""Least and largest micrometres per px of a microscope's image."""
+
+
 def is_pixel_size(mpp: float) -> bool:
     """Whether a number can be the micrometres per px of a microscope's image."""
-    return 0.02 <= mpp <= 20
+    return PIXEL_SIZES[0] <= mpp <= PIXEL_SIZES[1]
 
 
 def require_pixel_size(flag: str, mpp: float) -> None:

@@ -119,7 +119,7 @@ class Frame:
     by_highest: bool = False
     """See `Traits.by_highest`."""
     views: tuple[View, ...] = ()
-    """How each image is seen; fewer than two is as it is."""
+    """How each image is seen; none is as it is."""
 
     def scene(
         self, image: np.ndarray, mpp: float = 0.0, margin_px: int = 0, key: Any = None
@@ -132,21 +132,25 @@ class Frame:
         placement = self.place((height, width), mpp, margin_px)
         scaled = transforms.resize_image(image, placement.scaled_hw)
         highest = _highest(scaled) if self.by_highest else None
-        ratio, views = self.ratio(mpp), self.views if len(self.views) > 1 else ()
-        looks = tuple(Look(view, self._seen(placement, view)) for view in views)
+        ratio = self.ratio(mpp)
+        views = () if self.views == views_lib.of(1, (1.0,)) else self.views
+        looks = tuple(
+            Look(view, self._seen(placement, view, margin_px)) for view in views
+        )
         near_px = _NEAR * self.box_size / ratio
         native_hw = (height, width)
         return Scene(key, scaled, native_hw, placement, ratio, highest, looks, near_px)
 
-    def _seen(self, usual: Placement, view: View) -> Placement:
+    def _seen(self, usual: Placement, view: View, margin_px: int) -> Placement:
         """Where a view of an image is looked at, that has a usual placement."""
         turned_hw = views_lib.turned_hw(usual.scaled_hw, view)
         if view.scale == 1 and turned_hw == usual.scaled_hw:
             return usual
         height, width = np.maximum(1, np.round(np.multiply(turned_hw, view.scale)))
         scaled_hw = int(height), int(width)
-        cut = self._cut(scaled_hw, 0)
-        return Placement(TILED if len(cut) > 1 else WIDENED, scaled_hw, cut, TWINS_PX)
+        cut = self._cut(scaled_hw, margin_px)
+        how, twins_px = TILED if len(cut) > 1 else WIDENED, TWINS_PX
+        return Placement(how, scaled_hw, cut, 0.0 if margin_px else twins_px)
 
     def place(
         self, image_hw: Sequence[int], mpp: float = 0.0, margin_px: int = 0

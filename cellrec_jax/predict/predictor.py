@@ -58,6 +58,13 @@ class Predictor:
         """One that sees each image once, whatever `eval.views` of the model."""
         return dataclasses.replace(self, model=self.model.once())
 
+    def view_lines(self) -> list[str]:
+        """That images are seen in several views, where they are."""
+        number = len(self.frame.views)
+        if number < 2:
+            return []
+        return [f"each image is seen in {number} views; --quick sees it once"]
+
     def predict(
         self,
         image: np.ndarray,

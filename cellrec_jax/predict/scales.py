@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from cellrec_jax.config import limits
 from cellrec_jax.metrics.matching import match_points
 from cellrec_jax.predict.predictor import Predictor
 
@@ -46,7 +47,8 @@ def find(predictor: Predictor, images: Sequence[np.ndarray]) -> float:
         return 1.0
     places = []
     for scale in _LADDER:
-        scenes = (predictor.scene(_middle(one), scale * mpp) for one in images)
+        seen_as = float(np.clip(scale * mpp, *limits.PIXEL_SIZES))
+        scenes = (predictor.scene(_middle(one), seen_as) for one in images)
         places.append([found.points_yx for _, found in predictor.predict_many(scenes)])
     agreement = []
     for step in range(len(SCALES) + 1):

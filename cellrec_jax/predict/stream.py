@@ -75,8 +75,10 @@ def predict_scenes(
         looks.append(views_lib.back(found, view, scene.native_hw))
         if len(looks) == len(scene.looks):
             joined = views_lib.join(looks, scene.near_px)
+            inside = geometry.inside(joined.points_yx, scene.native_hw)
             looks = []
-            yield waiting.popleft(), cells.select(joined, joined.scores >= least_score)
+            sure = inside & (joined.scores >= least_score)
+            yield waiting.popleft(), cells.select(joined, sure)
 
 
 def _predict_each(
@@ -91,8 +93,8 @@ def _predict_each(
     for views, found in run(network, _batches(scenes, network.batch)):
         for row, (scene, tile, _) in enumerate(views):
             part = cells.cells_of(found, row)
-            if not scene.is_view:
-                part = cells.select(part, part.scores >= least_score)
+            least = views_lib.LEAST if scene.is_view else least_score
+            part = cells.select(part, part.scores >= least)
             part = cells.shift(part, tile.origin_yx)
             parts.append(cells.select(part, tile.owns(part.points_yx)))
             if len(parts) == len(scene.placement.tiles):

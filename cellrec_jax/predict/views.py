@@ -24,7 +24,7 @@ TURNS: dict[int, tuple[tuple[int, bool], ...]] = {
     8: tuple((turns, mirrored) for mirrored in (False, True) for turns in range(4)),
 }
 """Number of views -> quarter turns, and whether it is mirrored after them."""
-_LEAST = 0.02
+LEAST = 0.02
 """Scores below it say nothing of a cell; of many views they would be most."""
 _REACH = 3.0  # of the kernel, in its standard deviations
 
@@ -87,12 +87,13 @@ def join(parts: Sequence[Cells], near_px: float) -> Cells:
 
     Scores of all views are smoothed by a Gaussian of standard deviation `near_px` and
     divided by V: the height of a peak is a cell's score, at most 1, and so the mean of
-    what the views give where they agree on the place. A cell lies at the mean of the
-    points within two standard deviations of the peak, by their scores and the kernel;
-    its class is the likeliest by the same mean. Peaks are apart by those two.
+    what the views give where each has one point there; several of one view add up. A
+    cell lies at the mean of the points within two standard deviations of the peak, by
+    their scores and the kernel; its class is the likeliest by the same mean. Peaks are
+    apart by those two.
     """
     every = cells.concatenate(parts)
-    every = cells.select(every, every.scores >= _LEAST)
+    every = cells.select(every, every.scores >= LEAST)
     points_yx = every.points_yx.astype(np.float64)
     if not len(every):
         return every

@@ -110,7 +110,7 @@ def find_candidates(
     Of several processes each looks at its part of the images, and has all peaks then.
     """
     find = _jit_candidates(model.method)
-    decode = model.decode
+    decode = model.once().decode
     if threshold:
         thresholds = jnp.full_like(decode.thresholds, threshold)
         decode = decode._replace(thresholds=thresholds)

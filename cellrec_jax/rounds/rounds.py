@@ -134,7 +134,7 @@ def _train_round(
             config,
             number + 1,
             held,
-            found.model.meta["decode"]["thresholds"][0],
+            found.model.once().meta["decode"]["thresholds"][0],
         )
     _report(job, labels, found, judged, following)
     return found, following
@@ -266,7 +266,7 @@ def _report(
     summary["seed"] = found.model.experiment.seed
     notes = [*found.notes, *summary["notes"]]
     if following is not None and following.threshold is not None:
-        notes += _threshold_notes(found.model.meta["decode"])
+        notes += _threshold_notes(found.model.once().meta["decode"])
     summary["notes"] = notes
     for name, split in images.measured.items():
         summary[name] = round_report.measure(found.model, split, config)

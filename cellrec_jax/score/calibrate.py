@@ -66,7 +66,10 @@ def measure(
             "--config.data.test_ids"
         )
     evaluation.check_classes(model, split)
-    config = experiment.eval
+    own_eval = model.experiment.eval
+    config = dataclasses.replace(
+        experiment.eval, views=own_eval.views, view_scales=own_eval.view_scales
+    )
     predictor, frame = evaluation.ready(model, config, split, experiment.predict.batch)
     split = split._replace(source=_of_unknown(split.source, mpp))
     scenes = predictions.scenes(split, frame, console.track, "annotated fields")
@@ -127,6 +130,8 @@ def at_settings(model: model_lib.Model, used: Mapping[str, Any]) -> model_lib.Mo
         )
     cuts = [float(used["thresholds"][name]) for name in model.class_names]
     distance = used.get("min_distance_px", own["min_distance_px"])
+    if "views" not in used:  # slides, or quick results
+        model = model.once()
     decode = {**model.meta["decode"], "thresholds": cuts, "min_distance": distance}
     return dataclasses.replace(model, meta={**model.meta, "decode": decode})
 

@@ -39,12 +39,12 @@ def run(flags: argparse.Namespace, pairs: Mapping[str, str]) -> int:
         place,
         batch=experiment.predict.batch,
         threshold=flags.threshold,
-        quick=flags.quick,
+        quick=flags.quick or not parts["images"],
     )
     told = (*found.notes, *notes, *unsure)
     if is_mixed:
         told += slide_flags.unread(flags, *map(len, parts.values()))
-    for line in (*told, *lines, *model.model.threshold_lines()):
+    for line in (*told, *lines, *model.view_lines(), *model.model.threshold_lines()):
         screen.line(line)
     codes = []
     for kind, paths in parts.items():

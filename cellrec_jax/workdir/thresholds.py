@@ -7,8 +7,10 @@ from typing import Any
 def fixed(decode: Mapping[str, Any], threshold: float) -> dict[str, Any]:
     """The operating point with one threshold of all classes, of the flag."""
     num_classes = len(decode["thresholds"])
+    once = decode.get("once")
     return {
-        **{key: value for key, value in decode.items() if key != "once"},
+        **decode,
+        **({"once": fixed(once, threshold)} if once else {}),
         "thresholds": [float(threshold)] * num_classes,
         "intervals": [[None, None]] * num_classes,
         "num_labels": [0] * num_classes,

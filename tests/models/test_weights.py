@@ -35,6 +35,20 @@ def test_they_load_and_tell_of_their_data(name):
     assert model.once().meta["decode"] == model.meta["decode"]["once"]
 
 
+def test_a_threshold_is_that_of_images_seen_once_too():
+    """The least distance of each stays."""
+    model = predictor.load("nuclei").model
+    decode = model.at_threshold(0.5).meta["decode"]
+    assert decode["thresholds"] == decode["once"]["thresholds"] == [0.5]
+    for name in (decode, decode["once"]):
+        assert name["scope"] == "flag"
+    before = model.meta["decode"]
+    assert decode["once"]["min_distance"] == before["once"]["min_distance"]
+    quick = predictor.load("nuclei", threshold=0.5, quick=True)
+    assert quick.model.meta["decode"]["thresholds"] == [0.5]
+    assert quick.view_lines() == []
+
+
 def test_nuclei_of_a_generated_slide_are_found(ki67):
     """An image that the model has not seen, of a pixel size that is not its own."""
     record = domain.make_image(91, 4, size_hw=(256, 256), mpp=0.4)

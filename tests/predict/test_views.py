@@ -127,6 +127,23 @@ def test_a_view_at_another_scale_has_its_cells_in_px_of_the_file():
     np.testing.assert_allclose(found.points_yx[0], [6, 10], atol=0.3)
 
 
+def test_views_have_the_margin_that_is_asked_for():
+    frame = Frame((16, 16), 0.0, (16, 16), "squeeze", 8.0, 1, "auto", views=ALL)
+    scene = frame.scene(np.zeros((40, 60, 3), np.uint8), margin_px=12)
+    placements = [look.placement for look in scene.looks]
+    assert {tile.size_hw for one in placements for tile in one.tiles} == {(28, 28)}
+    assert {one.twins_px for one in placements} == {0.0}
+
+
+def test_one_view_at_another_scale_is_a_view():
+    frame = Frame((16, 16), 0.0, (16, 16), "squeeze", 8.0, 1, "auto")
+    image = np.zeros((16, 16, 3), np.uint8)
+    usual = dataclasses.replace(frame, views=views.of(1, (1.0,)))
+    assert not usual.scene(image).looks
+    (look,) = dataclasses.replace(frame, views=views.of(1, (2.0,))).scene(image).looks
+    assert look.placement.scaled_hw == (32, 32)
+
+
 def _centre(params, model_state, windows):
     """A network that finds the middle of the bright pixels of a window."""
     del params, model_state
