@@ -58,7 +58,8 @@ def calls(monkeypatch, tmp_path):
         assert rest[1].geometry == "box"
         return files.Outcome(("b.png: damaged",))
 
-    lines = SimpleNamespace(model=SimpleNamespace(threshold_lines=list, meta={}))
+    model = SimpleNamespace(threshold_lines=list, meta={})
+    lines = SimpleNamespace(model=model, view_lines=list)
     monkeypatch.setattr(predictor, "load", lambda *_, **__: lines)
     monkeypatch.setattr(many, "predict_slides", predict_slides)
     monkeypatch.setattr(files, "predict_files", predict_files)
