@@ -7,27 +7,9 @@ import pytest
 
 from cellrec_jax.predict import stream
 from cellrec_jax.predict.frame import Frame
-from cellrec_jax.types import Detections
+from tests.predict.bright import bright
 
 FRAME = Frame((16, 16), 0.0, (16, 16), "squeeze", 4.0, 1, "auto")
-
-
-def _bright(shapes):
-    """A network that finds the brightest pixel, and notes what it is given."""
-
-    def predict(params, model_state, windows):
-        del params, model_state
-        shapes.append((len(windows.image), int(np.sum(windows.real))))
-        image = np.asarray(windows.image)[..., 0]
-        flat = image.reshape(len(image), -1)
-        at = np.stack(np.unravel_index(flat.argmax(axis=1), image.shape[1:]), axis=1)
-        found = (flat.max(axis=1, keepdims=True) > 0) & windows.real[:, None]
-        scores = flat.max(axis=1, keepdims=True).astype(np.float32) / 255
-        labels = np.zeros(scores.shape, np.int32)
-        points = (at + 0.5).astype(np.float32)[:, None]
-        return Detections(points, scores, labels, scores[..., None], found)
-
-    return predict
 
 
 def _image(height, width, y=None, x=None, value=255):
@@ -51,7 +33,7 @@ def test_scenes_share_batches(batch, shapes):
     """One window, eight tiles of 2 x 4 and one more window."""
     images = [_image(16, 16, 3, 4), _image(20, 40, 18, 33), _image(8, 8, 7, 7)]
     seen, done = [], []
-    network = stream.Network(_bright(seen), {}, {}, batch)
+    network = stream.Network(bright(seen), {}, {}, batch)
     scenes = [FRAME.scene(image, key=i) for i, image in enumerate(images)]
     assert [len(scene.placement.tiles) for scene in scenes] == [1, 8, 1]
     found = list(stream.predict_scenes(network, scenes, on_windows=done.append))
@@ -65,20 +47,20 @@ def test_scenes_share_batches(batch, shapes):
 def test_cells_of_all_tiles_come_best_first():
     image = _image(20, 40, 3, 4, value=100)
     image[18, 33] = 200
-    network = stream.Network(_bright([]), {}, {}, 1)
+    network = stream.Network(bright([]), {}, {}, 1)
     ((_, cells),) = stream.predict_scenes(network, [FRAME.scene(image)])
     np.testing.assert_allclose(cells.scores, [200 / 255, 100 / 255])
 
 
 def test_a_lone_window_goes_alone():
     seen = []
-    network = stream.Network(_bright(seen), {}, {}, 8)
+    network = stream.Network(bright(seen), {}, {}, 8)
     list(stream.predict_scenes(network, [FRAME.scene(_image(16, 16))]))
     assert seen == [(1, 1)]
 
 
 def test_low_scores_are_left_out():
-    network = stream.Network(_bright([]), {}, {}, 1)
+    network = stream.Network(bright([]), {}, {}, 1)
     scenes = [FRAME.scene(_image(16, 16, 3, 4, value)) for value in (100, 200)]
     found = stream.predict_scenes(network, scenes, least_score=0.5)
     assert [len(cells) for _, cells in found] == [0, 1]
@@ -89,7 +71,7 @@ def test_an_error_of_the_reader_arrives():
         yield FRAME.scene(_image(16, 16))
         raise ValueError("unreadable")
 
-    found = stream.predict_scenes(stream.Network(_bright([]), {}, {}, 1), scenes())
+    found = stream.predict_scenes(stream.Network(bright([]), {}, {}, 1), scenes())
     with pytest.raises(ValueError, match="unreadable"):
         list(found)
 
@@ -98,7 +80,7 @@ def test_other_types_of_pixels_are_other_batches():
     """16-bit images become floats, in [0, 1]."""
     seen = []
     images = [_image(16, 16, 3, 4), _image(16, 16, 5, 6).astype(np.uint16) * 257]
-    network = stream.Network(_bright(seen), {}, {}, 4)
+    network = stream.Network(bright(seen), {}, {}, 4)
     found = list(stream.predict_scenes(network, map(FRAME.scene, images)))
     assert seen == [(1, 1), (1, 1)]
     assert [len(cells) for _, cells in found] == [1, 1]
@@ -111,7 +93,7 @@ def test_every_window_knows_the_highest_value_of_its_image(dtype):
 
     def predict(params, model_state, windows):
         seen.append(None if windows.highest is None else windows.highest.tolist())
-        return _bright([])(params, model_state, windows)
+        return bright([])(params, model_state, windows)
 
     first, second = _image(16, 24), _image(16, 16, 2, 3, value=51)
     first[3, 4] = [255, 255, 102]

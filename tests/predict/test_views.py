@@ -9,6 +9,7 @@ from cellrec_jax.cells import Cells
 from cellrec_jax.predict import stream, views
 from cellrec_jax.predict.frame import Frame
 from cellrec_jax.types import Detections
+from tests.predict.bright import bright
 
 ALL = views.of(8, (1.0,))
 
@@ -85,19 +86,6 @@ def test_next_to_nothing_is_nothing():
     assert len(views.join([_cells([[5, 5]], [0.019]), _cells([], [])], 2.0)) == 0
 
 
-def _brightest(params, model_state, windows):
-    """A network that finds the brightest pixel of a window; it knows no direction."""
-    del params, model_state
-    image = np.asarray(windows.image)[..., 0]
-    flat = image.reshape(len(image), -1)
-    at = np.stack(np.unravel_index(flat.argmax(axis=1), image.shape[1:]), axis=1)
-    found = (flat.max(axis=1, keepdims=True) > 0) & windows.real[:, None]
-    scores = flat.max(axis=1, keepdims=True).astype(np.float32) / 255
-    labels = np.zeros(scores.shape, np.int32)
-    points = (at + 0.5).astype(np.float32)[:, None]
-    return Detections(points, scores, labels, scores[..., None], found)
-
-
 @pytest.mark.parametrize("size_hw", [(16, 16), (20, 40), (12, 15)])
 @pytest.mark.parametrize("batch", [1, 3])
 def test_a_network_without_direction_finds_the_same(size_hw, batch):
@@ -105,7 +93,7 @@ def test_a_network_without_direction_finds_the_same(size_hw, batch):
     frame = Frame((16, 16), 0.0, (16, 16), "squeeze", 8.0, 1, "auto", views=ALL)
     image = np.zeros((*size_hw, 3), np.uint8)
     image[9, 13] = 200
-    network, done = stream.Network(_brightest, {}, {}, batch), []
+    network, done = stream.Network(bright([]), {}, {}, batch), []
     scenes = [frame.scene(image, key=0), frame.scene(0 * image, key=1)]
     (first, one), (second, none) = stream.predict_scenes(
         network, scenes, on_windows=done.append

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from cellrec_jax import errors
+from cellrec_jax.methods import searched
 from cellrec_jax.methods.blob_filter import blobs, search, signals
 from cellrec_jax.methods.blob_filter.options import ModelOptions, Options
 from cellrec_jax.metrics import suppression
@@ -37,7 +38,7 @@ def make(options: Options, *, num_classes: int) -> Method:
     model = options.model
     return Method(
         init=functools.partial(_init, start=start),
-        loss_fn=_loss_fn,
+        loss_fn=searched.no_loss("blob_filter"),
         predict=functools.partial(_predict, model=model, num_classes=num_classes),
         traits=Traits(
             max_detections=model.max_detections,
@@ -56,14 +57,6 @@ def _init(
 
 def _to_params(values: dict[str, Any]) -> Params:
     return {name: jnp.float32(value) for name, value in values.items()}
-
-
-def _loss_fn(*args: Any, **kwargs: Any) -> Any:
-    del args, kwargs
-    raise errors.ConfigError(
-        "--config.method=blob_filter is not trained by gradients: its values are "
-        "searched by `fit`"
-    )
 
 
 def fit(

@@ -14,6 +14,7 @@ import numpy as np
 from scipy import ndimage
 
 from cellrec_jax import errors
+from cellrec_jax.methods import searched
 from cellrec_jax.methods.vicar import search as vicar_search
 from cellrec_jax.methods.vicar import watershed_seeds
 from cellrec_jax.methods.vicar.options import ModelOptions, Options
@@ -34,7 +35,7 @@ def make(options: Options, *, num_classes: int) -> Method:
         )
     return Method(
         init=_init,
-        loss_fn=_loss_fn,
+        loss_fn=searched.no_loss("vicar"),
         predict=functools.partial(_predict, model=options.model),
         traits=Traits(
             max_detections=options.model.max_detections,
@@ -51,14 +52,6 @@ def _init(rng: jax.Array, image: jax.Array) -> tuple[Params, dict[str, Any]]:
 
 def _to_params(seeds: watershed_seeds.SeedOptions) -> Params:
     return {name: jnp.float32(value) for name, value in seeds._asdict().items()}
-
-
-def _loss_fn(*args: Any, **kwargs: Any) -> Any:
-    del args, kwargs
-    raise errors.ConfigError(
-        "--config.method=vicar is not trained by gradients: its values are searched "
-        "by `fit`"
-    )
 
 
 def fit(
