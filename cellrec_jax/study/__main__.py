@@ -86,10 +86,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--images", type=int, default=0, help="of the test images the first ones")
     add("--chunk", type=int, default=1, help="images that are done at once")
     _drawn_from(add)
-    add = command("drops", _drops, "what sparse labels cost, beside the first's", "+")
+    add = command("drops", _drops, "what sparse labels cost, beside the first's", "*")
     add("--sparse", type=float, help="keep rate, 0 one an image; the least there is")
     add("--full", type=float, help="keep rate; the greatest there is")
     add("--draws", type=int, default=1000, help="of the test images")
+    text = "in place of RUN ...: tables of this command, of other images each"
+    add("--join", type=Path, nargs="+", metavar="FILE.csv", help=text)
     add("--out", type=Path, metavar="FILE.csv", help="write the table here, too")
     return parser
 
@@ -196,9 +198,14 @@ def _require_some(flags: argparse.Namespace, name: str) -> None:
 
 def _drops(flags: argparse.Namespace) -> None:
     _require_some(flags, "draws")
+    if bool(flags.join) == bool(flags.runs):
+        raise errors.ConfigError("give work directories, or --join FILE.csv ...")
+    if flags.join:
+        found = drops.join([tables.read(path, drops.COLUMNS) for path in flags.join])
+        return tables.write(flags, found, drops.COLUMNS)
     rates: dict[str, Any] = {"sparse": flags.sparse, "full": flags.full}
     rows = drops.compare(tables.named(flags.runs), num_bootstrap=flags.draws, **rates)
-    tables.write(flags, rows, drops.COLUMNS)
+    return tables.write(flags, rows, drops.COLUMNS)
 
 
 def _share(word: str) -> float:

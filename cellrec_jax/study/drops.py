@@ -104,6 +104,69 @@ def compare(
     return rows
 
 
+def join(tables: Sequence[Sequence[Mapping[str, str]]]) -> list[dict[str, Any]]:
+    """Rows that all of several tables have, of test images that no two share.
+
+    Tables are written rows of `compare`, as of folds whose runs are not kept together.
+    Values are means over runs; the ends of
+    an interval lie as far from the mean gain as those of the tables from theirs, in
+    quadrature, each weighted by its share of the runs. "above 0" is of draws, and None
+    here. ConfigError where no row is in all, by name, measure and keep rates.
+    """
+    by_key = [
+        {(row["row"], row["metric"], row["kept"]): _numbers(row) for row in rows}
+        for rows in tables
+    ]
+    shared = [key for key in by_key[0] if all(key in one for one in by_key)]
+    if not shared:
+        raise errors.ConfigError(
+            "--join: no row of the same name, measure and keep rates is in all tables"
+        )
+    joined = {key: _joined([one[key] for one in by_key]) for key in shared}
+    reference = shared[0][0]
+    for (_, metric, kept), row in joined.items():
+        theirs = joined[reference, metric, kept]
+        row["of all"] = _over(row["sparse"], theirs["all"])
+        row["ratio"] = _over(row["drop"], theirs["drop"])
+    return list(joined.values())
+
+
+def _numbers(row: Mapping[str, str]) -> dict[str, Any]:
+    """A written row, its figures as numbers."""
+    named = ("row", "metric", "kept")
+    numbers = {
+        key: float(value) if value else None
+        for key, value in row.items()
+        if key not in named
+    }
+    counts = {key: int(row[key]) for key in ("runs", "images")}
+    return {key: row[key] for key in named} | numbers | counts
+
+
+def _joined(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """One row of several of one name and measure."""
+    number = sum(row["runs"] for row in rows)
+    shares = [row["runs"] / number for row in rows]
+
+    def mean(key: str) -> float | None:
+        if any(row[key] is None for row in rows):
+            return None
+        return sum(share * row[key] for share, row in zip(shares, rows, strict=True))
+
+    def end(key: str, sign: int) -> float | None:
+        middle = mean("gain")
+        if middle is None or mean(key) is None:
+            return None
+        apart = (s * (r[key] - r["gain"]) for s, r in zip(shares, rows, strict=True))
+        return middle + sign * sum(one**2 for one in apart) ** 0.5
+
+    found = {key: rows[0][key] for key in ("row", "metric", "kept")}
+    found |= {"runs": number, "images": sum(row["images"] for row in rows)}
+    found |= {key: mean(key) for key in ("sparse", "all", "drop", "gain")}
+    found |= {"gain_low": end("gain_low", -1), "gain_high": end("gain_high", 1)}
+    return found | {"above 0": None}
+
+
 def _means(
     pair: _Pair, keys: Sequence[_Key], measured: Mapping[str, dict[str, np.ndarray]]
 ) -> dict[str, np.ndarray]:

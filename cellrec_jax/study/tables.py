@@ -63,10 +63,15 @@ def measured(
     if not table:
         table = beside(flags.out)
         io_table.write_rows(table, rows_of(named(flags.runs)), columns)
+    return read(table, columns)
+
+
+def read(table: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+    """Rows as text of a table that a command wrote; ConfigError for another one."""
     found = io_table.read_rows(table)
     if not found or tuple(found[0]) != tuple(columns):
         raise errors.ConfigError(
-            f"--from {table}: is no table of this command, of {', '.join(columns)}"
+            f"{table}: is no table of this command, of {', '.join(columns)}"
         )
     return found
 

@@ -252,3 +252,55 @@ def test_boxes_that_a_file_lacks_are_predicted_again(trained):
     anew = drops._measure(whole._replace(results=again), weights)
     for name, values in found.items():
         np.testing.assert_allclose(anew[name], values, atol=1e-6)
+
+
+def _row(name, *, runs, few, many, gain=None, low=None, high=None):
+    counts = {"row": name, "metric": "AP", "kept": "0.1, 1", "runs": runs}
+    values = {"images": 9 * runs, "sparse": few, "all": many, "drop": many - few}
+    ends = {"gain": gain, "gain_low": low, "gain_high": high, "above 0": None}
+    row = counts | values | {"of all": None, "ratio": None} | ends
+    return {key: "" if row[key] is None else str(row[key]) for key in drops.COLUMNS}
+
+
+def test_join_weighs_by_runs_and_adds_intervals_in_quadrature():
+    two = [
+        _row("plain", runs=2, few=0.5, many=0.8),
+        _row("ours", runs=2, few=0.7, many=0.8, gain=0.2, low=0.14, high=0.23),
+        _row("there alone", runs=2, few=0.7, many=0.8, gain=0.2, low=0.1, high=0.3),
+    ]
+    third = [
+        _row("plain", runs=1, few=0.5, many=0.8),
+        _row("ours", runs=1, few=0.4, many=0.8, gain=-0.1, low=-0.22, high=0.08),
+    ]
+    plain, ours = drops.join([two, third])
+    assert (plain["row"], ours["row"]) == ("plain", "ours")
+    assert (ours["runs"], ours["images"]) == (3, 27)
+    np.testing.assert_allclose(
+        [ours[key] for key in ("sparse", "all", "drop", "gain")], [0.6, 0.8, 0.2, 0.1]
+    )
+    # Two thirds of 0.06 and a third of 0.12; two thirds of 0.03 and a third of 0.18.
+    np.testing.assert_allclose(ours["gain_low"], 0.1 - np.hypot(0.04, 0.04))
+    np.testing.assert_allclose(ours["gain_high"], 0.1 + np.hypot(0.02, 0.06))
+    np.testing.assert_allclose([ours["of all"], ours["ratio"]], [0.75, 2 / 3])
+    assert plain["gain"] is None
+    assert plain["ratio"] == 1.0
+
+
+def test_join_of_tables_without_a_common_row_is_refused():
+    one, other = (_row(name, runs=1, few=0.5, many=0.8) for name in ("a", "b"))
+    with pytest.raises(errors.ConfigError, match="--join"):
+        drops.join([[one], [other]])
+
+
+def test_command_joins_tables(tmp_path, capsys):
+    rows = [_row("plain", runs=1, few=0.5, many=0.75)]
+    files = [str(tmp_path / name) for name in ("one.csv", "other.csv")]
+    for path in files:
+        with open(path, "w", newline="") as file:
+            writer = csv.DictWriter(file, drops.COLUMNS)
+            writer.writeheader()
+            writer.writerows(rows)
+    assert command.run(["drops", "--join", *files]) == 0
+    assert "| plain | AP | 0.1, 1 | 2 | 18 | 0.500 | 0.750 |" in capsys.readouterr().out
+    with pytest.raises(errors.ConfigError, match="--join"):
+        command.run(["drops"])
