@@ -143,7 +143,7 @@ def started_from(files: RoundFiles, init_from: epath.Path | None) -> epath.Path 
     """The weights that all detectors start from; ConfigError if asked for others."""
     meta = checkpoint.latest_meta(_chosen(files, 0))
     start_lib.check(init_from, meta)
-    return epath.Path(meta["init_from"]) if meta["init_from"] else None
+    return start_lib.recalled(meta["init_from"])
 
 
 def _chosen(files: RoundFiles, number: int) -> epath.Path:
@@ -191,7 +191,7 @@ def publish(job: Job, found: Detector) -> loop.Outcome:
     meta = {
         **outcome.meta,
         "config": config_lib.to_json(experiment),
-        "init_from": str(started_from(files, None) or ""),
+        "init_from": start_lib.remembered(started_from(files, None)),
         "cells_kept": sum(origins.count(round_labels.GIVEN) for origins in given),
         "cells_total": int(np.sum(job.images.train.images.points_mask)),
     }

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
-from cellrec_jax import errors, hosts, methods
+from cellrec_jax import errors, hosts, methods, models
 from cellrec_jax.config import CheckpointConfig, Experiment
 from cellrec_jax.io.console import Console
 from cellrec_jax.train import step as step_lib
@@ -108,8 +108,17 @@ def _restore(
 
 
 def remembered(path: epath.Path | None) -> str:
-    """How a run remembers the work directory whose weights it started from."""
-    return "" if path is None else str(checkpoint.absolute(path.expanduser()))
+    """How a run remembers what it started from: a path, or a shipped model's name."""
+    if path is None:
+        return ""
+    if path in models.shipped().values():
+        return path.stem
+    return str(checkpoint.absolute(path.expanduser()))
+
+
+def recalled(name: str) -> epath.Path | None:
+    """The place that `remembered` has made a text of."""
+    return models.shipped().get(name, epath.Path(name)) if name else None
 
 
 def check(init_from: epath.Path | None, meta: Mapping[str, Any]) -> None:

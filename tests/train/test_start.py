@@ -4,11 +4,12 @@ from pathlib import Path
 import shutil
 
 import chex
+from etils import epath
 import jax
 import numpy as np
 import pytest
 
-from cellrec_jax import config, config_files, errors, hosts, methods
+from cellrec_jax import config, config_files, errors, hosts, methods, models
 from cellrec_jax.io.console import Console
 from cellrec_jax.train import start
 from cellrec_jax.types import TrainState
@@ -84,6 +85,17 @@ def test_other_weights_are_refused_for_a_run_that_has_started():
         start.check(Path("b"), meta)
     with pytest.raises(errors.ConfigError, match="fresh weights"):
         start.check(Path("b"), {"init_from": ""})
+
+
+def test_a_shipped_model_is_remembered_wherever_the_package_lies(monkeypatch, tmp_path):
+    meta = {"init_from": start.remembered(models.shipped()["ki67"])}
+    moved = epath.Path(tmp_path) / "ki67.safetensors"
+    moved.touch()
+    monkeypatch.setattr(models, "FOLDER", epath.Path(tmp_path))
+    start.check(moved, meta)
+    assert start.recalled(meta["init_from"]) == moved
+    with pytest.raises(errors.ConfigError, match="started from ki67"):
+        start.check(epath.Path(tmp_path) / "phase.safetensors", meta)
 
 
 def _state(step: int) -> TrainState:
