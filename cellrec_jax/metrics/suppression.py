@@ -3,6 +3,8 @@
 import numpy as np
 from scipy import spatial
 
+_BLOCK = 1 << 13  # points whose neighbours are in memory at a time
+
 
 def suppress(
     points_yx: np.ndarray,
@@ -30,20 +32,38 @@ def suppress(
         return kept
     order = np.argsort(-np.asarray(scores), kind="stable")
     ranked_yx = np.asarray(points_yx, np.float64)[order]
-    # The tree is asked for a little more, then distances decide: what it rounds at
-    # the border must not matter.
-    pairs = spatial.cKDTree(ranked_yx).query_pairs(
-        distance * (1 + 1e-9), output_type="ndarray"
-    )
-    if groups is not None:
-        ranked = np.asarray(groups)[order]
-        pairs = pairs[ranked[pairs[:, 0]] != ranked[pairs[:, 1]]]
-    squared = np.sum((ranked_yx[pairs[:, 0]] - ranked_yx[pairs[:, 1]]) ** 2, axis=1)
-    # Each pair is (better, worse); sorted, a point is settled before it drops others.
-    pairs = np.sort(pairs[squared < distance**2], axis=1)
-    for better, worse in pairs[np.argsort(pairs[:, 0], kind="stable")].tolist():
-        if kept[better]:
-            kept[worse] = False
+    ranked = np.arange(len(order)) if groups is None else np.asarray(groups)[order]
+    tree = spatial.cKDTree(ranked_yx)
+    start = 0
+    while len(own := start + np.flatnonzero(kept[start:])[:_BLOCK]):
+        start = own[-1] + 1
+        index, worse, squared = near_pairs(tree, own, distance)
+        better = own[index]
+        drops = (worse > better) & (squared < distance**2)
+        drops &= ranked[better] != ranked[worse]
+        pairs = np.stack([better[drops], worse[drops]], axis=1)
+        # Sorted, a point is settled before it drops others.
+        for one, other in pairs[np.argsort(pairs[:, 0], kind="stable")].tolist():
+            if kept[one]:
+                kept[other] = False
     out = np.empty_like(kept)
     out[order] = kept
     return out
+
+
+def near_pairs(
+    tree: spatial.cKDTree, rows: np.ndarray, distance: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pairs of some points of a tree, `rows` [N], and all of its points near them.
+
+    Of P pairs: which of `rows`, the row of the other, [P] each, and their squared
+    distance, f64 [P]. Each point is near itself. The tree is asked for a little more
+    than `distance`, since it rounds at the border: let the squares decide.
+    """
+    points_yx = tree.data
+    found = spatial.cKDTree(points_yx[rows]).sparse_distance_matrix(
+        tree, distance * (1 + 1e-9), output_type="ndarray"
+    )
+    index, other = found["i"], found["j"]
+    apart_yx = points_yx[rows[index]] - points_yx[other]
+    return index, other, np.sum(apart_yx**2, axis=1)

@@ -1,3 +1,5 @@
+from unittest import mock
+
 from hypothesis import given
 from hypothesis import strategies as st
 import jax.numpy as jnp
@@ -17,13 +19,17 @@ def slow_suppress(points_yx, scores, distance):
 
 
 @given(
-    seed=st.integers(0, 10**6), num=st.integers(0, 40), distance=st.floats(0.0, 30.0)
+    seed=st.integers(0, 10**6),
+    num=st.integers(0, 40),
+    distance=st.floats(0.0, 30.0),
+    block=st.sampled_from([1, 7, 100]),
 )
-def test_against_a_loop(seed, num, distance):
+def test_against_a_loop(seed, num, distance, block):
     rng = np.random.default_rng(seed)
     points_yx = rng.uniform(0, 1, (num, 2)) * np.array([30, 70])
     scores = rng.integers(0, 8, num) / 8  # ties
-    kept = suppression.suppress(points_yx, scores, distance)
+    with mock.patch.object(suppression, "_BLOCK", block):
+        kept = suppression.suppress(points_yx, scores, distance)
     np.testing.assert_array_equal(kept, slow_suppress(points_yx, scores, distance))
 
 
