@@ -138,5 +138,6 @@ def _of_tile(tile: np.ndarray) -> np.ndarray:
     density = np.broadcast_to(density, (*density.shape[:2], 3))
     levels = np.quantile(density, _LEVELS, axis=(0, 1))
     grey = density.mean(axis=2)
-    change = sum(np.abs(np.diff(grey, axis=axis)).mean() for axis in (0, 1))
+    steps = [np.diff(grey, axis=axis) for axis in (0, 1)]
+    change = sum(np.abs(step).mean() for step in steps if step.size)  # 1 px has none
     return np.append(levels.ravel(), np.log(change + _SHARPNESS))

@@ -19,6 +19,16 @@ def test_numbers_of_a_tile_by_hand():
     np.testing.assert_allclose(found[9], np.log(2 / 3 + 0.01), rtol=1e-6)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("size_hw", [(1, 1), (1, 8)])
+def test_tiles_of_one_px_have_no_change(size_hw):
+    image = np.ones((*size_hw, 3), np.float32)
+    image[:, ::2] = 0.1
+    found = appearance.features(image)
+    assert len(found) == size_hw[1]
+    np.testing.assert_allclose(found[:, 9], np.log(0.01), rtol=1e-6)
+
+
 def test_tiles_cover_an_image_and_are_16_at_most(monkeypatch):
     monkeypatch.setattr(appearance, "_TILE_PX", 2)
     rows = np.repeat(np.arange(0, 100, 10, dtype=np.uint8), 2)  # tile by tile
