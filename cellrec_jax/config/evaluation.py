@@ -40,8 +40,9 @@ class EvalConfig:
     views: int = option(1, choices=VIEWS)
     """As how many images each is seen, turned and mirrored, whose cells are joined:
     takes as many times as long, of each of view_scales. Whole slides are seen once."""
-    view_scales: tuple[float, ...] = option((1.0,), above=0)
-    """Px of these images per px of the image as the network usually sees it."""
+    view_scales: tuple[float, ...] = option((1.0,), least=0.25, most=4)
+    """Px of these images per px of the image as the network usually sees it, each scale
+    once."""
     protocol: str = option("max", choices=PROTOCOLS)
     """Which pairs within the radius count: max (as many as can be), hungarian (by least
     distance, then the radius), nearest or greedy_score; see `metrics.matching`."""
@@ -72,6 +73,11 @@ class EvalConfig:
     overlays: int = option(4, least=0)
     """Test images drawn."""
 
+    @property
+    def has_views(self) -> bool:
+        """Whether images are seen otherwise than once, as they are."""
+        return self.views > 1 or self.view_scales != (1.0,)
+
     def __post_init__(self) -> None:
         check("eval", self)
         require(
@@ -85,4 +91,9 @@ class EvalConfig:
         require(
             len(self.view_scales) > 0,
             "eval.view_scales is empty: 1 alone sees images as they are",
+        )
+        require(
+            len(self.view_scales) == len(set(self.view_scales)),
+            f"eval.view_scales={text(self.view_scales)} has a scale twice, which would "
+            "count twice: give each once",
         )

@@ -81,7 +81,7 @@ class Model:
     def once(self) -> "Model":
         """The model as it sees an image once, at the operating point of that."""
         config = self.experiment.eval
-        if config.views == 1 and config.view_scales == (1.0,):
+        if not config.has_views:
             return self
         seen = dataclasses.replace(config, views=1, view_scales=(1.0,))
         experiment = dataclasses.replace(self.experiment, eval=seen)

@@ -4,11 +4,12 @@ import subprocess
 import sys
 
 from ml_collections import ConfigDict
+import numpy as np
 import pytest
 
 from cellrec_jax import config as config_lib
 from cellrec_jax import errors, methods
-from cellrec_jax.config import overrides
+from cellrec_jax.config import EvalConfig, overrides
 from cellrec_jax.methods import calibrated_rcnn
 from cellrec_jax.rounds import directory as round_directory
 
@@ -56,6 +57,23 @@ def test_stored_configuration_of_another_version():
             methods.from_json(one)
     older = {name: value for name, value in fields.items() if name != "optim"}
     assert methods.from_json(older) == methods.freeze({"method": "calibrated_rcnn"})
+
+
+@pytest.mark.parametrize(
+    "scales",
+    [(), (1.0, 0.2), (4.5,), (0.0,), (-1.0,), (np.nan,), (np.inf,), (1.0, 0.5, 1.0)],
+)
+def test_view_scales_that_cannot_be_meant_are_refused(scales):
+    with pytest.raises(
+        errors.ConfigError, match=r"^--config\.eval\.view_scales[^\n]*$"
+    ):
+        EvalConfig(view_scales=scales)
+
+
+def test_view_scales_at_their_limits():
+    assert EvalConfig(view_scales=(0.25, 4.0)).has_views
+    assert EvalConfig(views=2).has_views
+    assert not EvalConfig().has_views
 
 
 def test_keys_that_may_change_exist():
