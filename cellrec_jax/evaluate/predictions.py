@@ -134,7 +134,7 @@ def dropped_lines(counts: Counter[str], results: Sequence[ImageResult]) -> list[
 
 def seen(scene: Scene) -> Seen:
     """What was done to an image of a set."""
-    return Seen(scene.placement.how, scene.native_hw, scene.key.mpp)
+    return scene.seen(scene.key.mpp)
 
 
 def load(
@@ -173,7 +173,7 @@ def radius_lines(results: Sequence[ImageResult], radius_px: float) -> list[str]:
 def seconds_per_image(network: stream.Network, scene: Scene) -> float:
     """Median seconds from an image on the host to its cells, without compiling."""
     seconds = []
-    repeats = max(1, _TIMED // scene.num_windows())
+    repeats = max(1, _TIMED // sum(scene.windows()))
     for _ in range(repeats + 1):
         begin = time.perf_counter()
         list(stream.predict_scenes(network, [scene]))

@@ -183,7 +183,7 @@ def _predict(
     for line in (
         *predictions.dropped_lines(dropped, results),
         *frames.lines(seen, frame),
-        *_slot_lines(model, results),
+        *_slot_lines(model, results, [one.windows for one in seen]),
         *predictions.radius_lines(results, radius),
     ):
         console.line(line)
@@ -248,7 +248,7 @@ def _of_all(
         for image_id, counts in found.items():
             repairs.count(image_id, counts)
     rows = hosts.in_order([part[0] for part in parts])
-    return [frames.Seen(how, (hw[0], hw[1]), mpp) for how, hw, mpp in rows]
+    return [frames.Seen(how, (hw[0], hw[1]), *others) for how, hw, *others in rows]
 
 
 def _write_results(output: epath.Path, content: Mapping[str, Any]) -> None:
@@ -274,25 +274,30 @@ def check_classes(model: model_lib.Model, split: sets.Split) -> None:
 
 
 def _slot_lines(
-    model: model_lib.Model, results: Sequence[results_lib.ImageResult]
+    model: model_lib.Model,
+    results: Sequence[results_lib.ImageResult],
+    windows: Sequence[int],
 ) -> list[str]:
-    """Warns of images with more cells than a prediction can hold."""
+    """Warns of images with more cells than a prediction can hold.
+
+    `windows` of each image, each of which is a prediction.
+    """
     slots = model.method.traits.max_detections
     thresholds = np.asarray(model.meta["decode"]["thresholds"])
     per_class = model.method.traits.slots_per_class
     full = []
-    for one in results:
+    for one, number in zip(results, windows, strict=True):
         counted = one.pred_labels[one.pred_scores >= thresholds[one.pred_labels]]
         by_class = np.bincount(counted, minlength=1)
         found = by_class.max() if per_class else by_class.sum()
-        if 0 < slots <= found:
+        if 0 < slots * number <= found:
             full.append(one.image_id)
     if not full:
         return []
     return [
         f"warning: {len(full)} of {len(results)} images (such as {full[0]}) have more "
-        f"detections than the {slots} that are kept: raise model.max_detections or "
-        "the threshold"
+        f"detections than the {slots} that are kept of each window: raise "
+        "model.max_detections or the threshold"
     ]
 
 

@@ -4,8 +4,10 @@ import dataclasses
 
 import numpy as np
 
+from cellrec_jax.cells import Cells
 from cellrec_jax.data import looks
 from cellrec_jax.predict.predictor import Predictor
+from cellrec_jax.predict.views import LEAST
 
 _SAME_SCALE = 1.5  # times or part of the training images' sides
 
@@ -15,24 +17,33 @@ def highest(
 ) -> tuple[float, int] | None:
     """The highest score of an image and its class id, whatever the thresholds.
 
-    Predicts the image once more; arguments as `Predictor.predict`. None without peaks.
+    Predicts the image once more; arguments as `Predictor.predict`, None as of `best`.
     """
     model = predictor.model
     decode = {**model.meta["decode"], "thresholds": [0.0] * len(model.class_names)}
     model = dataclasses.replace(model, meta={**model.meta, "decode": decode})
     loose = dataclasses.replace(predictor, model=model)
-    found = loose.predict(image, mpp, margin_px)
+    return best(loose.predict(image, mpp, margin_px))
+
+
+def best(found: Cells) -> tuple[float, int] | None:
+    """The highest score of what was found and its class id; None of nothing."""
     if not len(found):
         return None
-    best = int(np.argmax(found.scores))
-    return float(found.scores[best]), int(found.labels[best])
+    row = int(np.argmax(found.scores))
+    return float(found.scores[row]), int(found.labels[row])
 
 
-def score_text(predictor: Predictor, best: tuple[float, int] | None) -> str:
+def score_text(predictor: Predictor, peak: tuple[float, int] | None) -> str:
     """That no peak is above the threshold, and how near the best one is."""
-    if best is None:
-        return "no peak of any score"
-    score, label = best
+    if peak is None:
+        views = predictor.frame.joined()
+        return (
+            f"no peak of {LEAST:g} or more in any view"
+            if views
+            else "no peak of any score"
+        )
+    score, label = peak
     model = predictor.model
     cut = model.meta["decode"]["thresholds"][label]
     of = f" of {model.class_names[label]}" if len(model.class_names) > 1 else ""

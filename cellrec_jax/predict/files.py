@@ -118,7 +118,9 @@ def _of_all(
         plan.done.update({name: one for name, one in done.items() if name in asked})
         work.notes = sum(map(Counter, notes), Counter())
         rows = itertools.chain.from_iterable(seen)
-        work.seen = [frames.Seen(how, (hw[0], hw[1]), mpp) for how, hw, mpp in rows]
+        work.seen = [
+            frames.Seen(how, (hw[0], hw[1]), *others) for how, hw, *others in rows
+        ]
         work.num_blank = sum(blank)
         lost = asked - plan.done.keys() - failed.keys() if not max(codes) else ()
         for name in sorted(lost):

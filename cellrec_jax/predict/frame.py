@@ -77,10 +77,27 @@ class Scene(NamedTuple):
                 is_view=True,
             )
 
-    def num_windows(self) -> int:
-        """How many windows go through the network."""
-        places = [look.placement for look in self.looks] or [self.placement]
-        return sum(len(place.tiles) for place in places)
+    def windows(self) -> list[int]:
+        """How many windows of each view go through the network."""
+        return [len(place.tiles) for place in self._places()]
+
+    def seen(self, mpp: float) -> "Seen":
+        """What was done to it, of `mpp` um per px.
+
+        In all its views: one of the training images' size is as those were, however its
+        views are cut.
+        """
+        how = self.placement.how
+        if how != RESIZED:
+            how = TILED if self.is_tiled() else WIDENED
+        return Seen(how, self.native_hw, mpp, min(self.windows()))
+
+    def is_tiled(self) -> bool:
+        """Whether it, or one of its views, is cut into tiles."""
+        return any(place.how == TILED for place in self._places())
+
+    def _places(self) -> list[Placement]:
+        return [look.placement for look in self.looks] or [self.placement]
 
 
 class Look(NamedTuple):
@@ -133,13 +150,16 @@ class Frame:
         scaled = transforms.resize_image(image, placement.scaled_hw)
         highest = _highest(scaled) if self.by_highest else None
         ratio = self.ratio(mpp)
-        views = () if self.views == views_lib.of(1, (1.0,)) else self.views
         looks = tuple(
-            Look(view, self._seen(placement, view, margin_px)) for view in views
+            Look(view, self._seen(placement, view, margin_px)) for view in self.joined()
         )
         near_px = _NEAR * self.box_size / ratio
         native_hw = (height, width)
         return Scene(key, scaled, native_hw, placement, ratio, highest, looks, near_px)
+
+    def joined(self) -> tuple[View, ...]:
+        """The views whose cells are joined; none where images are seen as they are."""
+        return () if self.views == views_lib.of(1, (1.0,)) else self.views
 
     def _seen(self, usual: Placement, view: View, margin_px: int) -> Placement:
         """Where a view of an image is looked at, that has a usual placement."""
@@ -210,6 +230,8 @@ class Seen(NamedTuple):
     native_hw: tuple[int, int]
     mpp: float
     """Micrometres per px of the image; 0 is unknown."""
+    windows: int = 1
+    """Of the view that has the fewest."""
 
 
 def lines(seen: Sequence[Seen], frame: Frame) -> list[str]:

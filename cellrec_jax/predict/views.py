@@ -27,6 +27,7 @@ TURNS: dict[int, tuple[tuple[int, bool], ...]] = {
 LEAST = 0.02
 """Scores below it say nothing of a cell; of many views they would be most."""
 _REACH = 3.0  # of the kernel, in its standard deviations
+_STRIP = 1 << 14  # points whose neighbours are in memory at a time
 
 
 class View(NamedTuple):
@@ -94,41 +95,53 @@ def join(parts: Sequence[Cells], near_px: float) -> Cells:
     """
     every = cells.concatenate(parts)
     every = cells.select(every, every.scores >= LEAST)
-    points_yx = every.points_yx.astype(np.float64)
     if not len(every):
         return every
-    pairs = spatial.cKDTree(points_yx).query_pairs(
-        _REACH * near_px, output_type="ndarray"
-    )
-    one, other = np.concatenate([pairs, pairs[:, ::-1]]).T
-    squared = np.sum((points_yx[one] - points_yx[other]) ** 2, axis=1)
-    kernel = np.exp(-squared / (2 * near_px**2))
-    scores = every.scores.astype(np.float64)
-    height = scores + _sum(kernel * scores[other], one, len(every))
-    kept = suppression.suppress(points_yx, height, 2 * near_px)
-    close = squared <= (2 * near_px) ** 2
-    one, other = one[close], other[close]
-    weights = kernel[close] * scores[other]
-    whole = scores + _sum(weights, one, len(every))
-
-    def mean(values: np.ndarray) -> np.ndarray:
-        columns = [
-            (scores * column + _sum(weights * column[other], one, len(every))) / whole
-            for column in values.astype(np.float64).T
-        ]
-        return np.stack(columns, axis=1)[kept].astype(np.float32)
-
-    probs, boxes = mean(every.class_probs), every.boxes_yxyx
+    points_yx = every.points_yx.astype(np.float64)
+    scores = every.scores.astype(np.float64)[:, None]
+    tree = spatial.cKDTree(points_yx)
+    whole = np.arange(len(every))
+    height = _smoothed(tree, whole, scores, near_px, _REACH)[:, 0]
+    kept = np.flatnonzero(suppression.suppress(points_yx, height, 2 * near_px))
+    boxes = every.boxes_yxyx
+    known = [points_yx, every.class_probs, *([] if boxes is None else [boxes])]
+    values = scores * np.concatenate([np.ones_like(scores), *known], axis=1)
+    sums = _smoothed(tree, kept, values, near_px, 2.0)
+    means = (sums[:, 1:] / sums[:, :1]).astype(np.float32)
+    points, probs, corners = np.split(means, [2, 2 + every.class_probs.shape[1]], 1)
     joined = Cells(
-        mean(every.points_yx),
-        np.minimum(height / len(parts), 1.0)[kept].astype(np.float32),
+        points,
+        np.minimum(height[kept] / len(parts), 1.0).astype(np.float32),
         probs.argmax(axis=1).astype(np.int32),
         probs,
-        None if boxes is None else mean(boxes),
+        None if boxes is None else corners,
         every.class_names,
     )
     return cells.sort(joined)
 
 
-def _sum(values: np.ndarray, index: np.ndarray, number: int) -> np.ndarray:
-    return np.bincount(index, values, number)
+def _smoothed(
+    tree: spatial.cKDTree,
+    rows: np.ndarray,
+    values: np.ndarray,
+    near_px: float,
+    reach: float,
+) -> np.ndarray:
+    """Values [M, C] of a tree's points by a Gaussian, summed at `rows` [N]; [N, C].
+
+    `reach` in standard deviations, which are `near_px`. In strips, so that memory does
+    not grow with the pairs of an image.
+    """
+    sums = np.empty((len(rows), values.shape[1]))
+    by_y = np.argsort(tree.data[rows, 0], kind="stable")
+    for start in range(0, len(rows), _STRIP):
+        strip = by_y[start : start + _STRIP]
+        index, other, squared = suppression.near_pairs(
+            tree, rows[strip], reach * near_px
+        )
+        kernel = np.exp(-squared / (2 * near_px**2))
+        kernel[squared > (reach * near_px) ** 2] = 0
+        for number, column in enumerate(values.T):
+            weights = kernel * column[other]
+            sums[strip, number] = np.bincount(index, weights, len(strip))
+    return sums

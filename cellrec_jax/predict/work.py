@@ -1,7 +1,7 @@
 """Images on disk through a network, together, and what is written of each."""
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 import dataclasses
 import errno
 import itertools
@@ -78,8 +78,11 @@ class Work:
     num_scored: int = 0
     notes: Counter[str] = dataclasses.field(default_factory=Counter)
     seen: list[frames.Seen] = dataclasses.field(default_factory=list)
-    waiting: deque[tuple[str, int]] = dataclasses.field(default_factory=deque)
-    """Names and windows of images that are read and not predicted yet, in order."""
+    tile_told: bool = False
+    """Whether `Traits.tile_warning` is told."""
+    waiting: deque[tuple[str, list[int]]] = dataclasses.field(default_factory=deque)
+    """Names and windows of the views of images that are read and not predicted yet, in
+    order."""
     passed: int = 0
     """Windows of predicted images, since the network was last started."""
 
@@ -107,10 +110,9 @@ def predict_all(work: Work, plan: journal.Plan) -> tuple[dict[str, str], int]:
 
         def on_windows(done: int) -> None:
             number = len(plan.done) - before + len(failed)
-            name, windows = work.waiting[0] if work.waiting else ("", 1)
-            tile = done - work.passed
-            text = f"{name}: tile {tile}/{windows}" if windows > 1 else name
-            show(number + tile / windows, text)
+            name, windows = work.waiting[0] if work.waiting else ("", [1])
+            passed = done - work.passed
+            show(number + passed / sum(windows), _place(name, windows, passed))
             if caught.signal is not None:
                 raise interrupt.Interrupted(caught.exit_code)
 
@@ -147,17 +149,15 @@ def _predict_group(
     scenes = _scenes(work, plan, paths, fail)
     warning = work.predictor.model.method.traits.tile_warning
     for scene, found in work.predictor.predict_many(
-        scenes, on_windows, all_scores=work.options.all_scores
+        scenes, on_windows, all_scores=_has_all(work)
     ):
         item: _Item = scene.key
         work.waiting.popleft()
-        work.passed += scene.num_windows()
-        tiled = scene.placement.how == frames.TILED
-        if warning and tiled and all(one.how != frames.TILED for one in work.seen):
+        work.passed += sum(scene.windows())
+        if warning and scene.is_tiled() and not work.tile_told:
             work.console.line(warning)
-        work.seen.append(
-            frames.Seen(scene.placement.how, scene.native_hw, item.seen_mpp)
-        )
+            work.tile_told = True
+        work.seen.append(scene.seen(item.seen_mpp))
         try:
             plan.done[item.name] = _write_one(work, item, found, scene)
         except Exception as error:
@@ -201,7 +201,7 @@ def _scenes(
         except Exception as error:
             fail(path, error)
         else:
-            work.waiting.append((item.name, scene.num_windows()))
+            work.waiting.append((item.name, scene.windows()))
             yield scene
 
 
@@ -221,13 +221,17 @@ def _write_one(
     work: Work, item: _Item, found: Cells, scene: frames.Scene
 ) -> journal.Done:
     """Writes all that belongs to an image, the journal last."""
-    rows = _rows(work, item, found, scene.ratio)
+    everything = found
+    if _has_all(work):
+        decode = work.predictor.model.meta["decode"]
+        is_kept = predictor_lib.kept_cells(everything, decode, scene.ratio)
+        found = cells.select(everything, is_kept)
+    rows = _rows(work, item, found)
     if work.options.all_scores:
-        found = cells.select(found, np.array([row[table.KEPT] for row in rows], bool))
-    tiled = scene.placement.how == frames.TILED
+        rows = _rows(work, item, everything, is_kept)
     class_names = work.predictor.class_names
     counts = np.bincount(found.labels, minlength=len(class_names)).tolist()
-    note = "" if len(found) else _explain(work, item, tiled)
+    note = "" if len(found) else _explain(work, item, everything, scene)
     note = "; ".join(filter(None, (item.unlike, note)))
     work.notes.update(item.notes)
     outputs.write(
@@ -254,12 +258,30 @@ def _write_one(
     return one
 
 
-def _rows(work: Work, item: _Item, found: Cells, ratio: float) -> list[dict[str, Any]]:
+def _has_all(work: Work) -> bool:
+    """Whether prediction gives what is no cell too: several views cost nothing more."""
+    return work.options.all_scores or bool(work.predictor.frame.joined())
+
+
+def _place(name: str, windows: Sequence[int], done: int) -> str:
+    """Which view and tile of an image is done; `windows` of each view.
+
+    Example:
+      >>> _place("a.png", [4, 4], 6)
+      'a.png: view 2/2, tile 2/4'
+    """
+    view = 0
+    while view < len(windows) - 1 and done > windows[view]:
+        done, view = done - windows[view], view + 1
+    parts = [f"view {view + 1}/{len(windows)}"] if len(windows) > 1 else []
+    parts += [f"tile {done}/{windows[view]}"] if windows[view] > 1 else []
+    return ": ".join([name, *filter(None, [", ".join(parts)])])
+
+
+def _rows(
+    work: Work, item: _Item, found: Cells, kept: np.ndarray | None = None
+) -> list[dict[str, Any]]:
     """An image's rows of the table."""
-    kept = None
-    if work.options.all_scores:
-        decode = work.predictor.model.meta["decode"]
-        kept = predictor_lib.kept_cells(found, decode, ratio)
     return table.detection_rows(
         item.name,
         found.points_yx,
@@ -270,10 +292,12 @@ def _rows(work: Work, item: _Item, found: Cells, ratio: float) -> list[dict[str,
     )
 
 
-def _explain(work: Work, item: _Item, tiled: bool) -> str:
+def _explain(work: Work, item: _Item, everything: Cells, scene: frames.Scene) -> str:
     """Why an image has no cells; told of the first few."""
     note = "no peak above the threshold"
-    if work.num_scored < (1 if tiled else _MOST_SCORED):  # which takes as long again
+    if _has_all(work):
+        note = blank.score_text(work.predictor, blank.best(everything))
+    elif work.num_scored < (1 if scene.is_tiled() else _MOST_SCORED):  # takes as long
         best = blank.highest(
             work.predictor, item.pixels, item.seen_mpp, work.options.margin_px
         )

@@ -62,7 +62,7 @@ def test_images_that_fill_all_slots_are_named(trained):
     meta = {**restored.meta, "decode": {"thresholds": [0.5, 0.5]}}
     restored = dataclasses.replace(restored, meta=meta)
 
-    def lines(scores, labels, per_class=True):
+    def lines(scores, labels, per_class=True, windows=1):
         traits = Traits(max_detections=3, slots_per_class=per_class)
         made = restored.method._replace(traits=traits)
         none = np.zeros((0, 2), np.float32)
@@ -70,7 +70,9 @@ def test_images_that_fill_all_slots_are_named(trained):
             "a", "", none, np.array(scores), np.array(labels, np.int32), None,
             np.zeros(len(scores), bool), none, np.zeros(0, np.int32), None,
         )  # fmt: skip
-        return evaluation._slot_lines(dataclasses.replace(restored, method=made), [one])
+        return evaluation._slot_lines(
+            dataclasses.replace(restored, method=made), [one], [windows]
+        )
 
     assert restored.method.traits.slots_per_class
     assert restored.method.traits.max_detections == 12
@@ -81,3 +83,5 @@ def test_images_that_fill_all_slots_are_named(trained):
     (line,) = lines([0.9, 0.8, 0.5], [1, 1, 1])
     assert "1 of 1 images (such as a)" in line
     assert "the 3 that are kept" in line
+    assert lines([0.9, 0.8, 0.7, 0.6, 0.5], [1] * 5, windows=2) == []
+    assert len(lines([0.9, 0.8, 0.7, 0.6, 0.5, 0.5], [1] * 6, windows=2)) == 1

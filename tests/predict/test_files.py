@@ -18,7 +18,7 @@ import pytest
 import tifffile
 
 from cellrec_jax import errors, hosts
-from cellrec_jax.config import DataConfig, Experiment
+from cellrec_jax.config import DataConfig, EvalConfig, Experiment
 from cellrec_jax.data.annotations import qupath
 from cellrec_jax.io import table
 from cellrec_jax.io.console import Console
@@ -585,6 +585,57 @@ def test_a_blank_result_is_explained(predictor, tmp_path, console):
         assert text in row["note"]
     assert "unlike" in row["note"]
     assert any(row["note"] in line for line in console.lines)
+
+
+def _in_views(predictor, number):
+    experiment = predictor.model.experiment
+    experiment = dataclasses.replace(experiment, eval=EvalConfig(views=number))
+    model = dataclasses.replace(predictor.model, experiment=experiment)
+    return dataclasses.replace(predictor, model=model)
+
+
+@pytest.mark.parametrize("all_scores", [False, True])
+def test_a_blank_result_of_views_is_predicted_once(
+    predictor, tmp_path, console, all_scores
+):
+    """Each of two views has a cell of 0.2 at another place: 0.1 is agreed on."""
+    calls = []
+
+    def counted(*args):
+        calls.append(1)
+        return _one_cell(*args)
+
+    seen = dataclasses.replace(_in_views(predictor, 2), compiled=counted)
+    path, out = save(tmp_path / "a.png", level=51), tmp_path / "out"
+    options = ImageOptions(all_scores=all_scores)
+    files.predict_files(seen, [path], out, console, options)
+    (row,) = read(out / "summary.csv")
+    assert row["num_predicted"] == "0"
+    assert "score of negative is 0.100, the threshold 0.5" in row["note"]
+    assert len(calls) == 2
+    rows = read(out / "detections.csv")
+    assert [row["kept"] for row in rows] == ["0", "0"] * all_scores
+
+
+def test_cells_of_views_are_above_the_threshold_alone(predictor, tmp_path, console):
+    """Both views have a cell of 1.0 at another place: 0.5 is agreed on, as asked."""
+    path, out = save(tmp_path / "a.png"), tmp_path / "out"
+    files.predict_files(_in_views(predictor, 2), [path], out, console)
+    rows = read(out / "detections.csv")
+    assert [(float(row["y"]), float(row["x"])) for row in rows] == [(12, 52), (52, 44)]
+
+
+def test_progress_names_view_and_tile():
+    """Of views of one tile, and of 1, 3 and 1; of one view its tiles as ever."""
+    assert work._place("a", [1], 1) == "a"
+    assert work._place("a", [4], 3) == "a: tile 3/4"
+    assert [work._place("a", [1, 1], n) for n in (0, 1, 2)] == [
+        *("a: view 1/2", "a: view 1/2", "a: view 2/2"),
+    ]
+    assert [work._place("a", [1, 3, 1], n) for n in (1, 2, 4, 5)] == [
+        *("a: view 1/3", "a: view 2/3, tile 1/3", "a: view 2/3, tile 3/3"),
+        "a: view 3/3",
+    ]
 
 
 def test_only_what_is_known_of_old_work_directories_is_said(predictor):

@@ -7,7 +7,7 @@ import pytest
 
 from cellrec_jax.cells import Cells
 from cellrec_jax.predict import stream, views
-from cellrec_jax.predict.frame import Frame
+from cellrec_jax.predict.frame import RESIZED, TILED, WIDENED, Frame, Seen
 from cellrec_jax.types import Detections
 from tests.predict.bright import bright
 
@@ -82,6 +82,45 @@ def test_the_likeliest_class_by_scores_and_nearness():
     assert joined.labels.tolist() == [0]
 
 
+def slow_join(parts, near_px):
+    """As `views.join`, by the matrix of all pairs of points; points, scores, values."""
+    points, scores, probs, boxes = (
+        np.concatenate([getattr(part, name) for part in parts]).astype(np.float64)
+        for name in ("points_yx", "scores", "class_probs", "boxes_yxyx")
+    )
+    apart = np.linalg.norm(points[:, None] - points[None], axis=-1)
+    kernel = np.exp(-(apart**2) / (2 * near_px**2))
+    height = np.where(apart <= 3 * near_px, kernel, 0) @ scores
+    kept = []
+    for one in np.argsort(-height):
+        if all(apart[one, other] >= 2 * near_px for other in kept):
+            kept.append(one)
+    weights = (np.where(apart <= 2 * near_px, kernel, 0) * scores)[kept]
+    weights /= weights.sum(axis=1, keepdims=True)
+    means = [weights @ values for values in (points, probs, boxes)]
+    return np.minimum(height[kept] / len(parts), 1), *means
+
+
+@pytest.mark.parametrize("strip", [1, 37, 10**6])
+def test_strips_join_as_all_pairs_do(strip, monkeypatch):
+    rng = np.random.default_rng(strip)
+    parts = []
+    for number in (150, 0, 90, 120):
+        points = rng.uniform(0, 60, (number, 2))
+        boxes = np.concatenate([points - 3, points + 4], axis=1)
+        probs = rng.dirichlet([1, 1, 1], number).reshape(-1, 3)
+        parts.append(_cells(points, rng.uniform(0.02, 1, number), probs, boxes))
+    monkeypatch.setattr(views, "_STRIP", strip)
+    joined = views.join(parts, 1.5)
+    scores, points, probs, boxes = slow_join(parts, 1.5)
+    assert 50 < len(joined) == len(scores)
+    np.testing.assert_allclose(joined.scores, scores, rtol=1e-5)
+    np.testing.assert_allclose(joined.points_yx, points, rtol=1e-5)
+    np.testing.assert_allclose(joined.class_probs, probs, rtol=1e-4)
+    np.testing.assert_allclose(joined.boxes_yxyx, boxes, rtol=1e-4, atol=1e-4)
+    assert joined.labels.tolist() == probs.argmax(axis=1).tolist()
+
+
 def test_next_to_nothing_is_nothing():
     assert len(views.join([_cells([[5, 5]], [0.019]), _cells([], [])], 2.0)) == 0
 
@@ -101,7 +140,7 @@ def test_a_network_without_direction_finds_the_same(size_hw, batch):
     assert (first.key, second.key, len(none)) == (0, 1, 0)
     assert one.points_yx.tolist() == [[9.5, 13.5]]
     np.testing.assert_allclose(one.scores, [200 / 255], rtol=1e-6)
-    assert done[-1] == sum(scene.num_windows() for scene in scenes)
+    assert done[-1] == sum(sum(scene.windows()) for scene in scenes)
 
 
 def test_a_view_at_another_scale_has_its_cells_in_px_of_the_file():
@@ -121,6 +160,28 @@ def test_views_have_the_margin_that_is_asked_for():
     placements = [look.placement for look in scene.looks]
     assert {tile.size_hw for one in placements for tile in one.tiles} == {(28, 28)}
     assert {one.twins_px for one in placements} == {0.0}
+
+
+@pytest.mark.parametrize(
+    ("size_hw", "seen_in", "how", "tiled", "windows"),
+    [
+        ((16, 24), (1, (1.0,)), RESIZED, False, [1]),
+        # A quarter turn is 24 px high: two windows of 16 x 24, of which one is enough.
+        ((16, 24), (4, (1.0,)), RESIZED, True, [1, 2, 1, 2]),
+        ((16, 24), (1, (0.5,)), RESIZED, False, [1]),
+        # Seen at half its size alone it fits one window, at its own size as well not.
+        ((30, 30), (1, (0.5,)), WIDENED, False, [1]),
+        ((30, 30), (1, (0.5, 1.0)), TILED, True, [1, 6]),
+        ((12, 12), (1, (1.0, 2.0)), TILED, True, [1, 2]),
+    ],
+)
+def test_what_is_told_is_of_all_views(size_hw, seen_in, how, tiled, windows):
+    views_of = views.of(*seen_in)
+    frame = Frame((16, 24), 0.0, (16, 24), "squeeze", 4.0, 1, "auto", views=views_of)
+    scene = frame.scene(np.zeros((*size_hw, 3), np.uint8))
+    assert scene.windows() == windows
+    assert scene.is_tiled() == tiled
+    assert scene.seen(0.5) == Seen(how, size_hw, 0.5, min(windows))
 
 
 def test_one_view_at_another_scale_is_a_view():
