@@ -2,10 +2,15 @@
 
 import argparse
 from collections.abc import Mapping
+import sys
+from typing import TYPE_CHECKING
 
 from cellrec_jax import errors
 from cellrec_jax.verbs import chosen, failures, kinds, slide_flags, trained
 from cellrec_jax.verbs.verb import Verb, Words, console, flag, need, path
+
+if TYPE_CHECKING:
+    from cellrec_jax.config import Experiment
 
 _SIGNAL = 128
 """Exit codes from here on are of signals, which end all."""
@@ -41,6 +46,7 @@ def run(flags: argparse.Namespace, pairs: Mapping[str, str]) -> int:
         threshold=flags.threshold,
         quick=flags.quick or not parts["images"],
     )
+    _tell_quick(experiment, asked=flags.quick)
     told = (*found.notes, *notes, *unsure)
     if is_mixed:
         told += slide_flags.unread(flags, *map(len, parts.values()))
@@ -78,6 +84,17 @@ def run(flags: argparse.Namespace, pairs: Mapping[str, str]) -> int:
     return codes[0] if len(set(codes)) == 1 else errors.RunError.exit_code
 
 
+def _tell_quick(experiment: "Experiment", *, asked: bool) -> None:
+    """Says on standard error that --quick changes nothing, where it does not."""
+    from cellrec_jax import hosts  # late: JAX reads the environment when it is imported
+
+    if asked and not experiment.eval.has_views and hosts.is_first():
+        print(  # noqa: T201
+            "--quick changes nothing: this model sees each image once in any case",
+            file=sys.stderr,
+        )
+
+
 def _margin(text: str) -> int:
     if not text.isdecimal():
         raise errors.ConfigError(f"--margin {text}: give 0 px or more")
@@ -99,7 +116,8 @@ _FLAGS = (
     flag(
         "--all-scores",
         "detections.csv has all that was found, whatever its score, and a column kept "
-        "(1, 0) of what is a cell",
+        "(1, 0) of what is a cell; where images are seen in several views, without "
+        "what a view scores below 0.02",
         action="store_true",
     ),
     flag(

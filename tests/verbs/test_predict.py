@@ -112,6 +112,21 @@ def test_damage_is_told_in_a_line(calls, tmp_path, monkeypatch, capsys):
     assert calls == []
 
 
+@pytest.mark.parametrize(("has_views", "told"), [(False, True), (True, False)])
+def test_quick_on_a_model_of_one_view_is_told(
+    calls, tmp_path, monkeypatch, capsys, has_views, told
+):
+    settings = SimpleNamespace(
+        predict=SimpleNamespace(batch=0), eval=SimpleNamespace(has_views=has_views)
+    )
+    monkeypatch.setattr("cellrec_jax.config_files.stored", lambda *_: settings)
+    words = ["predict", str(tmp_path), "--workdir", "w", "--output", "out"]
+    main.run([*words, "--geometry", "box", "--quick"])
+    assert len(calls) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert ["--quick" in line for line in lines].count(True) == told
+
+
 def test_one_pixel_size_is_given(calls, tmp_path):
     words = ["predict", str(tmp_path), "--workdir", "w", "--mpp", "0.5"]
     assert main.run([*words, "--mpp-all", "0.5"]) == errors.ConfigError.exit_code
