@@ -78,6 +78,10 @@ class EvalConfig:
         """Whether images are seen otherwise than once, as they are."""
         return self.views > 1 or self.view_scales != (1.0,)
 
+    def once(self) -> "EvalConfig":
+        """The same, of images that are seen once, as they are."""
+        return dataclasses.replace(self, views=1, view_scales=(1.0,))
+
     def __post_init__(self) -> None:
         check("eval", self)
         require(

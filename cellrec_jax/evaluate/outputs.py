@@ -27,16 +27,22 @@ _OF_LABELS = {"num_truth": "num_labels", "recall": "recall_estimated"}
 
 
 def folder_for(
-    workdir: epath.Path, root: str, *, whole: bool = True, threshold: float = 0.0
+    workdir: epath.Path,
+    root: str,
+    *,
+    whole: bool = True,
+    threshold: float = 0.0,
+    quick: bool = False,
 ) -> epath.Path:
     """Where results go that are not the run's own.
 
     Of another folder of images (`whole`) `evaluate-NAME`, at another threshold
-    `evaluate-at-0.3`, of both `evaluate-NAME-at-0.3`; with a number behind it where
-    that holds those of another folder of the same name.
+    `evaluate-at-0.3`, of both `evaluate-NAME-at-0.3`, of images seen once
+    `evaluate-quick`; with a number behind it where that holds those of another folder
+    of the same name.
     """
     place = "evaluate" + f"-{epath.Path(root).name}" * whole
-    place += f"-at-{threshold}" * (threshold > 0)
+    place += f"-at-{threshold}" * (threshold > 0) + "-quick" * quick
     for name in itertools.chain([place], (f"{place}-{n}" for n in itertools.count(2))):
         folder = workdir / name
         before = writer.read_json(folder / "results.json")

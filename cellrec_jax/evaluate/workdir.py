@@ -94,23 +94,27 @@ def evaluate_workdir(
     root: str = "",
     batch: int = 0,
     threshold: float = 0.0,
+    quick: bool = False,
 ) -> dict[str, Any]:
     """Evaluates a trained work directory, writes and returns what results.json holds.
 
     Of several processes all must call this, the first one writes. Empty `timing`, of
     the training, keeps what is there; `output` None is the work directory; `root` is
-    the folder of the images, for the record; `batch` and `threshold` as of
-    `predictor.load`, ConfigError if the run's own results were lost to a threshold.
+    the folder of the images, for the record; `batch`, `threshold` and `quick` as of
+    `predictor.load`, ConfigError if the run's own results were lost to one of these.
     """
     workdir = epath.Path(workdir)
     output = epath.Path(output or workdir)
-    if threshold and output.absolute() == workdir.absolute():
+    if (threshold or quick) and output.absolute() == workdir.absolute():
         raise errors.ConfigError(
-            f"--threshold {threshold:g}: {workdir} keeps the results at the run's own "
-            "thresholds: leave out --output, or name another folder"
+            f"{'--quick' if quick else f'--threshold {threshold:g}'}: {workdir} keeps "
+            "the run's own results: leave out --output, or name another folder"
         )
-    model = model_lib.restore(workdir, config.weights).at_threshold(threshold)
+    model = model_lib.restore(workdir, config.weights)
     operating_point.require_same_cuts(model.experiment.eval, config, workdir)
+    if quick:
+        model, config = model.once(), config.once()
+    model = model.at_threshold(threshold)
     facts = _run_facts(model, timing, workdir)
     if not split.image_ids:
         console.line("no images to evaluate on: metrics are left out")
@@ -312,6 +316,7 @@ def _run_facts(
         "parameters": sum(x.size for x in jax.tree.leaves(model.params)),
         "step": model.step,
         "seed": model.experiment.seed,
+        "seen_once": not model.experiment.eval.has_views,
         "thresholds_from": dict(
             zip(model.class_names, model.threshold_sources(), strict=True)
         ),

@@ -41,9 +41,12 @@ def run(flags: argparse.Namespace, pairs: Mapping[str, str]) -> int:
     if experiment.data.root != "synthetic":
         root = str(epath.Path(experiment.data.root).expanduser().absolute())
     threshold = flags.threshold
-    if output is None and (whole or threshold):
+    trained.tell_quick(flags, experiment.eval)
+    quick = flags.quick and experiment.eval.has_views
+    if output is None and (whole or threshold or quick):
         place = epath.Path() if is_file else workdir
-        output = outputs.folder_for(place, root, whole=whole, threshold=threshold)
+        options = {"whole": whole, "threshold": threshold, "quick": quick}
+        output = outputs.folder_for(place, root, **options)
     screen = console(experiment)
     chosen = sets.open_for_evaluation(
         experiment.data,
@@ -65,6 +68,7 @@ def run(flags: argparse.Namespace, pairs: Mapping[str, str]) -> int:
                 root=root,
                 batch=experiment.predict.batch,
                 threshold=threshold,
+                quick=quick,
             )
     except interrupt.Interrupted as stop:
         return stop.exit_code
@@ -104,10 +108,12 @@ VERB = Verb(
         flag(
             "--output",
             "default WORKDIR, for another folder WORKDIR/evaluate-FOLDER, for a "
-            "--threshold WORKDIR/evaluate-at-SCORE; of a --model evaluate-FOLDER",
+            "--threshold WORKDIR/evaluate-at-SCORE, of --quick WORKDIR/evaluate-quick; "
+            "of a --model evaluate-FOLDER",
             type=path,
             metavar="DIR",
         ),
+        trained.QUICK,
         trained.MPP_TRAINED,
     ),
     keys=("data.", "eval.", "log.", "predict."),

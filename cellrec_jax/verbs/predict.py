@@ -2,15 +2,10 @@
 
 import argparse
 from collections.abc import Mapping
-import sys
-from typing import TYPE_CHECKING
 
 from cellrec_jax import errors
 from cellrec_jax.verbs import chosen, failures, kinds, slide_flags, trained
 from cellrec_jax.verbs.verb import Verb, Words, console, flag, need, path
-
-if TYPE_CHECKING:
-    from cellrec_jax.config import Experiment
 
 _SIGNAL = 128
 """Exit codes from here on are of signals, which end all."""
@@ -46,7 +41,7 @@ def run(flags: argparse.Namespace, pairs: Mapping[str, str]) -> int:
         threshold=flags.threshold,
         quick=flags.quick or not parts["images"],
     )
-    _tell_quick(experiment, asked=flags.quick)
+    trained.tell_quick(flags, experiment.eval)
     told = (*found.notes, *notes, *unsure)
     if is_mixed:
         told += slide_flags.unread(flags, *map(len, parts.values()))
@@ -82,17 +77,6 @@ def run(flags: argparse.Namespace, pairs: Mapping[str, str]) -> int:
         code = failures.tell(outcome.failed, len(paths), kind, table)
         codes.append(max(code, outcome.exit_code))
     return codes[0] if len(set(codes)) == 1 else errors.RunError.exit_code
-
-
-def _tell_quick(experiment: "Experiment", *, asked: bool) -> None:
-    """Says on standard error that --quick changes nothing, where it does not."""
-    from cellrec_jax import hosts  # late: JAX reads the environment when it is imported
-
-    if asked and not experiment.eval.has_views and hosts.is_first():
-        print(  # noqa: T201
-            "--quick changes nothing: this model sees each image once in any case",
-            file=sys.stderr,
-        )
 
 
 def _margin(text: str) -> int:
@@ -138,12 +122,7 @@ _FLAGS = (
     ),
     trained.MPP,
     trained.MPP_ALL,
-    flag(
-        "--quick",
-        "see each image once, not in the several views of eval.views of the model; as "
-        "slides are in any case",
-        action="store_true",
-    ),
+    trained.QUICK,
     flag(
         "--overwrite",
         "replace files in --output that were changed after they were written, as by "

@@ -1,11 +1,16 @@
 """Flags of verbs that use a trained work directory, and what they keep there."""
 
 import argparse
+import sys
+from typing import TYPE_CHECKING
 
 from etils import epath
 
 from cellrec_jax import errors
 from cellrec_jax.verbs.verb import flag, micrometres, path
+
+if TYPE_CHECKING:
+    from cellrec_jax.config import EvalConfig
 
 
 def _score(text: str) -> float:
@@ -47,6 +52,12 @@ MPP_ALL = flag(
     default=0.0,
     metavar="UM",
 )
+QUICK = flag(
+    "--quick",
+    "see each image once, not in the several views of eval.views of the model; as "
+    "slides are in any case",
+    action="store_true",
+)
 MPP_TRAINED = flag(
     "--mpp-trained",
     "um per px of the images that --workdir was trained on, where these did not say; "
@@ -55,6 +66,17 @@ MPP_TRAINED = flag(
     default=0.0,
     metavar="UM",
 )
+
+
+def tell_quick(flags: argparse.Namespace, config: "EvalConfig") -> None:
+    """Says on standard error that --quick changes nothing, where it does not."""
+    from cellrec_jax import hosts  # late: JAX reads the environment when it is imported
+
+    if flags.quick and not config.has_views and hosts.is_first():
+        print(  # noqa: T201
+            "--quick changes nothing: this model sees each image once in any case",
+            file=sys.stderr,
+        )
 
 
 def mpp(flags: argparse.Namespace) -> float:

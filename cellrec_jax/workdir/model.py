@@ -83,8 +83,7 @@ class Model:
         config = self.experiment.eval
         if not config.has_views:
             return self
-        seen = dataclasses.replace(config, views=1, view_scales=(1.0,))
-        experiment = dataclasses.replace(self.experiment, eval=seen)
+        experiment = dataclasses.replace(self.experiment, eval=config.once())
         decode = self.meta["decode"]
         meta = {**self.meta, "decode": decode.get("once", decode)}
         return dataclasses.replace(self, experiment=experiment, meta=meta)

@@ -135,3 +135,9 @@ def test_another_threshold_has_results_of_its_own(tmp_path):
     own = outputs.folder_for(tmp_path, "x", whole=False, threshold=0.3)
     both = outputs.folder_for(tmp_path, "x", threshold=0.3)
     assert (own.name, both.name) == ("evaluate-at-0.3", "evaluate-x-at-0.3")
+
+
+def test_images_seen_once_have_results_of_their_own(tmp_path):
+    own = outputs.folder_for(tmp_path, "x", whole=False, quick=True)
+    both = outputs.folder_for(tmp_path, "x", threshold=0.3, quick=True)
+    assert (own.name, both.name) == ("evaluate-quick", "evaluate-x-at-0.3-quick")

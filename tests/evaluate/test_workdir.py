@@ -27,6 +27,39 @@ def test_other_classes_are_refused(trained):
         )
 
 
+def _in_two_views(model_, cut):
+    """Seen twice, cut at 0.9; seen once at `cut`."""
+    config = dataclasses.replace(model_.experiment.eval, views=2)
+    experiment = dataclasses.replace(model_.experiment, eval=config)
+    decode = model_.meta["decode"]
+    once, twice = ({**decode, "thresholds": [one]} for one in (cut, 0.9))
+    meta = {**model_.meta, "decode": {**twice, "once": once}}
+    return dataclasses.replace(model_, experiment=experiment, meta=meta)
+
+
+@pytest.mark.slow
+def test_quick_is_of_one_view_at_its_own_threshold(trained, tmp_path, monkeypatch):
+    usual = model.restore(trained)
+    (cut,) = usual.meta["decode"]["thresholds"]
+    seen_twice = _in_two_views(usual, cut)
+    split = sets.open_sets(usual.experiment.data, 0).test
+    rest = (split, Console(quiet=True))
+    expected = evaluation.evaluate_workdir(
+        trained, *rest, usual.experiment.eval, {}, tmp_path / "usual"
+    )
+    monkeypatch.setattr(model, "restore", lambda *_: seen_twice)
+    config = seen_twice.experiment.eval
+    found = evaluation.evaluate_workdir(
+        trained, *rest, config, {}, tmp_path / "quick", quick=True
+    )
+    both = evaluation.evaluate_workdir(trained, *rest, config, {}, tmp_path / "both")
+    assert found["metrics"] == expected["metrics"]
+    assert both["metrics"] != expected["metrics"]
+    assert (found["run"]["seen_once"], both["run"]["seen_once"]) == (True, False)
+    with pytest.raises(errors.ConfigError, match="--quick"):
+        evaluation.evaluate_workdir(trained, *rest, config, {}, quick=True)
+
+
 def test_evaluation_finds_what_prediction_finds(trained, tmp_path):
     """Cell by cell: images as in training, smaller ones, and those that need tiles."""
     folder = tmp_path / "set"

@@ -65,7 +65,9 @@ def calls(monkeypatch, tmp_path):
     monkeypatch.setattr(files, "predict_files", predict_files)
     monkeypatch.setattr(
         "cellrec_jax.config_files.stored",
-        lambda *_: SimpleNamespace(predict=SimpleNamespace(batch=0)),
+        lambda *_: SimpleNamespace(
+            predict=SimpleNamespace(batch=0), eval=SimpleNamespace(has_views=False)
+        ),
     )
     monkeypatch.setattr(predict, "console", lambda _: SimpleNamespace(line=len))
     for name in ("b.png", "c.png"):
