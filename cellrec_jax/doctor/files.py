@@ -152,6 +152,9 @@ def _workdir(path: epath.Path) -> dict[str, Any]:
         "total_steps": experiment.total_steps,
         "exported": bool(meta.get(model.EXPORTED)),
         "thresholds": dict(zip(names, decode["thresholds"], strict=True)),
+        "thresholds_once": dict(
+            zip(names, decode.get("once", decode)["thresholds"], strict=True)
+        ),
         "min_distance_px": decode["min_distance"],
         "native_hw": list(meta["native_hw"]),
         "mpp": meta["mpp"],

@@ -131,11 +131,16 @@ def _several(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _workdir(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "method", found["method"] + (", exported" if found["exported"] else "")
     yield "step", f"{found['step']} of {found['total_steps']}"
-    cuts = found["thresholds"].items()
-    yield "thresholds", ", ".join(f"{name} {cut:.3f}" for name, cut in cuts)
+    yield "thresholds", _cuts(found["thresholds"])
+    if found["thresholds_once"] != found["thresholds"]:
+        yield "seen once", f"{_cuts(found['thresholds_once'])} (slides, --quick)"
     height, width = found["native_hw"]
     mpp = f"{found['mpp']:g} um per px" if found["mpp"] else "um per px unknown"
     yield "trained on", f"{height} x {width} px, {mpp}"
+
+
+def _cuts(cuts: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {cut:.3f}" for name, cut in cuts.items())
 
 
 _ROWS = {

@@ -95,6 +95,12 @@ def _rule(decode: Mapping[str, Any]) -> str:
         text += (
             f" Of two detections nearer than {distance:g} px the likelier one counts."
         )
+    if once := decode.get("once"):
+        cuts = ", ".join(f"{cut:.3f}" for cut in once["thresholds"])
+        text += (
+            f" These are of several views of an image; seen once, as slides are and by "
+            f"--quick, in the same order: {cuts}."
+        )
     return text
 
 

@@ -176,6 +176,7 @@ def test_a_work_directory(tmp_path):
     found = files.look(str(tmp_path))
     assert (found["step"], found["total_steps"], found["mpp"]) == (30, 40, 0.5)
     assert found["thresholds"] == {"positive": 0.25, "other": 0.5}
+    assert found["thresholds_once"] == found["thresholds"]
     assert text.of_file(found)[1:] == [
         "  method             multitask",
         "  step               30 of 40",

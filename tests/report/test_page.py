@@ -279,12 +279,14 @@ def test_thresholds_of_a_run_without_results(workdir):
     found = Page(page.render(workdir))
     source = "fitted on 4 validation labels"
     assert found.row("neg<b>")[0] == [f"neg<b> | {source}", "0.438"]
+    assert "in the same order" not in found.text
     path = workdir / "checkpoints" / "40" / "meta" / "metadata"
     meta = json.loads(path.read_text())
-    meta["decode"]["num_labels"] = [0, 0]
+    meta["decode"] |= {"num_labels": [0, 0], "once": {"thresholds": [0.125, 0.25]}}
     path.write_text(json.dumps({**meta, "fit_pending": True}))
     text = Page(page.render(workdir)).text
     assert "the threshold of A & B is the default: not fitted yet" in text
+    assert "by --quick, in the same order: 0.125, 0.250." in text
 
 
 @quick
