@@ -92,6 +92,7 @@ VERB = Verb(
     (
         "cellrec evaluate --workdir runs/demo",
         "cellrec evaluate --workdir runs/demo --config.data.root=FOLDER",
+        "cellrec evaluate --model ki67 --config.data.root=FOLDER",
     ),
     run,
     (

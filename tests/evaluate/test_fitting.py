@@ -1,5 +1,6 @@
 """Operating points and metrics, by hand."""
 
+import dataclasses
 from types import SimpleNamespace
 
 import jax.numpy as jnp
@@ -14,8 +15,9 @@ from cellrec_jax.data.sets import Labels, Split
 from cellrec_jax.evaluate import fitting, predictions
 from cellrec_jax.io.console import Console
 from cellrec_jax.metrics import counting
+from cellrec_jax.predict import compiled, stream, views
 from cellrec_jax.predict.frame import Frame
-from cellrec_jax.types import Detections, Method
+from cellrec_jax.types import Detections, Method, Traits
 
 
 def test_metrics_of_the_two_images(results):
@@ -244,6 +246,41 @@ def test_validation_fits_the_distance_and_scores_by_f1_without_boxes(scenes, pre
         assert fitted.min_distance == distances[-1]
     assert list(scores[(0.0,)]) == ["F1@12px"]
     assert scores[(0.0, 6.0)]["F1@12px"] == pytest.approx(0.8)
+
+
+def test_a_threshold_of_one_view_is_fitted_beside_that_of_several(split, predict):
+    """Scores are 0.75, but in a mirrored view nothing is found: half of it is left."""
+
+    def one_view(params, model_state, batch, decode):
+        found = predict(params, model_state, batch, decode)
+        upright = batch.image[:, 0, 0, 0] < 0.5
+        return found._replace(
+            scores=jnp.full_like(found.scores, 0.75),
+            mask=found.mask & upright[:, None],
+        )
+
+    marked = np.zeros((40, 60, 3), np.uint8)
+    marked[:, 30:] = 255  # a half turn or a mirror puts white in the corner
+    record = split.source.load("a")
+    record = dataclasses.replace(record, image=marked)
+    source = dataclasses.replace(
+        split.source, image_ids=("a",), load={"a": record}.__getitem__
+    )
+    split = split._replace(source=source, image_ids=("a",))
+    frame = Frame((40, 60), 0.25, (80, 90), "squeeze", 8.0, 1, "auto")
+    looked = dataclasses.replace(frame, views=views.of(2, (1.0,)))
+    method = Method(None, None, one_view, Traits())
+    network = stream.Network(compiled.jit_predict(method, 1), {}, {}, 1)
+    found = {}
+    for name, how in (("once", frame), ("views", looked)):
+        images = tuple(predictions.scenes(split, how))
+        results, fitted = fitting.fit_on(images, network, ("cell",), EvalConfig())
+        found[name] = results[0].pred_scores.max(), fitted
+    assert found["once"][1].once is None
+    assert found["once"][0] == pytest.approx(0.75)
+    assert found["views"][0] == pytest.approx(0.375, abs=0.01)
+    stored = fitting.to_json(found["views"][1])
+    assert stored["once"] == fitting.to_json(found["once"][1])
 
 
 def test_distances_are_those_of_the_training_images(split, predict):
