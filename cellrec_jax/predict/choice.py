@@ -13,6 +13,10 @@ from cellrec_jax.data.pixels import images, slides
 from cellrec_jax.predict.slide import tissue
 from cellrec_jax.workdir import model as model_lib
 
+NOTHING_LIKE = 30.0
+"""From here on, in `appearance.unlike`, a picture is nothing that a model was made for.
+Bright-field images of laboratories that no shipped model has seen have 2 at most, a
+photograph has 11, fluorescence 210."""
 _NUM_PICTURES = 8
 _NUM_PLACES = 4  # of a slide
 _SIDE_PX = 512  # of a slide, at each place
@@ -78,6 +82,18 @@ def difference(model: Known | None, pixels: Sequence[np.ndarray]) -> str:
         return ""
     tiles = [appearance.features(one, model.intensity) for one in pixels]
     return appearance.difference(model.appearance, np.concatenate(tiles))
+
+
+def require_like(model: Known | None, pixels: np.ndarray) -> None:
+    """DataError for an image that is nothing like a model's training images."""
+    if model is None:
+        return
+    tiles = appearance.features(pixels, model.intensity)
+    if (far := appearance.unlike(model.appearance, tiles)) >= NOTHING_LIKE:
+        raise errors.DataError(
+            f"looks like nothing that the models of the package know ({far:.0f}, where 1 "
+            "is the limit); --model NAME looks for cells in it all the same"
+        )
 
 
 def pictures(paths: Sequence[Path]) -> list[Picture]:

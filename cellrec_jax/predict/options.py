@@ -20,6 +20,8 @@ class ImageOptions(NamedTuple):
     """Px of the training images per px, where the pixel size is unknown; 0 for none."""
     overwrite: bool = False
     """Replace files that were changed after they were written."""
+    refuse_unlike: bool = False
+    """Images that are nothing like the model's training images fail: see `choice`."""
 
 
 USUAL = ImageOptions()

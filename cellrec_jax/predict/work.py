@@ -175,6 +175,8 @@ def _scenes(
     for path in paths:
         try:
             picture = _load(path)
+            if options.refuse_unlike:
+                choice.require_like(known, picture.pixels)
             own_mpp = picture.header.mpp
             mpp = pixel_size.chosen(own_mpp, options.mpp, for_all=options.mpp_for_all)
             notes = picture.header.notes

@@ -68,6 +68,7 @@ def run(flags: argparse.Namespace, pairs: Mapping[str, str]) -> int:
                     all_scores=flags.all_scores,
                     scale=chosen.scale(flags, model, paths, folder, screen),
                     overwrite=flags.overwrite,
+                    refuse_unlike=trained.place(flags) is None,
                 ),
             )
         if outcome.exit_code >= _SIGNAL:

@@ -4,6 +4,7 @@ import numpy as np
 from PIL import Image
 import pytest
 
+from cellrec_jax import errors
 from cellrec_jax.data import appearance
 from cellrec_jax.predict import choice
 from cellrec_jax.workdir import model
@@ -41,6 +42,21 @@ def test_one_or_several_places_are_unlike(metas):
     assert "unlike" in choice.difference(known, [green, blue, green])
     assert choice.difference(known, []) == ""
     assert choice.difference(choice.known({}), [green]) == ""
+
+
+def test_an_image_that_is_nothing_like_the_training_images_is_refused(
+    metas, monkeypatch
+):
+    known = choice.known(metas["blue"])
+    blue, green = shipped.dots(50, shipped.BLUE), shipped.dots(50, shipped.GREEN)
+    far = appearance.unlike(known.appearance, appearance.features(green, "auto"))
+    choice.require_like(known, blue)
+    choice.require_like(None, green)
+    monkeypatch.setattr(choice, "NOTHING_LIKE", far * 1.01)
+    choice.require_like(known, green)
+    monkeypatch.setattr(choice, "NOTHING_LIKE", far * 0.99)
+    with pytest.raises(errors.DataError, match="--model NAME"):
+        choice.require_like(known, green)
 
 
 def test_a_few_images_are_read_and_bad_ones_passed_over(tmp_path):
