@@ -91,8 +91,8 @@ def require_like(model: Known | None, pixels: np.ndarray) -> None:
     tiles = appearance.features(pixels, model.intensity)
     if (far := appearance.unlike(model.appearance, tiles)) >= NOTHING_LIKE:
         raise errors.DataError(
-            f"looks like nothing that the models of the package know ({far:.0f}, where 1 "
-            "is the limit); --model NAME looks for cells in it all the same"
+            f"looks like nothing that the package's models know ({far:.0f}, where 1 is "
+            "the limit); --model NAME looks for cells in it all the same"
         )
 
 
