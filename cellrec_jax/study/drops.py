@@ -107,11 +107,12 @@ def compare(
 def join(tables: Sequence[Sequence[Mapping[str, str]]]) -> list[dict[str, Any]]:
     """Rows that all of several tables have, of test images that no two share.
 
-    Tables are written rows of `compare`, as of folds whose runs are not kept together.
-    Values are means over runs; the ends of
+    Tables are written rows of `compare`, as of folds whose runs are not kept together;
+    that their images are others is not checked. Values are means over runs; the ends of
     an interval lie as far from the mean gain as those of the tables from theirs, in
     quadrature, each weighted by its share of the runs. "above 0" is of draws, and None
-    here. ConfigError where no row is in all, by name, measure and keep rates.
+    here. ConfigError where no row is in all, by name, measure and keep rates, and for
+    tables of two references.
     """
     by_key = [
         {(row["row"], row["metric"], row["kept"]): _numbers(row) for row in rows}
@@ -122,10 +123,16 @@ def join(tables: Sequence[Sequence[Mapping[str, str]]]) -> list[dict[str, Any]]:
         raise errors.ConfigError(
             "--join: no row of the same name, measure and keep rates is in all tables"
         )
+    references = {rows[0]["row"] for rows in tables}
+    if len(references) > 1:
+        raise errors.ConfigError(
+            f"--join: what others are compared with is not one row: "
+            f"{', '.join(sorted(references))}"
+        )
+    (reference,) = references
     joined = {key: _joined([one[key] for one in by_key]) for key in shared}
-    reference = shared[0][0]
     for (_, metric, kept), row in joined.items():
-        theirs = joined[reference, metric, kept]
+        theirs = joined[reference, metric, kept]  # all rows have its measures
         row["of all"] = _over(row["sparse"], theirs["all"])
         row["ratio"] = _over(row["drop"], theirs["drop"])
     return list(joined.values())

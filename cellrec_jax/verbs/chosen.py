@@ -67,7 +67,8 @@ def scale(
     from cellrec_jax.data import looks
     from cellrec_jax.predict import choice, provenance, scales
 
-    if flags.mpp or flags.mpp_all or choice.known(model.model.meta) is None:
+    is_known = choice.known(model.model.meta) is not None and model.frame.mpp
+    if flags.mpp or flags.mpp_all or not is_known:
         return 0.0
     found = provenance.scale_of(output)
     if not found:

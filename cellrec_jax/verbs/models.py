@@ -30,22 +30,30 @@ def run(flags: argparse.Namespace, pairs: Mapping[str, str]) -> int:
 
 
 def lines(cards: list[dict[str, Any]]) -> list[str]:
-    """What to tell of models, two lines each."""
+    """What to tell of models, three lines each."""
     found = [line for card in cards for line in _of_card(card)]
     return found or ["no models are shipped; train one: cellrec train --help"]
 
 
-def _of_card(card: Mapping[str, Any]) -> tuple[str, str]:
-    scores = ", ".join(f"{name} {value:g}" for name, value in card["scores"].items())
+def _of_card(card: Mapping[str, Any]) -> tuple[str, str, str]:
     licences = dict.fromkeys(one["licence"] for one in card["data"])
     facts = [
         ", ".join(card["classes"]),
-        f"{card['meta']['mpp']:g} um per px",
-        scores,
-        f"trained on data under {', '.join(licences)}",
+        f"{card['meta']['mpp']:g} um per px" + " (a guess)" * ("mpp_is" in card),
         f"{card['weights']['bytes'] / 2**20:.2f} MiB",
+        f"trained on data under {', '.join(licences)}",
     ]
-    return f"{card['name']}: {card['what']}", f"  {'; '.join(facts)}"
+    return f"{card['name']}: {card['what']}", f"  {'; '.join(facts)}", _score(card)
+
+
+def _score(card: Mapping[str, Any]) -> str:
+    """The first of a card, with its interval; the others are in the card."""
+    name, value = next(iter(card["scores"].items()), ("", None))
+    if value is None:
+        return "  not measured"
+    ends = [card["scores"].get(f"95 % interval, {end}") for end in ("low", "high")]
+    between = "" if None in ends else " ({:g} to {:g})".format(*ends)
+    return f"  {name} {value:g}{between}; all: cellrec models {card['name']}"
 
 
 VERB = Verb(

@@ -22,6 +22,10 @@ from cellrec_jax.io import atomic
 SUFFIX = ".safetensors"
 _FORMAT = 1
 _KEYS = ("name", "what", "classes", "data", "scores", "command", "step", "meta")
+_PARTS = {
+    "meta": ("config", "class_names", "native_hw", "mpp", "decode"),
+    "weights": ("sha256", "bytes"),
+}
 _LARGEST = np.finfo(np.float16).max
 
 
@@ -51,6 +55,12 @@ def read_card(path: epath.Path) -> dict[str, Any]:
             f"{file}: is no card of a model that this version reads"
         )
     missing = [key for key in (*_KEYS, "weights") if key not in card]
+    for part, keys in _PARTS.items():
+        inner = card.get(part)
+        if isinstance(inner, dict):
+            missing += [f"{part}.{key}" for key in keys if key not in inner]
+        elif part in card:
+            missing.append(f"an object as {part}")
     if missing:
         raise errors.CheckpointError(f"{file}: lacks {', '.join(missing)}")
     return card
@@ -68,10 +78,15 @@ def read(path: epath.Path, card: Mapping[str, Any], spec: Any) -> Any:
             f"{path}: cannot be read ({error.strerror})"
         ) from error
     wanted = card["weights"]
-    if len(content) != wanted["bytes"] or _sha256(content) != wanted["sha256"]:
+    if len(content) != wanted["bytes"]:
         raise errors.CheckpointError(
             f"{path}: {len(content)} bytes are not the {wanted['bytes']} that "
-            f"{card_of(path).name} tells of: truncated or changed; fetch both again"
+            f"{card_of(path).name} tells of: truncated; fetch both again"
+        )
+    if _sha256(content) != wanted["sha256"]:
+        raise errors.CheckpointError(
+            f"{path}: its checksum is not that of {card_of(path).name}: its bytes were "
+            "changed; fetch both again"
         )
     try:
         arrays = safetensors.numpy.load(content)

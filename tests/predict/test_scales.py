@@ -1,7 +1,5 @@
 """The scale at which a model agrees with itself, by hand and of a made network."""
 
-import dataclasses
-
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -23,9 +21,12 @@ from cellrec_jax.workdir.model import Model
         ([0.0, 0.1, 0.2, 0.3, 0.8, 0.9], 2),
         ([0.5] * 6, 1),  # all alike
         ([0.0] * 6, 1),
+        ([0.0, 0.0, 0.5, 0.5, 0.52, 0.52], 1.0),
+        ([0.0, 0.0, 0.5, 0.5, 0.54, 0.54], 2.0),
     ],
 )
 def test_best_scale_by_hand(agreement, best):
+    """Of the last two the scale 2 gains 0.02 on 1, and 0.04."""
     assert scales.best_scale(agreement) == best
 
 
@@ -90,10 +91,3 @@ def test_the_middle_of_an_image_decides(predictor, monkeypatch):
     image = np.tile(_squares(16), (2, 2, 1))
     image[180:300, 180:300] = _squares(8)
     assert scales.find(predictor, [image]) == 1
-
-
-def test_without_an_own_pixel_size_nothing_is_chosen(predictor):
-    meta = {**predictor.model.meta, "mpp": 0.0}
-    model = dataclasses.replace(predictor.model, meta=meta)
-    unknown = dataclasses.replace(predictor, model=model)
-    assert scales.find(unknown, [_squares(4)]) == 1

@@ -292,6 +292,12 @@ def test_join_of_tables_without_a_common_row_is_refused():
         drops.join([[one], [other]])
 
 
+def test_join_of_tables_with_two_references_is_refused():
+    plain, ours = (_row(name, runs=1, few=0.5, many=0.8) for name in ("plain", "ours"))
+    with pytest.raises(errors.ConfigError, match="not one row: ours, plain"):
+        drops.join([[plain, ours], [ours, plain]])
+
+
 def test_command_joins_tables(tmp_path, capsys):
     rows = [_row("plain", runs=1, few=0.5, many=0.75)]
     files = [str(tmp_path / name) for name in ("one.csv", "other.csv")]

@@ -18,7 +18,7 @@ def test_identity_is_of_the_weights(weights, tmp_path, monkeypatch):
     assert starts.identity(str(weights / "blue.safetensors")) == known
     assert starts.identity(str(copy)) == known
     copy.write_bytes(copy.read_bytes()[:-1])
-    with pytest.raises(errors.CheckpointError, match="truncated or changed"):
+    with pytest.raises(errors.CheckpointError, match="truncated"):
         starts.identity(str(copy))
 
 

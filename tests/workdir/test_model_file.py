@@ -12,10 +12,13 @@ import safetensors.numpy
 from cellrec_jax import errors
 from cellrec_jax.workdir import model_file
 
+META = {"config": {"method": "some"}, "class_names": [], "native_hw": [1, 1]}
+META |= {"mpp": 0.0, "decode": {}}
 CARD = {
     **{"name": "m", "what": "w", "classes": {}, "data": [], "scores": {}},
-    **{"command": "c", "step": 3, "meta": {"config": {"method": "some"}}},
+    **{"command": "c", "step": 3, "meta": META},
 }
+_WHOLE = {**CARD, "format": 1, "weights": {"sha256": "", "bytes": 1}}
 PARAMS = {"b": {"kernel": np.float32([[1 / 3, -7e4], [2, 0]])}, "a": np.float32([1.1])}
 STATE = {"mean": np.float32([1 / 3]), "count": np.int32(4)}
 SPEC = jax.eval_shape(lambda: {"params": PARAMS, "model_state": STATE})
@@ -77,6 +80,9 @@ def test_arrays_of_another_network_are_refused(path):
         ("[]", "no card"),
         ('{"format": 2}', "no card"),
         (json.dumps({**CARD, "format": 1}), "lacks weights"),
+        (json.dumps({**_WHOLE, "meta": {"mpp": 0}}), "lacks meta.config, meta.class_"),
+        (json.dumps({**_WHOLE, "meta": []}), "lacks an object as meta"),
+        (json.dumps({**_WHOLE, "weights": {"bytes": 1}}), "lacks weights.sha256"),
     ],
 )
 def test_a_card_of_another_kind_is_refused(path, content, message):
