@@ -44,7 +44,7 @@ def best_scale(agreement: Sequence[float]) -> float:
 def find(predictor: Predictor, images: Sequence[np.ndarray]) -> float:
     """The best of `SCALES` for all of some images [H, W, C], as they are read.
 
-    1 where nothing is found. The model must know its own pixel size.
+    0 where no cell is found at two scales. The model must know its own pixel size.
     """
     predictor, mpp = predictor.once(), predictor.frame.mpp
     places = []
@@ -57,11 +57,19 @@ def find(predictor: Predictor, images: Sequence[np.ndarray]) -> float:
         between = float(np.sqrt(_LADDER[step] * _LADDER[step + 1]))
         radius_px = _NEAR * predictor.frame.box_size / between
         agreement.append(_agreement(places[step], places[step + 1], radius_px))
-    return best_scale(agreement)
+    return best_scale(agreement) if any(agreement) else 0.0
 
 
 def line(mpp: float) -> str:
-    """What to tell of images that are seen as of `mpp` um per px, which was found."""
+    """What to tell of images that are seen as of `mpp` um per px, which was found.
+
+    0 where nothing was.
+    """
+    if not mpp:
+        return (
+            "images that say no um per px are seen as the training images: no cells "
+            "tell their scale; --mpp sets it"
+        )
     return (
         f"images that say no um per px are seen as of {mpp:.2g}, where the model finds "
         "the same cells a little larger and smaller; --mpp sets it"

@@ -85,6 +85,12 @@ def test_images_are_seen_as_the_training_images(predictor, size_px, scale):
     assert scales.find(predictor, [image, np.full_like(image, 255)]) == scale
 
 
+def test_a_blank_image_has_no_scale(predictor):
+    found = scales.find(predictor, [np.full((64, 64, 3), 255, np.uint8)])
+    assert found == 0
+    assert "as the training images" in scales.line(found)
+
+
 def test_the_middle_of_an_image_decides(predictor, monkeypatch):
     """Squares of 8 px there, larger ones around."""
     monkeypatch.setattr(scales, "_SIDE_PX", 120)
