@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from cellrec_jax import models
+from cellrec_jax import errors, models
 from cellrec_jax.data.synthetic import domain
 from cellrec_jax.metrics.matching import match_points
 from cellrec_jax.predict import choice, predictor
@@ -69,3 +69,18 @@ def test_a_photograph_and_an_empty_slide_look_unlike_all(ki67):
             known = choice.known(model_file.read_card(models.named(name))["meta"])
             assert "unlike what the model knows" in choice.difference(known, [image])
         assert len(ki67.predict(image)) < 20
+
+
+def test_fluorescence_is_like_nothing_that_they_know():
+    """Blue spots on black; a generated slide passes."""
+    y, x = np.mgrid[:384, :384]
+    spots = np.cos(y / 8) * np.cos(x / 8) > 0.3
+    noise = np.random.default_rng(0).normal(8, 2, (384, 384, 3))
+    light = noise + spots[..., None] * np.array([10, 30, 180])
+    image = light.clip(0, 255).astype(np.uint8)
+    for name in NAMES:
+        known = choice.known(model_file.read_card(models.named(name))["meta"])
+        with pytest.raises(errors.DataError, match="--model NAME"):
+            choice.require_like(known, image)
+    known = choice.known(model_file.read_card(models.named("ki67"))["meta"])
+    choice.require_like(known, domain.make_image(91, 4, size_hw=(256, 256)).image)
