@@ -248,7 +248,7 @@ def lines(seen: Sequence[Seen], frame: Frame) -> list[str]:
         done = [line for line in done if not line.startswith("0 ")]
         found.append(
             f"{len(odd)} of {len(seen)} images (such as {first_y} x {first_x} px) are, "
-            f"at the scale they are seen at, not of the training images' size, {height} "
+            f"at the scale they are seen, not of the training images' size, {height} "
             f"x {width} px: {' and '.join(done)}"
         )
     far = [one for one in seen if one.how == RESIZED and not frame.is_near(one)]
