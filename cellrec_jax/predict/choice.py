@@ -73,27 +73,25 @@ def choose(metas: Mapping[str, Mapping[str, Any]], pictures: Sequence[Picture]) 
     return max(models, key=likely) if pictures else next(iter(models))
 
 
-def difference(model: Known | None, pixels: Sequence[np.ndarray]) -> str:
+def difference(
+    model: Known | None, pixels: Sequence[np.ndarray], *, refuse: bool = False
+) -> str:
     """That an image, or places of one, look unlike a model's training images; or "".
 
-    Also where nothing is known of these, or there is no place.
+    Also where nothing is known of these, or there is no place. With `refuse` a
+    DataError from `NOTHING_LIKE` on.
     """
     if model is None or not pixels:
         return ""
-    tiles = [appearance.features(one, model.intensity) for one in pixels]
-    return appearance.difference(model.appearance, np.concatenate(tiles))
-
-
-def require_like(model: Known | None, pixels: np.ndarray) -> None:
-    """DataError for an image that is nothing like a model's training images."""
-    if model is None:
-        return
-    tiles = appearance.features(pixels, model.intensity)
-    if (far := appearance.unlike(model.appearance, tiles)) >= NOTHING_LIKE:
+    tiles = np.concatenate(
+        [appearance.features(one, model.intensity) for one in pixels]
+    )
+    if refuse and (far := appearance.unlike(model.appearance, tiles)) >= NOTHING_LIKE:
         raise errors.DataError(
             f"looks like nothing that the package's models know ({far:.0f}, where 1 is "
             "the limit); --model NAME looks for cells in it all the same"
         )
+    return appearance.difference(model.appearance, tiles)
 
 
 def pictures(paths: Sequence[Path]) -> list[Picture]:

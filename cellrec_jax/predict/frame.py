@@ -166,11 +166,7 @@ class Frame:
         turned_hw = views_lib.turned_hw(usual.scaled_hw, view)
         if view.scale == 1 and turned_hw == usual.scaled_hw:
             return usual
-        height, width = np.maximum(1, np.round(np.multiply(turned_hw, view.scale)))
-        scaled_hw = int(height), int(width)
-        cut = self._cut(scaled_hw, margin_px)
-        how, twins_px = TILED if len(cut) > 1 else WIDENED, TWINS_PX
-        return Placement(how, scaled_hw, cut, 0.0 if margin_px else twins_px)
+        return self._at_scale(np.multiply(turned_hw, view.scale), margin_px)
 
     def place(
         self, image_hw: Sequence[int], mpp: float = 0.0, margin_px: int = 0
@@ -179,7 +175,11 @@ class Frame:
         trained_hw = np.asarray(image_hw) * self.ratio(mpp)
         if self.squeeze or self._is_near(trained_hw):
             return self._resized(image_hw)
-        height, width = np.maximum(1, np.round(trained_hw * self.scale())).tolist()
+        return self._at_scale(trained_hw * self.scale(), margin_px)
+
+    def _at_scale(self, wanted_hw: np.ndarray, margin_px: int) -> Placement:
+        """An image of about this size, px of the network, widened or cut."""
+        height, width = np.maximum(1, np.round(wanted_hw)).tolist()
         scaled_hw = int(height), int(width)
         cut = self._cut(scaled_hw, margin_px)
         how = TILED if len(cut) > 1 else WIDENED

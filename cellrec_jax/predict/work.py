@@ -175,8 +175,8 @@ def _scenes(
     for path in paths:
         try:
             picture = _load(path)
-            if options.refuse_unlike:
-                choice.require_like(known, picture.pixels)
+            refuse = options.refuse_unlike
+            unlike = choice.difference(known, [picture.pixels], refuse=refuse)
             own_mpp = picture.header.mpp
             mpp = pixel_size.chosen(own_mpp, options.mpp, for_all=options.mpp_for_all)
             notes = picture.header.notes
@@ -184,7 +184,6 @@ def _scenes(
                 notes += (_OTHER_MPP[options.mpp_for_all],)
             if picture.pixels.dtype != np.uint8:
                 notes += (_16_BITS,)
-            unlike = choice.difference(known, [picture.pixels])
             notes += (_UNLIKE,) if unlike else ()
             seen_mpp = mpp or options.scale * work.predictor.frame.mpp
             item = _Item(
@@ -228,9 +227,10 @@ def _write_one(
         decode = work.predictor.model.meta["decode"]
         is_kept = predictor_lib.kept_cells(everything, decode, scene.ratio)
         found = cells.select(everything, is_kept)
-    rows = _rows(work, item, found)
     if work.options.all_scores:
         rows = _rows(work, item, everything, is_kept)
+    else:
+        rows = _rows(work, item, found)
     class_names = work.predictor.class_names
     counts = np.bincount(found.labels, minlength=len(class_names)).tolist()
     note = "" if len(found) else _explain(work, item, everything, scene)
@@ -277,7 +277,7 @@ def _place(name: str, windows: Sequence[int], done: int) -> str:
         done, view = done - windows[view], view + 1
     parts = [f"view {view + 1}/{len(windows)}"] if len(windows) > 1 else []
     parts += [f"tile {done}/{windows[view]}"] if windows[view] > 1 else []
-    return ": ".join([name, *filter(None, [", ".join(parts)])])
+    return f"{name}: {', '.join(parts)}" if parts else name
 
 
 def _rows(

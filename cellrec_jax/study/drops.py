@@ -32,6 +32,7 @@ reference's all; ratio: the drop by the reference's; gain: the reference's drop 
 this one, with its 95 % interval over draws and the share of draws where it is above 0
 (None of the reference itself)."""
 
+_NAMED = ("row", "metric", "kept")
 _Key = tuple[int, int, int]  # seed, keep_seed, fold
 
 
@@ -115,7 +116,7 @@ def join(tables: Sequence[Sequence[Mapping[str, str]]]) -> list[dict[str, Any]]:
     tables of two references.
     """
     by_key = [
-        {(row["row"], row["metric"], row["kept"]): _numbers(row) for row in rows}
+        {tuple(row[name] for name in _NAMED): _numbers(row) for row in rows}
         for rows in tables
     ]
     shared = [key for key in by_key[0] if all(key in one for one in by_key)]
@@ -140,14 +141,13 @@ def join(tables: Sequence[Sequence[Mapping[str, str]]]) -> list[dict[str, Any]]:
 
 def _numbers(row: Mapping[str, str]) -> dict[str, Any]:
     """A written row, its figures as numbers."""
-    named = ("row", "metric", "kept")
     numbers = {
         key: float(value) if value else None
         for key, value in row.items()
-        if key not in named
+        if key not in _NAMED
     }
     counts = {key: int(row[key]) for key in ("runs", "images")}
-    return {key: row[key] for key in named} | numbers | counts
+    return {key: row[key] for key in _NAMED} | numbers | counts
 
 
 def _joined(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -167,7 +167,7 @@ def _joined(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         apart = (s * (r[key] - r["gain"]) for s, r in zip(shares, rows, strict=True))
         return middle + sign * sum(one**2 for one in apart) ** 0.5
 
-    found = {key: rows[0][key] for key in ("row", "metric", "kept")}
+    found = {key: rows[0][key] for key in _NAMED}
     found |= {"runs": number, "images": sum(row["images"] for row in rows)}
     found |= {key: mean(key) for key in ("sparse", "all", "drop", "gain")}
     found |= {"gain_low": end("gain_low", -1), "gain_high": end("gain_high", 1)}

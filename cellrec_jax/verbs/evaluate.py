@@ -45,8 +45,9 @@ def run(flags: argparse.Namespace, pairs: Mapping[str, str]) -> int:
     quick = flags.quick and experiment.eval.has_views
     if output is None and (whole or threshold or quick):
         place = epath.Path() if is_file else workdir
-        options = {"whole": whole, "threshold": threshold, "quick": quick}
-        output = outputs.folder_for(place, root, **options)
+        output = outputs.folder_for(
+            place, root, whole=whole, threshold=threshold, quick=quick
+        )
     screen = console(experiment)
     chosen = sets.open_for_evaluation(
         experiment.data,

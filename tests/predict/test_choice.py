@@ -50,13 +50,13 @@ def test_an_image_that_is_nothing_like_the_training_images_is_refused(
     known = choice.known(metas["blue"])
     blue, green = shipped.dots(50, shipped.BLUE), shipped.dots(50, shipped.GREEN)
     far = appearance.unlike(known.appearance, appearance.features(green, "auto"))
-    choice.require_like(known, blue)
-    choice.require_like(None, green)
+    choice.difference(known, [blue], refuse=True)
+    choice.difference(None, [green], refuse=True)
     monkeypatch.setattr(choice, "NOTHING_LIKE", far * 1.01)
-    choice.require_like(known, green)
+    choice.difference(known, [green], refuse=True)
     monkeypatch.setattr(choice, "NOTHING_LIKE", far * 0.99)
     with pytest.raises(errors.DataError, match="--model NAME"):
-        choice.require_like(known, green)
+        choice.difference(known, [green], refuse=True)
 
 
 def test_a_few_images_are_read_and_bad_ones_passed_over(tmp_path):
